@@ -1,0 +1,413 @@
+"""Data sets for training: minibatches of uint8 images at the resolution the networks have grown to, and their labels."""
+import glob
+import inspect
+import os
+
+import numpy as np
+
+import records
+from errors import ConfigError, DataError, nearest
+
+# ---------------------------------------------------------------------------------------------------------------------------------
+# What all data sets have in common.
+
+
+class Dataset:
+    """A stream of images and labels with a position; sub-classes say what image number so-and-so is (`_read`).
+
+    Attributes:
+        resolution, resolution_log2: of the full images, R and log2(R).
+        shape: of a full image, [C, R, R].
+        dtype: of the images, e.g. 'uint8'; dynamic_range: [lowest, highest] of their values.
+        label_size, label_dtype: components of a label (0 = none), e.g. 'float32'.
+        num_images: images in the set, or None when it has no end.
+        position: images handed out so far. With the set's options it determines everything that comes next.
+    """
+
+    def __init__(self, resolution, num_channels, dtype, dynamic_range, label_size, label_dtype):
+        self.resolution = int(resolution)
+        self.resolution_log2 = self.resolution.bit_length() - 1
+        self.shape = [int(num_channels), self.resolution, self.resolution]
+        self.dtype = dtype
+        self.dynamic_range = list(dynamic_range)
+        self.label_size = int(label_size)
+        self.label_dtype = label_dtype
+        self.num_images = None
+        self.position = 0
+        self._minibatch_size = None
+        self._lod = 0
+
+    def configure(self, minibatch_size, lod=0):
+        """Choose the minibatch size and the level of detail of the minibatches to come; the stream goes on where it was.
+
+        Args:
+            minibatch_size: images a minibatch, >= 1.
+            lod: level of detail; images come at the resolution of floor(lod), R / 2^floor(lod).
+        """
+        whole_lod = int(np.floor(lod))
+        if minibatch_size != int(minibatch_size) or minibatch_size < 1:
+            raise ConfigError(f'the minibatch size must be a whole number of at least 1. Received: {minibatch_size!r}.')
+        if not 0 <= whole_lod <= self.resolution_log2 - 2:
+            raise ConfigError(f'lod must be from 0 ({self.resolution}x{self.resolution}) to {self.resolution_log2 - 2} (4x4) for this data '
+                              f'set. Received: {lod!r}.')
+        self._minibatch_size, self._lod = int(minibatch_size), whole_lod
+
+    def get_minibatch_np(self, minibatch_size, lod=0):
+        """The next minibatch as NumPy arrays; configures the data set on the way.
+
+        Returns:
+            (images, labels): [N, C, r, r] with r = R / 2^floor(lod), and [N, label_size].
+
+        Raises:
+            StopIteration: the data set does not repeat and has come to its end; before that, N may be smaller than asked for.
+        """
+        self.configure(minibatch_size, lod)
+        return self._next(self._minibatch_size, self._lod)
+
+    def get_minibatch_tf(self):
+        """The next minibatch, as configured, as tensors: see `get_minibatch_np`.
+
+        Within a tf.function each run of the graph reads the next minibatch, of the size and lod configured when it was traced.
+        """
+        import tensorflow as tf
+        if self._minibatch_size is None:
+            raise ConfigError('call configure(minibatch_size, lod) before get_minibatch_tf().')
+        size, lod = self._minibatch_size, self._lod
+        if tf.executing_eagerly():
+            return tuple(tf.convert_to_tensor(array) for array in self._next(size, lod))
+        images, labels = tf.numpy_function(lambda: self._next(size, lod), [], [self.dtype, self.label_dtype])
+        return tf.ensure_shape(images, [None] + self._shape_at(lod)), tf.ensure_shape(labels, [None, self.label_size])
+
+    def get_random_labels_np(self, minibatch_size):
+        """Labels of images picked at random with NumPy's global stream: [minibatch_size, label_size]."""
+        raise NotImplementedError
+
+    def get_random_labels_tf(self, minibatch_size):
+        """Labels of images picked at random, as a tensor: [minibatch_size, label_size]."""
+        raise NotImplementedError
+
+    def state(self):
+        """What a checkpoint needs to go on with the very next image: a dict of plain values, for `restore`."""
+        return {'position': self.position}
+
+    def restore(self, state):
+        """Go to where the stream was when `state` was taken."""
+        self.position = int(state['position'])
+
+    def close(self):
+        """Let go of files. The data set can't be read any more."""
+
+    def _shape_at(self, lod):
+        return [self.shape[0], self.resolution >> lod, self.resolution >> lod]
+
+    def _next(self, minibatch_size, lod):
+        """Read `minibatch_size` images from the position on and move it: (images, labels) as NumPy arrays."""
+        images, labels = self._read(self.position, minibatch_size, lod)
+        self.position += len(images)
+        return np.asarray(images), np.asarray(labels)
+
+    def _read(self, position, count, lod):
+        """Images and labels that stand at `position` to `position + count - 1` of the stream."""
+        raise NotImplementedError
+
+
+# ---------------------------------------------------------------------------------------------------------------------------------
+# Data sets on disk.
+
+
+class TFRecordDataset(Dataset):
+    """A folder that dataset_tool.py has made: one .tfrecords file per resolution from 4x4 up, and perhaps a .labels file.
+
+    The files are mapped into memory and read at random. Every epoch shuffles the whole set, by an order that depends on
+    (random_seed, epoch) alone: whatever minibatch sizes and lods are asked for, the images come in the same order.
+
+    Args:
+        tfrecord_dir: the folder.
+        resolution: of the images to use; None = the largest there is. A smaller one leaves the files above it alone.
+        label_file: .npy file of labels [images, components], its path from here or from the folder; None = the folder's own.
+        max_label_size: 'full' = all components of a label, k = the first k, 0 = no labels.
+        repeat: start again at the end. Otherwise the last minibatch may be smaller, and StopIteration follows.
+        shuffle_mb: 0 = the order of the files; any other value = shuffled. (The original's buffer in megabytes.)
+        prefetch_mb, buffer_mb, num_threads: accepted and ignored: random access made the original's buffers unnecessary.
+        random_seed: of the shuffling, >= 0.
+
+    Raises:
+        DataError: the folder is missing, incomplete or damaged.
+        ConfigError: an argument makes no sense.
+    """
+
+    def __init__(self, tfrecord_dir, resolution=None, label_file=None, max_label_size=0, repeat=True, shuffle_mb=4096, prefetch_mb=2048,
+                 buffer_mb=256, num_threads=2, random_seed=0):
+        del prefetch_mb, buffer_mb, num_threads
+        _check_numbers(resolution, max_label_size, random_seed)
+        self.tfrecord_dir = tfrecord_dir
+        levels = _open_levels(tfrecord_dir, resolution)
+        self._levels = [levels[size] for size in sorted(levels, reverse=True)]  # by lod
+        self._labels = _load_labels(tfrecord_dir, label_file, max_label_size, self._levels[0].num_images)
+        super().__init__(resolution=max(levels), num_channels=self._levels[0].shape[0], dtype='uint8', dynamic_range=[0, 255],
+                         label_size=self._labels.shape[1], label_dtype=self._labels.dtype.name)
+        self.num_images = self._levels[0].num_images
+        self.repeat = bool(repeat)
+        self.shuffle = shuffle_mb > 0
+        self.random_seed = int(random_seed)
+        self._order_of = None  # (random_seed, epoch) that self._order belongs to
+        self._order = None
+        self._labels_tf = None
+
+    def get_random_labels_np(self, minibatch_size):
+        return self._labels[np.random.randint(self.num_images, size=minibatch_size)] if self.label_size else self._no_labels(minibatch_size)
+
+    def get_random_labels_tf(self, minibatch_size):
+        import tensorflow as tf
+
+        from tfutil import randomness
+        if self.label_size == 0:
+            return tf.zeros([minibatch_size, 0], self.label_dtype)
+        if self._labels_tf is None:
+            # One constant for all graphs, not one copy in each of them.
+            with tf.init_scope():
+                self._labels_tf = tf.constant(self._labels)
+        return tf.gather(self._labels_tf, randomness.integers([minibatch_size], self.num_images))
+
+    def state(self):
+        return {'position': self.position, 'num_images': self.num_images, 'random_seed': self.random_seed, 'shuffle': self.shuffle}
+
+    def restore(self, state):
+        """Go to where the stream was when `state` was taken, with the seed it had.
+
+        Raises:
+            DataError: the state is of a data set with another number of images.
+        """
+        if state['num_images'] != self.num_images:
+            raise DataError(f'{self.tfrecord_dir!r} has {self.num_images} images, but the saved position is of a data set with '
+                            f'{state["num_images"]}. Resume with the data set that the run was started with.')
+        self.position, self.random_seed, self.shuffle = int(state['position']), int(state['random_seed']), bool(state['shuffle'])
+
+    def close(self):
+        self._levels = []
+
+    def _no_labels(self, count):
+        return np.zeros([count, 0], self.label_dtype)
+
+    def _read(self, position, count, lod):
+        if not self._levels:
+            raise DataError(f'the data set {self.tfrecord_dir!r} has been closed.')
+        indices = self._indices(position, count)
+        return self._levels[lod].read(indices), self._labels[indices] if self.label_size else self._no_labels(len(indices))
+
+    def _indices(self, position, count):
+        """Numbers of the images that stand at `position` to `position + count - 1` of the stream."""
+        if not self.repeat:
+            count = min(count, self.num_images - position)
+            if count <= 0:
+                raise StopIteration
+        parts = []
+        while count > 0:
+            epoch, start = divmod(position, self.num_images)
+            parts.append(self._epoch_order(epoch)[start:start + count])
+            position += len(parts[-1])
+            count -= len(parts[-1])
+        return np.concatenate(parts)
+
+    def _epoch_order(self, epoch):
+        if not self.shuffle:
+            epoch = 0
+        if self._order_of != (self.random_seed, epoch, self.shuffle):
+            self._order_of = (self.random_seed, epoch, self.shuffle)
+            self._order = shuffled_order(self.num_images, self.random_seed, epoch) if self.shuffle else np.arange(self.num_images)
+        return self._order
+
+
+def shuffled_order(num_images, random_seed, epoch):
+    """The order of one epoch: a permutation of range(num_images), a pure function of the arguments."""
+    # RandomState's streams are promised never to change, Generator's are not.
+    bits = np.random.MT19937(np.random.SeedSequence([random_seed, epoch]))
+    return np.random.RandomState(bits).permutation(num_images)
+
+
+def _is_power_of_two(value):
+    return isinstance(value, (int, np.integer)) and value >= 4 and value & (value - 1) == 0
+
+
+def _check_numbers(resolution, max_label_size, random_seed):
+    if resolution is not None and not _is_power_of_two(resolution):
+        raise ConfigError(f'the resolution of a data set must be a power of two, at least 4. Received: {resolution!r}.')
+    if max_label_size != 'full' and not (isinstance(max_label_size, (int, np.integer)) and max_label_size >= 0):
+        raise ConfigError(f"max_label_size must be 'full', 0 or a positive whole number. Received: {max_label_size!r}.")
+    if not isinstance(random_seed, (int, np.integer)) or random_seed < 0:
+        raise ConfigError(f'the random_seed of a data set must be a whole number, 0 or more. Received: {random_seed!r}.')
+
+
+# How each data set of config.py is made: command and arguments after the folder.
+_RECIPES = {
+    'celebahq': 'create_celebahq {} CELEBA_DIR DELTAS_DIR',
+    'celeba': 'create_celeba {} CELEBA_DIR',
+    'cifar10': 'create_cifar10 {} CIFAR10_DIR',
+    'cifar100': 'create_cifar100 {} CIFAR100_DIR',
+    'svhn': 'create_svhn {} SVHN_DIR',
+    'mnist': 'create_mnist {} MNIST_DIR',
+    'mnistrgb': 'create_mnistrgb {} MNIST_DIR',
+    'digits': 'create_digits {}',
+    'lsun': 'create_lsun {} LSUN_LMDB_DIR --resolution 256 --max_images 100000',
+}
+
+
+def creation_hint(tfrecord_dir):
+    """The sentence that says how a missing data set is made, by its name."""
+    name = os.path.basename(os.path.normpath(tfrecord_dir))
+    recipe = _RECIPES.get('lsun' if name.startswith('lsun-') else name, 'create_from_images {} IMAGES_DIR')
+    return (f'Create it with: python dataset_tool.py {recipe.format(tfrecord_dir)} '
+            '(add -h to see what that needs). To see a training run without any data: bash quickstart.sh')
+
+
+def _open_levels(tfrecord_dir, resolution):
+    """Open a folder's files: a dict from resolution to opened file, complete from 4 to the resolution wanted."""
+    if not os.path.isdir(tfrecord_dir):
+        parent, name = os.path.split(os.path.normpath(tfrecord_dir))
+        siblings = os.listdir(parent or '.') if os.path.isdir(parent or '.') else []
+        raise DataError(f'dataset {tfrecord_dir!r} not found.{nearest(name, siblings)} {creation_hint(tfrecord_dir)}')
+    paths = sorted(glob.glob(os.path.join(glob.escape(tfrecord_dir), '*.tfrecords')))
+    if not paths:
+        raise DataError(f'the folder {tfrecord_dir!r} has no .tfrecords files: it is not a data set. {creation_hint(tfrecord_dir)}')
+    levels = {}
+    for path in paths:
+        file = records.open_records(path)
+        _check_level(file, levels)
+        levels[file.shape[1]] = file
+    return _wanted_levels(tfrecord_dir, levels, resolution)
+
+
+def _check_level(file, levels):
+    """Check one file by itself and against those before it."""
+    channels, height, width = file.shape
+    if height != width or not _is_power_of_two(height):
+        raise DataError(f'{file.path!r} has images of {width}x{height}, expected a square with sides of 4, 8, 16 and so on.')
+    if height in levels:
+        raise DataError(f'{file.path!r} and {levels[height].path!r} both have images of {width}x{height}. Leave just one of them there.')
+    for other in levels.values():
+        if other.num_images != file.num_images or other.shape[0] != channels:
+            raise DataError(f'{file.path!r} has {file.num_images} images with {channels} channels, {other.path!r} has {other.num_images} '
+                            f'with {other.shape[0]}. All files of a data set show the same images; create the data set again.')
+
+
+def _wanted_levels(tfrecord_dir, levels, resolution):
+    top = resolution or max(levels)
+    if top > max(levels):
+        raise DataError(f'the data set {tfrecord_dir!r} has no images of {top}x{top}; its largest are {max(levels)}x{max(levels)}. '
+                        'Leave resolution out, or lower it.')
+    wanted = [1 << n for n in range(2, top.bit_length())]
+    missing = [f'{size}x{size}' for size in wanted if size not in levels]
+    if missing:
+        raise DataError(f'the data set {tfrecord_dir!r} has no file for {", ".join(missing)}. Expected one .tfrecords file for each '
+                        f'resolution from 4x4 to {top}x{top}. {creation_hint(tfrecord_dir)}')
+    return {size: levels[size] for size in wanted}
+
+
+def _load_labels(tfrecord_dir, label_file, max_label_size, num_images):
+    """Labels [num_images, components], cut to max_label_size; [num_images, 0] float32 if there are none or none are wanted."""
+    path = _find_label_file(tfrecord_dir, label_file)
+    if path is None or max_label_size == 0:
+        return np.zeros([num_images, 0], np.float32)
+    try:
+        labels = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(f'the labels in {path!r} cannot be read: {error}. Expected an .npy file of float32 '
+                        '[images, components].') from error
+    if labels.ndim != 2 or len(labels) != num_images or labels.dtype.kind not in 'fiu':
+        raise DataError(f'the labels in {path!r} do not fit the data set. Expected numbers of shape [{num_images}, components], one row '
+                        f'per image. Received: {labels.dtype.name} of shape {list(labels.shape)}. Create the data set again, or set '
+                        'max_label_size=0 to train without labels.')
+    return labels if max_label_size == 'full' else np.ascontiguousarray(labels[:, :max_label_size])
+
+
+def _find_label_file(tfrecord_dir, label_file):
+    if label_file is None:
+        return next(iter(sorted(glob.glob(os.path.join(glob.escape(tfrecord_dir), '*.labels')))), None)
+    candidates = [label_file, os.path.join(tfrecord_dir, label_file)]
+    for path in candidates:
+        if os.path.isfile(path):
+            return path
+    raise DataError(f'the label file {label_file!r} does not exist, neither from here nor in {tfrecord_dir!r}. Leave label_file out to use '
+                    "the data set's own.")
+
+
+# ---------------------------------------------------------------------------------------------------------------------------------
+# Data sets that need no disk.
+
+
+class SyntheticDataset(Dataset):
+    """Black images without end, to measure speed and memory; override `_generate_images` and `_generate_labels` for others.
+
+    Args:
+        resolution: of the full images, a power of two of at least 4.
+        num_channels, dtype, dynamic_range, label_size, label_dtype: see Dataset.
+    """
+
+    def __init__(self, resolution=1024, num_channels=3, dtype='uint8', dynamic_range=(0, 255), label_size=0, label_dtype='float32'):
+        if not _is_power_of_two(resolution):
+            raise ConfigError(f'the resolution of a SyntheticDataset must be a power of two, at least 4. Received: {resolution!r}.')
+        super().__init__(resolution, num_channels, dtype, dynamic_range, label_size, label_dtype)
+
+    def get_random_labels_np(self, minibatch_size):
+        return np.asarray(self._generate_labels(minibatch_size))
+
+    def get_random_labels_tf(self, minibatch_size):
+        import tensorflow as tf
+        return tf.convert_to_tensor(self._generate_labels(minibatch_size))
+
+    def _generate_images(self, minibatch_size, lod, shape):
+        """Make images, an array or a tensor: [minibatch_size, *shape]; shape is [C, r, r], of the lod asked for."""
+        del lod
+        return np.full([minibatch_size, *shape], self.dynamic_range[0], self.dtype)
+
+    def _generate_labels(self, minibatch_size):
+        """Make labels, an array or a tensor: [minibatch_size, label_size]."""
+        return np.zeros([minibatch_size, self.label_size], self.label_dtype)
+
+    def _read(self, position, count, lod):
+        return self._generate_images(count, lod, self._shape_at(lod)), self._generate_labels(count)
+
+
+# ---------------------------------------------------------------------------------------------------------------------------------
+# The entry point.
+
+
+def load_dataset(class_name='dataset.TFRecordDataset', data_dir=None, verbose=False, **kwargs):
+    """Make the data set that config.py's `dataset` line describes.
+
+    Args:
+        class_name: dotted name of the class.
+        data_dir: folder of data sets; a relative tfrecord_dir is looked for in it.
+        verbose: print class, shape, range and label size.
+        **kwargs: the class's arguments.
+
+    Raises:
+        ConfigError: no such class, or an argument that it does not have.
+        DataError: the data set is missing or damaged.
+    """
+    from tfutil.objects import import_obj  # tfutil brings TensorFlow, which reading data can do without
+    if 'tfrecord_dir' in kwargs and data_dir is not None:
+        kwargs['tfrecord_dir'] = os.path.join(data_dir, kwargs['tfrecord_dir'])
+    if verbose:
+        print(f'Streaming data using {class_name}...')
+    cls = import_obj(class_name)
+    _check_arguments(cls, class_name, kwargs)
+    dataset = cls(**kwargs)
+    if verbose:
+        print('Dataset shape =', [int(size) for size in dataset.shape])
+        print('Dynamic range =', list(dataset.dynamic_range))
+        print('Label size    =', dataset.label_size)
+    return dataset
+
+
+def _check_arguments(cls, class_name, kwargs):
+    parameters = inspect.signature(cls).parameters.values()
+    known = [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+    takes_any = any(p.kind == p.VAR_KEYWORD for p in parameters)
+    for name in kwargs:
+        if name not in known and not takes_any:
+            raise ConfigError(f'{class_name} has no option {name!r}.{nearest(name, known)} It has: {", ".join(known)}.')
+    missing = [p.name for p in parameters if p.name in known and p.default is p.empty and p.name not in kwargs]
+    if missing:
+        raise ConfigError(f'the dataset options lack {", ".join(missing)}, which {class_name} needs. Set e.g. '
+                          "dataset = EasyDict(tfrecord_dir='mnist') in config.py.")

@@ -1,0 +1,39 @@
+"""Errors that are the user's to mend: one paragraph saying what was wrong, what came, and what to do next.
+
+Entry points print the paragraph and exit with code 1 (`exit_on_user_error`); everything else is a bug and keeps its traceback.
+"""
+import contextlib
+import difflib
+import sys
+
+
+class UserError(Exception):
+    """Base of all errors that a user can mend without reading code."""
+
+
+class ConfigError(UserError, ValueError):
+    """A value in config.py, an override file or on the command line cannot be used."""
+
+
+class DataError(UserError, OSError):
+    """A data set, snapshot or result folder is missing, damaged or of the wrong kind."""
+
+    def __str__(self):
+        return str(self.args[0]) if self.args else ''
+
+
+def nearest(name, candidates):
+    """Return ' Did you mean ...?' for a misspelt name, or '' when nothing comes close."""
+    close = difflib.get_close_matches(str(name), [str(c) for c in candidates], n=1, cutoff=0.6)
+    return f' Did you mean {close[0]!r}?' if close else ''
+
+
+@contextlib.contextmanager
+def exit_on_user_error():
+    """Turn a UserError into one paragraph on stderr and exit code 1."""
+    try:
+        yield
+    except UserError as error:
+        sys.stdout.flush()
+        print(f'error: {error}', file=sys.stderr)
+        sys.exit(1)

@@ -1,0 +1,210 @@
+"""Writing data sets: every resolution from the full one to 4x4, whole or not at all."""
+import contextlib
+import os
+import shutil
+
+import numpy as np
+from tqdm import tqdm
+
+from errors import DataError
+from records import RecordLayout
+
+# Images are averaged and written in groups of about so many bytes: large enough that NumPy's cost per call does not show.
+GROUP_BYTES = 1 << 20
+
+
+def check_target(tfrecord_dir, force=False):
+    """See to it that a data set may be written there; call it before any long work.
+
+    Raises:
+        DataError: something is there already, and it is not an empty folder; or, with `force`, not a data set.
+    """
+    if not os.path.lexists(tfrecord_dir):
+        return
+    if not os.path.isdir(tfrecord_dir):
+        raise DataError(f'{tfrecord_dir!r} exists and is not a folder. Choose another name for the data set.')
+    entries = os.listdir(tfrecord_dir)
+    if entries and not force:
+        raise DataError(f'the folder {tfrecord_dir!r} exists and is not empty. Choose another name, or replace the data set there '
+                        'with --force.')
+    # --force is for data sets; it must not be able to wipe out somebody's home folder.
+    foreign = sorted(name for name in entries if not name.endswith(('.tfrecords', '.labels')))
+    if foreign:
+        raise DataError(f'the folder {tfrecord_dir!r} is not replaced, in spite of --force, because it holds {foreign[0]!r}, which is no '
+                        'part of a data set. Move that away or choose another name.')
+
+
+def box_average(images):
+    """Halve the resolution: float32 [..., H, W] to [..., H/2, W/2], means of 2x2 pixels."""
+    top, bottom = images[..., 0::2, :], images[..., 1::2, :]
+    return (top[..., 0::2] + top[..., 1::2] + bottom[..., 0::2] + bottom[..., 1::2]) * np.float32(0.25)
+
+
+def quantize(images):
+    """Numbers of any type as uint8: rounded half to even, clipped to 0..255."""
+    return images if images.dtype == np.uint8 else np.rint(images).clip(0, 255).astype(np.uint8)
+
+
+class TFRecordExporter:
+    """Writes one data set; a context manager.
+
+    The files grow in a hidden folder beside the target, `.NAME.partial-PID`, which takes the target's name when the block ends well
+    and disappears when it does not. (Only SIGKILL or a power cut can leave the hidden folder; it may be deleted.)
+
+    Args:
+        tfrecord_dir: folder to create; its name is the data set's name.
+        expected_images: how many images will be added.
+        print_progress: show a progress bar on a terminal, and say at the end how many images there are.
+        exact: expect neither more nor fewer than that; False = fewer will do (sources with undecodable images).
+        force: replace a data set that is there already, once the new one is complete.
+
+    Raises:
+        DataError: the target exists, the disk is full, or images or labels do not fit together.
+    """
+
+    def __init__(self, tfrecord_dir, expected_images, print_progress=True, exact=True, force=False):
+        self.tfrecord_dir = tfrecord_dir
+        self.expected_images = expected_images
+        self.cur_images = 0
+        self.shape = None
+        self._exact, self._force, self._print_progress = exact, force, print_progress
+        self._name = os.path.basename(os.path.abspath(tfrecord_dir))
+        self._target = os.path.realpath(tfrecord_dir)
+        self._partial = os.path.join(os.path.dirname(self._target), f'.{self._name}.partial-{os.getpid()}')
+        self._group, self._group_size = [], 1
+        self._levels = []  # (layout, writer) from the full resolution down
+        check_target(tfrecord_dir, force)
+
+    def __enter__(self):
+        if self._print_progress:
+            print(f'Creating dataset "{self.tfrecord_dir}"', flush=True)
+        with self._disk_errors():
+            os.makedirs(self._partial)
+        self._progress = tqdm(total=self.expected_images, unit='img', leave=False, disable=None if self._print_progress else True)
+        return self
+
+    def __exit__(self, exc_type, exc, traceback):
+        try:
+            if exc_type is None:
+                self._finish()
+        finally:
+            self._progress.close()
+            self._close_files(silent=True)
+            shutil.rmtree(self._partial, ignore_errors=True)
+        if exc_type is None and self._print_progress:
+            print(f'Added {self.cur_images} images.')
+
+    def choose_shuffled_order(self):
+        """The order to add images and labels in, the same for every data set of so many images: int [expected_images]."""
+        order = np.arange(self.expected_images)
+        np.random.RandomState(123).shuffle(order)
+        return order
+
+    def add_image(self, image):
+        """Add one image, uint8 or float in 0..255, [C, R, R]; all must have one shape, R a power of two of at least 4."""
+        if self.shape is None:
+            self._start(image.shape)
+        if image.shape != self.shape:
+            raise DataError(f'image {self.cur_images} has the shape {list(image.shape)}, but the first one has {list(self.shape)}. All '
+                            'images of a data set must have one shape.')
+        self._group.append(np.array(image))  # a copy: the caller may use its array again
+        self.cur_images += 1
+        if len(self._group) >= self._group_size:
+            self._write_group()
+
+    def add_labels(self, labels):
+        """Write the labels of all images, in the order in which they were added: [images, components]; stored as float32."""
+        labels = np.asarray(labels)
+        if labels.ndim != 2 or len(labels) != self.cur_images:
+            raise DataError(f'the labels do not fit the images. Expected the shape [{self.cur_images}, components]. '
+                            f'Received: {list(labels.shape)}.')
+        with self._disk_errors(), open(os.path.join(self._partial, f'{self._name}-rxx.labels'), 'wb') as file:
+            file.write(npy_bytes(labels.astype(np.float32)))
+
+    def _start(self, shape):
+        channels, height, width = shape
+        if height != width or height < 4 or height & (height - 1) or channels not in (1, 3):
+            raise DataError('images must be square, with sides that are a power of two and at least 4, and have 1 or 3 channels. '
+                            f'Received: {width}x{height} with {channels} channels.')
+        import tensorflow as tf  # for its writer, which frames and checksums in C++
+        self.shape = tuple(shape)
+        self._group_size = max(1, GROUP_BYTES // (channels * height * width))
+        with self._disk_errors():
+            for log2 in range(height.bit_length() - 1, 1, -1):
+                path = os.path.join(self._partial, f'{self._name}-r{log2:02d}.tfrecords')
+                self._levels.append((RecordLayout((channels, 1 << log2, 1 << log2)), tf.io.TFRecordWriter(path)))
+
+    def _write_group(self):
+        images = np.stack(self._group)
+        self._group = []
+        with self._disk_errors():
+            for layout, writer in self._levels:
+                if images.shape[1:] != layout.shape:
+                    # Each level is averaged from the unrounded one above it.
+                    images = box_average(images.astype(np.float32, copy=False))
+                for row in layout.encode(quantize(images)):
+                    writer.write(row.tobytes())
+        self._progress.update(len(images))
+
+    def _finish(self):
+        if self._group:
+            self._write_group()
+        if self.cur_images == 0 or self.cur_images > self.expected_images or (self._exact and self.cur_images < self.expected_images):
+            raise DataError(f'no data set was made: expected {self.expected_images} images, got {self.cur_images}.')
+        with self._disk_errors():
+            self._close_files()
+            for entry in os.scandir(self._partial):
+                _flush_to_disk(entry.path)
+            check_target(self.tfrecord_dir, self._force)
+            self._move_into_place()
+
+    def _move_into_place(self):
+        old = f'{self._partial}-old'
+        if os.path.isdir(self._target):
+            os.rename(self._target, old)
+        try:
+            os.rename(self._partial, self._target)
+        except BaseException:
+            if os.path.isdir(old):
+                os.rename(old, self._target)
+            raise
+        shutil.rmtree(old, ignore_errors=True)
+
+    def _close_files(self, silent=False):
+        for _, writer in self._levels:
+            with contextlib.suppress(Exception) if silent else contextlib.nullcontext():
+                writer.close()
+        self._levels = []
+
+    @contextlib.contextmanager
+    def _disk_errors(self):
+        """Turn what the operating system or TensorFlow's writer reports into a DataError."""
+        try:
+            yield
+        except DataError:
+            raise
+        except OSError as error:
+            raise self._disk_error(error) from error
+        except Exception as error:
+            if type(error).__module__.startswith('tensorflow'):
+                raise self._disk_error(error) from error
+            raise
+
+    def _disk_error(self, error):
+        return DataError(f'the data set {self.tfrecord_dir!r} cannot be written: {error}. Nothing of it was left behind; see to free '
+                         'space and permissions and start again.')
+
+
+def _flush_to_disk(path):
+    with open(path, 'rb+') as file:
+        os.fsync(file.fileno())
+
+
+def npy_bytes(array):
+    """A C-ordered array as an .npy file with the short header of NumPy 1.13, padded to 16 bytes.
+
+    Today's np.save pads to 64. With the short one the label files have the sizes published with the original; any NumPy reads both.
+    """
+    header = repr({'descr': array.dtype.str, 'fortran_order': False, 'shape': array.shape})[:-1] + ', }'
+    header += ' ' * (-(10 + len(header) + 1) % 16) + '\n'
+    return b'\x93NUMPY\x01\x00' + len(header).to_bytes(2, 'little') + header.encode('latin1') + np.ascontiguousarray(array).tobytes()

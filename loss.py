@@ -1,0 +1,86 @@
+"""The adversarial losses: WGAN-GP with an auxiliary classifier (paper, Appendix A.1).
+
+A loss takes the networks as compiled for one growth stage and returns one value per sample, float32 [N]; the optimizer minimises the
+mean. Images are NCHW in the networks' dynamic range, at the stage's own resolution or at the full one: both give the same numbers.
+"""
+import tensorflow as tf
+
+from tfutil import autosummary, fp32, lerp, randomness
+
+
+def G_wgan_acgan(G, D, opt, training_set, minibatch_size, cond_weight=1.0, latents=None, labels=None):
+    """Generator's loss: -D(G(z)), and with labels the cross-entropy of D's guess at the asked label.
+
+    Args:
+        G, D: `tfutil.Network`, or a view of one at a stage.
+        opt: the generator's optimizer (unused here; losses that differentiate need its loss scaling).
+        training_set: gives the random labels.
+        minibatch_size: samples.
+        cond_weight: weight of the label term.
+        latents, labels: replace the random draws, [N, latent size] and [N, label size].
+    """
+    latents = randomness.normal([minibatch_size, *G.input_shapes[0][1:]]) if latents is None else latents
+    labels = training_set.get_random_labels_tf(minibatch_size) if labels is None else labels
+    fake_images = G.get_output_for(latents, labels, is_training=True)
+    scores, logits = fp32(*D.get_output_for(fake_images, is_training=True))
+    loss = -scores[:, 0]
+    if has_labels(D):
+        loss += label_penalty('Loss/label_penalty_fakes', labels, logits) * cond_weight
+    return loss
+
+
+def D_wgangp_acgan(G, D, opt, training_set, minibatch_size, reals, labels, wgan_lambda=10.0, wgan_epsilon=0.001, wgan_target=1.0,
+                   cond_weight=1.0, latents=None, mixing_factors=None):
+    """Discriminator's loss: D(fake) - D(real), gradient penalty, drift penalty, and with labels the cross-entropies.
+
+    Args:
+        reals: images in the networks' dynamic range, [N, C, r, r].
+        labels: of the reals, [N, label size]; G gets the same ones.
+        wgan_lambda, wgan_target: weight and goal of the gradient norm: wgan_lambda / wgan_target^2 * (norm - wgan_target)^2.
+        wgan_epsilon: weight of D(real)^2, which keeps the scores from drifting (Appendix A.1).
+        latents, mixing_factors: replace the random draws, [N, latent size] and [N, 1, 1, 1] in [0, 1).
+        The others are those of `G_wgan_acgan`.
+    """
+    latents = randomness.normal([minibatch_size, *G.input_shapes[0][1:]]) if latents is None else latents
+    mixing_factors = randomness.uniform([minibatch_size, 1, 1, 1]) if mixing_factors is None else mixing_factors
+    fake_images = G.get_output_for(latents, labels, is_training=True)
+    real_scores, real_logits = fp32(*D.get_output_for(reals, is_training=True))
+    fake_scores, fake_logits = fp32(*D.get_output_for(fake_images, is_training=True))
+    real_scores = autosummary('Loss/real_scores', real_scores[:, 0])
+    fake_scores = autosummary('Loss/fake_scores', fake_scores[:, 0])
+
+    mixed_images = lerp(*fp32(reals, fake_images), mixing_factors)
+    mixed_norms = autosummary('Loss/mixed_norms', gradient_norms(D, opt, mixed_images))
+    gradient_penalty = tf.square(mixed_norms - wgan_target) * (wgan_lambda / wgan_target ** 2)
+    epsilon_penalty = autosummary('Loss/epsilon_penalty', tf.square(real_scores))
+
+    loss = fake_scores - real_scores + gradient_penalty + epsilon_penalty * wgan_epsilon
+    if has_labels(D):
+        loss += label_penalty('Loss/label_penalty_reals', labels, real_logits) * cond_weight
+        loss += label_penalty('Loss/label_penalty_fakes', labels, fake_logits) * cond_weight
+    return loss
+
+
+def gradient_norms(D, opt, images):
+    """Norm per sample, [N], of the gradient of D's score with respect to the image at its full resolution.
+
+    An image that stands for one 2^f times as wide has a gradient 2^f times larger than that wide image, whose replicated pixels share
+    it. The penalty is about the wide image, as the original differentiates it, so the norm is divided by 2^f.
+    """
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(images)
+        scores = autosummary('Loss/mixed_scores', fp32(D.get_output_for(images, is_training=True)[0]))
+        scaled = opt.apply_loss_scaling(tf.reduce_sum(scores))
+    gradients = opt.undo_loss_scaling(fp32(tape.gradient(scaled, images)))
+    native_norms = tf.sqrt(tf.reduce_sum(tf.square(gradients), axis=[1, 2, 3]))
+    return native_norms / (D.input_shapes[0][-1] // images.shape[-1])
+
+
+def has_labels(D):
+    """Whether the discriminator guesses labels."""
+    return D.output_shapes[1][1] > 0
+
+
+def label_penalty(tag, labels, logits):
+    """Cross-entropy [N] of label logits. TensorFlow's own operation: on all-zero label rows its gradient is what the original's was."""
+    return autosummary(tag, tf.nn.softmax_cross_entropy_with_logits(labels=labels, logits=logits))

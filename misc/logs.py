@@ -1,0 +1,151 @@
+"""Everything that is printed also goes to a log file.
+
+`init_output_logging` starts to collect stdout and stderr, before the result folder exists; `set_output_log_file` names the
+file, which gets what was collected and all that follows. Progress bars (text that begins with a carriage return) and
+what a carriage return has overwritten are for the terminal only.
+"""
+import contextlib
+import sys
+import threading
+
+import numpy as np
+
+
+class _Log:
+    """Complete lines, kept until a file is named, then written and flushed one by one."""
+
+    def __init__(self):
+        self.lock = threading.RLock()
+        self.kept = []
+        self.file = None
+        self.warned = False
+
+    def add(self, line, warn_on):
+        """Log one line; a failure is reported once on stream `warn_on` and never reaches the program."""
+        with self.lock:
+            if self.file is None:
+                self.kept.append(line)
+                return
+            try:
+                self.file.write(line)
+                self.file.flush()
+            except (OSError, ValueError) as error:
+                self._warn(error, warn_on)
+
+    def open(self, filename, mode):
+        """Write to another file from now on, what was kept first."""
+        with self.lock:
+            file = open(filename, mode, encoding='utf-8', errors='backslashreplace')  # noqa: SIM115 -- stays open while logging
+            self.close()
+            self.file = file
+            kept, self.kept = self.kept, []
+            for line in kept:
+                self.add(line, sys.__stderr__)
+
+    def close(self):
+        with self.lock:
+            if self.file is not None:
+                with contextlib.suppress(OSError):
+                    self.file.close()
+            self.file = None
+
+    def _warn(self, error, stream):
+        if not self.warned and stream is not None:
+            self.warned = True
+            stream.write(f'warning: the log cannot be written ({error}); the program goes on without it.\n')
+
+
+class _Tee:
+    """A stream that also feeds the log. All else (isatty, fileno, encoding, ...) is the stream's own."""
+
+    def __init__(self, stream, log, warn_on):
+        self._stream, self._log, self._warn_on = stream, log, warn_on
+        self._partial = ''
+        self._in_progress_bar = False
+
+    def __getattr__(self, name):
+        return getattr(self._stream, name)
+
+    def write(self, text):
+        self._stream.write(text)
+        if '\n' in text:
+            self._stream.flush()
+        with self._log.lock:
+            self._collect(text)
+        return len(text)
+
+    def writelines(self, lines):
+        for line in lines:
+            self.write(line)
+
+    def _collect(self, text):
+        """Pass complete lines on to the log, without progress bars."""
+        was_in_progress_bar, self._in_progress_bar = self._in_progress_bar, False
+        if text.startswith('\r') and '\n' not in text:
+            self._in_progress_bar = True
+            return
+        if was_in_progress_bar and text in ('', '\n'):
+            self._in_progress_bar = not text
+            return
+        *lines, self._partial = (self._partial + text).split('\n')
+        for line in lines:
+            self._log.add(line.rstrip('\r').rpartition('\r')[2] + '\n', self._warn_on)
+
+    def _finish(self):
+        """Log a last line that had no end."""
+        if self._partial:
+            self._collect('\n')
+
+
+_log = _Log()
+_tees = []
+
+
+def init_output_logging():
+    """Begin to collect what is printed on stdout and stderr. Calling it again changes nothing."""
+    if not _tees:
+        _log.__init__()
+        warn_on = sys.stderr
+        sys.stdout, sys.stderr = _Tee(sys.stdout, _log, warn_on), _Tee(sys.stderr, _log, warn_on)
+        _tees.extend([sys.stdout, sys.stderr])
+
+
+def output_logging_active():
+    """Whether `init_output_logging` is in force."""
+    return bool(_tees)
+
+
+def set_output_log_file(filename, mode='w'):
+    """Write the log to this file: what was collected since `init_output_logging`, then all that is printed.
+
+    Args:
+        filename: the log file; its folder exists.
+        mode: 'w' to replace an existing one, 'a' to append to it.
+    """
+    if mode not in ('w', 'wt', 'a', 'at'):
+        raise ValueError(f"mode is 'w' or 'a'. Received: {mode!r}.")
+    _log.open(filename, mode)
+
+
+def restore_output():
+    """End logging: close the file, give stdout and stderr back."""
+    for tee in _tees:
+        tee._finish()
+        if sys.stdout is tee:
+            sys.stdout = tee._stream
+        if sys.stderr is tee:
+            sys.stderr = tee._stream
+    _tees.clear()
+    _log.close()
+
+
+def format_time(seconds):
+    """A duration for people: '5s', '1m 05s', '2h 02m 05s', '11d 13h 46m'. Seconds are rounded half to even."""
+    s = int(np.rint(seconds))
+    if s < 60:
+        return f'{s}s'
+    if s < 60 * 60:
+        return f'{s // 60}m {s % 60:02}s'
+    if s < 24 * 60 * 60:
+        return f'{s // (60 * 60)}h {s // 60 % 60:02}m {s % 60:02}s'
+    return f'{s // (24 * 60 * 60)}d {s // (60 * 60) % 24:02}h {s // 60 % 60:02}m'

@@ -1,0 +1,252 @@
+"""Network snapshots: pickles that are read as data.
+
+A pickle is a program for a small machine that can import and call anything. `load_pkl` lets it reach only what a snapshot is
+made of: networks, arrays, plain containers. Each name that it may use leads to an object of this module that checks what it is
+given; any other name ends the loading before anything has been called.
+"""
+import collections
+import contextlib
+import math
+import os
+import pickle
+
+import numpy as np
+
+from errors import DataError, UserError, nearest
+from misc.files import atomic_write
+
+_ADMITTED_KINDS = 'biufcSU'  # Of array elements: bool, integers, floats, complex, bytes and text; never Python objects.
+
+
+def save_pkl(obj, filename):
+    """Write a pickle of protocol 4, whole or not at all; arrays in a form that any NumPy version reads.
+
+    Args:
+        obj: e.g. the tuple (G, D, Gs).
+        filename: an existing file is replaced.
+
+    Raises:
+        DataError: the file cannot be written; nothing was overwritten.
+        TypeError: an array in `obj` has elements that could not be read again, such as Python objects.
+    """
+    with atomic_write(filename) as file:
+        _Pickler(file, protocol=4).dump(obj)
+
+
+def load_pkl(filename, trust_source=False):
+    """Read a pickle of networks, arrays and plain containers. Nothing in the file is executed.
+
+    Args:
+        filename: e.g. 'results/000-pgan/network-final.pkl'; this program's or the original's.
+        trust_source: allow a network whose build function cannot be imported to execute the source text in the file.
+            Say True only to files of people you trust.
+
+    Returns:
+        What was pickled, for a snapshot the tuple (G, D, Gs).
+
+    Raises:
+        DataError: the file is missing, damaged, no pickle, or asks for something that a snapshot does not need.
+    """
+    filename = os.fspath(filename)
+    with _open(filename) as file, contextlib.ExitStack() as stack:
+        try:
+            return _Unpickler(file, filename, stack, trust_source).load()
+        except UserError:
+            raise
+        except Exception as error:
+            raise DataError(_damaged(filename, error)) from error
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# Writing.
+
+class _Pickler(pickle.Pickler):
+    """Reduces arrays to numpy.ndarray(shape, dtype, bytes), without NumPy's private paths, which differ between versions."""
+
+    def reducer_override(self, obj):
+        if isinstance(obj, np.ndarray):
+            _check_kind(obj.dtype, TypeError)
+            return np.ndarray, (obj.shape, obj.dtype.str, obj.tobytes())
+        if isinstance(obj, np.generic):
+            _check_kind(obj.dtype, TypeError)
+            return np.ndarray, ((), obj.dtype.str, obj.tobytes())
+        return NotImplemented
+
+
+def _check_kind(dtype, error_class):
+    if dtype.kind not in _ADMITTED_KINDS or dtype.hasobject:
+        raise error_class(f'arrays in a pickle hold plain numbers, truth values or text. Received: dtype {dtype}. Convert it, e.g. with '
+                          '.astype(np.float32).')
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# Reading.
+
+class _Unpickler(pickle.Unpickler):
+    """Admits the names of `_ADMITTED` and the Network class, and refuses all others."""
+
+    def __init__(self, file, filename, stack, trust_source):
+        super().__init__(file, encoding='latin1')  # Snapshots of Python 2 hold their bytes as text.
+        self._filename, self._stack, self._trust_source = filename, stack, trust_source
+
+    def find_class(self, module, name):
+        if (module, name) in _NETWORK:
+            return self._network_class()
+        if (module, name) in _THEANO_NETWORK:
+            raise DataError(f'{self._filename!r} was written by the Theano version of this program, whose networks cannot be imported yet. '
+                            'Use a snapshot of the TensorFlow version.')
+        if (module, name) in _ADMITTED:
+            return _ADMITTED[module, name]
+        raise DataError(f'{self._filename!r} asks for {module}.{name}, which loading a snapshot admits only if it is a network, an array or '
+                        'a plain container. Nothing was executed. If the file is a snapshot, it is not one of this program; '
+                        'if you do not know where it comes from, delete it.')
+
+    def _network_class(self):
+        import tfutil  # Brings TensorFlow, which arrays and containers do without.
+
+        self._stack.enter_context(tfutil.trusting_source(self._trust_source))
+
+        class BlankNetwork:
+            """Stands for the Network class, whose constructor would call any function that the pickle names."""
+
+            def __new__(cls, *args):
+                return object.__new__(tfutil.Network)
+
+        return BlankNetwork
+
+
+class _Admitted:
+    """A function that a pickle may call, but not alter: pickles can set attributes of what they name."""
+
+    __slots__ = ('_function',)
+
+    def __init__(self, function):
+        self._function = function
+
+    def __call__(self, *args):
+        return self._function(*args)
+
+    def __setstate__(self, state):
+        raise DataError('the pickle tries to change a function of the program. Nothing was executed; the file is not a snapshot.')
+
+
+class _PickledDtype:
+    """Stands for numpy.dtype while an array is read: a name and a byte order, nothing else."""
+
+    def __init__(self, name, align=False, copy=False):
+        self._dtype = np.dtype(_text(name))
+        _check_kind(self._dtype, ValueError)
+
+    def __setstate__(self, state):
+        order, subarray, names, fields = state[1:5]
+        if subarray is not None or names is not None or fields is not None or _text(order) not in '<>|=':
+            raise ValueError(f'a dtype with parts: {state!r:.100}')
+        self._dtype = self._dtype.newbyteorder(_text(order))
+
+    def resolve(self):
+        return self._dtype
+
+
+class _PickledArray(np.ndarray):
+    """An array in NumPy's own pickled form; checked before NumPy's C code sees its state."""
+
+    def __setstate__(self, state):
+        shape, dtype, is_fortran, data = state[-4:]
+        data = data.encode('latin1') if isinstance(data, str) else data
+        dtype = dtype.resolve()
+        _check_size(shape, dtype, data)
+        super().__setstate__((1, shape, dtype, bool(is_fortran), bytes(data)))
+
+
+def _array(shape, dtype, data):
+    """An array in this program's form: numpy.ndarray(shape, dtype text, bytes)."""
+    dtype = np.dtype(dtype) if isinstance(dtype, str) else dtype.resolve()
+    _check_kind(dtype, ValueError)
+    _check_size(shape, dtype, data)
+    array = np.frombuffer(data, dtype).reshape(shape) if len(data) else np.zeros(shape, dtype)
+    return array.copy() if shape else array[()]  # A number was saved as an array without axes.
+
+
+def _check_size(shape, dtype, data):
+    """The bytes must be as many as the shape needs: no header makes the program reserve memory that the file does not fill."""
+    sizes_fit = isinstance(shape, tuple) and all(isinstance(size, int) and 0 <= size < 2 ** 40 for size in shape)
+    if not sizes_fit or not isinstance(data, (bytes, bytearray)) or math.prod(shape) * dtype.itemsize != len(data):
+        raise ValueError(f'an array of shape {shape!r:.100} and dtype {dtype} with {len(data)} bytes')
+
+
+def _reconstruct(array_class, shape, typecode):
+    """NumPy's first step of reading an array: an empty one, whose state follows."""
+    return np.ndarray.__new__(_PickledArray, (0,), np.int8)
+
+
+def _scalar(dtype, data):
+    """A NumPy number."""
+    return _array((), dtype, data.encode('latin1') if isinstance(data, str) else data)
+
+
+def _frombuffer(data, dtype, shape, order):
+    """NumPy's form of an array in protocol 5."""
+    array = _array((len(data) // dtype.resolve().itemsize,), dtype, bytes(data))
+    return array.reshape(shape, order='F' if order == 'F' else 'C')
+
+
+def _encode(text, encoding):
+    """How bytes look in protocol 2 when Python 3 wrote them."""
+    if encoding not in ('latin1', 'latin-1'):
+        raise ValueError(f'bytes encoded as {encoding!r:.100}')
+    return text.encode('latin1')
+
+
+def _bytes(data=b'', encoding='latin1'):
+    """bytes and bytearray from bytes or text; never from a number, which would reserve that much memory."""
+    return _encode(data, encoding) if isinstance(data, str) else memoryview(data).tobytes()
+
+
+def _text(value):
+    return value.decode('latin1') if isinstance(value, bytes) else str(value)
+
+
+_NETWORK = {('tfutil', 'Network'), ('tfutil.network', 'Network')}
+_THEANO_NETWORK = {('network', 'Network')}
+_ADMITTED = {
+    ('numpy', 'ndarray'): _Admitted(_array),
+    ('numpy', 'dtype'): _Admitted(_PickledDtype),
+    ('_codecs', 'encode'): _Admitted(_encode),
+    ('collections', 'OrderedDict'): collections.OrderedDict,
+}
+for _core in ('numpy.core', 'numpy._core'):
+    _ADMITTED[f'{_core}.multiarray', '_reconstruct'] = _Admitted(_reconstruct)
+    _ADMITTED[f'{_core}.multiarray', 'scalar'] = _Admitted(_scalar)
+    _ADMITTED[f'{_core}.numeric', '_frombuffer'] = _Admitted(_frombuffer)
+for _builtins in ('builtins', '__builtin__'):
+    _ADMITTED.update({(_builtins, _class.__name__): _class for _class in (set, frozenset, complex)})
+    _ADMITTED[_builtins, 'bytes'] = _Admitted(_bytes)
+    _ADMITTED[_builtins, 'bytearray'] = _Admitted(lambda *args: bytearray(_bytes(*args)))
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# Messages.
+
+def _open(filename):
+    try:
+        return open(filename, 'rb')
+    except OSError as error:
+        folder = os.path.dirname(filename) or '.'
+        there = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
+        pkls = ', '.join([name for name in there if name.endswith('.pkl')][-8:]) or 'none'
+        raise DataError(f'Cannot open {filename!r}: {error.strerror}.{nearest(os.path.basename(filename), there)} '
+                        f'Expected a network snapshot. Pickles in {folder!r}: {pkls}.') from error
+
+
+def _damaged(filename, error):
+    """The paragraph for a file that cannot be unpickled."""
+    size = os.path.getsize(filename)
+    with open(filename, 'rb') as file:
+        head = file.read(16)
+    if not size:
+        what = 'The file is empty.'
+    elif head[:1] == b'<' or head.startswith((b'PK', b'\x1f\x8b', b'version http')):
+        what = f'The file is not a pickle; it begins with {head!r}, like a web page or an archive that was saved in its place.'
+    else:
+        what = f'The file ({size} bytes) is damaged, cut off or not a pickle: {type(error).__name__}: {error}.'
+    return f'Cannot read {filename!r}. {what} Copy or download it again, or use another snapshot of the run.'

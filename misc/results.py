@@ -1,0 +1,300 @@
+"""Result folders: making them, finding them, and what earlier runs left in them."""
+import ast
+import contextlib
+import glob
+import os
+import re
+
+import numpy as np
+
+from errors import DataError, nearest
+from misc import logs
+from misc.files import atomic_write
+from misc.pickles import load_pkl
+
+try:
+    import fcntl
+except ImportError:  # Windows has no such lock; there two runs started in the same instant may share a number.
+    fcntl = None
+
+_SHOWN = 12
+
+
+class MissingDataSetError(DataError, KeyError):
+    """An earlier run does not say which data set it was trained on. (Also a KeyError, as for any missing entry.)"""
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# Making a result folder.
+
+def create_result_subdir(result_dir, desc, config_values=None):
+    """Make the next numbered folder '%03d-desc', and start log.txt there if output is being collected.
+
+    Args:
+        result_dir: the folder of all results; made if need be.
+        desc: what the run is called; slashes become dashes.
+        config_values: dict of the configuration, written to config.txt; None writes none.
+
+    Returns:
+        The new folder's path.
+
+    Raises:
+        DataError: the folder cannot be made or written.
+    """
+    desc = re.sub(r'[/\\]+', '-', desc)
+    try:
+        os.makedirs(result_dir, exist_ok=True)
+        with _lock(result_dir):
+            result_subdir = _make_numbered(result_dir, desc)
+    except OSError as error:
+        raise DataError(f'Cannot make a result folder in {result_dir!r}: {error.strerror or error}. Expected a folder that can be written; '
+                        'set result_dir to another one, or mend its permissions.') from error
+    print('Saving results to', result_subdir)
+    if logs.output_logging_active():
+        logs.set_output_log_file(os.path.join(result_subdir, 'log.txt'))
+    if config_values is not None:
+        write_config(result_subdir, config_values)
+    return result_subdir
+
+
+def write_config(result_subdir, values):
+    """Write config.txt: a line `name = value` for each item of a dict, sorted by name."""
+    with atomic_write(os.path.join(result_subdir, 'config.txt'), 'w') as file:
+        for name, value in sorted(values.items()):
+            text = str(value)
+            file.write(f'{name} = {text!r}\n' if '\n' in text else f'{name} = {text}\n')
+
+
+def _make_numbered(result_dir, desc):
+    """Make the folder with the first free number after the largest."""
+    numbers = [number for number in map(_run_number, os.listdir(result_dir)) if number is not None]
+    number = max(numbers, default=-1) + 1
+    while True:
+        result_subdir = os.path.join(result_dir, f'{number:03d}-{desc}')
+        try:
+            os.mkdir(result_subdir)
+            return result_subdir
+        except FileExistsError:
+            number += 1
+
+
+def _run_number(name):
+    """The number in front of the first '-' of an entry's name, or None. Without a '-' the last character is cut off instead."""
+    try:
+        return int(name[:name.find('-')])
+    except ValueError:
+        return None
+
+
+@contextlib.contextmanager
+def _lock(folder):
+    """Let one process at a time look for the next number, where the file system can lock."""
+    handle = None
+    if fcntl is not None:
+        handle = os.open(folder, os.O_RDONLY)
+        with contextlib.suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_EX)
+    try:
+        yield
+    finally:
+        if handle is not None:
+            os.close(handle)
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# Finding result folders and networks.
+
+def locate_result_subdir(run_id_or_result_subdir, result_dir='results'):
+    """The folder of a run.
+
+    Args:
+        run_id_or_result_subdir: the folder's path, the run's number, or the folder's name or its part before a '-'.
+        result_dir: where to look; its subfolders `results` and `networks` are searched as well.
+
+    Raises:
+        DataError: none, or several at once; lists what there is.
+    """
+    query = run_id_or_result_subdir
+    if isinstance(query, str) and os.path.isdir(query):
+        return query
+    prefix = f'{query:03d}' if isinstance(query, (int, np.integer)) else str(query)
+    several = []
+    for folder in (result_dir, os.path.join(result_dir, 'results'), os.path.join(result_dir, 'networks')):
+        by_name = os.path.join(folder, str(query))
+        if os.path.isdir(by_name):
+            return by_name
+        found = [path for path in sorted(glob.glob(os.path.join(glob.escape(folder), prefix + '-*'))) if os.path.isdir(path)]
+        if len(found) == 1:
+            return found[0]
+        several += found
+    raise DataError(f'Cannot locate result subdir for run {query!r}. {_what_there_is(several, result_dir)}')
+
+
+def _what_there_is(several, result_dir):
+    """The second half of the message about a run that cannot be found."""
+    if several:
+        return f'More than one fits: {_some(several)}. Give the whole name of one of them.'
+    if not os.path.isdir(result_dir):
+        return f'There is no folder {result_dir!r} here ({os.getcwd()!r}). Set result_dir, or give the run as a path.'
+    runs = [name for name in sorted(os.listdir(result_dir)) if os.path.isdir(os.path.join(result_dir, name))]
+    return f'Expected a number, name or path of a run. Found in {result_dir!r}: {_some(runs) or "nothing"}.'
+
+
+def _some(names):
+    """The last few names (run numbers grow) as text."""
+    shown = [os.path.normpath(name) for name in names[-_SHOWN:]]
+    return ', '.join((['...'] if len(names) > _SHOWN else []) + shown)
+
+
+def list_network_pkls(run_id_or_result_subdir, include_final=True, result_dir='results'):
+    """The network pickles of a run: snapshots sorted by name, then network-final.pkl if there is one and it is wanted.
+
+    Raises:
+        DataError: there is no such run.
+    """
+    result_subdir = locate_result_subdir(run_id_or_result_subdir, result_dir)
+    pkls = sorted(glob.glob(os.path.join(glob.escape(result_subdir), 'network-*.pkl')))
+    if pkls and os.path.basename(pkls[0]) == 'network-final.pkl':
+        pkls = pkls[1:] + (pkls[:1] if include_final else [])
+    return pkls
+
+
+def locate_network_pkl(run_id_or_result_subdir_or_network_pkl, snapshot=None, result_dir='results'):
+    """The network pickle of a run.
+
+    Args:
+        run_id_or_result_subdir_or_network_pkl: a run as in `locate_result_subdir`, or the path of a pickle, returned as it is.
+        snapshot: its kimg; None for the last in the list, which is the final one of a finished run.
+        result_dir: where runs are.
+
+    Raises:
+        DataError: no such run or snapshot; lists the snapshots that exist.
+    """
+    query = run_id_or_result_subdir_or_network_pkl
+    if isinstance(query, str) and os.path.isfile(query):
+        return query
+    pkls = list_network_pkls(query, result_dir=result_dir)
+    if snapshot is None and pkls:
+        return pkls[-1]
+    for pkl in pkls:
+        number = os.path.splitext(os.path.basename(pkl))[0].rpartition('-')[2]
+        if number.isdigit() and int(number) == snapshot:
+            return pkl
+    result_subdir = locate_result_subdir(query, result_dir)
+    if not pkls:
+        raise DataError(f'Cannot locate network pkl for snapshot {snapshot!r}: {result_subdir!r} holds no network-*.pkl. '
+                        'A run saves its first one after network_snapshot_ticks ticks.')
+    raise DataError(f'Cannot locate network pkl for snapshot {snapshot!r} in {result_subdir!r}. Expected the kimg of one of these as a number: '
+                    f'{_some([os.path.basename(pkl) for pkl in pkls])}; leave it out for the last.')
+
+
+def get_id_string_for_network_pkl(network_pkl):
+    """A name for files made from a network: its folder and file, joined by a dash, without '.pkl'."""
+    return '-'.join(network_pkl.replace('.pkl', '').replace('\\', '/').split('/')[-2:])
+
+
+def load_network_pkl(run_id_or_result_subdir_or_network_pkl, snapshot=None, result_dir='results'):
+    """Load the networks (G, D, Gs) of a run: see `locate_network_pkl` and `load_pkl`."""
+    return load_pkl(locate_network_pkl(run_id_or_result_subdir_or_network_pkl, snapshot, result_dir))
+
+
+def random_latents(num_latents, G, random_state=None):
+    """Latent vectors for a generator, from the normal distribution.
+
+    Args:
+        num_latents: how many.
+        G: the network; its input_shape [None, ...] gives the shape of one.
+        random_state: np.random.RandomState; None for NumPy's global generator.
+
+    Returns:
+        float32 [num_latents, ...].
+    """
+    source = np.random if random_state is None else random_state
+    return source.randn(num_latents, *G.input_shape[1:]).astype(np.float32)
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# The data set of an earlier run.
+
+def load_dataset_for_previous_run(run_id, result_dir='results', data_dir='datasets', **kwargs):
+    """Load the data set that a run was trained on.
+
+    Args:
+        run_id: the run, as in `locate_result_subdir`.
+        result_dir, data_dir: where runs and data sets are.
+        kwargs: for `dataset.load_dataset`; they win over what the run used.
+
+    Returns:
+        (data set, whether the run mirrored images).
+
+    Raises:
+        DataError: the run, its config.txt or the data set's name cannot be found or read.
+    """
+    import dataset  # Brings TensorFlow, which most of this module does without.
+
+    options, mirror_augment = read_dataset_options(locate_result_subdir(run_id, result_dir), data_dir)
+    return dataset.load_dataset(data_dir=data_dir, **{**options, **kwargs}), mirror_augment
+
+
+def read_dataset_options(result_subdir, data_dir='datasets'):
+    """The options for `dataset.load_dataset` of a run, and whether it mirrored images, from its config.txt.
+
+    Options and names of the program's older versions are translated. The file is read as literals, never executed.
+    """
+    config = _read_config(result_subdir, ['dataset', 'train'])
+    options = config.get('dataset', {})
+    mirror_augment = options.pop('mirror_augment', config.get('train', {}).get('mirror_augment', False))
+    options.pop('max_images', None)
+    if 'h5_path' in options:
+        options['tfrecord_dir'] = options.pop('h5_path').replace('.h5', '')
+    if 'max_labels' in options:
+        limit = options.pop('max_labels')
+        options['max_label_size'] = {'all': 'full', None: 0}.get(limit, limit)
+    if 'tfrecord_dir' not in options:
+        raise MissingDataSetError(f'{os.path.join(result_subdir, "config.txt")!r} names no data set. Expected a line like '
+                                  f"dataset = {{'tfrecord_dir': 'celebahq'}}. Received: {options!r}. "
+                                  'Correct the file, or choose a run that was trained on a data set on disk.')
+    name = options['tfrecord_dir']
+    if not os.path.isdir(os.path.join(data_dir, name)):  # A data set that is called 'faces-256' today is not an old name.
+        options['tfrecord_dir'] = _current_dataset_name(name)
+    return options, mirror_augment
+
+
+def _read_config(result_subdir, names):
+    """Some `name = {...}` lines of config.txt as dicts; of several the last counts."""
+    path = os.path.join(result_subdir, 'config.txt')
+    try:
+        with open(path, encoding='utf-8') as file:
+            lines = file.read().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        there = sorted(os.listdir(result_subdir)) if os.path.isdir(result_subdir) else []
+        raise DataError(f'Cannot read {path!r}, which tells how the run was made: {error}.{nearest("config.txt", there)} '
+                        f'Found in the folder: {_some(there) or "nothing"}.') from error
+    found = {}
+    for line in lines:
+        name, separator, text = line.partition(' = ')
+        if separator and name in names:
+            found[name] = _read_dict(path, line, text)
+    return found
+
+
+def _read_dict(path, line, text):
+    """The dict that a line of config.txt holds."""
+    try:
+        value = ast.literal_eval(text.strip())
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        value = None
+    if not isinstance(value, dict):
+        raise DataError(f"{path!r} has a line that cannot be read. Expected name = {{'option': value}} with plain values. "
+                        f'Received: {line[:200]!r}. Correct the line, e.g. from the config.txt of a similar run.')
+    return value
+
+
+def _current_dataset_name(name):
+    """The name that a data set of an older version's naming has today: 'celeba-hq-1024x1024' is 'celebahq'."""
+    for old in ('celeba-hq', 'cifar-10', 'mnist-rgb'):  # 'cifar-100' begins with 'cifar-10'.
+        name = name.replace(old, old.replace('-', ''))
+    name = re.sub(r'lsun-(100k|full)-([^-]*)', r'lsun-\2-\1', name)
+    for resolution in (32, 64, 128, 256, 512, 1024):
+        name = name.replace(f'-{resolution}x{resolution}', '').replace(f'-{resolution}', '')
+    return name

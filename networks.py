@@ -1,0 +1,317 @@
+"""The paper's generator and discriminator (Appendix A), as build functions for `tfutil.Network`.
+
+A build function takes a network's static keywords and returns a Keras model:
+  * `inputs` and `outputs` give names and shapes (NCHW, open first axis); calling the model takes the inputs in that order;
+  * the variables' paths below the model are the network's local names, in the order in which they are pickled;
+  * a growing model has a non-trainable scalar `lod` and takes `stage`. Given one, only the layers that stage needs are evaluated.
+    Without one, everything is, and the blending follows the variable `lod` wherever it stands.
+"""
+import keras
+import numpy as np
+import tensorflow as tf
+
+from layers import (GAIN, Conv2D, Dense, DenseToImage, DownConv2D, UpConv2D, downscale2d, leaky_relu, minibatch_stddev, pixel_norm,
+                    to_nchw, to_nhwc, upscale2d)
+
+
+def G_paper(num_channels=1, resolution=32, label_size=0, fmap_base=8192, fmap_decay=1.0, fmap_max=512, latent_size=None,
+            normalize_latents=True, use_wscale=True, use_pixelnorm=True, pixelnorm_epsilon=1e-8, use_leakyrelu=True, dtype='float32',
+            fused_scale=True, structure=None, **_ignored):
+    """Generator of the paper: latents [N, latent_size] and labels [N, label_size] to images [N, num_channels, resolution, resolution].
+
+    Args:
+        num_channels: colour channels, 1 or 3.
+        resolution: width = height in pixels; a power of two, at least 4.
+        label_size: components of a label, 0 = unconditional.
+        fmap_base, fmap_decay, fmap_max: feature maps of stage s: min(int(fmap_base / 2**(s * fmap_decay)), fmap_max).
+        latent_size: components of a latent vector; None = feature maps of stage 0.
+        normalize_latents: pixel-normalise latents and labels together before the first layer.
+        use_wscale: equalized learning rate.  use_pixelnorm, pixelnorm_epsilon: pixelwise normalisation after each activation.
+        use_leakyrelu: leaky ReLU (0.2) or ReLU.
+        dtype: of the activations: 'float32', 'float16' or 'bfloat16'. Variables are always float32.
+        fused_scale: up-scaling and convolution as one transposed convolution.
+        structure: 'linear' evaluates every layer whatever the lod, 'recursive' those it needs; same numbers. None = recursive.
+
+    Raises:
+        ValueError: resolution is not a power of two >= 4, or another option is out of its range.
+    """
+    return Generator(num_channels, resolution, label_size, Width(fmap_base, fmap_decay, fmap_max), latent_size, normalize_latents,
+                     use_wscale, use_pixelnorm, pixelnorm_epsilon, use_leakyrelu, dtype, fused_scale, structure)
+
+
+def D_paper(num_channels=1, resolution=32, label_size=0, fmap_base=8192, fmap_decay=1.0, fmap_max=512, use_wscale=True,
+            mbstd_group_size=4, dtype='float32', fused_scale=True, structure=None, **_ignored):
+    """Discriminator of the paper: images [N, num_channels, resolution, resolution] to scores [N, 1] and label logits [N, label_size].
+
+    Images may come at any resolution from the active stage's to the full one; larger ones are box-averaged.
+
+    Args:
+        mbstd_group_size: group of the minibatch stddev layer; 0 or 1 leaves the layer out.
+        The others are those of `G_paper`.
+
+    Raises:
+        ValueError: resolution is not a power of two >= 4, or (when called) the minibatch is not divisible by the group.
+    """
+    return Discriminator(num_channels, resolution, label_size, Width(fmap_base, fmap_decay, fmap_max), use_wscale, mbstd_group_size,
+                         dtype, fused_scale, structure)
+
+
+class Width:
+    """Feature maps of each stage: s = 1 is the 4x4 resolution, s = 0 the latents' and last dense layer's."""
+
+    def __init__(self, fmap_base, fmap_decay, fmap_max):
+        self.fmap_base, self.fmap_decay, self.fmap_max = fmap_base, fmap_decay, fmap_max
+
+    def __call__(self, stage):
+        return min(int(self.fmap_base / 2.0 ** (stage * self.fmap_decay)), self.fmap_max)
+
+
+# ---------------------------------------------------------------- what both networks share
+
+class GrowingModel(keras.Model):
+    """A model with a lod: resolutions 4x4 (log2 2) to `resolution`, of which the last or the last two are active."""
+
+    def __init__(self, name, num_channels, resolution, dtype, structure):
+        super().__init__(name=name, dtype='float32', autocast=False)
+        log2_resolution = int(np.log2(resolution))
+        if resolution != 2 ** log2_resolution or resolution < 4:
+            raise ValueError(f'resolution must be a power of two, at least 4. Received: resolution={resolution}')
+        if dtype not in ('float32', 'float16', 'bfloat16', 'float64'):
+            raise ValueError(f"dtype must be 'float32', 'float16' or 'bfloat16'. Received: dtype={dtype!r}")
+        if structure not in (None, 'linear', 'recursive'):
+            raise ValueError(f"structure must be None, 'linear' or 'recursive'. Received: structure={structure!r}")
+        self.num_channels, self.resolution, self.log2_resolution = num_channels, resolution, log2_resolution
+        self.activation_dtype, self.structure = dtype, structure
+
+    def describe_tensors(self, inputs, outputs):
+        """Set `inputs` and `outputs` from dicts of name: shape without the minibatch axis."""
+        self.inputs = [keras.KerasTensor((None, *shape), name=name) for name, shape in inputs.items()]
+        self.outputs = [keras.KerasTensor((None, *shape), name=name) for name, shape in outputs.items()]
+
+    def build_in_order(self, layers):
+        """Create the variables: `lod`, then each layer's, so that paths and order are those of the pickles.
+
+        Keras orders variables by which attribute holds their layer first: set no other attribute with layers before this call.
+        """
+        self.lod = self.add_weight(name='lod', shape=(), initializer='zeros', trainable=False)
+        self.parts = layers
+        for layer in layers:
+            layer.build()
+
+    def image_shape(self, log2_res=None):
+        size = 2 ** (self.log2_resolution if log2_res is None else log2_res)
+        return [self.num_channels, size, size]
+
+    def lod_of(self, log2_res):
+        """The lod at which a resolution is the full image."""
+        return self.log2_resolution - log2_res
+
+    def blend(self, fine, coarse, lod_of_fine):
+        """Cross-fade: `fine` where the variable lod is at most lod_of_fine, `coarse` from one above it."""
+        t = tf.clip_by_value(tf.convert_to_tensor(self.lod) - lod_of_fine, 0.0, 1.0)
+        return fine + (coarse - fine) * tf.cast(t, fine.dtype)
+
+
+class Block(keras.layers.Layer):
+    """The layers of one resolution, by name and in order: '8x8' holds 'Conv0_up' and 'Conv1'."""
+
+    def __init__(self, log2_res, layers):
+        super().__init__(name=f'{2 ** log2_res}x{2 ** log2_res}', dtype='float32', autocast=False)
+        self.parts = layers
+
+    def build(self):
+        for layer in self.parts:
+            layer.build()
+
+
+# ---------------------------------------------------------------- generator
+
+class Generator(GrowingModel):
+    """See `G_paper`."""
+
+    def __init__(self, num_channels, resolution, label_size, width, latent_size, normalize_latents, use_wscale, use_pixelnorm,
+                 pixelnorm_epsilon, use_leakyrelu, dtype, fused_scale, structure):
+        super().__init__('G_paper', num_channels, resolution, dtype, structure)
+        self.latent_size = width(0) if latent_size is None else latent_size
+        self.label_size, self.width, self.use_wscale, self.fused_scale = label_size, width, use_wscale, fused_scale
+        self.normalize_latents, self.use_pixelnorm, self.pixelnorm_epsilon = normalize_latents, use_pixelnorm, pixelnorm_epsilon
+        self.activation = leaky_relu if use_leakyrelu else tf.nn.relu
+        self.describe_tensors({'latents_in': [self.latent_size], 'labels_in': [label_size]}, {'images_out': self.image_shape()})
+        self.build()
+
+    def build(self):
+        resolutions = range(2, self.log2_resolution + 1)
+        blocks = {r: Block(r, self._block_layers(r)) for r in resolutions}
+        to_rgb = {r: Conv2D(self.width(r - 1), self.num_channels, kernel=1, gain=1.0, use_wscale=self.use_wscale,
+                            name=f'ToRGB_lod{self.lod_of(r)}') for r in resolutions}
+        if self.structure == 'recursive':  # the order in which such networks were pickled
+            self.build_in_order([*blocks.values(), *reversed(to_rgb.values())])
+        else:
+            self.build_in_order([layer for r in resolutions for layer in (blocks[r], to_rgb[r])])
+        self.blocks, self.to_rgb = blocks, to_rgb
+
+    def _block_layers(self, r):
+        fmaps, before = self.width(r - 1), self.width(r - 2)
+        options = dict(use_wscale=self.use_wscale)
+        if r == 2:
+            return [DenseToImage(self.latent_size + self.label_size, fmaps, gain=GAIN / 4, name='Dense', **options),
+                    Conv2D(fmaps, fmaps, name='Conv', **options)]
+        first = (UpConv2D(before, fmaps, name='Conv0_up', **options) if self.fused_scale
+                 else Conv2D(before, fmaps, name='Conv0', **options))
+        return [first, Conv2D(fmaps, fmaps, name='Conv1', **options)]
+
+    def call(self, latents, labels=None, stage=None, native=False):
+        """Images [N, C, R, R]; with native=True at the stage's own resolution instead of up-scaled to R."""
+        x = tf.cast(latents, self.activation_dtype)
+        if labels is not None:
+            x = tf.concat([x, tf.cast(labels, x.dtype)], axis=1)
+        if self.normalize_latents:
+            x = pixel_norm(x, self.pixelnorm_epsilon)
+        images = self._everything(x) if stage is None else self._stage(x, stage)
+        if not native:
+            images = upscale2d(images, self.resolution // images.shape[1])
+        return to_nchw(images)
+
+    def _stage(self, x, stage):
+        """Only what the stage needs, at its own resolution."""
+        top = self.log2_resolution - stage.floor_lod
+        for r in range(2, top + 1):
+            before, x = x, self._block(x, r)
+        images = self.to_rgb[top](x)
+        if stage.fading:
+            images = self.blend(images, upscale2d(self.to_rgb[top - 1](before)), stage.floor_lod)
+        return images
+
+    def _everything(self, x):
+        """Every resolution, blended by the variable lod."""
+        x = self._block(x, 2)
+        images = self.to_rgb[2](x)
+        for r in range(3, self.log2_resolution + 1):
+            x = self._block(x, r)
+            images = self.blend(self.to_rgb[r](x), upscale2d(images), self.lod_of(r))
+        return images
+
+    def _block(self, x, r):
+        if r > 2 and not self.fused_scale:
+            x = upscale2d(x)
+        for layer in self.blocks[r].parts:
+            x = self.activation(layer(x))
+            if self.use_pixelnorm:
+                x = pixel_norm(x, self.pixelnorm_epsilon)
+        return x
+
+    def layer_rows(self):
+        """(name, output shape NCHW without the minibatch) of each layer, for `Network.print_layers`."""
+        rows = [('4x4/PixelNorm', [self.latent_size + self.label_size])] if self.normalize_latents else []
+        number = _suffixes()
+        for r in range(2, self.log2_resolution + 1):
+            name, lod = self.blocks[r].name, self.lod_of(r)
+            if r > 2 and not self.fused_scale:
+                rows.append((f'{name}/Upscale2D', [self.width(r - 2), *self.image_shape(r)[1:]]))
+            rows += [(f'{name}/{layer.name}', [self.width(r - 1), *self.image_shape(r)[1:]]) for layer in self.blocks[r].parts]
+            rows.append((f'ToRGB_lod{lod}', self.image_shape(r)))
+            if r > 2:
+                rows += [(f'Upscale2D{next(number)}', self.image_shape(r)), (f'Grow_lod{lod}', self.image_shape(r))]
+        return rows
+
+
+def _suffixes():
+    """'', '_1', '_2', ...: how repeated layers are told apart."""
+    yield ''
+    count = 0
+    while True:
+        count += 1
+        yield f'_{count}'
+
+
+# ---------------------------------------------------------------- discriminator
+
+class Discriminator(GrowingModel):
+    """See `D_paper`."""
+
+    def __init__(self, num_channels, resolution, label_size, width, use_wscale, mbstd_group_size, dtype, fused_scale, structure):
+        super().__init__('D_paper', num_channels, resolution, dtype, structure)
+        self.label_size, self.width, self.use_wscale = label_size, width, use_wscale
+        self.mbstd_group_size, self.fused_scale = mbstd_group_size, fused_scale
+        self.describe_tensors({'images_in': self.image_shape()}, {'scores_out': [1], 'labels_out': [label_size]})
+        self.build()
+
+    def build(self):
+        resolutions = range(self.log2_resolution, 1, -1)
+        blocks = {r: Block(r, self._block_layers(r)) for r in resolutions}
+        from_rgb = {r: Conv2D(self.num_channels, self.width(r - 1), kernel=1, use_wscale=self.use_wscale,
+                              name=f'FromRGB_lod{self.lod_of(r)}') for r in resolutions}
+        self.build_in_order([layer for r in resolutions for layer in (from_rgb[r], blocks[r])])
+        self.blocks, self.from_rgb = blocks, from_rgb
+
+    def _block_layers(self, r):
+        fmaps, after = self.width(r - 1), self.width(r - 2)
+        options = dict(use_wscale=self.use_wscale)
+        if r == 2:
+            extra = 1 if self.mbstd_group_size > 1 else 0
+            return [Conv2D(fmaps + extra, fmaps, name='Conv', **options), Dense(fmaps * 16, after, name='Dense0', **options),
+                    Dense(after, 1 + self.label_size, gain=1.0, name='Dense1', **options)]
+        second = (DownConv2D(fmaps, after, name='Conv1_down', **options) if self.fused_scale
+                  else Conv2D(fmaps, after, name='Conv1', **options))
+        return [Conv2D(fmaps, fmaps, name='Conv0', **options), second]
+
+    def call(self, images, stage=None):
+        """Scores [N, 1] and label logits [N, label_size]."""
+        images = to_nhwc(tf.cast(images, self.activation_dtype))
+        x = self._everything(images) if stage is None else self._stage(images, stage)
+        x = self._head(x)
+        return x[:, :1], x[:, 1:]
+
+    def _stage(self, images, stage):
+        """Only what the stage needs; returns the features at 4x4."""
+        top = self.log2_resolution - stage.floor_lod
+        images = downscale2d(images, images.shape[1] >> top)
+        x = self._from_rgb(images, top)
+        for r in range(top, 2, -1):
+            x = self._block(x, r)
+            if stage.fading and r == top:
+                x = self.blend(x, self._from_rgb(downscale2d(images), top - 1), stage.floor_lod)
+        return x
+
+    def _everything(self, images):
+        """Every resolution, blended by the variable lod."""
+        images = upscale2d(images, self.resolution // images.shape[1])
+        x = self._from_rgb(images, self.log2_resolution)
+        for r in range(self.log2_resolution, 2, -1):
+            x = self._block(x, r)
+            images = downscale2d(images)
+            x = self.blend(x, self._from_rgb(images, r - 1), self.lod_of(r))
+        return x
+
+    def _from_rgb(self, images, r):
+        return leaky_relu(self.from_rgb[r](images))
+
+    def _block(self, x, r):
+        for layer in self.blocks[r].parts:
+            x = leaky_relu(layer(x))
+        return x if self.fused_scale else downscale2d(x)
+
+    def _head(self, x):
+        conv, dense0, dense1 = self.blocks[2].parts
+        if self.mbstd_group_size > 1:
+            x = minibatch_stddev(x, self.mbstd_group_size)
+        x = leaky_relu(conv(x))
+        x = tf.reshape(to_nchw(x), [-1, self.width(1) * 16])  # the dense weights are in C, H, W order
+        return dense1(leaky_relu(dense0(x)))
+
+    def layer_rows(self):
+        """(name, output shape NCHW without the minibatch) of each layer, for `Network.print_layers`."""
+        number = _suffixes()
+        rows = [('FromRGB_lod0', [self.width(self.log2_resolution - 1), *self.image_shape()[1:]])]
+        for r in range(self.log2_resolution, 2, -1):
+            name, lod, low = self.blocks[r].name, self.lod_of(r), self.image_shape(r - 1)
+            after = [self.width(r - 2), *low[1:]]
+            rows.append((f'{name}/Conv0', [self.width(r - 1), *self.image_shape(r)[1:]]))
+            if self.fused_scale:
+                rows.append((f'{name}/Conv1_down', after))
+            else:
+                rows += [(f'{name}/Conv1', [self.width(r - 2), *self.image_shape(r)[1:]]), (f'{name}/Downscale2D', after)]
+            rows += [(f'Downscale2D{next(number)}', low), (f'FromRGB_lod{lod + 1}', after), (f'Grow_lod{lod}', after)]
+        if self.mbstd_group_size > 1:
+            rows.append(('4x4/MinibatchStddev', [1, 4, 4]))
+        return rows + [('4x4/Conv', [self.width(1), 4, 4]), ('4x4/Dense0', [self.width(0)]), ('4x4/Dense1', [1 + self.label_size])]

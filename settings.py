@@ -1,0 +1,392 @@
+"""How the entry points read the configuration: config.py, then override files, then `--set NAME=VALUE`.
+
+    parser = argparse.ArgumentParser()
+    settings.add_arguments(parser)
+    args = parser.parse_args()
+    config = settings.load(args.config, args.set)   # The module `config`; nothing heavy is imported yet.
+    settings.apply_env(config)                      # Before TensorFlow is imported.
+    settings.check_config(config)                   # Imports what the configuration names; before any work.
+
+Every mistake is a ConfigError that says what was wrong, what would be right, and the nearest name to a misspelt one.
+"""
+import ast
+import glob
+import importlib.util
+import inspect
+import numbers
+import os
+import pathlib
+import re
+import sys
+import traceback
+import types
+
+from errors import ConfigError, nearest
+
+CONFIG_PY = pathlib.Path(__file__).resolve().with_name('config.py')
+
+# What the program itself passes to the functions that the configuration names: not the user's to set.
+_FROM_PROGRAM = {
+    'train': {'config'},
+    'G': {'num_channels', 'resolution', 'label_size'},
+    'D': {'num_channels', 'resolution', 'label_size'},
+    'G_opt': {'name', 'learning_rate'},
+    'D_opt': {'name', 'learning_rate'},
+    'G_loss': {'G', 'D', 'opt', 'training_set', 'minibatch_size', 'latents', 'labels'},
+    'D_loss': {'G', 'D', 'opt', 'training_set', 'minibatch_size', 'reals', 'labels', 'latents', 'mixing_factors'},
+    'sched': {'cur_nimg', 'training_set', 'num_gpus'},
+    'dataset': {'data_dir', 'verbose', 'random_seed'},
+}
+
+_CHOICES = {
+    'grid.size': ('1080p', '4k'),
+    'grid.layout': ('random', 'row_per_class'),
+    'G.dtype': ('float32', 'float16', 'bfloat16', 'float64'),
+    'D.dtype': ('float32', 'float16', 'bfloat16', 'float64'),
+}
+
+_AT_LEAST_ONE = {'num_gpus', 'D_repeats', 'minibatch_repeats', 'image_snapshot_ticks', 'network_snapshot_ticks', 'minibatch_base',
+                 'fmap_base', 'fmap_max', 'mbstd_group_size', 'num_pngs', 'num_images', 'image_shrink', 'image_zoom', 'mp4_fps'}
+
+_LARGEST_SEED = 2 ** 32 - 1
+
+# A command line value that is not a Python literal is taken as text when it looks like a name, a path or a date.
+_BARE_WORD = re.compile(r'[\w./\\:~@%-]+')
+_ALMOST_LITERAL = {'true': 'True', 'false': 'False', 'none': 'None', 'null': 'None'}
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# Reading.
+
+def add_arguments(parser):
+    """Add the two options that every entry point shares to an argparse parser: --config and --set."""
+    parser.add_argument('--config', metavar='FILE', action='append', default=[],
+                        help='Python file with a few lines in the manner of config.py, run after it; may be given several times')
+    parser.add_argument('--set', metavar='NAME=VALUE', action='append', default=[],
+                        help='set one option, e.g. train.total_kimg=100 or "sched.minibatch_dict={4: 128}"; may be given several times')
+
+
+def load(config_files=(), assignments=()):
+    """Read config.py afresh, then the override files, then the assignments.
+
+    Args:
+        config_files: paths of Python files, each run in config.py's namespace, in order.
+        assignments: texts 'NAME=VALUE' or 'NAME.KEY=VALUE', in order.
+
+    Returns:
+        The module `config`, also in `sys.modules`, so `import config` elsewhere gives the same.
+
+    Raises:
+        ConfigError: a file is missing or fails, a name does not exist, or a value cannot be read.
+    """
+    config = _import_config()
+    names = values(config)
+    for path in config_files:
+        _run_override(config, path)
+        _restore_easy_dicts(config, names)
+        _check_known(config, names, path)
+    for assignment in assignments:
+        _assign(config, assignment)
+    config._sources = [str(path) for path in config_files] + [f'--set {assignment}' for assignment in assignments]
+    return config
+
+
+def sources(config):
+    """What was read on top of config.py: the override files and assignments, as texts in order."""
+    return list(getattr(config, '_sources', []))
+
+
+def values(config):
+    """The configuration's public names and their values, sorted by name: what config.txt records."""
+    return {name: value for name, value in sorted(vars(config).items())
+            if not name.startswith('_') and not isinstance(value, types.ModuleType)}
+
+
+def apply_env(config):
+    """Set the environment variables of `config.env`. TensorFlow reads most of them once, when it is imported."""
+    os.environ.update({name: str(value) for name, value in config.env.items()})
+
+
+def _import_config():
+    """Execute config.py as the module `config`, replacing one that was loaded before."""
+    spec = importlib.util.spec_from_file_location('config', CONFIG_PY)
+    config = importlib.util.module_from_spec(spec)
+    sys.modules['config'] = config
+    _run(CONFIG_PY, vars(config))
+    return config
+
+
+def _run_override(config, path):
+    """Execute an override file in the configuration's namespace."""
+    if not os.path.isfile(path):
+        there = sorted(os.path.join('configs', p.name) for p in CONFIG_PY.parent.glob('configs/*.py'))
+        raise ConfigError(f'--config {path}: there is no such file.{nearest(path, there)} Expected a Python file with lines in the manner of '
+                          f'config.py. Found in configs: {", ".join(map(os.path.basename, there)) or "none"}.')
+    _run(path, vars(config))
+
+
+def _run(path, namespace):
+    """Execute a Python file of the user's; whatever goes wrong in it is reported with its line."""
+    try:
+        source = pathlib.Path(path).read_text(encoding='utf-8')
+        exec(compile(source, str(path), 'exec'), namespace)  # noqa: S102 -- a configuration is a program, like config.py itself
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f'{path} cannot be read: {error}.') from error
+    except SyntaxError as error:
+        raise ConfigError(f'{path}, line {error.lineno}: {error.msg}: {(error.text or "").strip()!r}.') from error
+    except Exception as error:
+        where = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+        line = f', line {where[-1].lineno}: {where[-1].line!r}' if where else ''
+        hint = nearest(error.name, _public(namespace)) if isinstance(error, NameError) else ''
+        raise ConfigError(f'{path}{line} failed with {type(error).__name__}: {error}.{hint}') from error
+
+
+def _public(namespace):
+    return [name for name in namespace if not name.startswith('_')]
+
+
+def _restore_easy_dicts(config, names):
+    """Let an override file write `sched = {...}` or `sched = dict(...)`, too."""
+    for name, before in names.items():
+        value = getattr(config, name, None)
+        if isinstance(before, dict) and isinstance(value, dict) and not isinstance(value, config.EasyDict):
+            setattr(config, name, config.EasyDict(value))
+
+
+def _check_known(config, names, path):
+    """A public name that config.py does not have is a misspelt one."""
+    for name in values(config):
+        if name not in names:
+            raise ConfigError(f'{path} sets {name!r}, which is not a name of config.py.{nearest(name, names)} Its names are: '
+                              f'{", ".join(names)}. A name that the file needs for itself starts with an underscore.')
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# Assignments from the command line.
+
+def _assign(config, assignment):
+    """Carry out one 'NAME=VALUE' or 'NAME.KEY=VALUE'."""
+    dotted, equals, text = assignment.partition('=')
+    dotted = dotted.strip()
+    name, dot, key = dotted.partition('.')
+    if not equals or not name or (dot and not key):
+        raise ConfigError(f'--set {assignment}: expected NAME=VALUE, e.g. --set train.total_kimg=100.')
+    names = [n for n in values(config) if n != 'EasyDict']
+    if name not in names:
+        raise ConfigError(f'--set {assignment}: config.py has no name {name!r}.{nearest(name, names)} Its names are: {", ".join(names)}.')
+    options = getattr(config, name)
+    if not dot:
+        value = _parse(assignment, text.strip(), options)
+        setattr(config, name, config.EasyDict(value) if isinstance(value, dict) else value)
+    elif isinstance(options, dict):
+        options[key] = _parse(assignment, text.strip(), '' if name == 'env' else options.get(key))
+    else:
+        raise ConfigError(f'--set {assignment}: {name!r} has no parts; it is {options!r}. Write --set {name}=VALUE.')
+
+
+def _parse(assignment, text, before):
+    """The value of an assignment's text: a Python literal or a bare word.
+
+    Args:
+        assignment: the whole assignment, for messages.
+        text: what stands after the '='.
+        before: the value that is replaced, or None; where it is a text, `005` and `1e3` are texts as well.
+    """
+    try:
+        value = ast.literal_eval(text)
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        if text.lower() in _ALMOST_LITERAL:
+            raise ConfigError(f'--set {assignment}: write {_ALMOST_LITERAL[text.lower()]}, with a capital letter.') from None
+        if not _BARE_WORD.fullmatch(text):
+            raise ConfigError(f'--set {assignment}: expected a Python literal (3, 1e-4, True, None, [1, 2], {{4: 128}}, \'text\') or a bare word '
+                              f'like row_per_class. Received: {text!r}. Mind that the shell takes quotes, spaces and braces for itself: '
+                              "put the whole assignment in double quotes.") from None
+        value = text
+    return text if isinstance(before, str) and not isinstance(value, (str, type(None))) else value
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# Checking.
+
+def check_config(config):
+    """Check names and values before any work. Imports the functions that the configuration names, so TensorFlow as well.
+
+    Keyword names are compared with the signatures of the functions they go to. What a function takes as keyword-only
+    arguments, and what the program passes itself (such as G's resolution), is not the configuration's to set. A `**ignored`
+    swallows names that a loader may send along, which here can only be misspelt ones; any other `**name` passes names on.
+
+    Raises:
+        ConfigError: with the option, what was expected, what was received, and the nearest name to a misspelt one.
+    """
+    _check_top_level(config)
+    targets = _targets(config)
+    for name, target in targets.items():
+        _check_options(name, getattr(config, name), target)
+    _check_tf_config(config.tf_config)
+    _check_schedule(config.sched)
+    _check_minibatches(config, targets)
+
+
+def _check_top_level(config):
+    """Types and ranges of config.py's own names."""
+    for name in ('data_dir', 'result_dir', 'desc'):
+        _expect(isinstance(getattr(config, name), str) and getattr(config, name), name, 'a text', getattr(config, name))
+    _check_value('num_gpus', config.num_gpus, 1)
+    _check_value('random_seed', config.random_seed, 1000)
+    _expect(0 <= config.random_seed <= _LARGEST_SEED, 'random_seed', f'0 to {_LARGEST_SEED}', config.random_seed)
+    for name in ('tf_config', 'env', 'train', 'G', 'D', 'G_opt', 'D_opt', 'G_loss', 'D_loss', 'sched', 'grid', 'dataset'):
+        _expect(isinstance(getattr(config, name), dict), name, 'an EasyDict', getattr(config, name))
+    for name in ('train', 'G', 'D', 'G_loss', 'D_loss'):
+        func = getattr(config, name).get('func')
+        _expect(isinstance(func, str) and '.' in func, f'{name}.func', "the function's name as 'module.function'", func)
+
+
+def _targets(config):
+    """Option name -> the callable or {name: default} that its items are for."""
+    from tfutil.objects import import_obj  # May bring TensorFlow, whose environment must be set first.
+
+    targets = {name: import_obj(getattr(config, name).func) for name in ('train', 'G', 'D', 'G_loss', 'D_loss')}
+    targets['G_opt'] = targets['D_opt'] = import_obj('tfutil.optimizer.Optimizer')
+    targets['sched'] = import_obj('training.schedule.TrainingSchedule')
+    targets['dataset'] = import_obj(config.dataset.get('class_name', 'dataset.TFRecordDataset'))
+    targets['grid'] = _grid_options
+    return targets
+
+
+def _grid_options(size='1080p', layout='random'):
+    """The names and defaults of `grid`, in the form of a signature."""
+
+
+def legal_options(name, target):
+    """The keywords that option `name` may hold: parameters of `target` that the configuration, not the program, supplies.
+
+    Returns:
+        ({parameter name: its default, or inspect.Parameter.empty}, whether further names are passed on).
+    """
+    parameters = list(inspect.signature(target).parameters.values())
+    named = [p for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD and p.name not in _FROM_PROGRAM.get(name, ())]
+    passed_on = any(p.kind is p.VAR_KEYWORD and p.name != 'ignored' and not p.name.startswith('_') for p in parameters)
+    return {p.name: p.default for p in named}, passed_on
+
+
+def _check_options(name, options, target):
+    """Names and values of one option's items against the callable they go to."""
+    legal, passed_on = legal_options(name, target)
+    for key, value in options.items():
+        if key == 'func' or (name == 'dataset' and key == 'class_name'):
+            continue
+        if key in _FROM_PROGRAM.get(name, ()):
+            raise ConfigError(f'{name}.{key} cannot be set: the program itself passes it, from the data set and the rest of the configuration. '
+                              f'{name} takes: {", ".join(legal)}.')
+        if key not in legal and not passed_on:
+            raise ConfigError(f'{name}.{key} is not an option.{nearest(key, legal)} {name} takes: {", ".join(legal)}.')
+        _check_value(f'{name}.{key}', value, legal.get(key))
+    missing = [key for key, default in legal.items() if default is inspect.Parameter.empty and key not in options]
+    if missing:
+        raise ConfigError(f'{name}.{missing[0]} must be set: {getattr(target, "__name__", target)} needs it. '
+                          'Choose a line of config.py that sets it, or add one.')
+
+
+def _check_value(where, value, default):
+    """Type and range of one value, judged by the default of the parameter it is for."""
+    key = where.rpartition('.')[2]
+    if where in _CHOICES:
+        _expect(value in _CHOICES[where], where, f'one of {", ".join(map(repr, _CHOICES[where]))}', value)
+    if key == 'max_label_size':
+        _expect(value == 'full' or _is_integer(value), where, "'full' or an integer", value)
+    elif isinstance(default, bool):
+        _expect(isinstance(value, bool), where, 'True or False', value)
+    elif isinstance(default, int) and 'kimg' not in key:
+        _expect(_is_integer(value), where, 'an integer', value)
+    elif isinstance(default, numbers.Real):
+        _expect(_is_number(value), where, 'a number', value)
+    elif isinstance(default, str):
+        _expect(value is None or isinstance(value, str), where, 'a text', value)
+    elif isinstance(default, dict) or key.endswith('_dict') or key == 'max_minibatch_per_gpu':
+        _expect(isinstance(value, dict), where, 'a dict {resolution: value}', value)
+    elif isinstance(default, (list, tuple)):
+        _expect(isinstance(value, (list, tuple)), where, f'a list like {default!r}', value)
+    if key in _AT_LEAST_ONE and _is_number(value):
+        _expect(value >= 1, where, 'at least 1', value)
+    if ('kimg' in key or key.endswith('_sec')) and _is_number(value):
+        _expect(value >= 0, where, 'at least 0', value)
+
+
+def _check_tf_config(tf_config):
+    """The runtime knows its options; it would complain, too, but only after TensorFlow has started."""
+    from tfutil.runtime import TF_CONFIG_OPTIONS  # Brings TensorFlow.
+
+    for name in tf_config:
+        if name not in TF_CONFIG_OPTIONS:
+            raise ConfigError(f'tf_config[{name!r}] is not an option of this program.{nearest(name, TF_CONFIG_OPTIONS)} '
+                              f'Its options are: {", ".join(TF_CONFIG_OPTIONS)}.')
+
+
+def _check_schedule(sched):
+    """Resolutions in the schedule are powers of two, and what they map to is above zero."""
+    for key in ('minibatch_dict', 'max_minibatch_per_gpu', 'G_lrate_dict', 'D_lrate_dict', 'tick_kimg_dict'):
+        integers = key in {'minibatch_dict', 'max_minibatch_per_gpu'}
+        for resolution, value in (sched.get(key) or {}).items():
+            where = f'sched.{key}[{resolution!r}]'
+            _expect(_is_resolution(resolution), where, 'a resolution, a power of two from 4 up, as the key', resolution)
+            _expect((_is_integer if integers else _is_number)(value) and value > 0, where,
+                    'an integer above 0' if integers else 'a number above 0', value)
+    if 'lod_initial_resolution' in sched:
+        _expect(_is_resolution(sched.lod_initial_resolution), 'sched.lod_initial_resolution', 'a power of two from 4 up',
+                sched.lod_initial_resolution)
+
+
+def _check_minibatches(config, targets):
+    """At each resolution of the run, each GPU's share of the minibatch must split into D's minibatch-stddev groups."""
+    full = _data_resolution(config)
+    if full is None:
+        return  # Not there yet; loading the data set will say so.
+    sched_defaults, _ = legal_options('sched', targets['sched'])
+    D_defaults, _ = legal_options('D', targets['D'])
+    group = {**D_defaults, **config.D}.get('mbstd_group_size') or 1
+    if {**D_defaults, **config.D}.get('mbstat_avg', 'all') is None:
+        group = 1
+    sched = {**sched_defaults, **config.sched}
+    resolution = min(sched['lod_initial_resolution'], full)
+    while resolution <= full:
+        _check_minibatch(sched, config.num_gpus, group, resolution)
+        resolution *= 2
+
+
+def _check_minibatch(sched, num_gpus, group, resolution):
+    """One resolution's minibatch, after the schedule has rounded it down to a multiple of num_gpus and capped it."""
+    asked = sched['minibatch_dict'].get(resolution, sched['minibatch_base'])
+    per_gpu = min(asked // num_gpus, sched['max_minibatch_per_gpu'].get(resolution, asked))
+    where = f'The minibatch of {asked} at {resolution}x{resolution} on num_gpus = {num_gpus}'
+    if per_gpu < 1:
+        raise ConfigError(f'{where} leaves nothing for each GPU. Expected at least {num_gpus}: raise sched.minibatch_base and '
+                          'sched.minibatch_dict, or choose the preset for this number of GPUs.')
+    if group > 1 and per_gpu % min(group, per_gpu):
+        raise ConfigError(f'{where} gives {per_gpu} to each GPU. Expected a multiple of D.mbstd_group_size = {group}, or less than it. '
+                          'Change sched.minibatch_dict, sched.max_minibatch_per_gpu, D.mbstd_group_size or num_gpus.')
+
+
+def _data_resolution(config):
+    """The data set's full resolution, from the configuration or its files' names; None where neither tells."""
+    if _is_resolution(config.dataset.get('resolution')):
+        return config.dataset.resolution
+    folder = os.path.join(config.data_dir, str(config.dataset.get('tfrecord_dir', '')))
+    levels = [re.fullmatch(r'.*-r(\d\d)\.tfrecords', path) for path in glob.glob(os.path.join(glob.escape(folder), '*-r[0-9][0-9].tfrecords'))]
+    return 2 ** max(int(match[1]) for match in levels if match) if levels else None
+
+
+def _expect(condition, where, expected, received):
+    if not condition:
+        raise ConfigError(f'{where}: expected {expected}. Received: {received!r}.')
+
+
+def _is_number(value):
+    return isinstance(value, numbers.Real) and not isinstance(value, bool) and value == value  # noqa: PLR0124 -- not NaN
+
+
+def _is_integer(value):
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
+
+
+def _is_resolution(value):
+    return isinstance(value, int) and value >= 4 and value & (value - 1) == 0

@@ -1,0 +1,114 @@
+"""loss.py against the original's losses and gradients, at full resolution (as the original) and at the stage's own (as training runs)."""
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import load_json, load_npz
+from helpers import max_abs, network_from
+
+import loss
+import tfutil
+from tfutil import Stage, summary
+
+CASES = load_json('losses.json')['cases']
+
+
+class GivenLabels:
+    """Stands for a training set: hands out the labels that the original drew."""
+
+    def __init__(self, labels):
+        self.labels = labels
+
+    def get_random_labels_tf(self, n):
+        return tf.constant(self.labels)
+
+
+def load(case):
+    info, data = CASES[case], load_npz(f'losses-{case}.npz')
+    nets = [network_from(data, f'{n}/', info[f'{n}_func'], info[f'{n}_static_kwargs'], n) for n in 'GD']
+    return info, data, *nets
+
+
+def views(G, D, mode, lod):
+    """The networks as the loss gets them: everything evaluated at full resolution, or one stage at its own resolution."""
+    if mode == 'full':
+        return G, D, lambda x: x
+    stage = Stage.of(lod, G.model.resolution)
+    return G.at_stage(stage, native=True), D.at_stage(stage), lambda x: x[:, :, ::2 ** stage.floor_lod, ::2 ** stage.floor_lod]
+
+
+def check(key, actual, data, info):
+    assert max_abs(actual, np.reshape(data[key], np.shape(actual))) <= info['accuracy'][key]['atol'], key
+
+
+def check_gradients(which, gradients, net, data, info):
+    """Within the measured tolerances (rtol 1e-4 or better): a tenth of what is asked for."""
+    for (name, var), g in zip(net.trainables.items(), gradients, strict=True):
+        expected = data[f'{which}_loss/grad/{name}']
+        actual = np.zeros(var.shape) if g is None else g.numpy()
+        bound = info[f'{which}_grad_rtol'] * np.abs(expected).max() + info[f'{which}_grad_atol']
+        assert max_abs(actual, expected) <= bound, name
+
+
+@pytest.mark.parametrize('mode, compiled, scaling', [('full', True, False), ('native', False, False), ('native', True, True)])
+@pytest.mark.parametrize('case', CASES)
+def test_G_loss(case, mode, compiled, scaling):
+    info, data, G, D = load(case)
+    G_view, D_view, _ = views(G, D, mode, info['lod'])
+    opt = tfutil.Optimizer('TrainG', use_loss_scaling=scaling, loss_scaling_init=8.0)
+    labels = GivenLabels(data['G_loss/labels'])
+
+    def compute():
+        return opt.compute_gradients(lambda: loss.G_wgan_acgan(
+            G_view, D_view, opt, labels, info['minibatch'], latents=data['G_loss/latents'], **info['G_loss_kwargs']), list(G.trainables.values()))
+    values, gradients = tf.function(compute)() if compiled else compute()
+    assert values.shape == [info['minibatch']]
+    check('G_loss/loss_mean', tf.reduce_mean(values), data, info)
+    assert max_abs(values, data['G_loss/loss_per_sample']) <= info['accuracy']['G_loss/loss']['atol']
+    unscaled = [None if g is None else opt.undo_loss_scaling(g) for g in gradients]
+    check_gradients('G', unscaled, G, data, info)
+
+
+@pytest.mark.parametrize('mode, scaling', [('full', False), ('native', False), ('native', True)])
+@pytest.mark.parametrize('case', CASES)
+def test_D_loss(case, mode, scaling):
+    info, data, G, D = load(case)
+    G_view, D_view, shrink = views(G, D, mode, info['lod'])
+    opt = tfutil.Optimizer('TrainD', use_loss_scaling=scaling, loss_scaling_init=8.0)
+
+    @tf.function
+    def compute():
+        with summary.collecting() as collected:
+            values, gradients = opt.compute_gradients(lambda: loss.D_wgangp_acgan(
+                G_view, D_view, opt, None, info['minibatch'], tf.constant(shrink(data['D_loss/reals'])), data['D_loss/labels'],
+                latents=data['D_loss/latents'], mixing_factors=data['D_loss/mixing_factors'], **info['D_loss_kwargs']),
+                list(D.trainables.values()))
+        names, sums = summary.stacked(collected)
+        assert names  # known when compiled
+        tags.extend(names)
+        return values, gradients, sums
+    tags = []
+    values, gradients, sums = compute()
+    assert values.shape == [info['minibatch']]
+    check('D_loss/loss_mean', tf.reduce_mean(values), data, info)
+    assert max_abs(values, data['D_loss/loss_per_sample']) <= info['accuracy']['D_loss/loss']['atol']
+    check_gradients('D', [None if g is None else opt.undo_loss_scaling(g) for g in gradients], D, data, info)
+
+    reported = {tag.split('/')[1]: s / n for tag, (s, n) in zip(tags, sums.numpy())}
+    expected = {'real_scores', 'fake_scores', 'mixed_scores', 'mixed_norms', 'epsilon_penalty'}
+    expected |= {'label_penalty_reals', 'label_penalty_fakes'} if info['label_mode'] != 'none' else set()
+    assert set(reported) == expected
+    for name in expected:
+        key = f'D_loss/{name}'
+        assert abs(reported[name] - data[key].mean()) <= info['accuracy'][key]['atol'], name
+
+
+def test_without_given_draws_the_losses_draw_by_seed_and_step():
+    _, data, G, D = load('base-lod0')
+    opt, labels = tfutil.Optimizer(), GivenLabels(np.zeros([4, 0], np.float32))
+
+    @tf.function
+    def value(step):
+        with tfutil.randomness.keyed(7, step):
+            return loss.G_wgan_acgan(G, D, opt, labels, 4)
+    first, again, other = [value(tf.constant(step)).numpy() for step in (1, 1, 2)]
+    assert max_abs(first, again) == 0 and max_abs(first, other) > 1e-3

@@ -1,0 +1,171 @@
+"""networks.py and layers.py against the original's outputs."""
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import GOLDEN, load_json, load_npz
+from helpers import max_abs, network_from
+
+import layers
+import tfutil
+from tfutil import Stage
+
+NETWORKS = load_json('networks.json')
+CASES = NETWORKS['cases']
+
+
+def inputs_of(case, data):
+    return [data['latents'], data['labels']] if CASES[case]['func'] == 'G_paper' else [data['images']]
+
+
+def expected_of(case, data, lod):
+    keys = ['out'] if CASES[case]['func'] == 'G_paper' else ['scores', 'labels']
+    return [data[f'{key}_lod{lod:.2f}'] for key in keys]
+
+
+@pytest.mark.parametrize('case', CASES)
+@pytest.mark.parametrize('structure', ['linear', 'recursive'])
+def test_outputs_are_the_originals(case, structure):
+    """Both structures at all lods, within the measured tolerance of each case (1e-5 to 5e-4, at most 1e-4 of the output's scale)."""
+    info, data = CASES[case], load_npz(f'networks-{case}.npz')
+    net = network_from(data, '', info['func'], info['static_kwargs'])
+    net = net.convert(structure=structure)
+    tolerance = min(info['atol'], 1e-4 * max(info['max_abs_output'], 1.0))
+    for lod in info['lods']:
+        net.set_var('lod', lod)
+        outputs = net.run(*inputs_of(case, data), return_as_list=True)
+        for output, expected in zip(outputs, expected_of(case, data, lod), strict=True):
+            assert output.shape == expected.shape and output.dtype == np.float32
+            assert max_abs(output, expected) <= tolerance, lod
+
+
+@pytest.mark.parametrize('case', CASES)
+def test_names_and_shapes_are_the_originals(case):
+    info = CASES[case]
+    net = tfutil.Network('x', 'networks.' + info['func'], **info['static_kwargs'])
+    assert net.input_names == info['input_names'] and net.input_shapes == info['input_shapes']
+    assert net.output_names == info['output_names'] and net.output_shapes == info['output_shapes']
+
+
+@pytest.mark.parametrize('tag', NETWORKS['initial'])
+def test_initial_values_have_the_originals_distribution(tag):
+    info = NETWORKS['initial'][tag]
+    net = tfutil.Network('x', 'networks.' + info['func'], **info['static_kwargs'])
+    assert [v['name'] for v in info['variables']] == list(net.vars)
+    for var in info['variables']:
+        value, multiplier = net.get_var(var['name']), var.get('runtime_multiplier')
+        assert list(value.shape) == var['shape'] and (var['name'] in net.trainables) == var['trainable']
+        if multiplier is None:
+            assert not value.any()
+            continue
+        use_wscale = info['static_kwargs'].get('use_wscale', True)
+        expected_std = 1.0 if use_wscale else he_std(info['func'], var['name'], value.shape)
+        assert abs(value.mean()) < 5 * expected_std / np.sqrt(value.size)
+        assert abs(value.std() / expected_std - 1) < 5 / np.sqrt(2 * value.size)
+        assert scale_of(net, var['name']) == pytest.approx(multiplier, rel=1e-6)
+
+
+def he_std(func, name, shape):
+    gain = {'4x4/Dense/weight': np.sqrt(2) / 4, '4x4/Dense1/weight': 1.0}.get(name, 1.0 if 'ToRGB' in name else np.sqrt(2))
+    fan_in = shape[0] * shape[1] * shape[3] if 'Conv0_up' in name else np.prod(shape[:-1])
+    return gain / np.sqrt(fan_in)
+
+
+def scale_of(net, name):
+    layer = next(layer for layer in net.model._flatten_layers() if getattr(layer, 'weight', None) is not None
+                 and layer.weight.value is net.vars[name])
+    return float(layer.scale)
+
+
+@pytest.mark.parametrize('which', ['G', 'D'])
+def test_print_layers_is_the_originals_text(which, capsys):
+    info = NETWORKS['print_layers'][which]
+    tfutil.Network(info['name'], 'networks.' + info['func'], **info['static_kwargs']).print_layers()
+    assert capsys.readouterr().out == (GOLDEN / info['file']).read_text()
+
+
+@pytest.mark.parametrize('lod', [0, 0.3, 1, 1.6, 2])
+def test_native_resolution_is_the_full_one_shrunk(lod):
+    G = tfutil.Network('G', 'networks.G_paper', num_channels=3, resolution=16, fmap_base=64, fmap_max=16)
+    D = tfutil.Network('D', 'networks.D_paper', num_channels=3, resolution=16, fmap_base=64, fmap_max=16)
+    for net in (G, D):
+        net.set_var('lod', lod)
+    latents = np.random.RandomState(0).randn(4, 16).astype(np.float32)
+    native, full = G.run(latents, native=True), G.run(latents)
+    assert native.shape == (4, 3, *[16 >> int(lod)] * 2)
+    assert max_abs(native.repeat(2 ** int(lod), 2).repeat(2 ** int(lod), 3), full) == 0
+    assert max_abs(D.run(native)[0], D.run(full)[0]) <= 1e-6
+
+
+@pytest.mark.parametrize('lod, resolution, stage', [
+    (0, 16, (0, False)), (-0.5, 16, (0, False)), (0.25, 16, (0, True)), (1, 16, (1, False)), (2, 16, (2, False)), (2.5, 16, (2, False)),
+    (8, 1024, (8, False)), (7.999, 1024, (7, True)), (3, 4, (0, False))])
+def test_stage_of_lod(lod, resolution, stage):
+    assert Stage.of(lod, resolution) == stage
+
+
+@pytest.mark.parametrize('lod', [0, 0.5, 1, 1.5, 2])
+def test_a_stage_uses_exactly_the_layers_it_needs(lod):
+    """Gradient exists for the layers of the active resolutions and is absent for the rest."""
+    G = tfutil.Network('G', 'networks.G_paper', num_channels=1, resolution=16, fmap_base=64, fmap_max=16)
+    G.set_var('lod', lod)
+    with tf.GradientTape() as tape:
+        out = tf.reduce_sum(G.get_output_for(tf.ones([2, 16])))
+    gradients = tape.gradient(out, list(G.trainables.values()))
+    used = {name.rsplit('/', 1)[0] for name, g in zip(G.trainables, gradients) if g is not None}
+    top = 4 - int(lod)
+    expected = {'4x4/Dense', '4x4/Conv', f'ToRGB_lod{4 - top}'} | ({f'ToRGB_lod{5 - top}'} if lod % 1 else set())
+    expected |= {f'{2 ** r}x{2 ** r}/{layer}' for r in range(3, top + 1) for layer in ('Conv0_up', 'Conv1')}
+    assert used == expected
+
+
+def test_inside_a_function_the_output_follows_the_lod():
+    """Compiled once, get_output_for must still follow the variable lod."""
+    G = tfutil.Network('G', 'networks.G_paper', num_channels=1, resolution=16, fmap_base=64, fmap_max=16)
+    compiled = tf.function(lambda z: G.get_output_for(z))
+    latents = tf.random.normal([3, 16], seed=1)
+    for lod in (2, 1.25, 0):
+        G.set_var('lod', lod)
+        assert max_abs(compiled(latents), G.run(latents.numpy())) <= 1e-5
+
+
+@pytest.mark.parametrize('options, text', [
+    (dict(resolution=48), 'power of two'), (dict(resolution=2), 'power of two'), (dict(dtype='int8'), 'dtype'),
+    (dict(structure='tree'), 'structure')])
+@pytest.mark.parametrize('func', ['G_paper', 'D_paper'])
+def test_impossible_options_are_refused(func, options, text):
+    with pytest.raises(tfutil.network.ConfigError, match=text):
+        tfutil.Network('x', 'networks.' + func, **options)
+
+
+def test_minibatch_that_does_not_fit_the_stddev_group_is_refused():
+    with pytest.raises(ValueError, match='minibatch 6 .* groups of 4'):
+        layers.minibatch_stddev(tf.zeros([6, 4, 4, 2]), 4)
+
+
+@pytest.mark.parametrize('n, group', [(4, 4), (8, 4), (12, 4), (6, 2), (3, 16), (1, 4)])
+def test_minibatch_stddev_is_numpys(n, group):
+    """Against the formula in float64: float32 rounding only."""
+    x = np.random.RandomState(n).randn(n, 4, 4, 3)
+    g = min(group, n)
+    members = x.reshape(g, n // g, 4, 4, 3)
+    expected = np.tile(np.sqrt(members.var(axis=0) + 1e-8).mean(axis=(1, 2, 3)), g)
+    y = layers.minibatch_stddev(tf.constant(x, tf.float32), group).numpy()
+    assert y.shape == (n, 4, 4, 4)
+    assert max_abs(y[..., :3], x.astype(np.float32)) == 0
+    assert max_abs(y[..., 3], np.broadcast_to(expected[:, None, None], (n, 4, 4))) <= 1e-6
+
+
+@pytest.mark.parametrize('dtype, tolerance', [('bfloat16', 0.15), ('float16', 0.02)])
+@pytest.mark.parametrize('lod', [0, 0.5, 2])
+def test_half_precision_stays_near_float32(dtype, tolerance, lod):
+    """8 (bfloat16) and 11 (float16) bits of mantissa through some ten layers: a few percent of the output's scale, no more."""
+    options = dict(num_channels=3, resolution=16, fmap_base=64, fmap_max=16, pixelnorm_epsilon=1e-4)
+    G = tfutil.Network('G', 'networks.G_paper', **options)
+    half = G.convert(dtype=dtype)
+    assert all(v.dtype == tf.float32 for v in half.vars.values())
+    latents = np.random.RandomState(0).randn(8, 16).astype(np.float32)
+    for net in (G, half):
+        net.set_var('lod', lod)
+    expected, actual = G.run(latents), half.run(latents)
+    assert actual.dtype == np.float32
+    assert 0 < max_abs(actual, expected) <= tolerance * np.abs(expected).max()

@@ -1,0 +1,431 @@
+"""Network: a build function's variables, their evaluation, cloning, averaging and pickled state.
+
+The Keras model inside is made by a build function such as `networks.G_paper` (its docstring tells what a model must offer).
+Everything public speaks NCHW and NumPy; a network keeps its `lod` as a variable, and evaluates only the layers that lod needs.
+"""
+import contextlib
+import contextvars
+import importlib
+import inspect
+import sys
+import types
+
+import numpy as np
+import tensorflow as tf
+from tqdm import tqdm
+
+from errors import ConfigError, DataError, nearest
+from tfutil import ops
+from tfutil.objects import import_obj
+from tfutil.stages import Stage
+
+# Functions that may rewrite a pickled state before it is used: state -> state. Old formats hook in here.
+network_import_handlers = []
+
+# Whether unpickling may execute the source text that a snapshot of a user's own network carries. See misc.load_pkl.
+TRUST_SOURCE = contextvars.ContextVar('TRUST_SOURCE', default=False)
+
+STOCK_FUNCTIONS = {name: f'networks.{name}' for name in ('G_paper', 'D_paper')}
+STOCK_SOURCE = 'from networks import *\n'  # lets the original program, whose module has the same name, load our snapshots
+
+
+class PortableArray(np.ndarray):
+    """An array that pickles as numpy.ndarray(shape, dtype, bytes): no private NumPy path, so every NumPy version reads it."""
+
+    def __reduce_ex__(self, protocol):
+        array = np.ascontiguousarray(self)
+        return np.ndarray, (self.shape, array.dtype.str, array.tobytes())
+
+
+class Network:
+    """A build function's model under a name.
+
+    Args:
+        name: e.g. 'G'; free.
+        func: dotted name of the build function, e.g. 'networks.G_paper', or the function itself.
+        static_kwargs: its keywords; kept and pickled.
+
+    Attributes:
+        name, static_kwargs: as given.
+        num_inputs, num_outputs, input_names, output_names, input_shapes, output_shapes: lists; a shape's first entry is None.
+        input_shape, output_shape: the first of each.
+        vars, trainables: dicts of local name ('4x4/Conv/weight') to tf.Variable, in pickling order.
+
+    Raises:
+        ConfigError: no such function, or it refuses the keywords.
+    """
+
+    def __init__(self, name=None, func=None, **static_kwargs):
+        if func is None:
+            raise ConfigError(f"network {name!r} has no build function: pass func='networks.G_paper', or your own.")
+        build_func = import_obj(func) if isinstance(func, str) else func
+        self._create(name, build_func, static_kwargs)
+
+    def _create(self, name, build_func, static_kwargs):
+        self.name, self.static_kwargs = name, dict(static_kwargs)
+        self._build_func = build_func
+        try:
+            self.model = build_func(**static_kwargs)
+        except (ValueError, TypeError) as error:
+            raise ConfigError(f'network {name!r}: {build_func.__name__} cannot be built: {error}') from error
+        self._describe()
+        self._compiled = {}
+
+    def _describe(self):
+        model = self.model
+        self.input_names, self.input_shapes = _names_and_shapes(model.inputs)
+        self.output_names, self.output_shapes = _names_and_shapes(model.outputs)
+        self.num_inputs, self.num_outputs = len(self.input_names), len(self.output_names)
+        self.input_shape, self.output_shape = self.input_shapes[0], self.output_shapes[0]
+        self.vars = {self._local_path(v.path): v.value for v in model.variables}
+        trainable = {v.path for v in model.trainable_variables}
+        self.trainables = {self._local_path(v.path): v.value for v in model.variables if v.path in trainable}
+        self._grows = 'stage' in inspect.signature(model.call).parameters
+
+    def _local_path(self, path):
+        prefix = self.model.name + '/'
+        return path[len(prefix):] if path.startswith(prefix) else path
+
+    # ------------------------------------------------------------ variables
+
+    def find_var(self, name_or_var):
+        """The variable of a local name (a variable is handed back)."""
+        if not isinstance(name_or_var, str):
+            return name_or_var
+        if name_or_var not in self.vars:
+            raise ConfigError(f'network {self.name!r} has no variable {name_or_var!r}.{nearest(name_or_var, self.vars)}')
+        return self.vars[name_or_var]
+
+    def get_var(self, name_or_var):
+        """A variable's value as a NumPy array."""
+        return self.find_var(name_or_var).numpy()
+
+    def set_var(self, name_or_var, value):
+        """Set a variable from an array or number."""
+        self.find_var(name_or_var).assign(value)
+
+    def get_var_localname(self, var):
+        """The local name of one of this network's variables."""
+        return next(name for name, own in self.vars.items() if own is var)
+
+    def reset_vars(self):
+        """Draw all variables anew from their initial distributions."""
+        self._copy(type(self)._from_func(self.name, self._build_func, self.static_kwargs), self.vars)
+
+    def reset_trainables(self):
+        """Draw the trainable variables anew from their initial distributions."""
+        self._copy(type(self)._from_func(self.name, self._build_func, self.static_kwargs), self.trainables)
+
+    def copy_vars_from(self, src):
+        """Take over the values of all variables of another network that has the same names."""
+        self._copy(src, self.vars)
+
+    def copy_trainables_from(self, src):
+        """Take over the values of the trainable variables of another network that has the same names."""
+        self._copy(src, self.trainables)
+
+    def _copy(self, src, names):
+        for name in names:
+            self.vars[name].assign(src.find_var(name))
+
+    @property
+    def lod(self):
+        """The current level of detail as a float, or None for a network that does not grow."""
+        return float(self.vars['lod'].numpy()) if 'lod' in self.vars else None
+
+    @property
+    def stage(self):
+        """The growth stage the current lod asks for; None where everything is to be evaluated."""
+        if not self._grows or self.lod is None or self.static_kwargs.get('structure') == 'linear':
+            return None
+        return Stage.of(self.lod, self.model.resolution)
+
+    # ------------------------------------------------------------ copies
+
+    @classmethod
+    def _from_func(cls, name, build_func, static_kwargs):
+        network = object.__new__(cls)
+        network._create(name, build_func, static_kwargs)
+        return network
+
+    def clone(self, name=None):
+        """A new network with the same build function, keywords and values."""
+        network = self._from_func(name or self.name, self._build_func, self.static_kwargs)
+        network.copy_vars_from(self)
+        return network
+
+    def convert(self, name=None, func=None, **static_kwargs):
+        """A network of another build function, with the keywords given over one's own and the values of all common variables."""
+        network = type(self)(name or self.name, func or self._build_func, **{**self.static_kwargs, **static_kwargs})
+        for local_name, var in network.vars.items():
+            if local_name in self.vars and self.vars[local_name].shape == var.shape:
+                var.assign(self.vars[local_name])
+        return network
+
+    def setup_as_moving_average_of(self, src, beta=0.99, beta_nontrainable=0.0):
+        """Return a function that moves this network one step towards `src`: new = lerp(src, own, beta).
+
+        Args:
+            src: the network to follow; one with the same variables.
+            beta: decay per step of the trainables.  beta_nontrainable: of the others; 0 copies them (so lod follows).
+        """
+        @tf.function
+        def update():
+            for name, var in self.vars.items():
+                decay = beta if name in self.trainables else beta_nontrainable
+                var.assign(ops.lerp(src.vars[name], var, decay) if decay else src.vars[name])
+        return update
+
+    # ------------------------------------------------------------ evaluation
+
+    def get_output_for(self, *inputs, stage='current', return_as_list=False, **dynamic_kwargs):
+        """Evaluate on tensors: eagerly or inside a tf.function, differentiable in the inputs and the variables.
+
+        Args:
+            inputs: tensors in the order of `input_names`; a zero-width one at the end may be left out.
+            stage: the growth stage to evaluate. 'current' follows the variable lod: outside of a tf.function by evaluating what the
+                lod needs, inside of one (where the lod may change after compilation) by evaluating every layer.
+            dynamic_kwargs: handed to the model where it knows them (e.g. native=True); others, as the original's is_training, are ignored.
+
+        Returns:
+            One tensor, or a tuple (list if asked) in the order of `output_names`.
+        """
+        known = inspect.signature(self.model.call).parameters
+        options = {name: value for name, value in dynamic_kwargs.items() if name in known}
+        if self._grows:
+            options['stage'] = (self.stage if tf.executing_eagerly() else None) if stage == 'current' else stage
+        inputs = self._complete([tf.convert_to_tensor(x) for x in inputs])
+        outputs = self.model(inputs, **options) if self._takes_list() else self.model(*inputs, **options)
+        outputs = list(outputs) if isinstance(outputs, (list, tuple)) else [outputs]
+        if return_as_list:
+            return outputs
+        return outputs[0] if len(outputs) == 1 else tuple(outputs)
+
+    def at_stage(self, stage, **dynamic_kwargs):
+        """This network with the stage (and options such as native=True) filled in: what a compiled training step hands to the losses."""
+        return NetworkAtStage(self, dict(stage=stage, **dynamic_kwargs))
+
+    def _takes_list(self):
+        """Functional Keras models take their inputs as one list."""
+        return self.num_inputs > 1 and hasattr(self.model, 'operations')
+
+    def _complete(self, inputs):
+        """Add the zero-width inputs (labels of an unconditional network) that the caller left out; check the number."""
+        for shape in self.input_shapes[len(inputs):]:
+            if 0 not in shape:
+                break
+            inputs = inputs + [tf.zeros([tf.shape(inputs[0])[0], *shape[1:]], inputs[0].dtype)]
+        if len(inputs) != self.num_inputs:
+            raise ConfigError(f'network {self.name!r} takes {self.num_inputs} inputs ({", ".join(self.input_names)}). '
+                              f'Received: {len(inputs)}.')
+        return inputs
+
+    def run(self, *in_arrays, return_as_list=False, print_progress=False, minibatch_size=None, num_gpus=1, out_mul=1.0, out_add=0.0,
+            out_shrink=1, out_dtype=None, **dynamic_kwargs):
+        """Evaluate on NumPy arrays, minibatch by minibatch.
+
+        Args:
+            in_arrays: arrays in the order of `input_names`; zero-width labels may be left out.
+            print_progress: show a progress bar.
+            minibatch_size: samples per evaluation; None = all at once. A layer that compares samples (minibatch stddev) sees one minibatch.
+            num_gpus: accepted; minibatches are evaluated one after the other.
+            out_mul, out_add: applied to the outputs in this order.
+            out_shrink: then box-average images by this factor.
+            out_dtype: then convert; integer types are rounded half to even and saturated.
+
+        Returns:
+            Float32 arrays (or out_dtype): one, or a tuple (list if asked).
+        """
+        inputs = self._complete([np.asarray(x) for x in in_arrays])
+        inputs = [np.asarray(x) for x in inputs]
+        self._check_shapes(inputs)
+        count = len(inputs[0])
+        step = count if minibatch_size is None else minibatch_size
+        evaluate = self._compile(out_mul, out_add, out_shrink, out_dtype, dynamic_kwargs)
+        starts = tqdm(range(0, count, step), desc=self.name, unit='minibatch') if print_progress else range(0, count, max(step, 1))
+        parts = [[y.numpy() for y in evaluate(*[tf.constant(x[i:i + step]) for x in inputs])] for i in starts]
+        outputs = [np.concatenate(part) for part in zip(*parts)] if parts else self._empty(out_shrink, out_dtype)
+        if return_as_list:
+            return outputs
+        return outputs[0] if len(outputs) == 1 else tuple(outputs)
+
+    def _check_shapes(self, arrays):
+        for name, shape, array in zip(self.input_names, self.input_shapes, arrays):
+            # Images may be smaller than the full resolution where the model says so by accepting them; other axes must agree.
+            if len(array.shape) != len(shape) or (len(shape) == 2 and array.shape[1] != shape[1]) or len(array) != len(arrays[0]):
+                raise ConfigError(f'network {self.name!r}, input {name!r}: expected shape {["N", *shape[1:]]} with one N for all inputs. '
+                                  f'Received: {list(array.shape)}.')
+
+    def _empty(self, out_shrink, out_dtype):
+        shrunk = [[0, *shape[1:-2], *[s // out_shrink for s in shape[-2:]]] if len(shape) == 4 else [0, *shape[1:]]
+                  for shape in self.output_shapes]
+        return [np.zeros(shape, out_dtype or np.float32) for shape in shrunk]
+
+    def _compile(self, out_mul, out_add, out_shrink, out_dtype, dynamic_kwargs):
+        """The tf.function of the current stage and these options; kept for the next call."""
+        dtype = None if out_dtype is None else tf.as_dtype(out_dtype)
+        stage = self.stage
+        key = (stage, out_mul, out_add, out_shrink, dtype, tuple(sorted(dynamic_kwargs.items())))
+        if key not in self._compiled:
+            @tf.function
+            def evaluate(*inputs):
+                outputs = self.get_output_for(*inputs, stage=stage, return_as_list=True, **dynamic_kwargs)
+                return [convert_output(y, out_mul, out_add, out_shrink, dtype) for y in outputs]
+            self._compiled[key] = evaluate
+        return self._compiled[key]
+
+    # ------------------------------------------------------------ listings
+
+    def list_layers(self):
+        """Rows (name, output shape with an open first axis, list of variables) of inputs, layers and outputs."""
+        rows = [(name, shape, []) for name, shape in zip(self.input_names, self.input_shapes)]
+        if 'lod' in self.vars:
+            rows.append(('lod', [], []))
+        for name, shape in self._layer_rows():
+            rows.append((name, [None, *shape], [v for n, v in self.trainables.items() if n.startswith(name + '/')]))
+        return rows + [(name, shape, []) for name, shape in zip(self.output_names, self.output_shapes)]
+
+    def _layer_rows(self):
+        if hasattr(self.model, 'layer_rows'):
+            return self.model.layer_rows()
+        return [(layer.name, list(layer.output.shape[1:])) for layer in self.model.layers if layer.weights]
+
+    def print_layers(self, title=None):
+        """Print a table of layers: parameters, output shape (NCHW), weight shape."""
+        def line(*columns):
+            print(''.join(f'{text:<{width}}' for text, width in zip(columns, (28, 12, 24, 24))))
+        print()
+        line(title or self.name, 'Params', 'OutputShape', 'WeightShape')
+        line(*['---'] * 4)
+        for name, shape, variables in self.list_layers():
+            params = sum(int(np.prod(v.shape)) for v in variables)
+            weights = [v.shape for v in variables if len(v.shape) > 1]
+            line(name, params or '-', _shape_text(shape), _shape_text(weights[0]) if len(weights) == 1 else '-')
+        line(*['---'] * 4)
+        line('Total', sum(int(np.prod(v.shape)) for v in self.trainables.values()), '', '')
+        print()
+
+    def setup_weight_histograms(self, title=None):
+        """Return (tag, values) of every weight, for `summary.save_histograms`."""
+        title = title or self.name
+        return [(f'{title}/{name}', var.numpy()) for name, var in self.trainables.items() if len(var.shape) > 1]
+
+    # ------------------------------------------------------------ pickling
+
+    def __getstate__(self):
+        func_name = self._build_func.__name__
+        stock = self._build_func.__module__ == 'networks' and func_name in STOCK_FUNCTIONS
+        state = dict(version=2, name=self.name, static_kwargs=self.static_kwargs,
+                     build_module_src=STOCK_SOURCE if stock else _module_source(self._build_func), build_func_name=func_name,
+                     variables=[(name, np.asarray(var.numpy()).view(PortableArray)) for name, var in self.vars.items()])
+        return state if stock else dict(state, build_module_name=self._build_func.__module__)
+
+    def __setstate__(self, state):
+        for handler in network_import_handlers:
+            state = handler(state)
+        _check_state(state)
+        self._create(state['name'], _find_build_func(state), state['static_kwargs'])
+        for name, value in state['variables']:
+            var = self.find_var(name)
+            value = np.asarray(value)
+            if tuple(value.shape) != tuple(var.shape):
+                raise DataError(f'snapshot of network {self.name!r}: variable {name!r} has shape {value.shape}, its build function '
+                                f'makes {tuple(var.shape)}. The build function has changed since the snapshot was written.')
+            var.assign(value)
+        missing = set(self.vars) - {name for name, _ in state['variables']}
+        if missing:
+            raise DataError(f'snapshot of network {self.name!r} lacks the variables {sorted(missing)}. '
+                            'The build function has changed since the snapshot was written.')
+
+
+Network.__module__ = 'tfutil'  # the class path that snapshots name
+
+
+class NetworkAtStage:
+    """A network whose `get_output_for` has its stage and options filled in; every other attribute is the network's."""
+
+    def __init__(self, network, options):
+        self._network, self._options = network, options
+
+    def __getattr__(self, name):
+        return getattr(self._network, name)
+
+    def get_output_for(self, *inputs, **kwargs):
+        return self._network.get_output_for(*inputs, **{**kwargs, **self._options})
+
+
+def convert_output(y, out_mul, out_add, out_shrink, out_dtype):
+    """Multiply, add, box-shrink the last two axes of images, round and saturate: the output options of `Network.run`, in float32."""
+    y = tf.cast(y, tf.float32)
+    if out_mul != 1.0:
+        y = y * out_mul
+    if out_add != 0.0:
+        y = y + out_add
+    if out_shrink > 1 and y.shape.rank == 4:
+        c, h, w = y.shape[1:]
+        y = tf.reduce_mean(tf.reshape(y, [-1, c, h // out_shrink, out_shrink, w // out_shrink, out_shrink]), axis=[3, 5])
+    if out_dtype is None:
+        return y
+    return tf.saturate_cast(tf.round(y), out_dtype) if out_dtype.is_integer else tf.cast(y, out_dtype)
+
+
+@contextlib.contextmanager
+def trusting_source(trust=True):
+    """Allow (or forbid) unpickling in the block to execute the source text that a user's own network carries."""
+    token = TRUST_SOURCE.set(trust)
+    try:
+        yield
+    finally:
+        TRUST_SOURCE.reset(token)
+
+
+# ---------------------------------------------------------------- helpers
+
+def _names_and_shapes(tensors):
+    tensors = tensors if isinstance(tensors, (list, tuple)) else [tensors]
+    return [t.name for t in tensors], [ops.shape_to_list(t.shape) for t in tensors]
+
+
+def _shape_text(shape):
+    """(?, 16, 4, 4) as tables show shapes: '?' is the open minibatch axis."""
+    sizes = ['?' if size is None else str(size) for size in shape]
+    return f'({sizes[0]},)' if len(sizes) == 1 else f'({", ".join(sizes)})'
+
+
+def _module_source(func):
+    try:
+        return inspect.getsource(sys.modules[func.__module__])
+    except (OSError, TypeError, KeyError):
+        return ''  # defined at a prompt: such a snapshot can be read only where the function exists
+
+
+def _check_state(state):
+    needed = {'version', 'name', 'static_kwargs', 'build_module_src', 'build_func_name', 'variables'}
+    if not isinstance(state, dict) or not needed <= set(state):
+        found = sorted(state) if isinstance(state, dict) else type(state).__name__
+        raise DataError(f'not the state of a network: expected the keys {sorted(needed)}. Received: {found}.')
+    if state['version'] != 2:
+        raise DataError(f"network {state['name']!r} has state version {state['version']!r}; this program reads version 2.")
+
+
+def _find_build_func(state):
+    """The build function that a state names: ours for the stock networks, else the user's own module, else (if trusted) its source."""
+    name = state['build_func_name']
+    if name in STOCK_FUNCTIONS and state.get('build_module_name', 'networks') == 'networks':
+        return import_obj(STOCK_FUNCTIONS[name])
+    module_name = state.get('build_module_name')
+    with contextlib.suppress(ImportError):
+        if module_name:
+            func = getattr(importlib.import_module(module_name), name, None)
+            if func is not None:
+                return func
+    if not TRUST_SOURCE.get():
+        raise DataError(
+            f"network {state['name']!r} is built by {name!r} of module {module_name or 'unknown'!r}, which cannot be imported here. Put that "
+            "module on PYTHONPATH, or, if you trust the file's author, load it with misc.load_pkl(path, trust_source=True), "
+            'which executes the source text inside the file.')
+    module = types.ModuleType(f'_snapshot_{state["name"]}')
+    module.__dict__['__source__'] = state['build_module_src']
+    sys.modules[module.__name__] = module
+    exec(compile(state['build_module_src'], module.__name__, 'exec'), module.__dict__)
+    return getattr(module, name)

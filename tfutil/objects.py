@@ -1,0 +1,58 @@
+"""Names to objects: config.py names its functions ('networks.G_paper'), this module finds them."""
+import importlib
+import sys
+
+from errors import ConfigError, nearest
+
+
+def find_obj_in_module(module, name):
+    """Follow a dotted name below a module: `find_obj_in_module(np, 'random.rand')`.
+
+    Raises:
+        ConfigError: there is no such name; the nearest existing one is suggested.
+    """
+    obj = module
+    for part in name.split('.'):
+        if not hasattr(obj, part):
+            public = [n for n in dir(obj) if not n.startswith('_')]
+            raise ConfigError(f'{module.__name__!r} has no {name!r}.{nearest(part, public)}')
+        obj = getattr(obj, part)
+    return obj
+
+
+def _split(dotted_name):
+    """Import the longest prefix of a dotted name that is a module; return it and the rest of the name."""
+    parts = dotted_name.split('.')
+    for count in range(len(parts), 0, -1):
+        module_name = '.'.join(parts[:count])
+        try:
+            return importlib.import_module(module_name), '.'.join(parts[count:])
+        except ModuleNotFoundError as error:
+            # A missing prefix is what we are probing for; a missing import inside a module that exists is not.
+            if error.name is None or not (module_name == error.name or module_name.startswith(error.name + '.')):
+                raise
+    known = [n for n in sys.modules if '.' not in n]
+    raise ConfigError(f'there is no module {parts[0]!r} (in {dotted_name!r}).{nearest(parts[0], known)} '
+                      'Write names as module.function, e.g. networks.G_paper; the module must be importable from here.')
+
+
+def import_module(dotted_name):
+    """Import the module that a dotted name is or starts with: 'networks.G_paper' gives `networks`."""
+    return _split(dotted_name)[0]
+
+
+def import_obj(dotted_name):
+    """Import the object of a dotted name: 'networks.G_paper' gives the function.
+
+    Raises:
+        ConfigError: no module or no object of that name; the nearest one is suggested.
+    """
+    module, rest = _split(dotted_name)
+    return find_obj_in_module(module, rest) if rest else module
+
+
+def call_func_by_name(*args, func=None, **kwargs):
+    """Call the function of a dotted name with the other arguments: how every `func` line of config.py is run."""
+    if func is None:
+        raise ConfigError("a 'func' line is missing: write e.g. train = EasyDict(func='train.train_progressive_gan').")
+    return import_obj(func)(*args, **kwargs)

@@ -1,0 +1,44 @@
+"""Small tensor helpers that the whole program speaks in."""
+import numpy as np
+import tensorflow as tf
+
+
+def lerp(a, b, t):
+    """Linear interpolation: a where t is 0, b where t is 1."""
+    return a + (b - a) * t
+
+
+def lerp_clip(a, b, t):
+    """Linear interpolation with t clipped to [0, 1]."""
+    return a + (b - a) * tf.clip_by_value(t, 0.0, 1.0)
+
+
+def log2(x):
+    """Base-2 logarithm of a float tensor."""
+    return tf.math.log(x) * np.float32(1.0 / np.log(2.0))
+
+
+def exp2(x):
+    """2 to the power of a float tensor."""
+    return tf.exp(x * np.float32(np.log(2.0)))
+
+
+def flatten(x):
+    """Any tensor as one axis."""
+    return tf.reshape(x, [-1])
+
+
+def is_tf_expression(x):
+    """True for tensors and variables, False for NumPy arrays and Python numbers."""
+    return tf.is_tensor(x) or isinstance(x, tf.Variable)
+
+
+def shape_to_list(shape):
+    """A TensorShape (or any sequence of sizes) as a list of ints and None."""
+    return [None if size is None else int(size) for size in shape]
+
+
+def fp32(*values):
+    """Cast tensors to float32: losses and norms are computed in it whatever the networks' dtype. One value in, one out."""
+    cast = [tf.cast(value, tf.float32) for value in values]
+    return cast[0] if len(cast) == 1 else cast

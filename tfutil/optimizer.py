@@ -1,0 +1,133 @@
+"""Optimizer: Adam as the original had it, with gradient averaging, loss scaling and skipping of bad updates."""
+import tensorflow as tf
+
+from tfutil import ops
+from tfutil.summary import autosummary
+
+
+class Optimizer:
+    """Adam with the epsilon outside of the corrected root: w -= lr * sqrt(1 - b2^t) / (1 - b1^t) * m / (sqrt(v) + epsilon).
+
+    An update in which any gradient is not finite is skipped whole (weights, moments, step count) and counted.
+
+    Args:
+        name: prefix of the TensorBoard tags, e.g. 'TrainG'.
+        learning_rate: default for `apply_updates`.
+        use_loss_scaling: multiply losses by 2^x and gradients by 2^-x, so that float16 gradients do not vanish.
+        loss_scaling_init, loss_scaling_inc, loss_scaling_dec: x at the start, its growth after each update and its drop after
+            each overflow.
+        beta1, beta2, epsilon: Adam's.
+    """
+
+    def __init__(self, name='Train', learning_rate=0.001, use_loss_scaling=False, loss_scaling_init=64.0, loss_scaling_inc=0.0005,
+                 loss_scaling_dec=1.0, beta1=0.9, beta2=0.999, epsilon=1e-8):
+        self.id = name.replace('/', '.')
+        self.learning_rate, self.use_loss_scaling = learning_rate, use_loss_scaling
+        self.loss_scaling_inc, self.loss_scaling_dec = loss_scaling_inc, loss_scaling_dec
+        self.beta1, self.beta2, self.epsilon = beta1, beta2, epsilon
+        self.loss_scaling = tf.Variable(loss_scaling_init if use_loss_scaling else 0.0, trainable=False, dtype=tf.float32)
+        self.beta1_power = tf.Variable(beta1, trainable=False, dtype=tf.float32)
+        self.beta2_power = tf.Variable(beta2, trainable=False, dtype=tf.float32)
+        self.slots = {}  # variable reference -> (m, v)
+        self._registered = []
+
+    # ------------------------------------------------------------ loss scaling
+
+    def apply_loss_scaling(self, value):
+        """Multiply a loss by the current scale (nothing without loss scaling)."""
+        return value * ops.exp2(self.loss_scaling) if self.use_loss_scaling else value
+
+    def undo_loss_scaling(self, value):
+        """Divide a gradient by the current scale (nothing without loss scaling)."""
+        return value * ops.exp2(-self.loss_scaling) if self.use_loss_scaling else value
+
+    # ------------------------------------------------------------ gradients
+
+    def compute_gradients(self, loss_func, variables):
+        """Differentiate the mean of a loss.
+
+        Args:
+            loss_func: function without arguments that returns a loss tensor of any shape.
+            variables: list of tf.Variable.
+
+        Returns:
+            The loss, and a list of float32 gradients, still scaled; None for variables that the loss does not depend on.
+        """
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(variables)
+            loss = loss_func()
+            scaled = self.apply_loss_scaling(tf.reduce_mean(tf.cast(loss, tf.float32)))
+        return loss, [None if g is None else tf.cast(g, tf.float32) for g in tape.gradient(scaled, variables)]
+
+    def register_gradients(self, loss_func, variables):
+        """Differentiate a loss and keep the gradients for `apply_updates`, which averages all that were registered. Returns the loss."""
+        loss, gradients = self.compute_gradients(loss_func, variables)
+        self.register(gradients, variables)
+        return loss
+
+    def register(self, gradients, variables):
+        """Keep scaled gradients for `apply_updates`; those that don't exist count as zero."""
+        self._registered.append([(tf.zeros_like(v) if g is None else g, v) for g, v in zip(gradients, variables)])
+
+    # ------------------------------------------------------------ the update
+
+    def create_slots(self, variables):
+        """Make the moments of the variables; to be called before a step that uses them is compiled."""
+        for var in variables:
+            if var.ref() not in self.slots:
+                with tf.init_scope():
+                    self.slots[var.ref()] = tuple(tf.Variable(tf.zeros(var.shape), trainable=False) for _ in 'mv')
+
+    def apply_updates(self, learning_rate=None):
+        """Average the registered gradients and make one update, or none if any of them is not finite.
+
+        Args:
+            learning_rate: number or scalar tensor; None = the default.
+
+        Returns:
+            Boolean tensor: whether the update was made.
+        """
+        rate = tf.cast(self.learning_rate if learning_rate is None else learning_rate, tf.float32)
+        variables = [var for _, var in self._registered[0]]
+        self.create_slots(variables)
+        scaled = [_average(list(column)) for column in zip(*[[g for g, _ in pairs] for pairs in self._registered])]
+        self._registered = []
+        # Look before the scale is undone: a compiler may fold the two multiplications into one, and no overflow would be seen.
+        finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(g)) for g in scaled])
+        gradients = [self.undo_loss_scaling(g) for g in scaled]
+        tf.cond(finite, lambda: self._update(gradients, variables, rate), self._skip)
+        autosummary(f'{self.id}/learning_rate', rate)
+        autosummary(f'{self.id}/overflow_frequency', 1.0 - tf.cast(finite, tf.float32))
+        if self.use_loss_scaling:
+            autosummary(f'{self.id}/loss_scaling_log2', tf.convert_to_tensor(self.loss_scaling))
+        return finite
+
+    def _update(self, gradients, variables, rate):
+        beta1_power, beta2_power = tf.identity(self.beta1_power), tf.identity(self.beta2_power)
+        for grad, var in zip(gradients, variables):
+            m, v = self.slots[var.ref()]
+            tf.raw_ops.ResourceApplyAdam(
+                var=var.handle, m=m.handle, v=v.handle, beta1_power=beta1_power, beta2_power=beta2_power, lr=rate, beta1=self.beta1,
+                beta2=self.beta2, epsilon=self.epsilon, grad=grad)
+        self.beta1_power.assign(beta1_power * self.beta1)
+        self.beta2_power.assign(beta2_power * self.beta2)
+        if self.use_loss_scaling:
+            self.loss_scaling.assign_add(self.loss_scaling_inc)
+        return True
+
+    def _skip(self):
+        if self.use_loss_scaling:
+            self.loss_scaling.assign_sub(self.loss_scaling_dec)
+        return False
+
+    def reset_optimizer_state(self):
+        """Forget moments and step count; the loss scale stays."""
+        for m, v in self.slots.values():
+            m.assign(tf.zeros_like(m))
+            v.assign(tf.zeros_like(v))
+        self.beta1_power.assign(self.beta1)
+        self.beta2_power.assign(self.beta2)
+
+
+def _average(gradients):
+    return gradients[0] if len(gradients) == 1 else tf.add_n(gradients) / len(gradients)

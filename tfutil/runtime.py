@@ -1,0 +1,68 @@
+"""Starting TensorFlow: seeds, threads, memory growth."""
+import random
+
+import numpy as np
+import tensorflow as tf
+
+from errors import ConfigError, nearest
+
+
+def _allow_growth(value):
+    for gpu in tf.config.list_physical_devices('GPU'):
+        tf.config.experimental.set_memory_growth(gpu, bool(value))
+
+
+# tf_config's dotted keys (those of TF1's ConfigProto) and what each does now; None: accepted, without a TF2 meaning.
+TF_CONFIG_OPTIONS = {
+    'gpu_options.allow_growth': _allow_growth,
+    'allow_soft_placement': lambda value: tf.config.set_soft_device_placement(bool(value)),
+    'intra_op_parallelism_threads': lambda value: tf.config.threading.set_intra_op_parallelism_threads(int(value)),
+    'inter_op_parallelism_threads': lambda value: tf.config.threading.set_inter_op_parallelism_threads(int(value)),
+    'graph_options.place_pruned_graph': None,
+}
+
+
+def init_tf(config_dict=None, random_seed=None):
+    """Prepare TensorFlow. Call once, before the first tensor is made.
+
+    Args:
+        config_dict: config.tf_config.
+        random_seed: integer for Python's, NumPy's and TensorFlow's generators; None leaves them alone.
+
+    Raises:
+        ConfigError: an unknown key, or an option that TensorFlow can no longer change.
+    """
+    for key, value in (config_dict or {}).items():
+        if key not in TF_CONFIG_OPTIONS:
+            raise ConfigError(f'tf_config has no option {key!r}.{nearest(key, TF_CONFIG_OPTIONS)} Known: {", ".join(TF_CONFIG_OPTIONS)}.')
+        if TF_CONFIG_OPTIONS[key] is None:
+            print(f'Note: tf_config[{key!r}] has no meaning in TensorFlow 2 and is ignored.')
+            continue
+        try:
+            TF_CONFIG_OPTIONS[key](value)
+        except RuntimeError as error:
+            raise ConfigError(f'tf_config[{key!r}] = {value!r} comes too late: {error}') from error
+    if random_seed is not None:
+        random.seed(random_seed)
+        np.random.seed(random_seed)
+        tf.random.set_seed(random_seed)
+
+
+def run(*values):
+    """The original's session call: tensors and variables become NumPy arrays, functions are called. One value in, one out."""
+    results = [value() if callable(value) else value.numpy() if hasattr(value, 'numpy') else value for value in values]
+    return results[0] if len(results) == 1 else results
+
+
+def set_vars(var_to_value):
+    """Set variables from a dict of variable to value."""
+    for var, value in var_to_value.items():
+        (var.deref() if hasattr(var, 'deref') else var).assign(value)
+
+
+def init_uninited_vars(_variables=None):
+    """Variables are born with their values in TensorFlow 2; kept so that old scripts run."""
+
+
+def create_session(_config_dict=None, **_kwargs):
+    """There are no sessions in TensorFlow 2; kept so that old scripts run."""

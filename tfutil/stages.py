@@ -1,0 +1,24 @@
+"""Growth stages: what part of a growing network a level of detail needs (paper, section 2)."""
+import math
+from typing import NamedTuple
+
+
+class Stage(NamedTuple):
+    """The part of a lod that decides which layers exist: known when a step is compiled, so each stage has a step of its own.
+
+    Attributes:
+        floor_lod: halvings between the full resolution and the active one: 0 = full resolution.
+        fading: whether the active resolution is still being blended with the one below it.
+    """
+    floor_lod: int
+    fading: bool
+
+    @classmethod
+    def of(cls, lod, resolution):
+        """The stage of a lod in a network of the given full resolution; lods beyond 4x4 or below 0 are clipped."""
+        lod = min(max(float(lod), 0.0), math.log2(resolution) - 2)
+        return cls(int(math.floor(lod)), lod != math.floor(lod))
+
+    def resolution(self, full_resolution):
+        """Width = height in pixels of the images this stage works on."""
+        return full_resolution >> self.floor_lod

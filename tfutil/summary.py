@@ -1,0 +1,149 @@
+"""autosummary: averages of named values between two ticks, written as TensorBoard scalars.
+
+Inside a compiled step the values are collected as extra outputs of that step (`collecting`), which works on every device, under XLA
+and on replicas alike; anywhere else they are added to the host's accumulators at once.
+"""
+import contextlib
+import time
+
+import numpy as np
+import tensorflow as tf
+from tensorboard.compat.proto import event_pb2, summary_pb2
+from tensorboard.summary.writer.event_file_writer import EventFileWriter
+
+_accumulators = {}  # tag -> [sum, count] of the finite values since the last flush
+_collectors = []
+
+
+def autosummary(name, value):
+    """Accumulate a value under a TensorBoard tag and hand it back.
+
+    Args:
+        name: the tag, e.g. 'Loss/real_scores'.
+        value: Python number, array or tensor of any shape; its finite elements count, the others are ignored.
+    """
+    if not tf.is_tensor(value) and not isinstance(value, tf.Variable):
+        _accumulate(name, np.asarray(value, np.float64))
+    elif tf.executing_eagerly():
+        _accumulate(name, tf.cast(value, tf.float32).numpy())
+    elif _collectors:
+        _collectors[-1].setdefault(name, []).append(_sum_and_count(value))
+    else:
+        tf.numpy_function(lambda v: _accumulate(name, v), [tf.cast(value, tf.float32)], [])
+    return value
+
+
+def _accumulate(name, array):
+    finite = np.asarray(array, np.float64)
+    finite = finite[np.isfinite(finite)]
+    add(name, finite.sum(), finite.size)
+
+
+def add(name, total, count):
+    """Add a sum of values and their number to a tag's accumulator."""
+    entry = _accumulators.setdefault(name, [0.0, 0])
+    entry[0] += float(total)
+    entry[1] += float(count)
+
+
+def _sum_and_count(value):
+    value = tf.cast(value, tf.float32)
+    finite = tf.math.is_finite(value)
+    total = tf.reduce_sum(tf.where(finite, value, tf.zeros_like(value)))
+    return tf.stack([total, tf.reduce_sum(tf.cast(finite, tf.float32))])
+
+
+@contextlib.contextmanager
+def collecting():
+    """Collect the autosummaries of the block while a step is compiled: yields an object whose `stacked()` is the step's extra output."""
+    collector = {}
+    _collectors.append(collector)
+    try:
+        yield collector
+    finally:
+        _collectors.pop()
+
+
+def stacked(collector):
+    """The collected values as ([names], float32 [len(names), 2] tensor of sums and counts)."""
+    names = list(collector)
+    rows = [tf.add_n(collector[name]) for name in names]
+    return names, tf.stack(rows) if rows else tf.zeros([0, 2])
+
+
+def add_stacked(names, values):
+    """Add what a compiled step collected: names and an array [len(names), 2]."""
+    for name, (total, count) in zip(names, np.asarray(values, np.float64)):
+        add(name, total, count)
+
+
+def finalize_autosummaries():
+    """The original laid out its TensorBoard page here; tags are laid out by their names now. Kept for its users."""
+
+
+def state():
+    """The accumulators as plain numbers, for a checkpoint."""
+    return {name: list(entry) for name, entry in _accumulators.items()}
+
+
+def restore(saved):
+    """Set the accumulators to what `state` gave."""
+    _accumulators.clear()
+    _accumulators.update({name: list(entry) for name, entry in saved.items()})
+
+
+def flush():
+    """Take the mean of each tag since the last flush as {tag: mean}; tags without values are left out."""
+    means = {name: total / count for name, (total, count) in _accumulators.items() if count}
+    _accumulators.clear()
+    return means
+
+
+# ---------------------------------------------------------------- the event file
+
+class SummaryWriter:
+    """A TensorBoard event file in a folder: scalars, images, histograms and the graph, in the plain form that every reader knows."""
+
+    def __init__(self, folder):
+        self._writer = EventFileWriter(str(folder))
+
+    def _add(self, step, **value):
+        summary = summary_pb2.Summary(value=[summary_pb2.Summary.Value(**value)])
+        self._writer.add_event(_event(step, summary=summary))
+
+    def scalar(self, tag, value, step):
+        self._add(step, tag=tag, simple_value=float(value))
+
+    def histogram(self, tag, values, step):
+        """A histogram of an array, in 64 bins over its range."""
+        values = np.asarray(values, np.float64).ravel()
+        counts, edges = np.histogram(values, bins=64)
+        self._add(step, tag=tag, histo=summary_pb2.HistogramProto(
+            min=values.min(), max=values.max(), num=values.size, sum=values.sum(), sum_squares=np.square(values).sum(),
+            bucket_limit=edges[1:], bucket=counts))
+
+    def graph(self, graph_def):
+        """A GraphDef."""
+        self._writer.add_event(_event(0, graph_def=graph_def.SerializeToString()))
+
+    def flush(self):
+        self._writer.flush()
+
+    def close(self):
+        self._writer.close()
+
+
+def _event(step, **content):
+    return event_pb2.Event(wall_time=time.time(), step=int(step), **content)
+
+
+def save_summaries(writer, global_step=None):
+    """Write the mean of every autosummary since the last call as a scalar of its tag, and start anew.
+
+    Args:
+        writer: a `SummaryWriter`.
+        global_step: images seen so far.
+    """
+    for tag, mean in flush().items():
+        writer.scalar(tag, mean, global_step or 0)
+    writer.flush()

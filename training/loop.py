@@ -1,0 +1,158 @@
+"""The training loop: `train_progressive_gan` is what `python train.py` runs by default."""
+import functools
+import math
+import os
+import time
+
+import dataset
+import misc
+import settings
+import tfutil
+from errors import ConfigError
+from tfutil import Network, Optimizer, SummaryWriter, save_summaries
+from training.progress import Progress
+from training.schedule import TrainingSchedule
+from training.snapshots import ImageSnapshots, save_networks
+from training.step import TrainingSteps
+
+
+def train_progressive_gan(
+        G_smoothing=0.999, D_repeats=1, minibatch_repeats=4, reset_opt_for_new_lod=True, total_kimg=15000, mirror_augment=False,
+        drange_net=[-1, 1], image_snapshot_ticks=1, network_snapshot_ticks=10, save_tf_graph=False, save_weight_histograms=False,
+        resume_run_id=None, resume_snapshot=None, resume_kimg=0.0, resume_time=0.0, *, config):
+    """Train G and D on a data set while they grow, and leave a result folder.
+
+    Args:
+        G_smoothing: decay of the generator's running average Gs, per D update.
+        D_repeats: D updates per G update.
+        minibatch_repeats: G updates between two looks at the schedule.
+        reset_opt_for_new_lod: forget the optimizers' moments whenever layers come or go.
+        total_kimg: length of the run in thousands of real images shown.
+        mirror_augment: mirror each real image with probability 1/2.
+        drange_net: value range of images inside the networks.
+        image_snapshot_ticks, network_snapshot_ticks: ticks between two fakes*.png, and between two network-snapshot-*.pkl.
+        save_tf_graph, save_weight_histograms: also into the TensorBoard file.
+        resume_run_id, resume_snapshot: start from the networks of an earlier run (number, name or folder; kimg of the snapshot, None = latest).
+        resume_kimg, resume_time: what to count as already shown (thousands of images) and already spent (seconds).
+        config: the configuration's other values, as attributes: G, D, G_opt, D_opt, G_loss, D_loss, sched, grid, dataset, num_gpus,
+            random_seed, data_dir, result_dir, desc.
+
+    Returns:
+        The result folder's path.
+
+    Raises:
+        UserError: something in the configuration, the data set or the file system is in the way; the text says what.
+    """
+    setup_start = time.time()
+    check_devices(config.num_gpus)
+    training_set = dataset.load_dataset(data_dir=config.data_dir, verbose=True, **config.dataset)
+    cur_nimg = int(resume_kimg * 1000)
+    schedule = functools.partial(TrainingSchedule, training_set=training_set, num_gpus=config.num_gpus, **config.sched)
+    sched = schedule(cur_nimg)
+    G, D, Gs = make_networks(config, training_set, resume_run_id, resume_snapshot)
+
+    print('Building TensorFlow graph...')
+    steps = TrainingSteps(
+        G, D, Gs, Optimizer('TrainG', **config.G_opt), Optimizer('TrainD', **config.D_opt), loss_function(config.G_loss),
+        loss_function(config.D_loss), training_set, G_smoothing, drange_net, mirror_augment, config.random_seed)
+    steps.set_lod(sched.lod)
+
+    print('Setting up snapshot image grid...')
+    grid = ImageSnapshots(Gs, training_set, drange_net, **config.grid)
+
+    print('Setting up result dir...')
+    result_subdir = misc.create_result_subdir(config.result_dir, config.desc, settings.values(config))
+    grid.save_reals(result_subdir)
+    grid.save_fakes(result_subdir, cur_nimg, sched.minibatch)
+    writer = SummaryWriter(result_subdir)
+
+    print('Training...')
+    progress = Progress(total_kimg, cur_nimg, resume_time, setup_time=time.time() - setup_start)
+    previous_lod = None
+    while cur_nimg < total_kimg * 1000:
+        sched = schedule(cur_nimg)
+        training_set.configure(sched.minibatch, sched.lod)
+        if reset_opt_for_new_lod and crosses_layers(previous_lod, sched.lod):
+            steps.reset_optimizers()
+        previous_lod = sched.lod
+
+        steps.set_lod(sched.lod)
+        for _ in range(minibatch_repeats):
+            for _ in range(D_repeats):
+                steps.train_D(sched.lod, sched.minibatch, sched.D_lrate)
+                cur_nimg += sched.minibatch
+            steps.train_G(sched.lod, sched.minibatch, sched.G_lrate)
+        progress.show(cur_nimg, sched)
+
+        done = cur_nimg >= total_kimg * 1000
+        if progress.tick_is_over(cur_nimg, sched, done):
+            progress.tick(cur_nimg, sched)
+            if save_weight_histograms:
+                write_histograms(writer, (G, D), cur_nimg)
+            if save_tf_graph and progress.cur_tick == 1:
+                writer.graph(steps.graph_def())
+            save_summaries(writer, cur_nimg)
+            if progress.cur_tick % image_snapshot_ticks == 0 or done:
+                grid.save_fakes(result_subdir, cur_nimg, sched.minibatch)
+            if progress.cur_tick % network_snapshot_ticks == 0 or done:
+                save_networks((G, D, Gs), result_subdir, f'network-snapshot-{cur_nimg // 1000:06d}')
+            progress.maintenance_is_over()
+
+    progress.close()
+    save_networks((G, D, Gs), result_subdir, 'network-final')
+    writer.close()
+    with misc.atomic_write(os.path.join(result_subdir, '_training-done.txt')):
+        pass  # an empty file says that the run came to its end
+    return result_subdir
+
+
+def check_devices(num_gpus):
+    """One device for now: say so before any work."""
+    if num_gpus != 1:
+        raise ConfigError(f'num_gpus = {num_gpus}: this version trains on one device, a GPU if TensorFlow finds one, else the CPU. '
+                          "Choose 'preset-v2-1gpu' in config.py, or run with --set num_gpus=1.")
+
+
+def make_networks(config, training_set, resume_run_id=None, resume_snapshot=None):
+    """New networks for a data set, or those of an earlier run's snapshot, with their layers printed.
+
+    Raises:
+        ConfigError: the snapshot's networks are for another image shape or label size.
+    """
+    if resume_run_id is not None:
+        path = misc.locate_network_pkl(resume_run_id, resume_snapshot, result_dir=config.result_dir)
+        print(f'Loading networks from "{path}"...')
+        G, D, Gs = misc.load_pkl(path)
+        for have, want, what in ((D.input_shape[1:], training_set.shape, 'images'), (D.output_shapes[1][1], training_set.label_size, 'labels')):
+            if have != want:
+                raise ConfigError(f'the networks of {path!r} are for {what} of shape {have}, the data set has {want}: choose the data set '
+                                  '(and dataset.max_label_size) that they were trained on, or start without resume_run_id.')
+    else:
+        print('Constructing networks...')
+        shape = dict(num_channels=training_set.shape[0], resolution=training_set.shape[1], label_size=training_set.label_size)
+        G = Network('G', **shape, **config.G)
+        D = Network('D', **shape, **config.D)
+        Gs = G.clone('Gs')
+    G.print_layers()
+    D.print_layers()
+    return G, D, Gs
+
+
+def loss_function(options):
+    """The loss of a config line: its function with the other options filled in."""
+    options = dict(options)
+    return functools.partial(tfutil.import_obj(options.pop('func')), **options)
+
+
+def crosses_layers(previous_lod, lod):
+    """Whether layers come or go between two lods: floor or ceil differs. True at the start."""
+    if previous_lod is None:
+        return True
+    return math.floor(lod) != math.floor(previous_lod) or math.ceil(lod) != math.ceil(previous_lod)
+
+
+def write_histograms(writer, networks, cur_nimg):
+    """All weights of the networks, as TensorBoard histograms."""
+    for net in networks:
+        for tag, values in net.setup_weight_histograms():
+            writer.histogram(tag, values, cur_nimg)

@@ -1,0 +1,66 @@
+"""What a run says now and then: the tick line of the log, the scalars of TensorBoard, the bar on the terminal."""
+import sys
+import time
+
+from tqdm import tqdm
+
+import misc
+from tfutil import autosummary
+
+
+class Progress:
+    """Counts ticks and time.
+
+    Args:
+        total_kimg: length of the run in thousands of images.
+        cur_nimg: images shown before it starts.
+        resume_time: seconds spent before it starts.
+        clock: function that gives seconds (tests hand in their own).
+    """
+
+    def __init__(self, total_kimg, cur_nimg=0, resume_time=0.0, setup_time=0.0, clock=time.time):
+        self.clock, self.start = clock, clock() - resume_time
+        self.cur_tick, self.tick_start_nimg, self.tick_start_time = 0, cur_nimg, clock()
+        self.maintenance_time = setup_time
+        self.bar = tqdm(total=total_kimg, initial=cur_nimg / 1000, unit='kimg', leave=False, file=sys.stderr,
+                        mininterval=0.5 if sys.stderr.isatty() else 15, bar_format='{l_bar}{bar}| {n:.1f}/{total:.1f} kimg '
+                        '[{elapsed}<{remaining}{postfix}]')
+
+    def show(self, cur_nimg, sched):
+        """Move the terminal's bar; the text behind it tells the stage."""
+        self.bar.set_postfix_str(f'{sched.resolution}x{sched.resolution}, lod {sched.lod:.2f}', refresh=False)
+        self.bar.update(min(cur_nimg / 1000, self.bar.total) - self.bar.n)
+
+    def tick_is_over(self, cur_nimg, sched, done):
+        return done or cur_nimg >= self.tick_start_nimg + sched.tick_kimg * 1000
+
+    def tick(self, cur_nimg, sched):
+        """Print the tick line, and report the tick's scalars."""
+        self.cur_tick += 1
+        now = self.clock()
+        tick_kimg, tick_time, total_time = (cur_nimg - self.tick_start_nimg) / 1000, now - self.tick_start_time, now - self.start
+        self.tick_start_nimg = cur_nimg
+        with tqdm.external_write_mode(file=sys.stdout):
+            print(tick_line(
+                autosummary('Progress/tick', self.cur_tick), autosummary('Progress/kimg', cur_nimg / 1000),
+                autosummary('Progress/lod', sched.lod), autosummary('Progress/minibatch', sched.minibatch),
+                autosummary('Timing/total_sec', total_time), autosummary('Timing/sec_per_tick', tick_time),
+                autosummary('Timing/sec_per_kimg', tick_time / max(tick_kimg, 1e-9)),
+                autosummary('Timing/maintenance_sec', self.maintenance_time)), flush=True)
+        autosummary('Timing/total_hours', total_time / 3600)
+        autosummary('Timing/total_days', total_time / (24 * 3600))
+        self._tick_end = now
+
+    def maintenance_is_over(self):
+        """Start the next tick's clock."""
+        self.tick_start_time = self.clock()
+        self.maintenance_time = self.tick_start_time - self._tick_end
+
+    def close(self):
+        self.bar.close()
+
+
+def tick_line(tick, kimg, lod, minibatch, total_sec, sec_per_tick, sec_per_kimg, maintenance_sec):
+    """The line that log parsers read, in its exact form."""
+    return (f'tick {tick:<5d} kimg {kimg:<8.1f} lod {lod:<5.2f} minibatch {minibatch:<4d} time {misc.format_time(total_sec):<12s} '
+            f'sec/tick {sec_per_tick:<7.1f} sec/kimg {sec_per_kimg:<7.2f} maintenance {maintenance_sec:.1f}')

@@ -1,0 +1,54 @@
+"""From data set to discriminator: what is done to the real images."""
+import math
+
+import tensorflow as tf
+
+from tfutil import lerp, randomness
+
+
+def process_reals(x, lod, mirror_augment, drange_data, drange_net, native=False):
+    """Cast, rescale, mirror and cross-fade real images.
+
+    While a resolution fades in, the generator shows a blend of it and the one below; so do the reals.
+
+    Args:
+        x: images [N, C, r, r], any dtype, r = the resolution of floor(lod).
+        lod: level of detail, number or scalar tensor; its fraction is the weight of the 2x2-averaged version.
+        mirror_augment: mirror each image with probability 1/2.
+        drange_data, drange_net: value ranges [low, high] of x and of the result.
+        native: stay at r; else repeat pixels up to the full resolution r * 2^floor(lod), for which lod must be a number.
+
+    Returns:
+        Float32 [N, C, R, R], or [N, C, r, r] if native.
+    """
+    x = adjust_dynamic_range(tf.cast(x, tf.float32), drange_data, drange_net)
+    if mirror_augment:
+        keep = randomness.uniform([tf.shape(x)[0], 1, 1, 1]) < 0.5
+        x = tf.where(keep, x, tf.reverse(x, axis=[3]))
+    if tf.is_tensor(lod) or lod != math.floor(lod):
+        coarse = repeat_pixels(box_average(x), 2)
+        lod = tf.cast(lod, tf.float32)
+        x = lerp(x, coarse, lod - tf.floor(lod))
+    return x if native else repeat_pixels(x, 2 ** int(math.floor(lod)))
+
+
+def box_average(x):
+    """Average 2x2 boxes of [N, C, H, W]."""
+    _, c, h, w = x.shape
+    return tf.reduce_mean(tf.reshape(x, [-1, c, h // 2, 2, w // 2, 2]), axis=[3, 5])
+
+
+def repeat_pixels(x, factor):
+    """Repeat each pixel of [N, C, H, W] factor x factor times."""
+    if factor == 1:
+        return x
+    _, c, h, w = x.shape
+    return tf.reshape(tf.tile(x[:, :, :, None, :, None], [1, 1, 1, factor, 1, factor]), [-1, c, h * factor, w * factor])
+
+
+def adjust_dynamic_range(x, drange_in, drange_out):
+    """Rescale a tensor linearly from one value range to another."""
+    if list(drange_in) == list(drange_out):
+        return x
+    scale = (drange_out[1] - drange_out[0]) / (drange_in[1] - drange_in[0])
+    return x * scale + (drange_out[0] - drange_in[0] * scale)

@@ -1,0 +1,139 @@
+"""The compiled part of training: one D and one G update for each growth stage and minibatch size.
+
+floor(lod) and "fading or not" change a dozen times in a run. They are fixed when a step is compiled, so nothing above the active
+resolution is computed or held in memory; only the weight of the blend is a tensor.
+"""
+import tensorflow as tf
+
+from tfutil import Stage, lerp, randomness, summary
+from training.reals import process_reals, repeat_pixels
+
+
+class TrainingSteps:
+    """The updates of a run, compiled when first needed.
+
+    Args:
+        G, D, Gs: the networks; Gs follows G.
+        G_opt, D_opt: their `tfutil.Optimizer`s.
+        G_loss, D_loss: functions with the arguments of those in `loss`.
+        training_set: a data set of `dataset`.
+        G_smoothing: decay of Gs per D update.
+        drange_net, mirror_augment: see `process_reals`.
+        random_seed: all draws are a function of it and of the number of updates so far.
+    """
+
+    def __init__(self, G, D, Gs, G_opt, D_opt, G_loss, D_loss, training_set, G_smoothing, drange_net, mirror_augment, random_seed):
+        self.G, self.D, self.Gs, self.G_opt, self.D_opt = G, D, Gs, G_opt, D_opt
+        self.G_loss, self.D_loss, self.training_set = G_loss, D_loss, training_set
+        self.G_smoothing, self.drange_net, self.mirror_augment, self.random_seed = G_smoothing, drange_net, mirror_augment, random_seed
+        self.updates = 0  # number of updates so far: the key of their random draws
+        self._compiled = {}
+        self._moved = {name for name in G.trainables if (G.get_var(name) != Gs.get_var(name)).any()}
+        G_opt.create_slots(G.trainables.values())
+        D_opt.create_slots(D.trainables.values())
+
+    def set_lod(self, lod):
+        """Set the networks' lod variables, which the compiled steps blend by. (Gs copies G's: its decay for `lod` is 0.)"""
+        for net in (self.G, self.D, self.Gs):
+            if 'lod' in net.vars:
+                net.set_var('lod', lod)
+
+    def train_D(self, lod, minibatch, lrate):
+        """One minibatch of the data set, one D update, and one step of Gs towards G."""
+        reals, labels = self.training_set.get_minibatch_tf()
+        self._run('D', lod, minibatch, lrate, reals, labels)
+
+    def train_G(self, lod, minibatch, lrate):
+        """One G update."""
+        self._run('G', lod, minibatch, lrate)
+
+    def reset_optimizers(self):
+        self.G_opt.reset_optimizer_state()
+        self.D_opt.reset_optimizer_state()
+
+    def graph_def(self):
+        """The graph of the D step compiled last, for TensorBoard."""
+        functions = [function for (which, *_), (function, _) in self._compiled.items() if which == 'D']
+        return functions[-1].get_concrete_function().graph.as_graph_def() if functions else None
+
+    # ------------------------------------------------------------ compiling
+
+    def _run(self, which, lod, minibatch, lrate, *data):
+        stage = Stage.of(lod, self.training_set.shape[1])
+        key = (which, stage, minibatch)
+        if key not in self._compiled:
+            tags = []
+            make = self._make_D_step if which == 'D' else self._make_G_step
+            self._compiled[key] = (make(stage, minibatch, tags), tags)
+        function, tags = self._compiled[key]
+        collected = function(tf.constant(lod, tf.float32), tf.constant(lrate, tf.float32), tf.constant(self.updates, tf.int32), *data)
+        self.updates += 1
+        summary.add_stacked(tags, collected.numpy())
+
+    def _views(self, stage):
+        """The networks as a loss sees them at a stage, and whether that is at the stage's own resolution.
+
+        A network that cannot be cut to a stage (structure 'linear', or a user's that does not grow) works at the full one.
+        """
+        native = self.G.stage is not None and self.D.stage is not None
+        if not native:
+            return self.G.at_stage(None), self.D.at_stage(None), False
+        return self.G.at_stage(stage, native=True), self.D.at_stage(stage), True
+
+    def _make_D_step(self, stage, minibatch, tags):
+        G, D, native = self._views(stage)
+        variables = used_trainables(D)
+        followed = self._followed(used_trainables(G))
+
+        @tf.function
+        def step(lod, lrate, update, reals, labels):
+            with randomness.keyed(self.random_seed, update), summary.collecting() as collected:
+                reals = process_reals(reals, lod if stage.fading else stage.floor_lod, self.mirror_augment,
+                                      self.training_set.dynamic_range, self.drange_net, native=True)
+                reals = reals if native else repeat_pixels(reals, 2 ** stage.floor_lod)
+                self.D_opt.register_gradients(
+                    lambda: self.D_loss(G=G, D=D, opt=self.D_opt, training_set=self.training_set, minibatch_size=minibatch,
+                                        reals=reals, labels=labels), variables)
+                self.D_opt.apply_updates(lrate)
+                for own, source in followed:
+                    own.assign(lerp(source, own, self.G_smoothing))
+                names, values = summary.stacked(collected)
+                tags[:] = names
+            return values
+        return step
+
+    def _followed(self, used):
+        """Pairs (own, G's) of the variables that Gs follows: `lod` aside, those that have moved so far, now or in an earlier stage.
+
+        The others are equal in G and Gs, so that averaging them would change nothing and cost a pass over all of the network.
+        """
+        self._moved |= {self.G.get_var_localname(var) for var in used}
+        return [(self.Gs.vars[name], self.G.vars[name]) for name in self.G.trainables if name in self._moved]
+
+    def _make_G_step(self, stage, minibatch, tags):
+        G, D, _ = self._views(stage)
+        variables = used_trainables(G)
+
+        @tf.function
+        def step(lod, lrate, update):
+            with randomness.keyed(self.random_seed, update), summary.collecting() as collected:
+                self.G_opt.register_gradients(
+                    lambda: self.G_loss(G=G, D=D, opt=self.G_opt, training_set=self.training_set, minibatch_size=minibatch), variables)
+                self.G_opt.apply_updates(lrate)
+                names, values = summary.stacked(collected)
+                tags[:] = names
+            return values
+        return step
+
+
+def used_trainables(network):
+    """The trainable variables that a network's (or view's) output depends on, in its own order: the rest has no gradient at this stage."""
+    @tf.function
+    def trace():
+        with tf.GradientTape() as tape:
+            network.get_output_for(*[tf.zeros([1, *shape[1:]]) for shape in network.input_shapes])
+        watched.extend(tape.watched_variables())
+    watched = []
+    trace.get_concrete_function()
+    used = {var.ref() for var in watched}
+    return [var for var in network.trainables.values() if var.ref() in used]
