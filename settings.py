@@ -120,8 +120,8 @@ def _run_override(config, path):
     """Execute an override file in the configuration's namespace."""
     if not os.path.isfile(path):
         there = sorted(os.path.join('configs', p.name) for p in CONFIG_PY.parent.glob('configs/*.py'))
-        raise ConfigError(f'--config {path}: there is no such file.{nearest(path, there)} Expected a Python file with lines in the manner of '
-                          f'config.py. Found in configs: {", ".join(map(os.path.basename, there)) or "none"}.')
+        raise ConfigError(f'--config {path}: there is no such file.{nearest(path, there)} Expected a Python file with lines in the manner '
+                          f'of config.py. Found in configs: {", ".join(map(os.path.basename, there)) or "none"}.')
     _run(path, vars(config))
 
 
@@ -198,9 +198,9 @@ def _parse(assignment, text, before):
         if text.lower() in _ALMOST_LITERAL:
             raise ConfigError(f'--set {assignment}: write {_ALMOST_LITERAL[text.lower()]}, with a capital letter.') from None
         if not _BARE_WORD.fullmatch(text):
-            raise ConfigError(f'--set {assignment}: expected a Python literal (3, 1e-4, True, None, [1, 2], {{4: 128}}, \'text\') or a bare word '
-                              f'like row_per_class. Received: {text!r}. Mind that the shell takes quotes, spaces and braces for itself: '
-                              "put the whole assignment in double quotes.") from None
+            raise ConfigError(f"--set {assignment}: expected a Python literal (3, 1e-4, True, None, [1, 2], {{4: 128}}, 'text') or a "
+                              f'bare word like row_per_class. Received: {text!r}. Mind that the shell takes quotes, spaces and braces '
+                              'for itself: put the whole assignment in double quotes.') from None
         value = text
     return text if isinstance(before, str) and not isinstance(value, (str, type(None))) else value
 
@@ -276,8 +276,8 @@ def _check_options(name, options, target):
         if key == 'func' or (name == 'dataset' and key == 'class_name'):
             continue
         if key in _FROM_PROGRAM.get(name, ()):
-            raise ConfigError(f'{name}.{key} cannot be set: the program itself passes it, from the data set and the rest of the configuration. '
-                              f'{name} takes: {", ".join(legal)}.')
+            raise ConfigError(f'{name}.{key} cannot be set: the program itself passes it, from the data set and the rest of the '
+                              f'configuration. {name} takes: {", ".join(legal)}.')
         if key not in legal and not passed_on:
             raise ConfigError(f'{name}.{key} is not an option.{nearest(key, legal)} {name} takes: {", ".join(legal)}.')
         _check_value(f'{name}.{key}', value, legal.get(key))
@@ -371,8 +371,8 @@ def _data_resolution(config):
     if _is_resolution(config.dataset.get('resolution')):
         return config.dataset.resolution
     folder = os.path.join(config.data_dir, str(config.dataset.get('tfrecord_dir', '')))
-    levels = [re.fullmatch(r'.*-r(\d\d)\.tfrecords', path) for path in glob.glob(os.path.join(glob.escape(folder), '*-r[0-9][0-9].tfrecords'))]
-    return 2 ** max(int(match[1]) for match in levels if match) if levels else None
+    files = glob.glob(os.path.join(glob.escape(folder), '*-r[0-9][0-9].tfrecords'))
+    return 2 ** max(int(path[-len('02.tfrecords'):][:2]) for path in files) if files else None
 
 
 def _expect(condition, where, expected, received):

@@ -48,5 +48,5 @@ def _cannot_write(path, error):
         space = f'{shutil.disk_usage(folder).free / 2 ** 20:.0f} MB are free in {folder!r}.'
     except OSError:
         space = f'The free space in {folder!r} cannot be read.'
-    return (f'Cannot write {path!r}: {error.strerror or error}. Nothing was overwritten: an earlier file of that name is as it was. {space} '
-            'Make room or mend the permissions, then run the command again.')
+    return (f'Cannot write {path!r}: {error.strerror or error}. Nothing was overwritten: an earlier file of that name is as it was. '
+            f'{space} Make room or mend the permissions, then run the command again.')

@@ -97,8 +97,8 @@ class _Unpickler(pickle.Unpickler):
                             'Use a snapshot of the TensorFlow version.')
         if (module, name) in _ADMITTED:
             return _ADMITTED[module, name]
-        raise DataError(f'{self._filename!r} asks for {module}.{name}, which loading a snapshot admits only if it is a network, an array or '
-                        'a plain container. Nothing was executed. If the file is a snapshot, it is not one of this program; '
+        raise DataError(f'{self._filename!r} asks for {module}.{name}. Loading admits only what a snapshot needs: networks, arrays and '
+                        'plain containers. Nothing was executed. If the file is a snapshot, it is not one of this program; '
                         'if you do not know where it comes from, delete it.')
 
     def _network_class(self):
@@ -111,6 +111,10 @@ class _Unpickler(pickle.Unpickler):
 
             def __new__(cls, *args):
                 return object.__new__(tfutil.Network)
+
+            @staticmethod
+            def __setstate__(state):
+                _refuse_change()
 
         return BlankNetwork
 
@@ -127,7 +131,11 @@ class _Admitted:
         return self._function(*args)
 
     def __setstate__(self, state):
-        raise DataError('the pickle tries to change a function of the program. Nothing was executed; the file is not a snapshot.')
+        _refuse_change()
+
+
+def _refuse_change():
+    raise DataError('The pickle tries to change a part of the program. Nothing was executed; the file is not a snapshot.')
 
 
 class _PickledDtype:
@@ -169,7 +177,7 @@ def _array(shape, dtype, data):
 
 def _check_size(shape, dtype, data):
     """The bytes must be as many as the shape needs: no header makes the program reserve memory that the file does not fill."""
-    sizes_fit = isinstance(shape, tuple) and all(isinstance(size, int) and 0 <= size < 2 ** 40 for size in shape)
+    sizes_fit = isinstance(shape, tuple) and all(isinstance(size, int) and size < 2 ** 40 for size in shape)
     if not sizes_fit or not isinstance(data, (bytes, bytearray)) or math.prod(shape) * dtype.itemsize != len(data):
         raise ValueError(f'an array of shape {shape!r:.100} and dtype {dtype} with {len(data)} bytes')
 

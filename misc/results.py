@@ -184,8 +184,8 @@ def locate_network_pkl(run_id_or_result_subdir_or_network_pkl, snapshot=None, re
     if not pkls:
         raise DataError(f'Cannot locate network pkl for snapshot {snapshot!r}: {result_subdir!r} holds no network-*.pkl. '
                         'A run saves its first one after network_snapshot_ticks ticks.')
-    raise DataError(f'Cannot locate network pkl for snapshot {snapshot!r} in {result_subdir!r}. Expected the kimg of one of these as a number: '
-                    f'{_some([os.path.basename(pkl) for pkl in pkls])}; leave it out for the last.')
+    raise DataError(f'Cannot locate network pkl for snapshot {snapshot!r} in {result_subdir!r}. Expected the kimg of one of these as a '
+                    f'number: {_some([os.path.basename(pkl) for pkl in pkls])}; leave it out for the last.')
 
 
 def get_id_string_for_network_pkl(network_pkl):

@@ -1,5 +1,6 @@
 """misc.images against the golden cases, and what they leave out."""
 import os
+import pathlib
 import re
 
 import numpy as np
@@ -16,7 +17,8 @@ NPZ = load_npz('misc.npz')
 
 def recipe(text):
     """The array of a recipe 'RandomState(s).randint(a, b, size=[...]).astype(t)'."""
-    seed, low, high, size, dtype = re.fullmatch(r'RandomState\((\d+)\)\.randint\((\d+), (\d+), size=\[(.*)\]\)\.astype\((\w+)\)', text).groups()
+    form = r'RandomState\((\d+)\)\.randint\((\d+), (\d+), size=\[(.*)\]\)\.astype\((\w+)\)'
+    seed, low, high, size, dtype = re.fullmatch(form, text).groups()
     shape = [int(part) for part in size.split(',')]
     return np.random.RandomState(int(seed)).randint(int(low), int(high), size=shape).astype(dtype)
 
@@ -97,7 +99,7 @@ def test_save_image_of_unknown_kind(in_tmp):
 
 def test_a_failed_save_leaves_the_old_image(in_tmp, monkeypatch):
     misc.save_image(np.zeros([4, 4]), 'image.png')
-    before = open('image.png', 'rb').read()
+    before = pathlib.Path('image.png').read_bytes()
 
     def fail(*args, **kwargs):
         raise RuntimeError('encoder')
@@ -105,7 +107,7 @@ def test_a_failed_save_leaves_the_old_image(in_tmp, monkeypatch):
     with pytest.raises(RuntimeError):
         misc.save_image(np.ones([4, 4]), 'image.png')
     assert os.listdir() == ['image.png']
-    assert open('image.png', 'rb').read() == before
+    assert pathlib.Path('image.png').read_bytes() == before
 
 
 # ------------------------------------------------------------ mirroring

@@ -1,6 +1,5 @@
 """misc.logs: durations, and the log that follows stdout and stderr."""
 import io
-import math
 import sys
 
 import pytest
@@ -29,11 +28,13 @@ def test_format_time_of_odd_values(text, expected):
 
 @pytest.fixture
 def console(in_tmp, monkeypatch):
-    """Stand-ins for the terminal; logging ends with the test."""
-    out, err = io.StringIO(), io.StringIO()
-    monkeypatch.setattr(sys, 'stdout', out)
-    monkeypatch.setattr(sys, 'stderr', err)
-    yield out, err
+    """A function that puts stand-ins for the terminal in place; logging ends with the test."""
+    def start():
+        out, err = io.StringIO(), io.StringIO()
+        monkeypatch.setattr(sys, 'stdout', out)  # Not before the test's own body: pytest sets the streams between the phases.
+        monkeypatch.setattr(sys, 'stderr', err)
+        return out, err
+    yield start
     misc.restore_output()
 
 
@@ -43,7 +44,7 @@ def log_text(name='log.txt'):
 
 
 def test_both_streams_are_logged_from_the_start(console):
-    out, err = console
+    out, err = console()
     misc.init_output_logging()
     misc.init_output_logging()
     print('before')
@@ -55,6 +56,7 @@ def test_both_streams_are_logged_from_the_start(console):
 
 
 def test_lines_are_on_disk_at_once_and_partial_ones_at_the_end(console):
+    console()
     misc.init_output_logging()
     misc.set_output_log_file('log.txt')
     print('one', end=' ')
@@ -67,7 +69,7 @@ def test_lines_are_on_disk_at_once_and_partial_ones_at_the_end(console):
 
 
 def test_restore_gives_the_streams_back(console):
-    out, err = console
+    out, err = console()
     misc.init_output_logging()
     assert logs.output_logging_active()
     misc.restore_output()
@@ -80,7 +82,7 @@ def test_restore_gives_the_streams_back(console):
 
 
 def test_progress_bars_stay_on_the_terminal(console):
-    _, err = console
+    _, err = console()
     misc.init_output_logging()
     misc.set_output_log_file('log.txt')
     for index in tqdm(range(3), mininterval=0, file=sys.stderr):
@@ -96,6 +98,7 @@ def test_progress_bars_stay_on_the_terminal(console):
 
 
 def test_another_file_and_appending(console):
+    console()
     misc.init_output_logging()
     misc.set_output_log_file('log.txt')
     print('a')
@@ -110,7 +113,7 @@ def test_another_file_and_appending(console):
 
 
 def test_a_full_disk_warns_once_and_stops_nothing(console, monkeypatch):
-    out, err = console
+    out, err = console()
     misc.init_output_logging()
     misc.set_output_log_file('log.txt')
 
@@ -125,7 +128,7 @@ def test_a_full_disk_warns_once_and_stops_nothing(console, monkeypatch):
 
 
 def test_the_streams_other_attributes_are_the_terminals(console, monkeypatch):
-    out, _ = console
+    out, _ = console()
     out.isatty = lambda: True
     misc.init_output_logging()
     assert sys.stdout.isatty()
@@ -134,8 +137,3 @@ def test_the_streams_other_attributes_are_the_terminals(console, monkeypatch):
     sys.stdout.writelines(['a', 'b'])
     with pytest.raises(io.UnsupportedOperation):
         sys.stdout.fileno()
-
-
-def test_format_time_has_no_infinite_answer():
-    with pytest.raises(OverflowError):
-        misc.format_time(math.inf)
