@@ -177,7 +177,7 @@ def _array(shape, dtype, data):
 
 def _check_size(shape, dtype, data):
     """The bytes must be as many as the shape needs: no header makes the program reserve memory that the file does not fill."""
-    sizes_fit = isinstance(shape, tuple) and all(isinstance(size, int) and size < 2 ** 40 for size in shape)
+    sizes_fit = isinstance(shape, tuple) and all(isinstance(size, int) and 0 <= size < 2 ** 40 for size in shape)
     if not sizes_fit or not isinstance(data, (bytes, bytearray)) or math.prod(shape) * dtype.itemsize != len(data):
         raise ValueError(f'an array of shape {shape!r:.100} and dtype {dtype} with {len(data)} bytes')
 

@@ -25,9 +25,10 @@ def test_any_failure_leaves_the_older_file_and_no_rubbish(in_tmp):
     with misc.atomic_write('a', 'w') as file:
         file.write('one')
     for error in (RuntimeError('x'), KeyboardInterrupt(), DataError('x')):
-        with pytest.raises(type(error)), misc.atomic_write('a') as file:
+        with pytest.raises(type(error)) as caught, misc.atomic_write('a') as file:
             file.write(b'half')
             raise error
+        assert caught.value is error
     assert pathlib.Path('a').read_text() == 'one'
     assert os.listdir() == ['a']
 

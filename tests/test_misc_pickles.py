@@ -5,6 +5,7 @@ import os
 import pickle
 import pickletools
 import struct
+import tempfile
 
 import numpy as np
 import pytest
@@ -173,7 +174,7 @@ def test_other_names_are_refused_before_anything_runs(data, in_tmp):
 
 
 MALFORMED = {
-    'network made by calling its class': b'ctfutil\nNetwork\n(S"x"\nS"posix.getcwd"\ntR(dS"a"\nI1\nsb.',
+    'network made by calling its class': b'ctfutil\nNetwork\n(S"x"\nS"tempfile.mkdtemp"\ntR(dS"a"\nI1\nsb.',
     'change of a function': state_attack('numpy', 'ndarray', (None, {'_function': 1})),
     'change of the network class': state_attack('tfutil', 'Network', (None, {'run': 1})),
     'huge array': pickle.dumps(Call(np.ndarray, (2 ** 50,), '<f4', b'')),
@@ -195,12 +196,19 @@ MALFORMED = {
 
 
 @pytest.mark.parametrize('data', MALFORMED.values(), ids=MALFORMED)
-def test_malformed_use_of_what_is_admitted(data, in_tmp):
+def test_malformed_use_of_what_is_admitted(data, in_tmp, monkeypatch):
+    monkeypatch.setattr(tempfile, 'tempdir', str(in_tmp))
     before = vars(pickles).copy(), dict(pickles._ADMITTED)
     with pytest.raises(DataError):
         load_bytes(data)
     assert os.listdir() == ['test.pkl']
     assert (vars(pickles), pickles._ADMITTED) == before
+
+
+@pytest.mark.parametrize('name', [name for name in MALFORMED if 'shape' in name or 'huge array' in name or 'too many' in name])
+def test_sizes_are_checked_before_memory_is_reserved(name, in_tmp):
+    with pytest.raises(DataError, match='an array of shape'):
+        load_bytes(MALFORMED[name])
 
 
 @pytest.mark.xfail(strict=True, reason='tfutil.network imports and calls whatever function a state names')

@@ -250,7 +250,7 @@ def test_the_users_own_functions(in_tmp, monkeypatch):
     """Keyword-only arguments and **ignored are not options; any other ** hands names on."""
     monkeypatch.syspath_prepend(os.getcwd())
     write('def strict(depth=3, **ignored): pass\ndef passing(depth=3, **kwargs): pass\n'
-          'def script(run_id, count=1, *, config): pass\n', 'own_nets.py')
+          'def script(run_id, count=1, *, config, extra=1): pass\n', 'own_nets.py')
     check('G.func=own_nets.strict', 'G.depth=4')
     with pytest.raises(ConfigError, match="G.dept is not an option. Did you mean 'depth'"):
         check('G.func=own_nets.strict', 'G.dept=4')
@@ -260,6 +260,8 @@ def test_the_users_own_functions(in_tmp, monkeypatch):
     check("train={'func': 'own_nets.script', 'run_id': 5}")
     with pytest.raises(ConfigError, match='train.run_id must be set: script needs it'):
         check("train={'func': 'own_nets.script'}")
+    with pytest.raises(ConfigError, match='train.extra is not an option'):
+        check("train={'func': 'own_nets.script', 'run_id': 5, 'extra': 3}")
     with pytest.raises(ConfigError, match='train.config cannot be set'):
         check("train={'func': 'own_nets.script', 'run_id': 5, 'config': 3}")
 
