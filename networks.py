@@ -10,8 +10,21 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from layers import (GAIN, Conv2D, Dense, DenseToImage, DownConv2D, UpConv2D, downscale2d, leaky_relu, minibatch_stddev, pixel_norm,
-                    to_nchw, to_nhwc, upscale2d)
+from layers import (
+    GAIN,
+    Conv2D,
+    Dense,
+    DenseToImage,
+    DownConv2D,
+    UpConv2D,
+    downscale2d,
+    leaky_relu,
+    minibatch_stddev,
+    pixel_norm,
+    to_nchw,
+    to_nhwc,
+    upscale2d,
+)
 
 
 def G_paper(num_channels=1, resolution=32, label_size=0, fmap_base=8192, fmap_decay=1.0, fmap_max=512, latent_size=None,

@@ -38,7 +38,7 @@ def load_pkl(filename, trust_source=False):
 
     Args:
         filename: e.g. 'results/000-pgan/network-final.pkl'; this program's or the original's.
-        trust_source: allow a network whose build function cannot be imported to execute the source text in the file.
+        trust_source: allow a network of an unknown build function to import its module or execute the source text in the file.
             Say True only to files of people you trust.
 
     Returns:

@@ -59,7 +59,8 @@ def test_G_loss(case, mode, compiled, scaling):
 
     def compute():
         return opt.compute_gradients(lambda: loss.G_wgan_acgan(
-            G_view, D_view, opt, labels, info['minibatch'], latents=data['G_loss/latents'], **info['G_loss_kwargs']), list(G.trainables.values()))
+            G_view, D_view, opt, labels, info['minibatch'], latents=data['G_loss/latents'], **info['G_loss_kwargs']),
+            list(G.trainables.values()))
     values, gradients = tf.function(compute)() if compiled else compute()
     assert values.shape == [info['minibatch']]
     check('G_loss/loss_mean', tf.reduce_mean(values), data, info)

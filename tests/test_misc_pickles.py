@@ -211,7 +211,6 @@ def test_sizes_are_checked_before_memory_is_reserved(name, in_tmp):
         load_bytes(MALFORMED[name])
 
 
-@pytest.mark.xfail(strict=True, reason='tfutil.network imports and calls whatever function a state names')
 def test_a_networks_state_does_not_name_functions_to_call(in_tmp):
     """Build functions are called with the file's keywords, so a file may not choose any function that can be imported."""
     state = {'version': 2, 'name': 'G', 'static_kwargs': {'path': 'hacked'}, 'build_module_src': '', 'build_func_name': 'mkdir',

@@ -154,13 +154,19 @@ def test_a_users_own_build_function(tmp_path, monkeypatch, capsys):
     assert 'mix ' in capsys.readouterr().out
     text = pickle.dumps(net, 4)
     assert max_abs(pickle.loads(text).run(x, y), expected) <= 1e-5
+    module = sys.modules['my_module']
 
-    monkeypatch.undo()
-    sys.modules.pop('my_module')
+    tfutil.network._known_functions.clear()  # as in a new process
     with pytest.raises(DataError, match='trust_source=True'):
         pickle.loads(text)
     with tfutil.trusting_source():
         assert max_abs(pickle.loads(text).run(x, y), expected) <= 1e-5
+    monkeypatch.undo()
+    sys.modules.pop('my_module')  # now its module cannot be imported either: the source text is all there is
+    with tfutil.trusting_source():
+        assert max_abs(pickle.loads(text).run(x, y), expected) <= 1e-5
+    tfutil.build_function(module.my_net)
+    assert max_abs(pickle.loads(text).run(x, y), expected) <= 1e-5
 
 
 def test_source_inside_a_stock_snapshot_is_never_executed():

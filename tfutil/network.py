@@ -25,8 +25,18 @@ network_import_handlers = []
 # Whether unpickling may execute the source text that a snapshot of a user's own network carries. See misc.load_pkl.
 TRUST_SOURCE = contextvars.ContextVar('TRUST_SOURCE', default=False)
 
+# Build functions that a pickled state may name: (module, function) -> function. A name alone must not make unpickling call
+# something, so a user's function is known only once it is marked with @build_function or has built a network in this process.
+_known_functions = {}
+
 STOCK_FUNCTIONS = {name: f'networks.{name}' for name in ('G_paper', 'D_paper')}
 STOCK_SOURCE = 'from networks import *\n'  # lets the original program, whose module has the same name, load our snapshots
+
+
+def build_function(func):
+    """Mark a function of one's own as a build function, so that snapshots which name it can be loaded once its module is imported."""
+    _known_functions[func.__module__, func.__name__] = func
+    return func
 
 
 class PortableArray(np.ndarray):
@@ -58,7 +68,7 @@ class Network:
     def __init__(self, name=None, func=None, **static_kwargs):
         if func is None:
             raise ConfigError(f"network {name!r} has no build function: pass func='networks.G_paper', or your own.")
-        build_func = import_obj(func) if isinstance(func, str) else func
+        build_func = build_function(import_obj(func) if isinstance(func, str) else func)
         self._create(name, build_func, static_kwargs)
 
     def _create(self, name, build_func, static_kwargs):
@@ -409,23 +419,20 @@ def _check_state(state):
 
 
 def _find_build_func(state):
-    """The build function that a state names: ours for the stock networks, else the user's own module, else (if trusted) its source."""
-    name = state['build_func_name']
-    if name in STOCK_FUNCTIONS and state.get('build_module_name', 'networks') == 'networks':
+    """The build function that a state names: ours for the stock networks, else one known here, else (if trusted) its module's."""
+    name, module_name = state['build_func_name'], state.get('build_module_name', 'networks')
+    if name in STOCK_FUNCTIONS and module_name == 'networks':
         return import_obj(STOCK_FUNCTIONS[name])
-    module_name = state.get('build_module_name')
-    with contextlib.suppress(ImportError):
-        if module_name:
-            func = getattr(importlib.import_module(module_name), name, None)
-            if func is not None:
-                return func
+    if (module_name, name) in _known_functions:
+        return _known_functions[module_name, name]
     if not TRUST_SOURCE.get():
         raise DataError(
-            f"network {state['name']!r} is built by {name!r} of module {module_name or 'unknown'!r}, which cannot be imported here. Put that "
-            "module on PYTHONPATH, or, if you trust the file's author, load it with misc.load_pkl(path, trust_source=True), "
-            'which executes the source text inside the file.')
+            f"network {state['name']!r} is built by {name!r} of module {module_name!r}, which is not known here. Import that module first, "
+            'with the function marked @tfutil.build_function; or, if you trust whoever made the file, load it with '
+            'misc.load_pkl(path, trust_source=True), which imports the module or executes the source text inside the file.')
+    with contextlib.suppress(ImportError, AttributeError):
+        return getattr(importlib.import_module(module_name), name)
     module = types.ModuleType(f'_snapshot_{state["name"]}')
-    module.__dict__['__source__'] = state['build_module_src']
     sys.modules[module.__name__] = module
     exec(compile(state['build_module_src'], module.__name__, 'exec'), module.__dict__)
     return getattr(module, name)

