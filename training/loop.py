@@ -118,7 +118,7 @@ def make_networks(config, training_set, resume_run_id=None, resume_snapshot=None
         have, want = (D.input_shape[1:], D.output_shapes[1][1]), (list(training_set.shape), training_set.label_size)
         if have != want:
             raise ConfigError(f'the networks of {path!r} are for images of shape {have[0]} and labels of {have[1]} components, the data '
-                              f'set has {want[0]} and {want[1]}: choose the data set (and dataset.max_label_size) that they were trained on, '
+                              f'set has {want[0]} and {want[1]}: choose the one (and dataset.max_label_size) that they were trained on, '
                               'or start without resume_run_id.')
     else:
         print('Constructing networks...')
