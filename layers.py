@@ -3,6 +3,8 @@
 Public tensors of this program are NCHW; the networks turn them round once on the way in and once on the way out, because
 TensorFlow's CPU kernels and tensor cores want channels last. Every weight and bias is a float32 variable, cast when it is used.
 """
+import contextlib
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -66,6 +68,23 @@ def minibatch_stddev(x, group_size=4):
 
 # ---------------------------------------------------------------- layers with variables
 
+_shared_kernels = []
+
+
+@contextlib.contextmanager
+def shared_kernels():
+    """Let every layer make its kernel once in the block, however often it is called.
+
+    A discriminator step evaluates D three times. Scaling and summing its weights anew each time costs more than the convolutions where
+    images are small and layers wide. The block must lie inside of the gradient tape, and inside of one compiled function.
+    """
+    _shared_kernels.append({})
+    try:
+        yield
+    finally:
+        _shared_kernels.pop()
+
+
 class Equalized(keras.layers.Layer):
     """Base of the weighted layers: one weight with an equalized learning rate (paper, section 4.1) and one bias.
 
@@ -93,9 +112,15 @@ class Equalized(keras.layers.Layer):
         self.weight = self.add_weight(name='weight', shape=self.weight_shape(), initializer=initializer)
         self.bias = self.add_weight(name='bias', shape=[self.fmaps], initializer='zeros')
 
-    def scaled_weight(self, dtype):
-        """The weight as the convolution sees it."""
-        return tf.cast(self.weight * self.scale if self.use_wscale else self.weight, dtype)
+    def scaled_kernel(self, dtype):
+        """The weight as the multiplication sees it: scaled and cast, made once in a block of `shared_kernels`."""
+        made = _shared_kernels[-1] if _shared_kernels else {}
+        if (self, dtype) not in made:
+            made[self, dtype] = tf.cast(self.make_kernel(), dtype)
+        return made[self, dtype]
+
+    def make_kernel(self):
+        return self.weight * self.scale
 
     def add_bias(self, x):
         return tf.nn.bias_add(x, tf.cast(self.bias, x.dtype))
@@ -108,7 +133,7 @@ class Dense(Equalized):
         return [self.inputs, self.fmaps]
 
     def call(self, x):
-        return self.add_bias(tf.matmul(x, self.scaled_weight(x.dtype)))
+        return self.add_bias(tf.matmul(x, self.scaled_kernel(x.dtype)))
 
 
 class DenseToImage(Equalized):
@@ -118,7 +143,7 @@ class DenseToImage(Equalized):
         return [self.inputs, self.fmaps * 16]
 
     def call(self, x):
-        x = tf.reshape(tf.matmul(x, self.scaled_weight(x.dtype)), [-1, self.fmaps, 4, 4])
+        x = tf.reshape(tf.matmul(x, self.scaled_kernel(x.dtype)), [-1, self.fmaps, 4, 4])
         return self.add_bias(to_nhwc(x))
 
 
@@ -133,13 +158,13 @@ class Conv2D(Equalized):
         return [self.kernel, self.kernel, self.inputs, self.fmaps]
 
     def call(self, x):
-        return self.add_bias(tf.nn.conv2d(x, self.scaled_weight(x.dtype), 1, 'SAME'))
+        return self.add_bias(tf.nn.conv2d(x, self.scaled_kernel(x.dtype), 1, 'SAME'))
 
 
 def four_shifts(weight):
     """Sum of a kernel's four one-pixel shifts: 3x3 becomes the 4x4 kernel that also doubles (or, times 1/4, averages) pixels."""
-    w = tf.pad(weight, [[1, 1], [1, 1], [0, 0], [0, 0]])
-    return w[1:, 1:] + w[:-1, 1:] + w[1:, :-1] + w[:-1, :-1]
+    rows = tf.pad(weight, [[0, 1], [0, 0], [0, 0], [0, 0]]) + tf.pad(weight, [[1, 0], [0, 0], [0, 0], [0, 0]])
+    return tf.pad(rows, [[0, 0], [0, 1], [0, 0], [0, 0]]) + tf.pad(rows, [[0, 0], [1, 0], [0, 0], [0, 0]])
 
 
 class UpConv2D(Conv2D):
@@ -154,8 +179,11 @@ class UpConv2D(Conv2D):
     def fan_in(self):
         return self.kernel * self.kernel * self.inputs
 
+    def make_kernel(self):
+        return four_shifts(self.weight * self.scale)
+
     def call(self, x):
-        w = four_shifts(self.scaled_weight(x.dtype))
+        w = self.scaled_kernel(x.dtype)
         n, h, width = tf.shape(x)[0], x.shape[1], x.shape[2]
         y = tf.nn.conv2d_transpose(x, w, [n, h * 2, width * 2, self.fmaps], 2, 'SAME')
         return self.add_bias(tf.ensure_shape(y, [x.shape[0], h * 2, width * 2, self.fmaps]))
@@ -164,9 +192,11 @@ class UpConv2D(Conv2D):
 class DownConv2D(Conv2D):
     """Convolution and 2x2 box averaging in one: [N, H, W, inputs] to [N, H/2, W/2, fmaps]."""
 
+    def make_kernel(self):
+        return four_shifts(self.weight * (self.scale * np.float32(0.25)))
+
     def call(self, x):
-        w = four_shifts(self.scaled_weight(x.dtype)) * tf.cast(0.25, x.dtype)
-        return self.add_bias(tf.nn.conv2d(x, w, 2, 'SAME'))
+        return self.add_bias(tf.nn.conv2d(x, self.scaled_kernel(x.dtype), 2, 'SAME'))
 
 
 # ---------------------------------------------------------------- axis order

@@ -179,7 +179,7 @@ class Network:
             src: the network to follow; one with the same variables.
             beta: decay per step of the trainables.  beta_nontrainable: of the others; 0 copies them (so lod follows).
         """
-        @tf.function
+        @tf.function(autograph=False)
         def update():
             for name, var in self.vars.items():
                 decay = beta if name in self.trainables else beta_nontrainable
@@ -277,7 +277,7 @@ class Network:
         stage = self.stage
         key = (stage, out_mul, out_add, out_shrink, dtype, tuple(sorted(dynamic_kwargs.items())))
         if key not in self._compiled:
-            @tf.function
+            @tf.function(autograph=False)
             def evaluate(*inputs):
                 outputs = self.get_output_for(*inputs, stage=stage, return_as_list=True, **dynamic_kwargs)
                 return [convert_output(y, out_mul, out_add, out_shrink, dtype) for y in outputs]

@@ -5,6 +5,7 @@ resolution is computed or held in memory; only the weight of the blend is a tens
 """
 import tensorflow as tf
 
+from layers import shared_kernels
 from tfutil import Stage, lerp, randomness, summary
 from training.reals import process_reals, repeat_pixels
 
@@ -88,15 +89,13 @@ class TrainingSteps:
         variables = used_trainables(D)
         followed = self._followed(used_trainables(G))
 
-        @tf.function
+        @tf.function(autograph=False)
         def step(lod, lrate, update, reals, labels):
             with randomness.keyed(self.random_seed, update), summary.collecting() as collected:
                 reals = process_reals(reals, lod if stage.fading else stage.floor_lod, self.mirror_augment,
                                       self.training_set.dynamic_range, self.drange_net, native=True)
                 reals = reals if native else repeat_pixels(reals, 2 ** stage.floor_lod)
-                self.D_opt.register_gradients(
-                    lambda: self.D_loss(G=G, D=D, opt=self.D_opt, training_set=self.training_set, minibatch_size=minibatch,
-                                        reals=reals, labels=labels), variables)
+                self._register(self.D_opt, self.D_loss, variables, G=G, D=D, minibatch_size=minibatch, reals=reals, labels=labels)
                 self.D_opt.apply_updates(lrate)
                 for own, source in followed:
                     own.assign(lerp(source, own, self.G_smoothing))
@@ -104,6 +103,13 @@ class TrainingSteps:
                 tags[:] = names
             return values
         return step
+
+    def _register(self, opt, loss, variables, **arguments):
+        """Differentiate a loss; layers that it calls several times make their kernels once."""
+        def compute():
+            with shared_kernels():
+                return loss(opt=opt, training_set=self.training_set, **arguments)
+        opt.register_gradients(compute, variables)
 
     def _followed(self, used):
         """Pairs (own, G's) of the variables that Gs follows: `lod` aside, those that have moved so far, now or in an earlier stage.
@@ -117,11 +123,10 @@ class TrainingSteps:
         G, D, _ = self._views(stage)
         variables = used_trainables(G)
 
-        @tf.function
+        @tf.function(autograph=False)
         def step(lod, lrate, update):
             with randomness.keyed(self.random_seed, update), summary.collecting() as collected:
-                self.G_opt.register_gradients(
-                    lambda: self.G_loss(G=G, D=D, opt=self.G_opt, training_set=self.training_set, minibatch_size=minibatch), variables)
+                self._register(self.G_opt, self.G_loss, variables, G=G, D=D, minibatch_size=minibatch)
                 self.G_opt.apply_updates(lrate)
                 names, values = summary.stacked(collected)
                 tags[:] = names
@@ -131,7 +136,7 @@ class TrainingSteps:
 
 def used_trainables(network):
     """The trainable variables that a network's (or view's) output depends on, in its own order: the rest has no gradient at this stage."""
-    @tf.function
+    @tf.function(autograph=False)
     def trace():
         with tf.GradientTape() as tape:
             network.get_output_for(*[tf.zeros([1, *shape[1:]]) for shape in network.input_shapes])
