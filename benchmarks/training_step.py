@@ -1,6 +1,6 @@
 """Seconds per thousand images and peak memory of one training stage, without data files: python -m benchmarks.training_step -h
 
-Prints one JSON line. Each measurement is a process of its own, so that peak memory means something.
+Prints one JSON line. Run it once per measurement: peak memory is the process's.
 """
 import argparse
 import json
@@ -30,8 +30,9 @@ def make_steps(args):
     """The training steps of `train.py` on black images."""
     import dataset
     from loss import D_wgangp_acgan, G_wgan_acgan
-    from tfutil import Network, Optimizer
+    from tfutil import Network, Optimizer, init_tf
     from training.step import TrainingSteps
+    init_tf(random_seed=1)
     training_set = dataset.SyntheticDataset(args.resolution, args.channels, label_size=args.labels)
     training_set.configure(args.minibatch, args.lod)
     options = dict(num_channels=args.channels, resolution=args.resolution, label_size=args.labels, fmap_base=args.fmap_base,

@@ -65,6 +65,7 @@ class TrainingSteps:
         if key not in self._compiled:
             tags = []
             make = self._make_D_step if which == 'D' else self._make_G_step
+            self._compiled = {k: v for k, v in self._compiled.items() if k[0] != which}  # a stage that is over does not come back
             self._compiled[key] = (make(stage, minibatch, tags), tags)
         function, tags = self._compiled[key]
         arguments = (tf.constant(lod, tf.float32), tf.constant(lrate, tf.float32), tf.constant(self.updates, tf.int32), *data)

@@ -1,0 +1,78 @@
+"""The repository as a whole: everything imports, no import runs upward, every --help works, documents say what is so."""
+import ast
+import re
+import subprocess
+import sys
+
+import pytest
+from conftest import ROOT
+
+# From the ground up: a room may import those before it, and its own modules.
+ROOMS = ['errors', 'tfutil', 'layers', 'networks', 'loss', 'records', 'dataset', 'importers', 'misc', 'settings', 'training', 'train',
+         'dataset_tool', 'examples', 'benchmarks']
+SKIPPED = ('.venv', 'tests', 'configs')
+
+
+def sources():
+    return [path for path in sorted(ROOT.rglob('*.py')) if not path.relative_to(ROOT).parts[0].startswith(SKIPPED)]
+
+
+def room_of(path):
+    return path.relative_to(ROOT).parts[0].removesuffix('.py')
+
+
+def imports_of(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.split('.')[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module.split('.')[0]
+
+
+@pytest.mark.parametrize('path', [p for p in sources() if p.name != 'config.py'], ids=lambda p: str(p.relative_to(ROOT)))
+def test_no_import_runs_upward(path):
+    own = ROOMS.index(room_of(path))
+    for name in set(imports_of(path)) & {*ROOMS, 'config', 'tests'}:
+        assert name in ROOMS and ROOMS.index(name) <= own, f'{path.name} imports {name}'
+
+
+def test_every_module_imports():
+    """In a process of its own, without importing one by way of another test."""
+    names = ['.'.join(path.relative_to(ROOT).with_suffix('').parts).removesuffix('.__init__') for path in sources()]
+    code = f'import importlib, sys\nsys.path.insert(0, {str(ROOT)!r})\nfor name in {names!r}: importlib.import_module(name)'
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize('command', ['train.py', 'dataset_tool.py', 'examples/digits.py', '-m benchmarks.training_step'])
+def test_help(command):
+    done = subprocess.run([sys.executable, *command.split(), '--help'], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0 and 'usage:' in done.stdout, done.stderr
+
+
+def test_help_of_train_does_not_start_tensorflow():
+    entry = """
+import runpy, sys
+sys.argv = ['train.py', '-h']
+try:
+    runpy.run_path('train.py', run_name='__main__')
+except SystemExit:
+    print('TF' if 'tensorflow' in sys.modules else 'light')
+"""
+    done = subprocess.run([sys.executable, '-c', entry], capture_output=True, text=True, cwd=ROOT)
+    assert done.stdout.strip().endswith('light'), done.stdout + done.stderr
+
+
+def test_documents_name_files_that_exist():
+    for document in [ROOT / 'README.md', *ROOT.glob('docs/*.md')]:
+        text = document.read_text()
+        for target in re.findall(r'\]\((?!https?:)([^)#]+)\)', text):
+            assert (document.parent / target).exists(), f'{document.name} links to {target}'
+        for name in re.findall(r'`((?:[\w-]+/)*[\w-]+\.(?:py|sh))`', text):
+            exists = any((folder / name).exists() for folder in (ROOT, ROOT / 'tfutil', ROOT / 'training'))
+            assert exists or name == 'util_scripts.py', f'{document.name} names {name}'
+
+
+def test_scripts_are_sound_bash():
+    for script in ('quickstart.sh', 'test.sh', 'setup_venv.sh', '.ci/run'):
+        assert subprocess.run(['bash', '-n', ROOT / script]).returncode == 0
