@@ -11,7 +11,13 @@ if [ ! -d datasets/digits ]; then
     .venv/bin/python dataset_tool.py create_digits datasets/digits
 fi
 
-finished() { ls -d results/*-quickstart-digits/_training-done.txt 2>/dev/null | tail -n 1 | xargs -r dirname; }
+finished() {  # the newest run that came to its end
+    local mark newest=""
+    for mark in results/*-quickstart-digits/_training-done.txt; do
+        if [ -f "$mark" ]; then newest=$(dirname "$mark"); fi
+    done
+    echo "$newest"
+}
 run=$(finished)
 if [ -z "$run" ]; then
     .venv/bin/python train.py --config configs/quickstart.py
