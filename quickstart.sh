@@ -24,10 +24,11 @@ if [ -z "$run" ]; then
     run=$(finished)
 fi
 
-if [ ! -f "$run/interpolation.gif" ]; then
+if [ -f "$run/interpolation.gif" ]; then
+    cat "$run/digits.txt"
+else
     .venv/bin/python examples/digits.py "$run"
 fi
-cat "$run/digits.txt"
 echo
 echo "Look at:"
 echo "  $run/digits.png           a row per class"

@@ -63,9 +63,10 @@ def save_interpolation(Gs, path, columns=10, rows=5, seconds=6, fps=20, zoom=2):
     latents = scipy.ndimage.gaussian_filter(np.random.RandomState(2).randn(*shape), [fps] + [0] * (len(shape) - 1), mode='wrap')
     latents /= np.sqrt(np.mean(np.square(latents)))
     frames = []
-    for frame in tqdm(latents, desc='interpolation', unit='frame', leave=False):
-        grid = misc.create_image_grid(run_uint8(Gs, frame, np.arange(columns * rows) % columns % CLASSES), (columns, rows))
-        frames.append(misc.convert_to_pil_image(grid, drange=[0, 255]).resize([zoom * s for s in grid.shape[:0:-1]], Image.NEAREST))
+    for step in tqdm(latents, desc='interpolation', unit='frame', leave=False, disable=None):
+        grid = misc.create_image_grid(run_uint8(Gs, step, np.arange(columns * rows) % columns % CLASSES), (columns, rows))
+        frame = misc.convert_to_pil_image(grid, drange=[0, 255]).resize([zoom * s for s in grid.shape[:0:-1]], Image.NEAREST)
+        frames.append(frame.quantize(16))  # sixteen grays are enough for ink, and a third of the bytes
     with misc.atomic_write(path) as file:
         frames[0].save(file, format='GIF', save_all=True, append_images=frames[1:], duration=1000 // fps, loop=0)
 
