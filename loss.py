@@ -25,7 +25,7 @@ def G_wgan_acgan(G, D, opt, training_set, minibatch_size, cond_weight=1.0, laten
     scores, logits = fp32(*D.get_output_for(fake_images, is_training=True))
     loss = -scores[:, 0]
     if has_labels(D):
-        loss += label_penalty('Loss/label_penalty_fakes', labels, logits) * cond_weight
+        loss += label_penalty(labels, logits) * cond_weight
     return loss
 
 
@@ -56,8 +56,8 @@ def D_wgangp_acgan(G, D, opt, training_set, minibatch_size, reals, labels, wgan_
 
     loss = fake_scores - real_scores + gradient_penalty + epsilon_penalty * wgan_epsilon
     if has_labels(D):
-        loss += label_penalty('Loss/label_penalty_reals', labels, real_logits) * cond_weight
-        loss += label_penalty('Loss/label_penalty_fakes', labels, fake_logits) * cond_weight
+        loss += autosummary('Loss/label_penalty_reals', label_penalty(labels, real_logits)) * cond_weight
+        loss += autosummary('Loss/label_penalty_fakes', label_penalty(labels, fake_logits)) * cond_weight
     return loss
 
 
@@ -81,6 +81,6 @@ def has_labels(D):
     return D.output_shapes[1][1] > 0
 
 
-def label_penalty(tag, labels, logits):
+def label_penalty(labels, logits):
     """Cross-entropy [N] of label logits. TensorFlow's own operation: on all-zero label rows its gradient is what the original's was."""
-    return autosummary(tag, tf.nn.softmax_cross_entropy_with_logits(labels=labels, logits=logits))
+    return tf.nn.softmax_cross_entropy_with_logits(labels=labels, logits=logits)

