@@ -170,7 +170,7 @@ desc += '-fp32';                sched.max_minibatch_per_gpu = {256: 16, 512: 8, 
 
 # ----------------------------------------------------------------------------------------------------------------------
 # Utilities for a finished run, or one that is still training: uncomment one line and put in the run's number, folder name or path.
-# They replace `train`. Images and videos go into a result folder of their own, metrics into the run's folder (metric-*.txt).
+# (They call util_scripts.py and metrics/, which are not part of this version yet.) They replace `train`. Images and videos go into a result folder of their own, metrics into the run's folder (metric-*.txt).
 
 # 1000 single images; 10 grids, each 15 images wide and 8 high, at a quarter of the size.
 #train = EasyDict(func='util_scripts.generate_fake_images', run_id=23, num_pngs=1000); num_gpus = 1; desc = f'fake-images-{train.run_id}'

@@ -2,6 +2,7 @@
 import glob
 import inspect
 import os
+import shlex
 
 import numpy as np
 
@@ -22,7 +23,9 @@ class Dataset:
         label_size, label_dtype: components of a label (0 = none), e.g. 'float32'.
         num_images: images in the set, or None when it has no end.
         position: images handed out so far. With the set's options it determines everything that comes next.
+        labels: of all images in the order of their numbers, [num_images, label_size], or None when the set has no end.
     """
+    labels = None
 
     def __init__(self, resolution, num_channels, dtype, dynamic_range, label_size, label_dtype):
         self.resolution = int(resolution)
@@ -133,12 +136,13 @@ class TFRecordDataset(Dataset):
 
     Raises:
         DataError: the folder is missing, incomplete or damaged.
-        ConfigError: an argument makes no sense.
+        ConfigError: an argument makes no sense, or asks for labels that are not there.
     """
 
     def __init__(self, tfrecord_dir, resolution=None, label_file=None, max_label_size=0, repeat=True, shuffle_mb=4096, prefetch_mb=2048,
                  buffer_mb=256, num_threads=2, random_seed=0):
         del prefetch_mb, buffer_mb, num_threads
+        _check_folder_name(tfrecord_dir)
         _check_numbers(resolution, max_label_size, random_seed)
         self.tfrecord_dir = tfrecord_dir
         levels = _open_levels(tfrecord_dir, resolution)
@@ -153,6 +157,19 @@ class TFRecordDataset(Dataset):
         self._order_of = None  # (random_seed, epoch) that self._order belongs to
         self._order = None
         self._labels_tf = None
+
+    @property
+    def labels(self):
+        """Labels of all images by image number, cut to max_label_size: [num_images, label_size] of label_dtype, not to be written to."""
+        return self._labels
+
+    def read_images(self, indices):
+        """The images of the given numbers, 0 to num_images - 1 as they stand on disk; the stream stays where it is.
+
+        Returns:
+            uint8 [n, C, R, R], at full resolution.
+        """
+        return self._level(0).read(np.asarray(indices, np.int64))
 
     def get_random_labels_np(self, minibatch_size):
         return self._labels[np.random.randint(self.num_images, size=minibatch_size)] if self.label_size else self._no_labels(minibatch_size)
@@ -189,11 +206,14 @@ class TFRecordDataset(Dataset):
     def _no_labels(self, count):
         return np.zeros([count, 0], self.label_dtype)
 
-    def _read(self, position, count, lod):
+    def _level(self, lod):
         if not self._levels:
             raise DataError(f'the data set {self.tfrecord_dir!r} has been closed.')
-        indices = self._indices(position, count)
-        return self._levels[lod].read(indices), self._labels[indices] if self.label_size else self._no_labels(len(indices))
+        return self._levels[lod]
+
+    def _read(self, position, count, lod):
+        level, indices = self._level(lod), self._indices(position, count)
+        return level.read(indices), self._labels[indices] if self.label_size else self._no_labels(len(indices))
 
     def _indices(self, position, count):
         """Numbers of the images that stand at `position` to `position + count - 1` of the stream."""
@@ -229,6 +249,12 @@ def _is_power_of_two(value):
     return isinstance(value, (int, np.integer)) and value >= 4 and value & (value - 1) == 0
 
 
+def _check_folder_name(tfrecord_dir):
+    if not isinstance(tfrecord_dir, (str, os.PathLike)) or not os.fspath(tfrecord_dir):
+        raise ConfigError(f'tfrecord_dir must be the name of a folder. Received: {tfrecord_dir!r}. Set e.g. '
+                          "dataset = EasyDict(tfrecord_dir='mnist') in config.py.")
+
+
 def _check_numbers(resolution, max_label_size, random_seed):
     if resolution is not None and not _is_power_of_two(resolution):
         raise ConfigError(f'the resolution of a data set must be a power of two, at least 4. Received: {resolution!r}.')
@@ -251,21 +277,26 @@ _RECIPES = {
     'lsun': 'create_lsun {} LSUN_LMDB_DIR --resolution 256 --max_images 100000',
 }
 
+# Commands of dataset_tool.py that are still to come.
+PLANNED_COMMANDS = ('display', 'create_mnistrgb', 'create_cifar100', 'create_svhn', 'create_lsun', 'create_celeba', 'create_celebahq',
+                    'create_from_hdf5')
+
 
 def creation_hint(tfrecord_dir):
     """The sentence that says how a missing data set is made, by its name."""
     name = os.path.basename(os.path.normpath(tfrecord_dir))
     recipe = _RECIPES.get('lsun' if name.startswith('lsun-') else name, 'create_from_images {} IMAGES_DIR')
-    return (f'Create it with: python dataset_tool.py {recipe.format(tfrecord_dir)} '
-            '(add -h to see what that needs). To see a training run without any data: bash quickstart.sh')
+    note = 'add -h to see what that needs'
+    if recipe.split()[0] in PLANNED_COMMANDS:
+        note = 'that command is not in this version yet; create_from_images makes a data set of any folder of square images'
+    return (f'Create it with: python dataset_tool.py {recipe.format(shlex.quote(os.fspath(tfrecord_dir)))} ({note}). '
+            'To see a training run without any data: bash quickstart.sh')
 
 
 def _open_levels(tfrecord_dir, resolution):
     """Open a folder's files: a dict from resolution to opened file, complete from 4 to the resolution wanted."""
     if not os.path.isdir(tfrecord_dir):
-        parent, name = os.path.split(os.path.normpath(tfrecord_dir))
-        siblings = os.listdir(parent or '.') if os.path.isdir(parent or '.') else []
-        raise DataError(f'dataset {tfrecord_dir!r} not found.{nearest(name, siblings)} {creation_hint(tfrecord_dir)}')
+        raise _missing(tfrecord_dir)
     paths = sorted(glob.glob(os.path.join(glob.escape(tfrecord_dir), '*.tfrecords')))
     if not paths:
         raise DataError(f'the folder {tfrecord_dir!r} has no .tfrecords files: it is not a data set. {creation_hint(tfrecord_dir)}')
@@ -275,6 +306,16 @@ def _open_levels(tfrecord_dir, resolution):
         _check_level(file, levels)
         levels[file.shape[1]] = file
     return _wanted_levels(tfrecord_dir, levels, resolution)
+
+
+def _missing(tfrecord_dir):
+    """The error for a folder that is not there."""
+    if os.path.exists(tfrecord_dir):
+        return DataError(f'{os.fspath(tfrecord_dir)!r} is a file. Expected the folder of a data set, which holds its .tfrecords files.')
+    parent, name = os.path.split(os.path.normpath(tfrecord_dir))
+    siblings = os.listdir(parent or '.') if os.access(parent or '.', os.R_OK) and os.path.isdir(parent or '.') else []
+    place = '' if os.path.isabs(tfrecord_dir) else f' Looked in the current folder, for {os.path.abspath(tfrecord_dir)!r}.'
+    return DataError(f'dataset {os.fspath(tfrecord_dir)!r} not found.{place}{nearest(name, siblings)} {creation_hint(tfrecord_dir)}')
 
 
 def _check_level(file, levels):
@@ -306,18 +347,48 @@ def _wanted_levels(tfrecord_dir, levels, resolution):
 def _load_labels(tfrecord_dir, label_file, max_label_size, num_images):
     """Labels [num_images, components], cut to max_label_size; [num_images, 0] float32 if there are none or none are wanted."""
     path = _find_label_file(tfrecord_dir, label_file)
-    if path is None or max_label_size == 0:
+    if max_label_size == 0:
         return np.zeros([num_images, 0], np.float32)
-    try:
-        labels = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(f'the labels in {path!r} cannot be read: {error}. Expected an .npy file of float32 '
-                        '[images, components].') from error
+    if path is None:
+        raise ConfigError(f'max_label_size is {max_label_size!r}, but the data set {os.fspath(tfrecord_dir)!r} has 0 label components: it '
+                          'has no .labels file. Set max_label_size=0 (or leave it out), or name a label_file.')
+    labels = _read_labels(path)
     if labels.ndim != 2 or len(labels) != num_images or labels.dtype.kind not in 'fiu':
         raise DataError(f'the labels in {path!r} do not fit the data set. Expected numbers of shape [{num_images}, components], one row '
                         f'per image. Received: {labels.dtype.name} of shape {list(labels.shape)}. Create the data set again, or set '
                         'max_label_size=0 to train without labels.')
-    return labels if max_label_size == 'full' else np.ascontiguousarray(labels[:, :max_label_size])
+    if max_label_size != 'full':
+        if max_label_size > labels.shape[1]:
+            raise ConfigError(f'max_label_size is {max_label_size}, but the labels in {path!r} have {labels.shape[1]} components. Lower '
+                              "it, or use 'full' for all of them.")
+        labels = np.ascontiguousarray(labels[:, :max_label_size])
+    bad = ~np.isfinite(labels).all(axis=1)
+    if bad.any():
+        row = int(np.argmax(bad))
+        raise DataError(f'the labels in {path!r} are damaged: {int(bad.sum())} of {num_images} rows hold nan or inf, first row {row}. '
+                        f'Expected finite numbers. Received: {labels[row].tolist()[:8]}. Create the data set again.')
+    labels.flags.writeable = False
+    return labels
+
+
+def _read_labels(path):
+    """Any array of an .npy file."""
+    try:
+        with open(path, 'rb') as file:
+            if file.read(6) != b'\x93NUMPY':
+                raise ValueError('it is no .npy file')
+            file.seek(0)
+            return np.load(file, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        # NumPy's advice for objects is to load them unsafely.
+        reason = 'it holds Python objects' if 'allow_pickle' in str(error) else error
+        raise DataError(f'the labels in {path!r} cannot be read: {reason}. Expected an .npy file of float32 [images, components]. Create '
+                        'the data set again, or set max_label_size=0 to train without labels.') from error
+
+
+def has_labels(tfrecord_dir):
+    """Whether a data set's folder holds labels."""
+    return _find_label_file(tfrecord_dir, None) is not None
 
 
 def _find_label_file(tfrecord_dir, label_file):
@@ -346,6 +417,12 @@ class SyntheticDataset(Dataset):
     def __init__(self, resolution=1024, num_channels=3, dtype='uint8', dynamic_range=(0, 255), label_size=0, label_dtype='float32'):
         if not _is_power_of_two(resolution):
             raise ConfigError(f'the resolution of a SyntheticDataset must be a power of two, at least 4. Received: {resolution!r}.')
+        if num_channels not in (1, 3):
+            raise ConfigError(f'num_channels of a SyntheticDataset must be 1 (grayscale) or 3 (RGB). Received: {num_channels!r}.')
+        if not isinstance(label_size, (int, np.integer)) or label_size < 0:
+            raise ConfigError(f'label_size of a SyntheticDataset must be a whole number, 0 or more. Received: {label_size!r}.')
+        _check_dtype('dtype', dtype)
+        _check_dtype('label_dtype', label_dtype)
         super().__init__(resolution, num_channels, dtype, dynamic_range, label_size, label_dtype)
 
     def get_random_labels_np(self, minibatch_size):
@@ -353,7 +430,14 @@ class SyntheticDataset(Dataset):
 
     def get_random_labels_tf(self, minibatch_size):
         import tensorflow as tf
-        return tf.convert_to_tensor(self._generate_labels(minibatch_size))
+        if type(self)._generate_labels is SyntheticDataset._generate_labels:
+            return tf.zeros([minibatch_size, self.label_size], self.label_dtype)
+        if tf.executing_eagerly():
+            return tf.convert_to_tensor(self._generate_labels(minibatch_size))
+        # Each run of a compiled function makes new labels; made here, they would be one constant for ever.
+        labels = tf.numpy_function(lambda count: np.asarray(self._generate_labels(int(count)), self.label_dtype), [minibatch_size],
+                                   self.label_dtype)
+        return tf.ensure_shape(labels, [tf.get_static_value(minibatch_size), self.label_size])
 
     def _generate_images(self, minibatch_size, lod, shape):
         """Make images, an array or a tensor: [minibatch_size, *shape]; shape is [C, r, r], of the lod asked for."""
@@ -366,6 +450,15 @@ class SyntheticDataset(Dataset):
 
     def _read(self, position, count, lod):
         return self._generate_images(count, lod, self._shape_at(lod)), self._generate_labels(count)
+
+
+def _check_dtype(name, dtype):
+    try:
+        known = dtype is not None and np.dtype(dtype).kind in 'fiu'
+    except TypeError:
+        known = False
+    if not known:
+        raise ConfigError(f"{name} of a SyntheticDataset must be a type of numbers, e.g. 'uint8' or 'float32'. Received: {dtype!r}.")
 
 
 # ---------------------------------------------------------------------------------------------------------------------------------
@@ -387,7 +480,8 @@ def load_dataset(class_name='dataset.TFRecordDataset', data_dir=None, verbose=Fa
     """
     from tfutil.objects import import_obj  # tfutil brings TensorFlow, which reading data can do without
     if 'tfrecord_dir' in kwargs and data_dir is not None:
-        kwargs['tfrecord_dir'] = os.path.join(data_dir, kwargs['tfrecord_dir'])
+        _check_folder_name(kwargs['tfrecord_dir'])
+        kwargs['tfrecord_dir'] = _below(data_dir, kwargs['tfrecord_dir'])
     if verbose:
         print(f'Streaming data using {class_name}...')
     cls = import_obj(class_name)
@@ -398,6 +492,17 @@ def load_dataset(class_name='dataset.TFRecordDataset', data_dir=None, verbose=Fa
         print('Dynamic range =', list(dataset.dynamic_range))
         print('Label size    =', dataset.label_size)
     return dataset
+
+
+def _below(data_dir, tfrecord_dir):
+    """The path of a data set in data_dir; DataError if the user has named data_dir twice."""
+    path = os.path.join(data_dir, tfrecord_dir)
+    if not os.path.isdir(path):
+        for other in (tfrecord_dir, os.path.join(os.path.dirname(os.path.normpath(data_dir)), tfrecord_dir)):
+            if os.path.isdir(other):
+                raise DataError(f'dataset {path!r} not found, but {other!r} is there. Give tfrecord_dir relative to data_dir, which is '
+                                f'{data_dir!r}: {os.path.relpath(other, data_dir)!r} instead of {os.fspath(tfrecord_dir)!r}.')
+    return path
 
 
 def _check_arguments(cls, class_name, kwargs):

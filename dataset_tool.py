@@ -11,8 +11,8 @@ from collections.abc import Callable
 import numpy as np
 
 import errors
-from errors import DataError
-from importers.exporter import TFRecordExporter, check_target
+from errors import ConfigError, DataError
+from importers.exporter import TFRecordExporter, check_parents, check_target, clear_leftovers
 
 # ---------------------------------------------------------------------------------------------------------------------------------
 # Creating.
@@ -30,6 +30,8 @@ def write_dataset(tfrecord_dir, load, shuffle=True, force=False):
     Raises:
         DataError: the target exists, the source is not as it should be, or the disk is full; then nothing is written.
     """
+    if tfrecord_dir:
+        clear_leftovers(tfrecord_dir)
     check_target(tfrecord_dir, force)  # before a long load
     source = load()
     with TFRecordExporter(tfrecord_dir, source.num_images, force=force) as exporter:
@@ -85,6 +87,7 @@ def _in_order(dset):
 def extract(tfrecord_dir, output_dir, force=False):
     """Write all images of a data set as img00000000.png and so on."""
     import PIL.Image
+    _check_output(output_dir)
     dset = _open(tfrecord_dir)
     if glob.glob(os.path.join(glob.escape(output_dir), 'img' + '[0-9]' * 8 + '.png')) and not force:
         raise DataError(f'the folder {output_dir!r} already has extracted images. Choose another one, or overwrite them with --force.')
@@ -101,11 +104,22 @@ def extract(tfrecord_dir, output_dir, force=False):
     print(f'Extracted {dset.num_images} images.')
 
 
+def _check_output(output_dir):
+    if not output_dir.strip():
+        raise DataError('the name of the folder for the images is empty. Expected a folder, e.g. extracted-images.')
+    check_parents(output_dir)
+    if os.path.lexists(output_dir) and not os.path.isdir(output_dir):
+        raise DataError(f'{output_dir!r} is a file. Expected a folder for the images; choose another name.')
+    if glob.glob(os.path.join(glob.escape(output_dir), '*.tfrecords')):
+        raise DataError(f'the folder {output_dir!r} holds .tfrecords files: it is a data set. Choose another folder for the images.')
+
+
 def compare(tfrecord_dir_a, tfrecord_dir_b, ignore_labels=0):
     """Print which images and labels of two data sets differ, and how many are the same."""
-    max_label_size = 0 if ignore_labels else 'full'
-    dset_a = _open(tfrecord_dir_a, max_label_size=max_label_size)
-    dset_b = _open(tfrecord_dir_b, max_label_size=max_label_size)
+    import dataset
+    # A data set without labels can be compared too: its labels have no components.
+    dset_a, dset_b = (_open(folder, max_label_size='full' if not ignore_labels and dataset.has_labels(folder) else 0)
+                      for folder in (tfrecord_dir_a, tfrecord_dir_b))
     print('Comparing datasets')
     number = same_images = same_labels = 0
     for (image_a, label_a), (image_b, label_b) in zip(_in_order(dset_a), _in_order(dset_b)):
@@ -177,6 +191,15 @@ def make_parser():
     return parser
 
 
+def _refuse_planned(name):
+    """Commands that later versions will have are answered, not called misspelt."""
+    import dataset
+    if name in dataset.PLANNED_COMMANDS:
+        raise ConfigError(f'the command {name!r} is not part of this version yet. This version has: '
+                          f'{", ".join(command.function.__name__ for command in COMMANDS)}. Of these, create_from_images takes any folder '
+                          'of square images. To see a training run without any data: bash quickstart.sh')
+
+
 def _terminate(signum, frame):
     # As an exception, so that a half-written data set is cleaned away.
     raise SystemExit(128 + signum)
@@ -184,6 +207,9 @@ def _terminate(signum, frame):
 
 def main(argv=None):
     """Run one command; exits with 1 for what the user can mend, 2 for wrong arguments, 130 when interrupted."""
+    argv = sys.argv[1:] if argv is None else argv
+    with errors.exit_on_user_error():
+        _refuse_planned(argv[0] if argv else None)
     parser = make_parser()
     kwargs = vars(parser.parse_args(argv))
     kwargs.pop('command')

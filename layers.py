@@ -76,7 +76,7 @@ def shared_kernels():
     """Let every layer make its kernel once in the block, however often it is called.
 
     A discriminator step evaluates D three times. Scaling and summing its weights anew each time costs more than the convolutions where
-    images are small and layers wide. The block must lie inside of the gradient tape, and inside of one compiled function.
+    images are small and layers wide. The block must lie inside of the gradient tape.
     """
     _shared_kernels.append({})
     try:
@@ -115,9 +115,10 @@ class Equalized(keras.layers.Layer):
     def scaled_kernel(self, dtype):
         """The weight as the multiplication sees it: scaled and cast, made once in a block of `shared_kernels`."""
         made = _shared_kernels[-1] if _shared_kernels else {}
-        if (self, dtype) not in made:
-            made[self, dtype] = tf.cast(self.make_kernel(), dtype)
-        return made[self, dtype]
+        key = self, dtype, tf.compat.v1.get_default_graph()  # a function nested in the block has tensors of its own
+        if key not in made:
+            made[key] = tf.cast(self.make_kernel(), dtype)
+        return made[key]
 
     def make_kernel(self):
         return self.weight * self.scale

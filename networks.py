@@ -3,8 +3,11 @@
 A build function takes a network's static keywords and returns a Keras model:
   * `inputs` and `outputs` give names and shapes (NCHW, open first axis); calling the model takes the inputs in that order;
   * the variables' paths below the model are the network's local names, in the order in which they are pickled;
-  * a growing model has a non-trainable scalar `lod` and takes `stage`. Given one, only the layers that stage needs are evaluated.
-    Without one, everything is, and the blending follows the variable `lod` wherever it stands.
+  * a growing model has a non-trainable scalar `lod`, an attribute `resolution` (the full one), and its `call` takes `stage`. Given one,
+    only the layers that stage needs are evaluated. Without one, everything is, and the blending follows the variable `lod` wherever it
+    stands. A growing generator may also take `native`: then images are asked for at the stage's own resolution;
+  * `layer_rows()`, if there is one, gives the rows of `Network.print_layers`.
+A model without these is evaluated as it is.
 """
 import keras
 import numpy as np
@@ -76,7 +79,11 @@ class Width:
         self.fmap_base, self.fmap_decay, self.fmap_max = fmap_base, fmap_decay, fmap_max
 
     def __call__(self, stage):
-        return min(int(self.fmap_base / 2.0 ** (stage * self.fmap_decay)), self.fmap_max)
+        fmaps = min(int(self.fmap_base / 2.0 ** (stage * self.fmap_decay)), self.fmap_max)
+        if fmaps < 1:
+            raise ValueError(f'no feature maps are left at {2 ** (stage + 1)}x{2 ** (stage + 1)}: fmap_base={self.fmap_base}, '
+                             f'fmap_decay={self.fmap_decay}, fmap_max={self.fmap_max}. Raise fmap_base.')
+        return fmaps
 
 
 # ---------------------------------------------------------------- what both networks share

@@ -7,6 +7,7 @@ one shape, so record i stands at i * stride. Protobuf promises no order of map e
 import math
 import os
 import struct
+import time
 
 import numpy as np
 
@@ -15,6 +16,10 @@ from errors import DataError
 HEADER_BYTES = 12  # uint64 length and its uint32 crc
 FOOTER_BYTES = 4  # uint32 crc of the payload
 FRAME = struct.Struct('<QI')
+# Opening a file checks the frame headers of all records, a few thousand at a time spread over the whole file, for about so long. From
+# memory or an SSD that covers any data set; on a slow disk the rest is checked when it is read.
+HEADERS_AT_A_TIME = 2048
+HEADER_CHECK_SECONDS = 1.0
 
 # ---------------------------------------------------------------------------------------------------------------------------------
 # Checksums and protobuf wire format.
@@ -213,6 +218,18 @@ class FixedFile:
         self._rows = data.reshape(-1, layout.stride)
         self.num_images = len(self._rows)
 
+    def headers_fit(self):
+        """Whether all records, as far as there is time to look, begin with the frame header of the layout."""
+        expected = np.frombuffer(frame_header(self._layout.payload_size), np.uint8)
+        deadline = time.monotonic() + HEADER_CHECK_SECONDS
+        step = -(-self.num_images // HEADERS_AT_A_TIME)
+        for start in range(step):
+            if not (self._rows[start::step, :HEADER_BYTES] == expected).all():
+                return False
+            if time.monotonic() > deadline:
+                break
+        return True
+
     def read(self, indices):
         """Images of the given numbers: uint8 [n, C, H, W].
 
@@ -257,7 +274,7 @@ class IndexedFile:
 
 
 def open_records(path):
-    """Open one .tfrecords file for random access and check what is cheap to check: its size, its first and its last record.
+    """Open one .tfrecords file for random access and check what is cheap to check: its size, its first and last record, all headers.
 
     Returns:
         a FixedFile or IndexedFile: attributes path, shape (C, H, W), num_images; method read(indices).
@@ -265,15 +282,25 @@ def open_records(path):
     Raises:
         DataError: the file is empty, truncated, damaged, or of something else.
     """
-    if os.path.getsize(path) == 0:
-        raise DataError(f'{path!r} is empty. Create the data set again.')
-    # A plain array over the map: np.memmap's own indexing is several times slower.
-    data = np.asarray(np.memmap(path, np.uint8, mode='r'))
+    if os.path.isdir(path):
+        raise DataError(f'{path!r} is a folder. Expected a file of records; move it away, or create the data set again.')
+    try:
+        if os.path.getsize(path) == 0:
+            raise DataError(f'{path!r} is empty. Create the data set again.')
+        # A plain array over the map: np.memmap's own indexing is several times slower.
+        data = np.asarray(np.memmap(path, np.uint8, mode='r'))
+    except DataError:
+        raise
+    except OSError as error:
+        raise DataError(f'{path!r} cannot be read: {error.strerror or error}. See to its permissions, or create the data set '
+                        'again.') from error
     layout = RecordLayout(_first_shape(path, data))
     first = layout.decode(data[np.newaxis, :layout.stride])[1] if data.size >= layout.stride else np.array([False])
     if data.size % layout.stride or not first.all():
         return IndexedFile(path, data)
     file = FixedFile(path, data, layout)
+    if not file.headers_fit():
+        return IndexedFile(path, data)  # which reads header by header, and names a damaged one
     file.read([0, file.num_images - 1])
     return file
 

@@ -10,9 +10,11 @@
 Every mistake is a ConfigError that says what was wrong, what would be right, and the nearest name to a misspelt one.
 """
 import ast
+import difflib
 import glob
 import importlib.util
 import inspect
+import math
 import numbers
 import os
 import pathlib
@@ -38,6 +40,21 @@ _FROM_PROGRAM = {
     'dataset': {'data_dir', 'verbose', 'random_seed'},
 }
 
+# What of it a function cannot do without.
+_NEEDED = {
+    'G': _FROM_PROGRAM['G'],
+    'D': _FROM_PROGRAM['D'],
+    'G_loss': {'G', 'D', 'opt', 'training_set', 'minibatch_size'},
+    'D_loss': {'G', 'D', 'opt', 'training_set', 'minibatch_size', 'reals', 'labels'},
+}
+
+# The program's own function for each, and the one that it is easily confused with.
+_COUNTERPARTS = {
+    'G': ('networks.G_paper', 'networks.D_paper'),
+    'D': ('networks.D_paper', 'networks.G_paper'),
+    'G_loss': ('loss.G_wgan_acgan', 'loss.D_wgangp_acgan'),
+}
+
 _CHOICES = {
     'grid.size': ('1080p', '4k'),
     'grid.layout': ('random', 'row_per_class'),
@@ -45,10 +62,30 @@ _CHOICES = {
     'D.dtype': ('float32', 'float16', 'bfloat16', 'float64'),
 }
 
-_AT_LEAST_ONE = {'num_gpus', 'D_repeats', 'minibatch_repeats', 'image_snapshot_ticks', 'network_snapshot_ticks', 'minibatch_base',
-                 'fmap_base', 'fmap_max', 'mbstd_group_size', 'num_pngs', 'num_images', 'image_shrink', 'image_zoom', 'mp4_fps'}
+# Numbers: lowest, highest, and which of the two is itself not allowed.
+_INTERVALS = (
+    (1, math.inf, '', 'num_gpus train.D_repeats train.minibatch_repeats train.image_snapshot_ticks train.network_snapshot_ticks '
+                      'sched.minibatch_base G.fmap_base D.fmap_base G.fmap_max D.fmap_max G.latent_size '
+                      'train.num_pngs train.num_images train.image_shrink train.image_zoom train.mp4_fps'),
+    (0, math.inf, '', 'train.total_kimg train.resume_kimg train.resume_time train.resume_snapshot sched.lod_training_kimg '
+                      'sched.lod_transition_kimg sched.tick_kimg_base G.pixelnorm_epsilon G.fmap_decay D.fmap_decay D.mbstd_group_size '
+                      'D_loss.wgan_lambda D_loss.wgan_epsilon G_loss.cond_weight D_loss.cond_weight '
+                      'train.duration_sec train.smoothing_sec'),
+    (0, math.inf, 'lowest', 'sched.G_lrate_base sched.D_lrate_base G_opt.epsilon D_opt.epsilon D_loss.wgan_target'),
+    (0, 1, '', 'train.G_smoothing'),
+    (0, 1, 'highest', 'G_opt.beta1 G_opt.beta2 D_opt.beta1 D_opt.beta2'),
+    (0, 2 ** 32 - 1, '', 'random_seed'),
+)
+_RANGES = {name: interval for *interval, names in _INTERVALS for name in names.split()}
 
-_LARGEST_SEED = 2 ** 32 - 1
+# Their defaults are integers, but half a thousand images is a number of images, too.
+_FRACTIONS_ALLOWED = {'train.total_kimg', 'sched.lod_training_kimg', 'sched.lod_transition_kimg', 'sched.tick_kimg_base'}
+
+# The default of these is None, which stands for no limit to their type.
+_INTEGER_OR_NONE = {'G.latent_size', 'train.resume_snapshot'}
+
+# These are texts, whatever they look like and whether or not they are set.
+_TEXTS = {'dataset.tfrecord_dir', 'dataset.label_file'}
 
 # A command line value that is not a Python literal is taken as text when it looks like a name, a path or a date.
 _BARE_WORD = re.compile(r'[\w./\\:~@%-]+')
@@ -83,8 +120,8 @@ def load(config_files=(), assignments=()):
     names = values(config)
     for path in config_files:
         _run_override(config, path)
-        _restore_easy_dicts(config, names)
         _check_known(config, names, path)
+        _restore_easy_dicts(config, names)
     for assignment in assignments:
         _assign(config, assignment)
     config._sources = [str(path) for path in config_files] + [f'--set {assignment}' for assignment in assignments]
@@ -103,8 +140,19 @@ def values(config):
 
 
 def apply_env(config):
-    """Set the environment variables of `config.env`. TensorFlow reads most of them once, when it is imported."""
-    os.environ.update({name: str(value) for name, value in config.env.items()})
+    """Set the environment variables of `config.env`. TensorFlow reads most of them once, when it is imported.
+
+    A log level that the environment brings along stays: it is how a caller asks for more or less than config.py.
+
+    Raises:
+        ConfigError: a name or value that no environment variable can have.
+    """
+    _expect(isinstance(config.env, dict), 'env', 'an EasyDict', config.env)
+    for name, value in config.env.items():
+        _expect(isinstance(name, str) and name and not set('=\0') & set(name), 'env', "names of variables, without '='", name)
+        _expect((isinstance(value, str) and '\0' not in value) or _is_number(value), f'env.{name}', 'a text or a number', value)
+    kept = {'TF_CPP_MIN_LOG_LEVEL'} & set(os.environ)
+    os.environ.update({name: str(value) for name, value in config.env.items() if name not in kept})
 
 
 def _import_config():
@@ -118,10 +166,14 @@ def _import_config():
 
 def _run_override(config, path):
     """Execute an override file in the configuration's namespace."""
+    if os.path.isdir(path):
+        raise ConfigError(f'--config {path}: that is a folder. Expected a Python file with lines in the manner of config.py.')
     if not os.path.isfile(path):
-        there = sorted(os.path.join('configs', p.name) for p in CONFIG_PY.parent.glob('configs/*.py'))
-        raise ConfigError(f'--config {path}: there is no such file.{nearest(path, there)} Expected a Python file with lines in the manner '
-                          f'of config.py. Found in configs: {", ".join(map(os.path.basename, there)) or "none"}.')
+        there = {p.name: os.path.relpath(p) for p in sorted(CONFIG_PY.parent.glob('configs/*.py'))}
+        close = difflib.get_close_matches(os.path.basename(path), there, n=1)
+        hint = f' Did you mean {there[close[0]]!r}?' if close else ''
+        raise ConfigError(f'--config {path}: there is no such file, seen from the current folder {os.getcwd()!r}.{hint} Expected a Python '
+                          f'file with lines in the manner of config.py. Ready-made ones: {", ".join(there.values()) or "none"}.')
     _run(path, vars(config))
 
 
@@ -129,7 +181,16 @@ def _run(path, namespace):
     """Execute a Python file of the user's; whatever goes wrong in it is reported with its line."""
     try:
         source = pathlib.Path(path).read_text(encoding='utf-8')
+        if '\0' in source:
+            raise ConfigError(f'{path} contains NUL bytes, so it is no Python file. Expected text, in the manner of config.py.')
         exec(compile(source, str(path), 'exec'), namespace)  # noqa: S102 -- a configuration is a program, like config.py itself
+    except ConfigError:
+        raise
+    except SystemExit as error:
+        if type(error) is not SystemExit:  # Not the file's own: a signal.
+            raise
+        raise ConfigError(f'{path} ends the program by itself, with sys.exit({error.code!r}). Expected lines that set values, and no more.'
+                          ) from error
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f'{path} cannot be read: {error}.') from error
     except SyntaxError as error:
@@ -154,11 +215,24 @@ def _restore_easy_dicts(config, names):
 
 
 def _check_known(config, names, path):
-    """A public name that config.py does not have is a misspelt one."""
+    """A public name that config.py does not have is a misspelt one, and all that it has are needed."""
     for name in values(config):
         if name not in names:
-            raise ConfigError(f'{path} sets {name!r}, which is not a name of config.py.{nearest(name, names)} Its names are: '
-                              f'{", ".join(names)}. A name that the file needs for itself starts with an underscore.')
+            raise ConfigError(f'{path} sets {name!r}, which is not a name of config.py.{_nearest_option(config, name)} Its names are: '
+                              f'{", ".join(names)}. A name that the file needs for itself starts with an underscore: del {name} at the '
+                              f'end, or call it _{name}.')
+    for name in names:
+        if not hasattr(config, name):
+            raise ConfigError(f'{path} deletes {name!r}, which the program needs. Expected a new value, e.g. an empty EasyDict().')
+
+
+def _nearest_option(config, name):
+    """' Did you mean ...?' among config.py's names and the options below them, which a user may have forgotten to put there."""
+    options = [f'{section}.{key}' for section, items in values(config).items() if isinstance(items, dict) for key in items]
+    dotted = {option.rpartition('.')[2]: option for option in [*options, *_CHOICES, *_RANGES] if '.' in option}
+    dotted.update({top: top for top in values(config) if top != name})
+    close = difflib.get_close_matches(name, dotted, n=1)
+    return f' Did you mean {dotted[close[0]]!r}?' if close else ''
 
 
 # ----------------------------------------------------------------------------------------------------------------------
@@ -173,13 +247,14 @@ def _assign(config, assignment):
         raise ConfigError(f'--set {assignment}: expected NAME=VALUE, e.g. --set train.total_kimg=100.')
     names = [n for n in values(config) if n != 'EasyDict']
     if name not in names:
-        raise ConfigError(f'--set {assignment}: config.py has no name {name!r}.{nearest(name, names)} Its names are: {", ".join(names)}.')
+        raise ConfigError(f'--set {assignment}: config.py has no name {name!r}.{_nearest_option(config, name)} Its names are: '
+                          f'{", ".join(names)}.')
     options = getattr(config, name)
     if not dot:
         value = _parse(assignment, text.strip(), options)
         setattr(config, name, config.EasyDict(value) if isinstance(value, dict) else value)
     elif isinstance(options, dict):
-        options[key] = _parse(assignment, text.strip(), '' if name == 'env' else options.get(key))
+        options[key] = _parse(assignment, text.strip(), '' if name == 'env' or dotted in _TEXTS else options.get(key))
     else:
         raise ConfigError(f'--set {assignment}: {name!r} has no parts; it is {options!r}. Write --set {name}=VALUE.')
 
@@ -190,11 +265,14 @@ def _parse(assignment, text, before):
     Args:
         assignment: the whole assignment, for messages.
         text: what stands after the '='.
-        before: the value that is replaced, or None; where it is a text, `005` and `1e3` are texts as well.
+        before: the value that is replaced, or None; where it is a text, `005`, `1e3` and `my run` are texts as well.
     """
+    any_text = isinstance(before, str) and text and text[0] not in '\'"'
     try:
         value = ast.literal_eval(text)
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        if any_text:
+            return text
         if text.lower() in _ALMOST_LITERAL:
             raise ConfigError(f'--set {assignment}: write {_ALMOST_LITERAL[text.lower()]}, with a capital letter.') from None
         if not _BARE_WORD.fullmatch(text):
@@ -220,25 +298,33 @@ def check_config(config):
     """
     _check_top_level(config)
     targets = _targets(config)
+    _check_functions(config, targets)
     for name, target in targets.items():
         _check_options(name, getattr(config, name), target)
     _check_tf_config(config.tf_config)
     _check_schedule(config.sched)
-    _check_minibatches(config, targets)
+    _check_training(config, targets)
+    resolution = _data_resolution(config, targets['dataset'])
+    if resolution is not None:  # Else the data set is not there; loading it will say so.
+        check_minibatches(config, resolution)
 
 
 def _check_top_level(config):
     """Types and ranges of config.py's own names."""
     for name in ('data_dir', 'result_dir', 'desc'):
         _expect(isinstance(getattr(config, name), str) and getattr(config, name), name, 'a text', getattr(config, name))
+    _expect(not re.search(r'[\0-\x1f\x7f]', config.desc), 'desc', 'one line of text, as it becomes the name of a folder', config.desc)
+    _expect(os.path.isdir(config.result_dir) or not os.path.exists(config.result_dir), 'result_dir', 'a folder, existing or not; this is '
+            'a file', config.result_dir)
     _check_value('num_gpus', config.num_gpus, 1)
     _check_value('random_seed', config.random_seed, 1000)
-    _expect(0 <= config.random_seed <= _LARGEST_SEED, 'random_seed', f'0 to {_LARGEST_SEED}', config.random_seed)
     for name in ('tf_config', 'env', 'train', 'G', 'D', 'G_opt', 'D_opt', 'G_loss', 'D_loss', 'sched', 'grid', 'dataset'):
         _expect(isinstance(getattr(config, name), dict), name, 'an EasyDict', getattr(config, name))
     for name in ('train', 'G', 'D', 'G_loss', 'D_loss'):
         func = getattr(config, name).get('func')
         _expect(isinstance(func, str) and '.' in func, f'{name}.func', "the function's name as 'module.function'", func)
+    class_name = config.dataset.get('class_name', 'dataset.TFRecordDataset')
+    _expect(isinstance(class_name, str) and '.' in class_name, 'dataset.class_name', "the class's name as 'module.class'", class_name)
 
 
 def _targets(config):
@@ -251,6 +337,24 @@ def _targets(config):
     targets['dataset'] = import_obj(config.dataset.get('class_name', 'dataset.TFRecordDataset'))
     targets['grid'] = _grid_options
     return targets
+
+
+def _check_functions(config, targets):
+    """Each function can be called as the program will call it, and is not its counterpart's."""
+    from tfutil.objects import import_obj  # As in `_targets`.
+
+    _expect(inspect.isclass(targets['dataset']), 'dataset.class_name', 'the name of a class', config.dataset.get('class_name'))
+    for name in ('train', 'G', 'D', 'G_loss', 'D_loss'):
+        func = getattr(config, name).func
+        try:
+            parameters = inspect.signature(targets[name]).parameters.values()
+        except (TypeError, ValueError):
+            raise ConfigError(f'{name}.func: expected the name of a function with named arguments. Received: {func!r}.') from None
+        keywords = {p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
+        missing = set() if any(p.kind is p.VAR_KEYWORD for p in parameters) else _NEEDED.get(name, set()) - keywords
+        _expect(not missing, f'{name}.func', f'a function that takes {", ".join(sorted(missing))} by name, which the program passes', func)
+        own, other = _COUNTERPARTS.get(name, (None, None))
+        _expect(other is None or targets[name] is not import_obj(other), f'{name}.func', f'a function like {own}', func)
 
 
 def _grid_options(size='1080p', layout='random'):
@@ -296,7 +400,9 @@ def _check_value(where, value, default):
         _expect(value == 'full' or _is_integer(value), where, "'full' or an integer", value)
     elif isinstance(default, bool):
         _expect(isinstance(value, bool), where, 'True or False', value)
-    elif isinstance(default, int) and 'kimg' not in key:
+    elif where in _INTEGER_OR_NONE:
+        _expect(value is None or _is_integer(value), where, 'an integer or None', value)
+    elif isinstance(default, int) and where not in _FRACTIONS_ALLOWED:
         _expect(_is_integer(value), where, 'an integer', value)
     elif isinstance(default, numbers.Real):
         _expect(_is_number(value), where, 'a number', value)
@@ -306,20 +412,25 @@ def _check_value(where, value, default):
         _expect(isinstance(value, dict), where, 'a dict {resolution: value}', value)
     elif isinstance(default, (list, tuple)):
         _expect(isinstance(value, (list, tuple)), where, f'a list like {default!r}', value)
-    if key in _AT_LEAST_ONE and _is_number(value):
-        _expect(value >= 1, where, 'at least 1', value)
-    if ('kimg' in key or key.endswith('_sec')) and _is_number(value):
-        _expect(value >= 0, where, 'at least 0', value)
+    if where in _RANGES and _is_number(value):
+        _check_range(where, value, *_RANGES[where])
+
+
+def _check_range(where, value, low, high, excluded):
+    """A number within its interval of `_INTERVALS`."""
+    if high == math.inf:
+        expected = f'above {low}' if excluded == 'lowest' else f'at least {low}'
+    else:
+        expected = f'{low} to {high}' + (f', but not {high} itself' if excluded == 'highest' else '')
+    _expect(low <= value <= high and not (excluded == 'lowest' and value == low) and not (excluded == 'highest' and value == high),
+            where, expected, value)
 
 
 def _check_tf_config(tf_config):
-    """The runtime knows its options; it would complain, too, but only after TensorFlow has started."""
-    from tfutil.runtime import TF_CONFIG_OPTIONS  # Brings TensorFlow.
+    """The runtime knows its options; it would complain, too, but only when it starts."""
+    from tfutil.runtime import check_tf_config  # Brings TensorFlow.
 
-    for name in tf_config:
-        if name not in TF_CONFIG_OPTIONS:
-            raise ConfigError(f'tf_config[{name!r}] is not an option of this program.{nearest(name, TF_CONFIG_OPTIONS)} '
-                              f'Its options are: {", ".join(TF_CONFIG_OPTIONS)}.')
+    check_tf_config(tf_config)
 
 
 def _check_schedule(sched):
@@ -336,21 +447,48 @@ def _check_schedule(sched):
                 sched.lod_initial_resolution)
 
 
-def _check_minibatches(config, targets):
-    """At each resolution of the run, each GPU's share of the minibatch must split into D's minibatch-stddev groups."""
-    full = _data_resolution(config)
-    if full is None:
-        return  # Not there yet; loading the data set will say so.
-    sched_defaults, _ = legal_options('sched', targets['sched'])
-    D_defaults, _ = legal_options('D', targets['D'])
-    group = {**D_defaults, **config.D}.get('mbstd_group_size') or 1
-    if {**D_defaults, **config.D}.get('mbstat_avg', 'all') is None:
+def _check_training(config, targets):
+    """What `train`'s values must be together, and training must have of its data set."""
+    legal, _ = legal_options('train', targets['train'])
+    options = {**legal, **config.train}
+    if 'drange_net' in config.train:
+        drange = config.train.drange_net
+        _expect(len(drange) == 2 and all(map(_is_number, drange)) and drange[0] < drange[1], 'train.drange_net',
+                'two numbers, black and white, the lower one first, e.g. [-1, 1]', drange)
+    if options.get('resume_snapshot') is not None and options.get('resume_run_id') is None:
+        raise ConfigError('train.resume_snapshot: expected train.resume_run_id along with it, the run that the snapshot is of. '
+                          f'Received: {options["resume_snapshot"]!r} alone.')
+    resumed, total = options.get('resume_kimg'), options.get('total_kimg')
+    if _is_number(resumed) and _is_number(total) and 0 < resumed >= total:
+        raise ConfigError(f'train.resume_kimg: expected less than train.total_kimg = {total}, the length of the whole run, or nothing is '
+                          f'left to train. Received: {resumed!r}. Raise train.total_kimg.')
+    if 'total_kimg' in legal:
+        _expect(config.dataset.get('repeat', True), 'dataset.repeat', 'True: training shows a data set many times', False)
+
+
+def check_minibatches(config, resolution):
+    """At each resolution of the run, each GPU's share of the minibatch must split into D's minibatch-stddev groups.
+
+    Args:
+        config: the configuration, or another object with its `sched`, `D` and `num_gpus`.
+        resolution: of the data set's full images.
+
+    Raises:
+        ConfigError: one does not, or is too small for the number of GPUs.
+    """
+    from tfutil.objects import import_obj  # Brings TensorFlow, which most of this module does without.
+
+    sched_defaults, _ = legal_options('sched', import_obj('training.schedule.TrainingSchedule'))
+    D_defaults, _ = legal_options('D', import_obj(config.D['func']))
+    D_options = {**D_defaults, **config.D}
+    group = D_options.get('mbstd_group_size') or 1
+    if D_options.get('mbstat_avg', 'all') is None:
         group = 1
     sched = {**sched_defaults, **config.sched}
-    resolution = min(sched['lod_initial_resolution'], full)
-    while resolution <= full:
-        _check_minibatch(sched, config.num_gpus, group, resolution)
-        resolution *= 2
+    trained = min(sched['lod_initial_resolution'], resolution)
+    while trained <= resolution:
+        _check_minibatch(sched, config.num_gpus, group, trained)
+        trained *= 2
 
 
 def _check_minibatch(sched, num_gpus, group, resolution):
@@ -366,10 +504,12 @@ def _check_minibatch(sched, num_gpus, group, resolution):
                           'Change sched.minibatch_dict, sched.max_minibatch_per_gpu, D.mbstd_group_size or num_gpus.')
 
 
-def _data_resolution(config):
-    """The data set's full resolution, from the configuration or its files' names; None where neither tells."""
-    if _is_resolution(config.dataset.get('resolution')):
-        return config.dataset.resolution
+def _data_resolution(config, dataset_class):
+    """The data set's full resolution, from the configuration, its class or its files' names; None where none tells."""
+    legal, _ = legal_options('dataset', dataset_class)
+    resolution = config.dataset.get('resolution', legal.get('resolution'))
+    if _is_resolution(resolution):
+        return resolution
     folder = os.path.join(config.data_dir, str(config.dataset.get('tfrecord_dir', '')))
     files = glob.glob(os.path.join(glob.escape(folder), '*-r[0-9][0-9].tfrecords'))
     return 2 ** max(int(path[-len('02.tfrecords'):][:2]) for path in files) if files else None
@@ -381,7 +521,7 @@ def _expect(condition, where, expected, received):
 
 
 def _is_number(value):
-    return isinstance(value, numbers.Real) and not isinstance(value, bool) and value == value  # noqa: PLR0124 -- not NaN
+    return isinstance(value, numbers.Real) and not isinstance(value, bool) and abs(value) < math.inf  # neither NaN nor infinite
 
 
 def _is_integer(value):

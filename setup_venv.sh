@@ -22,7 +22,7 @@ if ! .venv/bin/python -m pip --version >/dev/null 2>&1; then
     fi
 fi
 
-stamp=.venv/installed
+stamp=.venv/installed-$(echo "$*" | cksum | cut -d ' ' -f 1)  # one for each list of files, so that different scripts agree
 wanted=$(cat "$@" setup_venv.sh | cksum)
 if [ "$(cat $stamp 2>/dev/null)" != "$wanted" ]; then
     echo "Installing $* ..."

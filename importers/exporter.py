@@ -1,6 +1,7 @@
 """Writing data sets: every resolution from the full one to 4x4, whole or not at all."""
 import contextlib
 import os
+import re
 import shutil
 
 import numpy as np
@@ -17,21 +18,92 @@ def check_target(tfrecord_dir, force=False):
     """See to it that a data set may be written there; call it before any long work.
 
     Raises:
-        DataError: something is there already, and it is not an empty folder; or, with `force`, not a data set.
+        DataError: the name is empty or means the current folder or one above it, or something is there already, and it is not an empty
+            folder; or, with `force`, not a data set.
     """
-    if not os.path.lexists(tfrecord_dir):
+    if not os.fspath(tfrecord_dir).strip():
+        raise DataError('the name of the data set to create is empty. Expected the folder to make, e.g. datasets/mydataset.')
+    target, here = os.path.realpath(tfrecord_dir), os.path.realpath(os.curdir)
+    if here == target or here.startswith(os.path.join(target, '')):
+        raise DataError(f'{tfrecord_dir!r} is {target!r}, which is the current folder or one above it. Give the data set a folder of its '
+                        'own, e.g. datasets/mydataset.')
+    check_parents(target)
+    if not os.path.lexists(target):
         return
-    if not os.path.isdir(tfrecord_dir):
+    if not os.path.isdir(target):
         raise DataError(f'{tfrecord_dir!r} exists and is not a folder. Choose another name for the data set.')
-    entries = os.listdir(tfrecord_dir)
-    if entries and not force:
+    if os.listdir(target) and not force:
         raise DataError(f'the folder {tfrecord_dir!r} exists and is not empty. Choose another name, or replace the data set there '
                         'with --force.')
+    _check_replaceable(tfrecord_dir, target)
+
+
+def check_parents(path):
+    """Raise DataError if a folder cannot be made at `path` because one of the folders above it is a file."""
+    parent = os.path.dirname(os.path.abspath(path))
+    while not os.path.lexists(parent):
+        parent = os.path.dirname(parent)
+    if not os.path.isdir(parent):
+        raise DataError(f'the folder {os.fspath(path)!r} cannot be made: {parent!r} is a file. Choose another place, or move that away.')
+
+
+def _check_replaceable(tfrecord_dir, folder):
     # --force is for data sets; it must not be able to wipe out somebody's home folder.
-    foreign = sorted(name for name in entries if not name.endswith(('.tfrecords', '.labels')))
+    foreign = _foreign(folder)
     if foreign:
         raise DataError(f'the folder {tfrecord_dir!r} is not replaced, in spite of --force, because it holds {foreign[0]!r}, which is no '
                         'part of a data set. Move that away or choose another name.')
+
+
+def _foreign(folder):
+    """Names in a folder that are not files of a data set, sorted."""
+    with os.scandir(folder) as entries:
+        return sorted(entry.name for entry in entries if entry.is_dir() or not entry.name.endswith(('.tfrecords', '.labels')))
+
+
+def _remove_dataset(folder):
+    """Remove a folder and the files of a data set in it. OSError, and nothing but those files gone, if it holds anything else."""
+    if not _foreign(folder):
+        for name in os.listdir(folder):
+            os.unlink(os.path.join(folder, name))
+    os.rmdir(folder)
+
+
+def clear_leftovers(tfrecord_dir):
+    """Clear away what processes that were killed (SIGKILL, power cut) have left of this data set, and say so.
+
+    A half-written data set is removed. One that was just being replaced goes back to its place if nothing has come there.
+    """
+    target = os.path.realpath(tfrecord_dir)
+    parent, name = os.path.dirname(target), os.path.basename(os.path.abspath(tfrecord_dir))
+    if not name or not os.path.isdir(parent) or os.name == 'nt':  # Windows cannot ask whether a process lives without harming it.
+        return
+    for entry in sorted(os.listdir(parent), reverse=True):
+        match = re.fullmatch(re.escape(f'.{name}.partial-') + r'([0-9]{1,9})(-old)?', entry)
+        path = os.path.join(parent, entry)
+        if not match or not os.path.isdir(path) or os.path.islink(path) or _is_another_process(int(match[1])):
+            continue
+        try:
+            if match[2] and (not os.path.lexists(target) or os.path.isdir(target) and not os.listdir(target)):
+                os.rename(path, target)
+                print(f'Restored "{tfrecord_dir}", which a killed process was about to replace')
+            else:
+                _remove_dataset(path)
+                print(f'Removed "{path}", left behind by a killed process')
+        except OSError as error:
+            print(f'Left "{path}" alone, although its process is gone: {error.strerror or error}')
+
+
+def _is_another_process(pid):
+    if pid == os.getpid():  # In containers every process may have the same number.
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        pass
+    return True
 
 
 def box_average(images):
@@ -49,7 +121,7 @@ class TFRecordExporter:
     """Writes one data set; a context manager.
 
     The files grow in a hidden folder beside the target, `.NAME.partial-PID`, which takes the target's name when the block ends well
-    and disappears when it does not. (Only SIGKILL or a power cut can leave the hidden folder; it may be deleted.)
+    and disappears when it does not. (Only SIGKILL or a power cut can leave the hidden folder; see `clear_leftovers`.)
 
     Args:
         tfrecord_dir: folder to create; its name is the data set's name.
@@ -118,6 +190,9 @@ class TFRecordExporter:
         if labels.ndim != 2 or len(labels) != self.cur_images:
             raise DataError(f'the labels do not fit the images. Expected the shape [{self.cur_images}, components]. '
                             f'Received: {list(labels.shape)}.')
+        if not np.isfinite(labels).all():
+            raise DataError(f'the labels of image {int(np.argmin(np.isfinite(labels).all(axis=1)))} are not finite. Expected numbers '
+                            'without nan and inf.')
         with self._disk_errors(), open(os.path.join(self._partial, f'{self._name}-rxx.labels'), 'wb') as file:
             file.write(npy_bytes(labels.astype(np.float32)))
 
@@ -155,20 +230,27 @@ class TFRecordExporter:
             self._close_files()
             for entry in os.scandir(self._partial):
                 _flush_to_disk(entry.path)
-            check_target(self.tfrecord_dir, self._force)
             self._move_into_place()
 
     def _move_into_place(self):
+        """Give the new folder its name. What had it is gone only if it was empty, or is a data set and `force` was asked for."""
+        with contextlib.suppress(OSError):
+            os.rmdir(self._target)  # never removes anything but an empty folder
+        if not os.path.lexists(self._target):
+            os.rename(self._partial, self._target)
+            return
+        check_target(self._target, self._force)
         old = f'{self._partial}-old'
-        if os.path.isdir(self._target):
-            os.rename(self._target, old)
         try:
+            os.rename(self._target, old)
+            _check_replaceable(self._target, old)  # nobody writes there any more
             os.rename(self._partial, self._target)
         except BaseException:
-            if os.path.isdir(old):
+            if os.path.isdir(old) and not os.path.lexists(self._target):
                 os.rename(old, self._target)
             raise
-        shutil.rmtree(old, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            _remove_dataset(old)
 
     def _close_files(self, silent=False):
         for _, writer in self._levels:

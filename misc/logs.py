@@ -5,6 +5,7 @@ file, which gets what was collected and all that follows. Progress bars (text th
 what a carriage return has overwritten are for the terminal only.
 """
 import contextlib
+import os
 import sys
 import threading
 
@@ -52,7 +53,8 @@ class _Log:
     def _warn(self, error, stream):
         if not self.warned and stream is not None:
             self.warned = True
-            stream.write(f'warning: the log cannot be written ({error}); the program goes on without it.\n')
+            with contextlib.suppress(OSError, ValueError):
+                stream.write(f'warning: the log cannot be written ({error}); the program goes on without it.\n')
 
 
 class _Tee:
@@ -62,17 +64,41 @@ class _Tee:
         self._stream, self._log, self._warn_on = stream, log, warn_on
         self._partial = ''
         self._in_progress_bar = False
+        self._stream_is_gone = False
 
     def __getattr__(self, name):
         return getattr(self._stream, name)
 
     def write(self, text):
-        self._stream.write(text)
-        if '\n' in text:
-            self._stream.flush()
+        self._attempt(self._show, text)
         with self._log.lock:
             self._collect(text)
         return len(text)
+
+    def flush(self):
+        self._attempt(self._stream.flush)
+
+    def _show(self, text):
+        """Write to the stream itself, spelling out what its encoding lacks."""
+        try:
+            self._stream.write(text)
+        except UnicodeEncodeError as error:
+            self._stream.write(text.encode(error.encoding, 'backslashreplace').decode(error.encoding))
+        if '\n' in text:
+            self._stream.flush()
+
+    def _attempt(self, action, *args):
+        """Do something with the stream. If it is gone (`| head` has ended, a lost connection), the program goes on without it."""
+        if self._stream_is_gone:
+            return
+        try:
+            action(*args)
+        except (OSError, ValueError):
+            self._stream_is_gone = True
+            with contextlib.suppress(OSError, ValueError):  # What is buffered would fail again, at the latest when Python ends.
+                nowhere = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(nowhere, self._stream.fileno())
+                os.close(nowhere)
 
     def writelines(self, lines):
         for line in lines:

@@ -42,6 +42,9 @@ def create_result_subdir(result_dir, desc, config_values=None):
         DataError: the folder cannot be made or written.
     """
     desc = re.sub(r'[/\\]+', '-', desc)
+    if os.path.exists(result_dir) and not os.path.isdir(result_dir):
+        raise DataError(f'Cannot make a result folder in {result_dir!r}: that is a file, not a folder. Set result_dir to another name, or '
+                        'move the file away.')
     try:
         os.makedirs(result_dir, exist_ok=True)
         with _lock(result_dir):

@@ -11,6 +11,7 @@ import tensorflow as tf
 from conftest import ROOT, load_json
 
 import dataset
+import dataset_tool
 import records
 from dataset import SyntheticDataset, TFRecordDataset, load_dataset, shuffled_order
 from errors import ConfigError, DataError
@@ -152,7 +153,7 @@ def test_each_lod_is_its_own_file(folder):
         expected = expected.reshape(NUM, 3, size, 2, size, 2).mean(axis=(3, 5))
 
 
-@pytest.mark.parametrize('max_label_size, size', [('full', 4), (0, 0), (1, 1), (3, 3), (9, 4)])
+@pytest.mark.parametrize('max_label_size, size', [('full', 4), (0, 0), (1, 1), (3, 3), (4, 4)])
 def test_labels_stay_with_their_images(max_label_size, size, folder):
     dset = TFRecordDataset(folder, max_label_size=max_label_size)
     assert dset.label_size == size
@@ -307,8 +308,57 @@ def test_unlabelled_random_labels_are_empty(folder):
 
 
 def test_label_less_datasets_have_labels_of_width_zero(tmp_path):
-    dset = TFRecordDataset(write_dataset(tmp_path / 'plain', make_images(5)), max_label_size='full')
-    assert dset.label_size == 0 and dset.get_minibatch_np(7)[1].shape == (7, 0)
+    dset = TFRecordDataset(write_dataset(tmp_path / 'plain', make_images(5)))
+    assert dset.label_size == 0 and dset.get_minibatch_np(7)[1].shape == (7, 0) and dset.labels.shape == (5, 0)
+
+
+@pytest.mark.parametrize('max_label_size', ['full', 1, 7])
+def test_labels_asked_for_must_be_there(max_label_size, tmp_path):
+    plain = write_dataset(tmp_path / 'plain', make_images(5))
+    with pytest.raises(ConfigError, match=rf'max_label_size is {max_label_size!r}.*0 label components: it has no \.labels file'):
+        TFRecordDataset(plain, max_label_size=max_label_size)
+    assert not dataset.has_labels(plain)
+
+
+def test_more_components_than_there_are(folder):
+    with pytest.raises(ConfigError, match=r'max_label_size is 9, but.*small-rxx\.labels.*have 4 components'):
+        TFRecordDataset(folder, max_label_size=9)
+    assert dataset.has_labels(folder)
+
+
+@pytest.mark.parametrize('value', [np.nan, np.inf, -np.inf])
+def test_labels_must_be_finite(value, copy):
+    labels = make_labels()
+    labels[[7, 12], [3, 1]] = value
+    np.save(copy / 'bad.npy', labels)
+    with pytest.raises(DataError, match=rf'bad\.npy.*2 of {NUM} rows.*first row 7'):
+        TFRecordDataset(copy, label_file='bad.npy', max_label_size='full')
+    assert TFRecordDataset(copy, label_file='bad.npy', max_label_size=1).label_size == 1  # the bad components are not used
+
+
+# ---------------------------------------------------------------------------------------------------------------------------------
+# Looking things up.
+
+
+def test_images_are_read_by_number_without_moving_the_stream(folder):
+    dset = TFRecordDataset(folder, max_label_size=1)
+    plain = stream(TFRecordDataset(folder, max_label_size=1), [10])
+    assert stream(dset, [5]) == plain[:5]
+    picks = [22, 3, 3, 0]
+    images = dset.read_images(picks)
+    assert images.dtype == np.uint8 and np.array_equal(images, make_images()[picks])
+    assert dset.read_images([]).shape == (0, *SHAPE)
+    assert stream(dset, [5]) == plain[5:]
+    dset.close()
+    with pytest.raises(DataError, match='closed'):
+        dset.read_images(picks)
+
+
+def test_all_labels_can_be_looked_at(folder):
+    assert np.array_equal(TFRecordDataset(folder, max_label_size='full').labels, make_labels())
+    assert np.array_equal(TFRecordDataset(folder, max_label_size=2).labels, make_labels()[:, :2])
+    assert not TFRecordDataset(folder, max_label_size='full').labels.flags.writeable
+    assert SyntheticDataset(resolution=8, label_size=3).labels is None
 
 
 # ---------------------------------------------------------------------------------------------------------------------------------
@@ -325,6 +375,10 @@ def test_a_missing_folder_comes_with_the_command_that_makes_it(name, command, in
     message = str(info.value)
     assert message.startswith(f"dataset 'datasets/{name}' not found.")
     assert f'python dataset_tool.py {command.format(f"datasets/{name}")}' in message and 'bash quickstart.sh' in message
+    assert repr(str(in_tmp / 'datasets' / name)) in message
+    # It must not send anybody to a command that is not there without saying so.
+    exists = command.split()[0] in [command.function.__name__ for command in dataset_tool.COMMANDS]
+    assert ('not in this version yet' in message) != exists
 
 
 def test_a_misspelt_folder_finds_its_neighbour(in_tmp):
@@ -333,6 +387,29 @@ def test_a_misspelt_folder_finds_its_neighbour(in_tmp):
         TFRecordDataset('datasets/cifar-10')
     with pytest.raises(DataError, match=r'no \.tfrecords files.*create_cifar10'):
         TFRecordDataset('datasets/cifar10')
+
+
+def test_a_doubled_data_dir_is_recognised(in_tmp, monkeypatch):
+    os.makedirs('datasets/mine')
+    with pytest.raises(DataError, match=r"'datasets/datasets/mine' not found, but 'datasets/mine' is there.*'mine' instead of"):
+        load_dataset(data_dir='datasets', tfrecord_dir='datasets/mine')
+    (in_tmp / 'elsewhere').mkdir()
+    monkeypatch.chdir('elsewhere')
+    with pytest.raises(DataError, match=r"relative to data_dir.*: 'mine' instead of 'datasets/mine'"):
+        load_dataset(data_dir=str(in_tmp / 'datasets'), tfrecord_dir='datasets/mine')
+
+
+def test_a_file_is_not_a_data_set(in_tmp):
+    (in_tmp / 'mine').write_text('')
+    with pytest.raises(DataError, match="'mine' is a file. Expected the folder"):
+        TFRecordDataset('mine')
+
+
+@pytest.mark.parametrize('name', [None, 5, ['a'], b'a', ''])
+def test_a_folder_name_that_is_none(name):
+    for make in (TFRecordDataset, lambda name: load_dataset(data_dir='datasets', tfrecord_dir=name)):
+        with pytest.raises(ConfigError, match='tfrecord_dir must be the name of a folder. Received: '):
+            make(name)
 
 
 def spoil(path, position=None, byte=None, cut=0, add=b''):
@@ -368,7 +445,28 @@ def test_damaged_framing_is_found_at_once(record, copy):
         TFRecordDataset(copy)
 
 
-@pytest.mark.parametrize('offset', [0, 9, 13, 20, -5])
+@pytest.mark.parametrize('offset', [0, 9])
+@pytest.mark.parametrize('at_a_time', [1, 5, 2048])
+def test_damaged_headers_in_the_middle_are_found_at_once(at_a_time, offset, copy, monkeypatch):
+    monkeypatch.setattr(records, 'HEADERS_AT_A_TIME', at_a_time)
+    path = copy / 'small-r04.tfrecords'
+    stride = path.stat().st_size // NUM
+    spoil(path, 7 * stride + offset, 0x21)
+    with pytest.raises(DataError, match=rf'small-r04.tfrecords.*damaged.*record 7 \(at byte {7 * stride}\)'):
+        TFRecordDataset(copy)
+
+
+def test_headers_there_is_no_time_for_are_checked_when_read(copy, monkeypatch):
+    monkeypatch.setattr(records, 'HEADERS_AT_A_TIME', 2)
+    monkeypatch.setattr(records, 'HEADER_CHECK_SECONDS', -1)
+    path = copy / 'small-r04.tfrecords'
+    spoil(path, 7 * (path.stat().st_size // NUM), 0x21)
+    dset = TFRecordDataset(copy)
+    with pytest.raises(DataError, match='record 7'):
+        dset.get_minibatch_np(NUM)
+
+
+@pytest.mark.parametrize('offset', [13, 20, -5])
 def test_damage_in_the_middle_is_found_when_read(offset, copy):
     path = copy / 'small-r04.tfrecords'
     stride = path.stat().st_size // NUM
@@ -389,6 +487,13 @@ def test_files_of_something_else_are_refused(copy):
     with tf.io.TFRecordWriter(str(copy / 'small-r02.tfrecords')) as writer:
         writer.write(b'not an example')
     with pytest.raises(DataError, match='not a file of this program'):
+        TFRecordDataset(copy)
+
+
+def test_a_folder_with_the_name_of_a_file(copy):
+    (copy / 'small-r02.tfrecords').unlink()
+    (copy / 'small-r02.tfrecords').mkdir()
+    with pytest.raises(DataError, match=r'small-r02.tfrecords. is a folder'):
         TFRecordDataset(copy)
 
 
@@ -423,8 +528,15 @@ def test_labels_that_do_not_fit_are_refused(labels, copy):
 def test_labels_that_cannot_be_read_are_refused(copy, folder):
     with open(copy / 'small-rxx.labels', 'wb') as file:
         np.save(file, np.array([{'a': 1}] * NUM), allow_pickle=True)
-    with pytest.raises(DataError, match='cannot be read'):
-        TFRecordDataset(copy, max_label_size=1)
+    np.savez(copy / 'two.npz', a=np.zeros(3))
+    (copy / 'text').write_text('1 0\n0 1\n')
+    (copy / 'nothing').write_bytes(b'')
+    (copy / 'cut').write_bytes((copy / 'small-rxx.labels').read_bytes()[:40])
+    for name, words in ((None, 'it holds Python objects'), ('two.npz', 'it is no .npy file'), ('text', 'it is no .npy file'),
+                        ('nothing', 'it is no .npy file'), ('cut', 'cannot be read')):
+        with pytest.raises(DataError, match=f'cannot be read: .*{words}' if 'cannot' not in words else words) as info:
+            TFRecordDataset(copy, label_file=name, max_label_size=1)
+        assert 'pickle' not in str(info.value)
     with pytest.raises(DataError, match="'absent' does not exist"):
         TFRecordDataset(folder, label_file='absent')
 
@@ -487,6 +599,35 @@ def test_overridden_images_are_used():
     dset = Striped(resolution=16)
     images, _ = dset.get_minibatch_np(2, 1)
     assert isinstance(images, np.ndarray) and images.shape == (2, 3, 8, 8) and (images == 8).all()
+
+
+class Shifting(SyntheticDataset):
+    def _generate_labels(self, minibatch_size):
+        return np.random.standard_normal([minibatch_size, self.label_size])
+
+
+class ShiftingTensors(SyntheticDataset):
+    def _generate_labels(self, minibatch_size):
+        return tf.random.normal([minibatch_size, self.label_size])
+
+
+@pytest.mark.parametrize('cls', [Shifting, ShiftingTensors])
+def test_a_compiled_function_makes_new_labels_at_each_call(cls):
+    dset = cls(resolution=8, label_size=2)
+    for size in (4, tf.constant(4)):
+        compiled = tf.function(dset.get_random_labels_tf)
+        draws = [compiled(size) for _ in range(3)]
+        assert all(labels.shape == (4, 2) and labels.dtype == tf.float32 for labels in draws)
+        assert len({labels.numpy().tobytes() for labels in draws}) == 3
+    assert tf.function(lambda: dset.get_random_labels_tf(4)).get_concrete_function().output_shapes == (4, 2)
+
+
+@pytest.mark.parametrize('kwargs', [{'num_channels': 0}, {'num_channels': 2}, {'dtype': 'uint9'}, {'dtype': None}, {'dtype': 'object'},
+                                    {'label_dtype': 'text'}, {'label_size': -1}, {'label_size': 'full'}])
+def test_synthetic_options_that_make_no_sense(kwargs):
+    (name, value), = kwargs.items()
+    with pytest.raises(ConfigError, match=f'^{name} .*Received: {value!r}'):
+        SyntheticDataset(resolution=8, **kwargs)
 
 
 @pytest.mark.parametrize('resolution', [0, 2, 48, 'big'])

@@ -10,17 +10,20 @@ import struct
 import subprocess
 import sys
 import time
+import zlib
 
 import numpy as np
 import PIL.Image
 import pytest
 from conftest import ROOT, load_json
 
+import dataset
 import dataset_tool
 import records
 from errors import DataError
 from importers import exporter
 from importers.exporter import TFRecordExporter
+from importers.images import load_images
 
 CASES = {case['case']: case for case in load_json('datasets.json')['cases']}
 IMAGES = {'rgb': (401, 23, (16, 16, 3)), 'gray': (402, 12, (32, 32)), '4x4': (403, 5, (4, 4, 3))}  # seed, number, shape
@@ -223,6 +226,101 @@ def test_force_does_not_wipe_out_other_folders(images, capsys):
     assert (images / 'home' / 'thesis.txt').exists()
 
 
+@pytest.mark.parametrize('name, words', [('', 'is empty'), (' ', 'is empty'), ('.', 'the current folder or one above'),
+                                         ('..', 'the current folder or one above'), ('out/..', 'the current folder'), ('/', 'one above')])
+@pytest.mark.parametrize('force', [False, True])
+def test_the_current_folder_is_never_the_target(name, words, force, images, capsys):
+    assert words in fails(['create_from_images', name, 'in', *['--force'] * force], capsys)
+    assert len(os.listdir('in')) == 5 and os.listdir(images) == ['in']
+
+
+def test_an_empty_current_folder_is_not_the_target_either(images, capsys, monkeypatch):
+    (images / 'here').mkdir()
+    monkeypatch.chdir('here')
+    assert 'the current folder' in fails(['create_from_images', '.', '../in'], capsys)
+    assert 'the current folder' in fails(['create_from_images', str(images / 'here'), '../in'], capsys)
+
+
+def test_a_target_below_a_file_is_refused(images, capsys):
+    (images / 'file').write_text('')
+    for name in ('file/out', 'file/more/out'):
+        assert f"{str(images / 'file')!r} is a file" in fails(['create_from_images', name, 'in'], capsys)
+    assert 'not a folder' in fails(['create_from_images', 'file', 'in', '--force'], capsys)
+
+
+@pytest.mark.parametrize('name', ['thesis.txt', 'photos.tfrecords/one.jpg'])
+@pytest.mark.parametrize('force', [False, True])
+def test_what_comes_to_the_target_during_a_long_run_is_kept(name, force, images):
+    precious = images / 'out' / name
+    with pytest.raises(DataError, match='exists and is not empty|is not replaced'), TFRecordExporter('out', 1, force=force) as out:
+        out.add_image(np.zeros([1, 4, 4], np.uint8))
+        precious.parent.mkdir(parents=True)
+        precious.write_text('years of work')
+    assert precious.read_text() == 'years of work' and sorted(os.listdir()) == ['in', 'out']
+
+
+def test_what_comes_at_the_very_last_moment_is_kept_too(images, monkeypatch):
+    dataset_tool.main(['create_from_images', 'out', 'in'])
+    rename = os.rename
+
+    def slow_rename(source, target):
+        if target.endswith('-old'):
+            (images / 'out' / 'thesis.txt').write_text('years of work')
+        rename(source, target)
+
+    monkeypatch.setattr(os, 'rename', slow_rename)
+    with pytest.raises(DataError, match='thesis.txt'), TFRecordExporter('out', 1, force=True) as out:
+        out.add_image(np.zeros([1, 4, 4], np.uint8))
+    assert sorted(os.listdir('out')) == ['out-r02.tfrecords', 'thesis.txt'] and sorted(os.listdir()) == ['in', 'out']
+
+
+def test_a_link_to_a_data_set_is_followed(images):
+    (images / 'real').mkdir()
+    os.symlink('real', 'out')
+    for force in ([], ['--force']):
+        dataset_tool.main(['create_from_images', 'out', 'in', *force])
+        assert os.path.islink('out') and os.listdir('real') == ['out-r02.tfrecords']
+    assert sorted(os.listdir()) == ['in', 'out', 'real']
+
+
+@pytest.fixture
+def dead_pid():
+    """The number of a process that has ended."""
+    process = subprocess.Popen([sys.executable, '-c', ''])
+    process.wait()
+    return process.pid
+
+
+def test_leftovers_of_killed_processes_are_cleared_away(images, capsys, dead_pid):
+    stale, foreign, alive = (images / f'.out.partial-{pid}' for pid in (dead_pid, f'0{dead_pid}', os.getppid()))
+    for folder in (stale, foreign, alive, images / f'.other.partial-{dead_pid}'):
+        folder.mkdir()
+        (folder / 'out-r02.tfrecords').write_bytes(b'half')
+    (foreign / 'thesis.txt').write_text('years of work')
+    dataset_tool.main(['create_from_images', 'out', 'in'])
+    lines = capsys.readouterr().out.splitlines()
+    assert f'Removed "{stale}", left behind by a killed process' in lines
+    assert any(line.startswith(f'Left "{foreign}" alone') for line in lines)
+    assert sorted(os.listdir()) == sorted(['in', 'out', foreign.name, alive.name, f'.other.partial-{dead_pid}'])
+    assert len(os.listdir(foreign)) == 2
+
+
+@pytest.mark.parametrize('empty_target', [False, True])
+def test_a_data_set_that_was_being_replaced_comes_back(empty_target, images, capsys, dead_pid):
+    dataset_tool.main(['create_from_images', 'out', 'in'])
+    before = (images / 'out' / 'out-r02.tfrecords').read_bytes()
+    os.rename('out', f'.out.partial-{dead_pid}-old')
+    os.mkdir(f'.out.partial-{dead_pid}')
+    if empty_target:
+        os.mkdir('out')
+    capsys.readouterr()
+    with pytest.raises(SystemExit):
+        dataset_tool.main(['create_from_images', 'out', 'in'])
+    captured = capsys.readouterr()
+    assert 'Restored "out"' in captured.out and 'exists and is not empty' in captured.err
+    assert (images / 'out' / 'out-r02.tfrecords').read_bytes() == before and sorted(os.listdir()) == ['in', 'out']
+
+
 def test_an_empty_folder_may_be_the_target(images):
     (images / 'out').mkdir()
     dataset_tool.main(['create_from_images', 'out/', 'in'])
@@ -249,6 +347,60 @@ def test_a_truncated_image_is_named(images, capsys):
 def test_a_folder_among_the_images_is_named(images, capsys):
     (images / 'in' / 'more').mkdir()
     assert 'in/more' in fails(['create_from_images', 'out', 'in'], capsys)
+
+
+def test_all_bad_images_are_counted_before_anything_is_written(images, capsys, monkeypatch):
+    monkeypatch.setattr(TFRecordExporter, '__enter__', None)
+    PIL.Image.new('RGB', (8, 8)).save('in/a.png')  # comes first, but is the odd one out
+    PIL.Image.new('RGBA', (4, 4)).save('in/b.png')
+    (images / 'in' / 'c.txt').write_text('no image')
+    PIL.Image.new('RGB', (4, 8)).save('in/d.png')
+    (images / 'in' / 'more').mkdir()
+    message = fails(['create_from_images', 'out', 'in'], capsys)
+    assert "5 of the 10 files in 'in' cannot be used" in message and message.endswith(' And 2 more.\n')
+    assert all(words in message for words in ('a.png', '8x8 RGB', 'Expected 4x4 RGB', 'b.png', "'RGBA'", 'c.txt'))
+
+
+def test_what_is_no_image_by_nature_is_passed_over(images):
+    for name in ('Thumbs.db', 'desktop.ini', '.DS_Store'):
+        (images / 'in' / name).write_text('')
+    dataset_tool.main(['create_from_images', 'out', 'in'])
+    assert records.open_records('out/out-r02.tfrecords').num_images == 5
+
+
+def test_a_folder_of_folders_and_a_file_for_a_folder(images, capsys):
+    (images / 'all' / 'cats').mkdir(parents=True)
+    assert 'sub-folders are not searched. Put all images into one folder' in fails(['create_from_images', 'out', 'all'], capsys)
+    assert "'in/im0.png' is a file" in fails(['create_from_images', 'out', 'in/im0.png'], capsys)
+    assert 'does not exist' in fails(['create_from_images', 'out', 'nowhere'], capsys)
+
+
+def test_the_advice_for_other_kinds_of_pixels_is_sound(images, capsys):
+    deep = np.arange(16, dtype=np.uint16).reshape(4, 4) * 4369
+    PIL.Image.fromarray(deep).save('in/zz.png')
+    assert '(np.asarray(image) // 257).astype(np.uint8)' in fails(['create_from_images', 'out', 'in'], capsys)
+    with PIL.Image.open('in/zz.png') as image:
+        assert np.array_equal(np.asarray(image) // 257, np.arange(16).reshape(4, 4) * 17)
+    for mode in ('RGBA', 'LA'):
+        PIL.Image.new(mode, (4, 4)).save('in/zz.png')
+        assert "image.getchannel(\"A\")" in fails(['create_from_images', 'out', 'in'], capsys)
+
+
+def png(width, height):
+    """The start of a grayscale PNG, as far as it takes to know its size."""
+    def chunk(name, data):
+        return struct.pack('>I', len(data)) + name + data + struct.pack('>I', zlib.crc32(name + data))
+    return b'\x89PNG\r\n\x1a\n' + chunk(b'IHDR', struct.pack('>IIBBBBB', width, height, 8, 0, 0, 0, 0)) + chunk(b'IDAT', b'')
+
+
+def test_large_images_are_no_attack(in_tmp):
+    (in_tmp / 'a.png').write_bytes(png(16384, 16384))
+    limit = PIL.Image.MAX_IMAGE_PIXELS
+    assert load_images('.').num_images == 1
+    (in_tmp / 'a.png').write_bytes(png(1 << 16, 1 << 16))
+    with pytest.raises(DataError, match='a.png. is too large. Expected at most 16384x16384'):
+        load_images('.')
+    assert PIL.Image.MAX_IMAGE_PIXELS == limit
 
 
 def write_idx(folder, images=None, labels=None):
@@ -314,6 +466,15 @@ def test_extract_does_not_overwrite(images, capsys):
     dataset_tool.main(['extract', 'out', 'pngs', '--force'])
 
 
+def test_extract_wants_a_folder_of_its_own(images, capsys):
+    dataset_tool.main(['create_from_images', 'out', 'in'])
+    (images / 'file').write_text('')
+    for target, words in (('out', 'it is a data set'), ('file', "'file' is a file"), ('file/pngs', 'is a file'), ('', 'is empty')):
+        for force in ([], ['--force']):
+            assert words in fails(['extract', 'out', target, *force], capsys)
+    assert os.listdir('out') == ['out-r02.tfrecords']
+
+
 # ---------------------------------------------------------------------------------------------------------------------------------
 # The exporter.
 
@@ -365,6 +526,14 @@ def test_exporter_refuses_labels_that_do_not_fit(in_tmp):
     with pytest.raises(DataError, match=r'\[1, components\].*\[2, 3\]'), TFRecordExporter('out', 1) as out:
         out.add_image(np.zeros([1, 4, 4], np.uint8))
         out.add_labels(np.zeros([2, 3]))
+    assert os.listdir() == []
+
+
+def test_exporter_refuses_labels_that_are_not_finite(in_tmp):
+    with pytest.raises(DataError, match='labels of image 1 are not finite'), TFRecordExporter('out', 2) as out:
+        for _ in range(2):
+            out.add_image(np.zeros([1, 4, 4], np.uint8))
+        out.add_labels(np.array([[0, 1], [np.nan, 0]]))
     assert os.listdir() == []
 
 
@@ -468,6 +637,20 @@ def test_each_help_has_an_example(command, capsys):
         dataset_tool.main([command, '-h'])
     assert info.value.code == 0
     assert f'dataset_tool.py {command} ' in capsys.readouterr().out.replace('\n', ' ').split('example:')[1]
+
+
+@pytest.mark.parametrize('command', dataset.PLANNED_COMMANDS)
+@pytest.mark.parametrize('arguments', [[], ['-h'], ['datasets/x', 'a', 'b', '--num_tasks', '3']])
+def test_commands_of_later_versions_are_answered(command, arguments, capsys):
+    message = fails([command, *arguments], capsys)
+    assert f'{command!r} is not part of this version yet' in message and 'bash quickstart.sh' in message
+    assert all(known.function.__name__ in message for known in dataset_tool.COMMANDS)
+
+
+def test_planned_commands_are_those_that_are_not_there():
+    made = {command.function.__name__ for command in dataset_tool.COMMANDS}
+    assert not made & set(dataset.PLANNED_COMMANDS)
+    assert {recipe.split()[0] for recipe in dataset._RECIPES.values()} <= made | set(dataset.PLANNED_COMMANDS)
 
 
 def test_an_unknown_command_lists_the_known_ones(capsys):

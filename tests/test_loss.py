@@ -1,10 +1,13 @@
 """loss.py against the original's losses and gradients, at full resolution (as the original) and at the stage's own (as training runs)."""
+import contextlib
+
 import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import load_json, load_npz
 from helpers import max_abs, network_from
 
+import layers
 import loss
 import tfutil
 from tfutil import Stage, summary
@@ -36,6 +39,11 @@ def views(G, D, mode, lod):
     return G.at_stage(stage, native=True), D.at_stage(stage), lambda x: x[:, :, ::2 ** stage.floor_lod, ::2 ** stage.floor_lod]
 
 
+def sharing(mode):
+    """Kernels made once, as in training, or anew in each evaluation."""
+    return layers.shared_kernels() if mode == 'native' else contextlib.nullcontext()
+
+
 def check(key, actual, data, info):
     assert max_abs(actual, np.reshape(data[key], np.shape(actual))) <= info['accuracy'][key]['atol'], key
 
@@ -57,11 +65,14 @@ def test_G_loss(case, mode, compiled, scaling):
     opt = tfutil.Optimizer('TrainG', use_loss_scaling=scaling, loss_scaling_init=8.0)
     labels = GivenLabels(data['G_loss/labels'])
 
+    def compute_loss():
+        with sharing(mode):
+            return loss.G_wgan_acgan(G_view, D_view, opt, labels, info['minibatch'], latents=data['G_loss/latents'],
+                                     **info['G_loss_kwargs'])
+
     def compute():
-        return opt.compute_gradients(lambda: loss.G_wgan_acgan(
-            G_view, D_view, opt, labels, info['minibatch'], latents=data['G_loss/latents'], **info['G_loss_kwargs']),
-            list(G.trainables.values()))
-    values, gradients = tf.function(compute)() if compiled else compute()
+        return opt.compute_gradients(compute_loss, list(G.trainables.values()))
+    values, gradients = tf.function(compute, autograph=False)() if compiled else compute()
     assert values.shape == [info['minibatch']]
     check('G_loss/loss_mean', tf.reduce_mean(values), data, info)
     assert max_abs(values, data['G_loss/loss_per_sample']) <= info['accuracy']['G_loss/loss']['atol']
@@ -76,15 +87,17 @@ def test_D_loss(case, mode, scaling):
     G_view, D_view, shrink = views(G, D, mode, info['lod'])
     opt = tfutil.Optimizer('TrainD', use_loss_scaling=scaling, loss_scaling_init=8.0)
 
-    @tf.function
+    def compute_loss():
+        with sharing(mode):
+            return loss.D_wgangp_acgan(
+                G_view, D_view, opt, None, info['minibatch'], tf.constant(shrink(data['D_loss/reals'])), data['D_loss/labels'],
+                latents=data['D_loss/latents'], mixing_factors=data['D_loss/mixing_factors'], **info['D_loss_kwargs'])
+
+    @tf.function(autograph=False)
     def compute():
         with summary.collecting() as collected:
-            values, gradients = opt.compute_gradients(lambda: loss.D_wgangp_acgan(
-                G_view, D_view, opt, None, info['minibatch'], tf.constant(shrink(data['D_loss/reals'])), data['D_loss/labels'],
-                latents=data['D_loss/latents'], mixing_factors=data['D_loss/mixing_factors'], **info['D_loss_kwargs']),
-                list(D.trainables.values()))
+            values, gradients = opt.compute_gradients(compute_loss, list(D.trainables.values()))
         names, sums = summary.stacked(collected)
-        assert names  # known when compiled
         tags.extend(names)
         return values, gradients, sums
     tags = []
@@ -113,3 +126,19 @@ def test_without_given_draws_the_losses_draw_by_seed_and_step():
             return loss.G_wgan_acgan(G, D, opt, labels, 4)
     first, again, other = [value(tf.constant(step)).numpy() for step in (1, 1, 2)]
     assert max_abs(first, again) == 0 and max_abs(first, other) > 1e-3
+
+
+def test_a_loss_may_call_functions_of_its_own():
+    """A tf.function nested in the compiled step has tensors of its own: neither statistics nor shared kernels may leak out of it."""
+    _, data, G, D = load('base-lod0')
+    opt, labels = tfutil.Optimizer(), GivenLabels(np.zeros([4, 0], np.float32))
+    nested = tf.function(lambda z: tfutil.autosummary('nested', loss.G_wgan_acgan(G, D, opt, labels, 4, latents=z)))
+
+    @tf.function
+    def step(z):
+        with summary.collecting() as collected, layers.shared_kernels():
+            return nested(z) + loss.G_wgan_acgan(G, D, opt, labels, 4, latents=z), summary.stacked(collected)[1]
+    summary.flush()
+    values, _ = step(data['G_loss/latents'])
+    assert max_abs(values, 2 * data['G_loss/loss_per_sample']) <= 1e-4
+    assert summary.flush()['nested'] == pytest.approx(data['G_loss/loss_mean'], abs=1e-4)

@@ -1,9 +1,11 @@
 """misc.logs: durations, and the log that follows stdout and stderr."""
 import io
+import os
+import subprocess
 import sys
 
 import pytest
-from conftest import load_json
+from conftest import ROOT, load_json
 from tqdm import tqdm
 
 import misc
@@ -137,3 +139,54 @@ def test_the_streams_other_attributes_are_the_terminals(console, monkeypatch):
     sys.stdout.writelines(['a', 'b'])
     with pytest.raises(io.UnsupportedOperation):
         sys.stdout.fileno()
+
+
+class Gone(io.StringIO):
+    """A terminal that is lost after its first line."""
+
+    def __init__(self, error):
+        super().__init__()
+        self.error = error
+
+    def flush(self):
+        if self.getvalue().count('\n') > 1:
+            raise self.error
+
+
+@pytest.mark.parametrize('error', [BrokenPipeError(), OSError(5, 'Input/output error'), ValueError('closed file')], ids=repr)
+def test_a_lost_terminal_does_not_end_the_program(error, console, monkeypatch):
+    console()
+    out = Gone(error)
+    monkeypatch.setattr(sys, 'stdout', out)
+    misc.init_output_logging()
+    misc.set_output_log_file('log.txt')
+    for number in range(4):
+        print(number, flush=True)
+    assert log_text() == '0\n1\n2\n3\n'
+    assert out.getvalue() == '0\n1\n'
+
+
+def test_a_pipe_that_is_closed(in_tmp):
+    """As in `train.py | head -n 1`."""
+    code = ("import sys, misc; misc.init_output_logging(); misc.set_output_log_file('log.txt')\n"
+            "print('first'); sys.stdin.readline(); print('second'); print('third')\n")
+    with subprocess.Popen([sys.executable, '-c', code], env={**os.environ, 'PYTHONPATH': str(ROOT)}, text=True, stdin=subprocess.PIPE,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout.readline() == 'first\n'
+        process.stdout.close()
+        process.stdin.write('go\n')
+        process.stdin.close()
+        assert process.stderr.read() == ''
+    assert process.returncode == 0
+    assert log_text() == 'first\nsecond\nthird\n'
+
+
+def test_characters_that_the_terminal_lacks(console, monkeypatch):
+    console()
+    raw = io.BytesIO()
+    monkeypatch.setattr(sys, 'stdout', io.TextIOWrapper(raw, encoding='ascii', newline=''))
+    misc.init_output_logging()
+    misc.set_output_log_file('log.txt')
+    print('a → b')
+    assert raw.getvalue() == b'a \\u2192 b\n'
+    assert log_text() == 'a → b\n'

@@ -227,3 +227,10 @@ def test_run_without_a_readable_config(loaded):
         file.write(b'\xff\xfe')
     with pytest.raises(DataError, match='Cannot read'):
         misc.load_dataset_for_previous_run(0)
+
+
+def test_a_result_dir_that_is_a_file(in_tmp):
+    with open('results', 'w'):
+        pass
+    with pytest.raises(DataError, match="'results': that is a file, not a folder"):
+        misc.create_result_subdir('results', 'x')

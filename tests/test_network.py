@@ -194,3 +194,21 @@ def test_states_that_cannot_be_used_are_refused(change, text):
 def test_unknown_build_functions_are_refused(func, text):
     with pytest.raises(ConfigError, match=text):
         tfutil.Network('G', func)
+
+
+def test_one_compilation_serves_all_minibatch_sizes():
+    G = tfutil.Network('G', 'networks.G_paper', **SMALL)
+    for n in (1, 2, 7):
+        for mul in (1.0, 127.5):
+            G.run(np.zeros([n, 8]), out_mul=mul, print_progress=True)
+    assert len(G._compiled) == 1 and next(iter(G._compiled.values())).experimental_get_tracing_count() == 1
+    assert G.run(np.zeros([0, 8]), print_progress=True).shape == (0, 3, 8, 8)
+
+
+@pytest.mark.parametrize('shape', [[4, 1, 8, 8], [4, 3, 6, 6], [4, 3, 8, 4], [4, 3, 16, 16], [4, 3, 4, 4]])
+def test_images_of_the_wrong_shape_are_refused(shape):
+    D = tfutil.Network('D', 'networks.D_paper', **SMALL)
+    with pytest.raises(ConfigError, match="'images_in'.*Received"):
+        D.run(np.zeros(shape))
+    D.set_var('lod', 1)
+    assert D.run(np.zeros([4, 3, 4, 4]))[0].shape == (4, 1)

@@ -65,3 +65,14 @@ def test_skipped_updates_are_counted():
     assert means['TrainX/learning_rate'] == pytest.approx(0.1)
     assert 'TrainX/loss_scaling_log2' not in means
     assert np.isfinite(var.numpy()).all()
+
+
+def test_registrations_of_different_variables_are_all_applied():
+    a, b = tf.Variable([1.0]), tf.Variable([1.0, 2.0])
+    opt = tfutil.Optimizer(beta1=0.0, beta2=0.99)
+    opt.register_gradients(lambda: tf.reduce_sum(a), [a])
+    opt.register_gradients(lambda: tf.reduce_sum(b), [b])
+    opt.apply_updates(0.1)
+    assert a.numpy() < 1 and (b.numpy() < [1, 2]).all()
+    with pytest.raises(ValueError, match='register_gradients'):
+        opt.apply_updates(0.1)

@@ -66,6 +66,14 @@ def test_a_plain_dict_in_an_override_file_is_good_enough(in_tmp):
     ('x =', 'override.py, line 1: invalid syntax'),
     ('num_gpus = 1 / 0', 'override.py, line 1.*ZeroDivisionError'),
     ('import nowhere_to_be_found', 'ModuleNotFoundError'),
+    ('totl_kimg = 3', "'totl_kimg', which is not a name of config.py. Did you mean 'train.total_kimg'"),
+    ('tick_kimg_bas = 3', "Did you mean 'sched.tick_kimg_base'"),
+    ('for i in range(3):\n    pass', 'del i at the end, or call it _i'),
+    ('from math import pi', 'del pi at the end, or call it _pi'),
+    ('del train', "override.py deletes 'train', which the program needs"),
+    ('del EasyDict', "override.py deletes 'EasyDict'"),
+    ('import sys; sys.exit(0)', r'override.py ends the program by itself, with sys.exit\(0\)'),
+    ('num_gpus = 1\0', 'override.py contains NUL bytes'),
 ])
 def test_mistakes_in_an_override_file(text, message, in_tmp):
     with pytest.raises(ConfigError, match=message):
@@ -75,6 +83,13 @@ def test_mistakes_in_an_override_file(text, message, in_tmp):
 def test_missing_override_file(in_tmp):
     with pytest.raises(ConfigError, match='--config none.py: there is no such file'):
         settings.load(['none.py'])
+    with pytest.raises(ConfigError, match=f'seen from the current folder {os.getcwd()!r}'):
+        settings.load(['none.py'])
+    with pytest.raises(ConfigError, match='--config .: that is a folder'):
+        settings.load(['.'])
+    with pytest.raises(ConfigError, match='Did you mean') as error:
+        settings.load(['configs/quickstart.py'])
+    assert f"Did you mean '{os.path.relpath(os.path.join(ROOT, 'configs', 'quickstart.py'))}'" in str(error.value)
     with open('binary.py', 'wb') as file:
         file.write(b'\xff\xfe\xff')
     with pytest.raises(ConfigError, match='binary.py cannot be read'):
@@ -96,17 +111,16 @@ def test_missing_override_file(in_tmp):
     ("desc='with blanks'", 'desc', 'with blanks'),
     ('desc=005', 'desc', '005'),
     ('desc=12', 'desc', '12'),
-    ('desc=a=b', 'desc', None),
+    ('desc=a=b', 'desc', 'a=b'),
+    ('desc=my run, again', 'desc', 'my run, again'),
+    ('result_dir=my results (2)', 'result_dir', 'my results (2)'),
+    ('dataset.tfrecord_dir=my faces', 'dataset.tfrecord_dir', 'my faces'),
     ('dataset.tfrecord_dir=2018', 'dataset.tfrecord_dir', '2018'),
     ('env.CUDA_VISIBLE_DEVICES=0', 'env.CUDA_VISIBLE_DEVICES', '0'),
     ('tf_config.gpu_options.allow_growth=True', 'tf_config.gpu_options.allow_growth', True),
     ("dataset={'tfrecord_dir': 'mnist'}", 'dataset.tfrecord_dir', 'mnist'),
 ])
 def test_assignments(assignment, name, expected):
-    if expected is None and 'None' not in assignment:
-        with pytest.raises(ConfigError, match='expected a Python literal'):
-            settings.load([], [assignment])
-        return
     config = settings.load([], [assignment])
     first, _, key = name.partition('.')
     received = getattr(config, first)[key] if key else getattr(config, first)
@@ -127,6 +141,9 @@ def test_assignments(assignment, name, expected):
     ('sched.minibatch_dict={4:128', 'expected a Python literal'),
     ("train.total_kimg=__import__('os').getpid()", 'expected a Python literal'),
     ('desc=', "Received: ''"),
+    ("desc='my run", 'expected a Python literal'),
+    ('train.mirror_augment=my run', 'expected a Python literal'),
+    ('totl_kimg=3', "no name 'totl_kimg'. Did you mean 'train.total_kimg'"),
 ])
 def test_mistakes_in_assignments(assignment, message):
     with pytest.raises(ConfigError, match=message):
@@ -150,12 +167,41 @@ def test_environment(monkeypatch):
     assert os.environ['SETTINGS_TEST'] == '0'
 
 
+@pytest.mark.parametrize(('before', 'after'), [('3', '3'), (None, '1')])
+def test_a_log_level_of_the_environment_stays(before, after, monkeypatch):
+    monkeypatch.setenv('TF_CPP_MIN_LOG_LEVEL', before or '')
+    if before is None:
+        monkeypatch.delenv('TF_CPP_MIN_LOG_LEVEL')
+    settings.apply_env(settings.load())
+    assert os.environ['TF_CPP_MIN_LOG_LEVEL'] == after
+
+
+@pytest.mark.parametrize(('env', 'message'), [
+    (3, 'env: expected an EasyDict'),
+    ({3: 'x'}, "env: expected names of variables, without '='. Received: 3"),
+    ({'': 'x'}, 'env: expected names'),
+    ({'A=B': 'x'}, 'env: expected names'),
+    ({'A\0': 'x'}, 'env: expected names'),
+    ({'A': 'x\0'}, 'env.A: expected a text or a number'),
+    ({'A': None}, 'env.A: expected a text or a number. Received: None'),
+    ({'A': [1]}, 'env.A: expected a text or a number'),
+], ids=str)
+def test_mistakes_in_the_environment(env, message):
+    config = settings.load()
+    config.env = env
+    with pytest.raises(ConfigError, match=message):
+        settings.apply_env(config)
+
+
 def test_reading_does_not_import_tensorflow():
     code = 'import sys, settings, misc; settings.load(); assert not {"tensorflow", "tfutil"} & set(sys.modules), sorted(sys.modules)'
     subprocess.run([sys.executable, '-c', code], cwd=ROOT, check=True)
 
 
 # ------------------------------------------------------------ checking
+
+UTILITY_OPTIONS = {'num_pngs', 'num_images', 'image_shrink', 'image_zoom', 'mp4_fps', 'duration_sec', 'smoothing_sec'}
+
 
 def check(*assignments):
     config = settings.load([], assignments)
@@ -164,7 +210,9 @@ def check(*assignments):
 
 @pytest.mark.parametrize('assignments', [
     (),
-    ('train.resume_run_id=005', 'train.resume_kimg=1000', 'train.total_kimg=0.5'),
+    ('train.resume_run_id=005', 'train.resume_kimg=1000', 'train.total_kimg=1000.5', 'train.resume_snapshot=900'), ('train.total_kimg=0',),
+    ('D.mbstd_group_size=0', 'sched.minibatch_base=3', 'sched.minibatch_dict={}', 'dataset.resolution=64'),
+    ('train.drange_net=[0, 1]', 'train.G_smoothing=1', 'G.fmap_decay=0', 'G.pixelnorm_epsilon=0', 'dataset.repeat=True'),
     ('dataset.max_label_size=full',), ('dataset.max_label_size=3', 'D_loss.wgan_target=750', 'G_opt.use_loss_scaling=True'),
     ('G.latent_size=128', 'D.mbstd_group_size=1', 'G.structure=linear', 'G.dtype=bfloat16', 'sched.tick_kimg_dict={}'),
     ("dataset={'class_name': 'dataset.SyntheticDataset', 'resolution': 64}",),
@@ -214,6 +262,55 @@ def test_good_configurations(assignments):
     ('sched.minibatch_dict={8: 0}', r'sched.minibatch_dict\[8\]: expected an integer above 0. Received: 0'),
     ('sched.D_lrate_dict={8: -0.1}', 'expected a number above 0'),
     ('sched.lod_initial_resolution=6', 'sched.lod_initial_resolution: expected a power of two'),
+    ('train.drange_net=[0]', 'train.drange_net: expected two numbers'),
+    ('train.drange_net=[1, 1]', 'train.drange_net: expected two numbers'),
+    ('train.drange_net=[1, -1]', 'the lower one first'),
+    ("train.drange_net=['a', 'b']", 'train.drange_net: expected two numbers'),
+    ('train.drange_net=[-1, 1e999]', 'train.drange_net: expected two numbers'),
+    ('train.total_kimg=1e999', 'train.total_kimg: expected a number. Received: inf'),
+    ('train.resume_kimg=-1', 'train.resume_kimg: expected at least 0'),
+    ('train.resume_kimg=12000', 'train.resume_kimg: expected less than train.total_kimg = 12000'),
+    ('train.resume_time=-1', 'train.resume_time: expected at least 0'),
+    ('train.resume_snapshot=100', 'train.resume_snapshot: expected train.resume_run_id'),
+    ('train.resume_snapshot=last', 'train.resume_snapshot: expected an integer or None'),
+    ('train.G_smoothing=1.1', 'train.G_smoothing: expected 0 to 1'),
+    ('train.G_smoothing=-0.1', 'train.G_smoothing: expected 0 to 1'),
+    ('sched.G_lrate_base=0', 'sched.G_lrate_base: expected above 0'),
+    ('sched.D_lrate_base=-0.1', 'sched.D_lrate_base: expected above 0'),
+    ('sched.tick_kimg_base=-1', 'sched.tick_kimg_base: expected at least 0'),
+    ('sched.minibatch_base=1.5', 'sched.minibatch_base: expected an integer'),
+    ('G_opt.beta1=1', 'G_opt.beta1: expected 0 to 1, but not 1 itself'),
+    ('D_opt.beta2=-0.1', 'D_opt.beta2: expected 0 to 1, but not 1 itself'),
+    ('D_opt.epsilon=0', 'D_opt.epsilon: expected above 0'),
+    ('G.pixelnorm_epsilon=-1', 'G.pixelnorm_epsilon: expected at least 0'),
+    ('G.latent_size=0', 'G.latent_size: expected at least 1'),
+    ('G.latent_size=1.5', 'G.latent_size: expected an integer or None'),
+    ('G.fmap_decay=-1', 'G.fmap_decay: expected at least 0'),
+    ('D.mbstd_group_size=-1', 'D.mbstd_group_size: expected at least 0'),
+    ('D_loss.wgan_target=0', 'D_loss.wgan_target: expected above 0'),
+    ('D_loss.wgan_lambda=-1', 'D_loss.wgan_lambda: expected at least 0'),
+    ('D_loss.wgan_epsilon=-1', 'D_loss.wgan_epsilon: expected at least 0'),
+    ('G_loss.cond_weight=-1', 'G_loss.cond_weight: expected at least 0'),
+    # Functions and classes.
+    ('G.func=os.getcwd', 'G.func: expected a function that takes label_size, num_channels, resolution by name'),
+    ('D.func=os.path', 'D.func: expected the name of a function'),
+    ('G.func=networks.D_paper', 'G.func: expected a function like networks.G_paper'),
+    ('D.func=networks.G_paper', 'D.func: expected a function like networks.D_paper'),
+    ('G_loss.func=loss.D_wgangp_acgan', 'G_loss.func: expected a function like loss.G_wgan_acgan'),
+    ('D_loss.func=loss.G_wgan_acgan', 'D_loss.func: expected a function that takes reals'),
+    ('train.func=os.path', 'train.func: expected the name of a function'),
+    ('train.func=util_scripts.evaluate_metrics', "'util_scripts'.* is not part of this version yet"),
+    ('dataset.class_name=3', "dataset.class_name: expected the class's name"),
+    ('dataset.class_name=os.path', 'dataset.class_name: expected the name of a class'),
+    ('dataset.class_name=dataset.load_dataset', 'dataset.class_name: expected the name of a class'),
+    # The runtime and the result folder.
+    ("tf_config={'intra_op_parallelism_threads': -1}", 'intra_op_parallelism_threads.*expected an integer, at least 0. Received: -1'),
+    ("tf_config={'inter_op_parallelism_threads': 'two'}", "expected an integer, at least 0. Received: 'two'"),
+    ("tf_config={'gpu_options.allow_growth': 'yes'}", "expected True or False. Received: 'yes'"),
+    (r"desc='two\nlines'", 'desc: expected one line of text'),
+    (r"desc='\0'", 'desc: expected one line of text'),
+    (f'result_dir={__file__}', 'result_dir: expected a folder'),
+    ('dataset.repeat=False', 'dataset.repeat: expected True'),
 ])
 def test_mistakes(assignment, message):
     with pytest.raises(ConfigError, match=message):
@@ -244,6 +341,28 @@ def test_the_resolution_is_taken_from_the_files_names(in_tmp):
     with pytest.raises(ConfigError, match='6 at 8x8'):
         check(*bad, 'sched.minibatch_dict={8: 6}')
     check(*bad, 'sched.minibatch_dict={16: 6}')
+
+
+def test_the_resolution_is_the_data_set_classs_own():
+    data = "dataset={'class_name': 'dataset.SyntheticDataset'}"
+    with pytest.raises(ConfigError, match='minibatch of 6 at 1024x1024'):
+        check(data, 'sched.minibatch_dict={1024: 6}', 'sched.max_minibatch_per_gpu={}')
+    check(data, 'sched.minibatch_dict={2048: 6}')
+
+
+def test_minibatches_can_be_checked_when_the_resolution_is_known():
+    config = settings.load([], ['sched.minibatch_dict={8: 6}'])
+    settings.check_minibatches(config, 4)
+    with pytest.raises(ConfigError, match='minibatch of 6 at 8x8'):
+        settings.check_minibatches(config, 8)
+
+
+def test_every_range_is_of_an_option_that_exists():
+    config = settings.load()
+    targets = settings._targets(config)
+    for name in settings._RANGES:
+        section, _, key = name.partition('.')
+        assert not key or key in settings.legal_options(section, targets[section])[0] or key in UTILITY_OPTIONS, name
 
 
 def test_the_users_own_functions(in_tmp, monkeypatch):

@@ -15,6 +15,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 import misc
 import train
 from importers.exporter import TFRecordExporter
+from training.step import TrainingSteps
 
 TICK = re.compile(
     r'^tick (?P<tick>\d+) +kimg (?P<kimg>\d+\.\d) +lod (?P<lod>\d+\.\d\d) +minibatch (?P<minibatch>\d+) +time (?P<time>(?:\d+d )?(?:\d+h )?'
@@ -140,14 +141,120 @@ def test_synthetic_data_linear_structure_histograms_and_graph(toy):
     assert 'G/4x4/Conv/weight' in events.Tags()['histograms'] and 'D/4x4/Dense1/weight' in events.Tags()['histograms']
 
 
+def weights(path):
+    return [{name: net.get_var(name) for name in net.trainables} for net in misc.load_pkl(path)]
+
+
 def test_resuming_from_a_snapshot_and_from_the_wrong_one(toy, capsys):
     assert run('train.total_kimg=0.05') == 0
-    assert run('train.total_kimg=0.1', 'train.resume_run_id=0', 'train.resume_kimg=0.05', 'train.resume_time=3600') == 0
+    still = ('sched.G_lrate_base=1e-20', 'sched.D_lrate_base=1e-20', 'train.G_smoothing=1.0')
+    assert run('train.total_kimg=0.1', 'train.resume_run_id=0', 'train.resume_kimg=0.05', 'train.resume_time=3600', *still) == 0
     ticks = ticks_of('results/001-tiny')
     assert ticks[-1]['time'].startswith('1h') and float(ticks[0]['kimg']) >= 0.1
+    for before, after in zip(weights('results/000-tiny/network-final.pkl'), weights('results/001-tiny/network-final.pkl')):
+        assert all(np.abs(before[name] - after[name]).max() <= 1e-6 for name in before)
     capsys.readouterr()
     assert run('train.resume_run_id=0', "dataset.max_label_size='full'") == 1
     assert 'labels of 0 components' in capsys.readouterr().err
+    misc.save_pkl((1, 2, 3), 'numbers.pkl')
+    assert run('train.resume_run_id=numbers.pkl') == 1
+    assert 'three networks G, D, Gs' in capsys.readouterr().err
+
+
+class Recorder(TrainingSteps):
+    """Training steps that note what they are asked for, and train nothing."""
+    made = None
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self.calls = []
+        Recorder.made = self
+
+    def train_D(self, lod, minibatch, lrate):
+        assert self.training_set.get_minibatch_tf()[0].shape == [minibatch, 3, *[16 >> int(lod)] * 2]
+        self.calls.append(('D', lod, minibatch, lrate))
+
+    def train_G(self, lod, minibatch, lrate):
+        self.calls.append(('G', lod, minibatch, lrate))
+
+    def reset_optimizers(self):
+        self.calls.append(('reset',))
+
+
+@pytest.mark.parametrize('reset', [True, False])
+def test_the_loops_order_of_things(toy, monkeypatch, reset):
+    """Updates, rates, sizes, resets and snapshots, exactly as configured."""
+    monkeypatch.setattr('training.loop.TrainingSteps', Recorder)
+    assert run('train.D_repeats=2', 'train.minibatch_repeats=3', f'train.reset_opt_for_new_lod={reset}', 'train.total_kimg=0.576',
+               'train.image_snapshot_ticks=2', 'train.network_snapshot_ticks=3', 'sched.minibatch_dict={8: 16}',
+               'sched.lod_training_kimg=0.096', 'sched.lod_transition_kimg=0.096', 'sched.tick_kimg_base=0.096',
+               'sched.G_lrate_base=0.001', 'sched.D_lrate_base=0.002', 'sched.G_lrate_dict={16: 0.003}', 'sched.D_lrate_dict={16: 0.004}',
+               'D_opt.beta2=0.5', 'G_opt.beta2=0.6', 'G_loss.cond_weight=2.0', 'D_loss.wgan_lambda=3.0', 'train.G_smoothing=0.7') == 0
+    steps = Recorder.made
+    cur_nimg, lods, expected = 0, [], []
+    while cur_nimg < 576:
+        kimg = cur_nimg / 1000
+        lod = max(2 - int(kimg / 0.192) - max(kimg % 0.192 - 0.096, 0) / 0.096, 0)
+        minibatch = {0: 8, 1: 16, 2: 8}[int(lod)]
+        rates = (0.003, 0.004) if lod < 1 else (0.001, 0.002)
+        crossing = not lods or int(lods[-1]) != int(lod) or np.ceil(lods[-1]) != np.ceil(lod)
+        expected += [('reset',)] if crossing and reset else []
+        expected += ([('D', pytest.approx(lod), minibatch, rates[1])] * 2 + [('G', pytest.approx(lod), minibatch, rates[0])]) * 3
+        cur_nimg += 6 * minibatch
+        lods.append(lod)
+    assert steps.calls == expected
+    assert steps.training_set.position == cur_nimg and steps.training_set.random_seed == 1000
+    assert (steps.D_opt.beta2, steps.G_opt.beta2, steps.G_smoothing) == (0.5, 0.6, 0.7)
+    assert steps.G_loss.keywords == {'cond_weight': 2.0} and steps.D_loss.keywords == {'wgan_lambda': 3.0}
+
+    ticks = [int(float(tick['kimg']) * 1000) for tick in ticks_of('results/000-tiny')]
+    names = set(files_of('results/000-tiny'))
+    assert len([n for n in names if n.startswith('fakes')]) >= 1
+    kimg_of = {int(tick['tick']): tick for tick in ticks_of('results/000-tiny')}
+    assert sorted(kimg_of) == list(range(1, len(ticks) + 1)) and len(ticks) >= 5
+
+
+def test_snapshots_come_when_asked_for(toy, monkeypatch):
+    """Ticks of 2 kimg: names tell the kimg, so the exact set can be checked."""
+    monkeypatch.setattr('training.loop.TrainingSteps', Recorder)
+    assert run('train.total_kimg=10', 'sched.tick_kimg_base=2', 'sched.lod_training_kimg=0', 'sched.lod_transition_kimg=0',
+               'sched.lod_initial_resolution=16', 'sched.minibatch_base=100', 'D.mbstd_group_size=1', 'train.minibatch_repeats=1',
+               'train.image_snapshot_ticks=2', 'train.network_snapshot_ticks=3') == 0
+    names = set(files_of('results/000-tiny'))
+    assert {n for n in names if n.startswith('fakes')} == {f'fakes{k:06d}.png' for k in (0, 4, 8, 10)}
+    assert {n for n in names if n.startswith('network')} == {f'network-{n}.pkl' for n in ('snapshot-000006', 'snapshot-000010', 'final')}
+
+
+def test_fakes_are_drawn_by_the_running_average(toy, monkeypatch):
+    """A smoothing of 1 keeps Gs as it was while G learns: the picture at the end is the one of the start."""
+    pictures = []
+    monkeypatch.setattr('training.snapshots.misc.save_image_grid', lambda images, path, **_: pictures.append((path, images.copy())))
+    assert run('train.total_kimg=0.05', 'sched.lod_initial_resolution=16', 'sched.lod_training_kimg=0', 'sched.lod_transition_kimg=0',
+               'train.G_smoothing=1.0', 'sched.tick_kimg_base=1', 'sched.G_lrate_base=0.1') == 0
+    G, _, Gs = weights('results/000-tiny/network-final.pkl')
+    assert any((G[name] != Gs[name]).any() for name in G)
+    (_, first), (_, last) = [picture for picture in pictures if 'fakes' in picture[0]]
+    assert np.abs(first - last).max() <= 1e-3 < first.std()  # src + (own - src) * 1 is own but for rounding
+
+
+def test_a_diverged_run_is_given_up(toy, capsys):
+    """Labels and rates that blow up: a warning a tick, then an end, not a row of broken snapshots."""
+    assert run('sched.G_lrate_base=1e30', 'sched.D_lrate_base=1e30', 'train.total_kimg=2', 'sched.tick_kimg_base=0.1') == 1
+    captured = capsys.readouterr()
+    assert "updates in this tick were skipped" in captured.out and 'diverged' in captured.err and 'Traceback' not in captured.err
+
+
+def test_float16_with_loss_scaling(toy):
+    """The scale starts far too high, falls until updates are made, and the run ends with finite weights."""
+    assert run('G.dtype=float16', 'D.dtype=float16', 'G.pixelnorm_epsilon=1e-4', 'G_opt.use_loss_scaling=True',
+               'D_opt.use_loss_scaling=True', 'train.total_kimg=0.8', 'sched.lod_training_kimg=0.8') == 0
+    events = EventAccumulator('results/000-tiny')
+    events.Reload()
+    for tag in ('TrainG/loss_scaling_log2', 'TrainD/loss_scaling_log2'):
+        scale = [event.value for event in events.Scalars(tag)]
+        assert scale[0] > scale[-1] and 0 < scale[-1] < 40
+        assert events.Scalars(tag.replace('loss_scaling_log2', 'overflow_frequency'))[-1].value < 0.5
+    assert all(np.isfinite(value).all() for net in weights('results/000-tiny/network-final.pkl') for value in net.values())
 
 
 def test_same_seed_same_run_other_seed_another(toy):

@@ -49,6 +49,8 @@ def test_row_per_class(classes):
     assert (gw, gh) == (30, 16) and reals.shape == (480, 3, 64, 64) and latents.shape == (480, 8)
     rows = labels.argmax(axis=1).reshape(gh, gw)
     assert (rows == (np.arange(gh) % classes)[:, None]).all() and (labels.sum(axis=1) == 1).all()
+    brightness = reals.reshape(gh, gw, -1)
+    assert (brightness == (rows * 10 + 5)[:, :, None]).all()  # as bright as Striped makes images of that class
 
 
 def test_random_grid():

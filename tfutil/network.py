@@ -75,7 +75,8 @@ class Network:
         self.name, self.static_kwargs = name, dict(static_kwargs)
         self._build_func = build_func
         try:
-            self.model = build_func(**static_kwargs)
+            with _fresh_layer_names():
+                self.model = build_func(**static_kwargs)
         except (ValueError, TypeError) as error:
             raise ConfigError(f'network {name!r}: {build_func.__name__} cannot be built: {error}') from error
         self._describe()
@@ -144,6 +145,11 @@ class Network:
         return float(self.vars['lod'].numpy()) if 'lod' in self.vars else None
 
     @property
+    def gives_native_images(self):
+        """Whether a generator can hand out images at a stage's own resolution: it grows, and is not of structure 'linear'."""
+        return self.stage is not None and 'native' in inspect.signature(self.model.call).parameters
+
+    @property
     def stage(self):
         """The growth stage the current lod asks for; None where everything is to be evaluated."""
         if not self._grows or self.lod is None or self.static_kwargs.get('structure') == 'linear':
@@ -195,12 +201,15 @@ class Network:
             inputs: tensors in the order of `input_names`; a zero-width one at the end may be left out.
             stage: the growth stage to evaluate. 'current' follows the variable lod: outside of a tf.function by evaluating what the
                 lod needs, inside of one (where the lod may change after compilation) by evaluating every layer.
-            dynamic_kwargs: handed to the model where it knows them (e.g. native=True); others, as the original's is_training, are ignored.
+            dynamic_kwargs: handed to the model where it knows them (e.g. native=True), is_training also as Keras's `training`; others are
+                ignored.
 
         Returns:
             One tensor, or a tuple (list if asked) in the order of `output_names`.
         """
         known = inspect.signature(self.model.call).parameters
+        if 'is_training' in dynamic_kwargs:
+            dynamic_kwargs = {'training': dynamic_kwargs['is_training'], **dynamic_kwargs}  # Keras's name for it
         options = {name: value for name, value in dynamic_kwargs.items() if name in known}
         if self._grows:
             options['stage'] = (self.stage if tf.executing_eagerly() else None) if stage == 'current' else stage
@@ -246,14 +255,15 @@ class Network:
         Returns:
             Float32 arrays (or out_dtype): one, or a tuple (list if asked).
         """
-        inputs = self._complete([np.asarray(x) for x in in_arrays])
+        inputs = self._complete([np.asarray(x, np.float32) for x in in_arrays])
         inputs = [np.asarray(x) for x in inputs]
         self._check_shapes(inputs)
         count = len(inputs[0])
-        step = count if minibatch_size is None else minibatch_size
-        evaluate = self._compile(out_mul, out_add, out_shrink, out_dtype, dynamic_kwargs)
-        starts = tqdm(range(0, count, step), desc=self.name, unit='minibatch') if print_progress else range(0, count, max(step, 1))
-        parts = [[y.numpy() for y in evaluate(*[tf.constant(x[i:i + step]) for x in inputs])] for i in starts]
+        step = max(count if minibatch_size is None else minibatch_size, 1)
+        evaluate = self._compile(out_shrink, out_dtype, dynamic_kwargs)
+        scaling = tf.constant(out_mul, tf.float32), tf.constant(out_add, tf.float32)
+        starts = tqdm(range(0, count, step), desc=self.name, unit='minibatch', disable=not print_progress)
+        parts = [[y.numpy() for y in evaluate(*scaling, *[tf.constant(x[i:i + step]) for x in inputs])] for i in starts]
         outputs = [np.concatenate(part) for part in zip(*parts)] if parts else self._empty(out_shrink, out_dtype)
         if return_as_list:
             return outputs
@@ -261,44 +271,61 @@ class Network:
 
     def _check_shapes(self, arrays):
         for name, shape, array in zip(self.input_names, self.input_shapes, arrays):
-            # Images may be smaller than the full resolution where the model says so by accepting them; other axes must agree.
-            if len(array.shape) != len(shape) or (len(shape) == 2 and array.shape[1] != shape[1]) or len(array) != len(arrays[0]):
-                raise ConfigError(f'network {self.name!r}, input {name!r}: expected shape {["N", *shape[1:]]} with one N for all inputs. '
-                                  f'Received: {list(array.shape)}.')
+            if array.ndim != len(shape) or len(array) != len(arrays[0]) or not self._fits(shape, array.shape):
+                smaller = ' (images may also be smaller by powers of two, down to what the lod needs)' if self._takes_smaller(shape) else ''
+                raise ConfigError(f'network {self.name!r}, input {name!r}: expected shape {["N", *shape[1:]]} with one N for all inputs'
+                                  f'{smaller}. Received: {list(array.shape)}.')
+
+    def _takes_smaller(self, shape):
+        return len(shape) == 4 and self.stage is not None
+
+    def _fits(self, shape, received):
+        if self._takes_smaller(shape) and received[1] == shape[1] and received[2] == received[3]:
+            return received[3] in [shape[3] >> lod for lod in range(self.stage.floor_lod + 1)]
+        return all(size is None or size == own for size, own in zip(shape, received))
 
     def _empty(self, out_shrink, out_dtype):
         shrunk = [[0, *shape[1:-2], *[s // out_shrink for s in shape[-2:]]] if len(shape) == 4 else [0, *shape[1:]]
                   for shape in self.output_shapes]
         return [np.zeros(shape, out_dtype or np.float32) for shape in shrunk]
 
-    def _compile(self, out_mul, out_add, out_shrink, out_dtype, dynamic_kwargs):
-        """The tf.function of the current stage and these options; kept for the next call."""
+    def _compile(self, out_shrink, out_dtype, dynamic_kwargs):
+        """The tf.function of the current stage and these options: (out_mul, out_add, inputs) to outputs. Kept for the next call."""
         dtype = None if out_dtype is None else tf.as_dtype(out_dtype)
         stage = self.stage
-        key = (stage, out_mul, out_add, out_shrink, dtype, tuple(sorted(dynamic_kwargs.items())))
+        key = (stage, out_shrink, dtype, tuple(sorted(dynamic_kwargs.items())))
         if key not in self._compiled:
-            @tf.function(autograph=False)
-            def evaluate(*inputs):
+            @tf.function(autograph=False, input_signature=self._signature())
+            def evaluate(out_mul, out_add, *inputs):
                 outputs = self.get_output_for(*inputs, stage=stage, return_as_list=True, **dynamic_kwargs)
                 return [convert_output(y, out_mul, out_add, out_shrink, dtype) for y in outputs]
             self._compiled[key] = evaluate
         return self._compiled[key]
 
+    def _signature(self):
+        """One compilation for every minibatch size, where the inputs are vectors; layers that compare samples want to know the size."""
+        if any(len(shape) != 2 for shape in self.input_shapes):
+            return None
+        number = tf.TensorSpec([], tf.float32)
+        return [number, number, *[tf.TensorSpec(shape, tf.float32) for shape in self.input_shapes]]
+
     # ------------------------------------------------------------ listings
 
     def list_layers(self):
-        """Rows (name, output shape with an open first axis, list of variables) of inputs, layers and outputs."""
+        """Rows (name, output shape with an open first axis or None if unknown, list of variables) of inputs, layers and outputs."""
         rows = [(name, shape, []) for name, shape in zip(self.input_names, self.input_shapes)]
         if 'lod' in self.vars:
             rows.append(('lod', [], []))
         for name, shape in self._layer_rows():
-            rows.append((name, [None, *shape], [v for n, v in self.trainables.items() if n.startswith(name + '/')]))
+            rows.append((name, shape and [None, *shape], [v for n, v in self.trainables.items() if n.startswith(name + '/')]))
         return rows + [(name, shape, []) for name, shape in zip(self.output_names, self.output_shapes)]
 
     def _layer_rows(self):
         if hasattr(self.model, 'layer_rows'):
             return self.model.layer_rows()
-        return [(layer.name, list(layer.output.shape[1:])) for layer in self.model.layers if layer.weights]
+        if hasattr(self.model, 'operations'):  # a functional Keras model knows its layers' outputs
+            return [(layer.name, list(layer.output.shape[1:])) for layer in self.model.layers if layer.weights]
+        return [(name, None) for name in dict.fromkeys(name.rpartition('/')[0] for name in self.trainables)]
 
     def print_layers(self, title=None):
         """Print a table of layers: parameters, output shape (NCHW), weight shape."""
@@ -316,7 +343,7 @@ class Network:
         print()
 
     def setup_weight_histograms(self, title=None):
-        """Return (tag, values) of every weight, for `summary.save_histograms`."""
+        """Return (tag, values) of every weight, for `SummaryWriter.histogram`."""
         title = title or self.name
         return [(f'{title}/{name}', var.numpy()) for name, var in self.trainables.items() if len(var.shape) > 1]
 
@@ -366,11 +393,7 @@ class NetworkAtStage:
 
 def convert_output(y, out_mul, out_add, out_shrink, out_dtype):
     """Multiply, add, box-shrink the last two axes of images, round and saturate: the output options of `Network.run`, in float32."""
-    y = tf.cast(y, tf.float32)
-    if out_mul != 1.0:
-        y = y * out_mul
-    if out_add != 0.0:
-        y = y + out_add
+    y = tf.cast(y, tf.float32) * out_mul + out_add
     if out_shrink > 1 and y.shape.rank == 4:
         c, h, w = y.shape[1:]
         y = tf.reduce_mean(tf.reshape(y, [-1, c, h // out_shrink, out_shrink, w // out_shrink, out_shrink]), axis=[3, 5])
@@ -391,6 +414,22 @@ def trusting_source(trust=True):
 
 # ---------------------------------------------------------------- helpers
 
+@contextlib.contextmanager
+def _fresh_layer_names():
+    """Let Keras number unnamed layers from the start in the block.
+
+    It numbers them through the life of the process (dense, dense_1, ...), and layers' names are variables' names: without this, a clone
+    or a snapshot of a network of unnamed layers would not find its own variables again.
+    """
+    from keras.src.backend.common import global_state  # Keras has no public way to do this short of clearing everything
+    saved = global_state.get_global_attribute('object_name_uids')
+    global_state.set_global_attribute('object_name_uids', None)
+    try:
+        yield
+    finally:
+        global_state.set_global_attribute('object_name_uids', saved)
+
+
 def _names_and_shapes(tensors):
     tensors = tensors if isinstance(tensors, (list, tuple)) else [tensors]
     return [t.name for t in tensors], [ops.shape_to_list(t.shape) for t in tensors]
@@ -398,6 +437,8 @@ def _names_and_shapes(tensors):
 
 def _shape_text(shape):
     """(?, 16, 4, 4) as tables show shapes: '?' is the open minibatch axis."""
+    if shape is None:
+        return '-'
     sizes = ['?' if size is None else str(size) for size in shape]
     return f'({sizes[0]},)' if len(sizes) == 1 else f'({", ".join(sizes)})'
 

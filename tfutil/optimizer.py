@@ -29,7 +29,7 @@ class Optimizer:
         self.beta1_power = tf.Variable(beta1, trainable=False, dtype=tf.float32)
         self.beta2_power = tf.Variable(beta2, trainable=False, dtype=tf.float32)
         self.slots = {}  # variable reference -> (m, v)
-        self._registered = []
+        self._registered = {}  # variable reference -> (variable, gradients)
 
     # ------------------------------------------------------------ loss scaling
 
@@ -67,7 +67,8 @@ class Optimizer:
 
     def register(self, gradients, variables):
         """Keep scaled gradients for `apply_updates`; those that don't exist count as zero."""
-        self._registered.append([(tf.zeros_like(v) if g is None else g, v) for g, v in zip(gradients, variables)])
+        for grad, var in zip(gradients, variables):
+            self._registered.setdefault(var.ref(), (var, []))[1].append(tf.zeros_like(var) if grad is None else grad)
 
     # ------------------------------------------------------------ the update
 
@@ -88,10 +89,12 @@ class Optimizer:
             Boolean tensor: whether the update was made.
         """
         rate = tf.cast(self.learning_rate if learning_rate is None else learning_rate, tf.float32)
-        variables = [var for _, var in self._registered[0]]
+        if not self._registered:
+            raise ValueError(f'{self.id}: no gradients to apply. Call register_gradients first.')
+        variables = [var for var, _ in self._registered.values()]
+        scaled = [_average(gradients) for _, gradients in self._registered.values()]
+        self._registered = {}
         self.create_slots(variables)
-        scaled = [_average(list(column)) for column in zip(*[[g for g, _ in pairs] for pairs in self._registered])]
-        self._registered = []
         # Look before the scale is undone: a compiler may fold the two multiplications into one, and no overflow would be seen.
         finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(g)) for g in scaled])
         gradients = [self.undo_loss_scaling(g) for g in scaled]

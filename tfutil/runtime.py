@@ -22,6 +22,23 @@ TF_CONFIG_OPTIONS = {
 }
 
 
+def check_tf_config(config_dict):
+    """Names and values of tf_config. TensorFlow itself would end the process at a negative number of threads.
+
+    Raises:
+        ConfigError: an unknown key, or a value of the wrong kind.
+    """
+    for key, value in config_dict.items():
+        if key not in TF_CONFIG_OPTIONS:
+            raise ConfigError(f'tf_config has no option {key!r}.{nearest(key, TF_CONFIG_OPTIONS)} Known: {", ".join(TF_CONFIG_OPTIONS)}.')
+        if key.endswith('_threads'):
+            good, expected = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2 ** 31, 'an integer, at least 0'
+        else:
+            good, expected = value in (True, False), 'True or False'
+        if not good:
+            raise ConfigError(f'tf_config[{key!r}]: expected {expected}. Received: {value!r}.')
+
+
 def init_tf(config_dict=None, random_seed=None):
     """Prepare TensorFlow. Call once, before the first tensor is made.
 
@@ -30,11 +47,10 @@ def init_tf(config_dict=None, random_seed=None):
         random_seed: integer for Python's, NumPy's and TensorFlow's generators; None leaves them alone.
 
     Raises:
-        ConfigError: an unknown key, or an option that TensorFlow can no longer change.
+        ConfigError: as in `check_tf_config`, or an option that TensorFlow can no longer change.
     """
+    check_tf_config(config_dict or {})
     for key, value in (config_dict or {}).items():
-        if key not in TF_CONFIG_OPTIONS:
-            raise ConfigError(f'tf_config has no option {key!r}.{nearest(key, TF_CONFIG_OPTIONS)} Known: {", ".join(TF_CONFIG_OPTIONS)}.')
         if TF_CONFIG_OPTIONS[key] is None:
             print(f'Note: tf_config[{key!r}] has no meaning in TensorFlow 2 and is ignored.')
             continue

@@ -4,6 +4,7 @@ Inside a compiled step the values are collected as extra outputs of that step (`
 and on replicas alike; anywhere else they are added to the host's accumulators at once.
 """
 import contextlib
+import sys
 import time
 
 import numpy as np
@@ -26,7 +27,7 @@ def autosummary(name, value):
         _accumulate(name, np.asarray(value, np.float64))
     elif tf.executing_eagerly():
         _accumulate(name, tf.cast(value, tf.float32).numpy())
-    elif _collectors:
+    elif _collectors and _collectors[-1].graph is tf.compat.v1.get_default_graph():
         _collectors[-1].setdefault(name, []).append(_sum_and_count(value))
     else:
         tf.numpy_function(lambda v: _accumulate(name, v), [tf.cast(value, tf.float32)], [])
@@ -53,10 +54,18 @@ def _sum_and_count(value):
     return tf.stack([total, tf.reduce_sum(tf.cast(finite, tf.float32))])
 
 
+class _Collector(dict):
+    """tag -> [sums and counts]; `graph` is the one being compiled: a function nested in it has tensors of its own."""
+
+    def __init__(self):
+        super().__init__()
+        self.graph = tf.compat.v1.get_default_graph()
+
+
 @contextlib.contextmanager
 def collecting():
-    """Collect the autosummaries of the block while a step is compiled: yields an object whose `stacked()` is the step's extra output."""
-    collector = {}
+    """Collect the autosummaries of the block while a step is compiled: yields what `stacked` makes the step's extra output of."""
+    collector = _Collector()
     _collectors.append(collector)
     try:
         yield collector
@@ -105,11 +114,23 @@ class SummaryWriter:
     """A TensorBoard event file in a folder: scalars, images, histograms and the graph, in the plain form that every reader knows."""
 
     def __init__(self, folder):
-        self._writer = EventFileWriter(str(folder))
+        self._folder = folder
+        self._writer = self._try(EventFileWriter, str(folder))
+
+    def _try(self, action, *arguments):
+        """Curves are not worth a run: if they cannot be written (a full disk), say so once and go on without."""
+        try:
+            return action(*arguments)
+        except (OSError, tf.errors.OpError) as error:
+            print(f'Warning: no more curves for TensorBoard, they cannot be written to {self._folder}: {error}', file=sys.stderr)
+            self._writer = None
+
+    def _write(self, event):
+        if self._writer:
+            self._try(self._writer.add_event, event)
 
     def _add(self, step, **value):
-        summary = summary_pb2.Summary(value=[summary_pb2.Summary.Value(**value)])
-        self._writer.add_event(_event(step, summary=summary))
+        self._write(_event(step, summary=summary_pb2.Summary(value=[summary_pb2.Summary.Value(**value)])))
 
     def scalar(self, tag, value, step):
         self._add(step, tag=tag, simple_value=float(value))
@@ -124,13 +145,15 @@ class SummaryWriter:
 
     def graph(self, graph_def):
         """A GraphDef."""
-        self._writer.add_event(_event(0, graph_def=graph_def.SerializeToString()))
+        self._write(_event(0, graph_def=graph_def.SerializeToString()))
 
     def flush(self):
-        self._writer.flush()
+        if self._writer:
+            self._try(self._writer.flush)
 
     def close(self):
-        self._writer.close()
+        if self._writer:
+            self._try(self._writer.close)
 
 
 def _event(step, **content):

@@ -1,6 +1,7 @@
 """The training loop: `train_progressive_gan` is what `python train.py` runs by default."""
 import contextlib
 import functools
+import inspect
 import math
 import time
 
@@ -8,9 +9,9 @@ import dataset
 import misc
 import settings
 import tfutil
-from errors import ConfigError
+from errors import ConfigError, DataError
 from tfutil import Network, Optimizer
-from training.progress import Progress
+from training.progress import Progress, UpdateWatch
 from training.schedule import TrainingSchedule
 from training.snapshots import ImageSnapshots, RunFolder
 from training.step import TrainingSteps
@@ -46,7 +47,8 @@ def train_progressive_gan(
     """
     setup_start, cur_nimg = time.time(), int(resume_kimg * 1000)
     check_devices(config.num_gpus)
-    training_set = dataset.load_dataset(data_dir=config.data_dir, verbose=True, **config.dataset)
+    training_set = load_training_set(config)
+    settings.check_minibatches(config, training_set.resolution)
     schedule = functools.partial(TrainingSchedule, training_set=training_set, num_gpus=config.num_gpus, **config.sched)
     sched = schedule(cur_nimg)
     G, D, Gs = make_networks(config, training_set, resume_run_id, resume_snapshot)
@@ -54,7 +56,8 @@ def train_progressive_gan(
     print('Building TensorFlow graph...')
     steps = TrainingSteps(
         G, D, Gs, Optimizer('TrainG', **config.G_opt), Optimizer('TrainD', **config.D_opt), loss_function(config.G_loss),
-        loss_function(config.D_loss), training_set, G_smoothing, drange_net, mirror_augment, config.random_seed)
+        loss_function(config.D_loss), training_set, G_smoothing, drange_net, mirror_augment, config.random_seed,
+        cur_nimg)
     steps.set_lod(sched.lod)
 
     print('Setting up snapshot image grid...')
@@ -66,6 +69,8 @@ def train_progressive_gan(
     folder.begin(cur_nimg, sched.minibatch)
 
     print('Training...')
+    training_set.position = cur_nimg  # whatever the grids have read, and on from there in a run that goes on
+    watch = UpdateWatch((steps.G_opt, steps.D_opt))
     previous_lod = None
     with contextlib.closing(Progress(total_kimg, cur_nimg, resume_time, setup_time=time.time() - setup_start)) as progress:
         while cur_nimg < total_kimg * 1000:
@@ -80,6 +85,7 @@ def train_progressive_gan(
             done = cur_nimg >= total_kimg * 1000
             if progress.tick_is_over(cur_nimg, sched, done):
                 progress.tick(cur_nimg, sched)
+                watch.tick()
                 graph_def = steps.graph_def() if save_tf_graph and progress.cur_tick == 1 else None
                 folder.tick(progress.cur_tick, cur_nimg, sched.minibatch, done, graph_def)
                 progress.maintenance_is_over()
@@ -105,6 +111,15 @@ def check_devices(num_gpus):
                           "Choose 'preset-v2-1gpu' in config.py, or run with --set num_gpus=1.")
 
 
+def load_training_set(config):
+    """The data set of the configuration, shuffled by its random seed."""
+    options = dict(config.dataset)
+    cls = tfutil.import_obj(options.get('class_name', 'dataset.TFRecordDataset'))
+    if 'random_seed' in inspect.signature(cls).parameters:
+        options['random_seed'] = config.random_seed
+    return dataset.load_dataset(data_dir=config.data_dir, verbose=True, **options)
+
+
 def make_networks(config, training_set, resume_run_id=None, resume_snapshot=None):
     """New networks for a data set, or those of an earlier run's snapshot, with their layers printed.
 
@@ -112,14 +127,7 @@ def make_networks(config, training_set, resume_run_id=None, resume_snapshot=None
         ConfigError: the snapshot's networks are for another image shape or label size.
     """
     if resume_run_id is not None:
-        path = misc.locate_network_pkl(resume_run_id, resume_snapshot, result_dir=config.result_dir)
-        print(f'Loading networks from "{path}"...')
-        G, D, Gs = misc.load_pkl(path)
-        have, want = (D.input_shape[1:], D.output_shapes[1][1]), (list(training_set.shape), training_set.label_size)
-        if have != want:
-            raise ConfigError(f'the networks of {path!r} are for images of shape {have[0]} and labels of {have[1]} components, the data '
-                              f'set has {want[0]} and {want[1]}: choose the one (and dataset.max_label_size) that they were trained on, '
-                              'or start without resume_run_id.')
+        G, D, Gs = load_networks(config, training_set, resume_run_id, resume_snapshot)
     else:
         print('Constructing networks...')
         shape = dict(num_channels=training_set.shape[0], resolution=training_set.shape[1], label_size=training_set.label_size)
@@ -129,6 +137,28 @@ def make_networks(config, training_set, resume_run_id=None, resume_snapshot=None
     G.print_layers()
     D.print_layers()
     return G, D, Gs
+
+
+def load_networks(config, training_set, run_id, snapshot):
+    """The networks of an earlier run's snapshot, if they fit the data set. See `make_networks`."""
+    path = misc.locate_network_pkl(run_id, snapshot, result_dir=config.result_dir)
+    print(f'Loading networks from "{path}"...')
+    for options in (config.G, config.D):
+        tfutil.build_function(tfutil.import_obj(options.func))  # the configuration vouches for the functions that it names itself
+    networks = misc.load_pkl(path)
+    if not (isinstance(networks, (tuple, list)) and len(networks) == 3 and all(isinstance(net, Network) for net in networks)):
+        raise DataError(f'{path!r} does not hold the three networks G, D, Gs of a training run. Name a run, or one of its network-*.pkl.')
+    G, D, Gs = networks
+    have, want = (D.input_shape[1:], D.output_shapes[1][1]), (list(training_set.shape), training_set.label_size)
+    if have != want:
+        raise ConfigError(f'the networks of {path!r} are for images of shape {have[0]} and labels of {have[1]} components, the data '
+                          f'set has {want[0]} and {want[1]}: choose the one (and dataset.max_label_size) that they were trained on, '
+                          'or start without resume_run_id.')
+    for name, net in (('G', G), ('D', D)):
+        unused = {key: value for key, value in getattr(config, name).items() if key != 'func' and net.static_kwargs.get(key) != value}
+        if unused:
+            print(f'Note: {name} is as it was in the snapshot; these options of the configuration are not used: {unused}')
+    return networks
 
 
 def loss_function(options):

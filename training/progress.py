@@ -5,7 +5,12 @@ import time
 from tqdm import tqdm
 
 import misc
-from tfutil import autosummary
+from errors import UserError
+from tfutil import autosummary, summary
+
+
+class TrainingError(UserError):
+    """Training cannot go on in a way that makes sense."""
 
 
 class Progress:
@@ -58,6 +63,38 @@ class Progress:
 
     def close(self):
         self.bar.close()
+
+
+class UpdateWatch:
+    """Looks at each tick whether the optimizers still make updates; without one, a run that has diverged would go on to its end.
+
+    Args:
+        optimizers: those to watch. With loss scaling, skipped updates are how the scale is found; nothing is said of them.
+        patience: ticks without a single update after which the run is given up.
+    """
+
+    def __init__(self, optimizers, patience=3):
+        self.ids = [opt.id for opt in optimizers if not opt.use_loss_scaling]
+        self.patience = patience
+        self.idle_ticks = dict.fromkeys(self.ids, 0)
+
+    def tick(self):
+        """Warn of updates skipped since the last tick's statistics were written.
+
+        Raises:
+            TrainingError: an optimizer has made no update for `patience` ticks.
+        """
+        for name in self.ids:
+            total, count = summary.state().get(f'{name}/overflow_frequency', (0.0, 0.0))
+            if not total:
+                self.idle_ticks[name] = 0
+                continue
+            print(f"Warning: {total / count:.0%} of {name}'s updates in this tick were skipped, their gradients were not finite.")
+            self.idle_ticks[name] = self.idle_ticks[name] + 1 if total == count else 0
+            if self.idle_ticks[name] >= self.patience:
+                raise TrainingError(f'{name} has made no update for {self.patience} ticks, its gradients are not finite: the run diverged. '
+                                    'Start again from an earlier snapshot (train.resume_run_id, train.resume_snapshot, train.resume_kimg) '
+                                    'with a lower learning rate (sched.G_lrate_base, sched.D_lrate_base, and the dicts beside them).')
 
 
 def tick_line(tick, kimg, lod, minibatch, total_sec, sec_per_tick, sec_per_kimg, maintenance_sec):

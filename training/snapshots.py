@@ -45,24 +45,43 @@ def setup_snapshot_image_grid(G, training_set, size='1080p', layout='random'):
     return (gw, gh), reals, labels, latents
 
 
-def reals_by_row(training_set, gw, gh, max_images=100000):
-    """Draw images until each row y is full of class y mod label_size; rows whose class is too rare stay black with its label."""
+def reals_by_row(training_set, gw, gh):
+    """Real images of which row y shows only class y mod label_size, and their labels; where a class has too few images they come again.
+
+    A class without any image stays black. Data sets without an end (no `labels`) are drawn from for a while.
+    """
     classes = training_set.label_size
     if classes == 0:
         raise ConfigError("grid.layout 'row_per_class' needs labels: condition the run with dataset.max_label_size = 'full' "
                           "(the line '-cond'), or choose grid.layout = 'random'.")
-    rows = [[] for _ in range(gh)]
-    labels = np.zeros([gw * gh, classes], training_set.label_dtype)
-    labels[np.arange(gw * gh), np.arange(gw * gh) // gw % classes] = 1
-    for _ in range(max_images):
-        if all(len(row) == gw for row in rows):
+    row_classes = np.arange(gh) % classes
+    labels = np.eye(classes, dtype=training_set.label_dtype)[row_classes.repeat(gw)]
+    reals = np.zeros([gh, gw, *training_set.shape], training_set.dtype)
+    choose = _choose_from_stream if getattr(training_set, 'labels', None) is None else _choose_by_label
+    for k, images in choose(training_set, classes, gw * -(-gh // classes)).items():
+        rows = np.flatnonzero(row_classes == k)
+        cells = len(rows) * gw
+        reals[rows] = images[np.arange(cells) % len(images)].reshape(len(rows), gw, *training_set.shape)
+    return reals.reshape(-1, *training_set.shape), labels
+
+
+def _choose_by_label(training_set, classes, count):
+    """{class: up to `count` images of it}, picked at random; only these images are read."""
+    of_class = np.where(training_set.labels.max(axis=1) > 0, training_set.labels.argmax(axis=1), -1)
+    picked = {k: np.random.permutation(np.flatnonzero(of_class == k))[:count] for k in range(classes)}
+    return {k: training_set.read_images(indices) for k, indices in picked.items() if len(indices)}
+
+
+def _choose_from_stream(training_set, classes, count, minibatches=200, minibatch_size=16):
+    """{class: up to `count` images of it} of the stream's next images."""
+    found = {}
+    for _ in range(minibatches):
+        for image, label in zip(*training_set.get_minibatch_np(minibatch_size)):
+            if label.max() > 0:
+                found.setdefault(int(label.argmax()), []).append(image)
+        if len(found) == classes and all(len(images) >= count for images in found.values()):
             break
-        image, label = (x[0] for x in training_set.get_minibatch_np(1))
-        open_rows = [row for y, row in enumerate(rows) if len(row) < gw and label.argmax() == y % classes and label.max() > 0]
-        if open_rows:
-            open_rows[0].append(image)
-    black = np.zeros(training_set.shape, training_set.dtype)
-    return np.stack([image for row in rows for image in row + [black] * (gw - len(row))]), labels
+    return {k: np.stack(images[:count]) for k, images in found.items()}
 
 
 class ImageSnapshots:
@@ -106,7 +125,11 @@ class RunFolder:
         self.grid.save_fakes(self.path, cur_nimg, minibatch)
 
     def tick(self, cur_tick, cur_nimg, minibatch, done, graph_def=None):
-        """Write the tick's statistics, and the snapshots that are due (all of them when the run is done)."""
+        """Save the snapshots that are due (all of them when the run is done), and the tick's statistics."""
+        if cur_tick % self.network_snapshot_ticks == 0 or done:
+            self._save_networks(f'network-snapshot-{cur_nimg // 1000:06d}.pkl')
+        if cur_tick % self.image_snapshot_ticks == 0 or done:
+            self.grid.save_fakes(self.path, cur_nimg, minibatch)
         if graph_def is not None:
             self.writer.graph(graph_def)
         if self.save_weight_histograms:
@@ -114,10 +137,6 @@ class RunFolder:
                 for tag, values in net.setup_weight_histograms():
                     self.writer.histogram(tag, values, cur_nimg)
         save_summaries(self.writer, cur_nimg)
-        if cur_tick % self.image_snapshot_ticks == 0 or done:
-            self.grid.save_fakes(self.path, cur_nimg, minibatch)
-        if cur_tick % self.network_snapshot_ticks == 0 or done:
-            self._save_networks(f'network-snapshot-{cur_nimg // 1000:06d}.pkl')
 
     def finish(self):
         """Save the final networks and, last of all, the sign that the run came to its end."""

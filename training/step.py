@@ -21,13 +21,15 @@ class TrainingSteps:
         G_smoothing: decay of Gs per D update.
         drange_net, mirror_augment: see `process_reals`.
         random_seed: all draws are a function of it and of the number of updates so far.
+        cur_nimg: images shown before; a run that goes on does not draw again what was drawn up to there.
     """
 
-    def __init__(self, G, D, Gs, G_opt, D_opt, G_loss, D_loss, training_set, G_smoothing, drange_net, mirror_augment, random_seed):
+    def __init__(self, G, D, Gs, G_opt, D_opt, G_loss, D_loss, training_set, G_smoothing, drange_net, mirror_augment, random_seed,
+                 cur_nimg=0):
         self.G, self.D, self.Gs, self.G_opt, self.D_opt = G, D, Gs, G_opt, D_opt
         self.G_loss, self.D_loss, self.training_set = G_loss, D_loss, training_set
         self.G_smoothing, self.drange_net, self.mirror_augment, self.random_seed = G_smoothing, drange_net, mirror_augment, random_seed
-        self.updates = 0  # number of updates so far: the key of their random draws
+        self.updates = 2 * cur_nimg  # number of updates so far (at most two an image): the key of their random draws
         self._compiled = {}
         self._moved = {name for name in G.trainables if (G.get_var(name) != Gs.get_var(name)).any()}
         G_opt.create_slots(G.trainables.values())
@@ -78,12 +80,11 @@ class TrainingSteps:
     def _views(self, stage):
         """The networks as a loss sees them at a stage, and whether that is at the stage's own resolution.
 
-        A network that cannot be cut to a stage (structure 'linear', or a user's that does not grow) works at the full one.
+        If one of them cannot be cut to a stage (structure 'linear', or a user's that does not grow), both work at the full one.
         """
-        native = self.G.stage is not None and self.D.stage is not None
-        if not native:
-            return self.G.at_stage(None), self.D.at_stage(None), False
-        return self.G.at_stage(stage, native=True), self.D.at_stage(stage), True
+        native = self.G.gives_native_images and self.D.stage is not None
+        G_stage, D_stage = (None if net.stage is None else stage for net in (self.G, self.D))
+        return self.G.at_stage(G_stage, native=native), self.D.at_stage(D_stage), native
 
     def _make_D_step(self, stage, minibatch, tags):
         G, D, native = self._views(stage)
@@ -98,8 +99,8 @@ class TrainingSteps:
                 reals = reals if native else repeat_pixels(reals, 2 ** stage.floor_lod)
                 self._register(self.D_opt, self.D_loss, variables, G=G, D=D, minibatch_size=minibatch, reals=reals, labels=labels)
                 self.D_opt.apply_updates(lrate)
-                for own, source in followed:
-                    own.assign(lerp(source, own, self.G_smoothing))
+                for own, source, decay in followed:
+                    own.assign(lerp(source, own, decay) if decay else source)
                 names, values = summary.stacked(collected)
                 tags[:] = names
             return values
@@ -113,12 +114,14 @@ class TrainingSteps:
         opt.register_gradients(compute, variables)
 
     def _followed(self, used):
-        """Pairs (own, G's) of the variables that Gs follows: `lod` aside, those that have moved so far, now or in an earlier stage.
+        """Triples (own, G's, decay) of the variables that Gs follows: trainables that have moved so far, now or in an earlier stage.
 
-        The others are equal in G and Gs, so that averaging them would change nothing and cost a pass over all of the network.
+        The others are equal in G and Gs, so that averaging them would change nothing and cost a pass over all of the network. What is not
+        trainable (`lod`, a user's batch statistics) is copied.
         """
         self._moved |= {self.G.get_var_localname(var) for var in used}
-        return [(self.Gs.vars[name], self.G.vars[name]) for name in self.G.trainables if name in self._moved]
+        return [(self.Gs.vars[name], var, self.G_smoothing if name in self.G.trainables else 0.0) for name, var in self.G.vars.items()
+                if name in self._moved or name not in self.G.trainables]
 
     def _make_G_step(self, stage, minibatch, tags):
         G, D, _ = self._views(stage)
