@@ -5,7 +5,6 @@ file, which gets what was collected and all that follows. Progress bars (text th
 what a carriage return has overwritten are for the terminal only.
 """
 import contextlib
-import os
 import sys
 import threading
 
@@ -95,10 +94,6 @@ class _Tee:
             action(*args)
         except (OSError, ValueError):
             self._stream_is_gone = True
-            with contextlib.suppress(OSError, ValueError):  # What is buffered would fail again, at the latest when Python ends.
-                nowhere = os.open(os.devnull, os.O_WRONLY)
-                os.dup2(nowhere, self._stream.fileno())
-                os.close(nowhere)
 
     def writelines(self, lines):
         for line in lines:
