@@ -92,6 +92,7 @@ def main(argv=None):
         if training_set.label_size != CLASSES:
             raise DataError(f'{folder!r} was trained with labels of {training_set.label_size} components, not {CLASSES} classes: '
                             'choose a run of configs/quickstart.py, or one with dataset.max_label_size = \'full\' on ten classes.')
+        misc.import_tensorflow()
         _, _, Gs = misc.load_network_pkl(folder)
         save_rows(Gs, os.path.join(folder, 'digits.png'))
         table = read_back(Gs, training_set)
