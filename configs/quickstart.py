@@ -6,7 +6,7 @@ the run, and a heavy label term, which is what makes a 3 a 3. The paper's settin
 desc = 'quickstart-digits'
 dataset = EasyDict(tfrecord_dir='digits', max_label_size='full')                        # 32x32, gray, ten classes.
 grid = EasyDict(size='1080p', layout='row_per_class')
-train = EasyDict(func='train.train_progressive_gan', total_kimg=45, G_smoothing=0.99, network_snapshot_ticks=5)
+train = EasyDict(func='train.train_progressive_gan', total_kimg=40, G_smoothing=0.99, network_snapshot_ticks=5)
 sched = EasyDict(lod_training_kimg=4, lod_transition_kimg=2)                            # 4x4 to 32x32 in 18 kimg, then the rest.
 sched.update(minibatch_base=16, G_lrate_base=0.004, D_lrate_base=0.004)
 sched.update(tick_kimg_base=3, tick_kimg_dict={})                                       # A line and a picture every 3 kimg.
