@@ -9,6 +9,7 @@ import os
 import struct
 import time
 
+import google_crc32c
 import numpy as np
 
 from errors import DataError
@@ -25,25 +26,16 @@ HEADER_CHECK_SECONDS = 1.0
 # Checksums and protobuf wire format.
 
 
-def _crc_table():
-    table = []
-    for value in range(256):
-        for _ in range(8):
-            value = (value >> 1) ^ (0x82F63B78 if value & 1 else 0)
-        table.append(value)
-    return table
-
-
-_CRC_TABLE = _crc_table()
-
-
 def masked_crc32c(data):
-    """The checksum of TFRecord frames: CRC-32C, rotated and offset. Plain Python: for the few bytes of a frame's header."""
-    crc = 0xFFFFFFFF
-    for byte in data:
-        crc = _CRC_TABLE[(crc ^ byte) & 0xFF] ^ (crc >> 8)
-    crc ^= 0xFFFFFFFF
+    """The checksum of TFRecord frames, of any bytes: CRC-32C, rotated and offset."""
+    crc = google_crc32c.value(data)
     return (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF
+
+
+def checksums(rows):
+    """The checksum of each row of a uint8 array [n, size], as the four bytes that stand in a file: uint8 [n, 4]."""
+    crcs = np.fromiter((masked_crc32c(row) for row in rows), '<u4', len(rows))
+    return crcs.view(np.uint8).reshape(-1, FOOTER_BYTES)
 
 
 def frame_header(payload_size):
@@ -170,13 +162,14 @@ class RecordLayout:
         return _head(number, len(inner) + self.num_pixels) + inner
 
     def encode(self, images):
-        """Payloads (without framing) of uint8 images [n, C, H, W], `data` first: uint8 [n, payload_size]."""
+        """Whole records, framing included, of uint8 images [n, C, H, W], `data` first: uint8 [n, stride]."""
         before, after = self.data_first
-        before = before[HEADER_BYTES:]
-        rows = np.empty([len(images), self.payload_size], np.uint8)
+        end = before.size + self.num_pixels
+        rows = np.empty([len(images), self.stride], np.uint8)
         rows[:, :before.size] = before
-        rows[:, before.size:before.size + self.num_pixels] = images.reshape(len(images), self.num_pixels)
-        rows[:, before.size + self.num_pixels:] = after
+        rows[:, before.size:end] = images.reshape(len(images), self.num_pixels)
+        rows[:, end:end + after.size] = after
+        rows[:, -FOOTER_BYTES:] = checksums(rows[:, HEADER_BYTES:-FOOTER_BYTES])
         return rows
 
     def decode(self, rows):
@@ -186,7 +179,7 @@ class RecordLayout:
             rows: uint8 [n, stride], whole records.
 
         Returns:
-            (images, valid): uint8 [n, C, H, W], and bool [n], False where a record is not of this layout (its pixels mean nothing).
+            (images, valid): uint8 [n, C, H, W], and bool [n], False where a record is not of this layout or its checksum is wrong.
         """
         data_first, shape_first = self._matches(rows, self.data_first), self._matches(rows, self.shape_first)
         if data_first.all():
@@ -195,7 +188,8 @@ class RecordLayout:
             pixels = self._pixels(rows, self.shape_first)
         else:
             pixels = np.where(data_first[:, np.newaxis], self._pixels(rows, self.data_first), self._pixels(rows, self.shape_first))
-        return np.ascontiguousarray(pixels).reshape(-1, *self.shape), data_first | shape_first
+        intact = (rows[:, -FOOTER_BYTES:] == checksums(rows[:, HEADER_BYTES:-FOOTER_BYTES])).all(axis=1)
+        return np.ascontiguousarray(pixels).reshape(-1, *self.shape), (data_first | shape_first) & intact
 
     def _pixels(self, rows, order):
         return rows[:, order[0].size:order[0].size + self.num_pixels]
@@ -234,14 +228,18 @@ class FixedFile:
         """Images of the given numbers: uint8 [n, C, H, W].
 
         Raises:
-            DataError: a record's framing or keys are damaged.
+            DataError: a record is damaged.
         """
         images, valid = self._layout.decode(self._rows[indices])
         if not valid.all():
             bad = int(np.asarray(indices)[~valid][0])
-            raise DataError(f'{self.path!r} is damaged: record {bad} (at byte {bad * self._layout.stride}) is not an image of shape '
-                            f'{list(self.shape)} like the first one. Create the data set again.')
+            raise DataError(f'{self.path!r} is damaged: record {bad} (at byte {bad * self._layout.stride}) has a wrong checksum, or is not '
+                            f'an image of shape {list(self.shape)} like the first one. Create the data set again.')
         return images
+
+    def damaged(self, start, stop):
+        """Numbers of the records from `start` to `stop` - 1 that cannot be read: a list of int."""
+        return [start + int(index) for index in np.flatnonzero(~self._layout.decode(self._rows[start:stop])[1])]
 
 
 class IndexedFile:
@@ -264,10 +262,24 @@ class IndexedFile:
             image[...] = pixels.reshape(shape)
         return images
 
+    def damaged(self, start, stop):
+        """Numbers of the records from `start` to `stop` - 1 that cannot be read: a list of int."""
+        return [index for index in range(start, min(stop, self.num_images)) if not self._is_sound(index)]
+
+    def _is_sound(self, index):
+        try:
+            return self._parse(index)[0] == self.shape
+        except DataError:
+            return False
+
     def _parse(self, index):
         start = self._offsets[index]
+        end = start + self._sizes[index]
+        payload = self._data[start:end]
         try:
-            return parse_example(self._data[start:start + self._sizes[index]])
+            if self._data[end:end + FOOTER_BYTES].tobytes() != struct.pack('<I', masked_crc32c(payload)):
+                raise ValueError('its checksum is wrong')
+            return parse_example(payload)
         except ValueError as error:
             raise DataError(f'record {index} of {self.path!r} (at byte {start}) cannot be read: {error}. Expected a tf.train.Example '
                             "with 'shape' and 'data' as dataset_tool.py writes it; create the data set again.") from error

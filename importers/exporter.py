@@ -144,7 +144,7 @@ class TFRecordExporter:
         self._target = os.path.realpath(tfrecord_dir)
         self._partial = os.path.join(os.path.dirname(self._target), f'.{self._name}.partial-{os.getpid()}')
         self._group, self._group_size = [], 1
-        self._levels = []  # (layout, writer) from the full resolution down
+        self._levels = []  # (layout, open file) from the full resolution down
         check_target(tfrecord_dir, force)
 
     def __enter__(self):
@@ -201,24 +201,22 @@ class TFRecordExporter:
         if height != width or height < 4 or height & (height - 1) or channels not in (1, 3):
             raise DataError('images must be square, with sides that are a power of two and at least 4, and have 1 or 3 channels. '
                             f'Received: {width}x{height} with {channels} channels.')
-        import tensorflow as tf  # for its writer, which frames and checksums in C++
         self.shape = tuple(shape)
         self._group_size = max(1, GROUP_BYTES // (channels * height * width))
         with self._disk_errors():
             for log2 in range(height.bit_length() - 1, 1, -1):
                 path = os.path.join(self._partial, f'{self._name}-r{log2:02d}.tfrecords')
-                self._levels.append((RecordLayout((channels, 1 << log2, 1 << log2)), tf.io.TFRecordWriter(path)))
+                self._levels.append((RecordLayout((channels, 1 << log2, 1 << log2)), open(path, 'wb')))
 
     def _write_group(self):
         images = np.stack(self._group)
         self._group = []
         with self._disk_errors():
-            for layout, writer in self._levels:
+            for layout, file in self._levels:
                 if images.shape[1:] != layout.shape:
                     # Each level is averaged from the unrounded one above it.
                     images = box_average(images.astype(np.float32, copy=False))
-                for row in layout.encode(quantize(images)):
-                    writer.write(row.tobytes())
+                file.write(layout.encode(quantize(images)).data)
         self._progress.update(len(images))
 
     def _finish(self):
@@ -253,28 +251,21 @@ class TFRecordExporter:
             _remove_dataset(old)
 
     def _close_files(self, silent=False):
-        for _, writer in self._levels:
+        for _, file in self._levels:
             with contextlib.suppress(Exception) if silent else contextlib.nullcontext():
-                writer.close()
+                file.close()
         self._levels = []
 
     @contextlib.contextmanager
     def _disk_errors(self):
-        """Turn what the operating system or TensorFlow's writer reports into a DataError."""
+        """Turn what the operating system reports into a DataError."""
         try:
             yield
         except DataError:
             raise
         except OSError as error:
-            raise self._disk_error(error) from error
-        except Exception as error:
-            if type(error).__module__.startswith('tensorflow'):
-                raise self._disk_error(error) from error
-            raise
-
-    def _disk_error(self, error):
-        return DataError(f'the data set {self.tfrecord_dir!r} cannot be written: {error}. Nothing of it was left behind; see to free '
-                         'space and permissions and start again.')
+            raise DataError(f'the data set {self.tfrecord_dir!r} cannot be written: {error}. Nothing of it was left behind; see to free '
+                            'space and permissions and start again.') from error
 
 
 def _flush_to_disk(path):

@@ -105,7 +105,7 @@ def test_first_records_of_the_original_parse(case):
     shape, pixels = records.parse_example(payload)
     layout = records.RecordLayout(shape)
     assert (list(shape), layout.stride) == (file['shape'], file['size'] // file['records'])
-    row = np.frombuffer(records.frame_header(len(payload)) + payload + bytes(4), np.uint8)[np.newaxis]
+    row = np.frombuffer(records.frame_header(len(payload)) + payload + struct.pack('<I', records.masked_crc32c(payload)), np.uint8)[np.newaxis]
     images, valid = layout.decode(row)
     assert valid.all() and np.array_equal(images[0].ravel(), pixels)
 
@@ -114,7 +114,9 @@ def test_layouts_are_protobufs_for_all_sizes():
     for shape in [(c, size, size) for c in (1, 3) for size in (4, 8, 64, 128, 256, 1024)]:
         image = np.zeros(shape, np.uint8)
         layout = records.RecordLayout(shape)
-        assert layout.encode(image[np.newaxis])[0].tobytes() == serialize(image, 'data')
+        payload = serialize(image, 'data')
+        footer = struct.pack('<I', records.masked_crc32c(payload))
+        assert layout.encode(image[np.newaxis])[0].tobytes() == records.frame_header(len(payload)) + payload + footer
         assert layout.shape_first[0].tobytes()[12:] + image.tobytes() == serialize(image, 'shape')
 
 
@@ -466,7 +468,7 @@ def test_headers_there_is_no_time_for_are_checked_when_read(copy, monkeypatch):
         dset.get_minibatch_np(NUM)
 
 
-@pytest.mark.parametrize('offset', [13, 20, -5])
+@pytest.mark.parametrize('offset', [13, 20, 100, -5, -1])  # keys, shape, a pixel, checksum
 def test_damage_in_the_middle_is_found_when_read(offset, copy):
     path = copy / 'small-r04.tfrecords'
     stride = path.stat().st_size // NUM
