@@ -278,8 +278,7 @@ _RECIPES = {
 }
 
 # Commands of dataset_tool.py that are still to come.
-PLANNED_COMMANDS = ('display', 'create_mnistrgb', 'create_cifar100', 'create_svhn', 'create_lsun', 'create_celeba', 'create_celebahq',
-                    'create_from_hdf5')
+PLANNED_COMMANDS = ('create_celebahq',)
 
 
 def creation_hint(tfrecord_dir):
@@ -288,7 +287,7 @@ def creation_hint(tfrecord_dir):
     recipe = _RECIPES.get('lsun' if name.startswith('lsun-') else name, 'create_from_images {} IMAGES_DIR')
     note = 'add -h to see what that needs'
     if recipe.split()[0] in PLANNED_COMMANDS:
-        note = 'that command is not in this version yet; create_from_images makes a data set of any folder of square images'
+        note = 'that command is not in this version yet; create_from_images makes a data set of any folder of images'
     return (f'Create it with: python dataset_tool.py {recipe.format(shlex.quote(os.fspath(tfrecord_dir)))} ({note}). '
             'To see a training run without any data: bash quickstart.sh')
 
@@ -346,13 +345,13 @@ def _wanted_levels(tfrecord_dir, levels, resolution):
 
 def _load_labels(tfrecord_dir, label_file, max_label_size, num_images):
     """Labels [num_images, components], cut to max_label_size; [num_images, 0] float32 if there are none or none are wanted."""
-    path = _find_label_file(tfrecord_dir, label_file)
+    path = find_label_file(tfrecord_dir, label_file)
     if max_label_size == 0:
         return np.zeros([num_images, 0], np.float32)
     if path is None:
         raise ConfigError(f'max_label_size is {max_label_size!r}, but the data set {os.fspath(tfrecord_dir)!r} has 0 label components: it '
                           'has no .labels file. Set max_label_size=0 (or leave it out), or name a label_file.')
-    labels = _read_labels(path)
+    labels = read_labels(path)
     if labels.ndim != 2 or len(labels) != num_images or labels.dtype.kind not in 'fiu':
         raise DataError(f'the labels in {path!r} do not fit the data set. Expected numbers of shape [{num_images}, components], one row '
                         f'per image. Received: {labels.dtype.name} of shape {list(labels.shape)}. Create the data set again, or set '
@@ -371,7 +370,7 @@ def _load_labels(tfrecord_dir, label_file, max_label_size, num_images):
     return labels
 
 
-def _read_labels(path):
+def read_labels(path):
     """Any array of an .npy file."""
     try:
         with open(path, 'rb') as file:
@@ -388,10 +387,10 @@ def _read_labels(path):
 
 def has_labels(tfrecord_dir):
     """Whether a data set's folder holds labels."""
-    return _find_label_file(tfrecord_dir, None) is not None
+    return find_label_file(tfrecord_dir, None) is not None
 
 
-def _find_label_file(tfrecord_dir, label_file):
+def find_label_file(tfrecord_dir, label_file):
     if label_file is None:
         return next(iter(sorted(glob.glob(os.path.join(glob.escape(tfrecord_dir), '*.labels')))), None)
     candidates = [label_file, os.path.join(tfrecord_dir, label_file)]

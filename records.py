@@ -237,6 +237,10 @@ class FixedFile:
                             f'an image of shape {list(self.shape)} like the first one. Create the data set again.')
         return images
 
+    def position(self, number):
+        """Where in the file a record starts, in bytes."""
+        return number * self._layout.stride
+
     def damaged(self, start, stop):
         """Numbers of the records from `start` to `stop` - 1 that cannot be read: a list of int."""
         return [start + int(index) for index in np.flatnonzero(~self._layout.decode(self._rows[start:stop])[1])]
@@ -261,6 +265,10 @@ class IndexedFile:
                                 'first one. All images of a file must have one shape; create the data set again.')
             image[...] = pixels.reshape(shape)
         return images
+
+    def position(self, number):
+        """Where in the file a record starts, in bytes."""
+        return int(self._offsets[number]) - HEADER_BYTES
 
     def damaged(self, start, stop):
         """Numbers of the records from `start` to `stop` - 1 that cannot be read: a list of int."""

@@ -12,6 +12,7 @@ from records import RecordLayout
 
 # Images are averaged and written in groups of about so many bytes: large enough that NumPy's cost per call does not show.
 GROUP_BYTES = 1 << 20
+_ENDINGS = ('.tfrecords', '.labels', '-classes.txt')  # of the files of a data set
 
 
 def check_target(tfrecord_dir, force=False):
@@ -58,7 +59,7 @@ def _check_replaceable(tfrecord_dir, folder):
 def _foreign(folder):
     """Names in a folder that are not files of a data set, sorted."""
     with os.scandir(folder) as entries:
-        return sorted(entry.name for entry in entries if entry.is_dir() or not entry.name.endswith(('.tfrecords', '.labels')))
+        return sorted(entry.name for entry in entries if entry.is_dir() or not entry.name.endswith(_ENDINGS))
 
 
 def _remove_dataset(folder):
@@ -196,6 +197,11 @@ class TFRecordExporter:
         with self._disk_errors(), open(os.path.join(self._partial, f'{self._name}-rxx.labels'), 'wb') as file:
             file.write(npy_bytes(labels.astype(np.float32)))
 
+    def add_class_names(self, names):
+        """Write down what the components of one-hot labels stand for: NAME-classes.txt, one name a line. Training has no use for it."""
+        with self._disk_errors(), open(os.path.join(self._partial, f'{self._name}-classes.txt'), 'w', encoding='utf-8') as file:
+            file.writelines(f'{" ".join(name.split())}\n' for name in names)
+
     def _start(self, shape):
         channels, height, width = shape
         if height != width or height < 4 or height & (height - 1) or channels not in (1, 3):
@@ -203,10 +209,19 @@ class TFRecordExporter:
                             f'Received: {width}x{height} with {channels} channels.')
         self.shape = tuple(shape)
         self._group_size = max(1, GROUP_BYTES // (channels * height * width))
+        layouts = [RecordLayout((channels, 1 << log2, 1 << log2)) for log2 in range(height.bit_length() - 1, 1, -1)]
+        self._check_space(sum(layout.stride for layout in layouts) * self.expected_images)
         with self._disk_errors():
-            for log2 in range(height.bit_length() - 1, 1, -1):
-                path = os.path.join(self._partial, f'{self._name}-r{log2:02d}.tfrecords')
-                self._levels.append((RecordLayout((channels, 1 << log2, 1 << log2)), open(path, 'wb')))
+            for layout in layouts:
+                path = os.path.join(self._partial, f'{self._name}-r{layout.shape[1].bit_length() - 1:02d}.tfrecords')
+                self._levels.append((layout, open(path, 'wb')))
+
+    def _check_space(self, needed):
+        """Better now than after a day of writing."""
+        free = shutil.disk_usage(self._partial).free
+        if needed > free:
+            raise DataError(f'the data set {self.tfrecord_dir!r} does not fit on the disk: {self.expected_images} images need '
+                            f'{needed / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free. Make room, or choose another place.')
 
     def _write_group(self):
         images = np.stack(self._group)

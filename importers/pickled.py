@@ -35,8 +35,12 @@ class _ArrayUnpickler(pickle.Unpickler):
             raise pickle.UnpicklingError(f'it asks for {module}.{name}, which no such data set needs') from None
 
 
-def load_arrays(path):
+def load_arrays(path, download):
     """Load a pickle, of Python 2 or 3, made of arrays and plain containers.
+
+    Args:
+        path: the file.
+        download: where to get it, for the message when it is no good.
 
     Raises:
         DataError: the file is missing, damaged, or has other things in it.
@@ -44,9 +48,6 @@ def load_arrays(path):
     try:
         with open(path, 'rb') as file:
             return _ArrayUnpickler(file, encoding='latin1').load()
-    except FileNotFoundError as error:
-        raise DataError(f'{path!r} does not exist. Expected the folder to hold the files of the data set as it is '
-                        'published, unpacked.') from error
     # A damaged pickle can raise almost anything.
     except Exception as error:
-        raise DataError(f'{path!r} cannot be read: {error}. Download it again.') from error
+        raise DataError(f'{path!r} cannot be read: {error}. Download it again: {download}') from error

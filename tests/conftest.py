@@ -31,3 +31,12 @@ def in_tmp(tmp_path, monkeypatch):
     """Run the test with an empty temporary folder as the current one."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture
+def images(in_tmp):
+    """An input folder 'in' of five 4x4 images; the current folder is its parent."""
+    from data_inputs import write_images
+    (in_tmp / 'in').mkdir()
+    write_images(in_tmp / 'in', '4x4')
+    return in_tmp
