@@ -37,7 +37,8 @@ def load_pkl(filename, trust_source=False):
     """Read a pickle of networks, arrays and plain containers. Nothing in the file is executed.
 
     Args:
-        filename: e.g. 'results/000-pgan/network-final.pkl'; this program's or the original's.
+        filename: e.g. 'results/000-pgan/network-final.pkl'; this program's, the original's or the Theano version's. The networks of
+            the last are converted; one of an unknown function becomes a network 'Dummy', with a printed line.
         trust_source: allow a network of an unknown build function to import its module or execute the source text in the file.
             Say True only to files of people you trust.
 
@@ -45,12 +46,13 @@ def load_pkl(filename, trust_source=False):
         What was pickled, for a snapshot the tuple (G, D, Gs).
 
     Raises:
-        DataError: the file is missing, damaged, no pickle, or asks for something that a snapshot does not need.
+        DataError: the file is missing, damaged, no pickle, or asks for something that a snapshot does not need; or it holds a Theano
+            network that cannot be converted.
     """
     filename = os.fspath(filename)
     with _open(filename) as file, contextlib.ExitStack() as stack:
         try:
-            return _Unpickler(file, filename, stack, trust_source).load()
+            return _Unpickler(file, filename, stack, trust_source).load_all()
         except UserError:
             raise
         except Exception as error:
@@ -88,13 +90,21 @@ class _Unpickler(pickle.Unpickler):
     def __init__(self, file, filename, stack, trust_source):
         super().__init__(file, encoding='latin1')  # Snapshots of Python 2 hold their bytes as text.
         self._filename, self._stack, self._trust_source = filename, stack, trust_source
+        self._theano_networks = []
+
+    def load_all(self):
+        """What was pickled, if no Theano network in it was left blank."""
+        obj = self.load()
+        if not all(vars(network) for network in self._theano_networks):
+            raise DataError(f'{self._filename!r} holds a Theano network without a state. The file is damaged; copy it again, or use '
+                            'another snapshot.')
+        return obj
 
     def find_class(self, module, name):
         if (module, name) in _NETWORK:
             return self._network_class()
         if (module, name) in _THEANO_NETWORK:
-            raise DataError(f'{self._filename!r} was written by the Theano version of this program, whose networks cannot be imported yet. '
-                            'Use a snapshot of the TensorFlow version.')
+            return self._theano_network_class()
         if (module, name) in _ADMITTED:
             return _ADMITTED[module, name]
         raise DataError(f'{self._filename!r} asks for {module}.{name}. Loading admits only what a snapshot needs: networks, arrays and '
@@ -105,18 +115,30 @@ class _Unpickler(pickle.Unpickler):
         import tfutil  # Brings TensorFlow, which arrays and containers do without.
 
         self._stack.enter_context(tfutil.trusting_source(self._trust_source))
+        return _blank_class(lambda: object.__new__(tfutil.Network))
 
-        class BlankNetwork:
-            """Stands for the Network class, whose constructor would call any function that the pickle names."""
+    def _theano_network_class(self):
+        import legacy  # Brings TensorFlow.
 
-            def __new__(cls, *args):
-                return object.__new__(tfutil.Network)
+        def blank():
+            self._theano_networks.append(object.__new__(legacy.TheanoNetwork))
+            return self._theano_networks[-1]
 
-            @staticmethod
-            def __setstate__(state):
-                _refuse_change()
+        return _blank_class(blank)
 
-        return BlankNetwork
+
+def _blank_class(make_blank):
+    class BlankNetwork:
+        """Stands for a Network class, whose constructor would call any function that the pickle names."""
+
+        def __new__(cls, *args):
+            return make_blank()
+
+        @staticmethod
+        def __setstate__(state):
+            _refuse_change()
+
+    return BlankNetwork
 
 
 class _Admitted:

@@ -125,11 +125,6 @@ def test_trust_reaches_the_network(trust, in_tmp, monkeypatch):
     assert TRUST_SOURCE.get() is False
 
 
-def test_theano_networks_are_refused_by_name():
-    with pytest.raises(DataError, match='theano-unknown.pkl.* was written by the Theano version'):
-        misc.load_pkl(GOLDEN / 'theano-unknown.pkl')
-
-
 # ------------------------------------------------------------ attacks
 
 class Call:

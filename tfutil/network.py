@@ -29,7 +29,8 @@ TRUST_SOURCE = contextvars.ContextVar('TRUST_SOURCE', default=False)
 # something, so a user's function is known only once it is marked with @build_function or has built a network in this process.
 _known_functions = {}
 
-STOCK_FUNCTIONS = {name: f'networks.{name}' for name in ('G_paper', 'D_paper')}
+# The functions that a state may name without their module: the program's own.
+STOCK_FUNCTIONS = {'G_paper': 'networks.G_paper', 'D_paper': 'networks.D_paper', 'dummy': 'legacy.dummy'}
 STOCK_SOURCE = 'from networks import *\n'  # lets the original program, whose module has the same name, load our snapshots
 
 
@@ -351,7 +352,7 @@ class Network:
 
     def __getstate__(self):
         func_name = self._build_func.__name__
-        stock = self._build_func.__module__ == 'networks' and func_name in STOCK_FUNCTIONS
+        stock = STOCK_FUNCTIONS.get(func_name) == f'{self._build_func.__module__}.{func_name}'
         state = dict(version=2, name=self.name, static_kwargs=self.static_kwargs,
                      build_module_src=STOCK_SOURCE if stock else _module_source(self._build_func), build_func_name=func_name,
                      variables=[(name, np.asarray(var.numpy()).view(PortableArray)) for name, var in self.vars.items()])
