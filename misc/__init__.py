@@ -1,5 +1,5 @@
 """Small tools that training and the utility scripts share; each module has one subject."""
-from misc.files import atomic_write
+from files import atomic_write
 from misc.images import (
     adjust_dynamic_range,
     apply_mirror_augment,

@@ -11,7 +11,7 @@ import PIL.Image
 import PIL.ImageFont
 import scipy.ndimage
 
-from misc.files import atomic_write
+from files import atomic_write
 
 _FORMATS = {'.jpg': 'JPEG', '.jpeg': 'JPEG', '.png': 'PNG'}
 

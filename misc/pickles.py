@@ -13,7 +13,7 @@ import pickle
 import numpy as np
 
 from errors import DataError, UserError, nearest
-from misc.files import atomic_write
+from files import atomic_write
 
 _ADMITTED_KINDS = 'biufcSU'  # Of array elements: bool, integers, floats, complex, bytes and text; never Python objects.
 

@@ -8,8 +8,8 @@ import re
 import numpy as np
 
 from errors import DataError, nearest
+from files import atomic_write
 from misc import logs
-from misc.files import atomic_write
 from misc.pickles import load_pkl
 
 try:

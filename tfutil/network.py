@@ -15,7 +15,7 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from errors import ConfigError, DataError, nearest
-from tfutil import ops
+from tfutil import export, ops
 from tfutil.objects import import_obj
 from tfutil.stages import Stage
 
@@ -347,6 +347,36 @@ class Network:
         """Return (tag, values) of every weight, for `SummaryWriter.histogram`."""
         title = title or self.name
         return [(f'{title}/{name}', var.numpy()) for name, var in self.trainables.items() if len(var.shape) > 1]
+
+    # ------------------------------------------------------------ other programs
+
+    def export(self, path, overwrite=False):
+        """Write this network, at its current lod, for programs that know nothing of this one.
+
+        Inputs and outputs have the names and shapes of `input_names`, `output_names` and so on: NCHW, float32, any minibatch size. Those
+        that have no components, such as the labels of an unconditional network, are left out.
+
+        Args:
+            path: ending in '.onnx', an ONNX file (that needs the package tf2onnx); otherwise the folder of a SavedModel.
+            overwrite: replace an earlier file or SavedModel.
+
+        Raises:
+            DataError: the place is taken or cannot be written to.
+            ConfigError: tf2onnx is not installed.
+        """
+        export.export(self, path, overwrite)
+
+    def save_weights(self, path):
+        """Write all variables as an .npz file: arrays by local name, e.g. '4x4/Conv/weight'. Read it with np.load or `load_weights`."""
+        export.save_weights(self, path)
+
+    def load_weights(self, path):
+        """Set all variables from an .npz file of `save_weights`.
+
+        Raises:
+            DataError: the file cannot be read, or is of a network with other variables; then no variable has changed.
+        """
+        export.load_weights(self, path)
 
     # ------------------------------------------------------------ pickling
 

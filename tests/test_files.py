@@ -1,4 +1,4 @@
-"""misc.files: whole or not at all."""
+"""files: whole or not at all."""
 import errno
 import os
 import pathlib
