@@ -2,12 +2,14 @@
 import argparse
 import contextlib
 import dataclasses
-import signal
+import os
 import sys
+import warnings
 from collections.abc import Callable
 
 import errors
-from errors import ConfigError
+from entry import Stopped, output_that_may_end, signals_as_exceptions
+from errors import ConfigError, DataError
 from importers.exporter import TFRecordExporter, check_target, clear_leftovers
 from inspection.comparison import compare
 from inspection.extraction import extract
@@ -45,6 +47,9 @@ def write_dataset(tfrecord_dir, load, shuffle=True, force=False):
             exporter.add_labels(source.labels[added])
         if source.class_names:
             exporter.add_class_names(source.class_names)
+    if source.class_names:
+        for number, (name, count) in enumerate(zip(source.class_names, source.labels[added].sum(axis=0, dtype=int))):
+            print(f'Class {number}: {name}, {count} images')
 
 
 def create_mnist(tfrecord_dir, mnist_dir, force=False):
@@ -99,6 +104,9 @@ def create_celebahq(tfrecord_dir, celeba_dir, delta_dir, num_threads=4, num_task
 def create_from_images(tfrecord_dir, image_dir, shuffle=1, resolution=None, labels=None, skip_bad=False, force=False):
     """Create dataset from a directory full of images."""
     from importers.images import load_images
+    if os.path.realpath(tfrecord_dir).startswith(os.path.join(os.path.realpath(image_dir), '')):
+        raise DataError(f'the data set {tfrecord_dir!r} would lie inside of the image folder {image_dir!r}, and be taken for images the '
+                        'next time. Choose a place outside of it.')
     write_dataset(tfrecord_dir, lambda: load_images(image_dir, resolution, labels, skip_bad), shuffle, force)
 
 
@@ -202,27 +210,28 @@ def make_parser():
     return parser
 
 
-def _terminate(signum, frame):
-    # As an exception, so that a half-written data set is cleaned away.
-    raise SystemExit(128 + signum)
-
-
 def main(argv=None):
-    """Run one command; exits with 1 for what the user can mend, 2 for wrong arguments, 130 when interrupted."""
+    """Run one command; exits with 1 for what the user can mend, 2 for wrong arguments, 130 when interrupted, 143 when terminated."""
     parser = make_parser()
     kwargs = vars(parser.parse_args(argv))
     command, function = kwargs.pop('command'), kwargs.pop('function', None)
     if function is None:
         parser.print_help()
         return
+    creates = command.startswith('create_')
+    kwargs = {name: os.path.expanduser(value) if isinstance(value, str) else value for name, value in kwargs.items()}
+    warnings.filterwarnings('ignore', module=r'PIL\.')  # they name no file
+    outcome = ': no data set was written.' if creates else '.'
     try:
-        with errors.exit_on_user_error():
+        with output_that_may_end(needed=not creates), signals_as_exceptions(), errors.exit_on_user_error():
             function(**kwargs)
     except KeyboardInterrupt:
-        print('\ninterrupted' + (': no data set was written.' if command.startswith('create_') else '.'), file=sys.stderr)
+        print(f'\ninterrupted{outcome}', file=sys.stderr)
         sys.exit(130)
+    except Stopped as stopped:
+        print(f'\nstopped by {stopped.signal_name}{outcome}', file=sys.stderr)
+        raise
 
 
 if __name__ == '__main__':
-    signal.signal(signal.SIGTERM, _terminate)
     main()

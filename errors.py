@@ -30,10 +30,17 @@ def nearest(name, candidates):
 
 @contextlib.contextmanager
 def exit_on_user_error():
-    """Turn a UserError into one paragraph on stderr and exit code 1."""
+    """Turn a UserError, and a lack of permissions, into one paragraph on stderr and exit code 1."""
     try:
         yield
     except UserError as error:
-        sys.stdout.flush()
-        print(f'error: {error}', file=sys.stderr)
-        sys.exit(1)
+        _exit_with(error)
+    except PermissionError as error:
+        _exit_with(f'no permission to use {error.filename!r}: {error.strerror}. Mend its permissions, or choose another place.')
+
+
+def _exit_with(message):
+    sys.stdout.flush()
+    if sys.stderr is not None:
+        print(f'error: {message}', file=sys.stderr)
+    sys.exit(1)

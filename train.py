@@ -4,13 +4,12 @@ Also hands on the names that users of the original import from here: TrainingSch
 train_progressive_gan.
 """
 import argparse
-import contextlib
 import inspect
 import signal
 import sys
-import threading
 
 import settings
+from entry import Stopped, signals_as_exceptions
 from errors import exit_on_user_error
 
 
@@ -26,20 +25,16 @@ def parse_args(argv=None):
     return parser.parse_args(argv)
 
 
-class _Stopped(SystemExit):
-    """A signal asks the program to end. As an exception it lets files that are being written be cleaned up."""
-
-
 def main(argv=None):
     """The entry point: read the configuration, start TensorFlow, run config.train.func. Returns the exit code."""
     try:
-        with exit_on_user_error(), _signals_as_exceptions():
+        with exit_on_user_error(), signals_as_exceptions():
             _main(parse_args(argv))
     except KeyboardInterrupt:
         print('Interrupted. Everything up to the last snapshot is in the result folder.')
         return 128 + signal.SIGINT
-    except _Stopped as stopped:
-        print(f'Stopped by {signal.Signals(stopped.code - 128).name}. Everything up to the last snapshot is in the result folder.')
+    except Stopped as stopped:
+        print(f'Stopped by {stopped.signal_name}. Everything up to the last snapshot is in the result folder.')
         return stopped.code
     return 0
 
@@ -58,29 +53,6 @@ def _main(args):
     print(f'Running {config.train.func}()...')
     run(config)
     print('Exiting...')
-
-
-@contextlib.contextmanager
-def _signals_as_exceptions():
-    """Let SIGTERM (kill, a batch system) and SIGHUP (the terminal is gone) raise `_Stopped`, once; nohup's choice stays."""
-    if threading.current_thread() is not threading.main_thread():
-        yield  # Only the main thread may ask for signals.
-        return
-    names = [name for name in ('SIGTERM', 'SIGHUP') if hasattr(signal, name)]  # Windows has no SIGHUP.
-    signals = [number for number in (getattr(signal, name) for name in names) if signal.getsignal(number) is signal.SIG_DFL]
-
-    def stop(number, _frame):
-        for each in signals:
-            signal.signal(each, signal.SIG_IGN)
-        raise _Stopped(128 + number)
-
-    for number in signals:
-        signal.signal(number, stop)
-    try:
-        yield
-    finally:
-        for number in signals:
-            signal.signal(number, signal.SIG_DFL)
 
 
 def run(config):

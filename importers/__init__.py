@@ -81,13 +81,14 @@ def not_found(folder, name, expected, download):
         expected: what the folder should hold, in words.
         download: where the data set is to be had.
     """
-    if not os.path.isdir(folder):
-        state = 'is a file' if os.path.exists(folder) else 'does not exist'
-        return DataError(f'the folder {folder!r} {state}, so there is no {name!r} in it. Expected a folder of {expected}. '
-                         f'Download: {download}')
-    names = sorted(os.listdir(folder))
+    try:
+        names = sorted(os.listdir(folder))
+    except OSError as error:
+        state = {FileNotFoundError: 'does not exist', NotADirectoryError: 'is a file'}.get(
+            type(error), f'cannot be looked into: {error.strerror}')
+        return DataError(f'the folder {folder!r} {state}. Expected a folder that holds {expected}. Download: {download}')
     found = ', '.join(names[:5]) + (f' and {len(names) - 5} more' if len(names) > 5 else '') if names else 'nothing'
-    return DataError(f'{os.path.join(folder, name)!r} does not exist. Expected a folder of {expected}. Found there: {found}.'
+    return DataError(f'{os.path.join(folder, name)!r} does not exist. Expected a folder that holds {expected}. Found there: {found}.'
                      f'{_where_else(folder, name, names)} Download: {download}')
 
 

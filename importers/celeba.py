@@ -9,7 +9,7 @@ from importers.images import read_image
 NUM_IMAGES = 202599
 WIDTH, HEIGHT, SIDE = 178, 218, 128
 FOLDER = 'img_align_celeba_png'
-EXPECTED = f'CelebA, with the folder {FOLDER} of 000001.png to {NUM_IMAGES}.png (img_align_celeba_png.7z, unpacked)'
+EXPECTED = f'the folder {FOLDER} of 000001.png to {NUM_IMAGES}.png (img_align_celeba_png.7z, unpacked)'
 DOWNLOAD = 'https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html ("Align&Cropped Images", PNG)'
 
 

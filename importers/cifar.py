@@ -31,7 +31,7 @@ def load_cifar100(cifar100_dir):
 
 
 def _load(folder, names, label_key, images_per_file, num_classes):
-    expected = ', '.join(names) + f' of CIFAR-{num_classes}'
+    expected = ', '.join(names) + f' (CIFAR-{num_classes})'
     for name in names:
         if not os.path.exists(os.path.join(folder, name)):
             raise not_found(folder, name, expected, DOWNLOAD)

@@ -3,12 +3,19 @@ import contextlib
 import os
 import re
 import shutil
+import tempfile
 
 import numpy as np
 from tqdm import tqdm
 
 from errors import DataError
+from progress import progress_bar
 from records import RecordLayout
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
 
 # Images are averaged and written in groups of about so many bytes: large enough that NumPy's cost per call does not show.
 GROUP_BYTES = 1 << 20
@@ -33,7 +40,7 @@ def check_target(tfrecord_dir, force=False):
         return
     if not os.path.isdir(target):
         raise DataError(f'{tfrecord_dir!r} exists and is not a folder. Choose another name for the data set.')
-    if os.listdir(target) and not force:
+    if _entries(target) and not force:
         raise DataError(f'the folder {tfrecord_dir!r} exists and is not empty. Choose another name, or replace the data set there '
                         'with --force.')
     _check_replaceable(tfrecord_dir, target)
@@ -58,8 +65,16 @@ def _check_replaceable(tfrecord_dir, folder):
 
 def _foreign(folder):
     """Names in a folder that are not files of a data set, sorted."""
-    with os.scandir(folder) as entries:
-        return sorted(entry.name for entry in entries if entry.is_dir() or not entry.name.endswith(_ENDINGS))
+    return sorted(entry.name for entry in _entries(folder) if entry.is_dir() or not entry.name.endswith(_ENDINGS))
+
+
+def _entries(folder):
+    try:
+        with os.scandir(folder) as entries:
+            return list(entries)
+    except OSError as error:
+        raise DataError(f'the folder {folder!r} cannot be looked into: {error.strerror}. Mend its permissions, or choose another '
+                        'name.') from error
 
 
 def _remove_dataset(folder):
@@ -74,37 +89,55 @@ def clear_leftovers(tfrecord_dir):
     """Clear away what processes that were killed (SIGKILL, power cut) have left of this data set, and say so.
 
     A half-written data set is removed. One that was just being replaced goes back to its place if nothing has come there.
+
+    Raises:
+        DataError: another process is writing this data set now.
     """
     target = os.path.realpath(tfrecord_dir)
     parent, name = os.path.dirname(target), os.path.basename(os.path.abspath(tfrecord_dir))
-    if not name or not os.path.isdir(parent) or os.name == 'nt':  # Windows cannot ask whether a process lives without harming it.
-        return
-    for entry in sorted(os.listdir(parent), reverse=True):
-        match = re.fullmatch(re.escape(f'.{name}.partial-') + r'([0-9]{1,9})(-old)?', entry)
-        path = os.path.join(parent, entry)
-        if not match or not os.path.isdir(path) or os.path.islink(path) or _is_another_process(int(match[1])):
-            continue
-        try:
-            if match[2] and (not os.path.lexists(target) or os.path.isdir(target) and not os.listdir(target)):
+    try:
+        entries = sorted(os.listdir(parent), reverse=True)  # '...-old' before its partner
+    except OSError:
+        return  # not there yet, or not to be looked into
+    for entry in entries:
+        match = re.fullmatch(re.escape(f'.{name}.partial-') + r'[a-z0-9_]{8}(-old)?', entry)
+        if name and match and os.path.isdir(os.path.join(parent, entry)) and not os.path.islink(os.path.join(parent, entry)):
+            _clear_leftover(tfrecord_dir, os.path.join(parent, entry), is_old=match[1])
+
+
+def _clear_leftover(tfrecord_dir, path, is_old):
+    target = os.path.realpath(tfrecord_dir)
+    try:
+        with _locked(path):
+            if is_old and (not os.path.lexists(target) or os.path.isdir(target) and not os.listdir(target)):
                 os.rename(path, target)
                 print(f'Restored "{tfrecord_dir}", which a killed process was about to replace')
             else:
                 _remove_dataset(path)
                 print(f'Removed "{path}", left behind by a killed process')
-        except OSError as error:
-            print(f'Left "{path}" alone, although its process is gone: {error.strerror or error}')
+    except BlockingIOError as error:
+        raise DataError(f'another process is writing the data set {os.fspath(tfrecord_dir)!r}, in {path!r}. Wait until it is done, or '
+                        'choose another name.') from error
+    except OSError as error:
+        print(f'Left "{path}" alone, although it may be of a killed process: {error.strerror or error}')
 
 
-def _is_another_process(pid):
-    if pid == os.getpid():  # In containers every process may have the same number.
-        return False
+@contextlib.contextmanager
+def _locked(folder):
+    """Hold a folder's lock, which ends with the process that holds it, whatever kills it, and is seen from other containers too.
+
+    Raises:
+        BlockingIOError: another process holds it.
+        OSError: this file system, or Windows, knows no such locks.
+    """
+    if fcntl is None:
+        raise OSError('folders cannot be locked here')
+    descriptor = os.open(folder, os.O_RDONLY)
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        pass
-    return True
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def box_average(images):
@@ -121,7 +154,7 @@ def quantize(images):
 class TFRecordExporter:
     """Writes one data set; a context manager.
 
-    The files grow in a hidden folder beside the target, `.NAME.partial-PID`, which takes the target's name when the block ends well
+    The files grow in a hidden folder beside the target, `.NAME.partial-XXXXXXXX`, which takes the target's name when the block ends well
     and disappears when it does not. (Only SIGKILL or a power cut can leave the hidden folder; see `clear_leftovers`.)
 
     Args:
@@ -143,7 +176,8 @@ class TFRecordExporter:
         self._exact, self._force, self._print_progress = exact, force, print_progress
         self._name = os.path.basename(os.path.abspath(tfrecord_dir))
         self._target = os.path.realpath(tfrecord_dir)
-        self._partial = os.path.join(os.path.dirname(self._target), f'.{self._name}.partial-{os.getpid()}')
+        self._partial = None
+        self._lock = contextlib.ExitStack()
         self._group, self._group_size = [], 1
         self._levels = []  # (layout, open file) from the full resolution down
         check_target(tfrecord_dir, force)
@@ -151,21 +185,42 @@ class TFRecordExporter:
     def __enter__(self):
         if self._print_progress:
             print(f'Creating dataset "{self.tfrecord_dir}"', flush=True)
-        with self._disk_errors():
-            os.makedirs(self._partial)
-        self._progress = tqdm(total=self.expected_images, unit='img', leave=False, disable=None if self._print_progress else True)
+        self._progress = progress_bar(total=self.expected_images, unit='img', silent=not self._print_progress)
+        try:
+            with self._disk_errors():
+                self._make_partial()
+        except BaseException:
+            self._clean_up()
+            raise
         return self
+
+    def _make_partial(self):
+        parent = os.path.dirname(self._target)
+        os.makedirs(parent, exist_ok=True)
+        umask = os.umask(0)
+        os.umask(umask)
+        # Until it is locked, another process may take it for a leftover.
+        while self._partial is None or not os.path.isdir(self._partial):
+            self._partial = tempfile.mkdtemp(prefix=f'.{self._name}.partial-', dir=parent)
+            os.chmod(self._partial, 0o777 & ~umask)  # mkdtemp's folders are for nobody else
+            with contextlib.suppress(OSError):
+                self._lock.enter_context(_locked(self._partial))
 
     def __exit__(self, exc_type, exc, traceback):
         try:
             if exc_type is None:
                 self._finish()
         finally:
-            self._progress.close()
-            self._close_files(silent=True)
-            shutil.rmtree(self._partial, ignore_errors=True)
+            self._clean_up()
         if exc_type is None and self._print_progress:
             print(f'Added {self.cur_images} images.')
+
+    def _clean_up(self):
+        self._progress.close()
+        self._close_files(silent=True)
+        if self._partial is not None:
+            shutil.rmtree(self._partial, ignore_errors=True)
+        self._lock.close()
 
     def choose_shuffled_order(self):
         """The order to add images and labels in, the same for every data set of so many images: int [expected_images]."""
@@ -187,7 +242,8 @@ class TFRecordExporter:
 
     def add_labels(self, labels):
         """Write the labels of all images, in the order in which they were added: [images, components]; stored as float32."""
-        labels = np.asarray(labels)
+        with np.errstate(over='ignore'):  # is looked at below
+            labels = np.asarray(labels, np.float32)
         if labels.ndim != 2 or len(labels) != self.cur_images:
             raise DataError(f'the labels do not fit the images. Expected the shape [{self.cur_images}, components]. '
                             f'Received: {list(labels.shape)}.')
@@ -195,11 +251,12 @@ class TFRecordExporter:
             raise DataError(f'the labels of image {int(np.argmin(np.isfinite(labels).all(axis=1)))} are not finite. Expected numbers '
                             'without nan and inf.')
         with self._disk_errors(), open(os.path.join(self._partial, f'{self._name}-rxx.labels'), 'wb') as file:
-            file.write(npy_bytes(labels.astype(np.float32)))
+            file.write(npy_bytes(labels))
 
     def add_class_names(self, names):
         """Write down what the components of one-hot labels stand for: NAME-classes.txt, one name a line. Training has no use for it."""
-        with self._disk_errors(), open(os.path.join(self._partial, f'{self._name}-classes.txt'), 'w', encoding='utf-8') as file:
+        with self._disk_errors(), open(os.path.join(self._partial, f'{self._name}-classes.txt'), 'w', encoding='utf-8',
+                                        errors='surrogateescape') as file:
             file.writelines(f'{" ".join(name.split())}\n' for name in names)
 
     def _start(self, shape):
@@ -218,10 +275,12 @@ class TFRecordExporter:
 
     def _check_space(self, needed):
         """Better now than after a day of writing."""
-        free = shutil.disk_usage(self._partial).free
+        with self._disk_errors():
+            free = shutil.disk_usage(self._partial).free
         if needed > free:
-            raise DataError(f'the data set {self.tfrecord_dir!r} does not fit on the disk: {self.expected_images} images need '
-                            f'{needed / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free. Make room, or choose another place.')
+            needed, free = (f'{tqdm.format_sizeof(size)}B' for size in (needed, free))
+            raise DataError(f'the data set {self.tfrecord_dir!r} does not fit on the disk: {self.expected_images} images need {needed}, '
+                            f'and {free} are free. Make room, or choose another place.')
 
     def _write_group(self):
         images = np.stack(self._group)
@@ -238,7 +297,8 @@ class TFRecordExporter:
         if self._group:
             self._write_group()
         if self.cur_images == 0 or self.cur_images > self.expected_images or (self._exact and self.cur_images < self.expected_images):
-            raise DataError(f'no data set was made: expected {self.expected_images} images, got {self.cur_images}.')
+            raise DataError('no data set was made: ' + ('none of the images can be used.' if self.cur_images == 0 and not self._exact else
+                                                        f'expected {self.expected_images} images, got {self.cur_images}.'))
         with self._disk_errors():
             self._close_files()
             for entry in os.scandir(self._partial):
@@ -254,6 +314,8 @@ class TFRecordExporter:
             return
         check_target(self._target, self._force)
         old = f'{self._partial}-old'
+        with contextlib.suppress(OSError):
+            self._lock.enter_context(_locked(self._target))
         try:
             os.rename(self._target, old)
             _check_replaceable(self._target, old)  # nobody writes there any more
@@ -279,8 +341,8 @@ class TFRecordExporter:
         except DataError:
             raise
         except OSError as error:
-            raise DataError(f'the data set {self.tfrecord_dir!r} cannot be written: {error}. Nothing of it was left behind; see to free '
-                            'space and permissions and start again.') from error
+            raise DataError(f'the data set {self.tfrecord_dir!r} cannot be written: {error}. What was written so far is removed; see '
+                            'to free space and permissions, and start again.') from error
 
 
 def _flush_to_disk(path):

@@ -1,7 +1,9 @@
 """HDF5 archives, the format of data sets of the Theano version."""
 import os
+import sys
 
 import numpy as np
+from tqdm import tqdm
 
 from errors import DataError
 from importers import Source
@@ -23,16 +25,20 @@ def load_hdf5(hdf5_file):
     data = _largest(hdf5_file, _open(hdf5_file))
 
     def fetch(order):
+        lowest, highest = np.inf, -np.inf
         for index in order:
-            yield index, _read(hdf5_file, data, index)
+            image = _read(hdf5_file, data, index)
+            lowest, highest = min(lowest, image.min()), max(highest, image.max())
+            yield index, image
+        _report_range(hdf5_file, lowest, highest)
 
     return Source(len(data), fetch, labels=_load_labels(hdf5_file, len(data)))
 
 
 def _open(hdf5_file):
     import h5py
-    if not os.path.isfile(hdf5_file):
-        raise DataError(f'the HDF5 archive {hdf5_file!r} does not exist, or is no file. Expected the path of an .h5 file.')
+    if not os.path.isfile(hdf5_file) or not os.access(hdf5_file, os.R_OK):
+        raise DataError(f'the HDF5 archive {hdf5_file!r} does not exist, or is no file that may be read. Expected the path of an .h5 file.')
     try:
         return h5py.File(hdf5_file, 'r', rdcc_nbytes=CHUNK_CACHE_BYTES)
     except OSError as error:
@@ -42,7 +48,7 @@ def _open(hdf5_file):
 
 def _largest(hdf5_file, archive):
     import h5py
-    arrays = {name: value for name, value in archive.items() if isinstance(value, h5py.Dataset)}
+    arrays = {name: value for name, value in archive.items() if isinstance(value, h5py.Dataset) and value.shape is not None}
     images = {name: value for name, value in arrays.items() if name.startswith('data') and value.ndim == 4 and value.dtype.kind in 'fiu'}
     found = ', '.join(f'{name} {value.dtype} {list(value.shape)}' for name, value in arrays.items()) or 'no arrays'
     if not images:
@@ -64,6 +70,13 @@ def _read(hdf5_file, data, index):
     if image.dtype.kind == 'f' and not np.isfinite(image).all():
         raise DataError(f'image {index} of {hdf5_file!r} holds nan or inf. Expected numbers from 0 to 255.')
     return image
+
+
+def _report_range(hdf5_file, lowest, highest):
+    """Values outside of 0..255 are clipped, as in the original; that may not be what the user had in mind."""
+    if lowest < 0 or highest > 255 or highest <= 1:
+        tqdm.write(f'note: the values in {hdf5_file!r} are from {lowest:g} to {highest:g}. Expected 0 (black) to 255 (white): what is '
+                   'outside of that was clipped.', file=sys.stderr)
 
 
 def _load_labels(hdf5_file, num_images):

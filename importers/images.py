@@ -7,11 +7,13 @@ from tqdm import tqdm
 
 from errors import DataError
 from importers import Source, in_threads, onehot
-from importers.pixels import GRAY, NUMBERS, centre_square, check_resolution, opened, to_chw, upright_pixels
+from importers.pixels import GRAY, NUMBERS, centre_square, check_resolution, mode_of, opened, to_chw, upright_pixels
+from progress import progress_bar
 
 # What Windows leaves in folders of images; names with a dot in front are left out as well.
 IGNORED = ('thumbs.db', 'desktop.ini')
 NAMED = 3  # of many bad files
+_SKIP = 'Replace or remove such files, or leave them out with --skip_bad.'
 
 _CONVERSIONS = {
     'I;16': 'scale it to 8 bits, e.g. with Pillow and NumPy: Image.fromarray((np.asarray(image) // 257).astype(np.uint8))',
@@ -42,8 +44,7 @@ def load_images(image_dir, resolution=None, labels=None, skip_bad=False):
         check_resolution(resolution)
     print(f'Loading images from "{image_dir}"')
     paths = _find_files(image_dir)
-    if labels == 'folders':
-        _class_names(image_dir, paths)  # complains before the long work
+    classes = _class_names(image_dir, paths) if labels == 'folders' else None
     headers, reasons = _read_headers(paths)
     if resolution is None:
         read = _reader_as_they_are(headers, reasons)
@@ -53,9 +54,9 @@ def load_images(image_dir, resolution=None, labels=None, skip_bad=False):
     good = [path for path in paths if path not in reasons]
     if not good:
         raise DataError(f'none of the {len(paths)} files in {image_dir!r} can be used.')
-    source = Source(len(good), lambda order: _fetch(good, read, order, skip_bad), may_skip=skip_bad)
-    if labels == 'folders':
-        source.labels, source.class_names = _folder_labels(image_dir, good)
+    source = Source(len(good), lambda order: _fetch(good, read, order, skip_bad), may_skip=skip_bad, class_names=classes)
+    if classes:
+        source.labels = onehot(np.array([classes.index(_class_of(image_dir, path)) for path in good]), len(classes))
     return source
 
 
@@ -87,6 +88,9 @@ def _find_files(image_dir):
         seen.add(os.path.realpath(folder))
         below[:] = [name for name in below if not name.startswith('.')]
         paths += [os.path.join(folder, name) for name in names if not name.startswith('.') and name.lower() not in IGNORED]
+    if any(path.endswith('.tfrecords') for path in paths):
+        raise DataError(f'{image_dir!r} holds .tfrecords files: it is a data set already. Use it as it is; python dataset_tool.py extract '
+                        'makes image files of it.')
     if not paths:
         raise DataError(f'No input images found in {image_dir!r}. Expected a folder of PNG or JPEG files.')
     return sorted(paths)
@@ -115,15 +119,6 @@ def _class_names(image_dir, paths):
     return names
 
 
-def _folder_labels(image_dir, paths):
-    """One-hot labels of files, float32 [n, classes], and the names of the classes."""
-    names = _class_names(image_dir, paths)
-    numbers = [names.index(_class_of(image_dir, path)) for path in paths]
-    for number, (name, count) in enumerate(zip(names, np.bincount(numbers))):
-        print(f'Class {number}: {name}, {count} images')
-    return onehot(np.array(numbers), len(names)), names
-
-
 # ---------------------------------------------------------------------------------------------------------------------------------
 # Checking.
 
@@ -131,12 +126,14 @@ def _folder_labels(image_dir, paths):
 def _read_headers(paths):
     """Mode and size (width, height) of each file that can be read, and for the others the reason why not: two dicts by path."""
     headers, reasons = {}, {}
-    for path in tqdm(paths, desc='Checking', unit='img', leave=False, disable=None, delay=3):
+    for path in progress_bar(paths, desc='Checking', unit='img', delay=3):
         try:
+            if not os.path.isfile(path):
+                raise DataError(f'{path!r} is no file, or a link to one that is gone.')
             with opened(path, path) as image:
-                headers[path] = image.mode, image.size
+                headers[path] = mode_of(image), image.size
         except DataError as error:
-            reasons[path] = f'{error} Move it out of the folder, or replace it.'
+            reasons[path] = str(error)
     return headers, reasons
 
 
@@ -189,7 +186,8 @@ def _reader_of_squares(headers, reasons, resolution):
 
     def read(path):
         with opened(path, path) as image:
-            return centre_square(upright_pixels(image, gray), resolution)
+            pixels = upright_pixels(image, gray)
+        return centre_square(pixels, resolution)
 
     return read
 
@@ -200,12 +198,11 @@ def _handle_bad_files(image_dir, paths, reasons, skip_bad):
         for path in bad:
             print(f'Skipped: {reasons[path]}')
     elif len(bad) == 1:
-        raise DataError(reasons[bad[0]] if len(paths) == 1 else f'{reasons[bad[0]]} Or leave bad files out with --skip_bad.')
+        raise DataError(reasons[bad[0]] + ('' if len(paths) == 1 else f' {_SKIP}'))
     elif bad:
         named = ' '.join(f'({number}) {reasons[path]}' for number, path in enumerate(bad[:NAMED], 1))
         more = f' And {len(bad) - NAMED} more.' if len(bad) > NAMED else ''
-        raise DataError(f'{len(bad)} of the {len(paths)} files in {image_dir!r} cannot be used. {named}{more} To leave them out: '
-                        '--skip_bad')
+        raise DataError(f'{len(bad)} of the {len(paths)} files in {image_dir!r} cannot be used. {named}{more} {_SKIP}')
 
 
 def _unlike(path, found, shape, example):
@@ -242,4 +239,4 @@ def _fetch(paths, read, order, skip_bad):
         elif skip_bad:
             tqdm.write(f'Skipped: {result}')
         else:
-            raise DataError(f'{result} Replace it, or leave bad files out with --skip_bad.') from result
+            raise DataError(f'{result} {_SKIP}') from result

@@ -11,7 +11,7 @@ from importers import Source, in_threads, not_found
 from importers.pixels import centre_square, check_resolution, opened
 
 DOWNLOAD = 'https://github.com/fyu/lsun'
-EXPECTED = 'one category of LSUN: data.mdb (and lock.mdb)'
+EXPECTED = 'data.mdb of one category'
 
 
 def load_lsun(lmdb_dir, resolution=256, max_images=None):
@@ -20,7 +20,7 @@ def load_lsun(lmdb_dir, resolution=256, max_images=None):
     As they are streamed, entries that cannot be decoded are reported and left out.
 
     Args:
-        lmdb_dir: folder of the LMDB environment.
+        lmdb_dir: folder of the LMDB environment, or its file.
         resolution: R, a power of two of at least 4.
         max_images: how many images to take; None = all. Entries that cannot be decoded do not count.
 
@@ -42,12 +42,15 @@ def load_lsun(lmdb_dir, resolution=256, max_images=None):
 
 def _open(lmdb_dir):
     import lmdb
-    path = os.path.join(lmdb_dir, 'data.mdb')
+    is_file = os.path.isfile(lmdb_dir)  # LMDB knows both forms
+    path = lmdb_dir if is_file else os.path.join(lmdb_dir, 'data.mdb')
     if not os.path.isfile(path):
         raise not_found(lmdb_dir, 'data.mdb', EXPECTED, DOWNLOAD)
+    if os.path.getsize(path) == 0:
+        raise DataError(f'{path!r} is an empty file. Expected {EXPECTED}. Download it again: {DOWNLOAD}')
     try:
         # Without a lock file the folder may be read-only; without readahead a large file does not push out all other memory.
-        environment = lmdb.open(lmdb_dir, readonly=True, lock=False, create=False, readahead=False)
+        environment = lmdb.open(lmdb_dir, subdir=not is_file, readonly=True, lock=False, create=False, readahead=False)
         needed = (environment.info()['last_pgno'] + 1) * environment.stat()['psize']
     except lmdb.Error as error:
         raise DataError(f'{path!r} cannot be read as LMDB: {error}. Download it again: {DOWNLOAD}') from error
@@ -89,6 +92,7 @@ def _decode(key, value, resolution):
             if image.format == 'GIF':
                 raise DataError(f'the image {key!r} is a GIF, expected a photograph.')
             # As the original's decoder does: turned upright, and colours taken as they are where alpha makes them transparent.
-            return centre_square(np.asarray(ImageOps.exif_transpose(image).convert('RGB')), resolution)
+            pixels = np.asarray(ImageOps.exif_transpose(image).convert('RGB'))
     except DataError as error:
         return error
+    return centre_square(pixels, resolution)

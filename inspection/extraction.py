@@ -5,7 +5,8 @@ import os
 
 from errors import DataError
 from importers.exporter import check_parents
-from inspection.reading import groups, open_in_order, progress_bar, to_hwc
+from inspection.reading import groups, open_in_order, to_hwc
+from progress import progress_bar
 
 
 def extract(tfrecord_dir, output_dir, force=False):
@@ -21,7 +22,7 @@ def extract(tfrecord_dir, output_dir, force=False):
     except DataError:
         raise
     except OSError as error:
-        raise DataError(f'the images cannot be written to {output_dir!r}: {error}.') from error
+        raise DataError(f'the images cannot be written to {output_dir!r}: {error}. Those before it are there.') from error
     print(f'Extracted {dset.num_images} images.')
 
 
@@ -32,7 +33,7 @@ def _save_all(dset, output_dir):
         PIL.Image.fromarray(to_hwc(image)).save(os.path.join(output_dir, f'img{number:08d}.png'))
 
     # Threads are enough: Pillow lets go of Python's lock while it compresses.
-    with progress_bar(dset.num_images, unit='img') as bar, concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+    with progress_bar(total=dset.num_images, delay=3, unit='img') as bar, concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         for images, _ in groups(dset):
             for _ in pool.map(save, range(dset.position - len(images), dset.position), images):
                 bar.update()

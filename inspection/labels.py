@@ -4,8 +4,6 @@ import os
 
 import numpy as np
 
-from errors import DataError
-
 
 def is_one_hot(labels):
     """Whether labels [n, components] stand for classes: a single 1 in each row, and otherwise 0."""
@@ -18,11 +16,10 @@ def read_class_names(tfrecord_dir):
     if path is None:
         return None
     try:
-        with open(path, encoding='utf-8-sig', errors='replace') as file:
+        with open(path, encoding='utf-8-sig', errors='surrogateescape') as file:
             return [line.rstrip('\n') for line in file]
-    except OSError as error:
-        raise DataError(f'the class names in {path!r} cannot be read: {error.strerror or error}. See to its permissions, or move it '
-                        'away to see the numbers of the classes.') from error
+    except OSError:
+        return None  # numbers do as well
 
 
 def class_texts(tfrecord_dir, labels):

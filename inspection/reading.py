@@ -1,13 +1,11 @@
 """Reading a data set once, in the order on disk."""
 import numpy as np
-from tqdm import tqdm
 
 import dataset
 from errors import DataError
 
 # Images are read in groups of about so many bytes: many small ones, or a few large ones.
 GROUP_BYTES = 8 << 20
-PROGRESS_DELAY = 3  # seconds before a progress bar appears
 
 
 def open_in_order(tfrecord_dir, labels=False):
@@ -45,8 +43,3 @@ def in_order(dset):
 def to_hwc(image):
     """An image [C, R, R] as Pillow and matplotlib want it: [R, R] or [R, R, 3]."""
     return image[0] if len(image) == 1 else image.transpose(1, 2, 0)
-
-
-def progress_bar(total, **kwargs):
-    """A progress bar for what takes longer than a few seconds, on a terminal's stderr alone; print through tqdm.write beside it."""
-    return tqdm(total=total, leave=False, disable=None, delay=PROGRESS_DELAY, **kwargs)

@@ -26,7 +26,7 @@ def info(tfrecord_dir, verify=False):
     classes = None if labels is None else class_texts(tfrecord_dir, labels)
     _print_rows([('Folder', tfrecord_dir), ('Images', top.num_images if top else 'unknown'), ('Resolution', _size_text(top)),
                  ('Channels', {1: '1 (grayscale)', 3: '3 (RGB)'}.get(top.shape[0], top.shape[0]) if top else 'unknown'),
-                 ('Labels', _labels_text(labels, classes))], '<<')
+                 ('Labels', _labels_text(labels, classes, dataset.has_labels(tfrecord_dir)))], '<<')
     _print_files(files)
     if labels is not None and labels.ndim == 2 and labels.size:
         _print_components(labels) if classes is None else _print_classes(tfrecord_dir, labels, classes)
@@ -66,9 +66,9 @@ def _size_text(file):
     return f'{file.shape[2]}x{file.shape[1]}' if file else 'unknown'
 
 
-def _labels_text(labels, classes):
+def _labels_text(labels, classes, there):
     if labels is None:
-        return 'none'
+        return 'unreadable' if there else 'none'
     if labels.ndim != 2:
         return f'{labels.dtype.name} of shape {list(labels.shape)}'
     return f'{labels.shape[1]} components, {labels.dtype.name}, {"not one-hot" if classes is None else "one-hot"}'

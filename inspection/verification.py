@@ -6,7 +6,7 @@ import numpy as np
 from errors import DataError
 from importers.exporter import box_average
 from inspection import reading
-from inspection.reading import progress_bar
+from progress import progress_bar
 
 LISTED_FAULTS = 5
 
@@ -24,7 +24,7 @@ def verify_records(tfrecord_dir, files):
     damaged = {file.path: [] for file in levels}
     different = {file.path: [] for file in levels}
     step = max(1, reading.GROUP_BYTES // int(np.prod(levels[0].shape))) if levels else 1
-    with progress_bar(round(total), unit='B', unit_scale=True, desc='Checking') as bar:
+    with progress_bar(total=round(total), delay=3, unit='B', unit_scale=True, desc='Checking') as bar:
         for start in range(0, max((file.num_images for file in levels), default=0), step):
             above = None
             for file in levels:
@@ -37,8 +37,8 @@ def verify_records(tfrecord_dir, files):
         faults += _fault(file, damaged[file.path], 'cannot be read') + _fault(
             file, different[file.path], 'do not show the average of the image at twice the resolution')
     if faults:
-        raise DataError(f'the data set {os.fspath(tfrecord_dir)!r} is damaged. {" ".join(faults)} Copy it again from where it came, or '
-                        'create it again.')
+        raise DataError(f'the data set {os.fspath(tfrecord_dir)!r} is damaged. {" ".join(faults)} Copy it again from where it came, if '
+                        'it is sound there.')
 
 
 def _read_sound(file, start, stop, damaged):

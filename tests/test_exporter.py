@@ -101,17 +101,10 @@ def test_a_link_to_a_data_set_is_followed(images):
     assert sorted(os.listdir()) == ['in', 'out', 'real']
 
 
-@pytest.fixture
-def dead_pid():
-    """The number of a process that has ended."""
-    process = subprocess.Popen([sys.executable, '-c', ''])
-    process.wait()
-    return process.pid
-
-
-def test_leftovers_of_killed_processes_are_cleared_away(images, capsys, dead_pid):
-    stale, foreign, alive = (images / f'.out.partial-{pid}' for pid in (dead_pid, f'0{dead_pid}', os.getppid()))
-    for folder in (stale, foreign, alive, images / f'.other.partial-{dead_pid}'):
+def test_leftovers_of_killed_processes_are_cleared_away(images, capsys):
+    stale, foreign = images / '.out.partial-abcd1234', images / '.out.partial-abcd1235'
+    others = [images / name for name in ('.other.partial-abcd1234', '.out.partial-1', '.out.partial-abcd1234.bak', 'out.partial-abcd1234')]
+    for folder in (stale, foreign, *others):
         folder.mkdir()
         (folder / 'out-r02.tfrecords').write_bytes(b'half')
     (foreign / 'thesis.txt').write_text('years of work')
@@ -119,16 +112,42 @@ def test_leftovers_of_killed_processes_are_cleared_away(images, capsys, dead_pid
     lines = capsys.readouterr().out.splitlines()
     assert f'Removed "{stale}", left behind by a killed process' in lines
     assert any(line.startswith(f'Left "{foreign}" alone') for line in lines)
-    assert sorted(os.listdir()) == sorted(['in', 'out', foreign.name, alive.name, f'.other.partial-{dead_pid}'])
+    assert sorted(os.listdir()) == sorted(['in', 'out', foreign.name, *(folder.name for folder in others)])
     assert len(os.listdir(foreign)) == 2
 
 
+WRITE = """
+import sys, time
+import numpy as np
+from importers.exporter import TFRecordExporter
+with TFRecordExporter('out', 2, print_progress=False) as out:
+    out.add_image(np.zeros([1, 4, 4], np.uint8))
+    print('writing', flush=True)
+    sys.stdin.read()
+    out.add_image(np.zeros([1, 4, 4], np.uint8))
+"""
+
+
+@pytest.mark.parametrize('namespace', [[], ['unshare', '--pid', '--fork']])
+def test_two_do_not_write_one_data_set(namespace, images, capsys):
+    """Whatever numbers processes have: containers number their own from 1."""
+    if namespace and subprocess.run([*namespace, 'true'], capture_output=True).returncode:
+        pytest.skip('needs to be allowed to make process namespaces')
+    process = subprocess.Popen([*namespace, sys.executable, '-c', WRITE], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                               env={**os.environ, 'PYTHONPATH': str(ROOT)})
+    assert process.stdout.readline() == b'writing\n'
+    assert "another process is writing the data set 'out'" in fails(['create_from_images', 'out', 'in'], capsys)
+    process.communicate(b'')
+    assert process.returncode == 0 and records.open_records('out/out-r02.tfrecords').num_images == 2
+    assert sorted(os.listdir()) == ['in', 'out']
+
+
 @pytest.mark.parametrize('empty_target', [False, True])
-def test_a_data_set_that_was_being_replaced_comes_back(empty_target, images, capsys, dead_pid):
+def test_a_data_set_that_was_being_replaced_comes_back(empty_target, images, capsys):
     dataset_tool.main(['create_from_images', 'out', 'in'])
     before = (images / 'out' / 'out-r02.tfrecords').read_bytes()
-    os.rename('out', f'.out.partial-{dead_pid}-old')
-    os.mkdir(f'.out.partial-{dead_pid}')
+    os.rename('out', '.out.partial-abcd1234-old')
+    os.mkdir('.out.partial-abcd1234')
     if empty_target:
         os.mkdir('out')
     capsys.readouterr()
@@ -196,9 +215,9 @@ def test_fewer_images_will_do_when_told_so(in_tmp):
 
 
 def test_a_disk_too_small_is_noticed_at_once(in_tmp):
-    with pytest.raises(DataError, match=r'100000000000000 images need [0-9]+\.[0-9] GB, and [0-9.]+ GB are free'):
-        with TFRecordExporter('out', 10 ** 14) as out:
-            out.add_image(np.zeros([1, 4, 4], np.uint8))
+    with pytest.raises(DataError, match=r'1000000000000 images need 16.6PB, and [0-9.]+[kMGT]B are free'):
+        with TFRecordExporter('out', 10 ** 12) as out:
+            out.add_image(np.zeros([3, 64, 64], np.uint8))
     assert os.listdir() == []
 
 
@@ -229,7 +248,7 @@ def test_ctrl_c_gives_a_clean_message_and_130(images, capsys, monkeypatch):
     assert os.listdir() == ['in']
 
 
-@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
 def test_a_killed_process_leaves_no_data_set(number, in_tmp, capsys):
     """A real process, killed while it writes."""
     (in_tmp / 'in').mkdir()
@@ -241,16 +260,134 @@ def test_a_killed_process_leaves_no_data_set(number, in_tmp, capsys):
     deadline = time.monotonic() + 60
     while not any((path / 'out-r10.tfrecords').exists() for path in in_tmp.glob('.out.partial-*')) and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert process.poll() is None and any(in_tmp.glob('.out.partial-*'))
+    partial, = in_tmp.glob('.out.partial-*')
+    assert process.poll() is None
     process.send_signal(number)
-    assert process.wait(30) == (128 + number if number == signal.SIGTERM else -number)
-    process.stderr.close()
+    _, message = process.communicate(timeout=60)
+    assert process.returncode == (-number if number == signal.SIGKILL else 128 + number)
     if number == signal.SIGKILL:  # which leaves no time to tidy up: the next run does
         assert not os.path.exists('out')
         with pytest.raises(SystemExit):
             dataset_tool.main(['create_from_images', 'out', 'nowhere'])
-        assert f'.out.partial-{process.pid}", left behind by a killed process' in capsys.readouterr().out
+        assert f'Removed "{partial}", left behind by a killed process' in capsys.readouterr().out
+    else:
+        assert f'stopped by {number.name}: no data set was written.' in message.decode()
     assert os.listdir() == ['in']
+
+
+def run_tool(*argv, **kwargs):
+    return subprocess.Popen([sys.executable, str(ROOT / 'dataset_tool.py'), *argv], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                            **kwargs)
+
+
+def test_nobody_has_to_read_the_output(images):
+    """As with `| head -1`: a data set is made all the same; what only prints ends quietly."""
+    for argv, code in ((['create_from_images', 'out', 'in'], 0), (['info', 'out'], 141), (['compare', 'out', 'out'], 141)):
+        process = run_tool(*argv)
+        process.stdout.close()
+        message = process.stderr.read()
+        process.stderr.close()
+        assert (process.wait(), message) == (code, b''), argv
+    assert sorted(os.listdir()) == ['in', 'out']
+
+
+def test_there_may_be_no_output_at_all(images):
+    command = f'{sys.executable} {ROOT}/dataset_tool.py create_from_images'
+    assert subprocess.run(f'{command} a in >&- 2>&-', shell=True).returncode == 0
+    assert subprocess.run(f'{command} b in > /dev/full', shell=True).returncode == 0
+    assert sorted(os.listdir()) == ['a', 'b', 'in']
+
+
+def test_any_name_can_be_shown(images):
+    os.rename('in', 'Bilder für \udce9')  # the end is no UTF-8
+    process = run_tool('create_from_images', 'ä', 'Bilder für \udce9', env={**os.environ, 'PYTHONIOENCODING': 'ascii'})
+    out, err = process.communicate()
+    assert (process.returncode, err) == (0, b'') and b'Added 5 images.' in out and os.path.isdir('ä')
+
+
+DROP = ['setpriv', '--bounding-set', '-dac_override,-dac_read_search', '--inh-caps', '-dac_override,-dac_read_search']
+
+
+def test_a_lack_of_permissions_is_named(images):
+    """Neither the parent of the target, nor the target, nor the images may be looked into; run by root, without its powers over files."""
+    drop = [] if os.getuid() else DROP
+    if drop and subprocess.run([*drop, 'true'], capture_output=True).returncode:
+        pytest.skip('needs setpriv (util-linux) when run by root')
+
+    def run(*argv):
+        done = subprocess.run([*drop, sys.executable, str(ROOT / 'dataset_tool.py'), *argv], capture_output=True, text=True)
+        return done.returncode, done.stderr
+    os.makedirs('locked/full')
+    os.makedirs('parent')
+    (images / 'locked' / 'full' / 'x').write_text('')
+    os.chmod('parent', 0o300)  # may be written to, but not listed
+    os.chmod('locked/full', 0)
+    assert run('create_from_images', 'parent/out', 'in') == (0, '')
+    for argv in (('create_from_images', 'locked/full', 'in'), ('create_from_images', 'locked/full', 'in', '--force'),
+                 ('create_from_images', 'out', 'locked/full'), ('create_from_images', 'locked/full/out', 'in'),
+                 *((f'create_{name}', 'out', 'locked/full') for name in ('mnist', 'cifar10', 'svhn', 'lsun', 'celeba'))):
+        code, message = run(*argv)
+        assert code == 1 and message.startswith('error: ') and message.count('\n') == 1 and 'locked/full' in message, (argv, message)
+        assert 'ermission' in message, (argv, message)
+    os.chmod('parent', 0o755)
+    os.chmod('locked/full', 0o755)
+    assert os.listdir('parent') == ['out'] and os.listdir('locked/full') == ['x']
+
+
+class FullDisk:
+    """A file on a disk that is full after some bytes."""
+
+    def __init__(self, file, room):
+        self._file, self._room = file, room
+
+    def write(self, data):
+        self._room -= data.nbytes
+        if self._room < 0:
+            raise OSError(28, 'No space left on device')
+        return self._file.write(data)
+
+    def close(self):
+        self._file.close()
+
+
+def test_a_disk_that_fills_up_leaves_nothing(in_tmp):
+    with pytest.raises(DataError, match='No space left'), TFRecordExporter('out', 10 ** 6) as out:
+        out.add_image(np.zeros([3, 64, 64], np.uint8))
+        out._levels = [(layout, FullDisk(file, 10 ** 6)) for layout, file in out._levels]
+        for _ in range(1000):
+            out.add_image(np.zeros([3, 64, 64], np.uint8))
+    assert os.listdir() == []
+
+
+def test_callers_may_use_their_arrays_again(in_tmp):
+    image = np.zeros([1, 4, 4], np.uint8)
+    with TFRecordExporter('out', 3, print_progress=False) as out:
+        for value in range(3):
+            image[...] = value
+            out.add_image(image)
+    assert records.open_records('out/out-r02.tfrecords').read([0, 1, 2])[:, 0, 0, 0].tolist() == [0, 1, 2]
+
+
+def test_the_target_is_looked_at_before_the_images_are(images, monkeypatch, capsys):
+    (images / 'out').mkdir()
+    (images / 'out' / 'thesis.txt').write_text('years of work')
+    monkeypatch.setattr('importers.images.load_images', None)
+    assert 'exists and is not empty' in fails(['create_from_images', 'out', 'in'], capsys)
+
+
+def test_a_target_inside_of_the_images_is_refused(images, capsys):
+    for target in ('in/out', 'in/more/out'):
+        assert "inside of the image folder 'in'" in fails(['create_from_images', target, 'in'], capsys)
+    assert len(os.listdir('in')) == 5
+
+
+def test_all_files_reach_the_disk(in_tmp, monkeypatch):
+    synced = []
+    monkeypatch.setattr(os, 'fsync', lambda descriptor: synced.append(os.readlink(f'/proc/self/fd/{descriptor}').rpartition('/')[2]))
+    with TFRecordExporter('out', 1) as out:
+        out.add_image(np.zeros([1, 8, 8], np.uint8))
+        out.add_labels(np.zeros([1, 1]))
+    assert sorted(synced) == ['out-r02.tfrecords', 'out-r03.tfrecords', 'out-rxx.labels']
 
 
 def test_labels_have_the_short_header():

@@ -1,4 +1,5 @@
 """Where images come from: what is no such data set is refused in words that help; conveniences."""
+import errno
 import gzip
 import importlib.util
 import io
@@ -12,6 +13,7 @@ import h5py
 import lmdb
 import numpy as np
 import PIL.Image
+import PIL.PngImagePlugin
 import pytest
 import scipy.io
 from conftest import GOLDEN, load_npz
@@ -55,7 +57,8 @@ def test_all_bad_images_are_counted_before_anything_is_written(images, capsys, m
     (images / 'in' / 'c.txt').write_text('no image')
     PIL.Image.new('RGB', (4, 8)).save('in/d.png')
     message = fails(['create_from_images', 'out', 'in'], capsys)
-    assert "4 of the 9 files in 'in' cannot be used" in message and message.endswith(' And 1 more. To leave them out: --skip_bad\n')
+    assert "4 of the 9 files in 'in' cannot be used" in message
+    assert message.endswith(' And 1 more. Replace or remove such files, or leave them out with --skip_bad.\n')
     assert all(words in message for words in ('a.png', '8x8 RGB', 'Expected 4x4 RGB', 'b.png', "'RGBA'", 'c.txt'))
 
 
@@ -92,13 +95,57 @@ def png(width, height):
 
 
 def test_large_images_are_no_attack(in_tmp):
-    (in_tmp / 'a.png').write_bytes(png(16384, 16384))
     limit = PIL.Image.MAX_IMAGE_PIXELS
+    assert limit == int(1024 ** 3 // 4 // 3)  # Pillow's own: nothing has changed it before
+    (in_tmp / 'a.png').write_bytes(png(16384, 16384))
     assert load_images('.').num_images == 1
-    (in_tmp / 'a.png').write_bytes(png(1 << 16, 1 << 16))
-    with pytest.raises(DataError, match='a.png. is too large. Expected at most 16384x16384'):
-        load_images('.')
+    for width, height in ((20000, 16000), (1 << 16, 1 << 16)):
+        (in_tmp / 'a.png').write_bytes(png(width, height))
+        with pytest.raises(DataError, match=f'a.png. is too large: {width}x{height}. Expected at most 16384x16384'):
+            load_images('.')
     assert PIL.Image.MAX_IMAGE_PIXELS == limit
+
+
+def test_large_images_are_decoded(in_tmp, monkeypatch):
+    """Of some formats Pillow looks at the size a second time, when it decodes."""
+    monkeypatch.setattr(PIL.Image, 'MAX_IMAGE_PIXELS', 100)
+    os.mkdir('in')
+    for name in ('a.tiff', 'b.png', 'c.jpg', 'd.webp'):
+        noise(64, 64).save(f'in/{name}')
+    dataset_tool.main(['create_from_images', 'out', 'in'])
+    assert len(pixels_of('out')[0]) == 4 and PIL.Image.MAX_IMAGE_PIXELS == 100
+
+
+def test_a_machine_in_need_is_no_bad_image(images, capsys, monkeypatch):
+    """With --skip_bad, which would go on without them."""
+    for error, words in ((MemoryError(), 'not enough memory'), (OSError(errno.EIO, 'Input/output error'), 'cannot be read now')):
+        def fail(*args, error=error, **kwargs):
+            raise error
+        monkeypatch.setattr(PIL.Image.Image, 'tobytes', fail)
+        monkeypatch.setattr(PIL.Image.Image, 'load', fail)
+        monkeypatch.setattr(PIL.PngImagePlugin.PngImageFile, 'load', fail)
+        assert words in fails(['create_from_images', 'out', 'in', '--skip_bad'], capsys)
+
+
+def test_what_is_no_regular_file_is_named(images, capsys):
+    os.mkfifo('in/pipe.png')
+    os.symlink('nowhere', 'in/zz.png')
+    message = fails(['create_from_images', 'out', 'in'], capsys)
+    assert "'in/pipe.png' is no file" in message and "'in/zz.png' is no file" in message
+
+
+def test_a_data_set_is_no_folder_of_images(images, capsys):
+    dataset_tool.main(['create_from_images', 'out', 'in'])
+    assert "'out' holds .tfrecords files: it is a data set already" in fails(['create_from_images', 'more', 'out'], capsys)
+
+
+def test_without_skip_bad_none_may_be_missing(images, monkeypatch, capsys):
+    """A file that changes after its header has been looked at: the error names it."""
+    source = load_images('in')
+    shade(3, (8, 8)).save('in/im3.png')
+    with pytest.raises(DataError, match=r"'in/im3.png' is 8x8 grayscale"):
+        list(source.fetch(range(5)))
+    assert not source.may_skip and load_images('in', 4, skip_bad=True).may_skip
 
 
 def write_idx(folder, images=None, labels=None):
@@ -243,6 +290,22 @@ def test_labels_stay_with_their_images_when_bad_ones_are_left_out(tree, capsys):
     assert 'cannot be read' in message and '--skip_bad' in message and os.path.exists('out2') is False
 
 
+def test_classes_are_those_of_the_folders_whatever_is_damaged(tree, capsys):
+    shade(5).save('in/dogs/5.png')
+    (tree / 'in' / 'birds').mkdir()
+    (tree / 'in' / 'birds' / 'a.png').write_bytes(b'no image')
+    dataset_tool.main(['create_from_images', 'out', 'in', '--labels', 'folders', '--skip_bad'])
+    assert capsys.readouterr().out.endswith('Class 0: birds, 0 images\nClass 1: cats, 4 images\nClass 2: dogs, 3 images\n')
+    assert pixels_of('out')[1].shape == (7, 3)
+
+
+def test_names_of_classes_may_be_any(tree):
+    os.rename('in/cats', 'in/кошки')
+    os.rename('in/dogs', b'in/\xe9t\xe9')  # no UTF-8
+    dataset_tool.main(['create_from_images', 'out', 'in', '--labels', 'folders'])
+    assert (tree / 'out' / 'out-classes.txt').read_bytes() == 'кошки\n'.encode() + b'\xe9t\xe9\n'
+
+
 def test_folders_that_are_no_classes(tree, capsys):
     shade(8).save('in/stray.png')
     assert "'in/stray.png' is in none of the sub-folders" in fails(['create_from_images', 'out', 'in', '--labels', 'folders'], capsys)
@@ -307,18 +370,20 @@ def test_images_of_any_kind(in_tmp):
              'g-cmyk.tiff': (rgb.convert('CMYK'), rgb.convert('CMYK').convert('RGB')), 'h-webp.webp': (rgb, rgb)}
     for name, (image, _) in kinds.items():
         image.save(f'in/{name}', **({'lossless': True} if name.endswith('webp') else {}))
+    (in_tmp / 'in' / 'ia-deep.pgm').write_bytes(b'P5 8 8 65535\n' + deep.astype('>u2').tobytes())
     rgb.save('in/i-turned.png', exif=exif)
     palette_clear.save('in/j-palette.png', transparency=0)
     dataset_tool.main(['create_from_images', 'out', 'in', '--resolution', '8', '--shuffle', '0'])
     images, _ = pixels_of('out')
-    assert len(images) == 10
+    assert len(images) == 11
     for found, (name, (_, expected)) in zip(images, kinds.items()):
         difference = np.abs(found - lanczos(expected, 8)).max()
         assert difference <= (1 if name == 'b-clear.png' else 0), name  # two ways of blending round differently
     assert np.array_equal(images[8], lanczos(rgb.transpose(PIL.Image.Transpose.ROTATE_270), 8))
+    assert np.array_equal(images[9], images[5])
     holes = np.asarray(palette_clear) == 0
-    assert holes.any() and (images[9][:, holes] == 255).all()
-    assert np.array_equal(images[9][:, ~holes], lanczos(palette.convert('RGB'), 8)[:, ~holes])
+    assert holes.any() and (images[10][:, holes] == 255).all()
+    assert np.array_equal(images[10][:, ~holes], lanczos(palette.convert('RGB'), 8)[:, ~holes])
 
 
 def test_gray_images_stay_gray(in_tmp):
@@ -462,6 +527,8 @@ def test_a_wrong_folder_is_put_right(in_tmp, capsys):
     assert 'Found there: cifar-10-batches-py, cifar-100-python.tar.gz' in message and "Unpack 'cifar-100-python.tar.gz' first?" in message
     for folder, words in (('nowhere', 'does not exist'), ('downloads/cifar-100-python.tar.gz', 'is a file')):
         for command in ('create_mnist', 'create_cifar10', 'create_svhn', 'create_lsun', 'create_celeba'):
+            if command == 'create_lsun' and words == 'is a file':  # an LMDB may be a file
+                continue
             message = fails([command, 'out', folder], capsys)
             assert f'the folder {folder!r} {words}' in message and 'Download: http' in message, command
     assert os.listdir() == ['downloads']
@@ -506,15 +573,23 @@ def test_bad_entries_do_not_count(in_tmp, capsys):
     assert len(pixels_of('all')[0]) == 9
 
 
+def test_an_lmdb_may_be_a_file(in_tmp):
+    write_lmdb('in', {'a': encoded(noise(8, 8), 'PNG')})
+    for name in ('in', 'in/data.mdb'):
+        assert load_lsun(name, 8).num_images == 1
+
+
 def test_an_lmdb_that_is_none_is_refused(in_tmp, capsys):
     os.mkdir('in')
     assert "'in/data.mdb' does not exist" in fails(['create_lsun', 'out', 'in'], capsys)
     (in_tmp / 'in' / 'data.mdb').write_bytes(b'garbage' * 10000)
     assert 'cannot be read as LMDB' in fails(['create_lsun', 'out', 'in'], capsys)
+    (in_tmp / 'in' / 'data.mdb').write_bytes(b'')
+    assert "'in/data.mdb' is an empty file" in fails(['create_lsun', 'out', 'in'], capsys)
     write_lmdb('empty', {})
     assert 'is empty' in fails(['create_lsun', 'out', 'empty'], capsys)
     write_lmdb('bad', {'a': b'no image'})
-    assert 'expected 1 images, got 0' in fails(['create_lsun', 'out', 'bad'], capsys)
+    assert 'none of the images can be used' in fails(['create_lsun', 'out', 'bad'], capsys)
     assert '--max_images must be at least 1' in fails(['create_lsun', 'out', 'in', '--max_images', '0'], capsys)
     write_lmdb('short', {f'{number}': bytes(5000) for number in range(50)})
     path = in_tmp / 'short' / 'data.mdb'
@@ -602,12 +677,22 @@ def test_labels_of_an_archive_stay_with_their_images(shuffle, in_tmp):
     ({'data': np.zeros([2, 3, 4, 4])}, np.zeros([3, 1]), 'the shape [2, components]. Received: float64 of shape [3, 1]'),
     ({'data': np.zeros([2, 3, 4, 4])}, np.zeros([2]), 'shape [2]'),
     ({'data': np.zeros([2, 3, 4, 4])}, np.array([[None], [None]]), 'cannot be read'),
-    ({'data': np.zeros([2, 3, 4, 4])}, np.array([[1.0], [np.inf]]), 'not finite'),
+    ({'data': np.full([2, 3, 4, 4], 99)}, np.array([[1.0], [np.inf]]), 'not finite'),
+    ({'data': np.full([2, 3, 4, 4], 99)}, np.array([[1.0], [1e300]]), 'not finite'),
 ])
 def test_archives_of_other_things_are_refused(arrays, labels, words, in_tmp, capsys):
     write_h5(labels=labels, **arrays)
     assert words in fails(['create_from_hdf5', 'out', 'in.h5'], capsys)
     assert not os.path.exists('out')
+
+
+@pytest.mark.parametrize('values, words', [(np.array([-1, 1.0]), 'from -1 to 1'), (np.array([0, 1.0]), 'from 0 to 1'),
+                                           (np.array([0, 65535], np.uint16), 'from 0 to 65535'), (np.array([0, 255], np.uint8), None)])
+def test_values_of_another_range_are_reported(values, words, in_tmp, capsys):
+    write_h5(data=np.broadcast_to(values[:, np.newaxis, np.newaxis, np.newaxis], [2, 1, 4, 4]))
+    dataset_tool.main(['create_from_hdf5', 'out', 'in.h5'])
+    message = capsys.readouterr().err
+    assert (words in message and 'clipped' in message) if words else message == ''
 
 
 def test_archives_that_are_none(in_tmp, capsys):
