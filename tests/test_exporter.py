@@ -396,3 +396,24 @@ def test_labels_have_the_short_header():
         data = exporter.npy_bytes(values)
         assert (len(data) - values.nbytes) % 16 == 0 and data.startswith(b'\x93NUMPY\x01\x00')
     assert len(exporter.npy_bytes(np.zeros([50000, 10], np.float32))) == 2000080
+
+
+def test_progress_moves_with_the_images(in_tmp, monkeypatch):
+    bars = []
+
+    class Bar:
+        def __init__(self, **kwargs):
+            self.options, self.seen, self.closed = kwargs, 0, False
+            bars.append(self)
+
+        def update(self, count):
+            self.seen += count
+
+        def close(self):
+            self.closed = True
+    monkeypatch.setattr(exporter, 'progress_bar', Bar)
+    with TFRecordExporter('out', 3) as out:
+        for _ in range(3):
+            out.add_image(np.zeros([3, 1024, 1024], np.uint8))
+            assert bars[0].seen == out.cur_images  # large ones are written one by one
+    assert bars[0].options['total'] == 3 and bars[0].seen == 3 and bars[0].closed and len(bars) == 1
