@@ -161,16 +161,18 @@ desc += '-fp32';                sched.max_minibatch_per_gpu = {256: 16, 512: 8, 
 #   BENCHMARK0   The same at full resolution only, in 10 thousand images.
 #   VERBOSE      A status line and an image grid every thousand images, networks every 100 thousand.
 #   GRAPH, HIST  Put the graph of the training step, or histograms of all weights, into the TensorBoard log.
+#   SWD          Measure the generator whenever networks are saved; other metrics: see the utilities below.
 
 #desc += '-BENCHMARK';          sched.lod_initial_resolution = 4; sched.lod_training_kimg = 3; sched.lod_transition_kimg = 3; train.total_kimg = (8 * 2 + 1) * 3; sched.tick_kimg_base = 1; sched.tick_kimg_dict = {}; train.image_snapshot_ticks = 1000; train.network_snapshot_ticks = 1000
 #desc += '-BENCHMARK0';         sched.lod_initial_resolution = 1024; train.total_kimg = 10; sched.tick_kimg_base = 1; sched.tick_kimg_dict = {}; train.image_snapshot_ticks = 1000; train.network_snapshot_ticks = 1000
 #desc += '-VERBOSE';            sched.tick_kimg_base = 1; sched.tick_kimg_dict = {}; train.image_snapshot_ticks = 1; train.network_snapshot_ticks = 100
 #desc += '-GRAPH';              train.save_tf_graph = True
 #desc += '-HIST';               train.save_weight_histograms = True
+#desc += '-SWD';                train.metrics = ['swd']
 
 # ----------------------------------------------------------------------------------------------------------------------
 # Utilities for a finished run, or one that is still training: uncomment one line and put in the run's number, folder name or path.
-# (They call util_scripts.py and metrics/, which are not part of this version yet.) They replace `train`. Images and videos go into a result folder of their own, metrics into the run's folder (metric-*.txt).
+# They replace `train`. Images and videos go into a result folder of their own, metrics into the run's folder (metric-*.txt, .jsonl, .png).
 
 # 1000 single images; 10 grids, each 15 images wide and 8 high, at a quarter of the size.
 #train = EasyDict(func='util_scripts.generate_fake_images', run_id=23, num_pngs=1000); num_gpus = 1; desc = f'fake-images-{train.run_id}'
@@ -186,3 +188,8 @@ desc += '-fp32';                sched.max_minibatch_per_gpu = {256: 16, 512: 8, 
 #train = EasyDict(func='util_scripts.evaluate_metrics', run_id=23, log='metric-fid-50k.txt', metrics=['fid'], num_images=50000, real_passes=1); num_gpus = 1; desc = f'fid-50k-{train.run_id}'
 #train = EasyDict(func='util_scripts.evaluate_metrics', run_id=23, log='metric-is-50k.txt', metrics=['is'], num_images=50000, real_passes=1); num_gpus = 1; desc = f'is-50k-{train.run_id}'
 #train = EasyDict(func='util_scripts.evaluate_metrics', run_id=23, log='metric-msssim-20k.txt', metrics=['msssim'], num_images=20000, real_passes=1); num_gpus = 1; desc = f'msssim-20k-{train.run_id}'
+#train = EasyDict(func='util_scripts.evaluate_metrics', run_id=23, log='metric-kid-10k.txt', metrics=['kid'], num_images=10000, real_passes=1); num_gpus = 1; desc = f'kid-10k-{train.run_id}'
+#train = EasyDict(func='util_scripts.evaluate_metrics', run_id=23, log='metric-pr-10k.txt', metrics=['pr'], num_images=10000, real_passes=1); num_gpus = 1; desc = f'pr-10k-{train.run_id}'
+
+# The latent whose image is closest to a picture of yours, and a video of how it is found.
+#train = EasyDict(func='util_scripts.project_image', run_id=23, image='picture.png', num_steps=500); num_gpus = 1; desc = f'projection-{train.run_id}'

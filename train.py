@@ -31,10 +31,10 @@ def main(argv=None):
         with exit_on_user_error(), signals_as_exceptions():
             _main(parse_args(argv))
     except KeyboardInterrupt:
-        print('Interrupted. Everything up to the last snapshot is in the result folder.')
+        print('Interrupted. What was finished before is in the result folder.')
         return 128 + signal.SIGINT
     except Stopped as stopped:
-        print(f'Stopped by {stopped.signal_name}. Everything up to the last snapshot is in the result folder.')
+        print(f'Stopped by {stopped.signal_name}. What was finished before is in the result folder.')
         return stopped.code
     return 0
 

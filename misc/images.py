@@ -20,7 +20,7 @@ def adjust_dynamic_range(data, drange_in, drange_out):
     """Map values linearly so that drange_in becomes drange_out. Values outside stay outside.
 
     Args:
-        data: array of any shape.
+        data: array or tensor of any shape.
         drange_in, drange_out: pairs (low, high).
 
     Returns:

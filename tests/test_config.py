@@ -15,7 +15,7 @@ LSUN = [
     'conferenceroom', 'cow', 'diningroom', 'diningtable', 'dog', 'horse', 'kitchen', 'livingroom', 'motorbike', 'person', 'pottedplant',
     'restaurant', 'sheep', 'sofa', 'tower', 'train', 'tvmonitor']
 FEATURES = ['nogrowing', 'nopixelnorm', 'nowscale', 'noleakyrelu', 'nosmoothing', 'norepeat', 'noreset']
-MODES = ['BENCHMARK', 'BENCHMARK0', 'VERBOSE', 'GRAPH', 'HIST']
+MODES = ['BENCHMARK', 'BENCHMARK0', 'VERBOSE', 'GRAPH', 'HIST', 'SWD']
 CONDITIONS = ['cond', 'cond1', 'g4k', 'grpc']
 PUBLIC = {'EasyDict', 'data_dir', 'result_dir', 'tf_config', 'env', 'desc', 'random_seed', 'num_gpus', 'train', 'G', 'D', 'G_opt', 'D_opt',
           'G_loss', 'D_loss', 'sched', 'grid', 'dataset'}
@@ -150,6 +150,7 @@ CHANGES = {
     'VERBOSE': {'train.image_snapshot_ticks': 1, 'train.network_snapshot_ticks': 100, **TICKS},
     'GRAPH': {'train.save_tf_graph': True},
     'HIST': {'train.save_weight_histograms': True},
+    'SWD': {'train.metrics': ['swd']},
 }
 
 
@@ -207,7 +208,9 @@ UTILITIES = [
     ({'func': 'util_scripts.generate_training_video', 'run_id': 23, 'duration_sec': 20.0}, 'training-video-23'),
     (metric('swd', 'swd-16k', 16384, 2), 'swd-16k-23'), (metric('fid', 'fid-10k', 10000), 'fid-10k-23'),
     (metric('fid', 'fid-50k', 50000), 'fid-50k-23'), (metric('is', 'is-50k', 50000), 'is-50k-23'),
-    (metric('msssim', 'msssim-20k', 20000), 'msssim-20k-23')]
+    (metric('msssim', 'msssim-20k', 20000), 'msssim-20k-23'), (metric('kid', 'kid-10k', 10000), 'kid-10k-23'),
+    (metric('pr', 'pr-10k', 10000), 'pr-10k-23'),
+    ({'func': 'util_scripts.project_image', 'run_id': 23, 'image': 'picture.png', 'num_steps': 500}, 'projection-23')]
 
 
 @pytest.mark.parametrize(('line', 'expected'), list(zip(utility_lines(), UTILITIES, strict=True)), ids=[desc for _, desc in UTILITIES])

@@ -226,7 +226,7 @@ def theano_parameters(network, use_wscale, seed=1):
     dict(resolution=4, num_channels=3, fmap_base=24, fmap_max=9),
     dict(resolution=8, num_channels=1, fmap_base=37, fmap_max=16, fmap_decay=0.5, latent_size=5),
     dict(resolution=32, num_channels=3, fmap_base=64, fmap_max=24),
-    dict(resolution=16, num_channels=3, fmap_base=24, fmap_max=512),  # as many latent components as 4x4 would have maps, were it wider
+    dict(resolution=16, num_channels=3, fmap_base=24, fmap_max=512),  # nf(0) is not nf(1)
     dict(resolution=64, num_channels=2, fmap_base=128, fmap_max=7, use_leakyrelu=False, normalize_latents=False, use_pixelnorm=False),
 ], ids=lambda sizes: str(sizes['resolution']))
 def test_conversion_undoes_the_inverse_mapping(sizes, use_wscale, net, in_tmp):

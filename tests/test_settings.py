@@ -299,7 +299,7 @@ def test_good_configurations(assignments):
     ('G_loss.func=loss.D_wgangp_acgan', 'G_loss.func: expected a function like loss.G_wgan_acgan'),
     ('D_loss.func=loss.G_wgan_acgan', 'D_loss.func: expected a function that takes reals'),
     ('train.func=os.path', 'train.func: expected the name of a function'),
-    ('train.func=util_scripts.evaluate_metrics', "'util_scripts'.* is not part of this version yet"),
+    ('train.func=util_scripts.evaluate_metric', "Did you mean 'evaluate_metrics'"),
     ('dataset.class_name=3', "dataset.class_name: expected the class's name"),
     ('dataset.class_name=os.path', 'dataset.class_name: expected the name of a class'),
     ('dataset.class_name=dataset.load_dataset', 'dataset.class_name: expected the name of a class'),

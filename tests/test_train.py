@@ -183,7 +183,7 @@ class Recorder(TrainingSteps):
 
 @pytest.mark.parametrize('reset', [True, False])
 def test_the_loops_order_of_things(toy, monkeypatch, reset):
-    """Updates, rates, sizes, resets and snapshots, exactly as configured."""
+    """Updates, rates, sizes and resets, exactly as configured."""
     monkeypatch.setattr('training.loop.TrainingSteps', Recorder)
     assert run('train.D_repeats=2', 'train.minibatch_repeats=3', f'train.reset_opt_for_new_lod={reset}', 'train.total_kimg=0.576',
                'train.image_snapshot_ticks=2', 'train.network_snapshot_ticks=3', 'sched.minibatch_dict={8: 16}',
@@ -206,12 +206,6 @@ def test_the_loops_order_of_things(toy, monkeypatch, reset):
     assert steps.training_set.position == cur_nimg and steps.training_set.random_seed == 1000
     assert (steps.D_opt.beta2, steps.G_opt.beta2, steps.G_smoothing) == (0.5, 0.6, 0.7)
     assert steps.G_loss.keywords == {'cond_weight': 2.0} and steps.D_loss.keywords == {'wgan_lambda': 3.0}
-
-    ticks = [int(float(tick['kimg']) * 1000) for tick in ticks_of('results/000-tiny')]
-    names = set(files_of('results/000-tiny'))
-    assert len([n for n in names if n.startswith('fakes')]) >= 1
-    kimg_of = {int(tick['tick']): tick for tick in ticks_of('results/000-tiny')}
-    assert sorted(kimg_of) == list(range(1, len(ticks) + 1)) and len(ticks) >= 5
 
 
 def test_snapshots_come_when_asked_for(toy, monkeypatch):

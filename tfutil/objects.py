@@ -4,9 +4,6 @@ import sys
 
 from errors import ConfigError, nearest
 
-# Modules that config.py's utility lines name, and that are still to be written.
-_NOT_YET = {'util_scripts', 'metrics'}
-
 
 def find_obj_in_module(module, name):
     """Follow a dotted name below a module: `find_obj_in_module(np, 'random.rand')`.
@@ -34,9 +31,6 @@ def _split(dotted_name):
             # A missing prefix is what we are probing for; a missing import inside a module that exists is not.
             if error.name is None or not (module_name == error.name or module_name.startswith(error.name + '.')):
                 raise
-    if parts[0] in _NOT_YET:
-        raise ConfigError(f'{parts[0]!r} (in {dotted_name!r}) is not part of this version yet: it trains networks, but does not make '
-                          'images, videos or metrics from them by a line of config.py. Choose another train line.')
     known = [n for n in sys.modules if '.' not in n]
     raise ConfigError(f'there is no module {parts[0]!r} (in {dotted_name!r}).{nearest(parts[0], known)} '
                       'Write names as module.function, e.g. networks.G_paper; the module must be importable from here.')

@@ -11,6 +11,7 @@ import settings
 import tfutil
 from errors import ConfigError, DataError
 from tfutil import Network, Optimizer
+from training.metrics import SnapshotMetrics
 from training.progress import Progress, UpdateWatch
 from training.schedule import TrainingSchedule
 from training.snapshots import ImageSnapshots, RunFolder
@@ -20,7 +21,7 @@ from training.step import TrainingSteps
 def train_progressive_gan(
         G_smoothing=0.999, D_repeats=1, minibatch_repeats=4, reset_opt_for_new_lod=True, total_kimg=15000, mirror_augment=False,
         drange_net=[-1, 1], image_snapshot_ticks=1, network_snapshot_ticks=10, save_tf_graph=False, save_weight_histograms=False,
-        resume_run_id=None, resume_snapshot=None, resume_kimg=0.0, resume_time=0.0, *, config):
+        metrics=[], metric_images=2048, resume_run_id=None, resume_snapshot=None, resume_kimg=0.0, resume_time=0.0, *, config):
     """Train G and D on a data set while they grow, and leave a result folder.
 
     Args:
@@ -33,6 +34,8 @@ def train_progressive_gan(
         drange_net: value range of images inside the networks.
         image_snapshot_ticks, network_snapshot_ticks: ticks between two fakes*.png, and between two network-snapshot-*.pkl.
         save_tf_graph, save_weight_histograms: also into the TensorBoard file.
+        metrics: names of metrics (swd, fid, is, msssim, kid, pr) to measure whenever networks are saved.
+        metric_images: real and generated images that they look at.
         resume_run_id, resume_snapshot: start from the networks of an earlier run: its number, name or folder, and the snapshot's kimg
             (None = latest).
         resume_kimg, resume_time: what to count as already shown (thousands of images) and already spent (seconds).
@@ -51,6 +54,7 @@ def train_progressive_gan(
     settings.check_minibatches(config, training_set.resolution)
     schedule = functools.partial(TrainingSchedule, training_set=training_set, num_gpus=config.num_gpus, **config.sched)
     sched = schedule(cur_nimg)
+    snapshot_metrics = SnapshotMetrics(metrics, metric_images, config, mirror_augment)
     G, D, Gs = make_networks(config, training_set, resume_run_id, resume_snapshot)
 
     print('Building TensorFlow graph...')
@@ -65,7 +69,8 @@ def train_progressive_gan(
 
     print('Setting up result dir...')
     result_subdir = misc.create_result_subdir(config.result_dir, config.desc, settings.values(config))
-    folder = RunFolder(result_subdir, (G, D, Gs), grid, image_snapshot_ticks, network_snapshot_ticks, save_weight_histograms)
+    folder = RunFolder(result_subdir, (G, D, Gs), grid, image_snapshot_ticks, network_snapshot_ticks, save_weight_histograms,
+                       snapshot_metrics)
     folder.begin(cur_nimg, sched.minibatch)
 
     print('Training...')

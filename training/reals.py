@@ -3,6 +3,7 @@ import math
 
 import tensorflow as tf
 
+import misc
 from tfutil import lerp, randomness
 
 
@@ -21,7 +22,7 @@ def process_reals(x, lod, mirror_augment, drange_data, drange_net, native=False)
     Returns:
         Float32 [N, C, R, R], or [N, C, r, r] if native.
     """
-    x = adjust_dynamic_range(tf.cast(x, tf.float32), drange_data, drange_net)
+    x = misc.adjust_dynamic_range(tf.cast(x, tf.float32), drange_data, drange_net)
     if mirror_augment:
         keep = randomness.uniform([tf.shape(x)[0], 1, 1, 1]) < 0.5
         x = tf.where(keep, x, tf.reverse(x, axis=[3]))
@@ -44,11 +45,3 @@ def repeat_pixels(x, factor):
         return x
     _, c, h, w = x.shape
     return tf.reshape(tf.tile(x[:, :, :, None, :, None], [1, 1, 1, factor, 1, factor]), [-1, c, h * factor, w * factor])
-
-
-def adjust_dynamic_range(x, drange_in, drange_out):
-    """Rescale a tensor linearly from one value range to another."""
-    if list(drange_in) == list(drange_out):
-        return x
-    scale = (drange_out[1] - drange_out[0]) / (drange_in[1] - drange_in[0])
-    return x * scale + (drange_out[0] - drange_in[0] * scale)

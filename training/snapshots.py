@@ -111,12 +111,13 @@ class RunFolder:
         grid: `ImageSnapshots`.
         image_snapshot_ticks, network_snapshot_ticks: ticks between two fakes*.png, and between two network-snapshot-*.pkl.
         save_weight_histograms: write them to the event file at each tick.
+        metrics: function from Gs to {name: value}, called whenever networks are saved.
     """
 
-    def __init__(self, path, networks, grid, image_snapshot_ticks, network_snapshot_ticks, save_weight_histograms):
+    def __init__(self, path, networks, grid, image_snapshot_ticks, network_snapshot_ticks, save_weight_histograms, metrics=lambda Gs: {}):
         self.path, self.networks, self.grid = path, networks, grid
         self.image_snapshot_ticks, self.network_snapshot_ticks = image_snapshot_ticks, network_snapshot_ticks
-        self.save_weight_histograms = save_weight_histograms
+        self.save_weight_histograms, self.metrics = save_weight_histograms, metrics
         self.writer = SummaryWriter(path)
 
     def begin(self, cur_nimg, minibatch):
@@ -128,6 +129,7 @@ class RunFolder:
         """Save the snapshots that are due (all of them when the run is done), and the tick's statistics."""
         if cur_tick % self.network_snapshot_ticks == 0 or done:
             self._save_networks(f'network-snapshot-{cur_nimg // 1000:06d}.pkl')
+            self._save_metrics(cur_nimg)
         if cur_tick % self.image_snapshot_ticks == 0 or done:
             self.grid.save_fakes(self.path, cur_nimg, minibatch)
         if graph_def is not None:
@@ -137,6 +139,13 @@ class RunFolder:
                 for tag, values in net.setup_weight_histograms():
                     self.writer.histogram(tag, values, cur_nimg)
         save_summaries(self.writer, cur_nimg)
+
+    def _save_metrics(self, cur_nimg):
+        values = self.metrics(self.networks[2])
+        for name, value in values.items():
+            self.writer.scalar(f'Metrics/{name}', value, cur_nimg)
+        if values:
+            print('Metrics:', ', '.join(f'{name} {value:.4f}' for name, value in values.items()))
 
     def finish(self):
         """Save the final networks and, last of all, the sign that the run came to its end."""

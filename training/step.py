@@ -36,7 +36,7 @@ class TrainingSteps:
         D_opt.create_slots(D.trainables.values())
 
     def set_lod(self, lod):
-        """Set the networks' lod variables, which the compiled steps blend by. (Gs copies G's: its decay for `lod` is 0.)"""
+        """Set the networks' lod variables, which the compiled steps blend by, and snapshots and grids are made with."""
         for net in (self.G, self.D, self.Gs):
             if 'lod' in net.vars:
                 net.set_var('lod', lod)

@@ -1,0 +1,107 @@
+"""Numbers for how good images are: comparisons of generated images with real ones.
+
+    fid = metrics.make('fid', 50000, [3, 128, 128], np.uint8, 64, result_dir='results')
+    fid.begin('reals')
+    for minibatch in ...:           # uint8 [N, 3, 128, 128]; repeat the channel of grayscale images three times
+        fid.feed('reals', minibatch)
+    fid.end('reals')
+    fid.begin('fakes')
+    ...
+    print(dict(zip(fid.get_metric_names(), fid.end('fakes'))))
+
+A metric is a class `API(num_images, image_shape, image_dtype, minibatch_size)`:
+
+    num_images: images per pass.
+    image_shape: [3, H, W].
+    image_dtype: np.uint8, range [0, 255].
+    minibatch_size: images per minibatch; the last of a pass may have fewer.
+
+with get_metric_names() and get_metric_formatting() (a %-format per name), begin(mode), feed(mode, minibatch), end(mode). Modes: 'reals'
+sets what is compared with; 'fakes' compares; 'warmup' is a pass of any images before the reals, so that their time is not that of a first
+use.
+
+| name | module | values |
+| --- | --- | --- |
+| swd | sliced_wasserstein | SWDx1e3_<resolution>..., SWDx1e3_avg |
+| fid | frechet_inception_distance | FID |
+| is | inception_score | IS_mean, IS_std |
+| msssim | ms_ssim | MS-SSIM |
+| kid | kernel_inception_distance | KIDx1e3_mean, KIDx1e3_std |
+| pr | precision_recall | Precision, Recall |
+"""
+import inspect
+
+from errors import ConfigError, nearest
+
+SHORT_NAMES = dict(
+    swd='metrics.sliced_wasserstein.API',
+    fid='metrics.frechet_inception_distance.API',
+    msssim='metrics.ms_ssim.API',
+    kid='metrics.kernel_inception_distance.API',
+    pr='metrics.precision_recall.API',
+    **{'is': 'metrics.inception_score.API'})
+_METHODS = ('get_metric_names', 'get_metric_formatting', 'begin', 'feed', 'end')
+
+
+def make(name, num_images, image_shape, image_dtype, minibatch_size, inception=None, result_dir='results', **options):
+    """Make one metric; see `make_all` for several, which then share the Inception network.
+
+    Args:
+        name: a short name, or the dotted name of a class of your own.
+        num_images, image_shape, image_dtype, minibatch_size: see the module.
+        inception: for the metrics that use it: an `inception.Inception`, or where its graph is. None to look in result_dir, or download it.
+        result_dir: the folder of all results.
+        options: further arguments of that class.
+
+    Returns:
+        An object of the class.
+
+    Raises:
+        ConfigError: there is no such metric, it has no such option, or does not work with such images.
+        DataError: the Inception network cannot be had.
+    """
+    metric = _find(name)
+    known = inspect.signature(metric).parameters
+    takes_all = any(parameter.kind == parameter.VAR_KEYWORD for parameter in known.values())
+    unknown = [] if takes_all else [option for option in options if option not in known]
+    if unknown:
+        raise ConfigError(f'Metric {name!r} has no option {unknown[0]!r}.{nearest(unknown[0], known)} Known: {", ".join(known)}.')
+    if 'inception' in known or takes_all:
+        options.update(inception=inception, result_dir=result_dir)
+    return metric(num_images=num_images, image_shape=list(image_shape), image_dtype=image_dtype, minibatch_size=minibatch_size, **options)
+
+
+def make_all(names, num_images, image_shape, image_dtype, minibatch_size, inception=None, result_dir='results'):
+    """Make several metrics. The Inception network is loaded once, and looks at each minibatch once however many of them use it.
+
+    Args:
+        names: list of names as in `make`.
+        others: as in `make`.
+
+    Returns:
+        A list of objects.
+
+    Raises:
+        As `make`.
+    """
+    classes = [_find(name) for name in names]
+    if not callable(inception):
+        from metrics.inception import FeatureMetric, Inception
+        if any(isinstance(metric, type) and issubclass(metric, FeatureMetric) for metric in classes):
+            inception = Inception.find(inception, result_dir)
+    return [make(name, num_images, image_shape, image_dtype, minibatch_size, inception, result_dir) for name in names]
+
+
+def _find(name):
+    """The class of a name."""
+    dotted = SHORT_NAMES.get(name, name)
+    if not isinstance(dotted, str) or '.' not in dotted:
+        raise ConfigError(f'There is no metric {name!r}.{nearest(name, SHORT_NAMES)} Known: {", ".join(SHORT_NAMES)}; or the dotted name '
+                          'of a class of your own, e.g. my_metrics.API.')
+    from tfutil.objects import import_obj
+    metric = import_obj(dotted)
+    missing = [method for method in _METHODS if not hasattr(metric, method)]
+    if missing:
+        raise ConfigError(f'{name!r} is no metric: it lacks {", ".join(missing)}. Expected a class as `metrics` describes, or one of '
+                          f'{", ".join(SHORT_NAMES)}.')
+    return metric

@@ -1,0 +1,60 @@
+"""Inception score (Salimans et al. 2016): whether images are recognisable one by one, and varied together."""
+import numpy as np
+import scipy.special
+
+from errors import ConfigError
+from metrics.inception import FeatureMetric
+
+
+def inception_score(probabilities, splits=10):
+    """exp(mean KL(p(y|x) || p(y))) of each part of the images; p(y) is the part's mean.
+
+    Args:
+        probabilities: class probabilities of each image, [N, classes].
+        splits: number of parts of consecutive images; no more than N are made.
+
+    Returns:
+        (mean, standard deviation) over the parts, in [1, classes].
+    """
+    splits = min(splits, len(probabilities))
+    bounds = [index * len(probabilities) // splits for index in range(splits + 1)]
+    scores = [_score_of_one(probabilities[start:stop]) for start, stop in zip(bounds[:-1], bounds[1:])]
+    return float(np.mean(scores)), float(np.std(scores))
+
+
+def _score_of_one(probabilities):
+    probabilities = np.asarray(probabilities, np.float64)
+    # p * log(p / q), which is 0 at p = 0.
+    divergences = scipy.special.rel_entr(probabilities, probabilities.mean(axis=0))
+    return np.exp(divergences.sum(axis=1).mean())
+
+
+class API(FeatureMetric):
+    """IS_mean and IS_std; nothing is kept of the reals, which get a score of their own."""
+    fewest = 1
+
+    def __init__(self, num_images, image_shape, image_dtype, minibatch_size, inception=None, result_dir='results', splits=10):
+        """As `FeatureMetric`, and
+
+        Args:
+            splits: see `inception_score`.
+
+        Raises:
+            ConfigError: less than one split; see `check_setting` for others.
+        """
+        super().__init__(num_images, image_shape, image_dtype, minibatch_size, inception, result_dir)
+        if splits < 1:
+            raise ConfigError(f'The inception score is averaged over at least one split. Received: splits={splits}. Usual are 10.')
+        self.splits = splits
+
+    def get_metric_names(self):
+        return ['IS_mean', 'IS_std']
+
+    def _start(self, mode):
+        self._probabilities = []
+
+    def _add(self, features, probabilities):
+        self._probabilities.append(probabilities)
+
+    def _finish(self, mode):
+        return inception_score(np.concatenate(self._probabilities), self.splits)

@@ -1,0 +1,100 @@
+"""Improved precision and recall (Kynkaanniemi et al. 2019): how many fakes look real, and how many reals could have been made.
+
+A set of images stands for all that lies within a ball around each, as wide as the distance to its k-th nearest neighbour in the set.
+The time grows with the square of the number of images: 50000 of each take some minutes.
+"""
+import numpy as np
+
+from errors import ConfigError
+from metrics.inception import ComparingMetric
+
+# Distances held at a time: 128 MB.
+_DISTANCES = 1 << 25
+
+
+def _squared_distances(a, b):
+    """Of each row of a to each of b, float32 [M, N]."""
+    distances = a @ b.T
+    distances *= -2
+    distances += np.einsum('nd,nd->n', a, a)[:, None]
+    distances += np.einsum('nd,nd->n', b, b)
+    return np.maximum(distances, 0, out=distances)
+
+
+def _chunks(a, b):
+    """Rows of a few at a time, so that their distances to b stay within bounds: slices."""
+    size = max(1, _DISTANCES // len(b))
+    return [slice(start, start + size) for start in range(0, len(a), size)]
+
+
+def squared_radii(features, k=3):
+    """The squared distance of each row to its k-th nearest other row.
+
+    Args:
+        features: float32 [N, D], N > k.
+        k: which neighbour.
+
+    Returns:
+        float32 [N].
+    """
+    # A row is its own nearest, which takes place 0.
+    return np.concatenate([np.partition(_squared_distances(features[rows], features), k, axis=1)[:, k]
+                           for rows in _chunks(features, features)])
+
+
+def precision_recall(reals, fakes, k=3, real_radii=None):
+    """Fraction of fakes within the reals' balls, and of reals within the fakes' (Kynkaanniemi et al., equations 1 and 2).
+
+    Args:
+        reals, fakes: features, float32 [M, D] and [N, D], more than k rows each.
+        k: which neighbour gives a ball's radius.
+        real_radii: `squared_radii(reals, k)` where it is known.
+
+    Returns:
+        (precision, recall), each in [0, 1].
+    """
+    # Distances of points far from the origin would lose digits.
+    origin = reals.mean(axis=0)
+    reals, fakes = reals - origin, fakes - origin
+    real_radii = squared_radii(reals, k) if real_radii is None else real_radii
+    fake_radii = squared_radii(fakes, k)
+    inside, covered = 0, np.zeros(len(reals), bool)
+    for rows in _chunks(fakes, reals):
+        distances = _squared_distances(fakes[rows], reals)
+        inside += np.count_nonzero((distances <= real_radii).any(axis=1))
+        covered |= (distances <= fake_radii[rows, None]).any(axis=0)
+    return inside / len(fakes), float(covered.mean())
+
+
+class API(ComparingMetric):
+    """Precision and Recall. A pass of reals results in ones."""
+    _state_names = dict(features=2, squared_radii=1)
+
+    def __init__(self, num_images, image_shape, image_dtype, minibatch_size, inception=None, result_dir='results', k=3):
+        """As `FeatureMetric`, and
+
+        Args:
+            k: which nearest neighbour gives a ball's radius; num_images must be larger.
+        """
+        if k < 1:
+            raise ConfigError(f'Precision and recall measure to a k-th nearest neighbour. Expected k of at least 1. Received: k={k}.')
+        self.k, self.fewest = k, k + 1
+        super().__init__(num_images, image_shape, image_dtype, minibatch_size, inception, result_dir)
+
+    def get_metric_names(self):
+        return ['Precision', 'Recall']
+
+    def _start(self, mode):
+        super()._start(mode)
+        self._features = []
+
+    def _add(self, features, probabilities):
+        self._features.append(features)
+
+    def _finish(self, mode):
+        features = np.concatenate(self._features)
+        del self._features
+        if mode != 'fakes':
+            self._reals = dict(features=features, squared_radii=squared_radii(features - features.mean(axis=0), self.k))
+            return [1.0, 1.0]
+        return precision_recall(self._reals['features'], features, self.k, self._reals['squared_radii'])

@@ -1,0 +1,53 @@
+"""Metrics of the generator while it trains."""
+import contextlib
+
+import numpy as np
+
+import dataset
+import metrics as metrics_room
+from metrics.evaluator import Evaluator, default_minibatch_size
+
+
+class SnapshotMetrics:
+    """Measures Gs whenever networks are saved. What is drawn at random for that leaves the run's own random numbers as they were.
+
+    Args:
+        names: short or dotted names of metrics; may be empty.
+        num_images: real and generated images to look at.
+        config: the configuration: dataset, data_dir, result_dir, num_gpus, random_seed.
+        mirror_augment: whether the run mirrors its images.
+
+    Raises:
+        ConfigError: an unknown metric, or one that cannot be had for these images.
+    """
+
+    def __init__(self, names, num_images, config, mirror_augment):
+        self._evaluator, self._has_reals = None, False
+        self._num_gpus, self._random_seed = config.num_gpus, config.random_seed
+        if names:
+            training_set = dataset.load_dataset(data_dir=config.data_dir, **config.dataset)  # its position is not the run's
+            resolution = training_set.shape[1]
+            size = default_minibatch_size(resolution)
+            made = metrics_room.make_all(names, num_images, [3, resolution, resolution], np.uint8, size, result_dir=config.result_dir)
+            self._evaluator = Evaluator(made, training_set, num_images, size, mirror_augment)
+
+    def __call__(self, Gs):
+        """The values of all metrics by name: {} without metrics. The first call also looks at the real images."""
+        if self._evaluator is None:
+            return {}
+        with _random_numbers_of_its_own(self._random_seed):
+            if not self._has_reals:
+                self._evaluator.evaluate_reals()
+                self._has_reals = True
+            np.random.seed(self._random_seed)  # the same latents and projections at each snapshot
+            return dict(zip(self._evaluator.names, map(float, self._evaluator.evaluate_fakes(Gs, self._num_gpus))))
+
+
+@contextlib.contextmanager
+def _random_numbers_of_its_own(random_seed):
+    state = np.random.get_state()
+    np.random.seed(random_seed)
+    try:
+        yield
+    finally:
+        np.random.set_state(state)
