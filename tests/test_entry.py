@@ -20,8 +20,8 @@ def train(folder, override, **environment):
 
 
 @pytest.mark.parametrize(('override', 'code', 'message'), [
-    ('raise KeyboardInterrupt', 130, 'Interrupted. Everything'),
-    ('import os, signal; os.kill(os.getpid(), signal.SIGINT)', 130, 'Interrupted. Everything'),
+    ('raise KeyboardInterrupt', 130, 'Interrupted. What was finished'),
+    ('import os, signal; os.kill(os.getpid(), signal.SIGINT)', 130, 'Interrupted. What was finished'),
     ('import os, signal; os.kill(os.getpid(), signal.SIGTERM)', 143, 'Stopped by SIGTERM.'),
     ('import os, signal; os.kill(os.getpid(), signal.SIGHUP)', 129, 'Stopped by SIGHUP.'),
 ])
