@@ -256,8 +256,10 @@ def test_a_run_without_snapshots_and_one_without_its_data(finished):
 # ---------------------------------------------------------------- while training
 
 def test_metrics_while_training_change_nothing_else(toy, capsys):  # noqa: F811
-    assert run() == 0
-    assert run("train.metrics=['swd', 'test_scripts_evaluation.Watcher']", 'train.metric_images=20') == 0
+    short = ('train.total_kimg=0.3', 'train.network_snapshot_ticks=1', 'sched.lod_initial_resolution=16', 'sched.lod_training_kimg=0',
+             'sched.lod_transition_kimg=0')
+    assert run(*short) == 0
+    assert run(*short, "train.metrics=['swd', 'test_scripts_evaluation.Watcher']", 'train.metric_images=20') == 0
     with_metrics, plain = (misc.load_pkl(f'results/{name}-tiny/network-final.pkl') for name in ('001', '000'))
     for net, other in zip(with_metrics, plain):
         assert all(np.array_equal(net.get_var(name), other.get_var(name)) for name in net.vars)
