@@ -19,6 +19,7 @@ import tfutil
 from errors import ConfigError, DataError
 from metrics.evaluator import Evaluator, default_minibatch_size
 from scripts.evaluation import evaluate_metrics
+from training.metrics import SnapshotMetrics
 
 
 class Watcher:
@@ -178,7 +179,10 @@ def test_the_same_in_every_file(finished, capsys):
 
 # ---------------------------------------------------------------- keeping the reals
 
-def test_reals_are_looked_at_once(finished):
+@pytest.mark.parametrize('mirror', [False, True])
+def test_reals_are_looked_at_once(finished, mirror):
+    data = {'tfrecord_dir': 'toy', 'max_label_size': 'full'}
+    misc.write_config('results/000-run', {'dataset': data, 'train': {'mirror_augment': mirror}})
     first = evaluate(metrics=['test_scripts_evaluation.Keeper'])
     again = evaluate(metrics=['test_scripts_evaluation.Keeper'])
     assert [mode for mode, _ in again.passes] == ['warmup', 'fakes', 'fakes', 'fakes']
@@ -199,6 +203,8 @@ def test_other_reals_are_looked_at_again(finished):
     os.rename('datasets/toy2', 'datasets/toy')
     assert 'reals' in [mode for mode, _ in evaluate(metrics=keeper).passes]
     assert 'reals' not in [mode for mode, _ in evaluate(metrics=keeper).passes]
+    os.utime('datasets/toy/toy2-r04.tfrecords', (1, 1))  # written anew
+    assert 'reals' in [mode for mode, _ in evaluate(metrics=keeper).passes]
     for name in os.listdir('results/_metrics-cache'):
         with open(f'results/_metrics-cache/{name}', 'r+b') as file:
             file.truncate(100)
@@ -273,6 +279,19 @@ def test_metrics_while_training_change_nothing_else(toy, capsys):  # noqa: F811
     assert len(lines) == len(values) >= max(len(snapshots), 2)
     assert [float(line[2]) for line in lines] == pytest.approx([event.value for event in values], abs=1e-4)
     assert [mode for mode, _ in Watcher.made[-1].passes] == ['reals'] + ['fakes'] * len(lines)
+
+
+def test_metrics_leave_the_random_numbers_of_a_run_alone(finished):
+    config = settings_of_run(dataset={'tfrecord_dir': 'toy', 'max_label_size': 'full'}, random_seed=1000)
+    measure = SnapshotMetrics(['test_scripts_evaluation.Watcher'], 20, config, mirror_augment=True)
+    Gs = misc.load_pkl('results/000-run/network-final.pkl')[2]
+    np.random.seed(5)
+    expected = np.random.rand(3)
+    np.random.seed(5)
+    first, second = measure(Gs), measure(Gs)
+    np.testing.assert_array_equal(np.random.rand(3), expected)
+    assert first == second and set(first) == {'Mean', 'Count'}  # the same latents each time
+    assert SnapshotMetrics([], 20, config, mirror_augment=True)(Gs) == {}
 
 
 def test_unknown_metrics_are_refused_before_training(toy, capsys):  # noqa: F811
