@@ -1,7 +1,9 @@
 """Scripts as users run them: a small conditional run is trained, then each script goes through train.py."""
 import glob
+import itertools
 import os
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -96,6 +98,9 @@ def test_interpolation_video(run_here):
 
 @pytest.mark.slow
 def test_training_video(run_here):
+    log, ticks = pathlib.Path('results/000-tiny/log.txt'), itertools.count(1)
+    # As if every tick had taken ten seconds: how long they really took is the machine's affair.
+    log.write_text(re.sub(r'time .*? sec/tick', lambda match: f'time {misc.format_time(10 * next(ticks)):<12} sec/tick', log.read_text()))
     result, _ = script(run_here, "train = EasyDict(func='util_scripts.generate_training_video', run_id='000-tiny', duration_sec=1.0); "
                                 "desc = 'training-video'\n")
     frames, meta = read_video(str(result / '000-tiny-train.mp4'))
