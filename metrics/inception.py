@@ -276,3 +276,20 @@ class ComparingMetric(FeatureMetric):
                             f'{", ".join(self._state_names)}; missing or of another shape: {", ".join(wrong)}. Delete what was kept, and '
                             'feed the reals again.')
         self._reals = {name: np.asarray(state[name]) for name in self._state_names}
+
+
+class CollectingMetric(ComparingMetric):
+    """A ComparingMetric that needs the features of all images of a pass at once; `_collected` hands them to its `_finish`."""
+
+    def _start(self, mode):
+        super()._start(mode)
+        self._features = []
+
+    def _add(self, features, probabilities):
+        self._features.append(features)
+
+    def _collected(self):
+        """The pass's features, [N, D]; they are not kept here any longer."""
+        features = np.concatenate(self._features)
+        del self._features
+        return features

@@ -1,7 +1,7 @@
 """Kernel Inception distance (Binkowski et al. 2018): unbiased also for few images, where FID is not."""
 import numpy as np
 
-from metrics.inception import ComparingMetric
+from metrics.inception import CollectingMetric
 
 
 def polynomial_mmd(x, y):
@@ -42,7 +42,7 @@ def kernel_distance(reals, fakes, num_subsets=100, subset_size=1000, seed=0):
     return float(np.mean(values)), float(np.std(values))
 
 
-class API(ComparingMetric):
+class API(CollectingMetric):
     """KIDx1e3_mean and KIDx1e3_std, over 100 subsets of 1000 images (or as many as there are). A pass of reals results in zeros."""
     _state_names = dict(features=2)
 
@@ -55,16 +55,8 @@ class API(ComparingMetric):
     def get_metric_names(self):
         return ['KIDx1e3_mean', 'KIDx1e3_std']
 
-    def _start(self, mode):
-        super()._start(mode)
-        self._features = []
-
-    def _add(self, features, probabilities):
-        self._features.append(features)
-
     def _finish(self, mode):
-        features = np.concatenate(self._features)
-        del self._features
+        features = self._collected()
         if mode != 'fakes':
             self._reals = dict(features=features)
             return [0.0, 0.0]

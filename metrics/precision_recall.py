@@ -6,7 +6,7 @@ The time grows with the square of the number of images: 50000 of each take some 
 import numpy as np
 
 from errors import ConfigError
-from metrics.inception import ComparingMetric
+from metrics.inception import CollectingMetric
 
 # Distances held at a time: 128 MB.
 _DISTANCES = 1 << 25
@@ -66,7 +66,7 @@ def precision_recall(reals, fakes, k=3, real_radii=None):
     return inside / len(fakes), float(covered.mean())
 
 
-class API(ComparingMetric):
+class API(CollectingMetric):
     """Precision and Recall. A pass of reals results in ones."""
     _state_names = dict(features=2, squared_radii=1)
 
@@ -84,16 +84,8 @@ class API(ComparingMetric):
     def get_metric_names(self):
         return ['Precision', 'Recall']
 
-    def _start(self, mode):
-        super()._start(mode)
-        self._features = []
-
-    def _add(self, features, probabilities):
-        self._features.append(features)
-
     def _finish(self, mode):
-        features = np.concatenate(self._features)
-        del self._features
+        features = self._collected()
         if mode != 'fakes':
             self._reals = dict(features=features, squared_radii=squared_radii(features - features.mean(axis=0), self.k))
             return [1.0, 1.0]

@@ -11,6 +11,7 @@ import pytest
 from conftest import GOLDEN, load_json
 
 import dataset_tool
+from importers.exporter import TFRecordExporter
 
 CASES = {case['case']: case for case in load_json('datasets.json')['cases']}
 IMAGES = {'rgb': (401, 23, (16, 16, 3)), 'gray': (402, 12, (32, 32)), '4x4': (403, 5, (4, 4, 3))}  # seed, number, shape
@@ -28,6 +29,16 @@ def fails(argv, capsys):
     message = capsys.readouterr().err
     assert message.startswith('error: ') and message.count('\n') == 1
     return message
+
+
+def write_dataset(folder, images, labels=None):
+    """Make a data set of arrays; return its folder's name."""
+    with TFRecordExporter(str(folder), len(images), print_progress=False) as out:
+        for image in images:
+            out.add_image(image)
+        if labels is not None:
+            out.add_labels(labels)
+    return str(folder)
 
 
 def write_mnist(folder):

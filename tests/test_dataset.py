@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import ROOT, load_json
+from data_inputs import write_dataset
 
 import dataset
 import dataset_tool
 import records
 from dataset import SyntheticDataset, TFRecordDataset, load_dataset, shuffled_order
 from errors import ConfigError, DataError
-from importers.exporter import TFRecordExporter
 
 NUM, SHAPE = 23, (3, 16, 16)
 
@@ -32,15 +32,6 @@ def make_labels(count=NUM):
     labels = np.random.RandomState(6).randn(count, 4).astype(np.float32)
     labels[:, 0] = np.arange(count)
     return labels
-
-
-def write_dataset(folder, images, labels=None):
-    with TFRecordExporter(str(folder), len(images), print_progress=False) as out:
-        for image in images:
-            out.add_image(image)
-        if labels is not None:
-            out.add_labels(labels)
-    return str(folder)
 
 
 @pytest.fixture(scope='module')

@@ -19,13 +19,13 @@ import numpy as np
 import PIL.Image
 import pytest
 from conftest import ROOT
+from data_inputs import write_dataset
 
 import inspection.reading
 import inspection.sheet
 import records
 from errors import DataError
 from importers import onehot
-from importers.exporter import TFRecordExporter
 from inspection.comparison import compare
 from inspection.extraction import extract
 from inspection.labels import is_one_hot
@@ -37,15 +37,6 @@ NUM = 7
 
 def make_images(count=NUM, shape=(3, 8, 8), seed=5):
     return np.random.RandomState(seed).randint(0, 256, size=[count, *shape], dtype=np.uint8)
-
-
-def write_dataset(folder, images, labels=None):
-    with TFRecordExporter(str(folder), len(images), print_progress=False) as out:
-        for image in images:
-            out.add_image(image)
-        if labels is not None:
-            out.add_labels(labels)
-    return str(folder)
 
 
 def put_shape_first(path, numbers):
