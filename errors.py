@@ -6,6 +6,8 @@ import contextlib
 import difflib
 import sys
 
+_LONGEST = 300  # characters of another library's error that are shown; some hold a whole file
+
 
 class UserError(Exception):
     """Base of all errors that a user can mend without reading code."""
@@ -26,6 +28,12 @@ def nearest(name, candidates):
     """Return ' Did you mean ...?' for a misspelt name, or '' when nothing comes close."""
     close = difflib.get_close_matches(str(name), [str(c) for c in candidates], n=1, cutoff=0.6)
     return f' Did you mean {close[0]!r}?' if close else ''
+
+
+def in_short(error):
+    """What another library's error says, as a part of one's own paragraph: on one line, and not too long."""
+    text = ' '.join(str(error).split()) or type(error).__name__
+    return text if len(text) <= _LONGEST else f'{text[:_LONGEST]}...'
 
 
 @contextlib.contextmanager

@@ -17,6 +17,7 @@ from errors import DataError
 HEADER_BYTES = 12  # uint64 length and its uint32 crc
 FOOTER_BYTES = 4  # uint32 crc of the payload
 FRAME = struct.Struct('<QI')
+LONGEST_VARINT = 10  # bytes of a number of 64 bits in protobuf's wire format
 # Opening a file checks the frame headers of all records, a few thousand at a time spread over the whole file, for about so long. From
 # memory or an SSD that covers any data set; on a slow disk the rest is checked when it is read.
 HEADERS_AT_A_TIME = 2048
@@ -55,13 +56,14 @@ def varint(value):
 
 
 def _read_varint(data, pos):
-    value = shift = 0
-    while True:
+    value = 0
+    for shift in range(0, 7 * LONGEST_VARINT, 7):
         byte = data[pos]
         value |= (byte & 0x7F) << shift
-        pos, shift = pos + 1, shift + 7
+        pos += 1
         if byte < 0x80:
             return value, pos
+    raise ValueError('a number without an end')  # white pixels look like one
 
 
 def _head(number, size):
@@ -119,13 +121,13 @@ def parse_example(payload):
         for _, features in _fields(memoryview(payload)):
             for _, entry in _fields(features):
                 key, feature = (dict(_fields(entry))[n] for n in (1, 2))
-                found[bytes(key)] = dict(_fields(feature))
+                found[key.tobytes()] = dict(_fields(feature))
         shape = tuple(_int64_list(found[b'shape'][3]))
         pixels = np.frombuffer(dict(_fields(found[b'data'][1]))[1], np.uint8)
-    except (IndexError, KeyError, TypeError) as error:
+    except (AttributeError, IndexError, KeyError, TypeError) as error:
         raise ValueError("no Example with the features 'shape' and 'data'") from error
-    if len(shape) != 3 or math.prod(shape) != pixels.size:
-        raise ValueError(f'the shape {list(shape)} does not fit {pixels.size} bytes of pixels')
+    if len(shape) != 3 or 0 in shape or math.prod(shape) != pixels.size:
+        raise ValueError(f'the shape {str(list(shape)):.100} does not fit {pixels.size} bytes of pixels')
     return shape, pixels
 
 
@@ -281,13 +283,9 @@ class IndexedFile:
             return False
 
     def _parse(self, index):
-        start = self._offsets[index]
-        end = start + self._sizes[index]
-        payload = self._data[start:end]
+        start, size = self._offsets[index], self._sizes[index]
         try:
-            if self._data[end:end + FOOTER_BYTES].tobytes() != struct.pack('<I', masked_crc32c(payload)):
-                raise ValueError('its checksum is wrong')
-            return parse_example(payload)
+            return parse_example(_checked_payload(self._data, start, size))
         except ValueError as error:
             raise DataError(f'record {index} of {self.path!r} (at byte {start}) cannot be read: {error}. Expected a tf.train.Example '
                             "with 'shape' and 'data' as dataset_tool.py writes it; create the data set again.") from error
@@ -328,10 +326,23 @@ def open_records(path):
 def _first_shape(path, data):
     size = _payload_size(path, data, 0, 0)
     try:
-        return parse_example(data[HEADER_BYTES:HEADER_BYTES + size])[0]
+        payload = _checked_payload(data, HEADER_BYTES, size)
+    except ValueError as error:
+        raise DataError(f'{path!r} is damaged: record 0 (at byte 0) cannot be read, {error}. Copy or create the data set again.') from error
+    try:
+        return parse_example(payload)[0]
     except ValueError as error:
         raise DataError(f'{path!r} is not a file of this program: {error} in its first record. Expected a tf.train.Example of uint8 '
                         'pixels; create the data set with dataset_tool.py.') from error
+
+
+def _checked_payload(data, start, size):
+    """The payload at a position. ValueError if it does not fit its checksum: then there is no telling what parsing it would lead to."""
+    end = start + size
+    payload = data[start:end]
+    if data[end:end + FOOTER_BYTES].tobytes() != struct.pack('<I', masked_crc32c(payload)):
+        raise ValueError('its checksum is wrong')
+    return payload
 
 
 def _payload_size(path, data, position, number):

@@ -9,6 +9,7 @@ import numpy as np
 from tqdm import tqdm
 
 from errors import DataError
+from files import sync
 from progress import progress_bar
 from records import RecordLayout
 
@@ -302,7 +303,7 @@ class TFRecordExporter:
         with self._disk_errors():
             self._close_files()
             for entry in os.scandir(self._partial):
-                _flush_to_disk(entry.path)
+                sync(entry.path)
             self._move_into_place()
 
     def _move_into_place(self):
@@ -343,11 +344,6 @@ class TFRecordExporter:
         except OSError as error:
             raise DataError(f'the data set {self.tfrecord_dir!r} cannot be written: {error}. What was written so far is removed; see '
                             'to free space and permissions, and start again.') from error
-
-
-def _flush_to_disk(path):
-    with open(path, 'rb+') as file:
-        os.fsync(file.fileno())
 
 
 def npy_bytes(array):

@@ -4,6 +4,7 @@ import glob
 import os
 
 from errors import DataError
+from files import atomic_write, make_folder
 from importers.exporter import check_parents
 from inspection.reading import groups, open_in_order, to_hwc
 from progress import progress_bar
@@ -16,13 +17,8 @@ def extract(tfrecord_dir, output_dir, force=False):
     if glob.glob(os.path.join(glob.escape(output_dir), 'img' + '[0-9]' * 8 + '.png')) and not force:
         raise DataError(f'the folder {output_dir!r} already has extracted images. Choose another one, or overwrite them with --force.')
     print(f'Extracting images to "{output_dir}"')
-    try:
-        os.makedirs(output_dir, exist_ok=True)
-        _save_all(dset, output_dir)
-    except DataError:
-        raise
-    except OSError as error:
-        raise DataError(f'the images cannot be written to {output_dir!r}: {error}. Those before it are there.') from error
+    make_folder(output_dir)
+    _save_all(dset, output_dir)
     print(f'Extracted {dset.num_images} images.')
 
 
@@ -30,7 +26,8 @@ def _save_all(dset, output_dir):
     import PIL.Image
 
     def save(number, image):
-        PIL.Image.fromarray(to_hwc(image)).save(os.path.join(output_dir, f'img{number:08d}.png'))
+        with atomic_write(os.path.join(output_dir, f'img{number:08d}.png'), durable=False) as file:
+            PIL.Image.fromarray(to_hwc(image)).save(file, 'PNG')
 
     # Threads are enough: Pillow lets go of Python's lock while it compresses.
     with progress_bar(total=dset.num_images, delay=3, unit='img') as bar, concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:

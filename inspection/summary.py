@@ -23,12 +23,13 @@ def info(tfrecord_dir, verify=False):
     sound = [file for _, file in files if not isinstance(file, DataError)]
     top = max(sound, key=lambda file: file.shape[1], default=None)
     labels = _open_labels(tfrecord_dir)
-    classes = None if labels is None else class_texts(tfrecord_dir, labels)
+    shown = labels is not None and labels.ndim == 2 and labels.size > 0 and labels.dtype.kind in 'fiu'
+    classes = class_texts(tfrecord_dir, labels) if shown else None
     _print_rows([('Folder', tfrecord_dir), ('Images', top.num_images if top else 'unknown'), ('Resolution', _size_text(top)),
                  ('Channels', {1: '1 (grayscale)', 3: '3 (RGB)'}.get(top.shape[0], top.shape[0]) if top else 'unknown'),
                  ('Labels', _labels_text(labels, classes, dataset.has_labels(tfrecord_dir)))], '<<')
     _print_files(files)
-    if labels is not None and labels.ndim == 2 and labels.size:
+    if shown:
         _print_components(labels) if classes is None else _print_classes(tfrecord_dir, labels, classes)
     sys.stdout.flush()
     if verify:
@@ -69,7 +70,7 @@ def _size_text(file):
 def _labels_text(labels, classes, there):
     if labels is None:
         return 'unreadable' if there else 'none'
-    if labels.ndim != 2:
+    if labels.ndim != 2 or labels.dtype.kind not in 'fiu':
         return f'{labels.dtype.name} of shape {list(labels.shape)}'
     return f'{labels.shape[1]} components, {labels.dtype.name}, {"not one-hot" if classes is None else "one-hot"}'
 

@@ -3,10 +3,12 @@ import glob
 import hashlib
 import json
 import os
+import sys
 
 import numpy as np
 
-from files import atomic_write
+from errors import DataError
+from files import atomic_write, make_folder, read_npz
 
 
 class RealsCache:
@@ -40,20 +42,18 @@ class RealsCache:
         if path is None or not os.path.isfile(path):
             return None
         try:
-            with np.load(path, allow_pickle=False) as data:
-                kept = dict(data)
+            kept = read_npz(path)
             states = [{name.partition('/')[2]: value for name, value in kept.items() if name.startswith(f'{number}/')}
                       for number in range(len(self._metrics))]
             for metric, state in zip(self._metrics, states):
                 metric.set_reals_state(state)
-            values = kept['values'].tolist()
-            random_state = ('MT19937', kept['random_keys'], int(kept['random_position']), 0, 0.0)
+            values, position = kept['values'].tolist(), int(kept['position'])
+            # As the pass would have left them, so that what follows is the same.
+            np.random.set_state(('MT19937', kept['random_keys'], int(kept['random_position']), 0, 0.0))
         # A damaged file can raise almost anything; it is only a cache.
         except Exception:
             return None
-        # As the pass would have left them, so that what follows is the same.
-        np.random.set_state(random_state)
-        self._training_set.position = int(kept['position'])
+        self._training_set.position = position
         return values
 
     def save(self, path, values):
@@ -65,10 +65,13 @@ class RealsCache:
         _, keys, position, has_gauss, _ = np.random.get_state()
         if has_gauss:
             return  # half of a pair of normal numbers is on hold; it would be lost
-        os.makedirs(self._folder, exist_ok=True)
-        with atomic_write(path) as file:
-            np.savez(file, values=np.array(values, np.float64), random_keys=keys, random_position=position,
-                     position=self._training_set.position, **arrays)
+        try:
+            make_folder(self._folder)
+            with atomic_write(path) as file:
+                np.savez(file, values=np.array(values, np.float64), random_keys=keys, random_position=position,
+                         position=self._training_set.position, **arrays)
+        except DataError as error:  # The values are there all the same.
+            print(f'Warning: what the metrics know of the reals is not kept for the next time. {error}', file=sys.stderr)
 
     def path(self):
         """The file for a pass that starts now; None if it cannot be kept."""

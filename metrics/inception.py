@@ -17,7 +17,7 @@ import zlib
 import numpy as np
 
 from errors import ConfigError, DataError, UserError
-from files import atomic_write
+from files import atomic_write, make_folder
 from metrics.images import check_minibatch, check_mode, check_setting
 from progress import progress_bar
 
@@ -96,7 +96,7 @@ def _download(url, folder):
         reason = str(error).rstrip('.')
         raise DataError(f'The Inception network is not in {os.path.dirname(folder)!r}, and could not be had from {url}: {reason}. '
                         f'{_where_to_put_it(os.path.dirname(folder))}') from error
-    os.makedirs(folder, exist_ok=True)
+    make_folder(folder)
     file = os.path.join(folder, GRAPH_FILE)
     with atomic_write(file) as stream:
         stream.write(graph)

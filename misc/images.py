@@ -4,6 +4,7 @@ Arrays are CHW (one image) or NCHW (several). A `drange` is the pair of values t
 on disk, [-1, 1] inside the networks.
 """
 import functools
+import io
 import os
 
 import numpy as np
@@ -90,8 +91,10 @@ def save_image(image, filename, drange=(0, 1), quality=95):
     if ending not in _FORMATS:
         raise ValueError(f'Images are written as {", ".join(_FORMATS)}. Received: {filename!r}.')
     options = {'quality': quality, 'optimize': True, 'progressive': True} if _FORMATS[ending] == 'JPEG' else {}
+    encoded = io.BytesIO()  # Writing to the file itself, Pillow would not say why it cannot.
+    convert_to_pil_image(image, drange).save(encoded, _FORMATS[ending], **options)
     with atomic_write(filename) as file:
-        convert_to_pil_image(image, drange).save(file, _FORMATS[ending], **options)
+        file.write(encoded.getbuffer())
 
 
 def save_image_grid(images, filename, drange=(0, 1), grid_size=None):

@@ -33,9 +33,13 @@ class _Log:
                 self._warn(error, warn_on)
 
     def open(self, filename, mode):
-        """Write to another file from now on, what was kept first."""
+        """Write to another file from now on, what was kept first. If that cannot be opened, all stays as it was."""
         with self.lock:
-            file = open(filename, mode, encoding='utf-8', errors='backslashreplace')  # noqa: SIM115 -- stays open while logging
+            try:
+                file = open(filename, mode, encoding='utf-8', errors='backslashreplace')  # noqa: SIM115 -- stays open while logging
+            except OSError as error:
+                self._warn(error, sys.__stderr__)
+                return
             self.close()
             self.file = file
             kept, self.kept = self.kept, []
@@ -140,7 +144,7 @@ def set_output_log_file(filename, mode='w'):
     """Write the log to this file: what was collected since `init_output_logging`, then all that is printed.
 
     Args:
-        filename: the log file; its folder exists.
+        filename: the log file; its folder exists. If it cannot be opened (a full disk), that is said once, and the program goes on.
         mode: 'w' to replace an existing one, 'a' to append to it.
     """
     if mode not in ('w', 'wt', 'a', 'at'):

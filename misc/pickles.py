@@ -6,13 +6,15 @@ given; any other name ends the loading before anything has been called.
 """
 import collections
 import contextlib
+import itertools
 import math
 import os
 import pickle
+import pickletools
 
 import numpy as np
 
-from errors import DataError, UserError, nearest
+from errors import DataError, UserError, in_short, nearest
 from files import atomic_write
 
 _ADMITTED_KINDS = 'biufcSU'  # Of array elements: bool, integers, floats, complex, bytes and text; never Python objects.
@@ -52,9 +54,13 @@ def load_pkl(filename, trust_source=False):
     filename = os.fspath(filename)
     with _open(filename) as file, contextlib.ExitStack() as stack:
         try:
+            _check_sizes(file)
+            file.seek(0)
             return _Unpickler(file, filename, stack, trust_source).load_all()
-        except UserError:
-            raise
+        except UserError as error:
+            if filename in str(error):
+                raise
+            raise DataError(f'Cannot read {filename!r}: {error}') from error
         except Exception as error:
             raise DataError(_damaged(filename, error)) from error
 
@@ -83,6 +89,49 @@ def _check_kind(dtype, error_class):
 
 # ----------------------------------------------------------------------------------------------------------------------
 # Reading.
+
+def _check_sizes(file):
+    """Look at all sizes in a pickle: Python's reader reserves what they ask for before it finds that the file is shorter.
+
+    Raises:
+        ValueError: a string is longer than the file, or something has a place in the memo beyond all that has been read so far.
+    """
+    size = os.fstat(file.fileno()).st_size
+    for count in itertools.count():
+        code = file.read(1)
+        opcode = pickletools.code2op.get(code.decode('latin1'))
+        if opcode is None or code == pickle.STOP:
+            return  # or damaged in a way that the reader will tell
+        length, number = _read_argument(file, opcode.arg)
+        if opcode.name == 'FRAME':
+            _expect(number <= size - file.tell(), number, 'bytes')
+        elif opcode.name in ('PUT', 'LONG_BINPUT'):
+            _expect(number <= count, number, 'places in the memo')
+        _expect(length <= size - file.tell(), length, 'bytes')
+        file.seek(length, os.SEEK_CUR)
+
+
+def _read_argument(file, argument):
+    """Read an opcode's argument up to its bulk: (how many bytes of it follow, the number that it is or 0)."""
+    if argument is None:
+        return 0, 0
+    if argument.n == pickletools.UP_TO_NEWLINE:
+        lines = [file.readline() for _ in range(2 if argument.name.endswith('_pair') else 1)]
+        return 0, int(lines[0]) if argument.name == 'decimalnl_short' and lines[0].strip().isdigit() else 0
+    counted = argument.n in _SIZES_OF_COUNTS
+    number = int.from_bytes(file.read(_SIZES_OF_COUNTS[argument.n] if counted else argument.n), 'little')
+    return (number, 0) if counted else (0, number)
+
+
+def _expect(fits, number, what):
+    if not fits:
+        raise ValueError(f'it asks for {number} {what}, more than the file can fill')
+
+
+# How many bytes tell how long the rest of an argument is.
+_SIZES_OF_COUNTS = {pickletools.TAKEN_FROM_ARGUMENT1: 1, pickletools.TAKEN_FROM_ARGUMENT4: 4, pickletools.TAKEN_FROM_ARGUMENT4U: 4,
+                    pickletools.TAKEN_FROM_ARGUMENT8U: 8}
+
 
 class _Unpickler(pickle.Unpickler):
     """Admits the names of `_ADMITTED` and the Network class, and refuses all others."""
@@ -278,5 +327,5 @@ def _damaged(filename, error):
     elif head[:1] == b'<' or head.startswith((b'PK', b'\x1f\x8b', b'version http')):
         what = f'The file is not a pickle; it begins with {head!r}, like a web page or an archive that was saved in its place.'
     else:
-        what = f'The file ({size} bytes) is damaged, cut off or not a pickle: {type(error).__name__}: {error}.'
+        what = f'The file ({size} bytes) is damaged, cut off or not a pickle: {type(error).__name__}: {in_short(error)}.'
     return f'Cannot read {filename!r}. {what} Copy or download it again, or use another snapshot of the run.'

@@ -236,7 +236,7 @@ def load_dataset_for_previous_run(run_id, result_dir='results', data_dir='datase
     import dataset  # Brings TensorFlow, which most of this module does without.
 
     options, mirror_augment = read_dataset_options(locate_result_subdir(run_id, result_dir), data_dir)
-    return dataset.load_dataset(data_dir=data_dir, **{**options, **kwargs}), mirror_augment
+    return dataset.load_dataset(**{**options, 'data_dir': data_dir, **kwargs}), mirror_augment
 
 
 def read_dataset_options(result_subdir, data_dir='datasets'):
@@ -249,11 +249,11 @@ def read_dataset_options(result_subdir, data_dir='datasets'):
     mirror_augment = options.pop('mirror_augment', config.get('train', {}).get('mirror_augment', False))
     options.pop('max_images', None)
     if 'h5_path' in options:
-        options['tfrecord_dir'] = options.pop('h5_path').replace('.h5', '')
+        options['tfrecord_dir'] = str(options.pop('h5_path')).replace('.h5', '')
     if 'max_labels' in options:
         limit = options.pop('max_labels')
-        options['max_label_size'] = {'all': 'full', None: 0}.get(limit, limit)
-    if 'tfrecord_dir' not in options:
+        options['max_label_size'] = 'full' if limit == 'all' else 0 if limit is None else limit
+    if not isinstance(options.get('tfrecord_dir'), str):
         raise MissingDataSetError(f'{os.path.join(result_subdir, "config.txt")!r} names no data set. Expected a line like '
                                   f"dataset = {{'tfrecord_dir': 'celebahq'}}. Received: {options!r}. "
                                   'Correct the file, or choose a run that was trained on a data set on disk.')
@@ -287,7 +287,7 @@ def _read_dict(path, line, text):
         value = ast.literal_eval(text.strip())
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         value = None
-    if not isinstance(value, dict):
+    if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
         raise DataError(f"{path!r} has a line that cannot be read. Expected name = {{'option': value}} with plain values. "
                         f'Received: {line[:200]!r}. Correct the line, e.g. from the config.txt of a similar run.')
     return value

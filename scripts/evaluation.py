@@ -9,7 +9,7 @@ import numpy as np
 import metrics as metrics_room
 import misc
 from errors import ConfigError, DataError
-from files import atomic_write
+from files import atomic_append, atomic_write
 from metrics.evaluator import Evaluator, default_minibatch_size
 from misc import logs
 
@@ -109,8 +109,7 @@ class _Table:
         """Print a row, add it to the .jsonl file, and draw all rows so far."""
         print(self._line(title, misc.format_time(seconds), [text % value for text, value in zip(self._formats, values)]), flush=True)
         self._rows.append({'snapshot': title, 'seconds': round(seconds, 3), **dict(zip(self._names, values))})
-        with open(self.path.removesuffix('.txt') + '.jsonl', 'a', encoding='utf-8') as file:
-            file.write(json.dumps(self._rows[-1]) + '\n')
+        atomic_append(self.path.removesuffix('.txt') + '.jsonl', json.dumps(self._rows[-1]) + '\n')
         if any(row['snapshot'].isdigit() for row in self._rows):
             plot(self._rows, self._names, self.path.removesuffix('.txt') + '.png')
 

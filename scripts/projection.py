@@ -9,6 +9,7 @@ import tensorflow as tf
 import misc
 from errors import DataError
 from files import atomic_write
+from importers.exporter import npy_bytes
 from importers.pixels import centre_square, mode_of, opened, upright_pixels
 from progress import progress_bar
 from scripts import options
@@ -203,7 +204,7 @@ def save(folder, Gs, target, found, num_frames, mp4_fps):
     for name, array in (('projected.npy', found.latents[-1:]), ('label.npy', found.labels)):
         if array.size:
             with atomic_write(os.path.join(folder, name)) as file:
-                np.save(file, array)
+                file.write(npy_bytes(array))  # np.save writes past Python's file, and does not say why it cannot
 
     def frame(number):
         # More of the early steps, in which more happens.

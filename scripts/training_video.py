@@ -16,8 +16,9 @@ from scripts.video import check_video_options, write_video
 MAX_WIDTH, MAX_HEIGHT = 1920, 1080  # larger pictures are halved until they fit
 MARGIN_X, MARGIN_Y = 16, 4  # pixels between the picture's edges and the labels
 
-_TICK = re.compile(r'^tick +\d+ +kimg +(?P<kimg>\d+(?:\.\d+)?) +lod +(?P<lod>\d+\.\d+) .*?\btime +'
-                   r'(?P<time>(?=\d)(?:\d+d )?(?:\d+h )?(?:\d+m)?(?: ?\d+s)?) +sec/tick ', re.MULTILINE)
+# No run has numbers of more than nine digits; a damaged log may.
+_TICK = re.compile(r'^tick +\d+ +kimg +(?P<kimg>\d{1,9}(?:\.\d{1,9})?) +lod +(?P<lod>\d{1,2}\.\d{1,9}) .*?\btime +'
+                   r'(?P<time>(?=\d)(?:\d{1,9}d )?(?:\d{1,9}h )?(?:\d{1,9}m)?(?: ?\d{1,9}s)?) +sec/tick ', re.MULTILINE | re.ASCII)
 _UNITS = {'d': 24 * 60 * 60, 'h': 60 * 60, 'm': 60, 's': 1}
 
 

@@ -8,6 +8,7 @@ import uuid
 import numpy as np
 
 from errors import ConfigError, DataError, UserError
+from files import cannot_write, sync
 from progress import progress_bar
 from scripts import options
 
@@ -132,16 +133,14 @@ def _whole_file(path):
     beside = os.path.join(folder, f'.tmp-{uuid.uuid4().hex[:8]}-{name}')
     try:
         yield beside
-        _sync(beside)
-        os.replace(beside, path)
+        try:
+            sync(beside)
+            os.replace(beside, path)
+        except OSError as error:
+            raise cannot_write(path, error) from error
     finally:
         with contextlib.suppress(OSError):
             os.unlink(beside)
-
-
-def _sync(path):
-    with open(path, 'rb+') as file:
-        os.fsync(file.fileno())
 
 
 def _has_encoder(name):

@@ -224,7 +224,7 @@ def test_a_disk_too_small_is_noticed_at_once(in_tmp):
 def test_a_full_disk_leaves_nothing(in_tmp, monkeypatch):
     def full(path):
         raise OSError(28, 'No space left on device')
-    monkeypatch.setattr(exporter, '_flush_to_disk', full)
+    monkeypatch.setattr(exporter, 'sync', full)
     with pytest.raises(DataError, match='No space left'), TFRecordExporter('out', 1) as out:
         out.add_image(np.zeros([1, 4, 4], np.uint8))
     assert os.listdir() == []

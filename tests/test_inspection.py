@@ -119,7 +119,7 @@ def test_extract_tells_that_it_cannot_write(mixed, monkeypatch):
     def full(*args):
         raise OSError(28, 'No space left on device')
     monkeypatch.setattr(PIL.Image.Image, 'save', full)
-    assert "cannot be written to 'out'" in refused(extract, 'mixed', 'out')
+    assert "/out/img00000000.png': No space left on device" in refused(extract, 'mixed', 'out')
 
 
 @pytest.mark.parametrize('group_bytes', [1, 3 * 64 * 3, 1 << 20])

@@ -7,8 +7,8 @@ import uuid
 import numpy as np
 import tensorflow as tf
 
-from errors import ConfigError, DataError
-from files import atomic_write
+from errors import ConfigError, DataError, in_short
+from files import atomic_write, read_npz, sync
 
 ONNX_OPSET = 17  # of 2022, which everything that reads ONNX today knows
 
@@ -59,18 +59,34 @@ def _write_onnx(served, path):
 def _write_saved_model(served, path):
     if os.path.lexists(path) and not os.path.isfile(os.path.join(path, 'saved_model.pb')):
         raise DataError(f'{path!r} exists and is no SavedModel: it is not overwritten. Choose another name.')
-    beside = f'{path}.{uuid.uuid4().hex[:8]}.tmp'
+    folder, name = os.path.split(path)
+    beside = os.path.join(folder, f'.{name}.{uuid.uuid4().hex[:8]}.tmp')
     try:
         tf.saved_model.save(served, beside, signatures={'serving_default': served.evaluate})
-        old = f'{beside}-old'
-        if os.path.lexists(path):
-            os.rename(path, old)
-        os.rename(beside, path)
-        shutil.rmtree(old, ignore_errors=True)
+        for place, _, names in os.walk(beside):
+            for each in names:
+                sync(os.path.join(place, each))
+        _move_into_place(beside, path)
     except (OSError, tf.errors.OpError) as error:
-        raise DataError(f'cannot export to {path!r}: {error}. See to free space and permissions.') from error
+        raise DataError(f'cannot export to {path!r}: {in_short(error)}. Nothing was overwritten. See to free space and permissions, then '
+                        'export again.') from error
     finally:
         shutil.rmtree(beside, ignore_errors=True)
+
+
+def _move_into_place(beside, path):
+    """Give a new folder its name; the folder that had it goes, or comes back if that fails."""
+    if not os.path.lexists(path):
+        os.rename(beside, path)
+        return
+    old = f'{beside}-old'
+    os.rename(path, old)
+    try:
+        os.rename(beside, path)
+    except BaseException:
+        os.rename(old, path)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def save_weights(network, path):
@@ -81,6 +97,7 @@ def save_weights(network, path):
 
 def load_weights(network, path):
     """Read variables from an .npz file: see `Network.load_weights`."""
+    path = os.fspath(path)
     values = _read_npz(path)
     missing, unknown = sorted(set(network.vars) - set(values)), sorted(set(values) - set(network.vars))
     if missing or unknown:
@@ -96,9 +113,8 @@ def load_weights(network, path):
 
 def _read_npz(path):
     try:
-        with np.load(path, allow_pickle=False) as data:
-            return dict(data)
+        return read_npz(path)
     # A damaged archive can raise almost anything.
     except Exception as error:
-        raise DataError(f'the weights {path!r} cannot be read: {error}. Expected an .npz file that Network.save_weights has '
+        raise DataError(f'the weights {path!r} cannot be read: {in_short(error)}. Expected an .npz file that Network.save_weights has '
                         'written.') from error

@@ -22,7 +22,9 @@ def find_obj_in_module(module, name):
 
 def _split(dotted_name):
     """Import the longest prefix of a dotted name that is a module; return it and the rest of the name."""
-    parts = dotted_name.split('.')
+    parts = str(dotted_name).split('.')
+    if not all(part.isidentifier() for part in parts):
+        raise ConfigError(f'a dotted name is needed, like networks.G_paper. Received: {dotted_name!r}.')
     for count in range(len(parts), 0, -1):
         module_name = '.'.join(parts[:count])
         try:

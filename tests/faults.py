@@ -1,0 +1,124 @@
+"""A disk that fails: open, the k-th write, fsync, close or rename gives an error, or the process dies there.
+
+Files that are opened for writing below a folder get a `FileIO` of ours under Python's own buffers, so that errors come when and where the
+system's would. What libraries write by themselves (TensorFlow) goes past it; `file_size_limit` reaches that too.
+"""
+import builtins
+import contextlib
+import io
+import os
+import resource
+
+OPERATIONS = ('open', 'write', 'fsync', 'close', 'rename', 'mkdir')
+BUFFER = 256  # bytes between two writes to the disk: small, so that small files have several
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL or a power cut: nothing that comes after it reaches the disk, cleaning up included."""
+
+
+class Disk:
+    """Counts operations on files below a folder, and lets one of them fail.
+
+    Args:
+        folder: the current folder of a test, a string.
+        operation: one of OPERATIONS.
+        number: which of them, from 0; None = none of them.
+        error: number of a system error; or `Killed`, which lets nothing work afterwards; or a function that ends the process.
+
+    Attributes:
+        counts: operations so far by name.
+        failed: whether it happened.
+    """
+
+    def __init__(self, folder, operation=None, number=None, error=None):
+        self.folder, self.operation, self.number, self.error = os.path.realpath(folder), operation, number, error
+        self.counts = dict.fromkeys(OPERATIONS, 0)
+        self.failed = self.dead = False
+
+    def step(self, operation):
+        """Count one operation, or fail."""
+        if self.dead:
+            raise Killed
+        number, self.counts[operation] = self.counts[operation], self.counts[operation] + 1
+        if operation == self.operation and number == self.number:
+            self.failed, self.dead = True, self.error is Killed
+            raise OSError(self.error, os.strerror(self.error)) if isinstance(self.error, int) else self.error()
+
+    def is_here(self, path):
+        if isinstance(path, int):
+            path = os.readlink(f'/proc/self/fd/{path}')
+        return os.path.realpath(os.fspath(path)).startswith(self.folder + os.sep)
+
+    @contextlib.contextmanager
+    def installed(self, monkeypatch):
+        """Put it in the place of Python's open and of the functions of os."""
+        with monkeypatch.context() as patch:
+            patch.setattr(builtins, 'open', self._open(builtins.open))
+            for operation, names in (('fsync', ['fsync']), ('rename', ['rename', 'replace']), ('mkdir', ['mkdir']),
+                                     (None, ['unlink', 'remove', 'rmdir'])):
+                for name in names:
+                    patch.setattr(os, name, self._guard(getattr(os, name), operation))
+            yield self
+
+    def _guard(self, function, operation):
+        def guarded(path, *args, **kwargs):
+            if self.dead:
+                raise Killed
+            # Making a folder that is there is no step: it fails anyway, and nobody minds.
+            if operation is not None and self.is_here(path) and not (operation == 'mkdir' and os.path.isdir(path)):
+                self.step(operation)
+            return function(path, *args, **kwargs)
+        return guarded
+
+    def _open(self, original):
+        def opened(path, mode='r', buffering=-1, encoding=None, errors=None, newline=None, **kwargs):
+            if not set(mode) & set('wax+') or isinstance(path, int) or not self.is_here(path):
+                return original(path, mode, buffering, encoding, errors, newline, **kwargs)
+            self.step('open')
+            raw = _Raw(self, os.fspath(path), mode.replace('b', '').replace('t', ''))
+            file = (io.BufferedRandom if '+' in mode else io.BufferedWriter)(raw, BUFFER)
+            return file if 'b' in mode else io.TextIOWrapper(file, encoding, errors, newline)
+        return opened
+
+
+class _Raw(io.FileIO):
+    def __init__(self, disk, path, mode):
+        super().__init__(path, mode)
+        self._disk = disk
+
+    def write(self, data):
+        if self._disk.dead:
+            return memoryview(data).nbytes  # the buffers of a dead process are lost
+        self._disk.step('write')
+        return super().write(data)
+
+    def close(self):
+        was_open = not self.closed
+        super().close()
+        if was_open and not self._disk.dead:
+            self._disk.step('close')
+
+
+@contextlib.contextmanager
+def file_size_limit(size):
+    """No file of this process grows beyond so many bytes: a failing write of the system's own, whoever makes it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def tree(folder='.'):
+    """All that is below a folder: {relative path: bytes, or None for a folder}."""
+    found = {}
+    for place, folders, names in os.walk(folder):
+        for name in folders:
+            found[os.path.relpath(os.path.join(place, name), folder)] = None
+        for name in names:
+            path = os.path.join(place, name)
+            with open(path, 'rb') as file:
+                found[os.path.relpath(path, folder)] = file.read()
+    return found

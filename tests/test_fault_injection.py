@@ -1,0 +1,489 @@
+"""Everything that the program writes, on a disk that fails at every step: there is the old file or the new one, and a word about it."""
+import errno
+import gc
+import io
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import types
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import ROOT
+from faults import OPERATIONS, Disk, Killed, file_size_limit, tree
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+import dataset
+import files
+import misc
+import tfutil
+from errors import DataError
+from importers.exporter import TFRecordExporter, clear_leftovers
+from inspection.extraction import extract
+from metrics import inception
+from metrics.cache import RealsCache
+from scripts import evaluation, generator, projection
+from scripts.video import write_video
+
+ERRORS = {'ENOSPC': errno.ENOSPC, 'EIO': errno.EIO}
+MOST_WRITES = 8  # of one file; of more, so many are tried, the first and the last among them
+
+# ------------------------------------------------------------ what is written
+
+NETWORKS = []
+
+
+def network(version):
+    """A small network whose values tell the version; built once."""
+    if not NETWORKS:
+        options = dict(num_channels=1, resolution=4, fmap_base=4, fmap_max=4, latent_size=3)
+        NETWORKS.extend(tfutil.Network('G', 'networks.G_paper', **options) for _ in range(2))
+        for number, net in enumerate(NETWORKS):
+            net.set_var('4x4/Dense/weight', np.full(net.vars['4x4/Dense/weight'].shape, number, np.float32))
+    return NETWORKS[version]
+
+
+def picture(version, channels=3):
+    return np.random.RandomState(version).randint(0, 256, [channels, 32, 32], dtype=np.uint8)
+
+
+def write_dataset(version):
+    images = np.random.RandomState(version).randint(0, 256, [6, 1, 16, 16], dtype=np.uint8)
+    with TFRecordExporter('toy', 6, print_progress=False, force=True) as out:
+        for image in images:
+            out.add_image(image)
+        out.add_labels(np.full([6, 3], version, np.float32))
+        out.add_class_names([f'class {version}'] * 3)
+
+
+def write_rows(version):
+    """A row of a metric's table, beside those of earlier versions."""
+    table = evaluation._Table('metric.txt')
+    table.begin(['FID'], ['%-10.4f'])
+    table.add('Reals', 1.0, [float(version)])
+
+
+def write_projection(version):
+    os.makedirs('run', exist_ok=True)
+    found = types.SimpleNamespace(latents=np.full([2, 3], version, np.float32), labels=np.full([1, 2], version, np.float32))
+    target = np.full([1, 3, 16, 16], version - 0.5, np.float32)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(projection, 'draw', lambda *args, **options: picture(version)[np.newaxis, :, :16, :16])
+        patch.setattr(projection, 'write_video', lambda *args: None)
+        projection.save('run', None, target, found, 2, 1)
+
+
+def write_inception(version):
+    """The graph that has been downloaded."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, result in (('_fetch', b''), ('_unpack', bytes([version]) * 1000), ('_parse', None)):
+            patch.setattr(inception, name, lambda *args, result=result: result)
+        inception._download('url', '_inception')
+
+
+def write_extracted(version):
+    """The images of one of two data sets, as files."""
+    extract(f'../data/{version}', 'pictures', force=True)
+
+
+def plot(version):
+    evaluation.plot([{'snapshot': '1', 'FID': float(version)}, {'snapshot': '2', 'FID': 3.0}], ['FID'], 'metric.png')
+
+
+# Functions of the version: 0 was there before, 1 is being written.
+WRITERS = {
+    'snapshot': lambda version: misc.save_pkl((np.full(500, version, np.float32), 'x'), 'network-final.pkl'),
+    'networks': lambda version: misc.save_pkl((network(version),) * 3, 'network-snapshot-000010.pkl'),
+    'png': lambda version: misc.save_image(picture(version), 'fakes.png', drange=[0, 255]),
+    'jpg': lambda version: misc.save_image(picture(version), 'fakes.jpg', drange=[0, 255]),
+    'image grid': lambda version: misc.save_image_grid(picture(version)[:, np.newaxis], 'reals.png', drange=[0, 255]),
+    'config.txt': lambda version: misc.write_config('.', {f'name{number}': 'x' * 50 + str(version) for number in range(20)}),
+    'weights': lambda version: network(version).save_weights('weights.npz'),
+    'data set': write_dataset,
+    'text appended': lambda version: files.atomic_append('rows.jsonl', f'{version}\n' * 200),
+    'metric rows': write_rows,
+    'metric plot': plot,
+    'projection': write_projection,
+    'inception graph': write_inception,
+    'extracted images': write_extracted,
+    'done': lambda version: generator.mark_done('.'),
+}
+SEVERAL_FILES = ('projection', 'extracted images')  # each for itself whole
+
+
+def check_message(error, name, cause):
+    """One paragraph that names the file, or its folder, and the cause."""
+    text = str(error)
+    assert '\n' not in text and name in text and cause in text and len(text) < 1000, text
+
+
+def faults_of(write, folder, monkeypatch):
+    """All (operation, number) at which writing version 1 over version 0 can fail."""
+    with Disk(folder).installed(monkeypatch) as disk:
+        write(1)
+    for operation in OPERATIONS:
+        numbers = range(disk.counts[operation])
+        if len(numbers) > MOST_WRITES:
+            numbers = sorted({int(number) for number in np.linspace(0, len(numbers) - 1, MOST_WRITES)})
+        for number in numbers:
+            yield operation, number
+
+
+def start_anew(before):
+    """Put a folder's content, a `tree`, in place of what is in the current one."""
+    for name in os.listdir():
+        shutil.rmtree(name) if os.path.isdir(name) else os.unlink(name)
+    for name, data in before.items():
+        os.makedirs(name if data is None else os.path.dirname(name) or '.', exist_ok=True)
+        if data is not None:
+            pathlib.Path(name).write_bytes(data)
+
+
+@pytest.fixture
+def room(in_tmp, monkeypatch):
+    """An empty current folder beside one of data sets."""
+    os.makedirs('room')
+    for version in (0, 1):
+        write_images(f'data/{version}', version)
+    monkeypatch.chdir('room')
+    return in_tmp / 'room'
+
+
+def write_images(folder, version):
+    with TFRecordExporter(folder, 3, print_progress=False) as out:
+        for number in range(3):
+            out.add_image(picture(version + 2 * number))
+
+
+@pytest.fixture(params=[False, True], ids=['nothing there', 'old one there'])
+def prepare(request, room, monkeypatch):
+    """A function: name of a writer -> (the writer, what is there before and after it, all faults)."""
+    def do(name):
+        write = WRITERS[name]
+        for folder in ('run', '_inception'):  # results stand in folders that are there
+            os.makedirs(folder)
+        if request.param:
+            write(0)
+        before = tree()
+        faults = list(faults_of(write, room, monkeypatch))
+        durable = {'fsync'} if name != 'extracted images' else set()
+        assert {operation for operation, _ in faults} >= {'open', 'close', 'rename', *durable}
+        return write, before, tree(), faults
+    return do
+
+
+def check_whole(name, before, after):
+    """Nothing but whole files: those from before, or, where several are written, new ones among them."""
+    if name not in SEVERAL_FILES:
+        assert tree() == before
+        return
+    now = tree()
+    assert before.keys() <= now.keys() <= after.keys()
+    for path, data in now.items():
+        assert data in (before.get(path, data), after[path]) and (path in before or data == after[path])
+
+
+@pytest.mark.parametrize('name', WRITERS)
+def test_an_error_leaves_what_was_there(name, prepare, room, monkeypatch, record_property):
+    write, before, after, faults = prepare(name)
+    for operation, number in faults:
+        for cause in ERRORS.values():
+            start_anew(before)
+            with Disk(room, operation, number, cause).installed(monkeypatch) as disk:
+                with pytest.raises(DataError) as caught:
+                    write(1)
+                assert disk.failed
+            check_whole(name, before, after)
+            check_message(caught.value, "'toy'" if name == 'data set' else f"'{room}/", os.strerror(cause))
+    record_property('faults', 2 * len(faults))
+
+
+@pytest.mark.filterwarnings('ignore::pytest.PytestUnraisableExceptionWarning')
+@pytest.mark.parametrize('name', WRITERS)
+def test_a_crash_leaves_what_was_there(name, prepare, room, monkeypatch, record_property):
+    """What is left over is hidden and is nobody's; the next time all goes well."""
+    write, before, after, faults = prepare(name)
+    for operation, number in faults:
+        start_anew(before)
+        with Disk(room, operation, number, Killed).installed(monkeypatch):
+            with pytest.raises(Killed):
+                write(1)
+        if name == 'data set':
+            gc.collect(1)  # a dead process holds no locks
+            clear_leftovers('toy')
+        leftovers = {path: data for path, data in tree().items() if os.path.basename(path).startswith('.')}
+        start_anew({path: data for path, data in tree().items() if path not in leftovers})
+        check_whole(name, before, after)
+        start_anew({**before, **leftovers})
+        assert misc.list_network_pkls('.') == [f'./{path}' for path in before if path.endswith('.pkl')]
+        write(1)
+        assert {path: data for path, data in tree().items() if path not in leftovers} == after
+    record_property('crashes', len(faults))
+
+
+# ------------------------------------------------------------ writes of libraries, past Python
+
+def test_a_saved_model_is_replaced_whole(room, monkeypatch):
+    """TensorFlow writes it; then it is synced and gets its name."""
+    export('model', 0)
+    before = tree()
+    with Disk(room).installed(monkeypatch) as disk:
+        export('model', 1)
+    assert disk.counts['fsync'] >= 3 and disk.counts['rename'] == 2
+    for operation in ('open', 'fsync', 'close', 'rename'):
+        for number in {0, disk.counts[operation] - 1}:
+            for cause in ERRORS.values():
+                start_anew(before)
+                with Disk(room, operation, number, cause).installed(monkeypatch), pytest.raises(DataError) as caught:
+                    export('model', 1)
+                assert tree() == before, (operation, number)
+                check_message(caught.value, f"'{room}/model'", os.strerror(cause))
+    start_anew(before)
+    for size in (0, 100, 3000):
+        with file_size_limit(size), pytest.raises(DataError) as caught:
+            export('model', 1)
+        assert tree() == before
+        check_message(caught.value, f"'{room}/model'", 'Nothing was overwritten')
+
+
+def export(path, version):
+    network(version).export(path, overwrite=True)
+
+
+@pytest.mark.parametrize('number', [0, 1])
+def test_a_crash_of_an_export(number, room, monkeypatch):
+    """Between its two renames the old one has another name; it is whole there."""
+    export('model', 0)
+    before = tree('model')
+    with Disk(room, 'rename', number, Killed).installed(monkeypatch), pytest.raises(Killed):
+        export('model', 1)
+    assert os.path.isdir('model') == (number == 0)
+    assert before in [tree(name) for name in os.listdir()]
+    assert all(name.startswith('.') for name in os.listdir() if name != 'model')
+    export('model', 1)
+    assert tf.saved_model.load('model') is not None
+
+
+@pytest.mark.parametrize('operation', ['open', 'fsync', 'rename'])
+def test_a_video_is_replaced_whole(operation, room, monkeypatch):
+    """ffmpeg writes it; what the disk does to ffmpeg itself is in the tests of videos."""
+    pathlib.Path('out.mp4').write_bytes(b'old')
+    for cause in ERRORS.values():
+        with Disk(room, operation, 0, cause).installed(monkeypatch), pytest.raises(DataError) as caught:
+            write_video('out.mp4', lambda index: np.zeros([16, 16, 3], np.uint8), 2, fps=2, silent=True)
+        assert tree() == {'out.mp4': b'old'}
+        check_message(caught.value, f"'{room}/out.mp4'", os.strerror(cause))
+
+
+# Neither several files, nor such as say something: the limit is on what pytest takes that down in as well.
+REAL = [name for name in WRITERS if name not in (*SEVERAL_FILES, 'done', 'text appended', 'metric rows', 'inception graph')]
+
+
+@pytest.mark.parametrize('name', REAL)
+def test_real_errors_leave_what_was_there(name, room):
+    """The system refuses to let files grow, wherever in a library they are written."""
+    WRITERS[name](0)
+    before = tree()
+    WRITERS[name](1)
+    largest = max(len(data) for data in tree().values() if data is not None)
+    start_anew(before)
+    for size in {0, 1, largest // 3, largest // 2, largest - 1}:
+        with file_size_limit(size), pytest.raises(DataError) as caught:
+            WRITERS[name](1)
+        assert tree() == before
+        check_message(caught.value, "'toy'" if name == 'data set' else f"'{room}/", 'File too large')
+
+
+# ------------------------------------------------------------ what a run does not stop for
+
+class Known:
+    """A metric, as far as its state goes."""
+
+    def __init__(self, version):
+        self.state = {'features': np.full([50, 4], version, np.float32)}
+
+    def get_reals_state(self):
+        return self.state
+
+    def set_reals_state(self, state):
+        self.state = {'features': state['features']}
+
+
+def test_metrics_go_on_without_their_cache(room, monkeypatch, capsys):
+    dset = dataset.TFRecordDataset('../data/0')
+
+    def keep(version):
+        np.random.seed(1)
+        cache = RealsCache('cache', dset, [Known(version)], ['x'], {})
+        cache.save(cache.path(), [float(version)])
+
+    def kept():
+        np.random.seed(1)
+        metric = Known(-1)
+        values = RealsCache('cache', dset, [metric], ['x'], {}).load()
+        assert values is None or (metric.state['features'] == values[0]).all()
+        return values
+
+    for old in (False, True):
+        start_anew({})
+        if old:
+            keep(0)
+        before = tree()
+        for operation, number in list(faults_of(keep, room, monkeypatch)):
+            for cause in ERRORS.values():
+                start_anew(before)
+                capsys.readouterr()
+                with Disk(room, operation, number, cause).installed(monkeypatch):
+                    keep(1)
+                assert tree().items() - {('cache', None)} == before.items() - {('cache', None)}
+                check_message(capsys.readouterr().err.strip(), "cache", os.strerror(cause))
+                assert kept() == ([0.0] if old else None)
+            start_anew(before)
+            with Disk(room, operation, number, Killed).installed(monkeypatch), pytest.raises(Killed):
+                keep(1)
+            assert kept() == ([0.0] if old else None)
+
+
+@pytest.fixture
+def console(monkeypatch):
+    """A function that puts stand-ins for the terminal in place (pytest sets the streams between the phases); logging ends with the test."""
+    def start():
+        out, err = io.StringIO(), io.StringIO()
+        for name, stream in (('stdout', out), ('stderr', err), ('__stderr__', err)):
+            monkeypatch.setattr(sys, name, stream)
+        return out, err
+    yield start
+    misc.restore_output()
+
+
+@pytest.mark.parametrize('cause', ERRORS.values(), ids=ERRORS)
+@pytest.mark.parametrize(('operation', 'number'), [('open', 0), ('write', 0), ('write', 2), ('close', 0)])
+def test_a_log_that_cannot_be_written_stops_nothing(operation, number, cause, room, console, monkeypatch):
+    out, err = console()
+    with Disk(room, operation, number, cause).installed(monkeypatch) as disk:
+        misc.init_output_logging()
+        misc.create_result_subdir('.', 'run')
+        for line in range(5):
+            print('line', line)
+        misc.restore_output()
+    assert disk.failed
+    assert out.getvalue().count('line') == 5
+    assert err.getvalue().count('warning: the log cannot be written') == (operation != 'close')
+    assert operation == 'close' or os.strerror(cause) in err.getvalue()
+    assert os.path.exists('000-run/log.txt') == (operation != 'open')
+
+
+def test_a_full_disk_is_said_once(room, console):
+    out, err = console()
+    with file_size_limit(20):
+        misc.init_output_logging()
+        misc.set_output_log_file('log.txt')
+        for line in range(50):
+            print('line', line)
+        misc.restore_output()
+    assert out.getvalue().count('line') == 50
+    assert err.getvalue().count('warning: the log cannot be written') == err.getvalue().count('File too large') == 1
+    assert out.getvalue().startswith(pathlib.Path('log.txt').read_text())
+
+
+def test_a_log_is_complete_again_when_there_is_room(room, console, monkeypatch):
+    """What could not be written waits in the file's buffer."""
+    out, _ = console()
+    with Disk(room, 'write', 1, errno.ENOSPC).installed(monkeypatch):
+        misc.init_output_logging()
+        misc.set_output_log_file('log.txt')
+        for line in range(5):
+            print('line', line)
+        misc.restore_output()
+    assert pathlib.Path('log.txt').read_text() == out.getvalue()
+
+
+def test_another_log_that_cannot_be_opened_leaves_the_first(room, console, monkeypatch):
+    console()
+    misc.init_output_logging()
+    misc.set_output_log_file('log.txt')
+    with Disk(room, 'open', 0, errno.ENOSPC).installed(monkeypatch):
+        misc.set_output_log_file('metric.txt', mode='a')
+    print('after')
+    assert 'after' in pathlib.Path('log.txt').read_text()
+    assert not os.path.exists('metric.txt')
+
+
+@pytest.mark.filterwarnings('ignore::pytest.PytestUnhandledThreadExceptionWarning')
+@pytest.mark.parametrize('size', [0, 20, 2000])
+def test_curves_that_cannot_be_written_stop_nothing(size, room, capsys):
+    """TensorBoard's own thread writes the event file; the system refuses to let it grow."""
+    with file_size_limit(size):
+        writer = tfutil.SummaryWriter('.')
+        for step in range(200):
+            tfutil.autosummary('Loss/x', float(step))
+            tfutil.save_summaries(writer, step)
+        writer.histogram('w', np.arange(5.0), 200)
+        writer.close()
+    said = capsys.readouterr().err
+    assert said.count('Warning: no more curves for TensorBoard') == 1
+    for name in os.listdir():
+        events = EventAccumulator(name)
+        events.Reload()
+        read = [(event.step, event.value) for event in events.Scalars('Loss/x')] if 'Loss/x' in events.Tags()['scalars'] else []
+        assert read == [(step, float(step)) for step in range(len(read))]
+
+
+# ------------------------------------------------------------ real deaths
+
+DIE = """
+import functools, os, sys
+import numpy as np
+import pytest
+import misc
+from faults import Disk, tree
+from importers.exporter import TFRecordExporter, clear_leftovers
+
+def write_dataset(version):
+    with TFRecordExporter('toy', 3, print_progress=False, force=True) as out:
+        for number in range(3):
+            out.add_image(np.full([1, 16, 16], version + number, np.uint8))
+
+writers = {
+    'snapshot': lambda version: misc.save_pkl([np.full(500, version)] * 3, 'network-final.pkl'),
+    'png': lambda version: misc.save_image(np.random.RandomState(version).rand(3, 16, 16), 'fakes.png'),
+    'config.txt': lambda version: misc.write_config('.', {'a' + str(number): 'x' * 50 + str(version) for number in range(20)}),
+    'data set': write_dataset}
+deaths = 0
+for name, write in writers.items():
+    os.makedirs(name)
+    os.chdir(name)
+    write(0)
+    before = tree()
+    for operation in ('open', 'write', 'fsync', 'close', 'rename'):
+        for number in range(40):
+            if (child := os.fork()) == 0:  # dies at this step, or ends well if there are not so many
+                with Disk('.', operation, number, functools.partial(os._exit, 9)).installed(pytest.MonkeyPatch()):
+                    write(1)
+                os._exit(0)
+            status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+            assert status in (0, 9), status
+            if name == 'data set':
+                clear_leftovers('toy')
+            now = tree()
+            if status == 0:
+                assert {path: now[path] for path in before} != before
+                write(0)
+                break
+            deaths += 1
+            assert {path: now.get(path) for path in before} == before, (name, operation, number)
+            assert all(os.path.basename(path).startswith('.') for path in now.keys() - before.keys()), now.keys()
+    os.chdir('..')
+print(deaths)
+"""
+
+
+def test_processes_that_die_in_the_midst_of_it(in_tmp):
+    """Real ones, without a chance to clean up, at each of their steps."""
+    done = subprocess.run([sys.executable, '-c', DIE], capture_output=True, text=True, env={
+        **os.environ, 'PYTHONPATH': os.pathsep.join([str(ROOT), str(ROOT / 'tests')])})
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout.split()[-1]) > 30
