@@ -1,13 +1,14 @@
 """Data sets for training: minibatches of uint8 images at the resolution the networks have grown to, and their labels."""
 import glob
 import inspect
+import math
 import os
 import shlex
 
 import numpy as np
 
 import records
-from errors import ConfigError, DataError, nearest
+from errors import ConfigError, DataError, in_short, nearest
 
 # ---------------------------------------------------------------------------------------------------------------------------------
 # What all data sets have in common.
@@ -67,8 +68,10 @@ class Dataset:
         self.configure(minibatch_size, lod)
         return self._next(self._minibatch_size, self._lod)
 
-    def get_minibatch_tf(self):
+    def get_minibatch_tf(self, part=0, parts=1):
         """The next minibatch, as configured, as tensors: see `get_minibatch_np`.
+
+        Where several processes share a minibatch, each reads only its own of `parts` equal parts, and the position of all moves alike.
 
         Within a tf.function each run of the graph reads the next minibatch, of the size and lod configured when it was traced.
         """
@@ -77,8 +80,8 @@ class Dataset:
             raise ConfigError('call configure(minibatch_size, lod) before get_minibatch_tf().')
         size, lod = self._minibatch_size, self._lod
         if tf.executing_eagerly():
-            return tuple(tf.convert_to_tensor(array) for array in self._next(size, lod))
-        images, labels = tf.numpy_function(lambda: self._next(size, lod), [], [self.dtype, self.label_dtype])
+            return tuple(tf.convert_to_tensor(array) for array in self._next(size, lod, part, parts))
+        images, labels = tf.numpy_function(lambda: self._next(size, lod, part, parts), [], [self.dtype, self.label_dtype])
         return tf.ensure_shape(images, [None] + self._shape_at(lod)), tf.ensure_shape(labels, [None, self.label_size])
 
     def get_random_labels_np(self, minibatch_size):
@@ -103,10 +106,11 @@ class Dataset:
     def _shape_at(self, lod):
         return [self.shape[0], self.resolution >> lod, self.resolution >> lod]
 
-    def _next(self, minibatch_size, lod):
-        """Read `minibatch_size` images from the position on and move it: (images, labels) as NumPy arrays."""
-        images, labels = self._read(self.position, minibatch_size, lod)
-        self.position += len(images)
+    def _next(self, minibatch_size, lod, part=0, parts=1):
+        """Read the next `minibatch_size` images, or one of several equal parts of them, and move on: (images, labels) as NumPy arrays."""
+        size = minibatch_size // parts
+        images, labels = self._read(self.position + part * size, size, lod)
+        self.position += len(images) * parts
         return np.asarray(images), np.asarray(labels)
 
     def _read(self, position, count, lod):
@@ -143,7 +147,8 @@ class TFRecordDataset(Dataset):
                  buffer_mb=256, num_threads=2, random_seed=0):
         del prefetch_mb, buffer_mb, num_threads
         _check_folder_name(tfrecord_dir)
-        _check_numbers(resolution, max_label_size, random_seed)
+        _check_label_file(label_file)
+        _check_numbers(resolution, max_label_size, shuffle_mb, random_seed)
         self.tfrecord_dir = tfrecord_dir
         levels = _open_levels(tfrecord_dir, resolution)
         self._levels = [levels[size] for size in sorted(levels, reverse=True)]  # by lod
@@ -249,17 +254,32 @@ def _is_power_of_two(value):
     return isinstance(value, (int, np.integer)) and value >= 4 and value & (value - 1) == 0
 
 
+def _is_path(value):
+    """Whether a file could have this name."""
+    try:
+        return isinstance(value, (str, os.PathLike)) and 0 not in os.fsencode(value)
+    except UnicodeEncodeError:
+        return False
+
+
 def _check_folder_name(tfrecord_dir):
-    if not isinstance(tfrecord_dir, (str, os.PathLike)) or not os.fspath(tfrecord_dir):
+    if not _is_path(tfrecord_dir) or not os.fspath(tfrecord_dir):
         raise ConfigError(f'tfrecord_dir must be the name of a folder. Received: {tfrecord_dir!r}. Set e.g. '
                           "dataset = EasyDict(tfrecord_dir='mnist') in config.py.")
 
 
-def _check_numbers(resolution, max_label_size, random_seed):
+def _check_label_file(label_file):
+    if label_file is not None and not _is_path(label_file):
+        raise ConfigError(f"label_file must be the name of an .npy file, or None for the data set's own. Received: {label_file!r}.")
+
+
+def _check_numbers(resolution, max_label_size, shuffle_mb, random_seed):
     if resolution is not None and not _is_power_of_two(resolution):
         raise ConfigError(f'the resolution of a data set must be a power of two, at least 4. Received: {resolution!r}.')
     if max_label_size != 'full' and not (isinstance(max_label_size, (int, np.integer)) and max_label_size >= 0):
         raise ConfigError(f"max_label_size must be 'full', 0 or a positive whole number. Received: {max_label_size!r}.")
+    if not isinstance(shuffle_mb, (int, float, np.number)):
+        raise ConfigError(f'shuffle_mb must be a number: 0 for the order of the files, another one to shuffle. Received: {shuffle_mb!r}.')
     if not isinstance(random_seed, (int, np.integer)) or random_seed < 0:
         raise ConfigError(f'the random_seed of a data set must be a whole number, 0 or more. Received: {random_seed!r}.')
 
@@ -371,18 +391,32 @@ def _load_labels(tfrecord_dir, label_file, max_label_size, num_images):
 
 
 def read_labels(path):
-    """Any array of an .npy file."""
+    """Any array of plain numbers or text of an .npy file."""
     try:
         with open(path, 'rb') as file:
-            if file.read(6) != b'\x93NUMPY':
-                raise ValueError('it is no .npy file')
+            _check_npy_size(file)
             file.seek(0)
             return np.load(file, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        # NumPy's advice for objects is to load them unsafely.
-        reason = 'it holds Python objects' if 'allow_pickle' in str(error) else error
-        raise DataError(f'the labels in {path!r} cannot be read: {reason}. Expected an .npy file of float32 [images, components]. Create '
-                        'the data set again, or set max_label_size=0 to train without labels.') from error
+    # NumPy parses the header as Python, and lets through whatever that raises.
+    except Exception as error:
+        raise DataError(f'the labels in {path!r} cannot be read: {in_short(error)}. Expected an .npy file of float32 [images, components]. '
+                        'Create the data set again, or set max_label_size=0 to train without labels.') from error
+
+
+def _check_npy_size(file):
+    """Raise ValueError if the file is not as long as its header says: NumPy would reserve that much memory before it looks."""
+    if file.read(6) != b'\x93NUMPY':
+        raise ValueError('it is no .npy file')
+    file.seek(0)
+    version, size = np.lib.format.read_magic(file), os.fstat(file.fileno()).st_size
+    if version != (1, 0):  # others are for headers that are longer than those of plain arrays
+        raise ValueError(f'it is an .npy file of version {version}')
+    shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+    if dtype.hasobject:
+        raise ValueError('it holds Python objects')
+    expected = file.tell() + math.prod(shape) * dtype.itemsize
+    if min(shape, default=0) < 0 or size != expected:
+        raise ValueError(f'it has {size} bytes, its header ({dtype} of shape {list(shape)}) asks for {expected}')
 
 
 def has_labels(tfrecord_dir):
@@ -429,7 +463,7 @@ class SyntheticDataset(Dataset):
 
     def get_random_labels_tf(self, minibatch_size):
         import tensorflow as tf
-        if type(self)._generate_labels is SyntheticDataset._generate_labels:
+        if self.label_size == 0 or type(self)._generate_labels is SyntheticDataset._generate_labels:
             return tf.zeros([minibatch_size, self.label_size], self.label_dtype)
         if tf.executing_eagerly():
             return tf.convert_to_tensor(self._generate_labels(minibatch_size))
@@ -484,6 +518,8 @@ def load_dataset(class_name='dataset.TFRecordDataset', data_dir=None, verbose=Fa
     if verbose:
         print(f'Streaming data using {class_name}...')
     cls = import_obj(class_name)
+    if not callable(cls):
+        raise ConfigError(f"class_name must be the dotted name of a class, e.g. 'dataset.TFRecordDataset'. Received: {class_name!r}.")
     _check_arguments(cls, class_name, kwargs)
     dataset = cls(**kwargs)
     if verbose:

@@ -4,6 +4,7 @@ Public tensors of this program are NCHW; the networks turn them round once on th
 TensorFlow's CPU kernels and tensor cores want channels last. Every weight and bias is a float32 variable, cast when it is used.
 """
 import contextlib
+import contextvars
 
 import keras
 import numpy as np
@@ -68,7 +69,7 @@ def minibatch_stddev(x, group_size=4):
 
 # ---------------------------------------------------------------- layers with variables
 
-_shared_kernels = []
+_shared_kernels = contextvars.ContextVar('kernels', default=None)  # replicas are traced in threads of their own, in turns
 
 
 @contextlib.contextmanager
@@ -78,11 +79,11 @@ def shared_kernels():
     A discriminator step evaluates D three times. Scaling and summing its weights anew each time costs more than the convolutions where
     images are small and layers wide. The block must lie inside of the gradient tape.
     """
-    _shared_kernels.append({})
+    token = _shared_kernels.set({})
     try:
         yield
     finally:
-        _shared_kernels.pop()
+        _shared_kernels.reset(token)
 
 
 class Equalized(keras.layers.Layer):
@@ -114,7 +115,8 @@ class Equalized(keras.layers.Layer):
 
     def scaled_kernel(self, dtype):
         """The weight as the multiplication sees it: scaled and cast, made once in a block of `shared_kernels`."""
-        made = _shared_kernels[-1] if _shared_kernels else {}
+        made = _shared_kernels.get()
+        made = {} if made is None else made
         key = self, dtype, tf.compat.v1.get_default_graph()  # a function nested in the block has tensors of its own
         if key not in made:
             made[key] = tf.cast(self.make_kernel(), dtype)

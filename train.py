@@ -49,7 +49,7 @@ def _main(args):
     import tfutil
     settings.check_config(config)
     print('Initializing TensorFlow...')
-    tfutil.init_tf(config.tf_config, config.random_seed)
+    tfutil.init_tf(config.tf_config, config.random_seed, config.num_gpus)
     print(f'Running {config.train.func}()...')
     run(config)
     print('Exiting...')

@@ -14,6 +14,10 @@ sys.path.insert(0, str(ROOT))
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 
+from tfutil.devices import make_cpu_devices  # noqa: E402
+
+make_cpu_devices(4)  # before anything starts TensorFlow, for the tests of several replicas
+
 
 def load_json(name):
     """Golden JSON file as Python objects."""

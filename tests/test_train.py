@@ -290,7 +290,7 @@ def test_default_configuration_without_data(in_tmp):
     ('D_loss.func=losses.D_wgangp_acgan', ['losses']),
     ("dataset={'class_name': 'dataset.SyntheticDataset', 'resolution': 48}", ['48', 'power of two']),
     ('sched.minibatch_base=6', ['6', '4', 'mbstd_group_size']),
-    ('num_gpus=2', ['num_gpus', 'preset-v2-1gpu']),
+    ('num_gpus=16', ['num_gpus = 16 leaves nothing for each GPU', 'preset']),
     ('grid.layout=row_per_class', ['max_label_size']),
     ('grid.size=8k', ['1080p', "'8k'"]),
     ("tf_config={'gpu_options.alow_growth': True}", ["Did you mean 'gpu_options.allow_growth'"]),

@@ -3,6 +3,7 @@
 The Keras model inside is made by a build function such as `networks.G_paper` (its docstring tells what a model must offer).
 Everything public speaks NCHW and NumPy; a network keeps its `lod` as a variable, and evaluates only the layers that lod needs.
 """
+import concurrent.futures
 import contextlib
 import contextvars
 import importlib
@@ -16,6 +17,7 @@ from tqdm import tqdm
 
 from errors import ConfigError, DataError, nearest
 from tfutil import export, ops
+from tfutil.devices import replica_devices
 from tfutil.objects import import_obj
 from tfutil.stages import Stage
 
@@ -81,7 +83,7 @@ class Network:
         except (ValueError, TypeError) as error:
             raise ConfigError(f'network {name!r}: {build_func.__name__} cannot be built: {error}') from error
         self._describe()
-        self._compiled = {}
+        self._compiled, self._copies = {}, {}
 
     def _describe(self):
         model = self.model
@@ -143,7 +145,10 @@ class Network:
     @property
     def lod(self):
         """The current level of detail as a float, or None for a network that does not grow."""
-        return float(self.vars['lod'].numpy()) if 'lod' in self.vars else None
+        if 'lod' not in self.vars:
+            return None
+        with tf.init_scope():  # also while a step is compiled
+            return float(self.vars['lod'].numpy())
 
     @property
     def gives_native_images(self):
@@ -248,7 +253,8 @@ class Network:
             in_arrays: arrays in the order of `input_names`; zero-width labels may be left out.
             print_progress: show a progress bar.
             minibatch_size: samples per evaluation; None = all at once. A layer that compares samples (minibatch stddev) sees one minibatch.
-            num_gpus: accepted; minibatches are evaluated one after the other.
+            num_gpus: split each minibatch into so many shares, evaluated at the same time on as many devices of this machine, or on those
+                that there are. A layer that compares samples then sees a share.
             out_mul, out_add: applied to the outputs in this order.
             out_shrink: then box-average images by this factor.
             out_dtype: then convert; integer types are rounded half to even and saturated.
@@ -261,14 +267,42 @@ class Network:
         self._check_shapes(inputs)
         count = len(inputs[0])
         step = max(count if minibatch_size is None else minibatch_size, 1)
-        evaluate = self._compile(out_shrink, out_dtype, dynamic_kwargs)
-        scaling = tf.constant(out_mul, tf.float32), tf.constant(out_add, tf.float32)
         starts = tqdm(range(0, count, step), desc=self.name, unit='minibatch', disable=not print_progress)
-        parts = [[y.numpy() for y in evaluate(*scaling, *[tf.constant(x[i:i + step]) for x in inputs])] for i in starts]
+        with self._evaluation(num_gpus, out_mul, out_add, out_shrink, out_dtype, dynamic_kwargs) as evaluate:
+            parts = [part for i in starts for part in evaluate([x[i:i + step] for x in inputs])]
         outputs = [np.concatenate(part) for part in zip(*parts)] if parts else self._empty(out_shrink, out_dtype)
         if return_as_list:
             return outputs
         return outputs[0] if len(outputs) == 1 else tuple(outputs)
+
+    @contextlib.contextmanager
+    def _evaluation(self, num_gpus, out_mul, out_add, *options):
+        """A function from a minibatch's inputs to its outputs, a list of arrays for each of its `num_gpus` shares."""
+        def evaluate(network, device, inputs):
+            with tf.device(device):
+                function = network._compile(*options)
+                outputs = function(tf.constant(out_mul, tf.float32), tf.constant(out_add, tf.float32), *map(tf.constant, inputs))
+                return [y.numpy() for y in outputs]
+
+        if num_gpus == 1:
+            yield lambda inputs: [evaluate(self, None, inputs)]
+            return
+        devices = replica_devices(num_gpus)
+        networks = [self, *map(self._copy_on, devices[1:])]
+        with concurrent.futures.ThreadPoolExecutor(len(devices)) as threads:
+            def evaluate_shares(inputs):
+                shares = list(zip(*(np.array_split(x, min(num_gpus, len(x))) for x in inputs)))
+                places = [i % len(devices) for i in range(len(shares))]
+                return list(threads.map(evaluate, [networks[i] for i in places], [devices[i] for i in places], shares))
+            yield evaluate_shares
+
+    def _copy_on(self, device):
+        """A copy of this network on a device, with its present values; kept for the next call."""
+        if device not in self._copies:
+            with tf.device(device):
+                self._copies[device] = self.clone()
+        self._copies[device].copy_vars_from(self)
+        return self._copies[device]
 
     def _check_shapes(self, arrays):
         for name, shape, array in zip(self.input_names, self.input_shapes, arrays):

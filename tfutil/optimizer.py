@@ -2,13 +2,15 @@
 import tensorflow as tf
 
 from tfutil import ops
+from tfutil.devices import all_reduce, set_in_replica
 from tfutil.summary import autosummary
 
 
 class Optimizer:
     """Adam with the epsilon outside of the corrected root: w -= lr * sqrt(1 - b2^t) / (1 - b1^t) * m / (sqrt(v) + epsilon).
 
-    An update in which any gradient is not finite is skipped whole (weights, moments, step count) and counted.
+    Gradients are averaged over everything registered and over all replicas, in float32. An update in which any of them is not finite, on
+    whichever replica, is skipped whole on all of them (weights, moments, step count) and counted.
 
     Args:
         name: prefix of the TensorBoard tags, e.g. 'TrainG'.
@@ -91,11 +93,13 @@ class Optimizer:
         rate = tf.cast(self.learning_rate if learning_rate is None else learning_rate, tf.float32)
         if not self._registered:
             raise ValueError(f'{self.id}: no gradients to apply. Call register_gradients first.')
-        variables = [var for var, _ in self._registered.values()]
-        scaled = [_average(gradients) for _, gradients in self._registered.values()]
-        self._registered = {}
+        # To be emptied before the replicas meet: they are traced in turns, and the next one registers its gradients here as well.
+        registered, self._registered = list(self._registered.values()), {}
+        variables = [var for var, _ in registered]
         self.create_slots(variables)
+        scaled = average_over_replicas([_average(gradients) for _, gradients in registered])
         # Look before the scale is undone: a compiler may fold the two multiplications into one, and no overflow would be seen.
+        # All replicas look at the same averages, in which one that is not finite leaves its mark, so they decide alike.
         finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(g)) for g in scaled])
         gradients = [self.undo_loss_scaling(g) for g in scaled]
         tf.cond(finite, lambda: self._update(gradients, variables, rate), self._skip)
@@ -112,16 +116,18 @@ class Optimizer:
             tf.raw_ops.ResourceApplyAdam(
                 var=var.handle, m=m.handle, v=v.handle, beta1_power=beta1_power, beta2_power=beta2_power, lr=rate, beta1=self.beta1,
                 beta2=self.beta2, epsilon=self.epsilon, grad=grad)
-        self.beta1_power.assign(beta1_power * self.beta1)
-        self.beta2_power.assign(beta2_power * self.beta2)
-        if self.use_loss_scaling:
-            self.loss_scaling.assign_add(self.loss_scaling_inc)
+        set_in_replica(self.beta1_power, beta1_power * self.beta1)
+        set_in_replica(self.beta2_power, beta2_power * self.beta2)
+        self._add_to_scale(self.loss_scaling_inc)
         return True
 
     def _skip(self):
-        if self.use_loss_scaling:
-            self.loss_scaling.assign_sub(self.loss_scaling_dec)
+        self._add_to_scale(-self.loss_scaling_dec)
         return False
+
+    def _add_to_scale(self, change):
+        if self.use_loss_scaling:
+            set_in_replica(self.loss_scaling, self.loss_scaling + change)
 
     def reset_optimizer_state(self):
         """Forget moments and step count; the loss scale stays."""
@@ -134,3 +140,9 @@ class Optimizer:
 
 def _average(gradients):
     return gradients[0] if len(gradients) == 1 else tf.add_n(gradients) / len(gradients)
+
+
+def average_over_replicas(gradients):
+    """The mean over all replicas of each of a list of gradients, inside of a replica's step."""
+    replicas = tf.distribute.get_replica_context().num_replicas_in_sync
+    return gradients if replicas == 1 else [total / replicas for total in all_reduce(gradients)]

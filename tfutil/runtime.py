@@ -1,10 +1,11 @@
-"""Starting TensorFlow: seeds, threads, memory growth."""
+"""Starting TensorFlow: seeds, threads, memory growth, CPU devices."""
 import random
 
 import numpy as np
 import tensorflow as tf
 
 from errors import ConfigError, nearest
+from tfutil.devices import make_cpu_devices
 
 
 def _allow_growth(value):
@@ -39,12 +40,13 @@ def check_tf_config(config_dict):
             raise ConfigError(f'tf_config[{key!r}]: expected {expected}. Received: {value!r}.')
 
 
-def init_tf(config_dict=None, random_seed=None):
+def init_tf(config_dict=None, random_seed=None, num_gpus=1):
     """Prepare TensorFlow. Call once, before the first tensor is made.
 
     Args:
         config_dict: config.tf_config.
         random_seed: integer for Python's, NumPy's and TensorFlow's generators; None leaves them alone.
+        num_gpus: on a machine without GPUs, cut the CPU into so many devices, which stand for them.
 
     Raises:
         ConfigError: as in `check_tf_config`, or an option that TensorFlow can no longer change.
@@ -59,6 +61,8 @@ def init_tf(config_dict=None, random_seed=None):
         except RuntimeError as error:
             raise ConfigError(f'tf_config[{key!r}] = {value!r} comes too late: {error}') from error
     if not tf.config.list_physical_devices('GPU'):
+        if num_gpus > 1:
+            make_cpu_devices(num_gpus)
         # This pass fails on the gradients of a leaky ReLU, says so as an error, and gains nothing here: steps are as fast without it.
         tf.config.optimizer.set_experimental_options({'remapping': False})
     if random_seed is not None:

@@ -4,6 +4,7 @@ Inside a compiled step the values are collected as extra outputs of that step (`
 and on replicas alike; anywhere else they are added to the host's accumulators at once.
 """
 import contextlib
+import contextvars
 import sys
 import time
 
@@ -13,7 +14,7 @@ from tensorboard.compat.proto import event_pb2, summary_pb2
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
 _accumulators = {}  # tag -> [sum, count] of the finite values since the last flush
-_collectors = []
+_active = contextvars.ContextVar('collector', default=None)  # replicas are traced in threads of their own, in turns
 
 
 def autosummary(name, value):
@@ -27,11 +28,16 @@ def autosummary(name, value):
         _accumulate(name, np.asarray(value, np.float64))
     elif tf.executing_eagerly():
         _accumulate(name, tf.cast(value, tf.float32).numpy())
-    elif _collectors and _collectors[-1].graph is tf.compat.v1.get_default_graph():
-        _collectors[-1].setdefault(name, []).append(_sum_and_count(value))
+    elif _collects_here():
+        _active.get().setdefault(name, []).append(_sum_and_count(value))
     else:
         tf.numpy_function(lambda v: _accumulate(name, v), [tf.cast(value, tf.float32)], [])
     return value
+
+
+def _collects_here():
+    collector = _active.get()
+    return collector is not None and collector.graph is tf.compat.v1.get_default_graph()
 
 
 def _accumulate(name, array):
@@ -66,11 +72,11 @@ class _Collector(dict):
 def collecting():
     """Collect the autosummaries of the block while a step is compiled: yields what `stacked` makes the step's extra output of."""
     collector = _Collector()
-    _collectors.append(collector)
+    token = _active.set(collector)
     try:
         yield collector
     finally:
-        _collectors.pop()
+        _active.reset(token)
 
 
 def stacked(collector):

@@ -11,17 +11,18 @@ import settings
 import tfutil
 from errors import ConfigError, DataError
 from tfutil import Network, Optimizer
+from tfutil.devices import make_devices
 from training.metrics import SnapshotMetrics
 from training.progress import Progress, UpdateWatch
 from training.schedule import TrainingSchedule
-from training.snapshots import ImageSnapshots, RunFolder
+from training.snapshots import ImageSnapshots, NoFolder, RunFolder
 from training.step import TrainingSteps
 
 
 def train_progressive_gan(
         G_smoothing=0.999, D_repeats=1, minibatch_repeats=4, reset_opt_for_new_lod=True, total_kimg=15000, mirror_augment=False,
         drange_net=[-1, 1], image_snapshot_ticks=1, network_snapshot_ticks=10, save_tf_graph=False, save_weight_histograms=False,
-        metrics=[], metric_images=2048, resume_run_id=None, resume_snapshot=None, resume_kimg=0.0, resume_time=0.0, *, config):
+        metrics=[], metric_images=2048, xla=False, resume_run_id=None, resume_snapshot=None, resume_kimg=0.0, resume_time=0.0, *, config):
     """Train G and D on a data set while they grow, and leave a result folder.
 
     Args:
@@ -36,66 +37,78 @@ def train_progressive_gan(
         save_tf_graph, save_weight_histograms: also into the TensorBoard file.
         metrics: names of metrics (swd, fid, is, msssim, kid, pr) to measure whenever networks are saved.
         metric_images: real and generated images that they look at.
+        xla: compile losses and gradients with XLA; meant for GPUs, on CPUs it is slower.
         resume_run_id, resume_snapshot: start from the networks of an earlier run: its number, name or folder, and the snapshot's kimg
             (None = latest).
         resume_kimg, resume_time: what to count as already shown (thousands of images) and already spent (seconds).
         config: the configuration's other values, as attributes: G, D, G_opt, D_opt, G_loss, D_loss, sched, grid, dataset, num_gpus,
             random_seed, data_dir, result_dir, desc.
 
+    Where TF_CONFIG names several machines, each runs this, and they train together; see docs/distributed.md.
+
     Returns:
-        The result folder's path.
+        The result folder's path; None on a machine that is not the chief.
 
     Raises:
         UserError: something in the configuration, the data set or the file system is in the way; the text says what.
     """
     setup_start, cur_nimg = time.time(), int(resume_kimg * 1000)
-    check_devices(config.num_gpus)
+    devices = make_devices(config.num_gpus)
     training_set = load_training_set(config)
     settings.check_minibatches(config, training_set.resolution)
     schedule = functools.partial(TrainingSchedule, training_set=training_set, num_gpus=config.num_gpus, **config.sched)
     sched = schedule(cur_nimg)
     snapshot_metrics = SnapshotMetrics(metrics, metric_images, config, mirror_augment)
-    G, D, Gs = make_networks(config, training_set, resume_run_id, resume_snapshot)
 
-    print('Building TensorFlow graph...')
-    steps = TrainingSteps(
-        G, D, Gs, Optimizer('TrainG', **config.G_opt), Optimizer('TrainD', **config.D_opt), loss_function(config.G_loss),
-        loss_function(config.D_loss), training_set, G_smoothing, drange_net, mirror_augment, config.random_seed,
-        cur_nimg)
-    steps.set_lod(sched.lod)
+    with devices.watching_machines():
+        with devices.strategy.scope():
+            G, D, Gs = make_networks(config, training_set, resume_run_id, resume_snapshot)
+            print('Building TensorFlow graph...')
+            steps = TrainingSteps(
+                G, D, Gs, Optimizer('TrainG', **config.G_opt), Optimizer('TrainD', **config.D_opt), loss_function(config.G_loss),
+                loss_function(config.D_loss), training_set, G_smoothing, drange_net, mirror_augment, config.random_seed, cur_nimg,
+                devices, xla)
+        steps.set_lod(sched.lod)
+        if devices.is_chief:
+            folder = make_folder(config, training_set, (G, D, Gs), drange_net, image_snapshot_ticks, network_snapshot_ticks,
+                                 save_weight_histograms, snapshot_metrics)
+        else:
+            folder = NoFolder(devices)
+        folder.begin(cur_nimg, sched.minibatch)
 
+        print('Training...')
+        training_set.position = cur_nimg  # whatever the grids have read, and on from there in a run that goes on
+        watch = UpdateWatch((steps.G_opt, steps.D_opt))
+        previous_lod = None
+        with contextlib.closing(Progress(total_kimg, cur_nimg, resume_time, time.time() - setup_start, shown=devices.is_chief)) as progress:
+            while cur_nimg < total_kimg * 1000:
+                sched = schedule(cur_nimg)
+                if reset_opt_for_new_lod and crosses_layers(previous_lod, sched.lod):
+                    steps.reset_optimizers()
+                previous_lod = sched.lod
+
+                cur_nimg += train_round(steps, training_set, sched, minibatch_repeats, D_repeats)
+                progress.show(cur_nimg, sched)
+
+                done = cur_nimg >= total_kimg * 1000
+                if progress.tick_is_over(cur_nimg, sched, done):
+                    progress.tick(cur_nimg, sched)
+                    watch.tick()
+                    graph_def = steps.graph_def() if save_tf_graph and progress.cur_tick == 1 else None
+                    folder.tick(progress.cur_tick, cur_nimg, sched.minibatch, done, graph_def)
+                    progress.maintenance_is_over()
+        folder.finish()
+        devices.wait_for_all()
+    return folder.path
+
+
+def make_folder(config, training_set, networks, drange_net, image_snapshot_ticks, network_snapshot_ticks, save_weight_histograms, metrics):
+    """The result folder of a run, and what fills it."""
     print('Setting up snapshot image grid...')
-    grid = ImageSnapshots(Gs, training_set, drange_net, **config.grid)
-
+    grid = ImageSnapshots(networks[2], training_set, drange_net, **config.grid)
     print('Setting up result dir...')
-    result_subdir = misc.create_result_subdir(config.result_dir, config.desc, settings.values(config))
-    folder = RunFolder(result_subdir, (G, D, Gs), grid, image_snapshot_ticks, network_snapshot_ticks, save_weight_histograms,
-                       snapshot_metrics)
-    folder.begin(cur_nimg, sched.minibatch)
-
-    print('Training...')
-    training_set.position = cur_nimg  # whatever the grids have read, and on from there in a run that goes on
-    watch = UpdateWatch((steps.G_opt, steps.D_opt))
-    previous_lod = None
-    with contextlib.closing(Progress(total_kimg, cur_nimg, resume_time, setup_time=time.time() - setup_start)) as progress:
-        while cur_nimg < total_kimg * 1000:
-            sched = schedule(cur_nimg)
-            if reset_opt_for_new_lod and crosses_layers(previous_lod, sched.lod):
-                steps.reset_optimizers()
-            previous_lod = sched.lod
-
-            cur_nimg += train_round(steps, training_set, sched, minibatch_repeats, D_repeats)
-            progress.show(cur_nimg, sched)
-
-            done = cur_nimg >= total_kimg * 1000
-            if progress.tick_is_over(cur_nimg, sched, done):
-                progress.tick(cur_nimg, sched)
-                watch.tick()
-                graph_def = steps.graph_def() if save_tf_graph and progress.cur_tick == 1 else None
-                folder.tick(progress.cur_tick, cur_nimg, sched.minibatch, done, graph_def)
-                progress.maintenance_is_over()
-    folder.finish()
-    return result_subdir
+    path = misc.create_result_subdir(config.result_dir, config.desc, settings.values(config))
+    return RunFolder(path, networks, grid, image_snapshot_ticks, network_snapshot_ticks, save_weight_histograms, metrics)
 
 
 def train_round(steps, training_set, sched, minibatch_repeats, D_repeats):
@@ -107,13 +120,6 @@ def train_round(steps, training_set, sched, minibatch_repeats, D_repeats):
             steps.train_D(sched.lod, sched.minibatch, sched.D_lrate)
         steps.train_G(sched.lod, sched.minibatch, sched.G_lrate)
     return minibatch_repeats * D_repeats * sched.minibatch
-
-
-def check_devices(num_gpus):
-    """One device for now: say so before any work."""
-    if num_gpus != 1:
-        raise ConfigError(f'num_gpus = {num_gpus}: this version trains on one device, a GPU if TensorFlow finds one, else the CPU. '
-                          "Choose 'preset-v2-1gpu' in config.py, or run with --set num_gpus=1.")
 
 
 def load_training_set(config):

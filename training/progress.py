@@ -20,14 +20,17 @@ class Progress:
         total_kimg: length of the run in thousands of images.
         cur_nimg: images shown before it starts.
         resume_time: seconds spent before it starts.
+        setup_time: seconds that the first tick reports as maintenance.
         clock: function that gives seconds (tests hand in their own).
+        shown: print tick lines and a bar; where several machines train together, one of them does.
     """
 
-    def __init__(self, total_kimg, cur_nimg=0, resume_time=0.0, setup_time=0.0, clock=time.time):
+    def __init__(self, total_kimg, cur_nimg=0, resume_time=0.0, setup_time=0.0, clock=time.time, shown=True):
+        self.shown = shown
         self.clock, self.start = clock, clock() - resume_time
         self.cur_tick, self.tick_start_nimg, self.tick_start_time = 0, cur_nimg, clock()
         self.maintenance_time = setup_time
-        self.bar = tqdm(total=total_kimg, initial=cur_nimg / 1000, unit='kimg', leave=False, file=sys.stderr,
+        self.bar = tqdm(total=total_kimg, initial=cur_nimg / 1000, unit='kimg', leave=False, file=sys.stderr, disable=not shown,
                         mininterval=0.5 if sys.stderr.isatty() else 15, bar_format='{l_bar}{bar}| {n:.1f}/{total:.1f} kimg '
                         '[{elapsed}<{remaining}{postfix}]')
 
@@ -45,13 +48,15 @@ class Progress:
         now = self.clock()
         tick_kimg, tick_time, total_time = (cur_nimg - self.tick_start_nimg) / 1000, now - self.tick_start_time, now - self.start
         self.tick_start_nimg = cur_nimg
-        with tqdm.external_write_mode(file=sys.stdout):
-            print(tick_line(
-                autosummary('Progress/tick', self.cur_tick), autosummary('Progress/kimg', cur_nimg / 1000),
-                autosummary('Progress/lod', sched.lod), autosummary('Progress/minibatch', sched.minibatch),
-                autosummary('Timing/total_sec', total_time), autosummary('Timing/sec_per_tick', tick_time),
-                autosummary('Timing/sec_per_kimg', tick_time / max(tick_kimg, 1e-9)),
-                autosummary('Timing/maintenance_sec', self.maintenance_time)), flush=True)
+        line = tick_line(
+            autosummary('Progress/tick', self.cur_tick), autosummary('Progress/kimg', cur_nimg / 1000),
+            autosummary('Progress/lod', sched.lod), autosummary('Progress/minibatch', sched.minibatch),
+            autosummary('Timing/total_sec', total_time), autosummary('Timing/sec_per_tick', tick_time),
+            autosummary('Timing/sec_per_kimg', tick_time / max(tick_kimg, 1e-9)),
+            autosummary('Timing/maintenance_sec', self.maintenance_time))
+        if self.shown:
+            with tqdm.external_write_mode(file=sys.stdout):
+                print(line, flush=True)
         autosummary('Timing/total_hours', total_time / 3600)
         autosummary('Timing/total_days', total_time / (24 * 3600))
         self._tick_end = now

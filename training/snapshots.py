@@ -5,7 +5,7 @@ import numpy as np
 
 import misc
 from errors import ConfigError
-from tfutil import SummaryWriter, save_summaries
+from tfutil import SummaryWriter, save_summaries, summary
 
 GRID_SIZES = {'1080p': (1920, 1080, 3, 2), '4k': (3840, 2160, 7, 4)}  # pixels across and down; at least so many images
 GRID_LAYOUTS = ('random', 'row_per_class')
@@ -156,3 +156,20 @@ class RunFolder:
 
     def _save_networks(self, name):
         misc.save_pkl(self.networks, os.path.join(self.path, name))
+
+
+class NoFolder:
+    """What a machine that is not the chief has in place of a `RunFolder`: nothing is written."""
+    path = None
+
+    def __init__(self, devices):
+        print(f'Machine 0 of {devices.workers} writes the results; this is number {devices.index}.')
+
+    def begin(self, cur_nimg, minibatch):
+        pass
+
+    def tick(self, cur_tick, cur_nimg, minibatch, done, graph_def=None):
+        summary.flush()  # they were summed over all machines
+
+    def finish(self):
+        pass

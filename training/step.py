@@ -2,11 +2,20 @@
 
 floor(lod) and "fading or not" change a dozen times in a run. They are fixed when a step is compiled, so nothing above the active
 resolution is computed or held in memory; only the weight of the blend is a tensor.
+
+Each device makes the same update from its own share of the minibatch (`tfutil.devices`): own draws, own minibatch-stddev groups, as each
+of the original's GPUs did. Gradients and statistics are summed over all devices.
 """
+import contextlib
+import re
+
 import tensorflow as tf
 
+from errors import ConfigError
 from layers import shared_kernels
 from tfutil import Stage, lerp, randomness, summary
+from tfutil.devices import all_reduce, copies, make_devices, set_in_replica
+from tfutil.optimizer import average_over_replicas
 from training.reals import process_reals, repeat_pixels
 
 
@@ -20,20 +29,24 @@ class TrainingSteps:
         training_set: a data set of `dataset`.
         G_smoothing: decay of Gs per D update.
         drange_net, mirror_augment: see `process_reals`.
-        random_seed: all draws are a function of it and of the number of updates so far.
+        random_seed: all draws are a function of it, of the number of updates so far and of the replica.
         cur_nimg: images shown before; a run that goes on does not draw again what was drawn up to there.
+        devices: `tfutil.devices.Devices`, in whose scope the networks and optimizers were made; None = one device.
+        xla: compile losses and gradients with XLA.
     """
 
     def __init__(self, G, D, Gs, G_opt, D_opt, G_loss, D_loss, training_set, G_smoothing, drange_net, mirror_augment, random_seed,
-                 cur_nimg=0):
+                 cur_nimg=0, devices=None, xla=False):
         self.G, self.D, self.Gs, self.G_opt, self.D_opt = G, D, Gs, G_opt, D_opt
         self.G_loss, self.D_loss, self.training_set = G_loss, D_loss, training_set
         self.G_smoothing, self.drange_net, self.mirror_augment, self.random_seed = G_smoothing, drange_net, mirror_augment, random_seed
         self.updates = 2 * cur_nimg  # number of updates so far (at most two an image): the key of their random draws
+        self.devices, self.xla = devices or make_devices(), xla
         self._compiled = {}
         self._moved = {name for name in G.trainables if (G.get_var(name) != Gs.get_var(name)).any()}
-        G_opt.create_slots(G.trainables.values())
-        D_opt.create_slots(D.trainables.values())
+        with self.devices.strategy.scope():
+            G_opt.create_slots(G.trainables.values())
+            D_opt.create_slots(D.trainables.values())
 
     def set_lod(self, lod):
         """Set the networks' lod variables, which the compiled steps blend by, and snapshots and grids are made with."""
@@ -43,8 +56,8 @@ class TrainingSteps:
 
     def train_D(self, lod, minibatch, lrate):
         """One minibatch of the data set, one D update, and one step of Gs towards G."""
-        reals, labels = self.training_set.get_minibatch_tf()
-        self._run('D', lod, minibatch, lrate, reals, labels)
+        part = self.training_set.get_minibatch_tf(self.devices.index, self.devices.workers)
+        self._run('D', lod, minibatch, lrate, *self.devices.shares(*part))
 
     def train_G(self, lod, minibatch, lrate):
         """One G update."""
@@ -56,26 +69,35 @@ class TrainingSteps:
 
     def graph_def(self):
         """The graph of the D update made last, for TensorBoard."""
-        function, arguments = self._last_D
-        return function.get_concrete_function(*arguments).graph.as_graph_def()
+        return next(step for (which, *_), (step, _) in self._compiled.items() if which == 'D').graph.as_graph_def()
 
     # ------------------------------------------------------------ compiling
 
     def _run(self, which, lod, minibatch, lrate, *data):
         stage = Stage.of(lod, self.training_set.shape[1])
         key = (which, stage, minibatch)
+        arguments = (tf.constant(lod, tf.float32), tf.constant(lrate, tf.float32), tf.constant(self.updates, tf.int32), *data)
         if key not in self._compiled:
             tags = []
             make = self._make_D_step if which == 'D' else self._make_G_step
             self._compiled = {k: v for k, v in self._compiled.items() if k[0] != which}  # a stage that is over does not come back
-            self._compiled[key] = (make(stage, minibatch, tags), tags)
-        function, tags = self._compiled[key]
-        arguments = (tf.constant(lod, tf.float32), tf.constant(lrate, tf.float32), tf.constant(self.updates, tf.int32), *data)
-        collected = function(*arguments)
+            self._compiled[key] = (make(stage, minibatch // self.devices.num_replicas, tags).get_concrete_function(*arguments), tags)
+        step, tags = self._compiled[key]
+        with self._telling_what_xla_lacks():
+            collected = step(*arguments)
         self.updates += 1
-        if which == 'D':
-            self._last_D = function, arguments
         summary.add_stacked(tags, collected.numpy())
+
+    @contextlib.contextmanager
+    def _telling_what_xla_lacks(self):
+        try:
+            yield
+        except tf.errors.InvalidArgumentError as error:
+            if not self.xla or 'XLA' not in error.message:
+                raise
+            lacks = re.search(r'[^\n]*unsupported operations[^\n]*', error.message) or re.search(r'[^\n]*XLA[^\n]*', error.message)
+            raise ConfigError(f'train.xla = True, but XLA cannot compile this run: {lacks.group().strip()[:300]} Set train.xla = False, or '
+                              'write what the losses and the data set compute in other operations.') from error
 
     def _views(self, stage):
         """The networks as a loss sees them at a stage, and whether that is at the stage's own resolution.
@@ -86,32 +108,29 @@ class TrainingSteps:
         G_stage, D_stage = (None if net.stage is None else stage for net in (self.G, self.D))
         return self.G.at_stage(G_stage, native=native), self.D.at_stage(D_stage), native
 
-    def _make_D_step(self, stage, minibatch, tags):
+    def _make_D_step(self, stage, size, tags):
+        """The D update of a stage, for minibatches of `size` images on each device."""
         G, D, native = self._views(stage)
-        variables = used_trainables(D)
         followed = self._followed(used_trainables(G))
 
-        @tf.function(autograph=False)
-        def step(lod, lrate, update, reals, labels):
-            with randomness.keyed(self.random_seed, update), summary.collecting() as collected:
-                reals = process_reals(reals, lod if stage.fading else stage.floor_lod, self.mirror_augment,
-                                      self.training_set.dynamic_range, self.drange_net, native=True)
-                reals = reals if native else repeat_pixels(reals, 2 ** stage.floor_lod)
-                self._register(self.D_opt, self.D_loss, variables, G=G, D=D, minibatch_size=minibatch, reals=reals, labels=labels)
-                self.D_opt.apply_updates(lrate)
-                for own, source, decay in followed:
-                    own.assign(lerp(source, own, decay) if decay else source)
-                names, values = summary.stacked(collected)
-                tags[:] = names
-            return values
-        return step
+        def loss(lod, reals, labels):
+            reals = process_reals(reals, lod if stage.fading else stage.floor_lod, self.mirror_augment,
+                                  self.training_set.dynamic_range, self.drange_net, native=True)
+            reals = reals if native else repeat_pixels(reals, 2 ** stage.floor_lod)
+            return self.D_loss(opt=self.D_opt, training_set=self.training_set, G=G, D=D, minibatch_size=size, reals=reals, labels=labels)
 
-    def _register(self, opt, loss, variables, **arguments):
-        """Differentiate a loss; layers that it calls several times make their kernels once."""
-        def compute():
-            with shared_kernels():
-                return loss(opt=opt, training_set=self.training_set, **arguments)
-        opt.register_gradients(compute, variables)
+        def follow():
+            for own, source, decay in followed:
+                set_in_replica(own, lerp(source, own, decay) if decay else source)
+        return self._compile(self.D_opt, loss, used_trainables(D), tags, afterwards=follow)
+
+    def _make_G_step(self, stage, size, tags):
+        """The G update of a stage, for minibatches of `size` images on each device."""
+        G, D, _ = self._views(stage)
+
+        def loss(lod):
+            return self.G_loss(opt=self.G_opt, training_set=self.training_set, G=G, D=D, minibatch_size=size)
+        return self._compile(self.G_opt, loss, used_trainables(G), tags)
 
     def _followed(self, used):
         """Triples (own, G's, decay) of the variables that Gs follows: trainables that have moved so far, now or in an earlier stage.
@@ -123,18 +142,51 @@ class TrainingSteps:
         return [(self.Gs.vars[name], var, self.G_smoothing if name in self.G.trainables else 0.0) for name, var in self.G.vars.items()
                 if name in self._moved or name not in self.G.trainables]
 
-    def _make_G_step(self, stage, minibatch, tags):
-        G, D, _ = self._views(stage)
-        variables = used_trainables(G)
+    def _compile(self, opt, loss, variables, tags, afterwards=lambda: None):
+        """Compile one update on all devices.
+
+        Args:
+            opt, variables: the optimizer, and what it updates.
+            loss: function (lod, *data) to a loss per sample; called on each device.
+            tags: list that is filled with the names of the statistics.
+            afterwards: function called on each device after the update.
+
+        Returns:
+            tf.function (lod, lrate, update, *data) to sums and counts of the statistics over all devices, [len(tags), 2].
+        """
+        def gradients(lod, update, *data):
+            """The mathematics of the step: what XLA may compile."""
+            with randomness.keyed(self.random_seed, update), summary.collecting() as collected:
+                def compute():
+                    with shared_kernels():  # layers that a loss calls several times make their kernels once
+                        return loss(lod, *data)
+                _, result = opt.compute_gradients(compute, variables)
+                names[:], statistics = summary.stacked(collected)
+            return result, statistics
+        names = []
+
+        def on_each_device(lod, lrate, update, *data):
+            compute = tf.function(gradients, autograph=False, jit_compile=True) if self.xla else gradients
+            grads, statistics = compute(lod, update, *data)
+            with summary.collecting() as collected:
+                opt.register(grads, variables)
+                opt.apply_updates(lrate)
+                for var, mean in zip(states, average_over_replicas([tf.convert_to_tensor(var) for var in states])):
+                    set_in_replica(var, mean)
+                afterwards()
+                more_names, more = summary.stacked(collected)
+            tags[:] = names + more_names
+            return all_reduce([tf.concat([statistics, more], axis=0)])[0]
+
+        strategy = self.devices.strategy
+        # What networks of the user's own keep for themselves, such as batch statistics, each device found from its own share.
+        states = [var for net in (self.G, self.D) for name, var in net.vars.items()
+                  if name not in net.trainables and name != 'lod' and var.dtype.is_floating] if self.devices.num_replicas > 1 else []
 
         @tf.function(autograph=False)
-        def step(lod, lrate, update):
-            with randomness.keyed(self.random_seed, update), summary.collecting() as collected:
-                self._register(self.G_opt, self.G_loss, variables, G=G, D=D, minibatch_size=minibatch)
-                self.G_opt.apply_updates(lrate)
-                names, values = summary.stacked(collected)
-                tags[:] = names
-            return values
+        def step(lod, lrate, update, *data):
+            on_each = strategy.run(on_each_device, (lod, lrate, update, *data))
+            return strategy.experimental_local_results(on_each)[0]
         return step
 
 
@@ -148,4 +200,4 @@ def used_trainables(network):
     watched = []
     trace.get_concrete_function()
     used = {var.ref() for var in watched}
-    return [var for var in network.trainables.values() if var.ref() in used]
+    return [var for var in network.trainables.values() if used & {own.ref() for own in copies(var)}]

@@ -1,0 +1,267 @@
+"""The devices of a run: one; several GPUs of one machine; those of several machines. CPU devices stand in where there are no GPUs.
+
+Every device trains on its own share of each minibatch: it is a replica. What the replicas must agree on (gradients, statistics) is summed
+over all of them inside the compiled step, see `all_reduce`.
+"""
+import contextlib
+import functools
+import json
+import os
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from errors import ConfigError, UserError
+
+PRESETS = (1, 2, 4, 8)  # numbers of GPUs that config.py has a preset for
+_TASKS = ('chief', 'worker')
+
+
+class ClusterError(UserError):
+    """Another machine of the run is gone."""
+
+
+# ---------------------------------------------------------------- several machines
+
+class Cluster(NamedTuple):
+    """The machines of a run, as TF_CONFIG names them.
+
+    Attributes:
+        addresses: 'host:port' of each, the chief's first.
+        index: which of them this process is.
+    """
+    addresses: tuple
+    index: int
+
+    @classmethod
+    def from_environment(cls, environ=os.environ):
+        """The cluster of the environment variable TF_CONFIG; None where it is not set, or names just one machine.
+
+        Raises:
+            ConfigError: TF_CONFIG is set, but not as TensorFlow wants it.
+        """
+        text = environ.get('TF_CONFIG', '').strip()
+        if not text:
+            return None
+        try:
+            config = json.loads(text)
+            jobs, task = config.get('cluster') or {}, config.get('task') or {}
+            kind, index = task.get('type', 'worker'), int(task.get('index', 0))
+            addresses = {job: list(jobs.get(job, [])) for job in _TASKS}
+        except (ValueError, TypeError, AttributeError) as error:
+            raise _bad_cluster(text, f'it cannot be read ({error})') from None
+        if set(jobs) - set(_TASKS):
+            raise _bad_cluster(text, f'it has tasks of type {sorted(set(jobs) - set(_TASKS))[0]!r}, which training has no use for')
+        everyone = addresses['chief'] + addresses['worker']
+        if not all(isinstance(address, str) and address.rpartition(':')[2].isdigit() for address in everyone):
+            raise _bad_cluster(text, "an address is not 'host:port'")
+        if len(set(everyone)) < len(everyone):
+            raise _bad_cluster(text, 'two tasks have the same address')
+        if kind not in _TASKS or not 0 <= index < len(addresses[kind]):
+            raise _bad_cluster(text, f'it says that this process is {kind!r} number {index}, which its cluster does not have')
+        if len(everyone) == 1:
+            return None
+        return cls(tuple(everyone), index + (len(addresses['chief']) if kind == 'worker' else 0))
+
+
+def _bad_cluster(text, what):
+    return ConfigError(
+        f'TF_CONFIG does not describe the machines of a run: {what}. Expected, on the first of two machines: '
+        '{"cluster": {"worker": ["host1:12345", "host2:12345"]}, "task": {"type": "worker", "index": 0}}, and "index": 1 on the second. '
+        f'Received: {text[:300]!r}. To train on one machine, unset TF_CONFIG. See docs/distributed.md.')
+
+
+# ---------------------------------------------------------------- the devices of a run
+
+class Devices(NamedTuple):
+    """Where a run computes.
+
+    Attributes:
+        strategy: TensorFlow's; variables are made in its scope, and steps run by it.
+        index, workers: which process this is, of how many. Process 0 is the chief, which writes the results.
+    """
+    strategy: tf.distribute.Strategy
+    index: int = 0
+    workers: int = 1
+
+    @property
+    def is_chief(self):
+        return self.index == 0
+
+    @property
+    def num_replicas(self):
+        """Replicas in all processes together."""
+        return self.strategy.num_replicas_in_sync
+
+    @property
+    def local_replicas(self):
+        """Replicas in this process."""
+        return self.num_replicas // self.workers
+
+    def shares(self, *tensors):
+        """Split this process's part of a minibatch among its replicas, in order; what comes out is for `strategy.run`."""
+        if self.local_replicas == 1:
+            return tensors
+        first = self.index * self.local_replicas
+        parts = [tf.split(tensor, self.local_replicas) for tensor in tensors]
+        return tuple(self.strategy.experimental_distribute_values_from_function(
+            lambda context, part=part: part[context.replica_id_in_sync_group - first]) for part in parts)
+
+    def wait_for_all(self):
+        """Come back when every process has called this."""
+        if self.workers > 1:
+            @tf.function(autograph=False)
+            def meet():
+                return self.strategy.run(lambda: all_reduce([tf.ones([])]))
+            meet()
+
+    @contextlib.contextmanager
+    def watching_machines(self):
+        """Turn TensorFlow's many ways of saying that another machine is gone into one.
+
+        Raises:
+            ClusterError: another process of this run has ended, or cannot be reached any more.
+        """
+        errors = tf.errors
+        try:
+            yield
+        except (errors.UnavailableError, errors.AbortedError, errors.CancelledError, errors.DeadlineExceededError,
+                errors.FailedPreconditionError) as error:
+            if self.workers == 1:
+                raise
+            raise ClusterError(
+                f'another machine of this run has stopped or cannot be reached, so this one (number {self.index} of {self.workers}) stops, '
+                'too. What was saved before is in the result folder, where the first machine wrote it. Look at the other machines for the '
+                f'cause, then start all of them again. TensorFlow says: {_last_line(error)}') from error
+
+
+def _last_line(error):
+    """The telling line of a TensorFlow error, which also lists where in the program it came up."""
+    lines = [line.strip() for line in str(error.message).split('\n') if line.strip()]
+    return next((line for line in lines if line.startswith('Collective ops is aborted')), lines[-1] if lines else type(error).__name__)
+
+
+def all_reduce(tensors):
+    """Sum tensors over all replicas, inside of a replica's step; alone, a replica gets its own back.
+
+    Args:
+        tensors: list of float tensors, of the same shapes on each replica.
+    """
+    context = tf.distribute.get_replica_context()
+    return tensors if context.num_replicas_in_sync == 1 or not tensors else context.all_reduce(tf.distribute.ReduceOp.SUM, tensors)
+
+
+def copies(var):
+    """A variable, and its copies on the devices of this process."""
+    return [var, *getattr(var, 'values', ())]
+
+
+def set_in_replica(var, value):
+    """Set a variable inside of a replica's step, each replica its own copy: they must all set the same."""
+    tf.raw_ops.AssignVariableOp(resource=var.handle, value=tf.cast(value, var.dtype))
+
+
+# ---------------------------------------------------------------- choosing them
+
+def prepare_devices(num_gpus):
+    """Before TensorFlow starts: see that there are `num_gpus` GPUs, or CPU devices where this machine has none.
+
+    Raises:
+        ConfigError: there are fewer GPUs, or TensorFlow has started already, with fewer CPU devices.
+    """
+    cluster = Cluster.from_environment()
+    gpus = tf.config.list_physical_devices('GPU')
+    local = num_gpus if cluster is None else _share_of_machine(num_gpus, cluster, bool(gpus))
+    if gpus:
+        _check_gpus(num_gpus, local, len(gpus), cluster)
+        if cluster is not None:
+            tf.config.set_visible_devices(gpus[:local], 'GPU')  # the strategy of several machines takes all that it sees
+    elif local > 1:
+        make_cpu_devices(local)
+
+
+def _share_of_machine(num_gpus, cluster, has_gpus):
+    """Replicas on each machine of a cluster."""
+    machines = len(cluster.addresses)
+    if num_gpus % machines:
+        raise ConfigError(f'num_gpus = {num_gpus} is the number of GPUs of all machines together, and TF_CONFIG names {machines} machines. '
+                          f'Expected a multiple of {machines}: the same number on each.')
+    if not has_gpus and num_gpus != machines:
+        raise ConfigError(f'num_gpus = {num_gpus} on {machines} machines asks for {num_gpus // machines} GPUs on each, but this one '
+                          f'(number {cluster.index}, {cluster.addresses[cluster.index]}) has none that TensorFlow can use. Without GPUs, '
+                          f'each machine trains on its CPU: set num_gpus={machines}.')
+    return num_gpus // machines
+
+
+def _check_gpus(num_gpus, local, available, cluster):
+    if local <= available:
+        return
+    fitting = max(count for count in PRESETS if count <= available)
+    where = 'this machine' if cluster is None else f'machine {cluster.index} ({cluster.addresses[cluster.index]})'
+    raise ConfigError(f'num_gpus = {num_gpus} asks for {local} GPUs on {where}, which has {available}. Choose '
+                      f"'preset-v2-{fitting}gpu{'s' if fitting > 1 else ''}' in config.py, or run with --set "
+                      f'num_gpus={available * (1 if cluster is None else len(cluster.addresses))}.')
+
+
+def make_cpu_devices(count):
+    """Cut the CPU into so many devices, unless it is already."""
+    cpus = tf.config.list_physical_devices('CPU')
+    configured = tf.config.get_logical_device_configuration(cpus[0])
+    if configured is None or len(configured) < count:
+        try:
+            tf.config.set_logical_device_configuration(cpus[0], [tf.config.LogicalDeviceConfiguration()] * count)
+        except RuntimeError as error:
+            raise ConfigError(f'num_gpus = {count}: this machine has no GPU, and TensorFlow has started already, with '
+                              f'{len(tf.config.list_logical_devices("CPU"))} CPU device(s). Call tfutil.init_tf(num_gpus={count}) before '
+                              'anything else.') from error
+
+
+def replica_devices(num_gpus):
+    """Names of up to `num_gpus` devices of this machine to compute on: its GPUs, or else its CPU devices."""
+    devices = tf.config.list_logical_devices('GPU') or tf.config.list_logical_devices('CPU')
+    return [device.name for device in devices[:num_gpus]]
+
+
+def make_devices(num_gpus=1):
+    """The devices of a training run, with TensorFlow's strategy for them; tells where CPU devices stand in, and of other machines.
+
+    Args:
+        num_gpus: replicas, over all machines.
+
+    Raises:
+        ConfigError: see `prepare_devices`, or several machines are asked for after TensorFlow has started.
+    """
+    cluster = Cluster.from_environment()
+    prepare_devices(num_gpus)
+    if cluster is not None:
+        return _join(cluster)
+    if num_gpus == 1:
+        return Devices(tf.distribute.get_strategy())
+    if not tf.config.list_physical_devices('GPU'):
+        print(f'Note: TensorFlow finds no GPU on this machine. {num_gpus} CPU devices stand for num_gpus = {num_gpus}: the run computes '
+              'what it would on so many GPUs, at the speed of one CPU.')
+    return Devices(_mirrored(tuple(replica_devices(num_gpus))))
+
+
+@functools.cache
+def _mirrored(devices):
+    # What adds up across CPU devices by default takes the sums of two strategies in one process for one another's.
+    on_cpu = 'CPU' in devices[0]
+    return tf.distribute.MirroredStrategy(devices, tf.distribute.ReductionToOneDevice() if on_cpu else None)
+
+
+def _join(cluster):
+    """Meet the other machines."""
+    others = [address for i, address in enumerate(cluster.addresses) if i != cluster.index]
+    print(f'This is machine {cluster.index} of {len(cluster.addresses)}, {cluster.addresses[cluster.index]}. Waiting for '
+          f'{", ".join(others)}...', flush=True)
+    try:
+        strategy = tf.distribute.MultiWorkerMirroredStrategy()
+    except RuntimeError as error:
+        raise ConfigError(f'TF_CONFIG asks for {len(cluster.addresses)} machines, but TensorFlow has started already on this one alone: '
+                          f'{error}. Start training in a process of its own, as python train.py does.') from error
+    except tf.errors.OpError as error:
+        raise ClusterError(f'the machines of TF_CONFIG ({", ".join(cluster.addresses)}) do not find one another: {_last_line(error)}. '
+                           'Check that each runs the same command, with its own index, and that the ports are open and free.') from error
+    print(f'All {len(cluster.addresses)} machines are here: {strategy.num_replicas_in_sync} replicas.')
+    return Devices(strategy, cluster.index, len(cluster.addresses))
