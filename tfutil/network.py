@@ -279,7 +279,7 @@ class Network:
     def _evaluation(self, num_gpus, out_mul, out_add, *options):
         """A function from a minibatch's inputs to its outputs, a list of arrays for each of its `num_gpus` shares."""
         def evaluate(network, device, inputs):
-            with tf.device(device):
+            with tf.device(device) if device else contextlib.nullcontext():  # alone, it stays where the caller wants it
                 function = network._compile(*options)
                 outputs = function(tf.constant(out_mul, tf.float32), tf.constant(out_add, tf.float32), *map(tf.constant, inputs))
                 return [y.numpy() for y in outputs]
