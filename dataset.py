@@ -137,6 +137,7 @@ class TFRecordDataset(Dataset):
         shuffle_mb: 0 = the order of the files; any other value = shuffled. (The original's buffer in megabytes.)
         prefetch_mb, buffer_mb, num_threads: accepted and ignored: random access made the original's buffers unnecessary.
         random_seed: of the shuffling, >= 0.
+        verify: compare the checksum of each record that is read.
 
     Raises:
         DataError: the folder is missing, incomplete or damaged.
@@ -144,7 +145,7 @@ class TFRecordDataset(Dataset):
     """
 
     def __init__(self, tfrecord_dir, resolution=None, label_file=None, max_label_size=0, repeat=True, shuffle_mb=4096, prefetch_mb=2048,
-                 buffer_mb=256, num_threads=2, random_seed=0):
+                 buffer_mb=256, num_threads=2, random_seed=0, verify=True):
         del prefetch_mb, buffer_mb, num_threads
         _check_folder_name(tfrecord_dir)
         _check_label_file(label_file)
@@ -156,7 +157,7 @@ class TFRecordDataset(Dataset):
         super().__init__(resolution=max(levels), num_channels=self._levels[0].shape[0], dtype='uint8', dynamic_range=[0, 255],
                          label_size=self._labels.shape[1], label_dtype=self._labels.dtype.name)
         self.num_images = self._levels[0].num_images
-        self.repeat = bool(repeat)
+        self.repeat, self.verify = bool(repeat), bool(verify)
         self.shuffle = shuffle_mb > 0
         self.random_seed = int(random_seed)
         self._order_of = None  # (random_seed, epoch) that self._order belongs to
@@ -174,7 +175,7 @@ class TFRecordDataset(Dataset):
         Returns:
             uint8 [n, C, R, R], at full resolution.
         """
-        return self._level(0).read(np.asarray(indices, np.int64))
+        return self._level(0).read(np.asarray(indices, np.int64), self.verify)
 
     def get_random_labels_np(self, minibatch_size):
         return self._labels[np.random.randint(self.num_images, size=minibatch_size)] if self.label_size else self._no_labels(minibatch_size)
@@ -218,7 +219,7 @@ class TFRecordDataset(Dataset):
 
     def _read(self, position, count, lod):
         level, indices = self._level(lod), self._indices(position, count)
-        return level.read(indices), self._labels[indices] if self.label_size else self._no_labels(len(indices))
+        return level.read(indices, self.verify), self._labels[indices] if self.label_size else self._no_labels(len(indices))
 
     def _indices(self, position, count):
         """Numbers of the images that stand at `position` to `position + count - 1` of the stream."""

@@ -471,6 +471,16 @@ def test_damage_in_the_middle_is_found_when_read(offset, copy):
         dset.get_minibatch_np(NUM)
 
 
+def test_checksums_can_be_left_out(copy):
+    path = copy / 'small-r04.tfrecords'
+    spoil(path, 7 * (path.stat().st_size // NUM) + 100, 0x21)
+    images = TFRecordDataset(copy, verify=False, shuffle_mb=0).get_minibatch_np(NUM)[0]
+    clean = TFRecordDataset(copy, verify=False, shuffle_mb=0, resolution=8).get_minibatch_np(NUM)[0]
+    assert images.shape[0] == clean.shape[0] == NUM
+    with pytest.raises(DataError, match='record 7'):
+        TFRecordDataset(copy, shuffle_mb=0).get_minibatch_np(NUM)
+
+
 def test_files_of_something_else_are_refused(copy):
     (copy / 'small-r02.tfrecords').write_bytes(b'')
     with pytest.raises(DataError, match='small-r02.tfrecords.*is empty'):

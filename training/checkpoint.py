@@ -1,5 +1,6 @@
 """Checkpoints: all that a run needs to go on as if it had never been stopped."""
 import base64
+import contextlib
 import glob
 import json
 import os
@@ -36,15 +37,8 @@ class Checkpoints:
         self._checkpoint = tf.train.Checkpoint(**variables, random=tf.random.get_global_generator(), values=self._values)
         if result_subdir is not None:
             self.folder = os.path.join(result_subdir, FOLDER)
+            self._list = _tidied(self.folder)
             self._manager = tf.train.CheckpointManager(self._checkpoint, self.folder, max_to_keep=KEPT, checkpoint_name='ckpt')
-            self._remove_unfinished()
-
-    def _remove_unfinished(self):
-        """Remove what a process left that was killed while it wrote a checkpoint."""
-        whole = {f'{path}.{kind}' for path in self._manager.checkpoints for kind in ('index', 'data-00000-of-00001')}
-        for path in glob.glob(os.path.join(glob.escape(self.folder), 'ckpt-*')):
-            if path not in whole:
-                shutil.rmtree(path) if os.path.isdir(path) else os.unlink(path)
 
     def save(self, values):
         """Write a checkpoint, and remove the oldest beyond those that are kept. Nothing happens where there is no folder.
@@ -82,20 +76,43 @@ class Checkpoints:
 
     def _restore_newest(self):
         problems = []
-        for path in reversed(self._manager.checkpoints):
+        for path in reversed(self._list):
             try:
                 self._checkpoint.restore(path).assert_consumed()
                 return self._values.content
             except (AssertionError, ValueError) as error:
                 raise ConfigError(f'the networks of this configuration are not those of {path!r}: {in_short(error)}. Resume with the G, D, '
                                   'data set and optimizers that the run was started with.') from error
-            except (OSError, tf.errors.OpError) as error:
+            except (OSError, IndexError, tf.errors.OpError) as error:  # the second is how TensorFlow says that a file is too short
                 problems.append(f'{path!r} cannot be read: {in_short(error)}')
                 print(f'Warning: {problems[-1]}. Going on from the one before it.', file=sys.stderr)
         if problems:
             raise DataError(f'no checkpoint of this run can be read. {" ".join(problems)} Start a new run from its last network snapshot '
                             '(train.resume_run_id, train.resume_kimg).')
         return None
+
+
+def _tidied(folder):
+    """Bring a folder of checkpoints in order after whatever may have happened to it.
+
+    TensorFlow's own list, the file `checkpoint`, is written anew from what is there: it may be damaged. What a process left that was killed
+    while it wrote is removed.
+
+    Returns:
+        Paths of the checkpoints, as TensorFlow names them, the oldest first.
+    """
+    pattern = os.path.join(glob.escape(folder), 'ckpt-')
+    indices = [path for path in glob.glob(pattern + '*.index') if path.removesuffix('.index').rpartition('-')[2].isdigit()]
+    paths = sorted((path.removesuffix('.index') for path in indices), key=lambda path: int(path.rpartition('-')[2]))
+    for path in glob.glob(pattern + '*'):
+        if path.partition('.index')[0].partition('.data-')[0] not in paths or 'temp' in os.path.basename(path):
+            shutil.rmtree(path) if os.path.isdir(path) else os.unlink(path)
+    if paths:
+        tf.compat.v1.train.update_checkpoint_state(folder, os.path.basename(paths[-1]), [os.path.basename(path) for path in paths])
+    else:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(os.path.join(folder, 'checkpoint'))
+    return paths
 
 
 class _PlainValues(tf.train.experimental.PythonState):

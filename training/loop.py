@@ -155,65 +155,60 @@ class TrainingRun:
         return run_phases
 
     def open_folder(self, resume=None):
-        """Make the result folder, or go on in that of a `RunToResume`. Returns its path."""
+        """Make the result folder, or go on in that of a `RunToResume`. Returns its path; None on a machine that is not the chief."""
         self.check()
-        sched = self.schedule(self.cur_nimg)
-        self.steps.set_lod(sched.lod)
-        self.grid = None
+        self.steps.set_lod(self.schedule(self.cur_nimg).lod)
+        self.path = self.grid = None
         if self.devices.is_chief:
             print('Setting up snapshot image grid...')
             self.grid = ImageSnapshots(self.networks[2], self.training_set, self.options.drange_net, **self.config.grid)
-        self.path = self._make_path(resume)
+            print('Setting up result dir...')
+            values = settings.values(self.config)
+            self.path = resume.path if resume else misc.create_result_subdir(self.config.result_dir, self.config.desc, values)
         self.checkpoints = Checkpoints(self.path, self.devices, self.networks, (self.steps.G_opt, self.steps.D_opt))
-        state = None if resume is None else self.checkpoints.restore()
-        if resume is not None:
-            self._check_something_is_left(resume, state)
-            self._reopen_files(state)
-        self.folder = self._make_folder()
-        if state is None:
-            self.folder.begin(self.cur_nimg, sched.minibatch)
-            self.training_set.position = self.cur_nimg  # whatever the grids have read, and on from there in a run that goes on
-        self.progress = Progress(self.options.total_kimg, self.cur_nimg, self.options.resume_time, time.time() - self.setup_start,
-                                 shown=self.devices.is_chief)
+        state = self.checkpoints.restore() if resume else None
         if state is not None:
+            self._check_something_is_left(resume, state)
             self.restore(state)
+        if resume and self.path is not None:
+            self._reopen_files({} if state is None else state['files'])
+        if self.path is not None:
+            resuming.write_run(self.path, *settings.command_line(self.config), settings.values(self.config))
+        self._make_folder(is_new=state is None)
         self.save()
         return self.path
 
-    def _make_path(self, resume):
-        """The folder's path; None on a machine that is not the chief."""
-        if not self.devices.is_chief:
-            return None
-        print('Setting up result dir...')
-        values = settings.values(self.config)
-        path = misc.create_result_subdir(self.config.result_dir, self.config.desc, values) if resume is None else resume.path
-        resuming.write_run(path, *settings.command_line(self.config), values)
-        return path
+    def _make_folder(self, is_new):
+        """What fills the folder, and counts the ticks; a new run's first pictures."""
+        options = self.options
+        if self.path is None:
+            self.folder = NoFolder(self.devices)
+        else:
+            self.folder = RunFolder(self.path, self.networks, self.grid, options.image_snapshot_ticks, options.network_snapshot_ticks,
+                                    options.save_weight_histograms, self.metrics)
+        if is_new:
+            self.folder.begin(self.cur_nimg, self.schedule(self.cur_nimg).minibatch)
+            self.training_set.position = self.cur_nimg  # whatever the grids have read, and on from there in a run that goes on
+            self.progress = self._make_progress(time.time() - self.setup_start)
+
+    def _make_progress(self, setup_time):
+        return Progress(self.options.total_kimg, self.cur_nimg, self.options.resume_time, setup_time, shown=self.devices.is_chief)
 
     def _check_something_is_left(self, resume, state):
-        if self.path is None or not resume.is_done:
-            return
-        shown = 0 if state is None else state['loop']['cur_nimg'] / 1000
-        if shown >= self.options.total_kimg:
+        shown = state['loop']['cur_nimg'] / 1000
+        if self.path is not None and resume.is_done and shown >= self.options.total_kimg:
             raise ConfigError(f'{resume.path!r} has come to its end, at {shown:g} kimg. To train on, raise its length: python train.py '
                               f'--resume {os.path.basename(resume.path)} --set train.total_kimg={math.ceil(2 * shown)}')
-        os.unlink(os.path.join(self.path, resuming.DONE_MARK))
 
-    def _reopen_files(self, state):
-        """Let log and curves go on from where they were."""
-        if self.path is None:
-            return
-        resuming.cut_appended(self.path, {} if state is None else state['files'])
+    def _reopen_files(self, sizes):
+        """Let log and curves go on from where they were, see `resuming.cut_appended`. From here on the folder is changed."""
+        resuming.cut_appended(self.path, sizes)
         misc.write_config(self.path, settings.values(self.config))
-        print(f'Resuming {self.path} ' + ('from its beginning' if state is None else f'at kimg {state["loop"]["cur_nimg"] / 1000:.1f}'))
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(os.path.join(self.path, resuming.DONE_MARK))
+        print(f'Resuming {self.path} ' + (f'at kimg {self.cur_nimg / 1000:.1f}' if sizes else 'from its beginning'))
         if logs.output_logging_active():
             misc.set_output_log_file(os.path.join(self.path, 'log.txt'), 'a')
-
-    def _make_folder(self):
-        if self.path is None:
-            return NoFolder(self.devices)
-        return RunFolder(self.path, self.networks, self.grid, self.options.image_snapshot_ticks, self.options.network_snapshot_ticks,
-                         self.options.save_weight_histograms, self.metrics)
 
     # ------------------------------------------------------------ the loop
 
@@ -298,6 +293,7 @@ class TrainingRun:
         self.training_set.restore(state['data'])
         summary.restore(state['summary'])
         self.watch.restore(state['watch'])
+        self.progress = self._make_progress(0.0)
         self.progress.restore(state['progress'], self.cur_nimg)
         restore_random_state(state['random'])
         if self.grid is not None:

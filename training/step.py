@@ -44,6 +44,7 @@ class TrainingSteps:
         self.devices, self.xla = devices or make_devices(), xla
         self._compiled = {}  # (which, stage, minibatch) -> (compiled function, tags of what it reports)
         self._latest = {}  # which -> key of the step made last
+        self._used = {}  # stage -> names of G's trainables in it
         self._moved = {name for name in G.trainables if (G.get_var(name) != Gs.get_var(name)).any()}
         with self.devices.strategy.scope():
             G_opt.create_slots(G.trainables.values())
@@ -93,6 +94,7 @@ class TrainingSteps:
             # A stage that is over does not come back. The last one may have been compiled before its time.
             self._compiled = {k: v for k, v in self._compiled.items() if k[0] != which or k == key or k[1] == Stage(0, False)}
             self._latest[which] = key
+            self._moved |= self._names_used_at(stage)
         if key not in self._compiled:
             tags = []
             make = self._make_D_step if which == 'D' else self._make_G_step
@@ -126,7 +128,7 @@ class TrainingSteps:
     def _make_D_step(self, stage, size, tags):
         """The D update of a stage, for minibatches of `size` images on each device."""
         G, D, native = self._views(stage)
-        followed = self._followed(used_trainables(G))
+        followed = self._followed()
 
         def loss(lod, reals, labels):
             reals = process_reals(reals, lod if stage.fading else stage.floor_lod, self.mirror_augment,
@@ -147,13 +149,19 @@ class TrainingSteps:
             return self.G_loss(opt=self.G_opt, training_set=self.training_set, G=G, D=D, minibatch_size=size)
         return self._compile(self.G_opt, loss, used_trainables(G), tags)
 
-    def _followed(self, used):
+    def _names_used_at(self, stage):
+        """Names of G's trainables that take part in a stage."""
+        if stage not in self._used:
+            G, _, _ = self._views(stage)
+            self._used[stage] = {self.G.get_var_localname(var) for var in used_trainables(G)}
+        return self._used[stage]
+
+    def _followed(self):
         """Triples (own, G's, decay) of the variables that Gs follows: trainables that have moved so far, now or in an earlier stage.
 
         The others are equal in G and Gs, so that averaging them would change nothing and cost a pass over all of the network. What is not
         trainable (`lod`, a user's batch statistics) is copied.
         """
-        self._moved |= {self.G.get_var_localname(var) for var in used}
         return [(self.Gs.vars[name], var, self.G_smoothing if name in self.G.trainables else 0.0) for name, var in self.G.vars.items()
                 if name in self._moved or name not in self.G.trainables]
 

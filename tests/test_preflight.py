@@ -1,0 +1,160 @@
+"""training/preflight.py: what is known before the first step, and that finding it out changes nothing."""
+import collections
+import functools
+import math
+import os
+import random
+import types
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from faults import tree
+from test_resume import expect_error, here, main  # noqa: F401 -- `here` is a fixture
+from test_training_step import make
+
+import misc
+from errors import ConfigError, DataError
+from tfutil import summary
+from tfutil.devices import make_devices
+from training import preflight
+from training.checkpoint import Checkpoints
+from training.schedule import TrainingSchedule
+from training.step import TrainingSteps
+
+
+def phases_of(resolution_log2=5, start=0.0, total=100.0, **sched):
+    training_set = types.SimpleNamespace(resolution_log2=resolution_log2)
+    schedule = functools.partial(TrainingSchedule, training_set=training_set, **sched)
+    return preflight.phases(schedule, sched, start, total), schedule
+
+
+def test_phases_are_the_schedule():
+    """Random schedules: the phases cover the run without gaps, and what they say holds at every image in them."""
+    rnd = random.Random(1)
+    for _ in range(60):
+        sched = dict(lod_training_kimg=rnd.choice([0, 1.5, 3, 600]), lod_transition_kimg=rnd.choice([0, 2, 4, 600]),
+                     lod_initial_resolution=rnd.choice([4, 8]), minibatch_dict={8: 32, 16: 64}, G_lrate_dict={16: 0.01})
+        start, total = rnd.choice([0.0, 2.0, 7.3]), rnd.choice([8.0, 30.0, 5000.0])
+        found, schedule = phases_of(start=start, total=total, **sched)
+        assert found[0].start_kimg == start and found[-1].end_kimg == total
+        assert all(a.end_kimg == b.start_kimg for a, b in zip(found, found[1:]))
+        for phase in found:
+            for share in (0.01, 0.5, 0.99):
+                now = schedule(int((phase.start_kimg + share * phase.kimg) * 1000))
+                assert (now.resolution, now.minibatch, now.G_lrate) == (phase.last.resolution, phase.last.minibatch, phase.last.G_lrate)
+                assert (now.lod == math.floor(now.lod)) != phase.is_fading, (sched, phase, now.lod)
+
+
+def test_a_schedule_without_growth_is_one_phase():
+    found, _ = phases_of(lod_initial_resolution=32)
+    assert [(phase.kimg, phase.last.lod) for phase in found] == [(100.0, 0.0)]
+    assert phases_of(start=100.0)[0] == []
+
+
+def test_the_printed_table(capsys):
+    found, _ = phases_of(resolution_log2=3, total=10, lod_training_kimg=2, lod_transition_kimg=3, minibatch_dict={4: 128})
+    preflight.print_schedule(found, {4: 36.0, 8: 720.0})
+    lines = capsys.readouterr().out.split('\n')
+    assert [line.split() for line in lines[1:4]] == [
+        ['0', '-', '2', '4x4', '1.00', '128', '0.001', '0.001', '36', '1m', '12s'],
+        ['2', '-', '5', '8x8', '1.00', '-', '0.00', '16', '0.001', '0.001', '720', '36m', '00s'],
+        ['5', '-', '10', '8x8', '0.00', '16', '0.001', '0.001', '720', '1h', '00m', '00s']]
+    assert lines[4].startswith('In all 1h 37m 12s of training')
+
+
+def test_the_space_that_a_run_needs(in_tmp):
+    """Against the files themselves: never less than they take, and not much more."""
+    steps, _ = make()
+    networks = (steps.G, steps.D, steps.Gs)
+    misc.save_pkl(networks, 'snapshot.pkl')
+    os.mkdir('checkpoint')
+    Checkpoints('.', make_devices(), networks, (steps.G_opt, steps.D_opt)).save({})
+    snapshot = os.path.getsize('snapshot.pkl')
+    checkpoint = sum(os.path.getsize(os.path.join('checkpoint', name)) for name in os.listdir('checkpoint'))
+    found, _ = phases_of(resolution_log2=4, total=1000)
+    few, much = (preflight.disk_space_needed(found, networks, '1080p', 10 ** 9, ticks) for ticks in (10 ** 9, 1))
+    variables = sum(var.shape.num_elements() * 4 for net in networks for var in net.vars.values())
+    assert abs(few[0] - (4 * checkpoint + snapshot)) < 0.5 * few[0]  # names and headers weigh as much as such small arrays
+    ticks = sum(phase.ticks for phase in found)
+    assert ticks >= 7 and much[1] - few[1] == pytest.approx(ticks * variables, rel=0.01)
+
+
+def test_a_disk_without_room(in_tmp, monkeypatch, capsys):
+    usage = collections.namedtuple('usage', 'free')
+    for free, expected in ((999, DataError), (1001, 'Warning: 0.001 MB are free'), (2001, '')):
+        monkeypatch.setattr(preflight.shutil, 'disk_usage', lambda path, free=free: usage(free))
+        if expected is DataError:
+            with pytest.raises(DataError, match="disk of result_dir = 'not/yet/there'.*Make room"):
+                preflight.check_disk_space('not/yet/there', (1000, 2000))
+        else:
+            preflight.check_disk_space('not/yet/there', (1000, 2000))
+            assert capsys.readouterr().out.startswith(expected) and (expected or not capsys.readouterr().out)
+
+
+def everything(steps):
+    """All that later updates depend on, as something that can be compared."""
+    variables = [var for net in (steps.G, steps.D, steps.Gs) for var in net.vars.values()]
+    for opt, net in ((steps.G_opt, steps.G), (steps.D_opt, steps.D)):
+        variables += tf.nest.flatten(opt.state_variables(net.trainables))
+    return ([var.numpy().tobytes() for var in variables], steps.state(), steps.training_set.state(), summary.state(), random.getstate(),
+            [np.asarray(part).tobytes() for part in np.random.get_state()])
+
+
+def test_a_dry_step_leaves_no_trace_and_its_steps_serve_later():
+    """Bit for bit the same run with and without one, and the last stage is not compiled again."""
+    after = []
+    sched = types.SimpleNamespace(lod=0.0, minibatch=8, D_lrate=0.01, G_lrate=0.01, resolution=16)
+    for dry in (False, True):
+        tf.random.set_seed(1)
+        np.random.seed(1)
+        random.seed(1)
+        summary.flush()
+        steps, training_set = make()
+        for net, values in zip((steps.G, steps.D, steps.Gs), after[0][0] if dry else ()):
+            for name, value in values.items():
+                net.set_var(name, value)
+        first = [{name: net.get_var(name) for name in net.vars} for net in (steps.G, steps.D, steps.Gs)]
+        if dry:
+            before = everything(steps)
+            with preflight.leaving_no_trace(steps):
+                steps.follow_all()
+                preflight.dry_step(steps, sched)
+                assert everything(steps) != before
+            assert everything(steps) == before
+            early = dict(steps._compiled)
+        for lod in (1.0, 0.0):
+            training_set.configure(8, lod)
+            steps.set_lod(lod)
+            for _ in range(2):
+                steps.train_D(lod, 8, 0.01)
+                steps.train_G(lod, 8, 0.01)
+        after.append((first, everything(steps)))
+    assert after[0][1] == after[1][1]
+    assert early.items() <= steps._compiled.items() and len(steps._compiled) == 2
+
+
+def test_a_step_that_does_not_fit_into_memory(here, capsys, monkeypatch):  # noqa: F811
+    def train_D(self, *arguments):
+        raise tf.errors.ResourceExhaustedError(None, None, 'OOM when allocating tensor')
+    monkeypatch.setattr(TrainingSteps, 'train_D', train_D)
+    for argument, size in (('--dry-run', 4), ('--set=train.dry_step=True', 16)):
+        expect_error(capsys, main('--config', 'tiny.py', argument), f'minibatch of 8 at {size}x{size} does not fit',
+                     f'sched.minibatch_dict[{size}]')
+        assert not os.path.exists('results')
+    with pytest.raises(ConfigError, match='does not fit'):
+        preflight.dry_step(make()[0], types.SimpleNamespace(lod=0.0, minibatch=8, D_lrate=0.01, resolution=16))
+
+
+@pytest.mark.slow
+def test_a_dry_run_tells_the_time_and_leaves_nothing_behind(here, capsys):  # noqa: F811
+    before = tree()
+    assert main('--config', 'tiny.py', '--dry-run', '--set', 'dataset.resolution=8') == 0
+    out = capsys.readouterr().out
+    assert tree() == before
+    rows = [line.split() for line in out.split('\n') if 'x' in line and ' - ' in line and 'Shape' not in line]
+    assert [row[3] for row in rows] == ['4x4', '8x8', '8x8'] and 'Everything fits' in out and 'tick' not in out
+    expect_error(capsys, main('--config', 'tiny.py', '--dry-run', '--set', 'dataset.tfrecord_dir=none'), "'datasets/none' not found")
+    script = "train={'func': 'util_scripts.generate_fake_images', 'run_id': 0}"
+    expect_error(capsys, main('--config', 'tiny.py', '--dry-run', '--set', script), '--dry-run is for training')
+    assert tree() == before
