@@ -29,7 +29,7 @@ CONFIG_PY = pathlib.Path(__file__).resolve().with_name('config.py')
 
 # What the program itself passes to the functions that the configuration names: not the user's to set.
 _FROM_PROGRAM = {
-    'train': {'config'},
+    'train': {'config', 'resume', 'dry_run'},
     'G': {'num_channels', 'resolution', 'label_size'},
     'D': {'num_channels', 'resolution', 'label_size'},
     'G_opt': {'name', 'learning_rate'},
@@ -69,7 +69,7 @@ _INTERVALS = (
                       'train.num_pngs train.num_images train.image_shrink train.image_zoom train.mp4_fps'),
     (0, math.inf, '', 'train.total_kimg train.resume_kimg train.resume_time train.resume_snapshot sched.lod_training_kimg '
                       'sched.lod_transition_kimg sched.tick_kimg_base G.pixelnorm_epsilon G.fmap_decay D.fmap_decay D.mbstd_group_size '
-                      'D_loss.wgan_lambda D_loss.wgan_epsilon G_loss.cond_weight D_loss.cond_weight '
+                      'train.checkpoint_minutes D_loss.wgan_lambda D_loss.wgan_epsilon G_loss.cond_weight D_loss.cond_weight '
                       'train.duration_sec train.smoothing_sec'),
     (0, math.inf, 'lowest', 'sched.G_lrate_base sched.D_lrate_base G_opt.epsilon D_opt.epsilon D_loss.wgan_target'),
     (0, 1, '', 'train.G_smoothing'),
@@ -124,13 +124,13 @@ def load(config_files=(), assignments=()):
         _restore_easy_dicts(config, names)
     for assignment in assignments:
         _assign(config, assignment)
-    config._sources = [str(path) for path in config_files] + [f'--set {assignment}' for assignment in assignments]
+    config._command_line = [str(path) for path in config_files], list(assignments)
     return config
 
 
-def sources(config):
-    """What was read on top of config.py: the override files and assignments, as texts in order."""
-    return list(getattr(config, '_sources', []))
+def command_line(config):
+    """What was read on top of config.py: (override files, assignments), each a list of texts in order."""
+    return getattr(config, '_command_line', ([], []))
 
 
 def values(config):

@@ -1,16 +1,17 @@
-"""Train as config.py says: `python train.py [--config FILE] [--set NAME=VALUE]`.
+"""Train as config.py says: `python train.py [--config FILE] [--set NAME=VALUE] [--resume [RUN_ID] | --dry-run]`.
 
 Also hands on the names that users of the original import from here: TrainingSchedule, process_reals, setup_snapshot_image_grid,
 train_progressive_gan.
 """
 import argparse
 import inspect
+import os
 import signal
 import sys
 
 import settings
 from entry import Stopped, signals_as_exceptions
-from errors import exit_on_user_error
+from errors import ConfigError, DataError, exit_on_user_error
 
 
 def parse_args(argv=None):
@@ -20,8 +21,16 @@ def parse_args(argv=None):
         epilog='examples:\n'
                '  python train.py                                  run what config.py says\n'
                '  python train.py --config configs/quickstart.py   the same with a few lines changed\n'
-               '  python train.py --set train.total_kimg=1000      the same with single values changed')
+               '  python train.py --set train.total_kimg=1000      the same with single values changed\n'
+               '  python train.py --dry-run                        check everything, show the schedule and how long it will take\n'
+               '  python train.py --resume                         go on with the newest run that was stopped')
     settings.add_arguments(parser)
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument('--resume', metavar='RUN_ID', nargs='?', const='', help='go on with a run that was stopped, in its own folder, with '
+                     'the options that it was started with (--config and --set come on top): its number, name or folder; the newest '
+                     'unfinished one if left out')
+    how.add_argument('--dry-run', action='store_true', help='check everything, make a step at each resolution, print the schedule with the '
+                     'time that it will take, and leave nothing behind')
     return parser.parse_args(argv)
 
 
@@ -34,16 +43,17 @@ def main(argv=None):
         print('Interrupted. What was finished before is in the result folder.')
         return 128 + signal.SIGINT
     except Stopped as stopped:
-        print(f'Stopped by {stopped.signal_name}. What was finished before is in the result folder.')
+        print(f'Stopped by {stopped.signal_name}. What was finished before is in the result folder; a training run goes on with: '
+              'python train.py --resume')
         return stopped.code
     return 0
 
 
 def _main(args):
-    config = settings.load(args.config, args.set)
+    import misc  # does without TensorFlow
+    config, resume = load(args)
     settings.apply_env(config)  # before anything imports TensorFlow
 
-    import misc
     misc.init_output_logging()
     misc.import_tensorflow()
     import tfutil
@@ -51,16 +61,40 @@ def _main(args):
     print('Initializing TensorFlow...')
     tfutil.init_tf(config.tf_config, config.random_seed, config.num_gpus)
     print(f'Running {config.train.func}()...')
-    run(config)
+    run(config, resume, args.dry_run)
     print('Exiting...')
 
 
-def run(config):
+def load(args):
+    """The configuration, and the run to go on with, if there is one: (module, RunToResume or None).
+
+    A run goes on with the options that it was started with; those of the command line come on top.
+    """
+    config = settings.load(args.config, args.set)
+    if args.resume is None:
+        return config, None
+    import misc
+    try:
+        resume = misc.find_run(args.resume, config.result_dir)
+    except DataError:
+        if not os.environ.get('TF_CONFIG'):
+            raise
+        resume = misc.RunToResume(None, wanted=args.resume)  # of several machines one has the results, and it is too early to ask which
+    return settings.load([*resume.config_files, *args.config], [*resume.assignments, *args.set]), resume
+
+
+def run(config, resume=None, dry_run=False):
     """Call config.train's function with its options; one that has a `config` argument also gets the rest of the configuration."""
     from tfutil import import_obj
     options = dict(config.train)
     func = import_obj(options.pop('func'))
-    if 'config' in inspect.signature(func).parameters:
+    parameters = inspect.signature(func).parameters
+    for name, flag, value in (('resume', '--resume', resume), ('dry_run', '--dry-run', dry_run)):
+        if name in parameters:
+            options[name] = value
+        elif value:
+            raise ConfigError(f'{flag} is for training, but config.train.func is {config.train.func!r}, which has no argument {name!r}.')
+    if 'config' in parameters:
         options['config'] = config
     return func(**options)
 

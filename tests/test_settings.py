@@ -23,7 +23,7 @@ def test_config_is_the_module_of_that_name():
     config = settings.load()
     import config as imported
     assert imported is config
-    assert settings.sources(config) == []
+    assert settings.command_line(config) == ([], [])
 
 
 def test_each_load_starts_afresh():
@@ -36,14 +36,14 @@ def test_three_assignments_are_an_override_file(in_tmp):
     config = settings.load([path])
     assert config.desc == 'pgan-celebahq-preset-v2-1gpu-fp32-small'
     assert (config.train.total_kimg, config.dataset) == (100, {'tfrecord_dir': 'mnist'})
-    assert settings.sources(config) == ['override.py']
+    assert settings.command_line(config) == (['override.py'], [])
 
 
 def test_files_in_order_then_assignments(in_tmp):
     one, two = write('num_gpus = 2\nrandom_seed = 2', 'one.py'), write('random_seed = num_gpus + 1', 'two.py')
     config = settings.load([one, two], ['num_gpus=5', 'desc=x'])
     assert (config.num_gpus, config.random_seed, config.desc) == (5, 3, 'x')
-    assert settings.sources(config) == ['one.py', 'two.py', '--set num_gpus=5', '--set desc=x']
+    assert settings.command_line(config) == (['one.py', 'two.py'], ['num_gpus=5', 'desc=x'])
 
 
 def test_values_are_the_public_names(in_tmp):

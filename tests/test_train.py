@@ -24,7 +24,7 @@ TICK = re.compile(
 TINY = '''
 desc = 'tiny'
 dataset = EasyDict(tfrecord_dir='toy')
-train = EasyDict(func='train.train_progressive_gan', total_kimg=0.4, network_snapshot_ticks=2)
+train = EasyDict(func='train.train_progressive_gan', total_kimg=0.4, network_snapshot_ticks=2, dry_step=False)
 G.update(fmap_base=32, fmap_max=8)
 D.update(fmap_base=32, fmap_max=8)
 sched = EasyDict(minibatch_base=8, lod_training_kimg=0.064, lod_transition_kimg=0.064, tick_kimg_base=0.1, tick_kimg_dict={})
@@ -80,7 +80,7 @@ def check_files(folder, last_kimg=0):
     fakes = {name for name in files if re.fullmatch(r'fakes\d{6}\.png', name)}
     snapshots = {name for name in files if re.fullmatch(r'network-snapshot-\d{6}\.pkl', name)}
     assert fakes and snapshots
-    assert set(files) - fakes - snapshots == {'log.txt', 'config.txt', 'reals.png', 'network-final.pkl', 'EVENTS'}
+    assert set(files) - fakes - snapshots == {'log.txt', 'config.txt', 'reals.png', 'network-final.pkl', 'EVENTS', 'checkpoint'}
 
 
 def test_unconditional_through_every_stage(toy):

@@ -12,6 +12,7 @@ import socket
 import time
 from typing import NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
 from errors import ConfigError, UserError, in_short
@@ -180,6 +181,36 @@ class Devices(NamedTuple):
             def meet():
                 return self.strategy.run(lambda: all_reduce([tf.ones([])]))
             meet()
+
+    def from_chief(self, variables, text):
+        """Hand the chief's values to all machines.
+
+        Args:
+            variables: list of tf.Variable, the same on each machine; they get the chief's values.
+            text: bytes; what the other machines hand in does not matter.
+
+        Returns:
+            The chief's text.
+        """
+        if self.workers == 1:
+            return text
+
+        @tf.function(autograph=False)
+        def sums(*tensors):
+            """All but the first replica of the chief add zeros."""
+            def add():
+                first = tf.distribute.get_replica_context().replica_id_in_sync_group == 0
+                return all_reduce([tf.where(first, tensor, tf.zeros_like(tensor)) for tensor in tensors])
+            return [self.strategy.experimental_local_results(total)[0] for total in self.strategy.run(add)]
+
+        size = int(sums(tf.constant(len(text), tf.float64))[0])
+        sent = np.zeros(size, np.float32)
+        sent[:min(size, len(text))] = np.frombuffer(text, np.uint8)[:size]
+        received = sums(tf.constant(sent))[0].numpy()
+        for var in variables:  # one at a time: together they may be as large as the memory of a GPU
+            wide = tf.cast(var, var.dtype if var.dtype.is_floating else tf.float64)
+            var.assign(tf.cast(sums(wide)[0], var.dtype))
+        return np.rint(received).astype(np.uint8).tobytes()
 
     @contextlib.contextmanager
     def watching_machines(self):

@@ -129,6 +129,16 @@ class Optimizer:
         if self.use_loss_scaling:
             set_in_replica(self.loss_scaling, self.loss_scaling + change)
 
+    def state_variables(self, named):
+        """All that the next updates depend on, for a checkpoint: nested dicts of tf.Variable.
+
+        Args:
+            named: {name: variable}, those that are updated.
+        """
+        self.create_slots(named.values())
+        m, v = ({name: self.slots[var.ref()][i] for name, var in named.items()} for i in range(2))
+        return dict(m=m, v=v, beta1_power=self.beta1_power, beta2_power=self.beta2_power, loss_scaling=self.loss_scaling)
+
     def reset_optimizer_state(self):
         """Forget moments and step count; the loss scale stays."""
         for m, v in self.slots.values():

@@ -107,6 +107,11 @@ def restore(saved):
     _accumulators.update({name: list(entry) for name, entry in saved.items()})
 
 
+def finite_losses(optimizer_id):
+    """Tag under which training notes the share of finite losses, for itself: tags that begin with '_' are not written."""
+    return f'_finite_losses/{optimizer_id}'
+
+
 def flush():
     """Take the mean of each tag since the last flush as {tag: mean}; tags without values are left out."""
     means = {name: total / count for name, (total, count) in _accumulators.items() if count}
@@ -174,5 +179,6 @@ def save_summaries(writer, global_step=None):
         global_step: images seen so far.
     """
     for tag, mean in flush().items():
-        writer.scalar(tag, mean, global_step or 0)
+        if not tag.startswith('_'):
+            writer.scalar(tag, mean, global_step or 0)
     writer.flush()

@@ -1,20 +1,27 @@
 """The training loop: `train_progressive_gan` is what `python train.py` runs by default."""
 import contextlib
 import functools
-import inspect
 import math
+import os
 import time
+import types
 
-import dataset
+import tensorflow as tf
+
 import misc
 import settings
-import tfutil
-from errors import ConfigError, DataError
-from tfutil import Network, Optimizer
-from tfutil.devices import make_devices
+from entry import stopping_gently
+from errors import ConfigError
+from misc import logs, resuming
+from tfutil import Optimizer, summary
+from tfutil.devices import ClusterError, make_devices
+from training import preflight
+from training.checkpoint import Checkpoints, random_state, restore_random_state
+from training.health import HealthWatch
 from training.metrics import SnapshotMetrics
-from training.progress import Progress, UpdateWatch
+from training.progress import Progress
 from training.schedule import TrainingSchedule
+from training.setup import load_training_set, loss_function, make_networks
 from training.snapshots import ImageSnapshots, NoFolder, RunFolder
 from training.step import TrainingSteps
 
@@ -22,7 +29,8 @@ from training.step import TrainingSteps
 def train_progressive_gan(
         G_smoothing=0.999, D_repeats=1, minibatch_repeats=4, reset_opt_for_new_lod=True, total_kimg=15000, mirror_augment=False,
         drange_net=[-1, 1], image_snapshot_ticks=1, network_snapshot_ticks=10, save_tf_graph=False, save_weight_histograms=False,
-        metrics=[], metric_images=2048, xla=False, resume_run_id=None, resume_snapshot=None, resume_kimg=0.0, resume_time=0.0, *, config):
+        metrics=[], metric_images=2048, xla=False, checkpoint_minutes=15.0, dry_step=True, resume_run_id=None, resume_snapshot=None,
+        resume_kimg=0.0, resume_time=0.0, *, config, resume=None, dry_run=False):
     """Train G and D on a data set while they grow, and leave a result folder.
 
     Args:
@@ -38,144 +46,275 @@ def train_progressive_gan(
         metrics: names of metrics (swd, fid, is, msssim, kid, pr) to measure whenever networks are saved.
         metric_images: real and generated images that they look at.
         xla: compile losses and gradients with XLA; meant for GPUs, on CPUs it is slower.
+        checkpoint_minutes: minutes between two checkpoints; there is also one whenever networks are saved. 0 = only these.
+        dry_step: make a step at the largest resolution before the first one, to see that it fits into memory.
         resume_run_id, resume_snapshot: start from the networks of an earlier run: its number, name or folder, and the snapshot's kimg
             (None = latest).
         resume_kimg, resume_time: what to count as already shown (thousands of images) and already spent (seconds).
         config: the configuration's other values, as attributes: G, D, G_opt, D_opt, G_loss, D_loss, sched, grid, dataset, num_gpus,
             random_seed, data_dir, result_dir, desc.
+        resume: a `misc.RunToResume`: go on in its folder from its newest checkpoint, as if it had not been stopped.
+        dry_run: only check everything, print the schedule with the time it will take, and leave nothing behind.
 
     Where TF_CONFIG names several machines, each runs this, and they train together; see docs/distributed.md.
 
     Returns:
-        The result folder's path; None on a machine that is not the chief.
+        The result folder's path; None on a machine that is not the chief, and of a dry run.
 
     Raises:
         UserError: something in the configuration, the data set or the file system is in the way; the text says what.
+        Stopped: a signal asked for the end; the run's state has been saved.
     """
-    setup_start, cur_nimg = time.time(), int(resume_kimg * 1000)
-    devices = make_devices(config.num_gpus)
-    training_set = load_training_set(config)
-    settings.check_minibatches(config, training_set.resolution)
-    schedule = functools.partial(TrainingSchedule, training_set=training_set, num_gpus=config.num_gpus, **config.sched)
-    sched = schedule(cur_nimg)
-    snapshot_metrics = SnapshotMetrics(metrics, metric_images, config, mirror_augment)
+    options = types.SimpleNamespace(**{name: value for name, value in locals().items() if name not in ('config', 'resume', 'dry_run')})
+    if resume is not None:
+        resuming.check_changes(resume, settings.values(config))
+    with contextlib.ExitStack() as stack:
+        stop = stack.enter_context(stopping_gently('Stopping after this step. The state of the run will be saved; a second signal stops '
+                                                   'at once, without.'))
+        devices = make_devices(config.num_gpus)
+        stack.enter_context(_telling_who_stopped(devices, stop))
+        if resume is not None and devices.is_chief:
+            if resume.path is None:
+                resume = resuming.find_run(resume.wanted, config.result_dir)
+            stack.enter_context(resuming.only_process(resume.path))
+        run = TrainingRun(options, config, devices, stop, resume)
+        if dry_run:
+            run.rehearse()
+            return None
+        path = run.open_folder(resume)
+        if resume is None and devices.is_chief:
+            stack.enter_context(resuming.only_process(path))
+        run.train()
+    return path
 
-    with devices.watching_machines():
+
+@contextlib.contextmanager
+def _telling_who_stopped(devices, stop):
+    """A machine that was told to stop goes on until the chief does; that its partners are gone then is no error."""
+    try:
+        with devices.watching_machines():
+            yield
+    except ClusterError:
+        if stop:
+            stop.raise_stopped()
+        raise
+
+
+class TrainingRun:
+    """A run from its setting up to its end.
+
+    Args:
+        options: the arguments of `train_progressive_gan`, as attributes.
+        config: the rest of the configuration.
+        devices: `tfutil.devices.Devices`.
+        stop: `entry.StopRequest`, looked at after each update.
+        resume: `misc.RunToResume`, or None for a new run.
+    """
+
+    def __init__(self, options, config, devices, stop, resume=None):
+        self.options, self.config, self.devices, self.stop = options, config, devices, stop
+        self.setup_start = time.time()
+        self.cur_nimg = int(options.resume_kimg * 1000)  # images shown so far
+        # A round is what happens between two looks at the schedule. A run may be stopped inside of one.
+        self.round_nimg, self.updates_in_round = self.cur_nimg, 0
+        self.previous_lod = None
+        self.training_set = load_training_set(config)
+        settings.check_minibatches(config, self.training_set.resolution)
+        self.schedule = functools.partial(TrainingSchedule, training_set=self.training_set, num_gpus=config.num_gpus, **config.sched)
+        self.metrics = SnapshotMetrics(options.metrics, options.metric_images, config, options.mirror_augment)
         with devices.strategy.scope():
-            G, D, Gs = make_networks(config, training_set, resume_run_id, resume_snapshot)
+            self.networks = make_networks(config, self.training_set, *_snapshot_to_start_from(options, resume))
             print('Building TensorFlow graph...')
-            steps = TrainingSteps(
-                G, D, Gs, Optimizer('TrainG', **config.G_opt), Optimizer('TrainD', **config.D_opt), loss_function(config.G_loss),
-                loss_function(config.D_loss), training_set, G_smoothing, drange_net, mirror_augment, config.random_seed, cur_nimg,
-                devices, xla)
-        steps.set_lod(sched.lod)
-        if devices.is_chief:
-            folder = make_folder(config, training_set, (G, D, Gs), drange_net, image_snapshot_ticks, network_snapshot_ticks,
-                                 save_weight_histograms, snapshot_metrics)
-        else:
-            folder = NoFolder(devices)
-        folder.begin(cur_nimg, sched.minibatch)
+            self.steps = TrainingSteps(
+                *self.networks, Optimizer('TrainG', **config.G_opt), Optimizer('TrainD', **config.D_opt), loss_function(config.G_loss),
+                loss_function(config.D_loss), self.training_set, options.G_smoothing, options.drange_net, options.mirror_augment,
+                config.random_seed, self.cur_nimg, devices, options.xla)
+        tf.random.set_global_generator(tf.random.Generator.from_seed(config.random_seed))
+        self.watch = HealthWatch((self.steps.G_opt, self.steps.D_opt))
 
+    # ------------------------------------------------------------ before the first step
+
+    def rehearse(self):
+        """All checks of a run, and its schedule with the time that each part will take."""
+        run_phases = self.check()
+        preflight.print_schedule(run_phases, preflight.measure(self.steps, run_phases))
+        print('Everything fits. Nothing was trained, nothing was written.')
+
+    def check(self):
+        """Room on the disk, and in memory. Returns the phases of the schedule."""
+        options = self.options
+        run_phases = preflight.phases(self.schedule, self.config.sched, self.cur_nimg / 1000, options.total_kimg)
+        if run_phases and self.devices.is_chief:
+            preflight.check_disk_space(self.config.result_dir, preflight.disk_space_needed(
+                run_phases, self.networks, self.config.grid.get('size', '1080p'), options.image_snapshot_ticks,
+                options.network_snapshot_ticks))
+        if run_phases and options.dry_step:
+            with preflight.leaving_no_trace(self.steps):
+                self.steps.follow_all()
+                preflight.dry_step(self.steps, preflight.largest(run_phases))
+        return run_phases
+
+    def open_folder(self, resume=None):
+        """Make the result folder, or go on in that of a `RunToResume`. Returns its path."""
+        self.check()
+        sched = self.schedule(self.cur_nimg)
+        self.steps.set_lod(sched.lod)
+        self.grid = None
+        if self.devices.is_chief:
+            print('Setting up snapshot image grid...')
+            self.grid = ImageSnapshots(self.networks[2], self.training_set, self.options.drange_net, **self.config.grid)
+        self.path = self._make_path(resume)
+        self.checkpoints = Checkpoints(self.path, self.devices, self.networks, (self.steps.G_opt, self.steps.D_opt))
+        state = None if resume is None else self.checkpoints.restore()
+        if resume is not None:
+            self._check_something_is_left(resume, state)
+            self._reopen_files(state)
+        self.folder = self._make_folder()
+        if state is None:
+            self.folder.begin(self.cur_nimg, sched.minibatch)
+            self.training_set.position = self.cur_nimg  # whatever the grids have read, and on from there in a run that goes on
+        self.progress = Progress(self.options.total_kimg, self.cur_nimg, self.options.resume_time, time.time() - self.setup_start,
+                                 shown=self.devices.is_chief)
+        if state is not None:
+            self.restore(state)
+        self.save()
+        return self.path
+
+    def _make_path(self, resume):
+        """The folder's path; None on a machine that is not the chief."""
+        if not self.devices.is_chief:
+            return None
+        print('Setting up result dir...')
+        values = settings.values(self.config)
+        path = misc.create_result_subdir(self.config.result_dir, self.config.desc, values) if resume is None else resume.path
+        resuming.write_run(path, *settings.command_line(self.config), values)
+        return path
+
+    def _check_something_is_left(self, resume, state):
+        if self.path is None or not resume.is_done:
+            return
+        shown = 0 if state is None else state['loop']['cur_nimg'] / 1000
+        if shown >= self.options.total_kimg:
+            raise ConfigError(f'{resume.path!r} has come to its end, at {shown:g} kimg. To train on, raise its length: python train.py '
+                              f'--resume {os.path.basename(resume.path)} --set train.total_kimg={math.ceil(2 * shown)}')
+        os.unlink(os.path.join(self.path, resuming.DONE_MARK))
+
+    def _reopen_files(self, state):
+        """Let log and curves go on from where they were."""
+        if self.path is None:
+            return
+        resuming.cut_appended(self.path, {} if state is None else state['files'])
+        misc.write_config(self.path, settings.values(self.config))
+        print(f'Resuming {self.path} ' + ('from its beginning' if state is None else f'at kimg {state["loop"]["cur_nimg"] / 1000:.1f}'))
+        if logs.output_logging_active():
+            misc.set_output_log_file(os.path.join(self.path, 'log.txt'), 'a')
+
+    def _make_folder(self):
+        if self.path is None:
+            return NoFolder(self.devices)
+        return RunFolder(self.path, self.networks, self.grid, self.options.image_snapshot_ticks, self.options.network_snapshot_ticks,
+                         self.options.save_weight_histograms, self.metrics)
+
+    # ------------------------------------------------------------ the loop
+
+    def train(self):
+        """Train to the end of the schedule, and save what comes of it."""
         print('Training...')
-        training_set.position = cur_nimg  # whatever the grids have read, and on from there in a run that goes on
-        watch = UpdateWatch((steps.G_opt, steps.D_opt))
-        previous_lod = None
-        with contextlib.closing(Progress(total_kimg, cur_nimg, resume_time, time.time() - setup_start, shown=devices.is_chief)) as progress:
-            while cur_nimg < total_kimg * 1000:
-                sched = schedule(cur_nimg)
-                if reset_opt_for_new_lod and crosses_layers(previous_lod, sched.lod):
-                    steps.reset_optimizers()
-                previous_lod = sched.lod
+        with contextlib.closing(self.progress):
+            while self.round_nimg < self.options.total_kimg * 1000:
+                sched = self.schedule(self.round_nimg)
+                if self.options.reset_opt_for_new_lod and crosses_layers(self.previous_lod, sched.lod):
+                    self.steps.reset_optimizers()
+                self.previous_lod = sched.lod
+                self._round(sched)
+                self.progress.show(self.cur_nimg, sched)
+                done = self.cur_nimg >= self.options.total_kimg * 1000
+                if self.progress.tick_is_over(self.cur_nimg, sched, done):
+                    self._tick(sched, done)
+        self.folder.finish()
+        self.devices.wait_for_all()
 
-                cur_nimg += train_round(steps, training_set, sched, minibatch_repeats, D_repeats)
-                progress.show(cur_nimg, sched)
+    def _round(self, sched):
+        """The updates between two looks at the schedule, or what is left of them."""
+        self.training_set.configure(sched.minibatch, sched.lod)
+        self.steps.set_lod(sched.lod)
+        updates = ([self._update_D] * self.options.D_repeats + [self._update_G]) * self.options.minibatch_repeats
+        for update in updates[self.updates_in_round:]:
+            try:
+                update(sched)
+            except tf.errors.ResourceExhaustedError as error:
+                raise preflight.out_of_memory(sched) from error
+            self.updates_in_round += 1
+            self._save_if_due()
+        self.round_nimg, self.updates_in_round = self.cur_nimg, 0
 
-                done = cur_nimg >= total_kimg * 1000
-                if progress.tick_is_over(cur_nimg, sched, done):
-                    progress.tick(cur_nimg, sched)
-                    watch.tick()
-                    graph_def = steps.graph_def() if save_tf_graph and progress.cur_tick == 1 else None
-                    folder.tick(progress.cur_tick, cur_nimg, sched.minibatch, done, graph_def)
-                    progress.maintenance_is_over()
-        folder.finish()
-        devices.wait_for_all()
-    return folder.path
+    def _update_D(self, sched):
+        self.steps.train_D(sched.lod, sched.minibatch, sched.D_lrate)
+        self.cur_nimg += sched.minibatch
+
+    def _update_G(self, sched):
+        self.steps.train_G(sched.lod, sched.minibatch, sched.G_lrate)
+
+    def _tick(self, sched, done):
+        self.progress.tick(self.cur_nimg, sched)
+        self.watch.tick(self.progress.cur_tick)
+        graph_def = self.steps.graph_def() if self.options.save_tf_graph and self.progress.cur_tick == 1 else None
+        saved = self.folder.tick(self.progress.cur_tick, self.cur_nimg, sched.minibatch, done, graph_def)
+        self.progress.maintenance_is_over()
+        if saved:
+            self.save()
+            self.progress.maintenance_is_over()
+
+    # ------------------------------------------------------------ checkpoints
+
+    def _save_if_due(self):
+        """After an update: save if the last time is long ago, or before the run is stopped."""
+        minutes = self.options.checkpoint_minutes
+        if self.stop and self.devices.is_chief:
+            self.save()
+            self.stop.raise_stopped()
+        if minutes and time.monotonic() - self.last_save >= 60 * minutes:
+            self.save()
+
+    def save(self):
+        """Write a checkpoint."""
+        if self.path is not None:
+            self.folder.flush()
+            self.checkpoints.save(self.state())
+        self.last_save = time.monotonic()
+
+    def state(self):
+        """All that is not a variable, in plain values."""
+        own = ('cur_nimg', 'round_nimg', 'updates_in_round', 'previous_lod')
+        return dict(loop={name: getattr(self, name) for name in own}, steps=self.steps.state(), data=self.training_set.state(),
+                    summary=summary.state(), watch=self.watch.state(),
+                    progress=self.progress.state(), random=random_state(), grid=self.grid.state(),
+                    files=resuming.appended_sizes(self.path))
+
+    def restore(self, state):
+        """Go to where the run was when `state` was taken."""
+        vars(self).update(state['loop'])
+        self.steps.restore(state['steps'])
+        self.training_set.restore(state['data'])
+        summary.restore(state['summary'])
+        self.watch.restore(state['watch'])
+        self.progress.restore(state['progress'], self.cur_nimg)
+        restore_random_state(state['random'])
+        if self.grid is not None:
+            self.grid.restore(state['grid'])
 
 
-def make_folder(config, training_set, networks, drange_net, image_snapshot_ticks, network_snapshot_ticks, save_weight_histograms, metrics):
-    """The result folder of a run, and what fills it."""
-    print('Setting up snapshot image grid...')
-    grid = ImageSnapshots(networks[2], training_set, drange_net, **config.grid)
-    print('Setting up result dir...')
-    path = misc.create_result_subdir(config.result_dir, config.desc, settings.values(config))
-    return RunFolder(path, networks, grid, image_snapshot_ticks, network_snapshot_ticks, save_weight_histograms, metrics)
+def _snapshot_to_start_from(options, resume):
+    """(run, snapshot) whose networks a run begins with; (None, None) = new ones.
 
-
-def train_round(steps, training_set, sched, minibatch_repeats, D_repeats):
-    """The updates between two looks at the schedule. Returns the number of real images shown."""
-    training_set.configure(sched.minibatch, sched.lod)
-    steps.set_lod(sched.lod)
-    for _ in range(minibatch_repeats):
-        for _ in range(D_repeats):
-            steps.train_D(sched.lod, sched.minibatch, sched.D_lrate)
-        steps.train_G(sched.lod, sched.minibatch, sched.G_lrate)
-    return minibatch_repeats * D_repeats * sched.minibatch
-
-
-def load_training_set(config):
-    """The data set of the configuration, shuffled by its random seed."""
-    options = dict(config.dataset)
-    cls = tfutil.import_obj(options.get('class_name', 'dataset.TFRecordDataset'))
-    if 'random_seed' in inspect.signature(cls).parameters:
-        options['random_seed'] = config.random_seed
-    return dataset.load_dataset(data_dir=config.data_dir, verbose=True, **options)
-
-
-def make_networks(config, training_set, resume_run_id=None, resume_snapshot=None):
-    """New networks for a data set, or those of an earlier run's snapshot, with their layers printed.
-
-    Raises:
-        ConfigError: the snapshot's networks are for another image shape or label size.
+    A run that goes on takes its weights from its checkpoint, but if it began with the networks of another one, their layers are known from
+    there, or from its own snapshots: the other run may be gone by now.
     """
-    if resume_run_id is not None:
-        G, D, Gs = load_networks(config, training_set, resume_run_id, resume_snapshot)
-    else:
-        print('Constructing networks...')
-        shape = dict(num_channels=training_set.shape[0], resolution=training_set.shape[1], label_size=training_set.label_size)
-        G = Network('G', **shape, **config.G)
-        D = Network('D', **shape, **config.D)
-        Gs = G.clone('Gs')
-    G.print_layers()
-    D.print_layers()
-    return G, D, Gs
-
-
-def load_networks(config, training_set, run_id, snapshot):
-    """The networks of an earlier run's snapshot, if they fit the data set. See `make_networks`."""
-    path = misc.locate_network_pkl(run_id, snapshot, result_dir=config.result_dir)
-    print(f'Loading networks from "{path}"...')
-    for options in (config.G, config.D):
-        tfutil.build_function(tfutil.import_obj(options.func))  # the configuration vouches for the functions that it names itself
-    networks = misc.load_pkl(path)
-    if not (isinstance(networks, (tuple, list)) and len(networks) == 3 and all(isinstance(net, Network) for net in networks)):
-        raise DataError(f'{path!r} does not hold the three networks G, D, Gs of a training run. Name a run, or one of its network-*.pkl.')
-    G, D, Gs = networks
-    have, want = (D.input_shape[1:], D.output_shapes[1][1]), (list(training_set.shape), training_set.label_size)
-    if have != want:
-        raise ConfigError(f'the networks of {path!r} are for images of shape {have[0]} and labels of {have[1]} components, the data '
-                          f'set has {want[0]} and {want[1]}: choose the one (and dataset.max_label_size) that they were trained on, '
-                          'or start without resume_run_id.')
-    for name, net in (('G', G), ('D', D)):
-        unused = {key: value for key, value in getattr(config, name).items() if key != 'func' and net.static_kwargs.get(key) != value}
-        if unused:
-            print(f'Note: {name} is as it was in the snapshot; these options of the configuration are not used: {unused}')
-    return networks
-
-
-def loss_function(options):
-    """The loss of a config line: its function with the other options filled in."""
-    options = dict(options)
-    return functools.partial(tfutil.import_obj(options.pop('func')), **options)
+    if options.resume_run_id is not None and resume is not None and resume.path is not None:
+        own = misc.list_network_pkls(resume.path)
+        if own:
+            return own[-1], None
+    return options.resume_run_id, options.resume_snapshot
 
 
 def crosses_layers(previous_lod, lod):

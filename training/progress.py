@@ -5,12 +5,7 @@ import time
 from tqdm import tqdm
 
 import misc
-from errors import UserError
-from tfutil import autosummary, summary
-
-
-class TrainingError(UserError):
-    """Training cannot go on in a way that makes sense."""
+from tfutil import autosummary
 
 
 class Progress:
@@ -66,40 +61,27 @@ class Progress:
         self.tick_start_time = self.clock()
         self.maintenance_time = self.tick_start_time - self._tick_end
 
+    def state(self):
+        """Ticks, and times up to now, for a checkpoint."""
+        now = self.clock()
+        return dict(cur_tick=self.cur_tick, tick_start_nimg=self.tick_start_nimg, total_time=now - self.start,
+                    tick_time=now - self.tick_start_time, maintenance_time=self.maintenance_time)
+
+    def restore(self, state, cur_nimg):
+        """Go on counting from what `state` gave; the time since then does not count.
+
+        Args:
+            state: dict of numbers.
+            cur_nimg: images shown up to then.
+        """
+        now = self.clock()
+        self.cur_tick, self.tick_start_nimg = state['cur_tick'], state['tick_start_nimg']
+        self.start, self.tick_start_time = now - state['total_time'], now - state['tick_time']
+        self.maintenance_time = state['maintenance_time']
+        self.bar.initial = self.bar.n = cur_nimg / 1000
+
     def close(self):
         self.bar.close()
-
-
-class UpdateWatch:
-    """Looks at each tick whether the optimizers still make updates; without one, a run that has diverged would go on to its end.
-
-    Args:
-        optimizers: those to watch. With loss scaling, skipped updates are how the scale is found; nothing is said of them.
-        patience: ticks without a single update after which the run is given up.
-    """
-
-    def __init__(self, optimizers, patience=3):
-        self.ids = [opt.id for opt in optimizers if not opt.use_loss_scaling]
-        self.patience = patience
-        self.idle_ticks = dict.fromkeys(self.ids, 0)
-
-    def tick(self):
-        """Warn of updates skipped since the last tick's statistics were written.
-
-        Raises:
-            TrainingError: an optimizer has made no update for `patience` ticks.
-        """
-        for name in self.ids:
-            total, count = summary.state().get(f'{name}/overflow_frequency', (0.0, 0.0))
-            if not total:
-                self.idle_ticks[name] = 0
-                continue
-            print(f"Warning: {total / count:.0%} of {name}'s updates in this tick were skipped, their gradients were not finite.")
-            self.idle_ticks[name] = self.idle_ticks[name] + 1 if total == count else 0
-            if self.idle_ticks[name] >= self.patience:
-                raise TrainingError(f'{name} has made no update for {self.patience} ticks, its gradients are not finite: the run diverged. '
-                                    'Start again from an earlier snapshot (train.resume_run_id, train.resume_snapshot, train.resume_kimg) '
-                                    'with a lower learning rate (sched.G_lrate_base, sched.D_lrate_base, and the dicts beside them).')
 
 
 def tick_line(tick, kimg, lod, minibatch, total_sec, sec_per_tick, sec_per_kimg, maintenance_sec):

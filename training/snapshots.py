@@ -5,6 +5,7 @@ import numpy as np
 
 import misc
 from errors import ConfigError
+from misc.resuming import DONE_MARK
 from tfutil import SummaryWriter, save_summaries, summary
 
 GRID_SIZES = {'1080p': (1920, 1080, 3, 2), '4k': (3840, 2160, 7, 4)}  # pixels across and down; at least so many images
@@ -96,6 +97,17 @@ class ImageSnapshots:
                              grid_size=self.grid_size)
         self.reals = None  # a 4k grid of 1024x1024 images takes as much memory as a network
 
+    def state(self):
+        """What the pictures are drawn from, for a checkpoint."""
+        return dict(latents=self.latents, labels=self.labels)
+
+    def restore(self, state):
+        """Draw the pictures that the run has drawn so far. Raises ConfigError if they had another size."""
+        if len(state['latents']) != len(self.latents):
+            raise ConfigError(f'grid.size: expected the size that the run was started with, {len(state["latents"])} images a picture. '
+                              f'Received one of {len(self.latents)}.')
+        self.latents, self.labels, self.reals = state['latents'], state['labels'], None
+
     def save_fakes(self, folder, cur_nimg, minibatch):
         fakes = self.Gs.run(self.latents, self.labels, minibatch_size=minibatch)
         misc.save_image_grid(fakes, os.path.join(folder, f'fakes{cur_nimg // 1000:06d}.png'), drange=self.drange_net,
@@ -126,8 +138,13 @@ class RunFolder:
         self.grid.save_fakes(self.path, cur_nimg, minibatch)
 
     def tick(self, cur_tick, cur_nimg, minibatch, done, graph_def=None):
-        """Save the snapshots that are due (all of them when the run is done), and the tick's statistics."""
-        if cur_tick % self.network_snapshot_ticks == 0 or done:
+        """Save the snapshots that are due (all of them when the run is done), and the tick's statistics.
+
+        Returns:
+            Whether networks were saved.
+        """
+        networks_are_due = cur_tick % self.network_snapshot_ticks == 0 or done
+        if networks_are_due:
             self._save_networks(f'network-snapshot-{cur_nimg // 1000:06d}.pkl')
             self._save_metrics(cur_nimg)
         if cur_tick % self.image_snapshot_ticks == 0 or done:
@@ -139,6 +156,11 @@ class RunFolder:
                 for tag, values in net.setup_weight_histograms():
                     self.writer.histogram(tag, values, cur_nimg)
         save_summaries(self.writer, cur_nimg)
+        return networks_are_due
+
+    def flush(self):
+        """Let all that was written arrive in its files."""
+        self.writer.flush()
 
     def _save_metrics(self, cur_nimg):
         values = self.metrics(self.networks[2])
@@ -151,7 +173,7 @@ class RunFolder:
         """Save the final networks and, last of all, the sign that the run came to its end."""
         self._save_networks('network-final.pkl')
         self.writer.close()
-        with misc.atomic_write(os.path.join(self.path, '_training-done.txt')):
+        with misc.atomic_write(os.path.join(self.path, DONE_MARK)):
             pass
 
     def _save_networks(self, name):
@@ -170,6 +192,9 @@ class NoFolder:
 
     def tick(self, cur_tick, cur_nimg, minibatch, done, graph_def=None):
         summary.flush()  # they were summed over all machines
+
+    def flush(self):
+        pass
 
     def finish(self):
         pass

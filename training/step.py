@@ -42,7 +42,8 @@ class TrainingSteps:
         self.G_smoothing, self.drange_net, self.mirror_augment, self.random_seed = G_smoothing, drange_net, mirror_augment, random_seed
         self.updates = 2 * cur_nimg  # number of updates so far (at most two an image): the key of their random draws
         self.devices, self.xla = devices or make_devices(), xla
-        self._compiled = {}
+        self._compiled = {}  # (which, stage, minibatch) -> (compiled function, tags of what it reports)
+        self._latest = {}  # which -> key of the step made last
         self._moved = {name for name in G.trainables if (G.get_var(name) != Gs.get_var(name)).any()}
         with self.devices.strategy.scope():
             G_opt.create_slots(G.trainables.values())
@@ -63,13 +64,24 @@ class TrainingSteps:
         """One G update."""
         self._run('G', lod, minibatch, lrate)
 
+    def state(self):
+        """What the next updates depend on besides variables and data, for a checkpoint."""
+        return dict(updates=self.updates, moved=sorted(self._moved))
+
+    def restore(self, state):
+        self.updates, self._moved = state['updates'], set(state['moved'])
+
+    def follow_all(self):
+        """Let the steps compiled from now on make Gs follow all of G: whatever stages come before they are used, nothing is missed."""
+        self._moved = set(self.G.trainables)
+
     def reset_optimizers(self):
         self.G_opt.reset_optimizer_state()
         self.D_opt.reset_optimizer_state()
 
     def graph_def(self):
         """The graph of the D update made last, for TensorBoard."""
-        return next(step for (which, *_), (step, _) in self._compiled.items() if which == 'D').graph.as_graph_def()
+        return self._compiled[self._latest['D']][0].graph.as_graph_def()
 
     # ------------------------------------------------------------ compiling
 
@@ -77,10 +89,13 @@ class TrainingSteps:
         stage = Stage.of(lod, self.training_set.shape[1])
         key = (which, stage, minibatch)
         arguments = (tf.constant(lod, tf.float32), tf.constant(lrate, tf.float32), tf.constant(self.updates, tf.int32), *data)
+        if self._latest.get(which) != key:
+            # A stage that is over does not come back. The last one may have been compiled before its time.
+            self._compiled = {k: v for k, v in self._compiled.items() if k[0] != which or k == key or k[1] == Stage(0, False)}
+            self._latest[which] = key
         if key not in self._compiled:
             tags = []
             make = self._make_D_step if which == 'D' else self._make_G_step
-            self._compiled = {k: v for k, v in self._compiled.items() if k[0] != which}  # a stage that is over does not come back
             self._compiled[key] = (make(stage, minibatch // self.devices.num_replicas, tags).get_concrete_function(*arguments), tags)
         step, tags = self._compiled[key]
         with self._telling_what_xla_lacks():
@@ -160,7 +175,8 @@ class TrainingSteps:
                 def compute():
                     with shared_kernels():  # layers that a loss calls several times make their kernels once
                         return loss(lod, *data)
-                _, result = opt.compute_gradients(compute, variables)
+                losses, result = opt.compute_gradients(compute, variables)
+                summary.autosummary(summary.finite_losses(opt.id), tf.cast(tf.math.is_finite(losses), tf.float32))
                 names[:], statistics = summary.stacked(collected)
             return result, statistics
         names = []

@@ -1,0 +1,225 @@
+"""What a run leaves in its folder so that it can go on there after it was stopped: how it was started, who works on it, how long its files
+were. The networks themselves are the business of `training.checkpoint`.
+"""
+import contextlib
+import glob
+import json
+import os
+from typing import NamedTuple
+
+from errors import ConfigError, DataError, in_short
+from files import atomic_append, atomic_write, cannot_write, make_folder
+from misc.results import locate_result_subdir
+
+try:
+    import fcntl
+except ImportError:  # Windows has no such lock; there nobody notices that two processes work on one run.
+    fcntl = None
+
+FOLDER = 'checkpoint'
+DONE_MARK = '_training-done.txt'
+_APPENDED = ('log.txt', '*tfevents*')  # files that grow while a run goes on
+
+
+class RunToResume(NamedTuple):
+    """A run that is to go on.
+
+    Attributes:
+        path: its result folder; None on a machine that has none, where the first machine of a run writes it.
+        config_files, assignments: the --config files (absolute paths) and --set texts that it was started with.
+        values: {'train.total_kimg': '12000', ...}: its configuration, see `flat_values`.
+        wanted: what `find_run` was asked for, where path is None.
+    """
+    path: str | None
+    config_files: tuple = ()
+    assignments: tuple = ()
+    values: dict = {}
+    wanted: str = ''
+
+    @property
+    def is_done(self):
+        return os.path.exists(os.path.join(self.path, DONE_MARK))
+
+
+# ---------------------------------------------------------------- how a run was started
+
+def flat_values(values):
+    """A configuration as texts that can be compared.
+
+    Args:
+        values: {name: value} of a configuration; dicts become one entry for each of their keys.
+
+    Returns:
+        {'name' or 'name.key': repr of the value}.
+    """
+    flat = {}
+    for name, value in values.items():
+        if isinstance(value, dict):
+            flat.update({f'{name}.{key}': repr(item) for key, item in sorted(value.items())})
+        elif not isinstance(value, type):
+            flat[name] = repr(value)
+    return flat
+
+
+def changed_values(before, after):
+    """What differs between two results of `flat_values`: list of (name, text before or None, text after or None)."""
+    names = sorted({*before, *after})
+    return [(name, before.get(name), after.get(name)) for name in names if before.get(name) != after.get(name)]
+
+
+def check_changes(run, values):
+    """Tell what has changed in the configuration since a run was started or last resumed.
+
+    Args:
+        run: a RunToResume.
+        values: {name: value} of the configuration now.
+
+    Raises:
+        ConfigError: the run cannot go on like that.
+    """
+    changes = changed_values(run.values, flat_values(values)) if run.values else []
+    for name, before, after in changes:
+        section, _, key = name.partition('.')
+        if section in ('G', 'D') and key != 'dtype':
+            raise ConfigError(f'{name} was {before or "not set"} when {run.path!r} was started, and is {after or "not set"} now: these '
+                              'would not be the networks that have been trained. Set it back, or start a new run.')
+    if changes:
+        print('Changed since this run was started or last resumed:')
+    for name, before, after in changes:
+        print(f'    {name}: {before or "not set"} -> {after or "not set"}')
+
+
+def write_run(result_subdir, config_files, assignments, values):
+    """Note how a run was started.
+
+    Args:
+        result_subdir: its folder.
+        config_files, assignments: see `RunToResume`; paths may be relative.
+        values: {name: value} of the configuration.
+    """
+    make_folder(os.path.join(result_subdir, FOLDER))
+    content = dict(config_files=[os.path.abspath(path) for path in config_files], assignments=list(assignments), values=flat_values(values))
+    with atomic_write(_run_json(result_subdir), 'w') as file:
+        json.dump(content, file, indent=1)
+
+
+def _run_json(result_subdir):
+    return os.path.join(result_subdir, FOLDER, 'run.json')
+
+
+def find_run(run_id, result_dir):
+    """The run that `--resume RUN_ID` means.
+
+    Args:
+        run_id: number, name or folder of a run; '' = the newest one that has not come to its end.
+        result_dir: where runs are.
+
+    Returns:
+        a RunToResume.
+
+    Raises:
+        DataError: there is none, or it left nothing to go on from.
+    """
+    path = _newest_unfinished(result_dir) if run_id == '' else locate_result_subdir(int(run_id) if run_id.isdigit() else run_id, result_dir)
+    try:
+        with open(_run_json(path), encoding='utf-8') as file:
+            content = json.load(file)
+        return RunToResume(path, tuple(content['config_files']), tuple(content['assignments']), dict(content['values']))
+    except FileNotFoundError:
+        raise DataError(f'{path!r} has no {FOLDER!r} folder to go on from: it was not made by training, or by a version that left none. To '
+                        'start a new run from its networks, set train.resume_run_id (and train.resume_kimg).') from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f'{_run_json(path)!r}, which tells how the run was started, cannot be read: {in_short(error)}. To start a new run '
+                        'from its networks, set train.resume_run_id (and train.resume_kimg).') from error
+
+
+def _newest_unfinished(result_dir):
+    folders = [os.path.dirname(os.path.dirname(path)) for path in glob.glob(os.path.join(glob.escape(result_dir), '*', FOLDER, 'run.json'))]
+    unfinished = [path for path in folders if not os.path.exists(os.path.join(path, DONE_MARK))]
+    if unfinished:
+        return max(unfinished, key=_number_of)
+    finished = f' Finished: {", ".join(sorted(map(os.path.basename, folders))[-5:])}; to extend one, name it and raise train.total_kimg.'
+    raise DataError(f'--resume: there is no unfinished run in {result_dir!r}, seen from {os.getcwd()!r}.{finished if folders else ""} '
+                    'Start a run with: python train.py')
+
+
+def _number_of(path):
+    """Sort key of a result folder: its number, then its name."""
+    name = os.path.basename(path)
+    number = name.partition('-')[0]
+    return (int(number) if number.isdigit() else -1, name)
+
+
+# ---------------------------------------------------------------- who works on it
+
+@contextlib.contextmanager
+def only_process(result_subdir):
+    """Keep other processes from working on the same run while the block runs; the system lets go when the process ends, however it does.
+
+    Raises:
+        DataError: another process is at it.
+    """
+    path = os.path.join(result_subdir, FOLDER, 'in-use')
+    try:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    try:
+        if fcntl is not None:
+            _lock(handle, result_subdir)
+        with contextlib.suppress(OSError):
+            os.truncate(handle, 0)
+            os.write(handle, str(os.getpid()).encode())
+        yield
+    finally:
+        os.close(handle)
+
+
+def _lock(handle, result_subdir):
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        other = os.read(handle, 20).decode(errors='replace')
+        raise DataError(f'{result_subdir!r} is being trained right now, by process {other or "unknown"}. Wait for its end, or end it '
+                        '(kill it once: it saves what it has), then resume.') from None
+    except OSError:
+        pass  # a file system without locks
+
+
+# ---------------------------------------------------------------- how long its files were
+
+def appended_sizes(result_subdir):
+    """Sizes of the files that a run appends to, in bytes by name."""
+    return {os.path.basename(path): os.path.getsize(path) for path in _appended(result_subdir)}
+
+
+def _appended(result_subdir):
+    return [path for pattern in _APPENDED for path in glob.glob(os.path.join(glob.escape(result_subdir), pattern))]
+
+
+def cut_appended(result_subdir, sizes):
+    """Take what was appended after a moment out of a run's files, as it is about to be written again.
+
+    Args:
+        result_subdir: the run's folder.
+        sizes: what `appended_sizes` gave at that moment.
+
+    What the log loses is kept in log-interrupted.txt: it may tell why the run was stopped.
+
+    Raises:
+        DataError: a file cannot be written.
+    """
+    for path in _appended(result_subdir):
+        size = sizes.get(os.path.basename(path), 0)
+        try:
+            with open(path, 'rb') as file:
+                file.seek(size)
+                rest = file.read() if path.endswith('.txt') else b''
+            if rest:
+                atomic_append(os.path.join(result_subdir, 'log-interrupted.txt'), rest.decode('utf-8', 'replace'))
+            if size == 0 and not path.endswith('.txt'):
+                os.unlink(path)
+            elif os.path.getsize(path) > size:
+                os.truncate(path, size)
+        except OSError as error:
+            raise cannot_write(path, error) from error

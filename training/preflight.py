@@ -1,0 +1,219 @@
+"""What is found out before the first step, so that nothing comes up a week later: whether the largest step fits into memory, whether the
+disk has room for the run, how the schedule goes and how long it will take.
+"""
+import contextlib
+import math
+import os
+import shutil
+import time
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+from tqdm import tqdm
+
+import misc
+from errors import ConfigError, DataError
+from tfutil import summary
+from training.checkpoint import KEPT, random_state, restore_random_state
+from training.snapshots import snapshot_grid_size
+
+# ---------------------------------------------------------------- the schedule as a table
+
+class Phase(NamedTuple):
+    """A part of a run in which the networks keep one lod, or fade from one to the next.
+
+    Attributes:
+        start_kimg, end_kimg: thousands of images.
+        first, last: `TrainingSchedule` at its beginning, and just before its end.
+    """
+    start_kimg: float
+    end_kimg: float
+    first: object
+    last: object
+
+    @property
+    def is_fading(self):
+        return self.first.lod != self.last.lod
+
+    @property
+    def kimg(self):
+        return self.end_kimg - self.start_kimg
+
+    @property
+    def ticks(self):
+        return math.ceil(self.kimg / self.last.tick_kimg)
+
+
+def phases(schedule, sched_options, start_kimg, total_kimg):
+    """The phases of a run, in order.
+
+    Args:
+        schedule: function from images shown to a `TrainingSchedule`.
+        sched_options: the schedule's options, for lod_training_kimg and lod_transition_kimg; as the schedule has them by default.
+        start_kimg, total_kimg: where the run begins and ends.
+    """
+    stable, fading = sched_options.get('lod_training_kimg', 600), sched_options.get('lod_transition_kimg', 600)
+    marks, kimg = [start_kimg], 0.0
+    while stable + fading > 0 and kimg < total_kimg and schedule(int(kimg * 1000)).lod > 0:
+        marks += [mark for mark in (kimg + stable, kimg + stable + fading) if start_kimg < mark < total_kimg]
+        kimg += stable + fading
+    marks = sorted({*marks, total_kimg})
+    inside = [(start, end, schedule(int(start * 1000 + 1)), schedule(int(end * 1000 - 1))) for start, end in zip(marks, marks[1:])]
+    return [Phase(*phase) for phase in inside]
+
+
+def print_schedule(run_phases, sec_per_kimg=None):
+    """Print the phases as a table.
+
+    Args:
+        run_phases: list of `Phase`.
+        sec_per_kimg: {resolution: seconds} as measured; adds columns of times.
+    """
+    heading = f'{"kimg":>17s}  {"resolution":>10s}  {"lod":>12s}  {"minibatch":>9s}  {"G_lrate":>8s}  {"D_lrate":>8s}'
+    print(heading + (f'  {"sec/kimg":>9s}  {"time":>12s}' if sec_per_kimg else ''))
+    for phase in run_phases:
+        sched = phase.last
+        lods = f'{phase.first.lod:.2f} - {phase.last.lod:.2f}' if phase.is_fading else f'{sched.lod:.2f}'
+        line = (f'{phase.start_kimg:8.5g} - {phase.end_kimg:6.6g}  {f"{sched.resolution}x{sched.resolution}":>10s}  {lods:>12s}  '
+                f'{sched.minibatch:9d}  {sched.G_lrate:8.3g}  {sched.D_lrate:8.3g}')
+        if sec_per_kimg:
+            seconds = sec_per_kimg[sched.resolution]
+            line += f'  {seconds:9.3g}  {misc.format_time(seconds * phase.kimg):>12s}'
+        print(line)
+    if sec_per_kimg:
+        total = sum(sec_per_kimg[phase.last.resolution] * phase.kimg for phase in run_phases)
+        print(f'In all {misc.format_time(total)} of training, by the steps measured just now; snapshots, metrics and fading come on top.')
+
+
+# ---------------------------------------------------------------- room on the disk
+
+def disk_space_needed(run_phases, networks, grid_size, image_snapshot_ticks, network_snapshot_ticks):
+    """Bytes that a run will fill: (its checkpoints and one snapshot, everything), from above.
+
+    Args:
+        run_phases: list of `Phase`.
+        networks: (G, D, Gs).
+        grid_size: config.grid's size.
+        image_snapshot_ticks, network_snapshot_ticks: as for training.
+    """
+    G, D, Gs = (sum(np.prod(var.shape, dtype=np.int64) * var.dtype.size for var in net.vars.values()) for net in networks)
+    snapshot, checkpoint = G + D + Gs, G + D + Gs + 2 * (G + D)
+    channels, height, width = networks[0].output_shape[1:]
+    across, down = snapshot_grid_size(width, height, grid_size)
+    ticks = sum(phase.ticks for phase in run_phases)
+    pictures = (2 + ticks // image_snapshot_ticks) * channels * height * across * width * down
+    least = int(checkpoint * (KEPT + 1) + snapshot)
+    return least, int(least + snapshot * (1 + ticks // network_snapshot_ticks) + pictures)
+
+
+def check_disk_space(result_dir, needed):
+    """Say if the disk will be full before the run's end.
+
+    Args:
+        result_dir: where the run's folder will be; need not exist.
+        needed: what `disk_space_needed` gave.
+
+    Raises:
+        DataError: it will be full at once.
+    """
+    place = os.path.abspath(result_dir)
+    while not os.path.isdir(place):
+        place = os.path.dirname(place)
+    try:
+        free = shutil.disk_usage(place).free
+    except OSError:
+        return
+    least, everything = needed
+    if free < least:
+        raise DataError(f'{_gigabytes(free)} are free on the disk of result_dir = {result_dir!r}, but checkpoints and a snapshot of these '
+                        f'networks take {_gigabytes(least)}. Make room, or set result_dir to another disk.')
+    if free < everything:
+        print(f'Warning: {_gigabytes(free)} are free on the disk of result_dir = {result_dir!r}, but the whole run will take up to '
+              f'{_gigabytes(everything)}. Make room in time, or save less often: train.network_snapshot_ticks, train.image_snapshot_ticks.')
+
+
+def _gigabytes(size):
+    return f'{size / 1e9:.3g} GB' if size >= 1e8 else f'{size / 1e6:.3g} MB'
+
+
+# ---------------------------------------------------------------- steps that leave no trace
+
+@contextlib.contextmanager
+def leaving_no_trace(steps):
+    """Training steps made in the block change nothing: networks, optimizers, statistics, data and random numbers are as before.
+
+    Args:
+        steps: `TrainingSteps` of a run that has made no update yet: its optimizers are empty.
+    """
+    networks = (steps.G, steps.D, steps.Gs)
+    values = [{name: net.get_var(name) for name in net.vars} for net in networks]
+    scales = [opt.loss_scaling.numpy() for opt in (steps.G_opt, steps.D_opt)]
+    state, data, sums, draws = steps.state(), steps.training_set.state(), summary.state(), random_state()
+    try:
+        yield
+    finally:
+        for net, before in zip(networks, values):
+            for name, value in before.items():
+                net.set_var(name, value)
+        steps.reset_optimizers()
+        for opt, scale in zip((steps.G_opt, steps.D_opt), scales):
+            opt.loss_scaling.assign(scale)
+        steps.restore(state)
+        steps.training_set.restore(data)
+        summary.restore(sums)
+        restore_random_state(draws)
+
+
+def dry_step(steps, sched):
+    """One D and one G update at one moment of the schedule.
+
+    Args:
+        steps: `TrainingSteps`.
+        sched: `TrainingSchedule`.
+
+    Returns:
+        Seconds that it took, compiling included when it is the first one.
+
+    Raises:
+        ConfigError: it does not fit into memory.
+    """
+    start = time.perf_counter()
+    try:
+        steps.training_set.configure(sched.minibatch, sched.lod)
+        steps.set_lod(sched.lod)
+        steps.train_D(sched.lod, sched.minibatch, sched.D_lrate)
+        steps.train_G(sched.lod, sched.minibatch, sched.G_lrate)
+    except tf.errors.ResourceExhaustedError as error:
+        raise out_of_memory(sched) from error
+    return time.perf_counter() - start
+
+
+def out_of_memory(sched):
+    """The error for a step that does not fit into memory."""
+    return ConfigError(f'a minibatch of {sched.minibatch} at {sched.resolution}x{sched.resolution} does not fit into the memory of the '
+                       f'device(s). Lower sched.minibatch_dict[{sched.resolution}] or set sched.max_minibatch_per_gpu, choose half '
+                       'precision (-fp16 or -bf16 in config.py), or lower G.fmap_max and D.fmap_max.')
+
+
+def largest(run_phases):
+    """The schedule at the run's largest resolution."""
+    return max((phase.last for phase in run_phases), key=lambda sched: sched.resolution)
+
+
+def measure(steps, run_phases):
+    """Seconds per thousand images at each resolution of a run: {resolution: sec/kimg}, from a few steps each after one to compile."""
+    by_resolution = {}
+    for phase in run_phases:
+        if not phase.is_fading or phase.last.resolution not in by_resolution:
+            by_resolution[phase.last.resolution] = phase.last
+    seconds = {}
+    with tqdm(by_resolution.items(), desc='Measuring', unit='resolution', leave=False) as bar:
+        for resolution, sched in bar:
+            with leaving_no_trace(steps):
+                dry_step(steps, sched)
+                times = [dry_step(steps, sched)]
+                while sum(times) < 1.0 and len(times) < 5:
+                    times.append(dry_step(steps, sched))
+            seconds[resolution] = min(times) / sched.minibatch * 1000
+    return seconds
