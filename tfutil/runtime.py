@@ -1,6 +1,4 @@
 """Starting TensorFlow: seeds, threads, memory growth, CPU devices."""
-import contextlib
-import os
 import random
 
 import numpy as np
@@ -65,10 +63,6 @@ def init_tf(config_dict=None, random_seed=None, num_gpus=1):
     if not tf.config.list_physical_devices('GPU'):
         if num_gpus > 1:
             make_cpu_devices(num_gpus)
-            if num_gpus >= os.cpu_count() and 'intra_op_parallelism_threads' not in (config_dict or {}):
-                # The devices work side by side, and keep all cores busy: to divide single operations as well only costs time.
-                with contextlib.suppress(RuntimeError):  # too late, as TensorFlow has started
-                    tf.config.threading.set_intra_op_parallelism_threads(1)
         # This pass fails on the gradients of a leaky ReLU, says so as an error, and gains nothing here: steps are as fast without it.
         tf.config.optimizer.set_experimental_options({'remapping': False})
     if random_seed is not None:
