@@ -131,17 +131,18 @@ def cluster(ports, index):
 def test_a_machine_that_never_appears_is_named(capfd):
     """After the time stated; meanwhile it is asked for again and again, and this one answers. Its port is free for TensorFlow then."""
     ports = free_ports(3)
-    seen = []
+    seen, over = [], threading.Event()
 
     def another():
         time.sleep(0.2)
         with socket.create_server(('127.0.0.1', ports[1])), contextlib.suppress(OSError):
             seen.append(socket.create_connection(('127.0.0.1', ports[0]), timeout=5))
-            time.sleep(1)
+            over.wait(30)
     thread = threading.Thread(target=another)
     thread.start()
     with pytest.raises(ClusterError) as error:
         wait_for_machines(cluster(ports, 0), limit=1.8, repeat=0.3)
+    over.set()
     thread.join()
     assert f'1 of 3 machines did not appear within 0.03 minutes: 127.0.0.1:{ports[2]}. Check' in str(error.value)
     said = capfd.readouterr().out
