@@ -26,25 +26,29 @@ def parse_args(argv=None):
     return parser.parse_args(argv)
 
 
-def make_steps(args):
-    """The training steps of `train.py` on black images."""
+def make_steps(args, devices=None):
+    """The training steps of `train.py` on black images; on one device, or on `tfutil.devices.Devices`."""
     import dataset
     from loss import D_wgangp_acgan, G_wgan_acgan
-    from tfutil import Network, Optimizer, init_tf
+    from tfutil import Network, Optimizer
+    from tfutil.devices import make_devices
     from training.step import TrainingSteps
-    init_tf(random_seed=1)
+    devices = devices or make_devices()
     training_set = dataset.SyntheticDataset(args.resolution, args.channels, label_size=args.labels)
     training_set.configure(args.minibatch, args.lod)
     options = dict(num_channels=args.channels, resolution=args.resolution, label_size=args.labels, fmap_base=args.fmap_base,
                    fmap_max=args.fmap_max, dtype=args.dtype)
-    G, D = Network('G', 'networks.G_paper', **options), Network('D', 'networks.D_paper', **options)
     adam = dict(beta1=0.0, beta2=0.99, epsilon=1e-8)
-    return TrainingSteps(G, D, G.clone('Gs'), Optimizer('TrainG', **adam), Optimizer('TrainD', **adam), G_wgan_acgan, D_wgangp_acgan,
-                         training_set, G_smoothing=0.999, drange_net=[-1, 1], mirror_augment=False, random_seed=1)
+    with devices.strategy.scope():
+        G, D = Network('G', 'networks.G_paper', **options), Network('D', 'networks.D_paper', **options)
+        return TrainingSteps(G, D, G.clone('Gs'), Optimizer('TrainG', **adam), Optimizer('TrainD', **adam), G_wgan_acgan, D_wgangp_acgan,
+                             training_set, G_smoothing=0.999, drange_net=[-1, 1], mirror_augment=False, random_seed=1, devices=devices)
 
 
 def measure(args):
     """Run rounds of one D and one G update for the given time; return what was measured."""
+    from tfutil import init_tf
+    init_tf(random_seed=1)
     steps = make_steps(args)
     steps.set_lod(args.lod)
 

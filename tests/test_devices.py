@@ -42,6 +42,9 @@ def test_clusters():
     (json.dumps({'cluster': {'worker': ['a:1', 'a:1']}, 'task': {'type': 'worker', 'index': 0}}), 'same address'),
     (json.dumps({'cluster': {'worker': ['a:1', 'b']}, 'task': {'type': 'worker', 'index': 0}}), "not 'host:port'"),
     (json.dumps({'cluster': {'worker': ['a:1', 2]}, 'task': {'type': 'worker', 'index': 0}}), "not 'host:port'"),
+    (json.dumps({'cluster': {'worker': ['a:1', ':2']}, 'task': {'type': 'worker', 'index': 0}}), "not 'host:port'"),
+    (json.dumps({'cluster': {'worker': ['a:1', 'b:65536']}, 'task': {'type': 'worker', 'index': 0}}), "not 'host:port'"),
+    (json.dumps({'cluster': {'worker': ['a:1', 'b:\u00b2']}, 'task': {'type': 'worker', 'index': 0}}), "not 'host:port'"),
     (json.dumps({'cluster': {}, 'task': {'type': 'worker', 'index': 0}}), "'worker' number 0"),
 ])
 def test_what_is_wrong_with_a_cluster_is_said(text, what):
@@ -71,7 +74,8 @@ def machine(monkeypatch):
     (1, 1, 8, ['num_gpus = 8 asks for 8 GPUs on this machine, which has 1', "'preset-v2-1gpu'", 'num_gpus=1']),
     (3, 1, 4, ['which has 3', "'preset-v2-2gpus'", 'num_gpus=3']),
     (6, 1, 8, ['which has 6', "'preset-v2-4gpus'", 'num_gpus=6']),
-    (2, 2, 8, ['asks for 4 GPUs on machine 1 (host1:1), which has 2', 'num_gpus=4']),
+    (2, 2, 8, ['asks for 4 GPUs on machine 1 (host1:1), which has 2', "'preset-v2-4gpus'", 'num_gpus=4']),
+    (1, 3, 6, ['asks for 2 GPUs on machine 1 (host1:1), which has 1. To use what there is, run with --set num_gpus=3.']),
     (4, 2, 3, ['TF_CONFIG names 2 machines', 'a multiple of 2']),
     (0, 2, 4, ['asks for 2 GPUs on each', 'has none', 'num_gpus=2']),
 ])
@@ -129,9 +133,9 @@ def test_generating_on_several_devices(num_gpus, minibatch_size):
         options = dict(out_mul=10.0, out_add=3.0, out_shrink=2)
         expected = G.run(latents, **options)
         # Rounding: the kernels that oneDNN chooses depend on the size of the minibatch. Seen: 2e-6 of the largest value.
-        bound = 1e-5 * np.abs(expected).max()
-        assert max_abs(G.run(latents, num_gpus=num_gpus, minibatch_size=minibatch_size, **options), expected) <= bound
-    places = {device.device[-5:] for device in (copy.vars['4x4/Conv/weight'] for copy in G._copies.values())}
+        received = G.run(latents, num_gpus=num_gpus, minibatch_size=minibatch_size, **options)
+        assert max_abs(received, expected) <= 1e-5 * np.abs(expected).max()
+    places = {device.device[-5:] for device in (copy.network.vars['4x4/Conv/weight'] for copy in G._evaluation.copies.values())}
     assert places == {f'CPU:{i}' for i in range(1, min(num_gpus, 4))}
     assert G.run(latents[:0], num_gpus=num_gpus).shape == (0, 1, 16, 16)
 

@@ -1,26 +1,48 @@
 """Two processes that train together over loopback, as two machines would."""
+import contextlib
 import json
 import os
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
+import zlib
 
 import pytest
 from conftest import ROOT
 from helpers import max_abs
 from test_train import TINY, make_toy
 
+import dataset
 import misc
+from errors import ConfigError
+from tfutil.devices import Cluster, ClusterError, wait_for_machines
 
 GENTLE = ('G_opt.epsilon=1.0', 'D_opt.epsilon=1.0', 'train.minibatch_repeats=1')  # see test_replicas
 
 
+# A data set of the user's own, which notes the images of each minibatch by their checksums, a file for each process.
+NOTING = '''
+import zlib
+import dataset
+
+class Noting(dataset.TFRecordDataset):
+    def get_minibatch_tf(self, part=0, parts=1):
+        images, labels = super().get_minibatch_tf(part, parts)
+        with open(f'process-{part}-of-{parts}.txt', 'a') as file:
+            print(*(zlib.crc32(image.tobytes()) for image in images.numpy()), file=file)
+        return images, labels
+'''
+
+
 @pytest.fixture
-def toy(in_tmp):
+def toy(in_tmp, monkeypatch):
     make_toy()
     (in_tmp / 'tiny.py').write_text(TINY)
+    (in_tmp / 'noting.py').write_text(NOTING)
+    monkeypatch.setenv('PYTHONPATH', str(in_tmp))
     return in_tmp
 
 
@@ -44,10 +66,28 @@ def free_ports(count):
     return ports
 
 
+def noted(process, processes):
+    """Numbers of the images in each minibatch that a process has read, whatever the resolution they were read at."""
+    toy, numbers = dataset.TFRecordDataset('datasets/toy', shuffle_mb=0), {}
+    for lod in range(3):
+        toy.position = 0
+        numbers |= {zlib.crc32(image.tobytes()): i for i, image in enumerate(toy.get_minibatch_np(40, lod)[0])}
+    assert len(numbers) == 3 * 40
+    with open(f'process-{process}-of-{processes}.txt') as file:
+        return [[numbers[int(checksum)] for checksum in line.split()] for line in file]
+
+
+def check_epochs(numbers):
+    """Four epochs of 40 images: in each, every image once, in another order."""
+    assert len(numbers) == 160
+    epochs = [tuple(numbers[start:start + 40]) for start in range(0, 160, 40)]
+    assert all(sorted(epoch) == list(range(40)) for epoch in epochs) and len(set(epochs)) == 4
+
+
 @pytest.mark.slow
 def test_two_processes_train_what_one_with_two_devices_does(toy):
-    """Weights at the end agree to 1e-4; the first process alone writes and tells."""
-    short = (*GENTLE, 'train.total_kimg=0.16')
+    """Weights at the end agree to 1e-4; each image is read once an epoch, by one of them; the first process alone writes and tells."""
+    short = (*GENTLE, 'train.total_kimg=0.16', "dataset.class_name='noting.Noting'")
     ports = free_ports(2)
     both = [start(*short, index=i, ports=ports) for i in range(2)]
     outputs = [process.communicate(timeout=240) for process in both]
@@ -56,6 +96,10 @@ def test_two_processes_train_what_one_with_two_devices_does(toy):
     assert 'tick 1 ' in outputs[0][0] and 'tick 1 ' not in outputs[1][0] and 'Machine 0 of 2 writes the results' in outputs[1][0]
     alone = start(*short)
     assert 'CPU devices stand for num_gpus = 2' in alone.communicate(timeout=240)[0] and alone.returncode == 0
+    first, second, lone = noted(0, 2), noted(1, 2), noted(0, 1)
+    assert {len(part) for part in first + second} == {4} and [a + b for a, b in zip(first, second)] == lone
+    check_epochs(sum(lone, []))
+    check_epochs(sum(sum(zip(first, second), ()), []))
     together, one = (misc.load_pkl(f'results/{name}/network-final.pkl') for name in ('000-tiny', '001-tiny'))
     for net, other in zip(together, one):
         assert all(max_abs(net.get_var(name), other.get_var(name)) <= 1e-4 for name in net.vars)
@@ -76,3 +120,64 @@ def test_a_process_that_dies_ends_the_other_with_a_message(toy, victim):
     both[victim].communicate()
     assert time.time() - start_time < 60 and both[1 - victim].returncode == 1, error[-3000:]
     assert 'error: another machine of this run has stopped' in error and 'Traceback' not in error
+
+
+# ---------------------------------------------------------------- waiting for one another
+
+def cluster(ports, index):
+    return Cluster(tuple(f'127.0.0.1:{port}' for port in ports), index)
+
+
+def test_a_machine_that_never_appears_is_named(capfd):
+    """After the time stated; meanwhile it is asked for again and again, and this one answers. Its port is free for TensorFlow then."""
+    ports = free_ports(3)
+    seen, over = [], threading.Event()
+
+    def another():
+        time.sleep(0.2)
+        with socket.create_server(('127.0.0.1', ports[1])), contextlib.suppress(OSError):
+            seen.append(socket.create_connection(('127.0.0.1', ports[0]), timeout=5))
+            over.wait(30)
+    thread = threading.Thread(target=another)
+    thread.start()
+    with pytest.raises(ClusterError) as error:
+        wait_for_machines(cluster(ports, 0), limit=1.8, repeat=0.3)
+    over.set()
+    thread.join()
+    assert f'1 of 3 machines did not appear within 0.03 minutes: 127.0.0.1:{ports[2]}. Check' in str(error.value)
+    said = capfd.readouterr().out
+    assert f'Waiting for 127.0.0.1:{ports[1]}, 127.0.0.1:{ports[2]}, up to 0.03 minutes' in said
+    assert 'Still waiting for 127.0.0.1:' in said and said.strip().endswith(f'Still waiting for 127.0.0.1:{ports[2]}...')
+    assert seen
+    seen[0].close()
+    socket.create_server(('127.0.0.1', ports[0])).close()
+
+
+def test_machines_that_appear_meet():
+    """Three, one of them late: all come back, long before they would give up."""
+    ports, errors = free_ports(3), []
+
+    def machine(index):
+        try:
+            time.sleep(index // 2)
+            wait_for_machines(cluster(ports, index), limit=20)
+            servers.append(socket.create_server(('127.0.0.1', ports[index])))  # as TensorFlow does then
+        except Exception as error:
+            errors.append(error)
+    servers, start = [], time.monotonic()
+    threads = [threading.Thread(target=machine, args=[i]) for i in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for server in servers:
+        server.close()
+    assert not errors and len(servers) == 3 and time.monotonic() - start < 10
+
+
+def test_a_port_that_is_taken_is_said():
+    with socket.create_server(('127.0.0.1', 0)) as server, pytest.raises(ConfigError) as error:
+        ports = [free_ports(1)[0], server.getsockname()[1]]
+        wait_for_machines(cluster(ports, 1), limit=1)
+    assert f'port {ports[1]}, which TF_CONFIG gives to this machine (number 1), cannot be opened' in str(error.value)
+    assert 'earlier run' in str(error.value)

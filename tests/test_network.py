@@ -46,7 +46,7 @@ def test_run_converts_outputs(golden_run, shrink):
 
 def test_rounding_is_half_to_even_and_saturates():
     x = tf.constant([[-3.0, 0.5, 1.5, 2.5, 254.5, 255.5, 300.0]])
-    out = tfutil.network.convert_output(x, 1.0, 0.0, 1, tf.uint8)
+    out = tfutil.evaluation.convert_output(x, 1.0, 0.0, 1, tf.uint8)
     assert out.numpy().tolist() == [[0, 0, 2, 2, 254, 255, 255]]
 
 
@@ -201,7 +201,7 @@ def test_one_compilation_serves_all_minibatch_sizes():
     for n in (1, 2, 7):
         for mul in (1.0, 127.5):
             G.run(np.zeros([n, 8]), out_mul=mul, print_progress=True)
-    assert len(G._compiled) == 1 and next(iter(G._compiled.values())).experimental_get_tracing_count() == 1
+    assert len(G._evaluation.compiled) == 1 and next(iter(G._evaluation.compiled.values())).experimental_get_tracing_count() == 1
     assert G.run(np.zeros([0, 8]), print_progress=True).shape == (0, 3, 8, 8)
 
 

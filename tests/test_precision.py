@@ -59,7 +59,7 @@ def in_float32():
     return at
 
 
-# Bounds on |difference| / (1 + largest value), over 200 updates. Seen: see docs/distributed.md.
+# Bounds on |difference| / (1 + largest value), over 200 updates. Seen over three seeds: 0.035 and 0.13 (docs/distributed.md).
 BOUNDS = {'Loss/mixed_norms': 0.05, 'Loss/real_scores': 0.15, 'Loss/fake_scores': 0.15, 'Loss/mixed_scores': 0.15}
 
 

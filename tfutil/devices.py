@@ -7,19 +7,23 @@ import contextlib
 import functools
 import json
 import os
+import re
+import socket
+import time
 from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
-from errors import ConfigError, UserError
+from errors import ConfigError, UserError, in_short
 
 PRESETS = (1, 2, 4, 8)  # numbers of GPUs that config.py has a preset for
+WAIT_MINUTES = 10  # how long the machines of a run wait for one another at the start
 _TASKS = ('chief', 'worker')
 
 
 class ClusterError(UserError):
-    """Another machine of the run is gone."""
+    """Another machine of the run does not appear, or is gone."""
 
 
 # ---------------------------------------------------------------- several machines
@@ -54,7 +58,7 @@ class Cluster(NamedTuple):
         if set(jobs) - set(_TASKS):
             raise _bad_cluster(text, f'it has tasks of type {sorted(set(jobs) - set(_TASKS))[0]!r}, which training has no use for')
         everyone = addresses['chief'] + addresses['worker']
-        if not all(isinstance(address, str) and address.rpartition(':')[2].isdigit() for address in everyone):
+        if not all(map(_is_address, everyone)):
             raise _bad_cluster(text, "an address is not 'host:port'")
         if len(set(everyone)) < len(everyone):
             raise _bad_cluster(text, 'two tasks have the same address')
@@ -65,11 +69,73 @@ class Cluster(NamedTuple):
         return cls(tuple(everyone), index + (len(addresses['chief']) if kind == 'worker' else 0))
 
 
+def _is_address(address):
+    port = re.fullmatch(r'[^\s/]+:([0-9]{1,5})', address) if isinstance(address, str) else None
+    return port is not None and 0 < int(port[1]) < 2 ** 16
+
+
 def _bad_cluster(text, what):
     return ConfigError(
         f'TF_CONFIG does not describe the machines of a run: {what}. Expected, on the first of two machines: '
         '{"cluster": {"worker": ["host1:12345", "host2:12345"]}, "task": {"type": "worker", "index": 0}}, and "index": 1 on the second. '
         f'Received: {text[:300]!r}. To train on one machine, unset TF_CONFIG. See docs/distributed.md.')
+
+
+def wait_for_machines(cluster, limit=WAIT_MINUTES * 60, repeat=60):
+    """Come back when each other machine has been seen; this one's port answers them meanwhile, and is free again afterwards.
+
+    TensorFlow alone would wait in silence, and not say for whom.
+
+    Args:
+        cluster: a `Cluster`.
+        limit: seconds until those that are missing are given up.
+        repeat: seconds between two reminders of what is being waited for.
+
+    Raises:
+        ClusterError: a machine has not appeared. ConfigError: this machine's port is taken.
+    """
+    missing = [address for i, address in enumerate(cluster.addresses) if i != cluster.index]
+    print(f'This is machine {cluster.index} of {len(cluster.addresses)}, {cluster.addresses[cluster.index]}. Waiting for '
+          f'{", ".join(missing)}, up to {limit / 60:g} minutes...', flush=True)
+    start = reminded = time.monotonic()
+    with _answering(cluster):
+        while missing := [address for address in missing if not _answers(address)]:
+            now = time.monotonic()
+            if now - start >= limit:
+                raise ClusterError(
+                    f'{len(missing)} of {len(cluster.addresses)} machines did not appear within {limit / 60:g} minutes: '
+                    f'{", ".join(missing)}. Check that each runs the same command, with the same TF_CONFIG but for its own index, that '
+                    'these names lead to them from here, and that no firewall closes their ports; then start all of them again. See '
+                    'docs/distributed.md.')
+            if now - reminded >= repeat:
+                print(f'Still waiting for {", ".join(missing)}...', flush=True)
+                reminded = now
+            time.sleep(0.5)
+
+
+@contextlib.contextmanager
+def _answering(cluster):
+    """Let the other machines connect to this one's port, on which TensorFlow listens later."""
+    port = int(cluster.addresses[cluster.index].rpartition(':')[2])
+    both = socket.has_dualstack_ipv6()
+    try:
+        server = socket.create_server(('', port), family=socket.AF_INET6 if both else socket.AF_INET, backlog=1024, dualstack_ipv6=both)
+    except OSError as error:
+        raise ConfigError(f'port {port}, which TF_CONFIG gives to this machine (number {cluster.index}), cannot be opened: '
+                          f'{error.strerror}. If an earlier run is still at work here, stop it; or choose another port, the same in '
+                          'the TF_CONFIG of every machine.') from error
+    with server:
+        yield
+
+
+def _answers(address):
+    host, _, port = address.rpartition(':')
+    try:
+        with socket.create_connection((host.strip('[]'), int(port)), timeout=2) as connection:
+            # A connection to a port of this machine that nobody has opened may, by chance, end at itself.
+            return connection.getsockname() != connection.getpeername()
+    except (OSError, UnicodeError):
+        return False
 
 
 # ---------------------------------------------------------------- the devices of a run
@@ -163,13 +229,13 @@ class Devices(NamedTuple):
             raise ClusterError(
                 f'another machine of this run has stopped or cannot be reached, so this one (number {self.index} of {self.workers}) stops, '
                 'too. What was saved before is in the result folder, where the first machine wrote it. Look at the other machines for the '
-                f'cause, then start all of them again. TensorFlow says: {_last_line(error)}') from error
+                f'cause, then start all of them again. TensorFlow says: {_telling_part(error)}') from error
 
 
-def _last_line(error):
+def _telling_part(error):
     """The telling line of a TensorFlow error, which also lists where in the program it came up."""
     lines = [line.strip() for line in str(error.message).split('\n') if line.strip()]
-    return next((line for line in lines if line.startswith('Collective ops is aborted')), lines[-1] if lines else type(error).__name__)
+    return in_short(next((line for line in lines if line.startswith('Collective ops is aborted')), lines[-1] if lines else error))
 
 
 def all_reduce(tensors):
@@ -227,11 +293,12 @@ def _share_of_machine(num_gpus, cluster, has_gpus):
 def _check_gpus(num_gpus, local, available, cluster):
     if local <= available:
         return
-    fitting = max(count for count in PRESETS if count <= available)
+    machines = 1 if cluster is None else len(cluster.addresses)
     where = 'this machine' if cluster is None else f'machine {cluster.index} ({cluster.addresses[cluster.index]})'
-    raise ConfigError(f'num_gpus = {num_gpus} asks for {local} GPUs on {where}, which has {available}. Choose '
-                      f"'preset-v2-{fitting}gpu{'s' if fitting > 1 else ''}' in config.py, or run with --set "
-                      f'num_gpus={available * (1 if cluster is None else len(cluster.addresses))}.')
+    fitting = [count for count in PRESETS if count <= available * machines and count % machines == 0]
+    preset = f"choose 'preset-v2-{fitting[-1]}gpu{'s' if fitting[-1] > 1 else ''}' in config.py, or " if fitting else ''
+    raise ConfigError(f'num_gpus = {num_gpus} asks for {local} GPUs on {where}, which has {available}. To use what there is, {preset}run '
+                      f'with --set num_gpus={available * machines}.')
 
 
 def make_cpu_devices(count):
@@ -283,16 +350,14 @@ def _mirrored(devices):
 
 def _join(cluster):
     """Meet the other machines."""
-    others = [address for i, address in enumerate(cluster.addresses) if i != cluster.index]
-    print(f'This is machine {cluster.index} of {len(cluster.addresses)}, {cluster.addresses[cluster.index]}. Waiting for '
-          f'{", ".join(others)}...', flush=True)
+    wait_for_machines(cluster)
     try:
         strategy = tf.distribute.MultiWorkerMirroredStrategy()
     except RuntimeError as error:
         raise ConfigError(f'TF_CONFIG asks for {len(cluster.addresses)} machines, but TensorFlow has started already on this one alone: '
-                          f'{error}. Start training in a process of its own, as python train.py does.') from error
+                          f'{in_short(error)} Start training in a process of its own, as python train.py does.') from error
     except tf.errors.OpError as error:
-        raise ClusterError(f'the machines of TF_CONFIG ({", ".join(cluster.addresses)}) do not find one another: {_last_line(error)}. '
+        raise ClusterError(f'the machines of TF_CONFIG ({", ".join(cluster.addresses)}) do not find one another: {_telling_part(error)}. '
                            'Check that each runs the same command, with its own index, and that the ports are open and free.') from error
     print(f'All {len(cluster.addresses)} machines are here: {strategy.num_replicas_in_sync} replicas.')
     return Devices(strategy, cluster.index, len(cluster.addresses))

@@ -3,7 +3,6 @@
 The Keras model inside is made by a build function such as `networks.G_paper` (its docstring tells what a model must offer).
 Everything public speaks NCHW and NumPy; a network keeps its `lod` as a variable, and evaluates only the layers that lod needs.
 """
-import concurrent.futures
 import contextlib
 import contextvars
 import importlib
@@ -13,11 +12,10 @@ import types
 
 import numpy as np
 import tensorflow as tf
-from tqdm import tqdm
 
 from errors import ConfigError, DataError, nearest
 from tfutil import export, ops
-from tfutil.devices import replica_devices
+from tfutil.evaluation import Evaluation
 from tfutil.objects import import_obj
 from tfutil.stages import Stage
 
@@ -83,7 +81,7 @@ class Network:
         except (ValueError, TypeError) as error:
             raise ConfigError(f'network {name!r}: {build_func.__name__} cannot be built: {error}') from error
         self._describe()
-        self._compiled, self._copies = {}, {}
+        self._evaluation = Evaluation(self)
 
     def _describe(self):
         model = self.model
@@ -262,87 +260,12 @@ class Network:
         Returns:
             Float32 arrays (or out_dtype): one, or a tuple (list if asked).
         """
-        inputs = self._complete([np.asarray(x, np.float32) for x in in_arrays])
-        inputs = [np.asarray(x) for x in inputs]
-        self._check_shapes(inputs)
-        count = len(inputs[0])
-        step = max(count if minibatch_size is None else minibatch_size, 1)
-        starts = tqdm(range(0, count, step), desc=self.name, unit='minibatch', disable=not print_progress)
-        with self._evaluation(num_gpus, out_mul, out_add, out_shrink, out_dtype, dynamic_kwargs) as evaluate:
-            parts = [part for i in starts for part in evaluate([x[i:i + step] for x in inputs])]
-        outputs = [np.concatenate(part) for part in zip(*parts)] if parts else self._empty(out_shrink, out_dtype)
+        inputs = [np.asarray(x) for x in self._complete([np.asarray(x, np.float32) for x in in_arrays])]
+        outputs = self._evaluation.run(inputs, minibatch_size, num_gpus, print_progress, out_mul, out_add, out_shrink, out_dtype,
+                                       dynamic_kwargs)
         if return_as_list:
             return outputs
         return outputs[0] if len(outputs) == 1 else tuple(outputs)
-
-    @contextlib.contextmanager
-    def _evaluation(self, num_gpus, out_mul, out_add, *options):
-        """A function from a minibatch's inputs to its outputs, a list of arrays for each of its `num_gpus` shares."""
-        def evaluate(network, device, inputs):
-            with tf.device(device) if device else contextlib.nullcontext():  # alone, it stays where the caller wants it
-                function = network._compile(*options)
-                outputs = function(tf.constant(out_mul, tf.float32), tf.constant(out_add, tf.float32), *map(tf.constant, inputs))
-                return [y.numpy() for y in outputs]
-
-        if num_gpus == 1:
-            yield lambda inputs: [evaluate(self, None, inputs)]
-            return
-        devices = replica_devices(num_gpus)
-        networks = [self, *map(self._copy_on, devices[1:])]
-        with concurrent.futures.ThreadPoolExecutor(len(devices)) as threads:
-            def evaluate_shares(inputs):
-                shares = list(zip(*(np.array_split(x, min(num_gpus, len(x))) for x in inputs)))
-                places = [i % len(devices) for i in range(len(shares))]
-                return list(threads.map(evaluate, [networks[i] for i in places], [devices[i] for i in places], shares))
-            yield evaluate_shares
-
-    def _copy_on(self, device):
-        """A copy of this network on a device, with its present values; kept for the next call."""
-        if device not in self._copies:
-            with tf.device(device):
-                self._copies[device] = self.clone()
-        self._copies[device].copy_vars_from(self)
-        return self._copies[device]
-
-    def _check_shapes(self, arrays):
-        for name, shape, array in zip(self.input_names, self.input_shapes, arrays):
-            if array.ndim != len(shape) or len(array) != len(arrays[0]) or not self._fits(shape, array.shape):
-                smaller = ' (images may also be smaller by powers of two, down to what the lod needs)' if self._takes_smaller(shape) else ''
-                raise ConfigError(f'network {self.name!r}, input {name!r}: expected shape {["N", *shape[1:]]} with one N for all inputs'
-                                  f'{smaller}. Received: {list(array.shape)}.')
-
-    def _takes_smaller(self, shape):
-        return len(shape) == 4 and self.stage is not None
-
-    def _fits(self, shape, received):
-        if self._takes_smaller(shape) and received[1] == shape[1] and received[2] == received[3]:
-            return received[3] in [shape[3] >> lod for lod in range(self.stage.floor_lod + 1)]
-        return all(size is None or size == own for size, own in zip(shape, received))
-
-    def _empty(self, out_shrink, out_dtype):
-        shrunk = [[0, *shape[1:-2], *[s // out_shrink for s in shape[-2:]]] if len(shape) == 4 else [0, *shape[1:]]
-                  for shape in self.output_shapes]
-        return [np.zeros(shape, out_dtype or np.float32) for shape in shrunk]
-
-    def _compile(self, out_shrink, out_dtype, dynamic_kwargs):
-        """The tf.function of the current stage and these options: (out_mul, out_add, inputs) to outputs. Kept for the next call."""
-        dtype = None if out_dtype is None else tf.as_dtype(out_dtype)
-        stage = self.stage
-        key = (stage, out_shrink, dtype, tuple(sorted(dynamic_kwargs.items())))
-        if key not in self._compiled:
-            @tf.function(autograph=False, input_signature=self._signature())
-            def evaluate(out_mul, out_add, *inputs):
-                outputs = self.get_output_for(*inputs, stage=stage, return_as_list=True, **dynamic_kwargs)
-                return [convert_output(y, out_mul, out_add, out_shrink, dtype) for y in outputs]
-            self._compiled[key] = evaluate
-        return self._compiled[key]
-
-    def _signature(self):
-        """One compilation for every minibatch size, where the inputs are vectors; layers that compare samples want to know the size."""
-        if any(len(shape) != 2 for shape in self.input_shapes):
-            return None
-        number = tf.TensorSpec([], tf.float32)
-        return [number, number, *[tf.TensorSpec(shape, tf.float32) for shape in self.input_shapes]]
 
     # ------------------------------------------------------------ listings
 
@@ -454,17 +377,6 @@ class NetworkAtStage:
 
     def get_output_for(self, *inputs, **kwargs):
         return self._network.get_output_for(*inputs, **{**kwargs, **self._options})
-
-
-def convert_output(y, out_mul, out_add, out_shrink, out_dtype):
-    """Multiply, add, box-shrink the last two axes of images, round and saturate: the output options of `Network.run`, in float32."""
-    y = tf.cast(y, tf.float32) * out_mul + out_add
-    if out_shrink > 1 and y.shape.rank == 4:
-        c, h, w = y.shape[1:]
-        y = tf.reduce_mean(tf.reshape(y, [-1, c, h // out_shrink, out_shrink, w // out_shrink, out_shrink]), axis=[3, 5])
-    if out_dtype is None:
-        return y
-    return tf.saturate_cast(tf.round(y), out_dtype) if out_dtype.is_integer else tf.cast(y, out_dtype)
 
 
 @contextlib.contextmanager

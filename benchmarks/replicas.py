@@ -1,0 +1,83 @@
+"""What several devices cost beside one at the same minibatch, on one CPU: python -m benchmarks.replicas -h
+
+A process for each number of devices holds the training steps of a stage, and they work in turns, so that whatever else the machine does
+falls on all of them. More CPU devices add no speed, only what it costs to divide the work, to add up the gradients, and to make every
+update on each device. Prints one JSON line for each number of devices.
+"""
+import argparse
+import contextlib
+import json
+import multiprocessing
+import os
+import statistics
+import sys
+import time
+
+os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
+
+
+def parse_args(argv=None):
+    parser = argparse.ArgumentParser(prog='python -m benchmarks.replicas', description=__doc__.split('\n')[0])
+    parser.add_argument('--devices', type=int, action='append', help='measure this number beside 1; may be given again (default: 2 and 4)')
+    parser.add_argument('--resolution', type=int, default=32, help='full resolution of the networks, pixels')
+    parser.add_argument('--lod', type=float, default=0.0, help='level of detail to measure at; a fraction is fading')
+    parser.add_argument('--fmap_base', type=int, default=256)
+    parser.add_argument('--fmap_max', type=int, default=64)
+    parser.add_argument('--minibatch', type=int, default=64, help='on all devices together')
+    parser.add_argument('--rounds', type=int, default=8, help='D and G updates in one turn')
+    parser.add_argument('--turns', type=int, default=12)
+    args = parser.parse_args(argv)
+    args.devices = args.devices or [2, 4]
+    return args
+
+
+def work(args, count, pipe):
+    """Make the steps of so many devices, then a turn whenever the pipe asks for one: it gets the seconds. In a process of its own."""
+    from benchmarks.training_step import make_steps
+    from tfutil import init_tf
+    from tfutil.devices import make_devices
+    with contextlib.redirect_stdout(sys.stderr):  # notes; stdout is for results
+        init_tf(random_seed=1, num_gpus=count)
+        steps = make_steps(args, make_devices(count))
+    while True:
+        start = time.perf_counter()
+        for _ in range(args.rounds):
+            steps.train_D(args.lod, args.minibatch, 0.001)
+            steps.train_G(args.lod, args.minibatch, 0.001)
+        pipe.send(time.perf_counter() - start)
+        pipe.recv()
+
+
+def measure(args):
+    """Seconds of each turn: {number of devices: [args.turns]}."""
+    spawn, pipes, workers = multiprocessing.get_context('spawn'), {}, []
+    for count in (1, *args.devices):
+        pipes[count], end = spawn.Pipe()
+        workers.append(spawn.Process(target=work, args=(args, count, end), daemon=True))  # ends with this one
+        workers[-1].start()
+        end.close()
+        pipes[count].recv()  # it has compiled
+    seconds = {count: [] for count in pipes}
+    for i in range(args.turns + 1):
+        for count in list(pipes)[::1 if i % 2 else -1]:  # none is always the first
+            pipes[count].send('go')
+            seconds[count].append(pipes[count].recv())
+    for worker in workers:
+        worker.kill()  # TensorFlow's teardown takes longer than a short measurement
+    return {count: turns[1:] for count, turns in seconds.items()}  # the first warms up
+
+
+def main(args):
+    args.channels, args.labels, args.dtype = 3, 0, 'float32'
+    seconds = measure(args)
+    for count in args.devices:
+        ratios = sorted(many / one for one, many in zip(seconds[1], seconds[count]))
+        print(json.dumps(dict(
+            benchmark='replicas', resolution=args.resolution, lod=args.lod, fmap_base=args.fmap_base, fmap_max=args.fmap_max,
+            minibatch=args.minibatch, devices=count, turns=args.turns, rounds=args.rounds,
+            one_device_sec_per_kimg=round(statistics.median(seconds[1]) / (args.rounds * args.minibatch) * 1000, 3),
+            time_beside_one_device=round(statistics.median(ratios), 3), lowest=round(ratios[0], 3), highest=round(ratios[-1], 3))))
+
+
+if __name__ == '__main__':
+    main(parse_args())
