@@ -80,7 +80,8 @@ def load(args):
         if not os.environ.get('TF_CONFIG'):
             raise
         resume = misc.RunToResume(None, wanted=args.resume)  # of several machines one has the results, and it is too early to ask which
-    return settings.load([*resume.config_files, *args.config], [*resume.assignments, *args.set]), resume
+    new_files = [path for path in args.config if os.path.abspath(path) not in resume.config_files]  # those given again count once
+    return settings.load([*resume.config_files, *new_files], [*resume.assignments, *args.set]), resume
 
 
 def run(config, resume=None, dry_run=False):

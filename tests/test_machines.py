@@ -20,6 +20,7 @@ import misc
 from errors import ConfigError
 from tfutil.devices import Cluster, ClusterError, wait_for_machines
 
+EVERY_UPDATE = 'train.checkpoint_minutes=1e-9'
 GENTLE = ('G_opt.epsilon=1.0', 'D_opt.epsilon=1.0', 'train.minibatch_repeats=1')  # see test_replicas
 
 
@@ -46,13 +47,13 @@ def toy(in_tmp, monkeypatch):
     return in_tmp
 
 
-def start(*assignments, index=None, ports=()):
+def start(*assignments, index=None, ports=(), options=()):
     """train.py as one of two machines, or alone."""
     env = dict(os.environ)
     if ports:
         jobs = {'worker': [f'127.0.0.1:{port}' for port in ports]}
         env['TF_CONFIG'] = json.dumps({'cluster': jobs, 'task': {'type': 'worker', 'index': index}})
-    command = [sys.executable, ROOT / 'train.py', '--config', 'tiny.py', '--set', 'num_gpus=2']
+    command = [sys.executable, ROOT / 'train.py', '--config', 'tiny.py', '--set', 'num_gpus=2', *options]
     for assignment in assignments:
         command += ['--set', assignment]
     return subprocess.Popen(command, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
@@ -109,17 +110,37 @@ def test_two_processes_train_what_one_with_two_devices_does(toy):
 @pytest.mark.parametrize('victim', [0, 1])
 def test_a_process_that_dies_ends_the_other_with_a_message(toy, victim):
     ports = free_ports(2)
-    both = [start('train.total_kimg=1000', index=i, ports=ports) for i in range(2)]
+    both = [start('train.total_kimg=1000', EVERY_UPDATE, index=i, ports=ports) for i in range(2)]
     deadline = time.time() + 120
-    while time.time() < deadline and not any(name.startswith('fakes') for _, _, names in os.walk('results') for name in names):
+    while time.time() < deadline and not os.path.exists('results/000-tiny/checkpoint/ckpt-4.index'):
         time.sleep(0.2)
-    time.sleep(4)
     both[victim].send_signal(signal.SIGKILL)
     start_time = time.time()
     _, error = both[1 - victim].communicate(timeout=120)
     both[victim].communicate()
     assert time.time() - start_time < 60 and both[1 - victim].returncode == 1, error[-3000:]
     assert 'error: another machine of this run has stopped' in error and 'Traceback' not in error
+    if victim == 1:
+        resume_both(updates=count_checkpoints())
+
+
+def count_checkpoints():
+    names = os.listdir('results/000-tiny/checkpoint')
+    return max(int(name.split('-')[1].split('.')[0]) for name in names if name.endswith('.index'))
+
+
+def resume_both(updates):
+    """When all machines are back, the run goes on in its folder: the second learns from the first where they are."""
+    assert updates >= 4
+    total, ports = (updates + 8) * 8 / 2000, free_ports(2)  # every other update shows 8 images
+    both = [start(f'train.total_kimg={total}', index=i, ports=ports, options=['--resume']) for i in range(2)]
+    outputs = [process.communicate(timeout=240) for process in both]
+    assert [process.returncode for process in both] == [0, 0], outputs
+    assert 'Resuming results/000-tiny at kimg' in outputs[0][0] and 'Resuming' not in outputs[1][0]
+    assert os.listdir('results') == ['000-tiny'] and os.path.exists('results/000-tiny/_training-done.txt')
+    with open('results/000-tiny/log.txt') as file:
+        ticks = [int(line.split()[1]) for line in file if line.startswith('tick ')]
+    assert ticks == list(range(1, len(ticks) + 1)) and ticks
 
 
 # ---------------------------------------------------------------- waiting for one another
@@ -181,3 +202,36 @@ def test_a_port_that_is_taken_is_said():
         wait_for_machines(cluster(ports, 1), limit=1)
     assert f'port {ports[1]}, which TF_CONFIG gives to this machine (number 1), cannot be opened' in str(error.value)
     assert 'earlier run' in str(error.value)
+
+
+SHARING = '''
+import sys
+import numpy as np
+import tensorflow as tf
+from tfutil.devices import make_devices
+devices = make_devices(2)
+index = devices.index
+with devices.strategy.scope():
+    variables = [tf.Variable(tf.fill(shape, tf.cast(value, dtype))) for shape, value, dtype in (
+        ([2, 3], 1.1, tf.float32), ([], float('inf'), tf.float32), ([4], 7, tf.int64), ([5], 0.3, tf.float16))]
+for var in variables:  # apart from the start, where the strategy itself hands on the first machine's values
+    for copy in getattr(var, 'values', [var]):
+        copy.assign(copy if index == 0 else tf.zeros_like(copy) - 1)
+text = devices.from_chief(variables, bytes(range(256)) * 3 if index == 0 else b'something else')
+right = [np.float32(1.1), np.inf, 7, np.float16(0.3)]
+print('same:', text == bytes(range(256)) * 3 and all((var.numpy() == value).all() for var, value in zip(variables, right)))
+'''
+
+
+@pytest.mark.slow
+def test_all_machines_get_the_chiefs_values(in_tmp, monkeypatch):
+    """Of any shape and type, what is not finite as well."""
+    monkeypatch.setenv('PYTHONPATH', str(ROOT))
+    ports = free_ports(2)
+    jobs = {'worker': [f'127.0.0.1:{port}' for port in ports]}
+    both = []
+    for i in range(2):
+        env = {**os.environ, 'TF_CONFIG': json.dumps({'cluster': jobs, 'task': {'type': 'worker', 'index': i}})}
+        both.append(subprocess.Popen([sys.executable, '-c', SHARING], env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE))
+    outputs = [process.communicate(timeout=120) for process in both]
+    assert all('same: True' in out for out, _ in outputs), outputs

@@ -152,7 +152,8 @@ def test_a_dry_run_tells_the_time_and_leaves_nothing_behind(here, capsys):  # no
     assert main('--config', 'tiny.py', '--dry-run', '--set', 'dataset.resolution=8') == 0
     out = capsys.readouterr().out
     assert tree() == before
-    rows = [line.split() for line in out.split('\n') if 'x' in line and ' - ' in line and 'Shape' not in line]
+    table = out.split('sec/kimg')[1].split('In all')[0]
+    rows = [line.split() for line in table.split('\n') if ' - ' in line]
     assert [row[3] for row in rows] == ['4x4', '8x8', '8x8'] and 'Everything fits' in out and 'tick' not in out
     expect_error(capsys, main('--config', 'tiny.py', '--dry-run', '--set', 'dataset.tfrecord_dir=none'), "'datasets/none' not found")
     script = "train={'func': 'util_scripts.generate_fake_images', 'run_id': 0}"

@@ -195,21 +195,21 @@ class Devices(NamedTuple):
         if self.workers == 1:
             return text
 
-        @tf.function(autograph=False)
-        def sums(*tensors):
-            """All but the first replica of the chief add zeros."""
+        @tf.function(autograph=False, reduce_retracing=True)
+        def chiefs(values):
+            """The chief's values of a flat tensor: all but its first replica add zeros."""
             def add():
                 first = tf.distribute.get_replica_context().replica_id_in_sync_group == 0
-                return all_reduce([tf.where(first, tensor, tf.zeros_like(tensor)) for tensor in tensors])
-            return [self.strategy.experimental_local_results(total)[0] for total in self.strategy.run(add)]
+                return all_reduce([tf.where(first, values, tf.zeros_like(values))])[0]
+            return self.strategy.experimental_local_results(self.strategy.run(add))[0]
 
-        size = int(sums(tf.constant(len(text), tf.float64))[0])
-        sent = np.zeros(size, np.float32)
+        size = int(chiefs(tf.constant([len(text)], tf.float64))[0])
+        sent = np.zeros(size, np.float64)
         sent[:min(size, len(text))] = np.frombuffer(text, np.uint8)[:size]
-        received = sums(tf.constant(sent))[0].numpy()
+        received = chiefs(tf.constant(sent)).numpy()
         for var in variables:  # one at a time: together they may be as large as the memory of a GPU
-            wide = tf.cast(var, var.dtype if var.dtype.is_floating else tf.float64)
-            var.assign(tf.cast(sums(wide)[0], var.dtype))
+            flat = chiefs(tf.reshape(tf.cast(var, tf.float64), [-1]))
+            var.assign(tf.cast(tf.reshape(flat, var.shape), var.dtype))
         return np.rint(received).astype(np.uint8).tobytes()
 
     @contextlib.contextmanager

@@ -69,9 +69,9 @@ def train_progressive_gan(
     if resume is not None:
         resuming.check_changes(resume, settings.values(config))
     with contextlib.ExitStack() as stack:
+        devices = make_devices(config.num_gpus)  # may wait for other machines, with nothing to save yet
         stop = stack.enter_context(stopping_gently('Stopping after this step. The state of the run will be saved; a second signal stops '
                                                    'at once, without.'))
-        devices = make_devices(config.num_gpus)
         stack.enter_context(_telling_who_stopped(devices, stop))
         if resume is not None and devices.is_chief:
             if resume.path is None:
