@@ -108,7 +108,9 @@ def _tidied(folder):
         if path.partition('.index')[0].partition('.data-')[0] not in paths or 'temp' in os.path.basename(path):
             shutil.rmtree(path) if os.path.isdir(path) else os.unlink(path)
     if paths:
-        tf.compat.v1.train.update_checkpoint_state(folder, os.path.basename(paths[-1]), [os.path.basename(path) for path in paths])
+        names, times = [os.path.basename(path) for path in paths], [os.path.getmtime(f'{path}.index') for path in paths]
+        tf.compat.v1.train.update_checkpoint_state(folder, names[-1], names, all_model_checkpoint_timestamps=times,
+                                                   last_preserved_timestamp=min(times) - 1.0)  # all may be deleted
     else:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(os.path.join(folder, 'checkpoint'))
