@@ -109,8 +109,10 @@ def _tidied(folder):
             shutil.rmtree(path) if os.path.isdir(path) else os.unlink(path)
     if paths:
         names, times = [os.path.basename(path) for path in paths], [os.path.getmtime(f'{path}.index') for path in paths]
-        tf.compat.v1.train.update_checkpoint_state(folder, names[-1], names, all_model_checkpoint_timestamps=times,
-                                                   last_preserved_timestamp=min(times) - 1.0)  # all may be deleted
+        state = tf.compat.v1.train.generate_checkpoint_state_proto(
+            os.path.abspath(folder), names[-1], names, times, last_preserved_timestamp=min(times) - 1.0)  # all may be deleted
+        with files.atomic_write(os.path.join(folder, 'checkpoint'), 'w') as file:
+            file.write(str(state))
     else:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(os.path.join(folder, 'checkpoint'))
