@@ -256,7 +256,7 @@ def _why_not_processed(task, received):
     try:
         read_delta(task)
     except WrongJpeg as error:
-        return found + f'Stage to suspect: the JPEG file. {error}'
+        return found + str(error)
     except DataError as error:
         return found + f'Its delta cannot tell whether the JPEG file is the original one: {error}'
     stages = failing_stages()

@@ -71,6 +71,6 @@ def _decrypt(token, task, member):
     try:
         return Fernet(base64.urlsafe_b64encode(key)).decrypt(token)
     except InvalidToken as error:
-        raise WrongJpeg(f'{member!r} in {task.zip_path!r} cannot be decrypted. Its key is the content of {task.jpeg_path!r}, so that is '
-                        f'not the original file. {JPEG_CAUSE} (If this happens to many images, the deltas may be what is wrong: '
-                        f'{DOWNLOAD})') from error
+        raise WrongJpeg(f'Stage to suspect: the JPEG file. {member!r} in {task.zip_path!r} cannot be decrypted. Its key is the content of '
+                        f'{task.jpeg_path!r}, so that is not the original file. {JPEG_CAUSE} (If this happens to many images, the deltas '
+                        f'may be what is wrong: {DOWNLOAD})') from error

@@ -83,11 +83,11 @@ class CelebAHQ:
         tasks = read_tasks(self.celeba_dir, self.delta_dir)
         check_complete(self.celeba_dir, self.delta_dir, tasks)
         self._open.enter_context(self.cache)
-        todo = [task for task in tasks if not self.cache.has(task.index, task.final_md5)]
+        todo = [task for task in tasks if not self._has(task)]
         self._check_space(len(todo), len(tasks))
         if todo:
             check_first(self.celeba_dir)
-            self._rebuild(todo, len(tasks))
+            self._rebuild(tasks, todo)
         return Source(len(tasks), lambda order: in_threads(lambda index: (index, self._read(tasks[index])), order))
 
     def clear(self):
@@ -103,24 +103,29 @@ class CelebAHQ:
             raise DataError(f'the disk of {self.cache.folder!r} is too small: {needed} are needed for the data set and the finished images '
                             f'until it is complete, and {free} are free. Make room, choose another place, or a lower --resolution.')
 
-    def _rebuild(self, todo, num_images):
+    def _rebuild(self, tasks, todo):
         failures = []
-        done = num_images - len(todo)
+        done = len(tasks) - len(todo)
         if done:
             print(f'Going on with {done} finished images in "{self.cache.folder}"', flush=True)
+        work = functools.partial(_rebuild_into, self.cache)
         try:
-            with contextlib.closing(_Progress(num_images, done)) as progress:
-                work = functools.partial(_rebuild_into, self.cache)
-                for _, failure in in_processes(work, todo, self.num_workers, self.num_ahead):
+            with contextlib.closing(_Progress(len(tasks), done)) as progress, \
+                    contextlib.closing(in_processes(work, todo, self.num_workers, self.num_ahead)) as results:
+                for _, failure in results:
                     done += failure is None
                     progress.update(done)
                     failures += [failure] if failure else []
                     if len(failures) == MAX_FAILURES:
                         raise _failed(failures, f'Gave up after {MAX_FAILURES} images that cannot be rebuilt.')
         finally:
-            print(f'{done} of {num_images} images are finished, in "{self.cache.folder}"', flush=True)
+            done = sum(map(self._has, tasks))  # when interrupted, workers finish what they are at
+            print(f'{done} of {len(tasks)} images are finished, in "{self.cache.folder}"', flush=True)
         if failures:
-            raise _failed(failures, f'{len(failures)} of {num_images} images cannot be rebuilt.')
+            raise _failed(failures, f'{len(failures)} of {len(tasks)} images cannot be rebuilt.')
+
+    def _has(self, task):
+        return self.cache.has(task.index, task.final_md5)
 
     def _read(self, task):
         image = self.cache.read(task.index, task.final_md5)
