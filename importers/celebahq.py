@@ -20,6 +20,7 @@ from importers.exact_pillow import resize, resize_lines, transform, transform_co
 
 SIDE = 1024  # of the images
 WARPED = 4096  # side of the square that the face is warped to, before it is resized
+MIN_QUAD, MAX_QUAD = 8, 8  # side of the square around a face: in pixels, and as a multiple of the photograph's longer side
 f32 = np.float32
 
 
@@ -112,8 +113,12 @@ def process(photograph, landmarks, watch=lambda stage, value: None):
 
     Returns:
         uint8 [3, 1024, 1024]
+
+    Raises:
+        DataError: the landmarks cannot be those of a face in this photograph.
     """
     picture = _Picture(photograph, *face_quad(landmarks), watch)
+    _check_quad(picture, landmarks)
     watch('decoded', photograph)
     watch('quad_initial', picture.quad)
     _shrink(picture)
@@ -131,12 +136,23 @@ def face_quad(landmarks):
     mouth = (left_mouth + right_mouth) * f32(0.5) + f32(0.5)
     eye_to_eye, eye_to_mouth = right_eye - left_eye, mouth - eyes
     x = eye_to_eye - _rot90(eye_to_mouth)
-    x /= np.hypot(*x)
+    with np.errstate(invalid='ignore'):  # if all points are one: is looked at below
+        x /= np.hypot(*x)
     x *= f32(max(float(np.hypot(*eye_to_eye)) * 2.0, float(np.hypot(*eye_to_mouth)) * 1.8))
     y = _rot90(x)
     center = eyes + eye_to_mouth * f32(0.1)
     quad = np.stack([center - x - y, center - x + y, center + x + y, center + x - y])
     return quad, SIDE / (float(np.hypot(*x)) * 2)
+
+
+def _check_quad(picture, landmarks):
+    """Damaged landmarks might ask for images of any size."""
+    height, width = picture.image.shape[:2]
+    (x, y), side = picture.quad.mean(axis=0).tolist(), SIDE / picture.zoom
+    if not (0 <= x <= width and 0 <= y <= height and MIN_QUAD <= side <= MAX_QUAD * max(width, height)):
+        points = ', '.join(f'({x:g}, {y:g})' for x, y in landmarks)
+        raise DataError(f'its landmarks, {points}, are not those of a face in a photograph of {width}x{height}. Stage to suspect: the '
+                        'landmarks. See whether list_landmarks_celeba.txt is the one of the images "in the wild".')
 
 
 def _rot90(vector):

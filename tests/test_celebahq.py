@@ -141,6 +141,20 @@ def test_every_stage_is_golden(name, stages):
     assert ('median' in arrays) == (golden['geometry']['pad'] is not None)
 
 
+@pytest.mark.parametrize('beyond, padded', [(-4, False), (-3, True)])
+@pytest.mark.parametrize('side', range(4))
+def test_a_picture_is_padded_if_more_than_the_border_is_missing(beyond, padded, side):
+    """All but 4 pixels of it, that is (the recipe: the largest pad exceeds border - 4)."""
+    border, size = 10, 120
+    quad = np.array([[30, 30], [30, 90], [90, 90], [90, 30]], np.float32)
+    quad[:, side % 2] += beyond * (-1 if side < 2 else 1) + (-30 if side < 2 else 30)
+    picture = celebahq._Picture(np.full([size, size, 3], 7, np.uint8), quad.copy(), 10.24, lambda stage, value: None)
+    celebahq._pad(picture, border)
+    pads = 30 if padded else 0  # 307.2 / 10.24
+    assert picture.image.shape == (size + 2 * pads, size + 2 * pads, 3) and np.array_equal(picture.quad, quad + pads)
+    assert (picture.image == 7).all()
+
+
 @needs_jpeglib
 def test_rebuild_adds_the_delta():
     image = rebuild(task_of('000001.jpg'))
@@ -203,6 +217,15 @@ def test_a_wrong_proc_md5_names_the_arithmetic_if_the_machine_is_not_exact(faili
         assert 'Stage to suspect: resizing, which gives other numbers on this machine' in why(task_of('000001.jpg'))
     finally:
         exact_pillow.lanczos_taps.cache_clear()
+
+
+@needs_jpeglib
+@pytest.mark.parametrize('landmarks', [[(0, 0)] * 5, [(1e9, 5)] * 5, [(1e30, 1), (-1e30, 1), (0, 0), (5, 5), (9, 9)],
+                                       [(-400, -400), (-300, -400), (0, 0), (-400, -300), (-300, -300)],
+                                       [(300, 300), (301, 300), (300, 300), (300, 301), (301, 301)]])
+def test_landmarks_of_no_face_are_named(landmarks):
+    message = why(task_of('000001.jpg', landmarks=landmarks))
+    assert 'are not those of a face in a photograph of 620x701. Stage to suspect: the landmarks' in message
 
 
 @needs_jpeglib
