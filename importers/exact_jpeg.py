@@ -54,7 +54,8 @@ def decode(path):
     read = load_library()
     with opened(path, path) as image:
         kind, mode, (width, height) = image.format, image.mode, image.size
-    if kind != 'JPEG' or mode not in _COLOURS:
+    # MPO: a JPEG file with more pictures after it, of which Pillow and libjpeg read the first.
+    if kind not in ('JPEG', 'MPO') or mode not in _COLOURS:
         raise DataError(f'{path!r} is {kind} with {mode!r} pixels. Expected a JPEG file, RGB or grayscale. Download it again.')
     pixels = np.empty([height, width, 3] if mode == 'RGB' else [height, width], np.uint8)
     # No marker, quantisation table or other colour space is wanted; all flags as they are by default.

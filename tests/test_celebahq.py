@@ -4,10 +4,12 @@ There is no tolerance anywhere: MD5 and SHA-256 sums, and equal arrays.
 """
 import concurrent.futures
 import importlib.util
+import os
 import shutil
 import zipfile
 
 import numpy as np
+import PIL.Image
 import pytest
 import scipy.ndimage
 from celebahq_inputs import CELEBA, DELTAS, FOLDER, IMAGES, make_image, md5, sha256, task_of, watch_stages
@@ -75,6 +77,18 @@ def test_decode_gives_the_pixels_of_libjpeg_8d(name):
     case = JPEG[name]
     pixels = exact_jpeg.decode(str(FOLDER / 'jpeg' / name))
     assert (list(pixels.shape), int(pixels.sum()), sha256(pixels)) == (case['shape'], case['sum'], case['sha256'])
+
+
+@needs_jpeglib
+def test_of_several_pictures_in_a_file_the_first_is_decoded(tmp_path):
+    """As some cameras write them; Pillow calls such a file MPO."""
+    first, second = (PIL.Image.fromarray(make_image(RESIZE[name]['recipe'])) for name in ('up8-smooth', 'tiny-7x2'))
+    first.save(tmp_path / 'one.jpg', quality=80)
+    first.save(tmp_path / 'two.mpo', quality=80, save_all=True, append_images=[second])
+    os.rename(tmp_path / 'two.mpo', tmp_path / 'two.jpg')
+    with PIL.Image.open(tmp_path / 'two.jpg') as image:
+        assert image.format == 'MPO'
+    assert np.array_equal(exact_jpeg.decode(str(tmp_path / 'two.jpg')), exact_jpeg.decode(str(tmp_path / 'one.jpg')))
 
 
 @needs_jpeglib
