@@ -71,7 +71,7 @@ def rebuild(task):
             raise DataError(f'the sum of its delta and the processed photograph, which is right, has the MD5 {_md5(image)}. Expected the '
                             f'final_md5 of image_list.txt, {task.final_md5}. Stage to suspect: the delta. {DELTA_CAUSE}')
     except DataError as error:
-        raise ImageError(f'{task} cannot be rebuilt: {error}') from error
+        raise ImageError(f'{task}: {error}') from error
     return image
 
 

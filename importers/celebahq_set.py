@@ -4,6 +4,7 @@ import functools
 import glob
 import hashlib
 import io
+import math
 import os
 import shutil
 import time
@@ -36,7 +37,6 @@ DELTAS_EXPECTED = f'{LIST} and the archives deltas00000.zip to deltas29000.zip, 
 COLUMNS = ('idx', 'orig_idx', 'orig_file', 'proc_md5', 'final_md5')
 
 MAX_FAILURES = 10  # images that cannot be rebuilt, after which it is not about single images any more
-NAMED = 3  # of them
 SECONDS_BETWEEN_LINES = 600  # of progress, where there is no terminal for a bar
 
 # ---------------------------------------------------------------------------------------------------------------------------------
@@ -112,10 +112,10 @@ class CelebAHQ:
         try:
             with contextlib.closing(_Progress(len(tasks), done)) as progress, \
                     contextlib.closing(in_processes(work, todo, self.num_workers, self.num_ahead)) as results:
-                for _, failure in results:
+                for task, failure in results:
                     done += failure is None
                     progress.update(done)
-                    failures += [failure] if failure else []
+                    failures += _reported(task, failure)
                     if len(failures) == MAX_FAILURES:
                         raise _failed(failures, f'Gave up after {MAX_FAILURES} images that cannot be rebuilt.')
         finally:
@@ -135,10 +135,18 @@ class CelebAHQ:
         return average(image)
 
 
+def _reported(task, failure):
+    """[(task, failure)], and a line about it; [] if there is none."""
+    if failure is None:
+        return []
+    tqdm.write(f'Failed: {failure}')
+    return [(task, failure)]
+
+
 def _failed(failures, what):
-    more = f' And {len(failures) - NAMED} more.' if len(failures) > NAMED else ''
-    named = ' '.join(f'({number}) {failure}' for number, failure in enumerate(failures[:NAMED], 1))
-    return DataError(f'{what} {named}{more} The others are kept: mend the cause and run the same command again.')
+    first = f'The first: {failures[0][1]}' if len(failures) > 1 else failures[0][1]
+    others = f' The others: {", ".join(str(task) for task, _ in failures[1:])}; see the lines above.' if len(failures) > 1 else ''
+    return DataError(f'{what} {first}{others} Finished images are kept: mend the cause and run the same command again.')
 
 
 def _rebuild_into(cache, task):
@@ -210,8 +218,9 @@ def check_images(tfrecord_dir, celeba_dir, delta_dir, indices, resolution=SIDE, 
     work = functools.partial(_rebuild_png, folder, resolution)
     failures = []
     for task, failure in in_processes(work, tasks, min(num_workers, len(tasks)), 1):
-        failures += [failure] if failure else []
-        print(f'{str(task).capitalize()}: ' + ('cannot be rebuilt' if failure else f'both MD5 sums are right; "{_png(folder, task)}"'))
+        failures += _reported(task, failure)
+        if failure is None:
+            print(f'{str(task).capitalize()}: both MD5 sums are right; "{_png(folder, task)}"', flush=True)
     if failures:
         raise _failed(failures, f'{len(failures)} of {len(tasks)} images cannot be rebuilt.')
 
@@ -258,7 +267,8 @@ def read_tasks(celeba_dir, delta_dir):
             raise DataError(f'{os.path.join(delta_dir, LIST)!r} and the landmarks do not fit together: row {number} says idx {index}, '
                             f'orig_idx {orig_index}, {row["orig_file"]}, and that line of the landmarks is of {found}. '
                             f'Download: {DOWNLOAD} and {CELEBA_DOWNLOAD}')
-        tasks.append(Task(index, row['orig_file'], os.path.join(celeba_dir, PHOTOGRAPHS, row['orig_file']), landmarks[orig_index],
+        tasks.append(Task(index, row['orig_file'], os.path.join(celeba_dir, PHOTOGRAPHS, row['orig_file']),
+                          tuple(map(tuple, landmarks[orig_index].reshape(5, 2).tolist())),
                           os.path.join(delta_dir, f'deltas{index - index % IMAGES_PER_ZIP:05d}.zip'), row['proc_md5'], row['final_md5']))
     if len(tasks) != NUM_IMAGES:
         raise DataError(f'{os.path.join(delta_dir, LIST)!r} is not complete. Expected {NUM_IMAGES} images. Received: {len(tasks)}. '
@@ -272,25 +282,26 @@ def _read_lines(folder, name, expected, download):
         raise not_found(folder, name, expected, download)
     try:
         with open(path, encoding='utf-8') as file:
-            return path, [line.split() for line in file.read().splitlines()]
+            return path, file.read().splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f'{path!r} cannot be read: {error}. Download: {download}') from error
 
 
 def _read_landmarks(celeba_dir):
-    """Names of the photographs, and five points of each: two lists."""
+    """Names of the photographs, and x and y of five points of each, [10]: two lists."""
     path, lines = _read_lines(celeba_dir, LANDMARKS, CELEBA_EXPECTED, CELEBA_DOWNLOAD)
     names, landmarks = [], []
-    for number, fields in enumerate(lines[2:], 3):
+    for number, line in enumerate(lines[2:], 3):
+        name, *values = line.split() or ['']
         try:
-            name, *values = fields[0], *map(float, fields[1:])
-        except (ValueError, IndexError):
+            values = [float(value) for value in values]
+        except ValueError:
             values = []
-        if len(values) != 10 or not np.isfinite(values).all():
+        if len(values) != 10 or not all(map(math.isfinite, values)):
             raise DataError(f'line {number} of {path!r} is damaged. Expected the name of a file and ten numbers. '
-                            f'Received: {" ".join(fields)[:100]!r}. Download: {CELEBA_DOWNLOAD}')
+                            f'Received: {line[:100]!r}. Download: {CELEBA_DOWNLOAD}')
         names.append(name)
-        landmarks.append(tuple(zip(values[0::2], values[1::2])))
+        landmarks.append(np.array(values))  # far smaller than a list of 202599 lists
     if len(names) != NUM_PHOTOGRAPHS:
         raise DataError(f'{path!r} is not that of CelebA. Expected landmarks of {NUM_PHOTOGRAPHS} images. Received: {len(names)}. '
                         f'Download: {CELEBA_DOWNLOAD}')
@@ -300,14 +311,14 @@ def _read_landmarks(celeba_dir):
 def _read_list(delta_dir):
     """Rows of image_list.txt: dicts by the names in its first line."""
     path, lines = _read_lines(delta_dir, LIST, DELTAS_EXPECTED, DOWNLOAD)
-    header = lines[0] if lines else []
+    header = lines[0].split() if lines else []
     if not set(COLUMNS) <= set(header):
         raise DataError(f'{path!r} is not the list of CelebA-HQ. Expected the columns {", ".join(COLUMNS)} in its first line. '
                         f'Received: {" ".join(header)[:100]!r}. Download: {DOWNLOAD}')
-    for number, fields in enumerate(lines[1:], 2):
-        row = dict(zip(header, fields))
-        if len(fields) != len(header) or not _is_sound(row):
-            raise DataError(f'line {number} of {path!r} is damaged: {" ".join(fields)[:150]!r}. Download: {DOWNLOAD}')
+    for number, line in enumerate(lines[1:], 2):
+        row = dict(zip(header, line.split()))
+        if len(row) != len(header) or not _is_sound(row):
+            raise DataError(f'line {number} of {path!r} is damaged: {line[:150]!r}. Download: {DOWNLOAD}')
         yield row
 
 

@@ -415,8 +415,8 @@ def test_a_first_photograph_that_decodes_otherwise_is_refused(pair, capsys):
 def test_a_photograph_that_is_not_the_original_is_named_and_the_others_are_kept(pair, capsys):
     data = pathlib.Path('celeba/img_celeba/000002.jpg').read_bytes()
     pathlib.Path('celeba/img_celeba/000002.jpg').write_bytes(data[:-2000])  # libjpeg makes something of it
-    refused(capsys, "1 of 2 images cannot be rebuilt. (1) image 1 ('000002.jpg') cannot be rebuilt", 'Stage to suspect: the JPEG file.',
-            'so that is not the original file', 'The others are kept: mend the cause and run the same command again.')
+    refused(capsys, "1 of 2 images cannot be rebuilt. image 1 ('000002.jpg'): ", 'Stage to suspect: the JPEG file.',
+            'so that is not the original file', 'Finished images are kept: mend the cause and run the same command again.')
     assert finished() == ['00000.image']
     message = fails(['create_celebahq', 'hq', 'celeba', 'deltas', '--only', '1'], capsys)
     assert '1 of 1 images cannot be rebuilt' in message and 'Stage to suspect: the JPEG file.' in message and os.listdir('hq-only') == []
@@ -430,7 +430,8 @@ def test_it_gives_up_when_nothing_works(pair, capsys, monkeypatch):
     monkeypatch.setattr(celebahq_set, 'check_first', lambda folder: None)
     for name in UNPADDED:
         pathlib.Path('celeba/img_celeba', name).write_bytes(b'no jpeg')
-    refused(capsys, 'Gave up after 2 images that cannot be rebuilt. (1) image', "000001.jpg' is not an image that Pillow can read")
+    refused(capsys, 'Gave up after 2 images that cannot be rebuilt. The first: image 0 (',
+            "000001.jpg' is not an image that Pillow can read", "The others: image 1 ('000002.jpg'); see the lines above.")
     assert sorted(os.listdir()) == ['celeba', 'deltas']
 
 
