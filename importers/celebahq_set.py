@@ -174,7 +174,7 @@ class _Progress:
     """A bar with the time left; where there is no terminal, a line now and then."""
 
     def __init__(self, total, done):
-        self._bar = progress_bar(total=total, initial=done, desc='Rebuilding', unit='img', smoothing=0.05)
+        self._bar = progress_bar(total=total, initial=done, desc='Rebuilding', unit='img')
         self._initial, self._start = done, time.monotonic()
         self._next = self._start + SECONDS_BETWEEN_LINES
 
