@@ -143,6 +143,7 @@ def stages():
 
 
 @needs_jpeglib
+@pytest.mark.slow
 @pytest.mark.parametrize('name', IMAGES)
 def test_every_stage_is_golden(name, stages):
     golden, (sums, arrays) = IMAGES[name], stages[name]

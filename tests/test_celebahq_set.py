@@ -26,6 +26,7 @@ import records
 from errors import DataError, UserError
 from importers.cache import ImageCache
 from importers.celebahq_set import average, reduce
+from importers.exporter import TFRecordExporter
 from importers.processes import in_processes
 
 pytestmark = pytest.mark.skipif(importlib.util.find_spec('jpeglib') is None, reason='jpeglib has no wheel for this machine')
@@ -65,6 +66,7 @@ def run(*options, target='hq'):
     dataset_tool.main(['create_celebahq', target, 'celeba', 'deltas', '--num_threads', '2', *map(str, options)])
 
 
+@pytest.mark.slow
 def test_the_toy_tree_becomes_the_data_set_of_the_original(in_tmp, monkeypatch, capsys):
     set_counts(monkeypatch, len(IMAGES))
     dataset_tool.main(['create_celebahq', 'hq', str(CELEBA), str(DELTAS), '--num_threads', '2', '--num_tasks', '3'])
@@ -84,17 +86,12 @@ def test_lower_resolutions_are_the_lower_levels(resolution, in_tmp):
     """Reduced, kept, averaged and written, images make the files that those of 1024 make."""
     images = np.random.RandomState(0).randint(0, 256, [3, 3, 1024, 1024], dtype=np.uint8)
     for name, exported in (('a', images), ('b', [average(reduce(image, resolution)) for image in images])):
-        with celebahq_set_exporter(name) as out:
+        with TFRecordExporter(name, 3, print_progress=False) as out:
             for image in exported:
                 out.add_image(image)
     for log2 in range(2, resolution.bit_length()):
         assert pathlib.Path(f'a/a-r{log2:02d}.tfrecords').read_bytes() == pathlib.Path(f'b/b-r{log2:02d}.tfrecords').read_bytes()
     assert len(os.listdir('b')) == resolution.bit_length() - 2
-
-
-def celebahq_set_exporter(name):
-    from importers.exporter import TFRecordExporter
-    return TFRecordExporter(name, 3, print_progress=False)
 
 
 def test_single_images_and_a_lower_resolution(pair, capsys):
