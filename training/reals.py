@@ -7,7 +7,7 @@ import misc
 from tfutil import lerp, randomness
 
 
-def process_reals(x, lod, mirror_augment, drange_data, drange_net, native=False):
+def process_reals(x, lod, mirror_augment, drange_data, drange_net, native=False, dequantize=False):
     """Cast, rescale, mirror and cross-fade real images.
 
     While a resolution fades in, the generator shows a blend of it and the one below; so do the reals.
@@ -17,12 +17,16 @@ def process_reals(x, lod, mirror_augment, drange_data, drange_net, native=False)
         lod: level of detail, number or scalar tensor; its fraction is the weight of the 2x2-averaged version.
         mirror_augment: mirror each image with probability 1/2.
         drange_data, drange_net: value ranges [low, high] of x and of the result.
+        dequantize: add uniform noise in [-0.5, 0.5] to integer values, so that they fill the range between each other.
         native: stay at r; else repeat pixels up to the full resolution r * 2^floor(lod), for which lod must be a number.
 
     Returns:
         Float32 [N, C, R, R], or [N, C, r, r] if native.
     """
-    x = misc.adjust_dynamic_range(tf.cast(x, tf.float32), drange_data, drange_net)
+    x = tf.cast(x, tf.float32)
+    if dequantize:
+        x += randomness.uniform(tf.shape(x), -0.5, 0.5)
+    x = misc.adjust_dynamic_range(x, drange_data, drange_net)
     if mirror_augment:
         keep = randomness.uniform([tf.shape(x)[0], 1, 1, 1]) < 0.5
         x = tf.where(keep, x, tf.reverse(x, axis=[3]))
