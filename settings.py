@@ -36,7 +36,7 @@ _FROM_PROGRAM = {
     'D_opt': {'name', 'learning_rate'},
     'G_loss': {'G', 'D', 'opt', 'training_set', 'minibatch_size', 'latents', 'labels'},
     'D_loss': {'G', 'D', 'opt', 'training_set', 'minibatch_size', 'reals', 'labels', 'latents', 'mixing_factors'},
-    'sched': {'cur_nimg', 'training_set', 'num_gpus'},
+    'sched': {'cur_nimg', 'training_set', 'num_gpus', 'total_kimg'},
     'dataset': {'data_dir', 'verbose', 'random_seed'},
 }
 
@@ -65,11 +65,11 @@ _CHOICES = {
 # Numbers: lowest, highest, and which of the two is itself not allowed.
 _INTERVALS = (
     (1, math.inf, '', 'num_gpus train.D_repeats train.minibatch_repeats train.image_snapshot_ticks train.network_snapshot_ticks '
-                      'sched.minibatch_base G.fmap_base D.fmap_base G.fmap_max D.fmap_max G.latent_size '
+                      'sched.minibatch_base G.fmap_base D.fmap_base G.fmap_max D.fmap_max G.latent_size D.mbdisc_kernels D.X '
                       'train.num_pngs train.num_images train.image_shrink train.image_zoom train.mp4_fps'),
     (0, math.inf, '', 'train.total_kimg train.resume_kimg train.resume_time train.resume_snapshot sched.lod_training_kimg '
-                      'sched.lod_transition_kimg sched.tick_kimg_base G.pixelnorm_epsilon G.fmap_decay D.fmap_decay D.mbstd_group_size '
-                      'D_loss.wgan_lambda D_loss.wgan_epsilon G_loss.cond_weight D_loss.cond_weight '
+                      'sched.lod_transition_kimg sched.tick_kimg_base sched.rampup_kimg sched.rampdown_kimg G.pixelnorm_epsilon G.fmap_decay D.fmap_decay D.mbstd_group_size '
+                      'D_loss.wgan_lambda D_loss.wgan_epsilon D_loss.L2_fake_weight D_loss.gdrop_coef G_loss.cond_weight D_loss.cond_weight '
                       'train.duration_sec train.smoothing_sec'),
     (0, math.inf, 'lowest', 'sched.G_lrate_base sched.D_lrate_base G_opt.epsilon D_opt.epsilon D_loss.wgan_target'),
     (0, 1, '', 'train.G_smoothing'),
@@ -79,10 +79,11 @@ _INTERVALS = (
 _RANGES = {name: interval for *interval, names in _INTERVALS for name in names.split()}
 
 # Their defaults are integers, but half a thousand images is a number of images, too.
-_FRACTIONS_ALLOWED = {'train.total_kimg', 'sched.lod_training_kimg', 'sched.lod_transition_kimg', 'sched.tick_kimg_base'}
+_FRACTIONS_ALLOWED = {'train.total_kimg', 'sched.lod_training_kimg', 'sched.lod_transition_kimg', 'sched.tick_kimg_base',
+                      'sched.rampup_kimg', 'sched.rampdown_kimg'}
 
 # The default of these is None, which stands for no limit to their type.
-_INTEGER_OR_NONE = {'G.latent_size', 'train.resume_snapshot'}
+_INTEGER_OR_NONE = {'G.latent_size', 'D.mbdisc_kernels', 'train.resume_snapshot'}
 
 # These are texts, whatever they look like and whether or not they are set.
 _TEXTS = {'dataset.tfrecord_dir', 'dataset.label_file'}

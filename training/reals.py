@@ -37,6 +37,23 @@ def process_reals(x, lod, mirror_augment, drange_data, drange_net, native=False,
     return x if native else repeat_pixels(x, 2 ** int(math.floor(lod)))
 
 
+def initialize_from_reals(D, training_set, lod, drange_net, count=500):
+    """Let a discriminator look at real images before it is trained, if it has layers whose variables start from data.
+
+    Args:
+        D: `tfutil.Network`; its model may have `initialize_from_reals(reals, stage)`.
+        training_set: a data set, from whose position images are read.
+        lod, drange_net: see `process_reals`.
+        count: number of images.
+    """
+    if hasattr(D.model, 'initialize_from_reals') and D.static_kwargs.get('mbdisc_kernels'):
+        images, _ = training_set.get_minibatch_np(count, lod)
+        reals = process_reals(tf.constant(images), lod, False, training_set.dynamic_range, drange_net, native=True)
+        if D.stage is None:
+            reals = repeat_pixels(reals, D.input_shape[-1] // reals.shape[-1])
+        D.model.initialize_from_reals(reals, D.stage)
+
+
 def box_average(x):
     """Average 2x2 boxes of [N, C, H, W]."""
     _, c, h, w = x.shape
