@@ -12,8 +12,10 @@ import tfutil
 from errors import ConfigError, DataError
 from tfutil import Network, Optimizer
 from tfutil.devices import make_devices
+from training.joint import JointTrainingSteps
 from training.metrics import SnapshotMetrics
 from training.progress import Progress, UpdateWatch
+from training.reals import initialize_from_reals
 from training.schedule import TrainingSchedule
 from training.snapshots import ImageSnapshots, NoFolder, RunFolder
 from training.step import TrainingSteps
@@ -22,7 +24,8 @@ from training.step import TrainingSteps
 def train_progressive_gan(
         G_smoothing=0.999, D_repeats=1, minibatch_repeats=4, reset_opt_for_new_lod=True, total_kimg=15000, mirror_augment=False,
         drange_net=[-1, 1], image_snapshot_ticks=1, network_snapshot_ticks=10, save_tf_graph=False, save_weight_histograms=False,
-        metrics=[], metric_images=2048, xla=False, resume_run_id=None, resume_snapshot=None, resume_kimg=0.0, resume_time=0.0, *, config):
+        metrics=[], metric_images=2048, xla=False, resume_run_id=None, resume_snapshot=None, resume_kimg=0.0, resume_time=0.0,
+        separate_funcs=True, dequantize_reals=False, *, config):
     """Train G and D on a data set while they grow, and leave a result folder.
 
     Args:
@@ -41,6 +44,8 @@ def train_progressive_gan(
         resume_run_id, resume_snapshot: start from the networks of an earlier run: its number, name or folder, and the snapshot's kimg
             (None = latest).
         resume_kimg, resume_time: what to count as already shown (thousands of images) and already spent (seconds).
+        separate_funcs: update D and G in turns; False updates both at once, from the same latents.
+        dequantize_reals: add uniform noise in [-0.5, 0.5] to the values of the reals' pixels.
         config: the configuration's other values, as attributes: G, D, G_opt, D_opt, G_loss, D_loss, sched, grid, dataset, num_gpus,
             random_seed, data_dir, result_dir, desc.
 
@@ -56,7 +61,8 @@ def train_progressive_gan(
     devices = make_devices(config.num_gpus)
     training_set = load_training_set(config)
     settings.check_minibatches(config, training_set.resolution)
-    schedule = functools.partial(TrainingSchedule, training_set=training_set, num_gpus=config.num_gpus, **config.sched)
+    schedule = functools.partial(TrainingSchedule, training_set=training_set, num_gpus=config.num_gpus, total_kimg=total_kimg,
+                                 **config.sched)
     sched = schedule(cur_nimg)
     snapshot_metrics = SnapshotMetrics(metrics, metric_images, config, mirror_augment)
 
@@ -64,11 +70,13 @@ def train_progressive_gan(
         with devices.strategy.scope():
             G, D, Gs = make_networks(config, training_set, resume_run_id, resume_snapshot)
             print('Building TensorFlow graph...')
-            steps = TrainingSteps(
+            steps = steps_class(separate_funcs, D_repeats)(
                 G, D, Gs, Optimizer('TrainG', **config.G_opt), Optimizer('TrainD', **config.D_opt), loss_function(config.G_loss),
                 loss_function(config.D_loss), training_set, G_smoothing, drange_net, mirror_augment, config.random_seed, cur_nimg,
-                devices, xla)
+                devices, xla, dequantize_reals)
         steps.set_lod(sched.lod)
+        if resume_run_id is None:
+            initialize_from_reals(D, training_set, sched.lod, drange_net)
         if devices.is_chief:
             folder = make_folder(config, training_set, (G, D, Gs), drange_net, image_snapshot_ticks, network_snapshot_ticks,
                                  save_weight_histograms, snapshot_metrics)
@@ -116,10 +124,20 @@ def train_round(steps, training_set, sched, minibatch_repeats, D_repeats):
     training_set.configure(sched.minibatch, sched.lod)
     steps.set_lod(sched.lod)
     for _ in range(minibatch_repeats):
+        if isinstance(steps, JointTrainingSteps):
+            steps.train_both(sched.lod, sched.minibatch, sched.D_lrate, sched.G_lrate)
+            continue
         for _ in range(D_repeats):
             steps.train_D(sched.lod, sched.minibatch, sched.D_lrate)
         steps.train_G(sched.lod, sched.minibatch, sched.G_lrate)
     return minibatch_repeats * D_repeats * sched.minibatch
+
+
+def steps_class(separate_funcs, D_repeats):
+    """The kind of updates that train.separate_funcs asks for."""
+    if not separate_funcs and D_repeats != 1:
+        raise ConfigError(f'train.separate_funcs = False updates D and G together, so train.D_repeats must be 1. Received: {D_repeats}.')
+    return TrainingSteps if separate_funcs else JointTrainingSteps
 
 
 def load_training_set(config):

@@ -33,15 +33,16 @@ class TrainingSteps:
         cur_nimg: images shown before; a run that goes on does not draw again what was drawn up to there.
         devices: `tfutil.devices.Devices`, in whose scope the networks and optimizers were made; None = one device.
         xla: compile losses and gradients with XLA.
+        dequantize_reals: see `process_reals`.
     """
 
     def __init__(self, G, D, Gs, G_opt, D_opt, G_loss, D_loss, training_set, G_smoothing, drange_net, mirror_augment, random_seed,
-                 cur_nimg=0, devices=None, xla=False):
+                 cur_nimg=0, devices=None, xla=False, dequantize_reals=False):
         self.G, self.D, self.Gs, self.G_opt, self.D_opt = G, D, Gs, G_opt, D_opt
         self.G_loss, self.D_loss, self.training_set = G_loss, D_loss, training_set
         self.G_smoothing, self.drange_net, self.mirror_augment, self.random_seed = G_smoothing, drange_net, mirror_augment, random_seed
         self.updates = 2 * cur_nimg  # number of updates so far (at most two an image): the key of their random draws
-        self.devices, self.xla = devices or make_devices(), xla
+        self.devices, self.xla, self.dequantize_reals = devices or make_devices(), xla, dequantize_reals
         self._compiled = {}
         self._moved = {name for name in G.trainables if (G.get_var(name) != Gs.get_var(name)).any()}
         with self.devices.strategy.scope():
@@ -111,18 +112,26 @@ class TrainingSteps:
     def _make_D_step(self, stage, size, tags):
         """The D update of a stage, for minibatches of `size` images on each device."""
         G, D, native = self._views(stage)
-        followed = self._followed(used_trainables(G))
 
         def loss(lod, reals, labels):
-            reals = process_reals(reals, lod if stage.fading else stage.floor_lod, self.mirror_augment,
-                                  self.training_set.dynamic_range, self.drange_net, native=True)
-            reals = reals if native else repeat_pixels(reals, 2 ** stage.floor_lod)
+            reals = self._prepare(reals, lod, stage, native)
             return self.D_loss(opt=self.D_opt, training_set=self.training_set, G=G, D=D, minibatch_size=size, reals=reals, labels=labels)
+        return self._compile(self.D_opt, loss, used_trainables(D), tags, afterwards=self._follower(used_trainables(G)))
+
+    def _prepare(self, reals, lod, stage, native):
+        """Images of the data set as D is to see them."""
+        reals = process_reals(reals, lod if stage.fading else stage.floor_lod, self.mirror_augment, self.training_set.dynamic_range,
+                              self.drange_net, native=True, dequantize=self.dequantize_reals)
+        return reals if native else repeat_pixels(reals, 2 ** stage.floor_lod)
+
+    def _follower(self, used):
+        """A function that moves Gs one step towards G, of which the variables `used` are trained."""
+        followed = self._followed(used)
 
         def follow():
             for own, source, decay in followed:
                 set_in_replica(own, lerp(source, own, decay) if decay else source)
-        return self._compile(self.D_opt, loss, used_trainables(D), tags, afterwards=follow)
+        return follow
 
     def _make_G_step(self, stage, size, tags):
         """The G update of a stage, for minibatches of `size` images on each device."""
