@@ -68,6 +68,8 @@ def D_mnist_mode_recovery(num_channels=3, resolution=32, label_size=0, fmap_base
     """
     if mbstat_avg not in ('all', None):
         raise ValueError(f"mbstat_avg must be 'all' or None. Received: mbstat_avg={mbstat_avg!r}")
+    if not X > 0:
+        raise ValueError(f'X must be above 0: the discriminator is X times smaller than the generator. Received: X={X!r}')
     return ModeRecoveryDiscriminator(num_channels, resolution, label_size, Width(fmap_base / X, fmap_decay, fmap_max), use_wscale,
                                      use_batchnorm, mbstd_group_size if mbstat_avg else 0, progressive, dtype, structure)
 

@@ -60,16 +60,18 @@ _CHOICES = {
     'grid.layout': ('random', 'row_per_class'),
     'G.dtype': ('float32', 'float16', 'bfloat16', 'float64'),
     'D.dtype': ('float32', 'float16', 'bfloat16', 'float64'),
+    'D.mbstat_avg': ('all', None),
 }
 
 # Numbers: lowest, highest, and which of the two is itself not allowed.
 _INTERVALS = (
     (1, math.inf, '', 'num_gpus train.D_repeats train.minibatch_repeats train.image_snapshot_ticks train.network_snapshot_ticks '
-                      'sched.minibatch_base G.fmap_base D.fmap_base G.fmap_max D.fmap_max G.latent_size D.mbdisc_kernels D.X '
+                      'sched.minibatch_base G.fmap_base D.fmap_base G.fmap_max D.fmap_max G.latent_size D.mbdisc_kernels '
                       'train.num_pngs train.num_images train.image_shrink train.image_zoom train.mp4_fps'),
     (0, math.inf, '', 'train.total_kimg train.resume_kimg train.resume_time train.resume_snapshot sched.lod_training_kimg '
-                      'sched.lod_transition_kimg sched.tick_kimg_base sched.rampup_kimg sched.rampdown_kimg G.pixelnorm_epsilon G.fmap_decay D.fmap_decay D.mbstd_group_size '
-                      'D_loss.wgan_lambda D_loss.wgan_epsilon D_loss.L2_fake_weight D_loss.gdrop_coef G_loss.cond_weight D_loss.cond_weight '
+                      'sched.lod_transition_kimg sched.tick_kimg_base sched.rampup_kimg sched.rampdown_kimg '
+                      'G.pixelnorm_epsilon G.fmap_decay D.fmap_decay D.mbstd_group_size D_loss.wgan_lambda D_loss.wgan_epsilon '
+                      'G_loss.cond_weight D_loss.cond_weight '
                       'train.duration_sec train.smoothing_sec'),
     (0, math.inf, 'lowest', 'sched.G_lrate_base sched.D_lrate_base G_opt.epsilon D_opt.epsilon D_loss.wgan_target'),
     (0, 1, '', 'train.G_smoothing'),
