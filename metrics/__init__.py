@@ -40,8 +40,8 @@ SHORT_NAMES = dict(
     msssim='metrics.ms_ssim.API',
     kid='metrics.kernel_inception_distance.API',
     pr='metrics.precision_recall.API',
-    modes='metrics.mnist_modes.API',
-    **{'is': 'metrics.inception_score.API'})
+    **{'is': 'metrics.inception_score.API'},
+    modes='metrics.mnist_modes.API')
 _METHODS = ('get_metric_names', 'get_metric_formatting', 'begin', 'feed', 'end')
 
 

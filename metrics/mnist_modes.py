@@ -162,15 +162,15 @@ def make_model():
     from keras import layers
 
     def conv(number, fmaps, padding):
-        return [layers.Conv2D(fmaps, 3, padding=padding, kernel_initializer=keras.initializers.HeNormal(seed=number)),
-                layers.LeakyReLU(negative_slope=0.1)]
+        return layers.Conv2D(fmaps, 3, padding=padding, activation=lambda x: keras.ops.maximum(x, 0.1 * x),
+                             kernel_initializer=keras.initializers.HeNormal(seed=number))
     return keras.Sequential([
         keras.Input([32, 32, 1]),
         layers.RandomTranslation(0.07, 0.07, fill_mode='constant', fill_value=-1.0, seed=7),
         layers.RandomRotation(0.03, fill_mode='constant', fill_value=-1.0, seed=8),
-        *conv(0, 32, 'same'), *conv(1, 32, 'same'), layers.MaxPool2D(),
-        *conv(2, 55, 'same'), *conv(3, 55, 'same'), layers.MaxPool2D(),
-        *conv(4, 96, 'valid'), *conv(5, 96, 'valid'), layers.MaxPool2D(),
+        conv(0, 32, 'same'), conv(1, 32, 'same'), layers.MaxPool2D(),
+        conv(2, 55, 'same'), conv(3, 55, 'same'), layers.MaxPool2D(),
+        conv(4, 96, 'valid'), conv(5, 96, 'valid'), layers.MaxPool2D(),
         layers.Flatten(), layers.Dropout(0.5, seed=9), layers.Dense(10, kernel_initializer=keras.initializers.GlorotUniform(seed=6))])
 
 
@@ -179,8 +179,8 @@ def to_input(images):
     return np.asarray(images).transpose(0, 2, 3, 1).astype(np.float32) / np.float32(127.5) - np.float32(1)
 
 
-def find_classifier(data_dir, result_dir):
-    """The classifier of the digits below data_dir: what is kept of it, or newly trained and kept.
+def find_classifier(data_dir, result_dir, views=_VIEWS):
+    """The classifier of the digits below data_dir: what is kept of it, or newly trained (see `Classifier.train`) and kept.
 
     Raises:
         DataError: there is no data set of labelled digits.
@@ -190,7 +190,7 @@ def find_classifier(data_dir, result_dir):
     classifier = _load(path)
     if classifier is None:
         print(f'Training a classifier on the digits of {folder!r}: some minutes, once...')
-        classifier = train_classifier(folder)
+        classifier = train_classifier(folder, views)
         _save(path, classifier)
     print(f'Classifier of digits: {classifier.accuracy:.2%} of the held-out digits of {folder!r} are named right.')
     return classifier
@@ -198,10 +198,7 @@ def find_classifier(data_dir, result_dir):
 
 def train_classifier(folder, views=_VIEWS):
     """A classifier trained on nine tenths of a data set, with its accuracy on the last tenth."""
-    digits = dataset.load_dataset(tfrecord_dir=folder, max_label_size='full')
-    if digits.shape != [1, 32, 32] or digits.label_size != 10:
-        raise DataError(f'{folder!r} cannot teach a classifier of digits. Expected images of 1x32x32 with labels of 10 classes. Received: '
-                        f'{"x".join(map(str, digits.shape))} with {digits.label_size}. Create it anew with dataset_tool.py create_mnist.')
+    digits = _load_digits(folder)
     order = np.random.RandomState(0).permutation(digits.num_images)
     images, labels = digits.read_images(order), digits.labels[order].argmax(axis=1)
     held_out = max(len(images) // 10, 1)
@@ -210,6 +207,16 @@ def train_classifier(folder, views=_VIEWS):
     named = np.concatenate([classifier(images[i:min(i + 500, held_out)]) for i in range(0, held_out, 500)])
     classifier.accuracy = float(np.mean(named == labels[:held_out]))
     return classifier
+
+
+def _load_digits(folder):
+    digits = dataset.load_dataset(tfrecord_dir=folder)
+    if digits.shape == [1, 32, 32] and glob.glob(os.path.join(glob.escape(folder), '*.labels')):
+        digits = dataset.load_dataset(tfrecord_dir=folder, max_label_size='full')
+    if digits.shape != [1, 32, 32] or digits.label_size != 10:
+        raise DataError(f'{folder!r} cannot teach a classifier of digits. Expected images of 1x32x32 with labels of 10 classes. Received: '
+                        f'{"x".join(map(str, digits.shape))} with {digits.label_size}. Create it anew with dataset_tool.py create_mnist.')
+    return digits
 
 
 def _find_digits(data_dir):
