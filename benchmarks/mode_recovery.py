@@ -49,7 +49,8 @@ def main(argv=None):
 
     def make(run):
         folder, seconds = train(args, *run)
-        return add_result(args, dict(variant=run[0], seed=run[1], seconds=round(seconds), folder=folder, **measure.run(folder)))
+        row = dict(variant=run[0], seed=run[1], seconds=round(seconds), run=os.path.basename(folder))
+        return add_result(args, {**row, **measure.run(folder)})
     with concurrent.futures.ThreadPoolExecutor(args.processes) as pool:
         results += pool.map(make, [run for run in runs if run not in done])
     print(table(results, args.variants))
@@ -193,7 +194,7 @@ def draw_images(results, variants, args, columns=16, zoom=2):
     images = [reals.get_minibatch_np(columns)[0]]
     for variant in variants:
         row = next(row for row in results if row['variant'] == variant)
-        _, _, Gs = misc.load_network_pkl(row['folder'])
+        _, _, Gs = misc.load_network_pkl(os.path.join(args.result_dir, row['run']))
         images.append(generate(Gs, np.random.RandomState(1).randn(columns, *Gs.input_shape[1:])))
     grid = np.concatenate(images).repeat(zoom, axis=2).repeat(zoom, axis=3)
     misc.save_image_grid(grid, os.path.join(args.result_dir, 'mode_recovery-images.png'), drange=[0, 255], grid_size=(columns, len(images)))

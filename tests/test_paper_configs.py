@@ -172,6 +172,7 @@ RUNS = {**{f'ablation {row}': (source('ablation', row=row), NARROW) for row in R
         'cifar10': (source('cifar10_paper'), NARROW)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', RUNS)
 def test_each_setting_trains(name, in_tmp):
     """Narrow networks at 8x8, one round of updates per stage: nothing is NaN, and the snapshot comes back as it was."""
