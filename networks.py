@@ -6,6 +6,8 @@ A build function takes a network's static keywords and returns a Keras model:
   * a growing model has a non-trainable scalar `lod`, an attribute `resolution` (the full one), and its `call` takes `stage`. Given one,
     only the layers that stage needs are evaluated. Without one, everything is, and the blending follows the variable `lod` wherever it
     stands. A growing generator may also take `native`: then images are asked for at the stage's own resolution;
+  * its `call` may take `training`, true in the losses: batch normalization and noise;
+  * `initialize_from_reals(reals, stage)` is called before a discriminator is trained if its attribute `starts_from_reals` is true;
   * `layer_rows()`, if there is one, gives the rows of `Network.print_layers`.
 A model without these is evaluated as it is.
 """
@@ -228,10 +230,13 @@ class Discriminator(GrowingModel):
         x = self.blocks[2].parts[-1](self._features(images, stage))
         return x[:, :1], x[:, 1:]
 
+    @property
+    def starts_from_reals(self):
+        """Whether variables are to be set from real images before training."""
+        return bool(self.mbdisc_kernels)
+
     def initialize_from_reals(self, reals, stage=None):
-        """Fit minibatch discrimination, if there is any, to real images [N, C, r, r]: its data-dependent initialization."""
-        if not self.mbdisc_kernels:
-            return
+        """Fit minibatch discrimination to real images [N, C, r, r]: its data-dependent initialization."""
         groups = max(self.mbstd_group_size, 1)
         size = -(-50 // groups) * groups  # few at a time: at high resolutions they are large
         reals = reals[:max(len(reals) // size, 1) * size]

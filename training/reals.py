@@ -41,12 +41,12 @@ def initialize_from_reals(D, training_set, lod, drange_net, count=500):
     """Let a discriminator look at real images before it is trained, if it has layers whose variables start from data.
 
     Args:
-        D: `tfutil.Network`; its model may have `initialize_from_reals(reals, stage)`.
+        D: `tfutil.Network`; see `networks` for what its model may have.
         training_set: a data set, from whose position images are read.
         lod, drange_net: see `process_reals`.
         count: number of images.
     """
-    if hasattr(D.model, 'initialize_from_reals') and D.static_kwargs.get('mbdisc_kernels'):
+    if getattr(D.model, 'starts_from_reals', False):
         images, _ = training_set.get_minibatch_np(count, lod)
         reals = process_reals(tf.constant(images), lod, False, training_set.dynamic_range, drange_net, native=True)
         if D.stage is None:
