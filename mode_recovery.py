@@ -5,6 +5,7 @@ Build functions as in `networks`, which hands them on.
 """
 import tensorflow as tf
 
+from errors import ConfigError
 from growing import Block, GrowingModel, Width, suffixes
 from layers import (
     GAIN,
@@ -79,8 +80,8 @@ class ModeRecoveryModel(GrowingModel):
 
     def check_stage(self, stage):
         if not self.progressive and stage is not None and (stage.floor_lod or stage.fading):
-            raise ValueError(f'{self.name} with progressive=False has only its full resolution, {self.resolution}x{self.resolution}. Set '
-                             f'sched.lod_initial_resolution = {self.resolution}, or progressive = True for both G and D.')
+            raise ConfigError(f'{self.name} with progressive=False has only its full resolution, {self.resolution}x{self.resolution}. Set '
+                              f'sched.lod_initial_resolution = {self.resolution}, or progressive = True for both G and D.')
 
 
 class ModeRecoveryGenerator(ModeRecoveryModel):

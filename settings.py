@@ -473,11 +473,11 @@ def check_minibatches(config, resolution):
     """At each resolution of the run, each GPU's share of the minibatch must split into D's minibatch-stddev groups.
 
     Args:
-        config: the configuration, or another object with its `sched`, `D` and `num_gpus`.
+        config: the configuration, or another object with its `sched`, `G`, `D` and `num_gpus`.
         resolution: of the data set's full images.
 
     Raises:
-        ConfigError: one does not, or is too small for the number of GPUs.
+        ConfigError: one does not, or is too small for the number of GPUs; or networks that cannot grow are to grow.
     """
     from tfutil.objects import import_obj  # Brings TensorFlow, which most of this module does without.
 
@@ -489,6 +489,11 @@ def check_minibatches(config, resolution):
         group = 1
     sched = {**sched_defaults, **config.sched}
     trained = min(sched['lod_initial_resolution'], resolution)
+    for name in ('G', 'D'):
+        legal, _ = legal_options(name, import_obj(getattr(config, name)['func']))
+        if trained < resolution and getattr(config, name).get('progressive', legal.get('progressive')) is False:
+            raise ConfigError(f'{name}.progressive: expected True, as training starts at sched.lod_initial_resolution = {trained}. '
+                              f'Received: False. Set it for both G and D, or sched.lod_initial_resolution = {resolution}, the full resolution.')
     while trained <= resolution:
         _check_minibatch(sched, config.num_gpus, group, trained)
         trained *= 2

@@ -14,6 +14,7 @@ import settings
 import tfutil
 import train
 from benchmarks.mode_recovery import configuration
+from errors import ConfigError
 
 ROWS = ['a', 'b', 'c', 'd', 'e*', 'e', 'f', 'g', 'h']
 VARIANTS = ['plain', 'ournorm', 'mbstddev', 'progression']
@@ -128,6 +129,17 @@ def test_mnist_modes(K, variant, tmp_path):
         expected |= {'G.progressive': True, 'D.progressive': True, 'train.total_kimg': 15000,
                      **schedule_of(64, 500, 2000, lod_initial_resolution=4)}
     assert differences(config) == expected
+
+
+def test_networks_that_cannot_grow_are_not_to_grow(tmp_path):
+    config = load(tmp_path, 'mnist_modes', variant='plain')
+    settings.check_minibatches(config, 32)
+    config.sched.lod_initial_resolution = 8
+    with pytest.raises(ConfigError, match='G.progressive: expected True, as training starts at .* = 8. Received: False. .* = 32'):
+        settings.check_minibatches(config, 32)
+    config.G.progressive = True
+    with pytest.raises(ConfigError, match='D.progressive'):
+        settings.check_minibatches(config, 32)
 
 
 def test_the_benchmark_chooses_by_the_same_lines():

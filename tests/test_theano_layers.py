@@ -277,7 +277,7 @@ def test_mode_recovery_networks_have_the_papers_sizes():
 def test_a_network_that_does_not_grow_is_not_cut():
     G = tfutil.Network('G', 'networks.G_mnist_mode_recovery', resolution=16)
     G.set_var('lod', 1.0)
-    with pytest.raises(ValueError, match='only its full resolution, 16x16. Set sched.lod_initial_resolution = 16'):
+    with pytest.raises(tfutil.network.ConfigError, match='only its full resolution, 16x16. Set sched.lod_initial_resolution = 16'):
         G.get_output_for(tf.zeros([2, 64]))
 
 
