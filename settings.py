@@ -493,7 +493,8 @@ def check_minibatches(config, resolution):
         legal, _ = legal_options(name, import_obj(getattr(config, name)['func']))
         if trained < resolution and getattr(config, name).get('progressive', legal.get('progressive')) is False:
             raise ConfigError(f'{name}.progressive: expected True, as training starts at sched.lod_initial_resolution = {trained}. '
-                              f'Received: False. Set it for both G and D, or sched.lod_initial_resolution = {resolution}, the full resolution.')
+                              'Received: False. Set it for both G and D, or set '
+                              f'sched.lod_initial_resolution = {resolution}, the full resolution.')
     while trained <= resolution:
         _check_minibatch(sched, config.num_gpus, group, trained)
         trained *= 2
