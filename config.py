@@ -190,6 +190,7 @@ desc += '-fp32';                sched.max_minibatch_per_gpu = {256: 16, 512: 8, 
 #train = EasyDict(func='util_scripts.evaluate_metrics', run_id=23, log='metric-msssim-20k.txt', metrics=['msssim'], num_images=20000, real_passes=1); num_gpus = 1; desc = f'msssim-20k-{train.run_id}'
 #train = EasyDict(func='util_scripts.evaluate_metrics', run_id=23, log='metric-kid-10k.txt', metrics=['kid'], num_images=10000, real_passes=1); num_gpus = 1; desc = f'kid-10k-{train.run_id}'
 #train = EasyDict(func='util_scripts.evaluate_metrics', run_id=23, log='metric-pr-10k.txt', metrics=['pr'], num_images=10000, real_passes=1); num_gpus = 1; desc = f'pr-10k-{train.run_id}'
+#train = EasyDict(func='util_scripts.evaluate_metrics', run_id=23, log='metric-modes-256k.txt', metrics=['modes'], num_images=256000, real_passes=1); num_gpus = 1; desc = f'modes-256k-{train.run_id}'
 
 # The latent whose image is closest to a picture of yours, and a video of how it is found.
 #train = EasyDict(func='util_scripts.project_image', run_id=23, image='picture.png', num_steps=500); num_gpus = 1; desc = f'projection-{train.run_id}'

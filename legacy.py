@@ -1,23 +1,25 @@
 """Networks of the Theano version of this program, turned into this version's.
 
 A Theano network is pickled as a flat list of arrays and the options of the function that built it. What that list means is written
-here as it is: one table per network says which layers follow each other (`_generator_layers`, `_discriminator_layers`), one row per
-kind of layer says how its weight is laid out (`_CONV` and the others). Everything in a file is checked against these before a network is
+here as it is: one table per network says which layers follow each other (`_generator_layers` and the others), one row per kind of layer
+says how its weight is laid out (`_CONV` and the others). Everything in a file is checked against these before a network is
 built, so that options in a file cannot ask for more memory than its arrays fill.
 """
 import inspect
 import itertools
 import math
+import sys
 from collections.abc import Callable
 from typing import NamedTuple
 
 import keras
 import numpy as np
 
+import mode_recovery
 import networks
 import tfutil
 from errors import ConfigError, DataError, nearest
-from layers import GAIN
+from layers import GAIN, BatchNorm, LayerNorm
 
 _ADVICE = 'The file is damaged or was not written by the Theano version; copy it again, or use another snapshot.'
 
@@ -48,7 +50,8 @@ def convert_state(state):
             of the scalar `cur_lod` and others). The source text that comes with it is not looked at.
 
     Returns:
-        A state of version 2. For an unknown function that of the network 'Dummy', and a line is printed.
+        A state of version 2. For an unknown function, or a mode recovery network that is not as expected, that of the network 'Dummy', and
+        a line is printed.
 
     Raises:
         DataError: an option that this version lacks, arrays that do not fit the options, or a state of another form.
@@ -60,11 +63,26 @@ def convert_state(state):
     if not func.isprintable() or not func:
         raise DataError(f'Theano network: build_func_spec names a function {func!r:.100}. {_ADVICE}')
     if func not in _FUNCTIONS:
-        print(f'Ignoring unknown Theano network: {func}')
-        return _state('Dummy', 'dummy', {}, [])
+        return _ignore(func)
+    try:
+        return _convert_known(func, spec, params, toplevel)
+    except DataError as error:
+        if func not in _ADDED:
+            raise
+        # The original knew nothing of these two, and loaded what else is in the file.
+        print(error, file=sys.stderr)
+        return _ignore(func)
+
+
+def _ignore(func):
+    print(f'Ignoring unknown Theano network: {func}')
+    return _state('Dummy', 'dummy', {}, [])
+
+
+def _convert_known(func, spec, params, toplevel):
     build_func, list_layers = _FUNCTIONS[func]
     static_kwargs = convert_options(spec)
-    options = _Options({**_defaults(build_func), **static_kwargs})
+    options = _Options({'X': 1, **_defaults(build_func), **static_kwargs})
     lod = _read_lod(func, toplevel, options.log2_resolution - 2)
     return _state(func, build_func.__name__, static_kwargs, [('lod', lod), *_variables(func, options, list_layers, params)])
 
@@ -79,18 +97,20 @@ def convert_options(spec):
         DataError: an option has a value that this version does not support, or one that is no such thing.
     """
     func = spec['func']
+    defaults = _defaults(_FUNCTIONS[func][0])
     options = {name: value.item() if isinstance(value, np.generic) else value for name, value in spec.items() if name != 'func'}
     for name, value in options.items():
         if not isinstance(name, str):
             raise DataError(f'Theano network {func!r}: the name of an option must be text. Received: {_describe(name)}. {_ADVICE}')
-        if name in _SUPPORTED:
+        if name in _LEAVES_OUT and name not in defaults or name == 'mbstat_func':
             _check_supported(func, name, value)
             continue
         expected = _EXPECTED.get(name, _PLAIN)
         if not expected.holds(value):
             raise DataError(f'Theano network {func!r}: option {name!r} must be {expected.words}. Received: {_describe(value)}. {_ADVICE}')
-    kept = {name: value for name, value in options.items() if name not in _SUPPORTED and name not in _WITHOUT_EFFECT}
-    return {**kept, 'fused_scale': False, 'mbstd_group_size': 16}
+    kept = {name: value for name, value in options.items() if name not in _WITHOUT_EFFECT
+            and not (name in _LEAVES_OUT and value == defaults.get(name, value))}
+    return {**kept, **_ADDED.get(func, {'fused_scale': False, 'mbstd_group_size': 16})}
 
 
 def _state(name, build_func_name, static_kwargs, variables):
@@ -147,10 +167,18 @@ _EXPECTED = {
     'use_wscale': _FLAG,
     'use_pixelnorm': _FLAG,
     'use_leakyrelu': _FLAG,
+    'label_size': _Expected(lambda value: value == 0 and type(value) is int or _is_count(value), 'a whole number, 0 or above'),
+    'use_batchnorm': _FLAG,
+    'tanh_at_end': _Expected(lambda value: value is None or _is_number(value), 'a finite number, or None'),
+    'mbstat_avg': _Expected(lambda value: value is None or isinstance(value, str) and value == 'all', "'all', or None"),
+    'mbdisc_kernels': _Expected(lambda value: value is None or _is_count(value), 'a whole number above 0, or None'),
+    'use_layernorm': _FLAG,
+    'progressive': _FLAG,
+    'X': _Expected(lambda value: _is_number(value) and value > 0, 'a number above 0'),
 }
 
-# Options of layers that this version lacks: the value that leaves the layer out, or that asks for the one there is.
-_SUPPORTED = {
+# Options of layers that not every network has: the value that leaves the layer out, or that asks for the one there is.
+_LEAVES_OUT = {
     'label_size': 0,
     'use_batchnorm': False,
     'tanh_at_end': None,
@@ -160,11 +188,15 @@ _SUPPORTED = {
     'use_layernorm': False,
 }
 
-_WITHOUT_EFFECT = {'use_gdrop'}  # Noise in training only; it changes neither parameters nor outputs.
+# Noise in training only: it changes neither parameters nor outputs. And the name of the one minibatch statistic that there is.
+_WITHOUT_EFFECT = {'use_gdrop', 'mbstat_func'}
+
+# Options that converted networks get by their function; the paper's networks get two more.
+_ADDED = {'G_mnist_mode_recovery': {}, 'D_mnist_mode_recovery': {}}
 
 
 def _check_supported(func, name, value):
-    supported = _SUPPORTED[name]
+    supported = _LEAVES_OUT[name]
     if not _is_plain(value) or value != supported:
         raise DataError(f'Theano network {func!r} has the option {name} = {_describe(value)}, which cannot be converted. Supported: '
                         f'{name} = {supported!r}. Use a snapshot of a network that was trained with it.')
@@ -179,9 +211,12 @@ class _Options:
     """Sizes that the layers' tables need, from all options of a network, defaults included."""
 
     def __init__(self, options):
-        self.width = networks.Width(options['fmap_base'], options['fmap_decay'], options['fmap_max'])
+        self.width = networks.Width(options['fmap_base'] / options['X'], options['fmap_decay'], options['fmap_max'])
         self.num_channels, self.resolution, self.use_wscale = options['num_channels'], options['resolution'], options['use_wscale']
         self.log2_resolution = self.resolution.bit_length() - 1
+        self.label_size, self.kernels = options['label_size'], options.get('mbdisc_kernels') or 0
+        self.has_mbstat, self.progressive = options.get('mbstat_avg') == 'all', options.get('progressive')
+        self.norm = BatchNorm if options.get('use_batchnorm') else LayerNorm if options.get('use_layernorm') else None
         self._latent_size = options.get('latent_size')
 
     @property
@@ -206,37 +241,103 @@ _DENSE = _Kind(lambda inputs, fmaps: (inputs, fmaps), lambda w: w)
 
 
 class _Layer(NamedTuple):
-    """A weighted layer: its local name, the number of incoming and outgoing feature maps, its He gain."""
+    """A weighted layer: its local name, the number of incoming and outgoing feature maps, its He gain, what takes the bias's place."""
     name: str
     kind: _Kind
     inputs: int
     fmaps: int
     gain: float = GAIN
+    norm: type | None = None
+
+    def variables(self, use_wscale, parameters):
+        """A layer's parameters: its weight, with use_wscale the scalar that the weight is multiplied by, and its bias or normalization."""
+        weight = self.kind.convert(parameters.take(self, 'weight', self.kind.shape(self.inputs, self.fmaps)))
+        if use_wscale:
+            he_std = self.gain / math.sqrt(math.prod(weight.shape[:-1]))
+            weight = weight * np.float32(parameters.take(self, 'scale', ()) / he_std)
+        yield f'{self.name}/weight', weight
+        for part in _NORM_PARTS[self.norm]:
+            path = f'{self.norm.__name__}/{part}' if self.norm else part
+            yield f'{self.name}/{path}', parameters.take(self, part, () if part == 'gain' else (self.fmaps,))
+
+
+# Lasagne's batch normalization keeps the reciprocal of the standard deviation.
+_NORM_PARTS = {None: ['bias'], BatchNorm: ['beta', 'gamma', 'mean', 'inv_std'], LayerNorm: ['gain', 'bias']}
+
+
+class _MinibatchDiscrimination(NamedTuple):
+    """The layer of that name: incoming features and kernels."""
+    inputs: int
+    kernels: int
+    name: str = '4x4/MinibatchDiscrimination'
+
+    def variables(self, use_wscale, parameters):
+        for part, shape in (('theta', (self.inputs, self.kernels, 5)), ('log_weight_scale', (self.kernels, 5)), ('bias', (self.kernels,))):
+            yield f'{self.name}/{part}', parameters.take(self, part, shape)
+
+
+class _Output(NamedTuple):
+    """The last dense layer of a discriminator: two of Theano's, for the score and for the labels, side by side."""
+    name: str
+    inputs: int
+    label_size: int
+
+    def variables(self, use_wscale, parameters):
+        parts = [_Layer(self.name, _DENSE, self.inputs, size, gain=1.0) for size in (1, self.label_size) if size]
+        values = [[value for _, value in part.variables(use_wscale, parameters)] for part in parts]
+        yield f'{self.name}/weight', np.concatenate([weight for weight, _ in values], axis=1)
+        yield f'{self.name}/bias', np.concatenate([bias for _, bias in values])
 
 
 def _generator_layers(options):
     """The layers in the order of the Theano network's parameters: upward, then all ToRGB downward."""
-    nf, top = options.width, options.log2_resolution
-    yield _Layer('4x4/Dense', _DENSE_TO_IMAGE, options.latent_size, nf(1), gain=GAIN / 4)
-    yield _Layer('4x4/Conv', _CONV, nf(1), nf(1))
+    nf, top, norm = options.width, options.log2_resolution, options.norm
+    yield _Layer('4x4/Dense', _DENSE_TO_IMAGE, options.latent_size + options.label_size, nf(1), GAIN / 4, norm)
+    yield _Layer('4x4/Conv', _CONV, nf(1), nf(1), norm=norm)
     for r in range(3, top + 1):
-        yield _Layer(f'{2 ** r}x{2 ** r}/Conv0', _CONV, nf(r - 2), nf(r - 1))
-        yield _Layer(f'{2 ** r}x{2 ** r}/Conv1', _CONV, nf(r - 1), nf(r - 1))
+        yield _Layer(f'{2 ** r}x{2 ** r}/Conv0', _CONV, nf(r - 2), nf(r - 1), norm=norm)
+        yield _Layer(f'{2 ** r}x{2 ** r}/Conv1', _CONV, nf(r - 1), nf(r - 1), norm=norm)
     for r in range(top, 1, -1):
         yield _Layer(f'ToRGB_lod{top - r}', _CONV_1X1, nf(r - 1), options.num_channels, gain=1.0)
 
 
 def _discriminator_layers(options):
     """The layers in the order of the Theano network's parameters: downward, each FromRGB before the first layer that sees it."""
-    nf, top = options.width, options.log2_resolution
+    nf, top, norm = options.width, options.log2_resolution, options.norm
     yield _Layer('FromRGB_lod0', _CONV_1X1, options.num_channels, nf(top - 1))
     for r in range(top, 2, -1):
-        yield _Layer(f'{2 ** r}x{2 ** r}/Conv0', _CONV, nf(r - 1), nf(r - 1))
-        yield _Layer(f'{2 ** r}x{2 ** r}/Conv1', _CONV, nf(r - 1), nf(r - 2))
+        yield _Layer(f'{2 ** r}x{2 ** r}/Conv0', _CONV, nf(r - 1), nf(r - 1), norm=norm)
+        yield _Layer(f'{2 ** r}x{2 ** r}/Conv1', _CONV, nf(r - 1), nf(r - 2), norm=norm)
         yield _Layer(f'FromRGB_lod{top - r + 1}', _CONV_1X1, options.num_channels, nf(r - 2))
-    yield _Layer('4x4/Conv', _CONV, nf(1) + 1, nf(1))  # One more for the minibatch statistic.
-    yield _Layer('4x4/Dense0', _DENSE_OF_IMAGE, nf(1), nf(0))
-    yield _Layer('4x4/Dense1', _DENSE, nf(0), 1, gain=1.0)
+    yield _Layer('4x4/Conv', _CONV, nf(1) + options.has_mbstat, nf(1), norm=norm)  # One more for the minibatch statistic.
+    yield _Layer('4x4/Dense0', _DENSE_OF_IMAGE, nf(1), nf(0), norm=norm)
+    if options.kernels:
+        yield _MinibatchDiscrimination(nf(0), options.kernels)
+    yield _Output('4x4/Dense1', nf(0) + options.kernels, options.label_size)
+
+
+def _mode_recovery_generator_layers(options):
+    """As `_generator_layers`, of the network for MNIST-RGB, whose ToRGB are 3x3."""
+    nf, top, norm, first = options.width, options.log2_resolution, options.norm, mode_recovery.FIRST_FMAPS
+    yield _Layer('4x4/Dense', _DENSE_TO_IMAGE, options.latent_size + options.label_size, first, GAIN / 4, norm)
+    for r in range(3, top + 1):
+        yield _Layer(f'{2 ** r}x{2 ** r}/Conv', _CONV, first if r == 3 else nf(r - 3), nf(r - 2), norm=norm)
+    for r in range(top, 1, -1) if options.progressive else [top]:
+        yield _Layer(f'ToRGB_lod{top - r}', _CONV, first if r == 2 else nf(r - 2), options.num_channels, gain=1.0)
+
+
+def _mode_recovery_discriminator_layers(options):
+    """As `_discriminator_layers`, of the network for MNIST-RGB, whose last layer is an ordinary dense one."""
+    nf, top, norm = options.width, options.log2_resolution, options.norm
+    inputs = nf(max(top - 2, 0)) if options.progressive else options.num_channels
+    if options.progressive:
+        yield _Layer('FromRGB_lod0', _CONV_1X1, options.num_channels, inputs)
+    for r in range(top, 2, -1):
+        yield _Layer(f'{2 ** r}x{2 ** r}/Conv', _CONV, inputs, nf(r - 2), norm=norm)
+        inputs = nf(r - 2)
+        if options.progressive:
+            yield _Layer(f'FromRGB_lod{top - r + 1}', _CONV_1X1, options.num_channels, inputs)
+    yield _Output('4x4/Dense', (inputs + options.has_mbstat) * 16, options.label_size)
 
 
 # The Theano version's build functions: this version's, and the table of their layers.
@@ -245,6 +346,8 @@ _FUNCTIONS = {
     'G_progressive_8': (networks.G_paper, _generator_layers),
     'D_paper': (networks.D_paper, _discriminator_layers),
     'D_progressive_8': (networks.D_paper, _discriminator_layers),
+    'G_mnist_mode_recovery': (networks.G_mnist_mode_recovery, _mode_recovery_generator_layers),
+    'D_mnist_mode_recovery': (networks.D_mnist_mode_recovery, _mode_recovery_discriminator_layers),
 }
 
 
@@ -259,19 +362,9 @@ def _variables(func, options, list_layers, params):
         raise DataError(f'Theano network {func!r}: its options make no network: {str(error).rstrip(".")}. {_ADVICE}') from error
     variables = []
     for layer in layers:
-        variables += _layer_variables(layer, options.use_wscale, parameters)
+        variables += layer.variables(options.use_wscale, parameters)
     parameters.check_all_taken()
     return variables
-
-
-def _layer_variables(layer, use_wscale, parameters):
-    """A layer's parameters are its weight, with use_wscale the scalar that the weight is multiplied by, and its bias."""
-    weight = layer.kind.convert(parameters.take(layer, 'weight', layer.kind.shape(layer.inputs, layer.fmaps)))
-    if use_wscale:
-        he_std = layer.gain / math.sqrt(math.prod(weight.shape[:-1]))
-        weight = weight * np.float32(parameters.take(layer, 'scale', ()) / he_std)
-    bias = parameters.take(layer, 'bias', (layer.fmaps,))
-    return [(f'{layer.name}/weight', weight), (f'{layer.name}/bias', bias)]
 
 
 class _Parameters:

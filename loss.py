@@ -1,4 +1,4 @@
-"""The adversarial losses: WGAN-GP with an auxiliary classifier (paper, Appendix A.1).
+"""The adversarial losses: WGAN-GP (paper, Appendix A.1) and LSGAN (Appendix B), each with an auxiliary classifier.
 
 A loss takes the networks as compiled for one growth stage and returns one value per sample, float32 [N]; the optimizer minimises the
 mean. Images are NCHW in the networks' dynamic range, at the stage's own resolution or at the full one: both give the same numbers.
@@ -55,6 +55,47 @@ def D_wgangp_acgan(G, D, opt, training_set, minibatch_size, reals, labels, wgan_
     epsilon_penalty = autosummary('Loss/epsilon_penalty', tf.square(real_scores))
 
     loss = fake_scores - real_scores + gradient_penalty + epsilon_penalty * wgan_epsilon
+    if has_labels(D):
+        loss += autosummary('Loss/label_penalty_reals', label_penalty(labels, real_logits)) * cond_weight
+        loss += autosummary('Loss/label_penalty_fakes', label_penalty(labels, fake_logits)) * cond_weight
+    return loss
+
+
+def G_lsgan_acgan(G, D, opt, training_set, minibatch_size, cond_weight=1.0, latents=None, labels=None):
+    """Generator's least-squares loss: D(G(z))^2, as D learns to say 0 to reals; and the label term of `G_wgan_acgan`. Same arguments."""
+    latents = randomness.normal([minibatch_size, *G.input_shapes[0][1:]]) if latents is None else latents
+    labels = training_set.get_random_labels_tf(minibatch_size) if labels is None else labels
+    fake_images = G.get_output_for(latents, labels, is_training=True)
+    scores, logits = fp32(*D.get_output_for(fake_images, is_training=True))
+    loss = tf.square(scores[:, 0])
+    if has_labels(D):
+        loss += label_penalty(labels, logits) * cond_weight
+    return loss
+
+
+def D_lsgan_acgan(G, D, opt, training_set, minibatch_size, reals, labels, L2_fake_weight=0.1, gdrop_coef=0.2, cond_weight=1.0,
+                  latents=None):
+    """Discriminator's least-squares loss: D(real)^2 + L2_fake_weight * (D(fake) - 1)^2; with labels the cross-entropies.
+
+    With D's option use_gdrop it also sets the strength of D's noise: the better D tells fakes, the more of it.
+
+    Args:
+        L2_fake_weight: weight of the fakes.
+        gdrop_coef: the noise's strength is gdrop_coef * max(a - 0.5, 0)^2, a = running average of D(fake), clipped to [0, 1].
+        The others are those of `D_wgangp_acgan`.
+    """
+    latents = randomness.normal([minibatch_size, *G.input_shapes[0][1:]]) if latents is None else latents
+    fake_images = G.get_output_for(latents, labels, is_training=True)
+    real_scores, real_logits = fp32(*D.get_output_for(reals, is_training=True))
+    fake_scores, fake_logits = fp32(*D.get_output_for(fake_images, is_training=True))
+    real_scores = autosummary('Loss/real_scores', real_scores[:, 0])
+    fake_scores = autosummary('Loss/fake_scores', fake_scores[:, 0])
+    gdrop = getattr(D.model, 'gdrop', None)
+    if gdrop is not None:
+        gdrop.follow(tf.reduce_mean(fake_scores), gdrop_coef)
+        autosummary('Loss/gdrop_strength', tf.convert_to_tensor(gdrop.strength))
+
+    loss = tf.square(real_scores) + tf.square(fake_scores - 1.0) * L2_fake_weight
     if has_labels(D):
         loss += autosummary('Loss/label_penalty_reals', label_penalty(labels, real_logits)) * cond_weight
         loss += autosummary('Loss/label_penalty_fakes', label_penalty(labels, fake_logits)) * cond_weight

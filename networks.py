@@ -6,19 +6,24 @@ A build function takes a network's static keywords and returns a Keras model:
   * a growing model has a non-trainable scalar `lod`, an attribute `resolution` (the full one), and its `call` takes `stage`. Given one,
     only the layers that stage needs are evaluated. Without one, everything is, and the blending follows the variable `lod` wherever it
     stands. A growing generator may also take `native`: then images are asked for at the stage's own resolution;
+  * its `call` may take `training`, true in the losses: batch normalization and noise;
+  * `initialize_from_reals(reals, stage)` is called before a discriminator is trained if its attribute `starts_from_reals` is true;
   * `layer_rows()`, if there is one, gives the rows of `Network.print_layers`.
 A model without these is evaluated as it is.
 """
-import keras
-import numpy as np
 import tensorflow as tf
 
+from growing import Block, GrowingModel, Width, suffixes
 from layers import (
     GAIN,
+    BatchNorm,
     Conv2D,
     Dense,
     DenseToImage,
     DownConv2D,
+    LayerNorm,
+    MinibatchDiscrimination,
+    MultiplicativeNoise,
     UpConv2D,
     downscale2d,
     leaky_relu,
@@ -28,11 +33,14 @@ from layers import (
     to_nhwc,
     upscale2d,
 )
+from mode_recovery import D_mnist_mode_recovery, G_mnist_mode_recovery
+
+__all__ = ['D_mnist_mode_recovery', 'D_paper', 'G_mnist_mode_recovery', 'G_paper']
 
 
 def G_paper(num_channels=1, resolution=32, label_size=0, fmap_base=8192, fmap_decay=1.0, fmap_max=512, latent_size=None,
             normalize_latents=True, use_wscale=True, use_pixelnorm=True, pixelnorm_epsilon=1e-8, use_leakyrelu=True, dtype='float32',
-            fused_scale=True, structure=None, **_ignored):
+            fused_scale=True, structure=None, use_batchnorm=False, tanh_at_end=None, **_ignored):
     """Generator of the paper: latents [N, latent_size] and labels [N, label_size] to images [N, num_channels, resolution, resolution].
 
     Args:
@@ -47,101 +55,44 @@ def G_paper(num_channels=1, resolution=32, label_size=0, fmap_base=8192, fmap_de
         dtype: of the activations: 'float32', 'float16' or 'bfloat16'. Variables are always float32.
         fused_scale: up-scaling and convolution as one transposed convolution.
         structure: 'linear' evaluates every layer whatever the lod, 'recursive' those it needs; same numbers. None = recursive.
+        use_batchnorm: batch normalization in place of the bias, in all layers but ToRGB.
+        tanh_at_end: None, or the factor of the images' hyperbolic tangent.
 
     Raises:
         ValueError: resolution is not a power of two >= 4, or another option is out of its range.
     """
     return Generator(num_channels, resolution, label_size, Width(fmap_base, fmap_decay, fmap_max), latent_size, normalize_latents,
-                     use_wscale, use_pixelnorm, pixelnorm_epsilon, use_leakyrelu, dtype, fused_scale, structure)
+                     use_wscale, use_pixelnorm, pixelnorm_epsilon, use_leakyrelu, dtype, fused_scale, structure, use_batchnorm, tanh_at_end)
 
 
 def D_paper(num_channels=1, resolution=32, label_size=0, fmap_base=8192, fmap_decay=1.0, fmap_max=512, use_wscale=True,
-            mbstd_group_size=4, dtype='float32', fused_scale=True, structure=None, **_ignored):
+            mbstd_group_size=4, dtype='float32', fused_scale=True, structure=None, mbstat_avg='all', mbdisc_kernels=None,
+            use_layernorm=False, use_gdrop=False, **_ignored):
     """Discriminator of the paper: images [N, num_channels, resolution, resolution] to scores [N, 1] and label logits [N, label_size].
 
     Images may come at any resolution from the active stage's to the full one; larger ones are box-averaged.
 
     Args:
         mbstd_group_size: group of the minibatch stddev layer; 0 or 1 leaves the layer out.
+        mbstat_avg: 'all', or None, which leaves the minibatch stddev layer out, too.
+        mbdisc_kernels: kernels of minibatch discrimination (Salimans et al. 2016) before the last layer; None = without.
+        use_layernorm: layer normalization in place of the bias, in all layers but FromRGB and the last.
+        use_gdrop: multiplicative noise before each 3x3 convolution and before 4x4/Dense0; its strength is set by `loss.D_lsgan_acgan`.
         The others are those of `G_paper`.
 
     Raises:
         ValueError: resolution is not a power of two >= 4, or (when called) the minibatch is not divisible by the group.
     """
-    return Discriminator(num_channels, resolution, label_size, Width(fmap_base, fmap_decay, fmap_max), use_wscale, mbstd_group_size,
-                         dtype, fused_scale, structure)
+    group = check_mbstat(mbstat_avg, mbstd_group_size)
+    return Discriminator(num_channels, resolution, label_size, Width(fmap_base, fmap_decay, fmap_max), use_wscale, group, dtype,
+                         fused_scale, structure, mbdisc_kernels, use_layernorm, use_gdrop)
 
 
-class Width:
-    """Feature maps of each stage: s = 1 is the 4x4 resolution, s = 0 the latents' and last dense layer's."""
-
-    def __init__(self, fmap_base, fmap_decay, fmap_max):
-        self.fmap_base, self.fmap_decay, self.fmap_max = fmap_base, fmap_decay, fmap_max
-
-    def __call__(self, stage):
-        fmaps = min(int(self.fmap_base / 2.0 ** (stage * self.fmap_decay)), self.fmap_max)
-        if fmaps < 1:
-            raise ValueError(f'no feature maps are left at {2 ** (stage + 1)}x{2 ** (stage + 1)}: fmap_base={self.fmap_base}, '
-                             f'fmap_decay={self.fmap_decay}, fmap_max={self.fmap_max}. Raise fmap_base.')
-        return fmaps
-
-
-# ---------------------------------------------------------------- what both networks share
-
-class GrowingModel(keras.Model):
-    """A model with a lod: resolutions 4x4 (log2 2) to `resolution`, of which the last or the last two are active."""
-
-    def __init__(self, name, num_channels, resolution, dtype, structure):
-        super().__init__(name=name, dtype='float32', autocast=False)
-        log2_resolution = int(np.log2(resolution))
-        if resolution != 2 ** log2_resolution or resolution < 4:
-            raise ValueError(f'resolution must be a power of two, at least 4. Received: resolution={resolution}')
-        if dtype not in ('float32', 'float16', 'bfloat16', 'float64'):
-            raise ValueError(f"dtype must be 'float32', 'float16' or 'bfloat16'. Received: dtype={dtype!r}")
-        if structure not in (None, 'linear', 'recursive'):
-            raise ValueError(f"structure must be None, 'linear' or 'recursive'. Received: structure={structure!r}")
-        self.num_channels, self.resolution, self.log2_resolution = num_channels, resolution, log2_resolution
-        self.activation_dtype, self.structure = dtype, structure
-
-    def describe_tensors(self, inputs, outputs):
-        """Set `inputs` and `outputs` from dicts of name: shape without the minibatch axis."""
-        self.inputs = [keras.KerasTensor((None, *shape), name=name) for name, shape in inputs.items()]
-        self.outputs = [keras.KerasTensor((None, *shape), name=name) for name, shape in outputs.items()]
-
-    def build_in_order(self, layers):
-        """Create the variables: `lod`, then each layer's, so that paths and order are those of the pickles.
-
-        Keras orders variables by which attribute holds their layer first: set no other attribute with layers before this call.
-        """
-        self.lod = self.add_weight(name='lod', shape=(), initializer='zeros', trainable=False)
-        self.parts = layers
-        for layer in layers:
-            layer.build()
-
-    def image_shape(self, log2_res=None):
-        size = 2 ** (self.log2_resolution if log2_res is None else log2_res)
-        return [self.num_channels, size, size]
-
-    def lod_of(self, log2_res):
-        """The lod at which a resolution is the full image."""
-        return self.log2_resolution - log2_res
-
-    def blend(self, fine, coarse, lod_of_fine):
-        """Cross-fade: `fine` where the variable lod is at most lod_of_fine, `coarse` from one above it."""
-        t = tf.clip_by_value(tf.convert_to_tensor(self.lod) - lod_of_fine, 0.0, 1.0)
-        return fine + (coarse - fine) * tf.cast(t, fine.dtype)
-
-
-class Block(keras.layers.Layer):
-    """The layers of one resolution, by name and in order: '8x8' holds 'Conv0_up' and 'Conv1'."""
-
-    def __init__(self, log2_res, layers):
-        super().__init__(name=f'{2 ** log2_res}x{2 ** log2_res}', dtype='float32', autocast=False)
-        self.parts = layers
-
-    def build(self):
-        for layer in self.parts:
-            layer.build()
+def check_mbstat(mbstat_avg, mbstd_group_size):
+    """The group of the minibatch stddev layer, 0 for none."""
+    if mbstat_avg not in ('all', None):
+        raise ValueError(f"mbstat_avg must be 'all' or None. Received: mbstat_avg={mbstat_avg!r}")
+    return mbstd_group_size if mbstat_avg else 0
 
 
 # ---------------------------------------------------------------- generator
@@ -150,12 +101,13 @@ class Generator(GrowingModel):
     """See `G_paper`."""
 
     def __init__(self, num_channels, resolution, label_size, width, latent_size, normalize_latents, use_wscale, use_pixelnorm,
-                 pixelnorm_epsilon, use_leakyrelu, dtype, fused_scale, structure):
+                 pixelnorm_epsilon, use_leakyrelu, dtype, fused_scale, structure, use_batchnorm=False, tanh_at_end=None):
         super().__init__('G_paper', num_channels, resolution, dtype, structure)
         self.latent_size = width(0) if latent_size is None else latent_size
         self.label_size, self.width, self.use_wscale, self.fused_scale = label_size, width, use_wscale, fused_scale
         self.normalize_latents, self.use_pixelnorm, self.pixelnorm_epsilon = normalize_latents, use_pixelnorm, pixelnorm_epsilon
         self.activation = leaky_relu if use_leakyrelu else tf.nn.relu
+        self.norm, self.tanh_at_end = BatchNorm if use_batchnorm else None, tanh_at_end
         self.describe_tensors({'latents_in': [self.latent_size], 'labels_in': [label_size]}, {'images_out': self.image_shape()})
         self.build()
 
@@ -172,7 +124,7 @@ class Generator(GrowingModel):
 
     def _block_layers(self, r):
         fmaps, before = self.width(r - 1), self.width(r - 2)
-        options = dict(use_wscale=self.use_wscale)
+        options = dict(use_wscale=self.use_wscale, norm=self.norm)
         if r == 2:
             return [DenseToImage(self.latent_size + self.label_size, fmaps, gain=GAIN / 4, name='Dense', **options),
                     Conv2D(fmaps, fmaps, name='Conv', **options)]
@@ -180,7 +132,7 @@ class Generator(GrowingModel):
                  else Conv2D(before, fmaps, name='Conv0', **options))
         return [first, Conv2D(fmaps, fmaps, name='Conv1', **options)]
 
-    def call(self, latents, labels=None, stage=None, native=False):
+    def call(self, latents, labels=None, stage=None, native=False, training=False):
         """Images [N, C, R, R]; with native=True at the stage's own resolution instead of up-scaled to R."""
         x = tf.cast(latents, self.activation_dtype)
         if labels is not None:
@@ -188,6 +140,8 @@ class Generator(GrowingModel):
         if self.normalize_latents:
             x = pixel_norm(x, self.pixelnorm_epsilon)
         images = self._everything(x) if stage is None else self._stage(x, stage)
+        if self.tanh_at_end is not None:
+            images = tf.tanh(images) * self.tanh_at_end
         if not native:
             images = upscale2d(images, self.resolution // images.shape[1])
         return to_nchw(images)
@@ -223,7 +177,7 @@ class Generator(GrowingModel):
     def layer_rows(self):
         """(name, output shape NCHW without the minibatch) of each layer, for `Network.print_layers`."""
         rows = [('4x4/PixelNorm', [self.latent_size + self.label_size])] if self.normalize_latents else []
-        number = _suffixes()
+        number = suffixes()
         for r in range(2, self.log2_resolution + 1):
             name, lod = self.blocks[r].name, self.lod_of(r)
             if r > 2 and not self.fused_scale:
@@ -235,24 +189,17 @@ class Generator(GrowingModel):
         return rows
 
 
-def _suffixes():
-    """'', '_1', '_2', ...: how repeated layers are told apart."""
-    yield ''
-    count = 0
-    while True:
-        count += 1
-        yield f'_{count}'
-
-
 # ---------------------------------------------------------------- discriminator
 
 class Discriminator(GrowingModel):
     """See `D_paper`."""
 
-    def __init__(self, num_channels, resolution, label_size, width, use_wscale, mbstd_group_size, dtype, fused_scale, structure):
+    def __init__(self, num_channels, resolution, label_size, width, use_wscale, mbstd_group_size, dtype, fused_scale, structure,
+                 mbdisc_kernels=None, use_layernorm=False, use_gdrop=False):
         super().__init__('D_paper', num_channels, resolution, dtype, structure)
         self.label_size, self.width, self.use_wscale = label_size, width, use_wscale
         self.mbstd_group_size, self.fused_scale = mbstd_group_size, fused_scale
+        self.mbdisc_kernels, self.norm, self.use_gdrop = mbdisc_kernels, LayerNorm if use_layernorm else None, use_gdrop
         self.describe_tensors({'images_in': self.image_shape()}, {'scores_out': [1], 'labels_out': [label_size]})
         self.build()
 
@@ -261,26 +208,46 @@ class Discriminator(GrowingModel):
         blocks = {r: Block(r, self._block_layers(r)) for r in resolutions}
         from_rgb = {r: Conv2D(self.num_channels, self.width(r - 1), kernel=1, use_wscale=self.use_wscale,
                               name=f'FromRGB_lod{self.lod_of(r)}') for r in resolutions}
-        self.build_in_order([layer for r in resolutions for layer in (from_rgb[r], blocks[r])])
-        self.blocks, self.from_rgb = blocks, from_rgb
+        noise = [MultiplicativeNoise(name='gdrop')] if self.use_gdrop else []
+        self.build_in_order([*[layer for r in resolutions for layer in (from_rgb[r], blocks[r])], *noise])
+        self.blocks, self.from_rgb, self.gdrop = blocks, from_rgb, noise[0] if noise else None
 
     def _block_layers(self, r):
         fmaps, after = self.width(r - 1), self.width(r - 2)
-        options = dict(use_wscale=self.use_wscale)
+        options = dict(use_wscale=self.use_wscale, norm=self.norm)
         if r == 2:
             extra = 1 if self.mbstd_group_size > 1 else 0
+            kernels = self.mbdisc_kernels or 0
             return [Conv2D(fmaps + extra, fmaps, name='Conv', **options), Dense(fmaps * 16, after, name='Dense0', **options),
-                    Dense(after, 1 + self.label_size, gain=1.0, name='Dense1', **options)]
+                    *([MinibatchDiscrimination(after, kernels)] if kernels else []),
+                    Dense(after + kernels, 1 + self.label_size, gain=1.0, use_wscale=self.use_wscale, name='Dense1')]
         second = (DownConv2D(fmaps, after, name='Conv1_down', **options) if self.fused_scale
                   else Conv2D(fmaps, after, name='Conv1', **options))
         return [Conv2D(fmaps, fmaps, name='Conv0', **options), second]
 
-    def call(self, images, stage=None):
+    def call(self, images, stage=None, training=False):
         """Scores [N, 1] and label logits [N, label_size]."""
+        x = self.blocks[2].parts[-1](self._features(images, stage))
+        return x[:, :1], x[:, 1:]
+
+    @property
+    def starts_from_reals(self):
+        """Whether variables are to be set from real images before training."""
+        return bool(self.mbdisc_kernels)
+
+    def initialize_from_reals(self, reals, stage=None):
+        """Fit minibatch discrimination to real images [N, C, r, r]: its data-dependent initialization."""
+        groups = max(self.mbstd_group_size, 1)
+        size = -(-50 // groups) * groups  # few at a time: at high resolutions they are large
+        reals = reals[:max(len(reals) // size, 1) * size]
+        x = [self._features(reals[i:i + size], stage, with_mbdisc=False) for i in range(0, len(reals), size)]
+        self.blocks[2].parts[2].initialize_from(tf.concat(x, axis=0))
+
+    def _features(self, images, stage, with_mbdisc=True):
+        """What the last layer sees, [N, features]."""
         images = to_nhwc(tf.cast(images, self.activation_dtype))
         x = self._everything(images) if stage is None else self._stage(images, stage)
-        x = self._head(x)
-        return x[:, :1], x[:, 1:]
+        return self._head(x, with_mbdisc)
 
     def _stage(self, images, stage):
         """Only what the stage needs; returns the features at 4x4."""
@@ -308,20 +275,24 @@ class Discriminator(GrowingModel):
 
     def _block(self, x, r):
         for layer in self.blocks[r].parts:
-            x = leaky_relu(layer(x))
+            x = leaky_relu(layer(self._with_noise(x)))
         return x if self.fused_scale else downscale2d(x)
 
-    def _head(self, x):
-        conv, dense0, dense1 = self.blocks[2].parts
+    def _with_noise(self, x):
+        return self.gdrop(x) if self.use_gdrop else x
+
+    def _head(self, x, with_mbdisc):
+        conv, dense0 = self.blocks[2].parts[:2]
         if self.mbstd_group_size > 1:
             x = minibatch_stddev(x, self.mbstd_group_size)
-        x = leaky_relu(conv(x))
+        x = self._with_noise(leaky_relu(conv(self._with_noise(x))))
         x = tf.reshape(to_nchw(x), [-1, self.width(1) * 16])  # the dense weights are in C, H, W order
-        return dense1(leaky_relu(dense0(x)))
+        x = leaky_relu(dense0(x))
+        return self.blocks[2].parts[2](x) if self.mbdisc_kernels and with_mbdisc else x
 
     def layer_rows(self):
         """(name, output shape NCHW without the minibatch) of each layer, for `Network.print_layers`."""
-        number = _suffixes()
+        number = suffixes()
         rows = [('FromRGB_lod0', [self.width(self.log2_resolution - 1), *self.image_shape()[1:]])]
         for r in range(self.log2_resolution, 2, -1):
             name, lod, low = self.blocks[r].name, self.lod_of(r), self.image_shape(r - 1)
@@ -334,4 +305,7 @@ class Discriminator(GrowingModel):
             rows += [(f'Downscale2D{next(number)}', low), (f'FromRGB_lod{lod + 1}', after), (f'Grow_lod{lod}', after)]
         if self.mbstd_group_size > 1:
             rows.append(('4x4/MinibatchStddev', [1, 4, 4]))
-        return rows + [('4x4/Conv', [self.width(1), 4, 4]), ('4x4/Dense0', [self.width(0)]), ('4x4/Dense1', [1 + self.label_size])]
+        rows += [('4x4/Conv', [self.width(1), 4, 4]), ('4x4/Dense0', [self.width(0)])]
+        if self.mbdisc_kernels:
+            rows.append(('4x4/MinibatchDiscrimination', [self.width(0) + self.mbdisc_kernels]))
+        return rows + [('4x4/Dense1', [1 + self.label_size])]

@@ -36,7 +36,7 @@ _FROM_PROGRAM = {
     'D_opt': {'name', 'learning_rate'},
     'G_loss': {'G', 'D', 'opt', 'training_set', 'minibatch_size', 'latents', 'labels'},
     'D_loss': {'G', 'D', 'opt', 'training_set', 'minibatch_size', 'reals', 'labels', 'latents', 'mixing_factors'},
-    'sched': {'cur_nimg', 'training_set', 'num_gpus'},
+    'sched': {'cur_nimg', 'training_set', 'num_gpus', 'total_kimg'},
     'dataset': {'data_dir', 'verbose', 'random_seed'},
 }
 
@@ -60,16 +60,18 @@ _CHOICES = {
     'grid.layout': ('random', 'row_per_class'),
     'G.dtype': ('float32', 'float16', 'bfloat16', 'float64'),
     'D.dtype': ('float32', 'float16', 'bfloat16', 'float64'),
+    'D.mbstat_avg': ('all', None),
 }
 
 # Numbers: lowest, highest, and which of the two is itself not allowed.
 _INTERVALS = (
     (1, math.inf, '', 'num_gpus train.D_repeats train.minibatch_repeats train.image_snapshot_ticks train.network_snapshot_ticks '
-                      'sched.minibatch_base G.fmap_base D.fmap_base G.fmap_max D.fmap_max G.latent_size '
+                      'sched.minibatch_base G.fmap_base D.fmap_base G.fmap_max D.fmap_max G.latent_size D.mbdisc_kernels '
                       'train.num_pngs train.num_images train.image_shrink train.image_zoom train.mp4_fps'),
     (0, math.inf, '', 'train.total_kimg train.resume_kimg train.resume_time train.resume_snapshot sched.lod_training_kimg '
-                      'sched.lod_transition_kimg sched.tick_kimg_base G.pixelnorm_epsilon G.fmap_decay D.fmap_decay D.mbstd_group_size '
-                      'train.checkpoint_minutes D_loss.wgan_lambda D_loss.wgan_epsilon G_loss.cond_weight D_loss.cond_weight '
+                      'sched.lod_transition_kimg sched.tick_kimg_base sched.rampup_kimg sched.rampdown_kimg '
+                      'G.pixelnorm_epsilon G.fmap_decay D.fmap_decay D.mbstd_group_size D_loss.wgan_lambda D_loss.wgan_epsilon '
+                      'G_loss.cond_weight D_loss.cond_weight train.checkpoint_minutes '
                       'train.duration_sec train.smoothing_sec'),
     (0, math.inf, 'lowest', 'sched.G_lrate_base sched.D_lrate_base G_opt.epsilon D_opt.epsilon D_loss.wgan_target'),
     (0, 1, '', 'train.G_smoothing'),
@@ -79,10 +81,11 @@ _INTERVALS = (
 _RANGES = {name: interval for *interval, names in _INTERVALS for name in names.split()}
 
 # Their defaults are integers, but half a thousand images is a number of images, too.
-_FRACTIONS_ALLOWED = {'train.total_kimg', 'sched.lod_training_kimg', 'sched.lod_transition_kimg', 'sched.tick_kimg_base'}
+_FRACTIONS_ALLOWED = {'train.total_kimg', 'sched.lod_training_kimg', 'sched.lod_transition_kimg', 'sched.tick_kimg_base',
+                      'sched.rampup_kimg', 'sched.rampdown_kimg'}
 
 # The default of these is None, which stands for no limit to their type.
-_INTEGER_OR_NONE = {'G.latent_size', 'train.resume_snapshot'}
+_INTEGER_OR_NONE = {'G.latent_size', 'D.mbdisc_kernels', 'train.resume_snapshot'}
 
 # These are texts, whatever they look like and whether or not they are set.
 _TEXTS = {'dataset.tfrecord_dir', 'dataset.label_file'}
@@ -470,11 +473,11 @@ def check_minibatches(config, resolution):
     """At each resolution of the run, each GPU's share of the minibatch must split into D's minibatch-stddev groups.
 
     Args:
-        config: the configuration, or another object with its `sched`, `D` and `num_gpus`.
+        config: the configuration, or another object with its `sched`, `G`, `D` and `num_gpus`.
         resolution: of the data set's full images.
 
     Raises:
-        ConfigError: one does not, or is too small for the number of GPUs.
+        ConfigError: one does not, or is too small for the number of GPUs; or networks that cannot grow are to grow.
     """
     from tfutil.objects import import_obj  # Brings TensorFlow, which most of this module does without.
 
@@ -486,6 +489,12 @@ def check_minibatches(config, resolution):
         group = 1
     sched = {**sched_defaults, **config.sched}
     trained = min(sched['lod_initial_resolution'], resolution)
+    for name in ('G', 'D'):
+        legal, _ = legal_options(name, import_obj(getattr(config, name)['func']))
+        if trained < resolution and getattr(config, name).get('progressive', legal.get('progressive')) is False:
+            raise ConfigError(f'{name}.progressive: expected True, as training starts at sched.lod_initial_resolution = {trained}. '
+                              'Received: False. Set it for both G and D, or set '
+                              f'sched.lod_initial_resolution = {resolution}, the full resolution.')
     while trained <= resolution:
         _check_minibatch(sched, config.num_gpus, group, trained)
         trained *= 2

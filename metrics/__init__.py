@@ -28,6 +28,7 @@ use.
 | msssim | ms_ssim | MS-SSIM |
 | kid | kernel_inception_distance | KIDx1e3_mean, KIDx1e3_std |
 | pr | precision_recall | Precision, Recall |
+| modes | mnist_modes | Modes, ModesKL: of MNIST-RGB only |
 """
 import inspect
 
@@ -39,18 +40,20 @@ SHORT_NAMES = dict(
     msssim='metrics.ms_ssim.API',
     kid='metrics.kernel_inception_distance.API',
     pr='metrics.precision_recall.API',
-    **{'is': 'metrics.inception_score.API'})
+    **{'is': 'metrics.inception_score.API'},
+    modes='metrics.mnist_modes.API')
 _METHODS = ('get_metric_names', 'get_metric_formatting', 'begin', 'feed', 'end')
 
 
-def make(name, num_images, image_shape, image_dtype, minibatch_size, inception=None, result_dir='results', **options):
+def make(name, num_images, image_shape, image_dtype, minibatch_size, inception=None, result_dir='results', data_dir='datasets',
+         **options):
     """Make one metric; see `make_all` for several, which then share the Inception network.
 
     Args:
         name: a short name, or the dotted name of a class of your own.
         num_images, image_shape, image_dtype, minibatch_size: see the module.
         inception: for the metrics that use it: an `inception.Inception`, or where its graph is. None to look in result_dir, or download it.
-        result_dir: the folder of all results.
+        result_dir: the folder of all results.  data_dir: the folder of all data sets.
         options: further arguments of that class.
 
     Returns:
@@ -66,12 +69,12 @@ def make(name, num_images, image_shape, image_dtype, minibatch_size, inception=N
     unknown = [] if takes_all else [option for option in options if option not in known]
     if unknown:
         raise ConfigError(f'Metric {name!r} has no option {unknown[0]!r}.{nearest(unknown[0], known)} Known: {", ".join(known)}.')
-    if 'inception' in known or takes_all:
-        options.update(inception=inception, result_dir=result_dir)
+    places = dict(inception=inception, result_dir=result_dir, data_dir=data_dir)
+    options.update({place: value for place, value in places.items() if place in known or takes_all})
     return metric(num_images=num_images, image_shape=list(image_shape), image_dtype=image_dtype, minibatch_size=minibatch_size, **options)
 
 
-def make_all(names, num_images, image_shape, image_dtype, minibatch_size, inception=None, result_dir='results'):
+def make_all(names, num_images, image_shape, image_dtype, minibatch_size, inception=None, result_dir='results', data_dir='datasets'):
     """Make several metrics. The Inception network is loaded once, and looks at each minibatch once however many of them use it.
 
     Args:
@@ -89,7 +92,7 @@ def make_all(names, num_images, image_shape, image_dtype, minibatch_size, incept
         from metrics.inception import FeatureMetric, Inception
         if any(isinstance(metric, type) and issubclass(metric, FeatureMetric) for metric in classes):
             inception = Inception.find(inception, result_dir)
-    return [make(name, num_images, image_shape, image_dtype, minibatch_size, inception, result_dir) for name in names]
+    return [make(name, num_images, image_shape, image_dtype, minibatch_size, inception, result_dir, data_dir) for name in names]
 
 
 def _find(name):

@@ -46,7 +46,8 @@ def evaluate_metrics(run_id, log, metrics, num_images, real_passes, minibatch_si
     names = [metrics_room.SHORT_NAMES.get(name, name) for name in metrics]
     for name in names:
         print(f'Initializing {name}...')
-    made = metrics_room.make_all(names, num_images, [3, resolution, resolution], np.uint8, minibatch_size, inception, config.result_dir)
+    made = metrics_room.make_all(names, num_images, [3, resolution, resolution], np.uint8, minibatch_size, inception, config.result_dir,
+                                 config.data_dir)
     evaluator = Evaluator(made, training_set, num_images, minibatch_size, mirror_augment)
     evaluator.keep_reals(os.path.join(config.result_dir, '_metrics-cache'), [*names, str(inception)])
     table.begin(evaluator.names, evaluator.formats)

@@ -209,7 +209,7 @@ UTILITIES = [
     (metric('swd', 'swd-16k', 16384, 2), 'swd-16k-23'), (metric('fid', 'fid-10k', 10000), 'fid-10k-23'),
     (metric('fid', 'fid-50k', 50000), 'fid-50k-23'), (metric('is', 'is-50k', 50000), 'is-50k-23'),
     (metric('msssim', 'msssim-20k', 20000), 'msssim-20k-23'), (metric('kid', 'kid-10k', 10000), 'kid-10k-23'),
-    (metric('pr', 'pr-10k', 10000), 'pr-10k-23'),
+    (metric('pr', 'pr-10k', 10000), 'pr-10k-23'), (metric('modes', 'modes-256k', 256000), 'modes-256k-23'),
     ({'func': 'util_scripts.project_image', 'run_id': 23, 'image': 'picture.png', 'num_steps': 500}, 'projection-23')]
 
 

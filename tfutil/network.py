@@ -30,7 +30,9 @@ TRUST_SOURCE = contextvars.ContextVar('TRUST_SOURCE', default=False)
 _known_functions = {}
 
 # The functions that a state may name without their module: the program's own.
-STOCK_FUNCTIONS = {'G_paper': 'networks.G_paper', 'D_paper': 'networks.D_paper', 'dummy': 'legacy.dummy'}
+STOCK_FUNCTIONS = {'G_paper': 'networks.G_paper', 'D_paper': 'networks.D_paper', 'dummy': 'legacy.dummy',
+                   'G_mnist_mode_recovery': 'mode_recovery.G_mnist_mode_recovery',
+                   'D_mnist_mode_recovery': 'mode_recovery.D_mnist_mode_recovery'}
 STOCK_SOURCE = 'from networks import *\n'  # lets the original program, whose module has the same name, load our snapshots
 
 

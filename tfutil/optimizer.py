@@ -33,6 +33,11 @@ class Optimizer:
         self.slots = {}  # variable reference -> (m, v)
         self._registered = {}  # variable reference -> (variable, gradients)
 
+    @property
+    def ids(self):
+        """Names of the losses that `compute_gradients` differentiates."""
+        return [self.id]
+
     # ------------------------------------------------------------ loss scaling
 
     def apply_loss_scaling(self, value):

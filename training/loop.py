@@ -18,8 +18,10 @@ from tfutil.devices import ClusterError, make_devices
 from training import preflight
 from training.checkpoint import Checkpoints, random_state, restore_random_state
 from training.health import HealthWatch
+from training.joint import JointTrainingSteps
 from training.metrics import SnapshotMetrics
 from training.progress import Progress
+from training.reals import initialize_from_reals
 from training.schedule import TrainingSchedule
 from training.setup import load_training_set, loss_function, make_networks
 from training.snapshots import ImageSnapshots, NoFolder, RunFolder
@@ -30,7 +32,7 @@ def train_progressive_gan(
         G_smoothing=0.999, D_repeats=1, minibatch_repeats=4, reset_opt_for_new_lod=True, total_kimg=15000, mirror_augment=False,
         drange_net=[-1, 1], image_snapshot_ticks=1, network_snapshot_ticks=10, save_tf_graph=False, save_weight_histograms=False,
         metrics=[], metric_images=2048, xla=False, checkpoint_minutes=15.0, dry_step=True, resume_run_id=None, resume_snapshot=None,
-        resume_kimg=0.0, resume_time=0.0, *, config, resume=None, dry_run=False):
+        resume_kimg=0.0, resume_time=0.0, separate_funcs=True, dequantize_reals=False, *, config, resume=None, dry_run=False):
     """Train G and D on a data set while they grow, and leave a result folder.
 
     Args:
@@ -51,6 +53,8 @@ def train_progressive_gan(
         resume_run_id, resume_snapshot: start from the networks of an earlier run: its number, name or folder, and the snapshot's kimg
             (None = latest).
         resume_kimg, resume_time: what to count as already shown (thousands of images) and already spent (seconds).
+        separate_funcs: update D and G in turns; False updates both at once, from the same latents.
+        dequantize_reals: add uniform noise in [-0.5, 0.5] to the values of the reals' pixels.
         config: the configuration's other values, as attributes: G, D, G_opt, D_opt, G_loss, D_loss, sched, grid, dataset, num_gpus,
             random_seed, data_dir, result_dir, desc.
         resume: a `misc.RunToResume`: go on in its folder from its newest checkpoint, as if it had not been stopped.
@@ -120,15 +124,16 @@ class TrainingRun:
         self.previous_lod = None
         self.training_set = load_training_set(config)
         settings.check_minibatches(config, self.training_set.resolution)
-        self.schedule = functools.partial(TrainingSchedule, training_set=self.training_set, num_gpus=config.num_gpus, **config.sched)
+        self.schedule = functools.partial(TrainingSchedule, training_set=self.training_set, num_gpus=config.num_gpus,
+                                          total_kimg=options.total_kimg, **config.sched)
         self.metrics = SnapshotMetrics(options.metrics, options.metric_images, config, options.mirror_augment)
         with devices.strategy.scope():
             self.networks = make_networks(config, self.training_set, *_snapshot_to_start_from(options, resume))
             print('Building TensorFlow graph...')
-            self.steps = TrainingSteps(
+            self.steps = steps_class(options.separate_funcs, options.D_repeats)(
                 *self.networks, Optimizer('TrainG', **config.G_opt), Optimizer('TrainD', **config.D_opt), loss_function(config.G_loss),
                 loss_function(config.D_loss), self.training_set, options.G_smoothing, options.drange_net, options.mirror_augment,
-                config.random_seed, self.cur_nimg, devices, options.xla)
+                config.random_seed, self.cur_nimg, devices, options.xla, options.dequantize_reals)
         tf.random.set_global_generator(tf.random.Generator.from_seed(config.random_seed))
         self.watch = HealthWatch((self.steps.G_opt, self.steps.D_opt))
 
@@ -174,6 +179,8 @@ class TrainingRun:
             self._reopen_files({} if state is None else state['files'])
         if self.path is not None:
             resuming.write_run(self.path, *settings.command_line(self.config), settings.values(self.config))
+        if state is None and self.options.resume_run_id is None:
+            initialize_from_reals(self.networks[1], self.training_set, self.schedule(self.cur_nimg).lod, self.options.drange_net)
         self._make_folder(is_new=state is None)
         self.save()
         return self.path
@@ -233,22 +240,15 @@ class TrainingRun:
         """The updates between two looks at the schedule, or what is left of them."""
         self.training_set.configure(sched.minibatch, sched.lod)
         self.steps.set_lod(sched.lod)
-        updates = ([self._update_D] * self.options.D_repeats + [self._update_G]) * self.options.minibatch_repeats
+        updates = self.steps.repeat(self.options.D_repeats) * self.options.minibatch_repeats
         for update in updates[self.updates_in_round:]:
             try:
-                update(sched)
+                self.cur_nimg += update(sched)
             except tf.errors.ResourceExhaustedError as error:
                 raise preflight.out_of_memory(sched) from error
             self.updates_in_round += 1
             self._save_if_due()
         self.round_nimg, self.updates_in_round = self.cur_nimg, 0
-
-    def _update_D(self, sched):
-        self.steps.train_D(sched.lod, sched.minibatch, sched.D_lrate)
-        self.cur_nimg += sched.minibatch
-
-    def _update_G(self, sched):
-        self.steps.train_G(sched.lod, sched.minibatch, sched.G_lrate)
 
     def _tick(self, sched, done):
         self.progress.tick(self.cur_nimg, sched)
@@ -311,6 +311,13 @@ def _snapshot_to_start_from(options, resume):
         if own:
             return own[-1], None
     return options.resume_run_id, options.resume_snapshot
+
+
+def steps_class(separate_funcs, D_repeats):
+    """The kind of updates that train.separate_funcs asks for."""
+    if not separate_funcs and D_repeats != 1:
+        raise ConfigError(f'train.separate_funcs = False updates D and G together, so train.D_repeats must be 1. Received: {D_repeats}.')
+    return TrainingSteps if separate_funcs else JointTrainingSteps
 
 
 def crosses_layers(previous_lod, lod):

@@ -28,7 +28,8 @@ class SnapshotMetrics:
             training_set = dataset.load_dataset(data_dir=config.data_dir, **config.dataset)  # its position is not the run's
             resolution = training_set.shape[1]
             size = default_minibatch_size(resolution)
-            made = metrics_room.make_all(names, num_images, [3, resolution, resolution], np.uint8, size, result_dir=config.result_dir)
+            made = metrics_room.make_all(names, num_images, [3, resolution, resolution], np.uint8, size, result_dir=config.result_dir,
+                                         data_dir=config.data_dir)
             self._evaluator = Evaluator(made, training_set, num_images, size, mirror_augment)
 
     def __call__(self, Gs):

@@ -166,7 +166,7 @@ def leaving_no_trace(steps):
 
 
 def dry_step(steps, sched):
-    """One D and one G update at one moment of the schedule.
+    """One update of each network at one moment of the schedule.
 
     Args:
         steps: `TrainingSteps`.
@@ -182,8 +182,8 @@ def dry_step(steps, sched):
     try:
         steps.training_set.configure(sched.minibatch, sched.lod)
         steps.set_lod(sched.lod)
-        steps.train_D(sched.lod, sched.minibatch, sched.D_lrate)
-        steps.train_G(sched.lod, sched.minibatch, sched.G_lrate)
+        for update in steps.repeat():
+            update(sched)
     except tf.errors.ResourceExhaustedError as error:
         raise out_of_memory(sched) from error
     return time.perf_counter() - start

@@ -7,7 +7,7 @@ import misc
 from tfutil import lerp, randomness
 
 
-def process_reals(x, lod, mirror_augment, drange_data, drange_net, native=False):
+def process_reals(x, lod, mirror_augment, drange_data, drange_net, native=False, dequantize=False):
     """Cast, rescale, mirror and cross-fade real images.
 
     While a resolution fades in, the generator shows a blend of it and the one below; so do the reals.
@@ -17,12 +17,16 @@ def process_reals(x, lod, mirror_augment, drange_data, drange_net, native=False)
         lod: level of detail, number or scalar tensor; its fraction is the weight of the 2x2-averaged version.
         mirror_augment: mirror each image with probability 1/2.
         drange_data, drange_net: value ranges [low, high] of x and of the result.
+        dequantize: add uniform noise in [-0.5, 0.5] to integer values, so that they fill the range between each other.
         native: stay at r; else repeat pixels up to the full resolution r * 2^floor(lod), for which lod must be a number.
 
     Returns:
         Float32 [N, C, R, R], or [N, C, r, r] if native.
     """
-    x = misc.adjust_dynamic_range(tf.cast(x, tf.float32), drange_data, drange_net)
+    x = tf.cast(x, tf.float32)
+    if dequantize:
+        x += randomness.uniform(tf.shape(x), -0.5, 0.5)
+    x = misc.adjust_dynamic_range(x, drange_data, drange_net)
     if mirror_augment:
         keep = randomness.uniform([tf.shape(x)[0], 1, 1, 1]) < 0.5
         x = tf.where(keep, x, tf.reverse(x, axis=[3]))
@@ -31,6 +35,23 @@ def process_reals(x, lod, mirror_augment, drange_data, drange_net, native=False)
         lod = tf.cast(lod, tf.float32)
         x = lerp(x, coarse, lod - tf.floor(lod))
     return x if native else repeat_pixels(x, 2 ** int(math.floor(lod)))
+
+
+def initialize_from_reals(D, training_set, lod, drange_net, count=500):
+    """Let a discriminator look at real images before it is trained, if it has layers whose variables start from data.
+
+    Args:
+        D: `tfutil.Network`; see `networks` for what its model may have.
+        training_set: a data set, from whose position images are read.
+        lod, drange_net: see `process_reals`.
+        count: number of images.
+    """
+    if getattr(D.model, 'starts_from_reals', False):
+        images, _ = training_set.get_minibatch_np(count, lod)
+        reals = process_reals(tf.constant(images), lod, False, training_set.dynamic_range, drange_net, native=True)
+        if D.stage is None:
+            reals = repeat_pixels(reals, D.input_shape[-1] // reals.shape[-1])
+        D.model.initialize_from_reals(reals, D.stage)
 
 
 def box_average(x):

@@ -20,6 +20,9 @@ class TrainingSchedule:
         max_minibatch_per_gpu: upper bounds by resolution.
         G_lrate_base, G_lrate_dict, D_lrate_base, D_lrate_dict: learning rates, likewise.
         tick_kimg_base, tick_kimg_dict: thousands of images between two progress reports, likewise.
+        rampup_kimg: learning rates rise to their value over the first so many thousand images; 0 = from the start.
+        rampdown_kimg: learning rates fall linearly to zero over the last so many thousand images of total_kimg; 0 = they do not.
+        total_kimg: length of the run, for rampdown_kimg.
 
     Attributes:
         kimg, lod (float), resolution (pixels of floor(lod)), minibatch, G_lrate, D_lrate, tick_kimg.
@@ -27,7 +30,7 @@ class TrainingSchedule:
 
     def __init__(self, cur_nimg, training_set, num_gpus=1, lod_initial_resolution=4, lod_training_kimg=600, lod_transition_kimg=600,
                  minibatch_base=16, minibatch_dict={}, max_minibatch_per_gpu={}, G_lrate_base=0.001, G_lrate_dict={}, D_lrate_base=0.001,
-                 D_lrate_dict={}, tick_kimg_base=160, tick_kimg_dict=TICK_KIMG_DICT):
+                 D_lrate_dict={}, tick_kimg_base=160, tick_kimg_dict=TICK_KIMG_DICT, rampup_kimg=0, rampdown_kimg=0, total_kimg=None):
         self.kimg = cur_nimg / 1000.0
         self.lod = lod_at(self.kimg, training_set.resolution_log2, lod_initial_resolution, lod_training_kimg, lod_transition_kimg)
         self.resolution = 2 ** (training_set.resolution_log2 - int(math.floor(self.lod)))
@@ -40,9 +43,23 @@ class TrainingSchedule:
             raise ConfigError(f'the minibatch at {self.resolution}x{self.resolution} is smaller than the number of GPUs ({num_gpus}): '
                               f'raise sched.minibatch_dict[{self.resolution}] or sched.minibatch_base, or lower num_gpus.')
         self.minibatch = minibatch
-        self.G_lrate = G_lrate_dict.get(self.resolution, G_lrate_base)
-        self.D_lrate = D_lrate_dict.get(self.resolution, D_lrate_base)
+        ramps = rampup(self.kimg, rampup_kimg) * rampdown(self.kimg, rampdown_kimg, total_kimg)
+        self.G_lrate = G_lrate_dict.get(self.resolution, G_lrate_base) * ramps
+        self.D_lrate = D_lrate_dict.get(self.resolution, D_lrate_base) * ramps
         self.tick_kimg = tick_kimg_dict.get(self.resolution, tick_kimg_base)
+
+
+def rampup(kimg, rampup_kimg):
+    """Factor of the learning rates at the beginning: exp(-5 (1 - p)^2), p = kimg / rampup_kimg, until p reaches 1."""
+    p = kimg / rampup_kimg if rampup_kimg > 0 else 1.0
+    return math.exp(-5.0 * (1.0 - p) ** 2) if p < 1.0 else 1.0
+
+
+def rampdown(kimg, rampdown_kimg, total_kimg):
+    """Factor of the learning rates towards the end: linear from 1, rampdown_kimg before total_kimg, to 0."""
+    if not rampdown_kimg or total_kimg is None:
+        return 1.0
+    return min(max((total_kimg - kimg) / rampdown_kimg, 0.0), 1.0)
 
 
 def lod_at(kimg, resolution_log2, lod_initial_resolution, lod_training_kimg, lod_transition_kimg):

@@ -36,12 +36,12 @@ class TrainingSteps:
     """
 
     def __init__(self, G, D, Gs, G_opt, D_opt, G_loss, D_loss, training_set, G_smoothing, drange_net, mirror_augment, random_seed,
-                 cur_nimg=0, devices=None, xla=False):
+                 cur_nimg=0, devices=None, xla=False, dequantize_reals=False):
         self.G, self.D, self.Gs, self.G_opt, self.D_opt = G, D, Gs, G_opt, D_opt
         self.G_loss, self.D_loss, self.training_set = G_loss, D_loss, training_set
         self.G_smoothing, self.drange_net, self.mirror_augment, self.random_seed = G_smoothing, drange_net, mirror_augment, random_seed
         self.updates = 2 * cur_nimg  # number of updates so far (at most two an image): the key of their random draws
-        self.devices, self.xla = devices or make_devices(), xla
+        self.devices, self.xla, self.dequantize_reals = devices or make_devices(), xla, dequantize_reals
         self._compiled = {}  # (which, stage, minibatch) -> (compiled function, tags of what it reports)
         self._latest = {}  # which -> key of the step made last
         self._used = {}  # stage -> names of G's trainables in it
@@ -55,6 +55,21 @@ class TrainingSteps:
         for net in (self.G, self.D, self.Gs):
             if 'lod' in net.vars:
                 net.set_var('lod', lod)
+
+    def repeat(self, D_repeats=1):
+        """What is done minibatch_repeats times between two looks at the schedule: the updates in order.
+
+        Returns:
+            List of functions of a `TrainingSchedule` that make one update and return the number of real images that it showed.
+        """
+        def update_D(sched):
+            self.train_D(sched.lod, sched.minibatch, sched.D_lrate)
+            return sched.minibatch
+
+        def update_G(sched):
+            self.train_G(sched.lod, sched.minibatch, sched.G_lrate)
+            return 0
+        return [update_D] * D_repeats + [update_G]
 
     def train_D(self, lod, minibatch, lrate):
         """One minibatch of the data set, one D update, and one step of Gs towards G."""
@@ -81,8 +96,8 @@ class TrainingSteps:
         self.D_opt.reset_optimizer_state()
 
     def graph_def(self):
-        """The graph of the D update made last, for TensorBoard."""
-        return self._compiled[self._latest['D']][0].graph.as_graph_def()
+        """The graph of an update made last, D's where there is one, for TensorBoard."""
+        return self._compiled[next(iter(self._latest.values()))][0].graph.as_graph_def()
 
     # ------------------------------------------------------------ compiling
 
@@ -128,18 +143,26 @@ class TrainingSteps:
     def _make_D_step(self, stage, size, tags):
         """The D update of a stage, for minibatches of `size` images on each device."""
         G, D, native = self._views(stage)
-        followed = self._followed()
 
         def loss(lod, reals, labels):
-            reals = process_reals(reals, lod if stage.fading else stage.floor_lod, self.mirror_augment,
-                                  self.training_set.dynamic_range, self.drange_net, native=True)
-            reals = reals if native else repeat_pixels(reals, 2 ** stage.floor_lod)
+            reals = self._prepare(reals, lod, stage, native)
             return self.D_loss(opt=self.D_opt, training_set=self.training_set, G=G, D=D, minibatch_size=size, reals=reals, labels=labels)
+        return self._compile(self.D_opt, loss, used_trainables(D), tags, afterwards=self._follower())
+
+    def _prepare(self, reals, lod, stage, native):
+        """Images of the data set as D is to see them."""
+        reals = process_reals(reals, lod if stage.fading else stage.floor_lod, self.mirror_augment, self.training_set.dynamic_range,
+                              self.drange_net, native=True, dequantize=self.dequantize_reals)
+        return reals if native else repeat_pixels(reals, 2 ** stage.floor_lod)
+
+    def _follower(self):
+        """A function that moves Gs one step towards G."""
+        followed = self._followed()
 
         def follow():
             for own, source, decay in followed:
                 set_in_replica(own, lerp(source, own, decay) if decay else source)
-        return self._compile(self.D_opt, loss, used_trainables(D), tags, afterwards=follow)
+        return follow
 
     def _make_G_step(self, stage, size, tags):
         """The G update of a stage, for minibatches of `size` images on each device."""
@@ -184,7 +207,8 @@ class TrainingSteps:
                     with shared_kernels():  # layers that a loss calls several times make their kernels once
                         return loss(lod, *data)
                 losses, result = opt.compute_gradients(compute, variables)
-                summary.autosummary(summary.finite_losses(opt.id), tf.cast(tf.math.is_finite(losses), tf.float32))
+                for name, values in zip(opt.ids, tf.nest.flatten(losses)):
+                    summary.autosummary(summary.finite_losses(name), tf.cast(tf.math.is_finite(values), tf.float32))
                 names[:], statistics = summary.stacked(collected)
             return result, statistics
         names = []

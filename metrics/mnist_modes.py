@@ -1,0 +1,259 @@
+"""Modes of MNIST-RGB that a generator finds (paper, Appendix D; after Metz et al. 2016).
+
+An image of MNIST-RGB is three handwritten digits, one a colour: 1000 modes, 000 to 999, all equally likely. A classifier names the digit of
+each colour plane; counted are the modes that occur at all, and how far their frequencies are from equal ones.
+
+The classifier is trained on a data set of single labelled digits, `mnist` or else `digits` below data_dir, when it is first needed, and
+kept in result_dir/_metrics-cache. A tenth of the digits is held out to tell its accuracy.
+"""
+import glob
+import hashlib
+import json
+import os
+import sys
+
+import numpy as np
+
+import dataset
+from errors import ConfigError, DataError
+from files import atomic_write, make_folder, read_npz
+from metrics.images import check_minibatch, check_mode, check_setting
+
+NUM_MODES = 1000
+EVALUATION_IMAGES = 25600
+DATA_SETS = ('mnist', 'digits')
+_VIEWS = 120000  # digits that the classifier sees in training, at least three times each
+_VERSION = 1  # of what is kept
+
+
+def count_modes(counts):
+    """Modes found, and their distance from all being equally frequent.
+
+    Args:
+        counts: images of each mode, [NUM_MODES] integers, at least one above 0.
+
+    Returns:
+        (number of modes that occur, sum of p log(p / (1 / NUM_MODES)) over those, in nats): (1000, 0) is perfect, (1, 6.9) a single mode.
+    """
+    counts = np.asarray(counts, np.float64)
+    p = counts[counts > 0] / counts.sum()
+    return len(p), float(np.sum(p * np.log(p * len(counts))))
+
+
+class API:
+    """Modes and ModesKL, each the mean over as many evaluations as the images suffice for; fewer images than one needs are one.
+
+    Args:
+        num_images, image_shape, image_dtype, minibatch_size: see `metrics`; images of 32x32. The paper's ten evaluations are 256000 images.
+        result_dir: the folder of all results, where the classifier is kept.
+        data_dir: the folder of all data sets.
+        classifier: function from uint8 [N, 1, 32, 32] to digits [N]; None = `find_classifier(data_dir, result_dir)`.
+        evaluation_images: images of one evaluation.
+
+    Raises:
+        ConfigError: images of another size or type.
+        DataError: there are no digits to train the classifier on.
+    """
+
+    def __init__(self, num_images, image_shape, image_dtype, minibatch_size, result_dir='results', data_dir='datasets', classifier=None,
+                 evaluation_images=EVALUATION_IMAGES):
+        check_setting(num_images, image_shape, image_dtype, minibatch_size)
+        if list(image_shape) != [3, 32, 32]:
+            raise ConfigError('The modes of MNIST-RGB are counted on images of 3x32x32. '
+                              f'Received: image_shape={list(image_shape)}. Use this metric for runs on the data set mnistrgb.')
+        self.image_shape, self._evaluation_images = tuple(image_shape), evaluation_images
+        self._classify = classifier or find_classifier(data_dir, result_dir)
+
+    def get_metric_names(self):
+        return ['Modes', 'ModesKL']
+
+    def get_metric_formatting(self):
+        return ['%-10.1f', '%-10.4f']
+
+    def begin(self, mode):
+        """Start a pass: 'warmup', 'reals' or 'fakes'."""
+        check_mode(mode)
+        self._modes = []
+
+    def feed(self, mode, minibatch):
+        """Look at a minibatch, uint8 [N, 3, 32, 32]."""
+        minibatch = check_minibatch(minibatch, self.image_shape)
+        if len(minibatch):
+            digits = np.asarray(self._classify(minibatch.reshape(-1, 1, *minibatch.shape[2:]))).reshape(-1, 3)
+            self._modes.append(digits @ [100, 10, 1])
+
+    def end(self, mode):
+        """Finish a pass; return [modes, divergence]."""
+        modes = np.concatenate(self._modes) if self._modes else np.zeros([0], int)
+        if not len(modes):
+            raise ConfigError(f'Modes needs 1 image or more. Received: 0 in mode {mode!r}. Feed more before end().')
+        size = min(self._evaluation_images, len(modes))
+        parts = [modes[start:start + size] for start in range(0, len(modes) - size + 1, size)]
+        values = [count_modes(np.bincount(part, minlength=NUM_MODES)) for part in parts]
+        return [float(value) for value in np.mean(values, axis=0)]
+
+    def get_reals_state(self):
+        """Nothing is kept of the reals: generators are not compared with them."""
+        return {}
+
+    def set_reals_state(self, state):
+        """See `get_reals_state`."""
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# The classifier.
+
+class Classifier:
+    """Names digits: uint8 [N, 1, 32, 32] to integers [N].
+
+    Args:
+        weights: arrays as `weights` gives them; None = random ones.
+
+    Attributes:
+        accuracy: of digits that it was not trained on, in [0, 1]; None if not known.
+    """
+
+    def __init__(self, weights=None):
+        import keras
+        self.model, self.accuracy = make_model(), None
+        self._graph = None
+        if weights is not None:
+            self.model.set_weights(weights)
+        self._keras = keras
+
+    @property
+    def weights(self):
+        """List of arrays."""
+        return self.model.get_weights()
+
+    def __call__(self, images):
+        if self._graph is None:
+            import tensorflow as tf
+            self._graph = tf.function(lambda x: tf.argmax(self.model(x, training=False), axis=1), autograph=False,
+                                      input_signature=[tf.TensorSpec([None, 32, 32, 1], tf.float32)])
+        return self._graph(to_input(images)).numpy()
+
+    def train(self, images, labels, seed=0, views=_VIEWS):
+        """Learn from digits.
+
+        Args:
+            images: uint8 [N, 1, 32, 32].
+            labels: integers [N].
+            seed: of everything random; the program's own random numbers stay as they are.
+            views: how many images to look at, in all; each at least three times.
+        """
+        import tensorflow as tf
+        keras = self._keras
+        epochs = max(-(-views // len(images)), 3)
+        steps = max(len(images) // 64, 1) * epochs
+        data = tf.data.Dataset.from_tensor_slices((to_input(images), labels.astype(np.int64)))
+        data = data.shuffle(len(images), seed=seed).batch(64).repeat(epochs)
+        self.model.compile(optimizer=keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(0.002, steps)),
+                           loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+        self.model.fit(data, epochs=1, verbose=0, shuffle=False)
+
+
+def make_model():
+    """Convolutions 32, 32, pool, 55, 55, pool, 96, 96 (these two without borders), pool, dense 10; leaky ReLU of slope 0.1.
+
+    In training, digits are moved and turned a little, and half of the last features dropped.
+    """
+    import keras
+    from keras import layers
+
+    def conv(number, fmaps, padding):
+        return layers.Conv2D(fmaps, 3, padding=padding, activation=lambda x: keras.ops.maximum(x, 0.1 * x),
+                             kernel_initializer=keras.initializers.HeNormal(seed=number))
+    return keras.Sequential([
+        keras.Input([32, 32, 1]),
+        layers.RandomTranslation(0.07, 0.07, fill_mode='constant', fill_value=-1.0, seed=7),
+        layers.RandomRotation(0.03, fill_mode='constant', fill_value=-1.0, seed=8),
+        conv(0, 32, 'same'), conv(1, 32, 'same'), layers.MaxPool2D(),
+        conv(2, 55, 'same'), conv(3, 55, 'same'), layers.MaxPool2D(),
+        conv(4, 96, 'valid'), conv(5, 96, 'valid'), layers.MaxPool2D(),
+        layers.Flatten(), layers.Dropout(0.5, seed=9), layers.Dense(10, kernel_initializer=keras.initializers.GlorotUniform(seed=6))])
+
+
+def to_input(images):
+    """uint8 [N, 1, 32, 32] as the model has it: float32 [N, 32, 32, 1] in [-1, 1]."""
+    return np.asarray(images).transpose(0, 2, 3, 1).astype(np.float32) / np.float32(127.5) - np.float32(1)
+
+
+def find_classifier(data_dir, result_dir, views=_VIEWS):
+    """The classifier of the digits below data_dir: what is kept of it, or newly trained (see `Classifier.train`) and kept.
+
+    Raises:
+        DataError: there is no data set of labelled digits.
+    """
+    folder = _find_digits(data_dir)
+    path = os.path.join(result_dir, '_metrics-cache', f'mnist-classifier-{_fingerprint(folder)}.npz')
+    classifier = _load(path)
+    if classifier is None:
+        print(f'Training a classifier on the digits of {folder!r}: some minutes, once...')
+        classifier = train_classifier(folder, views)
+        _save(path, classifier)
+    print(f'Classifier of digits: {classifier.accuracy:.2%} of the held-out digits of {folder!r} are named right.')
+    return classifier
+
+
+def train_classifier(folder, views=_VIEWS):
+    """A classifier trained on nine tenths of a data set, with its accuracy on the last tenth."""
+    digits = _load_digits(folder)
+    order = np.random.RandomState(0).permutation(digits.num_images)
+    images, labels = digits.read_images(order), digits.labels[order].argmax(axis=1)
+    held_out = max(len(images) // 10, 1)
+    classifier = Classifier()
+    classifier.train(images[held_out:], labels[held_out:], views=views)
+    named = np.concatenate([classifier(images[i:min(i + 500, held_out)]) for i in range(0, held_out, 500)])
+    classifier.accuracy = float(np.mean(named == labels[:held_out]))
+    return classifier
+
+
+def _load_digits(folder):
+    digits = dataset.load_dataset(tfrecord_dir=folder)
+    if digits.shape == [1, 32, 32] and glob.glob(os.path.join(glob.escape(folder), '*.labels')):
+        digits = dataset.load_dataset(tfrecord_dir=folder, max_label_size='full')
+    if digits.shape != [1, 32, 32] or digits.label_size != 10:
+        raise DataError(f'{folder!r} cannot teach a classifier of digits. Expected images of 1x32x32 with labels of 10 classes. Received: '
+                        f'{"x".join(map(str, digits.shape))} with {digits.label_size}. Create it anew with dataset_tool.py create_mnist.')
+    return digits
+
+
+def _find_digits(data_dir):
+    folders = [os.path.join(data_dir, name) for name in DATA_SETS]
+    for folder in folders:
+        if os.path.isdir(folder):
+            return folder
+    raise DataError(f'The metric "modes" needs labelled digits to train its classifier on: {" or ".join(folders)}. Create one with '
+                    f'python dataset_tool.py create_mnist {folders[0]} MNIST_DIR, or, of 5000 digits, with '
+                    f'python dataset_tool.py create_digits {folders[1]}.')
+
+
+def _fingerprint(folder):
+    """A text that is another one for other files."""
+    files = sorted([os.path.realpath(path), os.stat(path).st_size, os.stat(path).st_mtime_ns]
+                   for path in glob.glob(os.path.join(glob.escape(folder), '*')))
+    return hashlib.sha256(json.dumps([_VERSION, files]).encode()).hexdigest()[:16]
+
+
+def _load(path):
+    """The classifier of a file; None if there is none, or a damaged one."""
+    if not os.path.isfile(path):
+        return None
+    try:
+        kept = read_npz(path)
+        classifier = Classifier([kept[f'weight{number}'] for number in range(len(kept) - 1)])
+        classifier.accuracy = float(kept['accuracy'])
+        return classifier
+    # A damaged file can raise almost anything; it is only a cache.
+    except Exception:
+        return None
+
+
+def _save(path, classifier):
+    try:
+        make_folder(os.path.dirname(path))
+        with atomic_write(path) as file:
+            np.savez(file, accuracy=classifier.accuracy, **{f'weight{number}': w for number, w in enumerate(classifier.weights)})
+    except DataError as error:  # The classifier is there all the same.
+        print(f'Warning: the classifier of digits is not kept for the next time. {error}', file=sys.stderr)
