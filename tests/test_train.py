@@ -311,8 +311,8 @@ def test_labels_of_the_wrong_length(toy, capsys):
     expect_error(capsys, run("dataset.max_label_size='full'"), 'toy-rxx.labels', '39', '40')
 
 
-def test_a_disk_that_fills_while_a_snapshot_is_written(toy):
-    """A limit on file size stands for the full disk: it stops the pickle half-way. The finished snapshots stay, no part of one is left."""
+def test_a_disk_that_fills_while_a_run_saves(toy):
+    """A limit on file size stands for the full disk: it stops the first checkpoint half-way. What is finished stays, no part of one is left."""
     assert run('train.total_kimg=0.05') == 0  # what is there before must survive
     before = files_of('results/000-tiny')
     limit = 200_000
@@ -321,6 +321,6 @@ def test_a_disk_that_fills_while_a_snapshot_is_written(toy):
          '--set', 'G.fmap_base=256', '--set', "dataset.resolution=8", '--set', 'desc=full'],
         capture_output=True, text=True, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)))
     assert done.returncode == 1 and 'Traceback' not in done.stderr, done.stderr
-    assert 'network-snapshot-000000.pkl' in done.stderr[done.stderr.index('error: '):]
+    assert 'the checkpoint cannot be written' in done.stderr[done.stderr.index('error: '):]
     assert files_of('results/000-tiny') == before
     assert not [name for name in os.listdir('results/001-full') if 'network' in name or 'tmp' in name]
