@@ -1,4 +1,4 @@
-"""Train as config.py says: `python train.py [--config FILE] [--set NAME=VALUE] [--resume [RUN_ID] | --dry-run]`.
+"""Train as config.py says: `python train.py [--config FILE] [--set NAME=VALUE] [--resume [RUN_ID] | --dry-run | --list]`.
 
 Also hands on the names that users of the original import from here: TrainingSchedule, process_reals, setup_snapshot_image_grid,
 train_progressive_gan.
@@ -10,7 +10,7 @@ import signal
 import sys
 
 import settings
-from entry import Stopped, signals_as_exceptions
+from entry import Stopped, output_that_may_end, signals_as_exceptions
 from errors import ConfigError, DataError, exit_on_user_error
 
 
@@ -23,8 +23,12 @@ def parse_args(argv=None):
                '  python train.py --config configs/quickstart.py   the same with a few lines changed\n'
                '  python train.py --set train.total_kimg=1000      the same with single values changed\n'
                '  python train.py --dry-run                        check everything, show the schedule and how long it will take\n'
-               '  python train.py --resume                         go on with the newest run that was stopped')
+               '  python train.py --resume                         go on with the newest run that was stopped\n'
+               '  python train.py --list                           what config.py offers, a line each\n\n'
+               'config.py offers:\n' + settings.option_names())
     settings.add_arguments(parser)
+    parser.add_argument('--list', action='store_true', help='print the data sets, presets and switches that config.py offers, and what '
+                        'they mean')
     how = parser.add_mutually_exclusive_group()
     how.add_argument('--resume', metavar='RUN_ID', nargs='?', const='', help='go on with a run that was stopped, in its own folder, with '
                      'the options that it was started with (--config and --set come on top): its number, name or folder; the newest '
@@ -50,6 +54,10 @@ def main(argv=None):
 
 
 def _main(args):
+    if args.list:
+        with output_that_may_end(needed=True):
+            settings.print_catalogue()
+        return
     import misc  # does without TensorFlow
     config, resume = load(args)
     settings.apply_env(config)  # before anything imports TensorFlow
