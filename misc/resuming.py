@@ -18,7 +18,7 @@ except ImportError:  # Windows has no such lock; there nobody notices that two p
 
 FOLDER = 'checkpoint'
 DONE_MARK = '_training-done.txt'
-_APPENDED = ('log.txt', '*tfevents*')  # files that grow while a run goes on
+_APPENDED = ('log.txt', '*tfevents*', 'stats.jsonl')  # files that grow while a run goes on
 
 
 class RunToResume(NamedTuple):

@@ -12,7 +12,7 @@ Every mistake is a ConfigError that says what was wrong, what would be right, an
 from settings.catalogue import names as option_names
 from settings.catalogue import print_catalogue
 from settings.checking import check_config, check_minibatches, legal_options
-from settings.reading import CONFIG_PY, add_arguments, apply_env, command_line, load, values
+from settings.reading import CONFIG_PY, add_arguments, apply_env, command_line, load, plain_options, values
 
 __all__ = ['CONFIG_PY', 'add_arguments', 'apply_env', 'check_config', 'check_minibatches', 'command_line', 'legal_options', 'load',
-           'option_names', 'print_catalogue', 'values']
+           'option_names', 'plain_options', 'print_catalogue', 'values']

@@ -66,6 +66,17 @@ def values(config):
             if not name.startswith('_') and not isinstance(value, types.ModuleType)}
 
 
+def plain_options(config):
+    """The configuration as {'train.total_kimg': 12000, 'desc': 'pgan', ...}, for pages that show a value a line."""
+    found = {}
+    for name, value in values(config).items():
+        if isinstance(value, dict):
+            found.update({f'{name}.{key}': item for key, item in sorted(value.items())})
+        elif not isinstance(value, type):
+            found[name] = value
+    return found
+
+
 def apply_env(config):
     """Set the environment variables of `config.env`. TensorFlow reads most of them once, when it is imported.
 
