@@ -4,14 +4,13 @@ Also hands on the names that users of the original import from here: TrainingSch
 train_progressive_gan.
 """
 import argparse
-import inspect
 import os
-import signal
 import sys
 
+import launch
 import settings
-from entry import Stopped, output_that_may_end, signals_as_exceptions
-from errors import ConfigError, DataError, exit_on_user_error
+from entry import output_that_may_end
+from errors import DataError
 
 
 def parse_args(argv=None):
@@ -40,17 +39,7 @@ def parse_args(argv=None):
 
 def main(argv=None):
     """The entry point: read the configuration, start TensorFlow, run config.train.func. Returns the exit code."""
-    try:
-        with exit_on_user_error(), signals_as_exceptions():
-            _main(parse_args(argv))
-    except KeyboardInterrupt:
-        print('Interrupted. What was finished before is in the result folder.')
-        return 128 + signal.SIGINT
-    except Stopped as stopped:
-        print(f'Stopped by {stopped.signal_name}. What was finished before is in the result folder; a training run goes on with: '
-              'python train.py --resume')
-        return stopped.code
-    return 0
+    return launch.exit_code_of(lambda: _main(parse_args(argv)))
 
 
 def _main(args):
@@ -58,19 +47,8 @@ def _main(args):
         with output_that_may_end(needed=True):
             settings.print_catalogue()
         return
-    import misc  # does without TensorFlow
     config, resume = load(args)
-    settings.apply_env(config)  # before anything imports TensorFlow
-
-    misc.init_output_logging()
-    misc.import_tensorflow()
-    import tfutil
-    settings.check_config(config)
-    print('Initializing TensorFlow...')
-    tfutil.init_tf(config.tf_config, config.random_seed, config.num_gpus)
-    print(f'Running {config.train.func}()...')
-    run(config, resume, args.dry_run)
-    print('Exiting...')
+    launch.start(config, resume, args.dry_run)
 
 
 def load(args):
@@ -90,22 +68,6 @@ def load(args):
         resume = misc.RunToResume(None, wanted=args.resume)  # of several machines one has the results, and it is too early to ask which
     new_files = [path for path in args.config if os.path.abspath(path) not in resume.config_files]  # those given again count once
     return settings.load([*resume.config_files, *new_files], [*resume.assignments, *args.set]), resume
-
-
-def run(config, resume=None, dry_run=False):
-    """Call config.train's function with its options; one that has a `config` argument also gets the rest of the configuration."""
-    from tfutil import import_obj
-    options = dict(config.train)
-    func = import_obj(options.pop('func'))
-    parameters = inspect.signature(func).parameters
-    for name, flag, value in (('resume', '--resume', resume), ('dry_run', '--dry-run', dry_run)):
-        if name in parameters:
-            options[name] = value
-        elif value:
-            raise ConfigError(f'{flag} is for training, but config.train.func is {config.train.func!r}, which has no argument {name!r}.')
-    if 'config' in parameters:
-        options['config'] = config
-    return func(**options)
 
 
 if __name__ == '__main__':

@@ -60,7 +60,8 @@ def test_killed_at_random_moments(toy, uninterrupted, num_gpus, kills):
     hits = run_with_kills(folder, kills, num_gpus, *EXACT, '--set', f'num_gpus={num_gpus}')
     assert len(hits) == kills and (kills < 25 or hits.count('inside a checkpoint') > 1), hits
     killed, expected = outcome(folder / 'results' / '000-tiny'), uninterrupted(num_gpus)
-    assert killed['ticks'] == expected['ticks'] and killed['scalars'] == expected['scalars']
+    assert killed['ticks'] == expected['ticks'] and killed['scalars'] == expected['scalars'] and killed['stats'] == expected['stats']
+    assert len(killed['stats']) == len(killed['ticks'])
     assert killed['pictures'] == expected['pictures'] and killed['networks'] == expected['networks']
 
 

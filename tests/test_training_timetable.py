@@ -45,7 +45,7 @@ def test_nothing_is_promised_before_anything_was_seen():
 
 def test_stages_not_seen_yet_are_judged_by_their_cost():
     table = timetable()
-    table.add(4, False, 100.0, 0.5)  # compiling
+    table.add(4, False, 0.0, 0.5)
     table.add(4, False, 1.0, 0.5)
     assert table.sec_per_kimg(4, False) == 2.0 and table.sec_per_kimg(8, True) == 10.0
     assert table.left(1.0) == (2.0, 2.0 + 3 * 10 + 5 * 10)
@@ -55,10 +55,21 @@ def test_stages_not_seen_yet_are_judged_by_their_cost():
 def test_what_is_seen_later_replaces_the_judgement():
     table = timetable()
     for stage, seconds in (((4, False), 1.0), ((8, True), 7.0)):
-        table.add(*stage, 1000.0, 0.5)
+        table.add(*stage, 0.0, 0.5)
         table.add(*stage, seconds, 0.5)
     assert table.left(2.0) == (3 * 14, 3 * 14 + 5 * 14)  # the stable 8x8 is judged by its own fade, not by 4x4
     assert table.left(9.0) == (14, 14) and table.left(10.0) == (0.0, 0.0)
+
+
+def test_compiling_and_snapshots_come_on_top():
+    """100 s to start a stage, two of which are to come; 6 s a tick, of which there are 9 kimg / 160."""
+    table = timetable()
+    table.add(4, False, 100.0, 0.5)
+    table.add(4, False, 1.0, 0.5)
+    for seconds in (4.0, 8.0):
+        table.add_maintenance(seconds)
+    ticks = (1 / 160, 3 / 140, 5 / 140)
+    assert table.left(1.0) == (pytest.approx(2 + 6 * ticks[0]), pytest.approx(2 + 80 + 6 * sum(ticks) + 200))
 
 
 def test_recent_rounds_count_more():
@@ -103,8 +114,8 @@ def test_the_live_line(monkeypatch):
         progress.show(nimg, sched)
     progress.close()
     assert texts[0] == 'lod 1.00 (4x4), sec/kimg 4'
-    # a second for 0.25 kimg: 1 kimg more of this stage, then 8 of five times the cost
-    assert texts[-1] == 'lod 1.00 (4x4), sec/kimg 4, left: stage 4s, run 2m 44s'
+    # a second for 0.25 kimg: 1 kimg more of this stage, then 8 of five times the cost; and a second for the first round of each stage
+    assert texts[-1] == 'lod 1.00 (4x4), sec/kimg 4, left: stage 4s, run 2m 46s'
     assert progress.bar.n == 1.0
 
 
@@ -125,6 +136,6 @@ def test_snapshots_between_rounds_are_not_counted_as_training(monkeypatch):
 def test_a_checkpoint_of_an_earlier_version_has_no_stages(monkeypatch):
     progress = live(monkeypatch, [])
     state = progress.state()
-    assert state.pop('stages') == []
+    del state['timetable']
     progress.restore(state, 0)
     progress.close()

@@ -14,7 +14,7 @@ def print_overview(run, run_phases, sec_per_kimg):
     for name, text in overview(run).items():
         print(f'  {name:<14s}{text}')
     if run_phases:
-        preflight.print_schedule(run_phases, sec_per_kimg)
+        preflight.print_schedule(run_phases, sec_per_kimg, 'what has been measured so far, and the arithmetic of the other stages')
 
 
 def overview(run):

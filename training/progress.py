@@ -60,6 +60,8 @@ class Progress:
 
     def tick(self, cur_nimg, sched):
         """Print the tick line, and report the tick's scalars."""
+        if self.timetable is not None and self.cur_tick and self.maintenance_time:
+            self.timetable.add_maintenance(self.maintenance_time)  # of the tick before; the first one's is the setting up
         self.cur_tick += 1
         now = self.clock()
         tick_kimg, tick_time, total_time = (cur_nimg - self.tick_start_nimg) / 1000, now - self.tick_start_time, now - self.start
@@ -88,7 +90,7 @@ class Progress:
         now = self.clock()
         return dict(cur_tick=self.cur_tick, tick_start_nimg=self.tick_start_nimg, total_time=now - self.start,
                     tick_time=now - self.tick_start_time, maintenance_time=self.maintenance_time,
-                    stages=self.timetable.state() if self.timetable is not None else [])
+                    timetable=self.timetable.state() if self.timetable is not None else None)
 
     def restore(self, state, cur_nimg):
         """Go on counting from what `state` gave; the time since then does not count.
@@ -101,8 +103,8 @@ class Progress:
         self.cur_tick, self.tick_start_nimg = state['cur_tick'], state['tick_start_nimg']
         self.start, self.tick_start_time = now - state['total_time'], now - state['tick_time']
         self.maintenance_time = state['maintenance_time']
-        if self.timetable is not None:
-            self.timetable.restore(state.get('stages', []))  # checkpoints of earlier versions have none
+        if self.timetable is not None and state.get('timetable'):  # checkpoints of earlier versions have none
+            self.timetable.restore(state['timetable'])
         self.bar.initial = self.bar.n = cur_nimg / 1000
 
     def close(self):

@@ -33,7 +33,7 @@ _PAGE = string.Template("""<!DOCTYPE html>
 :root { color-scheme: light dark; --line: #8884; --soft: #888; }
 body { font: 15px/1.45 system-ui, sans-serif; max-width: 1000px; margin: 1.5em auto; padding: 0 1em; }
 h1 { font-size: 1.4em; margin-bottom: .2em; } h2 { font-size: 1.1em; margin: 1.6em 0 .5em; border-bottom: 1px solid var(--line); }
-figure { margin: 0; } figure img { width: 100%; image-rendering: auto; display: block; }
+figure { margin: 0; } figure img { max-width: 100%; max-height: 80vh; } figure img[hidden] { display: none; }
 .controls { display: flex; gap: .8em; align-items: center; margin: .5em 0; } .controls input { flex: 1; }
 .charts { display: grid; grid-template-columns: repeat(auto-fill, minmax(400px, 1fr)); gap: 1em; }
 svg { width: 100%; } svg text { fill: currentColor; font-size: 11px; } svg .title { font-size: 13px; font-weight: 600; }
@@ -130,15 +130,22 @@ class Report:
                          '</figure></details>')
         return '\n'.join(parts)
 
-    def _embedded(self, name):
-        """A picture of the folder as a data: address, made smaller once and kept; None if it cannot be read."""
-        if name not in self._pictures:
-            try:
-                data, _, kind = small_copy(os.path.join(self.folder, name))
-                self._pictures[name] = f'data:image/{kind};base64,{base64.b64encode(data).decode()}'
-            except (OSError, ValueError, Image.DecompressionBombError):
-                return None
+    def add_picture(self, name):
+        """Make the small copy of a picture that has just been written, for this page and others. Returns what `small_copy` does.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        self._pictures[name] = small_copy(os.path.join(self.folder, name))
         return self._pictures[name]
+
+    def _embedded(self, name):
+        """A picture of the folder as a data: address; None if it cannot be read."""
+        try:
+            data, _, kind = self._pictures.get(name) or self.add_picture(name)
+        except (OSError, ValueError, Image.DecompressionBombError):
+            return None
+        return f'data:image/{kind};base64,{base64.b64encode(data).decode()}'
 
 
 def chosen(names, most=MOST_PICTURES):

@@ -8,7 +8,7 @@ import misc
 from errors import ConfigError
 from misc.resuming import DONE_MARK
 from tfutil import save_summaries, summary
-from training.report import Report, small_copy
+from training.report import Report
 from training.statistics import Statistics
 
 GRID_SIZES = {'1080p': (1920, 1080, 3, 2), '4k': (3840, 2160, 7, 4)}  # pixels across and down; at least so many images
@@ -147,9 +147,9 @@ class RunFolder:
         self.report.refresh()
 
     def _show_picture(self, tag, path, cur_nimg):
-        """Put a picture that has been saved into TensorBoard, too, in a small copy."""
+        """Put a picture that has been saved into TensorBoard and the report, in a small copy."""
         try:
-            data, (width, height), _ = small_copy(path)
+            data, (width, height), _ = self.report.add_picture(os.path.basename(path))
         except OSError as error:  # the picture itself was saved; a copy of it is not worth a run
             print(f'Warning: {path} is not shown in TensorBoard: {error}', file=sys.stderr)
         else:

@@ -63,14 +63,21 @@ class Timetable:
         self.run_phases, self._cost = run_phases, cost
         self._seen = {}  # (resolution, fading?) -> [seconds, kimg], older rounds counting less
         self._last = None
+        self._first_rounds, self._maintenance = [0.0, 0], [0.0, 0]  # seconds and how often
 
     def add(self, resolution, is_fading, seconds, kimg):
-        """Take note of how long a round took. The first one of a stage does not count: the step is compiled in it."""
+        """Take note of how long a round took. The step is compiled in the first one of a stage, which counts for the start of a stage."""
         stage, is_first = (resolution, is_fading), (resolution, is_fading) != self._last
         self._last = stage
-        if not is_first and kimg > 0:
+        if is_first:
+            self._first_rounds = [self._first_rounds[0] + seconds, self._first_rounds[1] + 1]
+        elif kimg > 0:
             before = self._seen.get(stage, (0.0, 0.0))
             self._seen[stage] = [before[0] * FORGETTING + seconds, before[1] * FORGETTING + kimg]
+
+    def add_maintenance(self, seconds):
+        """Take note of how long a tick's snapshots and statistics took."""
+        self._maintenance = [self._maintenance[0] + seconds, self._maintenance[1] + 1]
 
     def set_measured(self, sec_per_kimg):
         """Take {resolution: sec/kimg} of trial steps for what stages take, until they have been seen."""
@@ -93,12 +100,14 @@ class Timetable:
     def left(self, kimg):
         """(seconds left of the current stage, seconds left of the run) after `kimg` thousand images; (None, None) before it is known."""
         of_stages = []
+        per_tick, per_start = (total / max(count, 1) for total, count in (self._maintenance, self._first_rounds))
         for phase in self.run_phases:
             if phase.end_kimg > kimg:
                 seconds = self.sec_per_kimg(phase.last.resolution, phase.is_fading)
                 if seconds is None:
                     return None, None
-                of_stages.append(seconds * (phase.end_kimg - max(kimg, phase.start_kimg)))
+                kimg_left = phase.end_kimg - max(kimg, phase.start_kimg)
+                of_stages.append(seconds * kimg_left + per_tick * kimg_left / phase.last.tick_kimg + per_start * (phase.start_kimg > kimg))
         return (of_stages[0], sum(of_stages)) if of_stages else (0.0, 0.0)
 
     def by_resolution(self):
@@ -108,8 +117,10 @@ class Timetable:
 
     def state(self):
         """What has been seen, in plain values, for a checkpoint."""
-        return [[*stage, *values] for stage, values in self._seen.items()]
+        return dict(seen=[[*stage, *values] for stage, values in self._seen.items()], first_rounds=self._first_rounds,
+                    maintenance=self._maintenance)
 
     def restore(self, state):
         """Know again what `state` gave."""
-        self._seen.update({(int(resolution), bool(is_fading)): [seconds, kimg] for resolution, is_fading, seconds, kimg in state})
+        self._seen.update({(int(resolution), bool(is_fading)): [seconds, kimg] for resolution, is_fading, seconds, kimg in state['seen']})
+        self._first_rounds, self._maintenance = list(state['first_rounds']), list(state['maintenance'])
