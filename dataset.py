@@ -499,7 +499,7 @@ def _check_dtype(name, dtype):
 # The entry point.
 
 
-def load_dataset(class_name='dataset.TFRecordDataset', data_dir=None, verbose=False, **kwargs):
+def load_dataset(class_name: str = 'dataset.TFRecordDataset', data_dir: str | None = None, verbose: bool = False, **kwargs) -> Dataset:
     """Make the data set that config.py's `dataset` line describes.
 
     Args:

@@ -32,7 +32,7 @@ def describe(**more):
                 devices=_devices(), **more)
 
 
-def write_environment(result_subdir, **more):
+def write_environment(result_subdir: str, **more) -> None:
     """Add an entry to a result folder's environment.json. A file there that cannot be read starts anew.
 
     Args:

@@ -107,7 +107,7 @@ def _run_json(result_subdir):
     return os.path.join(result_subdir, FOLDER, 'run.json')
 
 
-def find_run(run_id, result_dir):
+def find_run(run_id: str, result_dir: str) -> RunToResume:
     """The run that `--resume RUN_ID` means.
 
     Args:

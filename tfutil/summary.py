@@ -18,7 +18,7 @@ _accumulators = {}  # tag -> [sum, count] of the finite values since the last fl
 _active = contextvars.ContextVar('collector', default=None)  # replicas are traced in threads of their own, in turns
 
 
-def autosummary(name, value):
+def autosummary(name: str, value):
     """Accumulate a value under a TensorBoard tag and hand it back.
 
     Args:
@@ -182,7 +182,7 @@ def _event(step, **content):
     return event_pb2.Event(wall_time=time.time(), step=int(step), **content)
 
 
-def save_summaries(writer, global_step=None):
+def save_summaries(writer: SummaryWriter, global_step: int | None = None) -> None:
     """Write the mean of every autosummary since the last call as a scalar of its tag, and start anew.
 
     Args:
