@@ -301,19 +301,13 @@ _RECIPES = {
     'lsun': 'create_lsun {} LSUN_LMDB_DIR --resolution 256 --max_images 100000',
 }
 
-# Commands of dataset_tool.py that are still to come.
-PLANNED_COMMANDS = ('create_celebahq',)
-
 
 def creation_hint(tfrecord_dir):
     """The sentence that says how a missing data set is made, by its name."""
     name = os.path.basename(os.path.normpath(tfrecord_dir))
     recipe = _RECIPES.get('lsun' if name.startswith('lsun-') else name, 'create_from_images {} IMAGES_DIR')
-    note = 'add -h to see what that needs'
-    if recipe.split()[0] in PLANNED_COMMANDS:
-        note = 'that command is not in this version yet; create_from_images makes a data set of any folder of images'
-    return (f'Create it with: python dataset_tool.py {recipe.format(shlex.quote(os.fspath(tfrecord_dir)))} ({note}). '
-            'To see a training run without any data: bash quickstart.sh')
+    return (f'Create it with: python dataset_tool.py {recipe.format(shlex.quote(os.fspath(tfrecord_dir)))} (add -h to see what that '
+            'needs). To see a training run without any data: bash quickstart.sh')
 
 
 def _open_levels(tfrecord_dir, resolution):

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import errors
 from entry import Stopped, output_that_may_end, signals_as_exceptions
-from errors import ConfigError, DataError
+from errors import DataError
 from importers.exporter import TFRecordExporter, check_target, clear_leftovers
 from inspection.comparison import compare
 from inspection.extraction import extract
@@ -94,11 +94,15 @@ def create_celeba(tfrecord_dir, celeba_dir, cx=89, cy=121, force=False):
     write_dataset(tfrecord_dir, lambda: load_celeba(celeba_dir, cx, cy), force=force)
 
 
-def create_celebahq(tfrecord_dir, celeba_dir, delta_dir, num_threads=4, num_tasks=100):
+def create_celebahq(tfrecord_dir, celeba_dir, delta_dir, num_threads=4, num_tasks=100, resolution=1024, only=None, force=False):
     """Create dataset for CelebA-HQ."""
-    raise ConfigError('create_celebahq is not part of this version yet: what is missing is the recipe that rebuilds the images from CelebA '
-                      'and the deltas, bit for bit. If you have the images already, made by the original, use create_from_images; a data '
-                      'set made by the original (a folder of .tfrecords files) can be used as it is.')
+    from importers.celebahq_set import CelebAHQ, check_images
+    if only is not None:
+        check_images(tfrecord_dir, celeba_dir, delta_dir, only, resolution, num_threads)
+        return
+    with CelebAHQ(tfrecord_dir, celeba_dir, delta_dir, resolution, num_threads, num_tasks) as images:
+        write_dataset(tfrecord_dir, images.load, force=force)
+        images.clear()
 
 
 def create_from_images(tfrecord_dir, image_dir, shuffle=1, resolution=None, labels=None, skip_bad=False, force=False):
@@ -174,9 +178,13 @@ COMMANDS = (
         ('--cx', {'type': int, 'default': 89, 'help': 'middle of the 128x128 pixels to cut out, from the left (default: 89)'}),
         ('--cy', {'type': int, 'default': 121, 'help': 'and from the top (default: 121)'}), _FORCE)),
     Command(create_celebahq, 'Create dataset for CelebA-HQ.', 'datasets/celebahq ~/downloads/celeba ~/downloads/celeba-hq-deltas', (
-        _DIR, ('celeba_dir', {'help': 'folder of CelebA, in the wild'}), ('delta_dir', {'help': 'folder of the deltas of CelebA-HQ'}),
-        ('--num_threads', {'type': int, 'default': 4, 'metavar': 'N', 'help': 'number of workers (default: 4)'}),
-        ('--num_tasks', {'type': int, 'default': 100, 'metavar': 'N', 'help': 'number of images worked on ahead (default: 100)'}))),
+        _DIR, ('celeba_dir', {'help': 'folder of CelebA, which holds img_celeba (in the wild) and Anno'}),
+        ('delta_dir', {'help': 'folder of deltas00000.zip to deltas29000.zip and image_list.txt'}),
+        ('--num_threads', {'type': int, 'default': 4, 'metavar': 'N', 'help': 'number of worker processes (default: 4)'}),
+        ('--num_tasks', {'type': int, 'default': 100, 'metavar': 'N', 'help': 'images handed out to them at a time (default: 100)'}),
+        ('--resolution', {'type': int, 'default': 1024, 'metavar': 'R', 'help': 'of the data set: 1024, 512 or 256 (default: 1024)'}),
+        ('--only', {'type': int, 'nargs': '+', 'metavar': 'IDX', 'help': 'make no data set: rebuild and check these images, 0 to 29999, '
+                                                                         'and write them to <tfrecord_dir>-only as PNG files'}), _FORCE)),
     Command(create_from_images, 'Create dataset from a directory full of images.', 'datasets/mydataset ~/pictures --resolution 256', (
         _DIR, ('image_dir', {'help': 'folder, or tree of folders, of square RGB or grayscale images of one size, a power of two'}),
         _SHUFFLE,

@@ -15,9 +15,20 @@ GAIN = np.sqrt(2)  # He et al. 2015, for (leaky) ReLU
 
 # ---------------------------------------------------------------- layers without variables
 
+@tf.custom_gradient
 def leaky_relu(x):
     """max(0.2 x, x)."""
-    return tf.nn.leaky_relu(x, alpha=0.2)
+    return tf.nn.leaky_relu(x, alpha=0.2), lambda dy: _leaky_relu_grad(dy, x)
+
+
+@tf.custom_gradient
+def _leaky_relu_grad(dy, x):
+    """The gradient of `leaky_relu`, whose own gradient with respect to x is nothing.
+
+    TensorFlow's is a tensor of zeros. The gradient penalty's second derivative would carry it back through all of the discriminator, at the
+    price of two evaluations.
+    """
+    return tf.raw_ops.LeakyReluGrad(gradients=dy, features=x, alpha=0.2), lambda ddy: (_leaky_relu_grad(ddy, x), None)
 
 
 def pixel_norm(x, epsilon=1e-8):

@@ -109,7 +109,7 @@ def clear_leftovers(tfrecord_dir):
 def _clear_leftover(tfrecord_dir, path, is_old):
     target = os.path.realpath(tfrecord_dir)
     try:
-        with _locked(path):
+        with locked(path):
             if is_old and (not os.path.lexists(target) or os.path.isdir(target) and not os.listdir(target)):
                 os.rename(path, target)
                 print(f'Restored "{tfrecord_dir}", which a killed process was about to replace')
@@ -124,7 +124,7 @@ def _clear_leftover(tfrecord_dir, path, is_old):
 
 
 @contextlib.contextmanager
-def _locked(folder):
+def locked(folder):
     """Hold a folder's lock, which ends with the process that holds it, whatever kills it, and is seen from other containers too.
 
     Raises:
@@ -205,7 +205,7 @@ class TFRecordExporter:
             self._partial = tempfile.mkdtemp(prefix=f'.{self._name}.partial-', dir=parent)
             os.chmod(self._partial, 0o777 & ~umask)  # mkdtemp's folders are for nobody else
             with contextlib.suppress(OSError):
-                self._lock.enter_context(_locked(self._partial))
+                self._lock.enter_context(locked(self._partial))
 
     def __exit__(self, exc_type, exc, traceback):
         try:
@@ -316,7 +316,7 @@ class TFRecordExporter:
         check_target(self._target, self._force)
         old = f'{self._partial}-old'
         with contextlib.suppress(OSError):
-            self._lock.enter_context(_locked(self._target))
+            self._lock.enter_context(locked(self._target))
         try:
             os.rename(self._target, old)
             _check_replaceable(self._target, old)  # nobody writes there any more

@@ -47,7 +47,7 @@ def test_every_module_imports():
 
 @pytest.mark.parametrize('command', ['train.py', 'dataset_tool.py', 'util_scripts.py', 'examples/digits.py', 'examples/import_example.py',
                                      '-m benchmarks.training_step', '-m benchmarks.dataset_tool', '-m benchmarks.snapshot',
-                                     '-m benchmarks.metrics', '-m benchmarks.replicas'])
+                                     '-m benchmarks.metrics', '-m benchmarks.replicas', '-m benchmarks.celebahq'])
 def test_help(command):
     done = subprocess.run([sys.executable, *command.split(), '--help'], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0 and 'usage:' in done.stdout, done.stderr

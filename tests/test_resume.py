@@ -198,7 +198,8 @@ def test_changes_that_a_run_cannot_go_on_with(unfinished, capsys, assignment, te
     before = tree('results')
     expect_error(capsys, main('--resume', '--set', assignment), *texts)
     after = tree('results')
-    assert set(after) == set(before) and all(before[name] == after[name] for name in before if not name.endswith(('run.json', 'in-use')))
+    same = [name for name in before if not name.endswith(('/in-use', '/checkpoint'))]
+    assert set(after) == set(before) and all(before[name] == after[name] for name in same)
 
 
 @pytest.fixture
@@ -292,3 +293,28 @@ def test_checkpoints_come_by_the_clock_and_with_networks(here, monkeypatch):
     assert main(*TINY_RUN, '--set', 'train.total_kimg=0.128', '--set', 'sched.tick_kimg_base=0.064', '--set',
                 'train.checkpoint_minutes=0') == 0
     assert saved == [0, 128]
+
+
+def test_a_data_set_that_is_deleted_while_it_is_read(here, monkeypatch):
+    """What is mapped into memory stays readable, where the system works like that: the run comes to its end."""
+    class Deletes(TrainingSteps):
+        def train_D(self, *arguments):
+            super().train_D(*arguments)
+            shutil.rmtree('datasets', ignore_errors=True)
+
+    monkeypatch.setattr('training.loop.TrainingSteps', Deletes)
+    assert main(*SHORT) == 0
+    assert not os.path.exists('datasets') and os.path.exists('results/000-tiny/network-final.pkl')
+
+
+@pytest.mark.skipif(os.getuid() == 0, reason='root may write everywhere')
+def test_a_result_folder_that_cannot_be_written(unfinished, capsys):
+    os.chmod('results/000-tiny/checkpoint', 0o500)
+    expect_error(capsys, main('--resume'), 'permission')
+
+
+def test_a_result_folder_that_becomes_a_file(unfinished, capsys):
+    """As root, too: what cannot be written is said in one paragraph."""
+    shutil.rmtree('results/000-tiny/checkpoint')
+    pathlib.Path('results/000-tiny/checkpoint').write_text('')
+    expect_error(capsys, main('--resume', 0), 'checkpoint')

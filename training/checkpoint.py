@@ -108,7 +108,11 @@ def _tidied(folder):
         if path.partition('.index')[0].partition('.data-')[0] not in paths or 'temp' in os.path.basename(path):
             shutil.rmtree(path) if os.path.isdir(path) else os.unlink(path)
     if paths:
-        tf.compat.v1.train.update_checkpoint_state(folder, os.path.basename(paths[-1]), [os.path.basename(path) for path in paths])
+        names, times = [os.path.basename(path) for path in paths], [os.path.getmtime(f'{path}.index') for path in paths]
+        state = tf.compat.v1.train.generate_checkpoint_state_proto(
+            os.path.abspath(folder), names[-1], names, times, last_preserved_timestamp=min(times) - 1.0)  # all may be deleted
+        with files.atomic_write(os.path.join(folder, 'checkpoint'), 'w') as file:
+            file.write(str(state))
     else:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(os.path.join(folder, 'checkpoint'))

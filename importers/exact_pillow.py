@@ -1,0 +1,201 @@
+"""Resizing and warping images as Pillow 3.1.1 did, bit for bit.
+
+Later versions resize in integers and warp from the middles of pixels, so their results differ by a level in some pixels. What was computed
+in which precision, and in which order, was found out by comparing with Pillow 3.1.1 itself (its plain x86-64 build, which fuses no
+multiply-adds); `tests/golden/celebahq/` holds outputs of it. In the comments, f32() means rounding to float32; all else is float64.
+
+Speed comes from memory: both filters work on lines or tiles that stay in the processor's cache, one after another, and the two can be
+chained (`transform_columns`, `resize_lines`) so that a large image between them never exists as a whole.
+"""
+import collections
+import functools
+import math
+
+import numpy as np
+
+TILE = 128  # side, in pixels of the result: 128 kB for each float64 array of a tile
+
+# ---------------------------------------------------------------------------------------------------------------------------------
+# Lanczos.
+
+
+def resize(image, size):
+    """Image.resize(size, Image.ANTIALIAS), which is the Lanczos filter.
+
+    Args:
+        image: uint8 [H, W] or [H, W, C].
+        size: (width, height) of the result.
+
+    Returns:
+        uint8 [height, width] or [height, width, C]
+    """
+    (width, height), shape = size, image.shape
+    if shape[:2] == (height, width):
+        return image.copy()
+    columns = np.ascontiguousarray(image.reshape(*shape[:2], -1).transpose(1, 2, 0))
+    columns = np.stack([*resize_lines(columns, shape[1], width)])
+    rows = np.ascontiguousarray(columns.transpose(2, 1, 0))
+    rows = np.stack([*resize_lines(rows, shape[0], height)])
+    return np.ascontiguousarray(rows.transpose(0, 2, 1)).reshape(height, width, *shape[2:])
+
+
+def resize_lines(lines, num_lines, new_num_lines):
+    """One of the two passes: make more or fewer lines of pixels out of lines of pixels, in order, holding no more than it needs.
+
+    Args:
+        lines: iterable of uint8 arrays of one shape.
+        num_lines: how many there are.
+        new_num_lines: how many to make.
+
+    Yields:
+        uint8 arrays of the same shape.
+    """
+    lines, window, first = iter(lines), collections.deque(), 0
+    for start, taps in lanczos_taps(num_lines, new_num_lines):
+        while first + len(window) < start + len(taps):
+            window.append(next(lines).astype(np.float32))
+        while first < start:
+            window.popleft()
+            first += 1
+        total = np.full_like(window[0], 0.5)
+        product = np.empty_like(total)
+        for line, tap in zip(window, taps):
+            np.multiply(line, tap, out=product)
+            total += product
+        yield np.clip(total, 0, 255, out=total).astype(np.uint8)  # cuts the fraction off
+
+
+@functools.lru_cache(maxsize=8)
+def lanczos_taps(size, new_size):
+    """What each pixel of a resized line is made of: a list of (number of the first pixel, float32 factors from there on)."""
+    scale = float(np.float32(size / new_size))
+    stretch = max(scale, 1.0)  # of the filter; not below 1, where it interpolates
+    support, shrink = float(np.float32(3 * stretch)), float(np.float32(1 / stretch))
+    centers = ((np.arange(new_size) + 0.5) * scale).astype(np.float32).astype(np.float64)
+    starts = np.maximum(np.floor(centers - support), 0).astype(int)
+    ends = np.minimum(np.ceil(centers + support), size).astype(int)
+    pixels = starts[:, np.newaxis] + np.arange((ends - starts).max())
+    offsets = (pixels - centers[:, np.newaxis]).astype(np.float32).astype(np.float64)
+    weights = (_lanczos(((offsets + 0.5) * shrink).astype(np.float32)) * shrink).astype(np.float32)
+    weights[pixels >= ends[:, np.newaxis]] = 0
+    totals = np.zeros(new_size, np.float32)
+    for column in weights.T:
+        totals += column
+    factors = (weights * (1.0 / totals.astype(np.float64))[:, np.newaxis]).astype(np.float32)
+    return [(start, row[:end - start]) for start, end, row in zip(starts.tolist(), ends.tolist(), factors)]
+
+
+def _lanczos(x):
+    """sinc(x) sinc(x / 3) for -3 <= x < 3, else 0: float32 in, float64 that hold float32 values out."""
+    values = (_sinc(x) * _sinc((x.astype(np.float64) / 3).astype(np.float32))).astype(np.float32)
+    return np.where((x >= -3) & (x < 3), values, np.float32(0)).astype(np.float64)
+
+
+def _sinc(x):
+    """sin(pi x) / (pi x): float32 in, float64 that hold float32 values out."""
+    angles = (x.astype(np.float64) * math.pi).astype(np.float32).astype(np.float64)
+    # NumPy's own sine differs from the C library's in last bits on some processors.
+    sines = np.reshape([math.sin(angle) for angle in angles.ravel().tolist()], angles.shape)
+    return np.divide(sines, angles, out=np.ones_like(angles), where=angles != 0).astype(np.float32).astype(np.float64)
+
+
+# ---------------------------------------------------------------------------------------------------------------------------------
+# QUAD.
+
+
+def transform(image, size, data):
+    """Image.transform(size, Image.QUAD, data, Image.BILINEAR): pull a quadrilateral out of an image into a rectangle.
+
+    Args:
+        image: uint8 [H, W] or [H, W, C].
+        size: (width, height) of the result.
+        data: float32 [8]: x and y of the corners that become the upper left, lower left, lower right and upper right one.
+
+    Returns:
+        uint8 [height, width] or [height, width, C]; 0 where the quadrilateral leaves the image.
+    """
+    columns = np.stack([*transform_columns(image, size, data)])  # [width, C, height]
+    return np.ascontiguousarray(columns.transpose(2, 0, 1)).reshape(size[1], size[0], *image.shape[2:])
+
+
+def transform_columns(image, size, data):
+    """The same, from left to right, as columns of pixels: uint8 [C, height] each."""
+    (width, height), (x_terms, y_terms) = size, _coefficients(size, data)
+    planes = np.pad(image.reshape(*image.shape[:2], -1).transpose(2, 0, 1), [(0, 0), (1, 1), (1, 1)], mode='edge')
+    for left in range(0, width, TILE):
+        x = np.arange(left, min(left + TILE, width), dtype=np.float64)
+        strip = np.empty([len(x), len(planes), height], np.uint8)
+        for top in range(0, height, TILE):
+            y = np.arange(top, min(top + TILE, height), dtype=np.float64)
+            _fill_tile(strip[:, :, top:top + TILE], planes, _positions(x_terms, x, y), _positions(y_terms, x, y))
+        yield from strip
+
+
+def _coefficients(size, data):
+    """Of the bilinear functions of the result's x and y that give the image's x and y: two tuples of four floats."""
+    northwest, southwest, southeast, northeast = np.asarray(data, np.float32).reshape(4, 2)
+    per_x, per_y = 1.0 / size[0], 1.0 / size[1]
+    both = southeast - southwest - northeast + northwest  # float32 after each step, as are the other differences
+    return [(float(northwest[axis]), float((northeast - northwest)[axis]) * per_x, float((southwest - northwest)[axis]) * per_y,
+             float(both[axis]) * per_x * per_y) for axis in (0, 1)]
+
+
+def _positions(coefficients, x, y):
+    """a + b x + c y + d x y, added from left to right: float64 [len(x), len(y)]."""
+    a, b, c, d = coefficients
+    total = np.add.outer(a + b * x, c * y)
+    total += np.multiply.outer(d * x, y)
+    return total
+
+
+def _fill_tile(tile, planes, u, v):
+    """Interpolate the pixels at some positions.
+
+    Args:
+        tile: uint8 [X, C, Y], to be filled.
+        planes: uint8 [C, 1 + H + 1, 1 + W + 1], the image with its outermost pixels twice.
+        u, v: float64 [X, Y], positions in the image from the left and from the top; are changed.
+    """
+    outside = _move_inside(u, planes.shape[2] - 2) | _move_inside(v, planes.shape[1] - 2)
+    columns, rows = _split(u), _split(v)  # u and v are the fractions now
+    left, top = int(columns.min()), int(rows.min())
+    right, bottom = int(columns.max()), int(rows.max())
+    # Of the part that is needed: each pixel with the step to its right neighbour, so that both are fetched as one.
+    part = planes[:, top + 1:bottom + 3, left + 1:right + 3].astype(np.float64)
+    pairs = np.empty([*part.shape[:2], part.shape[2] - 1], np.complex128)
+    pairs.real = part[..., :-1]
+    np.subtract(part[..., 1:], part[..., :-1], out=pairs.imag)
+    rows -= top
+    rows *= pairs.shape[2]
+    rows += columns
+    rows -= left
+    index = rows.astype(np.intp)
+    fetched, upper, lower = np.empty(u.shape, np.complex128), np.empty_like(u), np.empty_like(u)
+    for channel, plane in enumerate(pairs.reshape(len(pairs), -1)):
+        for values, pixels in ((upper, plane), (lower, plane[pairs.shape[2]:])):
+            np.take(pixels, index, out=fetched, mode='wrap')  # no index needs wrapping; it is the fastest mode
+            np.multiply(fetched.imag, u, out=values)
+            values += fetched.real
+        lower -= upper
+        lower *= v
+        upper += lower
+        tile[:, channel] = upper.astype(np.uint8)  # cuts the fraction off
+    if outside is not False:
+        tile.transpose(0, 2, 1)[outside] = 0
+
+
+def _move_inside(positions, size):
+    """Set positions outside of 0 <= p < size to 0. Returns where they were, as a bool array, or False if there were none."""
+    if positions.min() >= 0 and positions.max() < size:
+        return False
+    outside = (positions < 0) | (positions >= size)
+    positions[outside] = 0
+    return outside
+
+
+def _split(positions):
+    """Split p - 1/2 into its floor, which is returned, and the fraction, which takes p's place."""
+    positions -= 0.5
+    whole = np.floor(positions)
+    positions -= whole
+    return whole
