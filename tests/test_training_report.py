@@ -237,7 +237,7 @@ def test_long_curves_are_thinned_to_means():
 @pytest.mark.parametrize('low, high', [(0, 1), (-3, 3.5), (1e-9, 3e-9), (1e6, 1e6 + 10), (-1e12, 1e12)])
 def test_ticks_are_round_and_few(low, high):
     found = ticks(low, high)
-    assert 2 <= len(found) <= 6 and all(low <= value <= high * (1 + 1e-9) + 1e-12 for value in found)
+    assert 3 <= len(found) <= 8 and all(low <= value <= high * (1 + 1e-9) + 1e-12 for value in found)
 
 
 # ------------------------------------------------------------ numbers

@@ -57,11 +57,11 @@ def _range(values):
     return low - margin, high + margin
 
 
-def ticks(low, high, count=4):
+def ticks(low, high, count=5):
     """Round numbers between two values, about so many."""
     raw = (high - low) / count
     step = 10 ** math.floor(math.log10(raw))
-    step *= min((factor for factor in (1, 2, 5, 10) if step * factor >= raw), default=10)
+    step *= min(factor for factor in (1, 2, 5, 10) if step * factor >= 0.7 * raw)
     return [number * step for number in range(math.ceil(low / step), math.floor(high / step) + 1)]
 
 

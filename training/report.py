@@ -39,7 +39,7 @@ figure { margin: 0; } figure img { max-width: 100%; max-height: 80vh; } figure i
 svg { width: 100%; } svg text { fill: currentColor; font-size: 11px; } svg .title { font-size: 13px; font-weight: 600; }
 svg .y { text-anchor: end; } svg .x { text-anchor: middle; } svg polyline { fill: none; stroke-width: 1.6; }
 svg .grid { stroke: var(--line); } svg .level { stroke: var(--soft); stroke-dasharray: 5 4; }
-.legend { margin: 0 0 0 58px; font-size: 12px; } .legend span { margin-right: 1.2em; }
+.legend { margin: 0 0 0 58px; font-size: 12px; } .legend span { margin-right: 1.2em; white-space: nowrap; }
 .legend i { display: inline-block; width: 1em; height: 3px; margin-right: .4em; vertical-align: middle; }
 .legend .dashed { height: 0; border-top: 2px dashed var(--soft); }
 table { border-collapse: collapse; font-size: 13px; } td, th { text-align: left; padding: .15em 1em .15em 0; vertical-align: top; }
