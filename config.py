@@ -144,7 +144,9 @@ desc += '-fp32';                sched.max_minibatch_per_gpu = {256: 16, 512: 8, 
 #desc += '-bf16';               G.dtype = D.dtype = 'bfloat16'; sched.max_minibatch_per_gpu = {512: 16, 1024: 8}
 
 # ----------------------------------------------------------------------------------------------------------------------
-# Features to switch off, to see what each is good for: any number of these. -nogrowing trains all layers from the start.
+# Features to switch off, to see what each is good for: any number of these.
+#
+#   nogrowing    Train all layers from the start.
 
 #desc += '-nogrowing';          sched.lod_initial_resolution = 1024; sched.lod_training_kimg = 0; sched.lod_transition_kimg = 0; train.total_kimg = 10000
 #desc += '-nopixelnorm';        G.use_pixelnorm = False                   # No pixelwise normalization in the generator.
@@ -160,7 +162,8 @@ desc += '-fp32';                sched.max_minibatch_per_gpu = {256: 16, 512: 8, 
 #   BENCHMARK    Run through all resolutions in 51 thousand images, to measure speed.
 #   BENCHMARK0   The same at full resolution only, in 10 thousand images.
 #   VERBOSE      A status line and an image grid every thousand images, networks every 100 thousand.
-#   GRAPH, HIST  Put the graph of the training step, or histograms of all weights, into the TensorBoard log.
+#   GRAPH        Put the graph of the training step into the TensorBoard log.
+#   HIST         Put histograms of all weights into the TensorBoard log.
 #   SWD          Measure the generator whenever networks are saved; other metrics: see the utilities below.
 
 #desc += '-BENCHMARK';          sched.lod_initial_resolution = 4; sched.lod_training_kimg = 3; sched.lod_transition_kimg = 3; train.total_kimg = (8 * 2 + 1) * 3; sched.tick_kimg_base = 1; sched.tick_kimg_dict = {}; train.image_snapshot_ticks = 1000; train.network_snapshot_ticks = 1000
@@ -173,16 +176,26 @@ desc += '-fp32';                sched.max_minibatch_per_gpu = {256: 16, 512: 8, 
 # ----------------------------------------------------------------------------------------------------------------------
 # Utilities for a finished run, or one that is still training: uncomment one line and put in the run's number, folder name or path.
 # They replace `train`. Images and videos go into a result folder of their own, metrics into the run's folder (metric-*.txt, .jsonl, .png).
+# The same from the command line: python util_scripts.py generate_fake_images --run_id 23 --num_pngs 1000
+#
+#   fake-images          1000 single images.
+#   fake-grids           10 grids, each 15 images wide and 8 high, at a quarter of the size.
+#   interpolation-video  A minute of images that turn into one another.
+#   training-video       20 seconds of how the images came to be during training.
+#   swd-16k              Sliced Wasserstein distance.
+#   fid-10k, fid-50k     Frechet inception distance: quick, and as published.
+#   is-50k               Inception score.
+#   msssim-20k           Similarity among the images.
+#   kid-10k              Kernel inception distance.
+#   pr-10k               Precision and recall.
+#   projection           The latent whose image is closest to a picture of yours, and a video of how it is found.
 
-# 1000 single images; 10 grids, each 15 images wide and 8 high, at a quarter of the size.
 #train = EasyDict(func='util_scripts.generate_fake_images', run_id=23, num_pngs=1000); num_gpus = 1; desc = f'fake-images-{train.run_id}'
 #train = EasyDict(func='util_scripts.generate_fake_images', run_id=23, grid_size=[15, 8], num_pngs=10, image_shrink=4); num_gpus = 1; desc = f'fake-grids-{train.run_id}'
 
-# A minute of images that turn into one another; 20 seconds of how the images came to be during training.
 #train = EasyDict(func='util_scripts.generate_interpolation_video', run_id=23, grid_size=[1, 1], duration_sec=60.0, smoothing_sec=1.0); num_gpus = 1; desc = f'interpolation-video-{train.run_id}'
 #train = EasyDict(func='util_scripts.generate_training_video', run_id=23, duration_sec=20.0); num_gpus = 1; desc = f'training-video-{train.run_id}'
 
-# Sliced Wasserstein distance; Frechet inception distance (quick, and as published); inception score; similarity among the images.
 #train = EasyDict(func='util_scripts.evaluate_metrics', run_id=23, log='metric-swd-16k.txt', metrics=['swd'], num_images=16384, real_passes=2); num_gpus = 1; desc = f'swd-16k-{train.run_id}'
 #train = EasyDict(func='util_scripts.evaluate_metrics', run_id=23, log='metric-fid-10k.txt', metrics=['fid'], num_images=10000, real_passes=1); num_gpus = 1; desc = f'fid-10k-{train.run_id}'
 #train = EasyDict(func='util_scripts.evaluate_metrics', run_id=23, log='metric-fid-50k.txt', metrics=['fid'], num_images=50000, real_passes=1); num_gpus = 1; desc = f'fid-50k-{train.run_id}'
@@ -192,5 +205,4 @@ desc += '-fp32';                sched.max_minibatch_per_gpu = {256: 16, 512: 8, 
 #train = EasyDict(func='util_scripts.evaluate_metrics', run_id=23, log='metric-pr-10k.txt', metrics=['pr'], num_images=10000, real_passes=1); num_gpus = 1; desc = f'pr-10k-{train.run_id}'
 #train = EasyDict(func='util_scripts.evaluate_metrics', run_id=23, log='metric-modes-256k.txt', metrics=['modes'], num_images=256000, real_passes=1); num_gpus = 1; desc = f'modes-256k-{train.run_id}'
 
-# The latent whose image is closest to a picture of yours, and a video of how it is found.
 #train = EasyDict(func='util_scripts.project_image', run_id=23, image='picture.png', num_steps=500); num_gpus = 1; desc = f'projection-{train.run_id}'

@@ -11,7 +11,7 @@ from errors import DataError, UserError
 
 
 @contextlib.contextmanager
-def atomic_write(path, mode='wb', durable=True):
+def atomic_write(path: str | os.PathLike, mode: str = 'wb', durable: bool = True):
     """Open a file for writing that takes its place only when everything has been written.
 
         with atomic_write('network-final.pkl') as file:

@@ -1,17 +1,16 @@
-"""Train as config.py says: `python train.py [--config FILE] [--set NAME=VALUE] [--resume [RUN_ID] | --dry-run]`.
+"""Train as config.py says: `python train.py [--config FILE] [--set NAME=VALUE] [--resume [RUN_ID] | --dry-run | --list]`.
 
 Also hands on the names that users of the original import from here: TrainingSchedule, process_reals, setup_snapshot_image_grid,
 train_progressive_gan.
 """
 import argparse
-import inspect
 import os
-import signal
 import sys
 
+import launch
 import settings
-from entry import Stopped, signals_as_exceptions
-from errors import ConfigError, DataError, exit_on_user_error
+from entry import output_that_may_end
+from errors import DataError
 
 
 def parse_args(argv=None):
@@ -23,8 +22,12 @@ def parse_args(argv=None):
                '  python train.py --config configs/quickstart.py   the same with a few lines changed\n'
                '  python train.py --set train.total_kimg=1000      the same with single values changed\n'
                '  python train.py --dry-run                        check everything, show the schedule and how long it will take\n'
-               '  python train.py --resume                         go on with the newest run that was stopped')
+               '  python train.py --resume                         go on with the newest run that was stopped\n'
+               '  python train.py --list                           what config.py offers, a line each\n\n'
+               'config.py offers:\n' + settings.option_names())
     settings.add_arguments(parser)
+    parser.add_argument('--list', action='store_true', help='print the data sets, presets and switches that config.py offers, and what '
+                        'they mean')
     how = parser.add_mutually_exclusive_group()
     how.add_argument('--resume', metavar='RUN_ID', nargs='?', const='', help='go on with a run that was stopped, in its own folder, with '
                      'the options that it was started with (--config and --set come on top): its number, name or folder; the newest '
@@ -36,33 +39,16 @@ def parse_args(argv=None):
 
 def main(argv=None):
     """The entry point: read the configuration, start TensorFlow, run config.train.func. Returns the exit code."""
-    try:
-        with exit_on_user_error(), signals_as_exceptions():
-            _main(parse_args(argv))
-    except KeyboardInterrupt:
-        print('Interrupted. What was finished before is in the result folder.')
-        return 128 + signal.SIGINT
-    except Stopped as stopped:
-        print(f'Stopped by {stopped.signal_name}. What was finished before is in the result folder; a training run goes on with: '
-              'python train.py --resume')
-        return stopped.code
-    return 0
+    return launch.exit_code_of(lambda: _main(parse_args(argv)))
 
 
 def _main(args):
-    import misc  # does without TensorFlow
+    if args.list:
+        with output_that_may_end(needed=True):
+            settings.print_catalogue()
+        return
     config, resume = load(args)
-    settings.apply_env(config)  # before anything imports TensorFlow
-
-    misc.init_output_logging()
-    misc.import_tensorflow()
-    import tfutil
-    settings.check_config(config)
-    print('Initializing TensorFlow...')
-    tfutil.init_tf(config.tf_config, config.random_seed, config.num_gpus)
-    print(f'Running {config.train.func}()...')
-    run(config, resume, args.dry_run)
-    print('Exiting...')
+    launch.start(config, resume, args.dry_run)
 
 
 def load(args):
@@ -82,22 +68,6 @@ def load(args):
         resume = misc.RunToResume(None, wanted=args.resume)  # of several machines one has the results, and it is too early to ask which
     new_files = [path for path in args.config if os.path.abspath(path) not in resume.config_files]  # those given again count once
     return settings.load([*resume.config_files, *new_files], [*resume.assignments, *args.set]), resume
-
-
-def run(config, resume=None, dry_run=False):
-    """Call config.train's function with its options; one that has a `config` argument also gets the rest of the configuration."""
-    from tfutil import import_obj
-    options = dict(config.train)
-    func = import_obj(options.pop('func'))
-    parameters = inspect.signature(func).parameters
-    for name, flag, value in (('resume', '--resume', resume), ('dry_run', '--dry-run', dry_run)):
-        if name in parameters:
-            options[name] = value
-        elif value:
-            raise ConfigError(f'{flag} is for training, but config.train.func is {config.train.func!r}, which has no argument {name!r}.')
-    if 'config' in parameters:
-        options['config'] = config
-    return func(**options)
 
 
 if __name__ == '__main__':

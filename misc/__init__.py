@@ -1,5 +1,6 @@
 """Small tools that training and the utility scripts share; each module has one subject."""
 from files import atomic_write
+from misc.environment import write_environment
 from misc.images import (
     adjust_dynamic_range,
     apply_mirror_augment,
@@ -31,4 +32,4 @@ __all__ = [
     'create_result_subdir', 'draw_text_label', 'find_run', 'format_time', 'get_id_string_for_network_pkl', 'import_tensorflow',
     'init_output_logging', 'list_network_pkls', 'load_dataset_for_previous_run', 'load_network_pkl', 'load_pkl', 'locate_network_pkl',
     'locate_result_subdir', 'random_latents', 'restore_output', 'save_image', 'save_image_grid', 'save_pkl', 'set_output_log_file',
-    'setup_text_label', 'write_config']
+    'setup_text_label', 'write_config', 'write_environment']

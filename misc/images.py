@@ -6,6 +6,7 @@ on disk, [-1, 1] inside the networks.
 import functools
 import io
 import os
+from collections.abc import Sequence
 
 import numpy as np
 import PIL.Image
@@ -17,7 +18,7 @@ from files import atomic_write
 _FORMATS = {'.jpg': 'JPEG', '.jpeg': 'JPEG', '.png': 'PNG'}
 
 
-def adjust_dynamic_range(data, drange_in, drange_out):
+def adjust_dynamic_range(data: np.ndarray, drange_in: Sequence[float], drange_out: Sequence[float]) -> np.ndarray:
     """Map values linearly so that drange_in becomes drange_out. Values outside stay outside.
 
     Args:
@@ -34,7 +35,7 @@ def adjust_dynamic_range(data, drange_in, drange_out):
     return data * scale + (out_low - in_low * scale)
 
 
-def create_image_grid(images, grid_size=None):
+def create_image_grid(images: np.ndarray, grid_size: Sequence[int] | None = None) -> np.ndarray:
     """Put images side by side, row by row; what is left of the grid stays zero.
 
     Args:
@@ -61,7 +62,7 @@ def create_image_grid(images, grid_size=None):
     return grid
 
 
-def convert_to_pil_image(image, drange=(0, 1)):
+def convert_to_pil_image(image: np.ndarray, drange: Sequence[float] = (0, 1)) -> PIL.Image.Image:
     """A PIL image from pixels.
 
     Args:
@@ -79,7 +80,7 @@ def convert_to_pil_image(image, drange=(0, 1)):
     return PIL.Image.fromarray(np.ascontiguousarray(np.rint(image).clip(0, 255).astype(np.uint8)))
 
 
-def save_image(image, filename, drange=(0, 1), quality=95):
+def save_image(image: np.ndarray, filename: str | os.PathLike, drange: Sequence[float] = (0, 1), quality: int = 95) -> None:
     """Write one image as PNG or JPEG, by the file name's ending; whole or not at all.
 
     Args:
@@ -97,12 +98,13 @@ def save_image(image, filename, drange=(0, 1), quality=95):
         file.write(encoded.getbuffer())
 
 
-def save_image_grid(images, filename, drange=(0, 1), grid_size=None):
+def save_image_grid(images: np.ndarray, filename: str | os.PathLike, drange: Sequence[float] = (0, 1),
+                    grid_size: Sequence[int] | None = None) -> None:
     """Write images as one picture: see `create_image_grid` and `save_image`."""
     save_image(create_image_grid(images, grid_size), filename, drange)
 
 
-def apply_mirror_augment(minibatch):
+def apply_mirror_augment(minibatch: np.ndarray) -> np.ndarray:
     """Flip each image left to right with probability 1/2, drawn from NumPy's global generator (one number an image).
 
     Args:
@@ -122,7 +124,8 @@ def apply_mirror_augment(minibatch):
 # Text on images.
 
 @functools.lru_cache(maxsize=100)
-def setup_text_label(text, fontsize=32, padding=6, glow_size=2.0, glow_coef=3.0, glow_exp=2.0):
+def setup_text_label(text: str, fontsize: int = 32, padding: int = 6, glow_size: float = 2.0, glow_coef: float = 3.0,
+                     glow_exp: float = 2.0) -> tuple[np.ndarray, np.ndarray]:
     """The text's shape, and a soft shadow around it that keeps it readable on any background.
 
     Args:
@@ -141,7 +144,8 @@ def setup_text_label(text, fontsize=32, padding=6, glow_size=2.0, glow_coef=3.0,
     return alpha, glow
 
 
-def draw_text_label(img, text, x, y, alignx=0.5, aligny=0.5, color=255, opacity=1.0, glow_opacity=1.0, **kwargs):
+def draw_text_label(img: PIL.Image.Image, text: str, x: float, y: float, alignx: float = 0.5, aligny: float = 0.5, color=255,
+                    opacity: float = 1.0, glow_opacity: float = 1.0, **kwargs) -> PIL.Image.Image:
     """Write text onto an image.
 
     Args:

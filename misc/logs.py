@@ -126,7 +126,7 @@ _log = _Log()
 _tees = []
 
 
-def init_output_logging():
+def init_output_logging() -> None:
     """Begin to collect what is printed on stdout and stderr. Calling it again changes nothing."""
     if not _tees:
         _log.__init__()
@@ -140,7 +140,7 @@ def output_logging_active():
     return bool(_tees)
 
 
-def set_output_log_file(filename, mode='w'):
+def set_output_log_file(filename: str, mode: str = 'w') -> None:
     """Write the log to this file: what was collected since `init_output_logging`, then all that is printed.
 
     Args:
@@ -152,7 +152,7 @@ def set_output_log_file(filename, mode='w'):
     _log.open(filename, mode)
 
 
-def restore_output():
+def restore_output() -> None:
     """End logging: close the file, give stdout and stderr back."""
     for tee in _tees:
         tee._finish()
@@ -164,7 +164,7 @@ def restore_output():
     _log.close()
 
 
-def format_time(seconds):
+def format_time(seconds: float) -> str:
     """A duration for people: '5s', '1m 05s', '2h 02m 05s', '11d 13h 46m'. Seconds are rounded half to even."""
     s = int(np.rint(seconds))
     if s < 60:

@@ -11,6 +11,7 @@ import math
 import os
 import pickle
 import pickletools
+from typing import Any
 
 import numpy as np
 
@@ -20,7 +21,7 @@ from files import atomic_write
 _ADMITTED_KINDS = 'biufcSU'  # Of array elements: bool, integers, floats, complex, bytes and text; never Python objects.
 
 
-def save_pkl(obj, filename):
+def save_pkl(obj: Any, filename: str | os.PathLike) -> None:
     """Write a pickle of protocol 4, whole or not at all; arrays in a form that any NumPy version reads.
 
     Args:
@@ -35,7 +36,7 @@ def save_pkl(obj, filename):
         _Pickler(file, protocol=4).dump(obj)
 
 
-def load_pkl(filename, trust_source=False):
+def load_pkl(filename: str | os.PathLike, trust_source: bool = False) -> Any:
     """Read a pickle of networks, arrays and plain containers. Nothing in the file is executed.
 
     Args:

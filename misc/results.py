@@ -4,6 +4,7 @@ import contextlib
 import glob
 import os
 import re
+from typing import Any
 
 import numpy as np
 
@@ -27,7 +28,7 @@ class MissingDataSetError(DataError, KeyError):
 # ----------------------------------------------------------------------------------------------------------------------
 # Making a result folder.
 
-def create_result_subdir(result_dir, desc, config_values=None):
+def create_result_subdir(result_dir: str, desc: str, config_values: dict | None = None) -> str:
     """Make the next numbered folder '%03d-desc', and start log.txt there if output is being collected.
 
     Args:
@@ -60,7 +61,7 @@ def create_result_subdir(result_dir, desc, config_values=None):
     return result_subdir
 
 
-def write_config(result_subdir, values):
+def write_config(result_subdir: str, values: dict) -> None:
     """Write config.txt: a line `name = value` for each item of a dict, sorted by name."""
     with atomic_write(os.path.join(result_subdir, 'config.txt'), 'w') as file:
         for name, value in sorted(values.items()):
@@ -107,7 +108,7 @@ def _lock(folder):
 # ----------------------------------------------------------------------------------------------------------------------
 # Finding result folders and networks.
 
-def locate_result_subdir(run_id_or_result_subdir, result_dir='results'):
+def locate_result_subdir(run_id_or_result_subdir: int | str, result_dir: str = 'results') -> str:
     """The folder of a run.
 
     Args:
@@ -149,7 +150,7 @@ def _some(names):
     return ', '.join((['...'] if len(names) > _SHOWN else []) + shown)
 
 
-def list_network_pkls(run_id_or_result_subdir, include_final=True, result_dir='results'):
+def list_network_pkls(run_id_or_result_subdir: int | str, include_final: bool = True, result_dir: str = 'results') -> list[str]:
     """The network pickles of a run: snapshots sorted by name, then network-final.pkl if there is one and it is wanted.
 
     Raises:
@@ -162,7 +163,7 @@ def list_network_pkls(run_id_or_result_subdir, include_final=True, result_dir='r
     return pkls
 
 
-def locate_network_pkl(run_id_or_result_subdir_or_network_pkl, snapshot=None, result_dir='results'):
+def locate_network_pkl(run_id_or_result_subdir_or_network_pkl: int | str, snapshot: int | None = None, result_dir: str = 'results') -> str:
     """The network pickle of a run.
 
     Args:
@@ -191,17 +192,17 @@ def locate_network_pkl(run_id_or_result_subdir_or_network_pkl, snapshot=None, re
                     f'number: {_some([os.path.basename(pkl) for pkl in pkls])}; leave it out for the last.')
 
 
-def get_id_string_for_network_pkl(network_pkl):
+def get_id_string_for_network_pkl(network_pkl: str) -> str:
     """A name for files made from a network: its folder and file, joined by a dash, without '.pkl'."""
     return '-'.join(network_pkl.replace('.pkl', '').replace('\\', '/').split('/')[-2:])
 
 
-def load_network_pkl(run_id_or_result_subdir_or_network_pkl, snapshot=None, result_dir='results'):
+def load_network_pkl(run_id_or_result_subdir_or_network_pkl: int | str, snapshot: int | None = None, result_dir: str = 'results') -> tuple:
     """Load the networks (G, D, Gs) of a run: see `locate_network_pkl` and `load_pkl`."""
     return load_pkl(locate_network_pkl(run_id_or_result_subdir_or_network_pkl, snapshot, result_dir))
 
 
-def random_latents(num_latents, G, random_state=None):
+def random_latents(num_latents: int, G, random_state: np.random.RandomState | None = None) -> np.ndarray:
     """Latent vectors for a generator, from the normal distribution.
 
     Args:
@@ -219,7 +220,7 @@ def random_latents(num_latents, G, random_state=None):
 # ----------------------------------------------------------------------------------------------------------------------
 # The data set of an earlier run.
 
-def load_dataset_for_previous_run(run_id, result_dir='results', data_dir='datasets', **kwargs):
+def load_dataset_for_previous_run(run_id: int | str, result_dir: str = 'results', data_dir: str = 'datasets', **kwargs) -> tuple[Any, bool]:
     """Load the data set that a run was trained on.
 
     Args:

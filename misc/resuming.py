@@ -18,7 +18,7 @@ except ImportError:  # Windows has no such lock; there nobody notices that two p
 
 FOLDER = 'checkpoint'
 DONE_MARK = '_training-done.txt'
-_APPENDED = ('log.txt', '*tfevents*')  # files that grow while a run goes on
+_APPENDED = ('log.txt', '*tfevents*', 'stats.jsonl')  # files that grow while a run goes on
 
 
 class RunToResume(NamedTuple):
@@ -107,7 +107,7 @@ def _run_json(result_subdir):
     return os.path.join(result_subdir, FOLDER, 'run.json')
 
 
-def find_run(run_id, result_dir):
+def find_run(run_id: str, result_dir: str) -> RunToResume:
     """The run that `--resume RUN_ID` means.
 
     Args:

@@ -18,7 +18,7 @@ for line in sys.stdin.buffer:
 """
 
 
-def import_tensorflow():
+def import_tensorflow() -> None:
     """Import TensorFlow and let it look for GPUs, quietly where there are none to find."""
     with filtered_stderr() if 'tensorflow' not in sys.modules and quiet_is_wanted() else contextlib.nullcontext():
         import tensorflow as tf

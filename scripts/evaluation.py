@@ -12,9 +12,10 @@ from errors import ConfigError, DataError
 from files import atomic_append, atomic_write
 from metrics.evaluator import Evaluator, default_minibatch_size
 from misc import logs
+from training.report import Report
 
 
-def evaluate_metrics(run_id, log, metrics, num_images, real_passes, minibatch_size=None, inception=None, *, config):
+def evaluate_metrics(run_id, log, metrics: list, num_images, real_passes, minibatch_size=None, inception=None, *, config):
     """Measure how far the images of a run's snapshots are from real ones, newest snapshot first.
 
     Adds to files in the run's folder: the table, as text, to `log`; the same as `<log>.jsonl`, a line for each row. Draws curves over
@@ -59,6 +60,7 @@ def evaluate_metrics(run_id, log, metrics, num_images, real_passes, minibatch_si
         with_networks = misc.load_pkl(pkl)
         _measure(table, _kimg(pkl), lambda Gs=with_networks[2]: evaluator.evaluate_fakes(Gs, config.num_gpus))
     print()
+    Report(folder).refresh()
 
 
 def _check(folder, pkls, log, metrics, real_passes):

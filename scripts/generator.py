@@ -61,8 +61,10 @@ def label_size(Gs):
 
 
 def new_result_folder(config):
-    """The next numbered folder, with config.txt in it."""
-    return misc.create_result_subdir(config.result_dir, config.desc, settings.values(config))
+    """The next numbered folder, with config.txt and environment.json in it."""
+    result_subdir = misc.create_result_subdir(config.result_dir, config.desc, settings.values(config))
+    misc.write_environment(result_subdir, random_seed=getattr(config, 'random_seed', None))
+    return result_subdir
 
 
 def mark_done(result_subdir):

@@ -11,6 +11,7 @@ import time
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import misc
+from training import statistics
 
 CONTEXT = multiprocessing.get_context('forkserver')
 CONTEXT.set_forkserver_preload(['tensorflow', 'keras', 'misc', 'train', 'training.loop', 'loss', 'networks', 'resume_inputs'])
@@ -102,4 +103,5 @@ def outcome(folder):
             pictures[os.path.basename(path)] = hashlib.sha256(file.read()).hexdigest()
     networks = {os.path.basename(path): [{name: net.get_var(name).tobytes() for name in net.vars} for net in misc.load_pkl(path)]
                 for path in sorted(glob.glob(os.path.join(folder, '*.pkl')))}
-    return dict(ticks=ticks, scalars=scalars, pictures=pictures, networks=networks)
+    stats = [{tag: value for tag, value in row.items() if tag != 'time' and 'Timing' not in tag} for row in statistics.read(folder)]
+    return dict(ticks=ticks, scalars=scalars, stats=stats, pictures=pictures, networks=networks)

@@ -42,6 +42,11 @@ def settings_of_run(**changes):
     return types.SimpleNamespace(**{**dict(result_dir='results', data_dir='datasets', desc='out', num_gpus=1), **changes})
 
 
+def files_as_originals(folder):
+    """The names of a result folder's files, sorted, without the one that is new here."""
+    return sorted(set(os.listdir(folder)) ^ {'environment.json'})
+
+
 def check_run_options(received, golden):
     """Network.run was called with golden's options."""
     assert {**received, 'out_dtype': np.dtype(received['out_dtype']).name} == golden

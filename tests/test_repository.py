@@ -8,9 +8,9 @@ import pytest
 from conftest import ROOT
 
 # From the ground up: a room may import those before it, and its own modules.
-ROOMS = ['errors', 'entry', 'files', 'progress', 'tfutil', 'layers', 'growing', 'mode_recovery', 'networks', 'loss', 'records', 'dataset',
-         'importers', 'legacy', 'misc', 'inspection', 'metrics', 'settings', 'training', 'scripts', 'util_scripts', 'train',
-         'dataset_tool', 'examples', 'benchmarks']
+ROOMS = ['errors', 'entry', 'files', 'progress', 'tfutil', 'layers', 'growing', 'mode_recovery', 'networks', 'loss', 'records', 'labels',
+         'dataset', 'importers', 'legacy', 'misc', 'inspection', 'metrics', 'settings', 'training', 'launch', 'scripts', 'util_scripts',
+         'train', 'dataset_tool', 'examples', 'benchmarks']
 SKIPPED = ('.venv', 'tests', 'configs')
 
 
@@ -45,7 +45,7 @@ def test_every_module_imports():
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize('command', ['train.py', 'dataset_tool.py', 'examples/digits.py', 'examples/import_example.py',
+@pytest.mark.parametrize('command', ['train.py', 'dataset_tool.py', 'util_scripts.py', 'examples/digits.py', 'examples/import_example.py',
                                      '-m benchmarks.training_step', '-m benchmarks.dataset_tool', '-m benchmarks.snapshot',
                                      '-m benchmarks.metrics', '-m benchmarks.replicas', '-m benchmarks.celebahq',
                                      '-m benchmarks.mode_recovery', '-m benchmarks.paper_settings'])

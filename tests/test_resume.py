@@ -60,7 +60,8 @@ def test_killed_at_random_moments(toy, uninterrupted, num_gpus, kills):
     hits = run_with_kills(folder, kills, num_gpus, *EXACT, '--set', f'num_gpus={num_gpus}')
     assert len(hits) == kills and (kills < 25 or hits.count('inside a checkpoint') > 1), hits
     killed, expected = outcome(folder / 'results' / '000-tiny'), uninterrupted(num_gpus)
-    assert killed['ticks'] == expected['ticks'] and killed['scalars'] == expected['scalars']
+    assert killed['ticks'] == expected['ticks'] and killed['scalars'] == expected['scalars'] and killed['stats'] == expected['stats']
+    assert len(killed['stats']) == len(killed['ticks'])
     assert killed['pictures'] == expected['pictures'] and killed['networks'] == expected['networks']
 
 
@@ -127,6 +128,7 @@ def test_a_signal_lets_the_step_end_and_saves(here, capsys, stopping, number, co
     assert main('--resume') == 0
     after = outcome('results/000-tiny')
     assert after['ticks'] == uninterrupted(1)['ticks'] and after['networks'] == uninterrupted(1)['networks']
+    assert after['stats'] == uninterrupted(1)['stats'] and len(after['stats']) == len(after['ticks'])
     assert os.listdir('results') == ['000-tiny']
     with open('results/000-tiny/log.txt') as file:
         log = file.read()
@@ -317,3 +319,18 @@ def test_a_result_folder_that_becomes_a_file(unfinished, capsys):
     shutil.rmtree('results/000-tiny/checkpoint')
     pathlib.Path('results/000-tiny/checkpoint').write_text('')
     expect_error(capsys, main('--resume', 0), 'checkpoint')
+
+
+def test_files_that_grow_are_cut_to_where_the_checkpoint_was(in_tmp):
+    """Each by itself; one that did not exist then is gone."""
+    names = ['log.txt', 'stats.jsonl', 'events.out.tfevents.1.host']
+    for name in names:
+        pathlib.Path(name).write_text('before\n')
+    sizes = resuming.appended_sizes('.')
+    for name in [*names, 'events.out.tfevents.2.host']:
+        with open(name, 'a') as file:
+            file.write('after\n')
+    resuming.cut_appended('.', sizes)
+    assert [pathlib.Path(name).read_text() for name in names] == ['before\n'] * 3 and not os.path.exists('events.out.tfevents.2.host')
+    resuming.cut_appended('.', {})  # the run begins anew
+    assert not os.path.exists('stats.jsonl')

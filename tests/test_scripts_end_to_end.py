@@ -121,7 +121,8 @@ def test_set_on_the_command_line_and_a_network_without_its_data(trained, tmp_pat
                    f"{str(trained / 'results/000-tiny/network-final.pkl')!r}}}", '--set', 'train.num_pngs=2', '--set', 'train.png_prefix=x',
                    '--set', 'desc=here')
     assert done.returncode == 0, done.stderr
-    assert sorted(os.listdir(tmp_path / 'results/000-here')) == ['_done.txt', 'config.txt', 'log.txt', 'x000000.png', 'x000001.png']
+    assert sorted(os.listdir(tmp_path / 'results/000-here')) == [
+        '_done.txt', 'config.txt', 'environment.json', 'log.txt', 'x000000.png', 'x000001.png']
     assert "Note: the labels of the data set" in done.stdout and 'datasets/toy' in done.stdout
 
 

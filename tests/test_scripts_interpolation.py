@@ -4,7 +4,7 @@ import os
 import numpy as np
 import pytest
 from conftest import load_json, load_npz
-from script_inputs import StandInNetwork, check_run_options, run_23, settings_of_run, write_labelled_data
+from script_inputs import StandInNetwork, check_run_options, files_as_originals, run_23, settings_of_run, write_labelled_data
 from test_scripts_video import read_video
 
 from errors import ConfigError
@@ -40,7 +40,7 @@ def test_golden(use_network, written, capsys, case):
     net = use_network(StandInNetwork(case['latent_shape'][0], case['image_shape']))
     folder = generate_interpolation_video(23, **case['kwargs'], config=settings_of_run())
     assert capsys.readouterr().out == case['stdout']
-    assert sorted(os.listdir(folder)) == case['files'] and os.path.basename(written['path']) == case['files'][0]
+    assert files_as_originals(folder) == case['files'] and os.path.basename(written['path']) == case['files'][0]
     latents = data[f'{prefix}/all_latents']
     np.testing.assert_array_equal(np.concatenate(net.latents), latents.reshape(-1, latents.shape[-1]))
     for options in net.options:

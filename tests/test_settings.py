@@ -9,6 +9,7 @@ from conftest import ROOT
 
 import settings
 from errors import ConfigError
+from settings import checking
 
 
 def write(text, path='override.py'):
@@ -359,8 +360,8 @@ def test_minibatches_can_be_checked_when_the_resolution_is_known():
 
 def test_every_range_is_of_an_option_that_exists():
     config = settings.load()
-    targets = settings._targets(config)
-    for name in settings._RANGES:
+    targets = checking._targets(config)
+    for name in checking.RANGES:
         section, _, key = name.partition('.')
         assert not key or key in settings.legal_options(section, targets[section])[0] or key in UTILITY_OPTIONS, name
 

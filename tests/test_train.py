@@ -80,7 +80,8 @@ def check_files(folder, last_kimg=0):
     fakes = {name for name in files if re.fullmatch(r'fakes\d{6}\.png', name)}
     snapshots = {name for name in files if re.fullmatch(r'network-snapshot-\d{6}\.pkl', name)}
     assert fakes and snapshots
-    assert set(files) - fakes - snapshots == {'log.txt', 'config.txt', 'reals.png', 'network-final.pkl', 'EVENTS', 'checkpoint'}
+    assert set(files) - fakes - snapshots == {'log.txt', 'config.txt', 'reals.png', 'network-final.pkl', 'EVENTS', 'checkpoint',
+                                              'environment.json', 'stats.jsonl', 'report.html'}
 
 
 def test_unconditional_through_every_stage(toy):
@@ -105,7 +106,7 @@ def test_unconditional_through_every_stage(toy):
     events.Reload()
     golden = load_json('sample_run.json')['tags']
     assert sorted(events.Tags()['scalars']) == sorted(golden['scalars'])
-    assert not events.Tags()['histograms'] and not events.Tags()['graph'] and not events.Tags()['tensors']
+    assert not events.Tags()['histograms'] and not events.Tags()['graph'] and events.Tags()['tensors'] == ['_hparams_/session_start_info']
     kimg = [event.value for event in events.Scalars('Progress/kimg')]
     assert [event.step for event in events.Scalars('Progress/kimg')] == [round(k * 1000) for k in kimg]
     assert all(np.isfinite(event.value) for tag in golden['scalars'] for event in events.Scalars(tag))
@@ -312,7 +313,7 @@ def test_labels_of_the_wrong_length(toy, capsys):
 
 
 def test_a_disk_that_fills_while_a_run_saves(toy):
-    """A limit on file size stands for the full disk: it stops the first checkpoint half-way. What is finished stays, no part of one is left."""
+    """A limit on file size stands for the full disk: it stops the first checkpoint half-way. What is finished stays."""
     assert run('train.total_kimg=0.05') == 0  # what is there before must survive
     before = files_of('results/000-tiny')
     limit = 200_000

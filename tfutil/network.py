@@ -7,8 +7,10 @@ import contextlib
 import contextvars
 import importlib
 import inspect
+import os
 import sys
 import types
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
@@ -68,7 +70,7 @@ class Network:
         ConfigError: no such function, or it refuses the keywords.
     """
 
-    def __init__(self, name=None, func=None, **static_kwargs):
+    def __init__(self, name: str | None = None, func: str | Callable | None = None, **static_kwargs):
         if func is None:
             raise ConfigError(f"network {name!r} has no build function: pass func='networks.G_paper', or your own.")
         build_func = build_function(import_obj(func) if isinstance(func, str) else func)
@@ -102,7 +104,7 @@ class Network:
 
     # ------------------------------------------------------------ variables
 
-    def find_var(self, name_or_var):
+    def find_var(self, name_or_var: str | tf.Variable) -> tf.Variable:
         """The variable of a local name (a variable is handed back)."""
         if not isinstance(name_or_var, str):
             return name_or_var
@@ -110,31 +112,31 @@ class Network:
             raise ConfigError(f'network {self.name!r} has no variable {name_or_var!r}.{nearest(name_or_var, self.vars)}')
         return self.vars[name_or_var]
 
-    def get_var(self, name_or_var):
+    def get_var(self, name_or_var: str | tf.Variable) -> np.ndarray:
         """A variable's value as a NumPy array."""
         return self.find_var(name_or_var).numpy()
 
-    def set_var(self, name_or_var, value):
+    def set_var(self, name_or_var: str | tf.Variable, value) -> None:
         """Set a variable from an array or number."""
         self.find_var(name_or_var).assign(value)
 
-    def get_var_localname(self, var):
+    def get_var_localname(self, var: tf.Variable) -> str:
         """The local name of one of this network's variables."""
         return next(name for name, own in self.vars.items() if own is var)
 
-    def reset_vars(self):
+    def reset_vars(self) -> None:
         """Draw all variables anew from their initial distributions."""
         self._copy(type(self)._from_func(self.name, self._build_func, self.static_kwargs), self.vars)
 
-    def reset_trainables(self):
+    def reset_trainables(self) -> None:
         """Draw the trainable variables anew from their initial distributions."""
         self._copy(type(self)._from_func(self.name, self._build_func, self.static_kwargs), self.trainables)
 
-    def copy_vars_from(self, src):
+    def copy_vars_from(self, src: 'Network') -> None:
         """Take over the values of all variables of another network that has the same names."""
         self._copy(src, self.vars)
 
-    def copy_trainables_from(self, src):
+    def copy_trainables_from(self, src: 'Network') -> None:
         """Take over the values of the trainable variables of another network that has the same names."""
         self._copy(src, self.trainables)
 
@@ -170,13 +172,13 @@ class Network:
         network._create(name, build_func, static_kwargs)
         return network
 
-    def clone(self, name=None):
+    def clone(self, name: str | None = None) -> 'Network':
         """A new network with the same build function, keywords and values."""
         network = self._from_func(name or self.name, self._build_func, self.static_kwargs)
         network.copy_vars_from(self)
         return network
 
-    def convert(self, name=None, func=None, **static_kwargs):
+    def convert(self, name: str | None = None, func: str | Callable | None = None, **static_kwargs) -> 'Network':
         """A network of another build function, with the keywords given over one's own and the values of all common variables."""
         network = type(self)(name or self.name, func or self._build_func, **{**self.static_kwargs, **static_kwargs})
         for local_name, var in network.vars.items():
@@ -184,7 +186,7 @@ class Network:
                 var.assign(self.vars[local_name])
         return network
 
-    def setup_as_moving_average_of(self, src, beta=0.99, beta_nontrainable=0.0):
+    def setup_as_moving_average_of(self, src: 'Network', beta: float = 0.99, beta_nontrainable: float = 0.0) -> Callable[[], None]:
         """Return a function that moves this network one step towards `src`: new = lerp(src, own, beta).
 
         Args:
@@ -200,7 +202,7 @@ class Network:
 
     # ------------------------------------------------------------ evaluation
 
-    def get_output_for(self, *inputs, stage='current', return_as_list=False, **dynamic_kwargs):
+    def get_output_for(self, *inputs, stage='current', return_as_list: bool = False, **dynamic_kwargs) -> tf.Tensor | list | tuple:
         """Evaluate on tensors: eagerly or inside a tf.function, differentiable in the inputs and the variables.
 
         Args:
@@ -245,8 +247,9 @@ class Network:
                               f'Received: {len(inputs)}.')
         return inputs
 
-    def run(self, *in_arrays, return_as_list=False, print_progress=False, minibatch_size=None, num_gpus=1, out_mul=1.0, out_add=0.0,
-            out_shrink=1, out_dtype=None, **dynamic_kwargs):
+    def run(self, *in_arrays: np.ndarray, return_as_list: bool = False, print_progress: bool = False, minibatch_size: int | None = None,
+            num_gpus: int = 1, out_mul: float = 1.0, out_add: float = 0.0, out_shrink: int = 1, out_dtype=None,
+            **dynamic_kwargs) -> np.ndarray | list | tuple:
         """Evaluate on NumPy arrays, minibatch by minibatch.
 
         Args:
@@ -271,7 +274,7 @@ class Network:
 
     # ------------------------------------------------------------ listings
 
-    def list_layers(self):
+    def list_layers(self) -> list[tuple]:
         """Rows (name, output shape with an open first axis or None if unknown, list of variables) of inputs, layers and outputs."""
         rows = [(name, shape, []) for name, shape in zip(self.input_names, self.input_shapes)]
         if 'lod' in self.vars:
@@ -287,7 +290,7 @@ class Network:
             return [(layer.name, list(layer.output.shape[1:])) for layer in self.model.layers if layer.weights]
         return [(name, None) for name in dict.fromkeys(name.rpartition('/')[0] for name in self.trainables)]
 
-    def print_layers(self, title=None):
+    def print_layers(self, title: str | None = None) -> None:
         """Print a table of layers: parameters, output shape (NCHW), weight shape."""
         def line(*columns):
             print(''.join(f'{text:<{width}}' for text, width in zip(columns, (28, 12, 24, 24))))
@@ -302,14 +305,14 @@ class Network:
         line('Total', sum(int(np.prod(v.shape)) for v in self.trainables.values()), '', '')
         print()
 
-    def setup_weight_histograms(self, title=None):
+    def setup_weight_histograms(self, title: str | None = None) -> list[tuple[str, np.ndarray]]:
         """Return (tag, values) of every weight, for `SummaryWriter.histogram`."""
         title = title or self.name
         return [(f'{title}/{name}', var.numpy()) for name, var in self.trainables.items() if len(var.shape) > 1]
 
     # ------------------------------------------------------------ other programs
 
-    def export(self, path, overwrite=False):
+    def export(self, path: str | os.PathLike, overwrite: bool = False):
         """Write this network, at its current lod, for programs that know nothing of this one.
 
         Inputs and outputs have the names and shapes of `input_names`, `output_names` and so on: NCHW, float32, any minibatch size. Those
@@ -325,11 +328,11 @@ class Network:
         """
         export.export(self, path, overwrite)
 
-    def save_weights(self, path):
+    def save_weights(self, path: str | os.PathLike) -> None:
         """Write all variables as an .npz file: arrays by local name, e.g. '4x4/Conv/weight'. Read it with np.load or `load_weights`."""
         export.save_weights(self, path)
 
-    def load_weights(self, path):
+    def load_weights(self, path: str | os.PathLike) -> None:
         """Set all variables from an .npz file of `save_weights`.
 
         Raises:

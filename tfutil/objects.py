@@ -1,6 +1,7 @@
 """Names to objects: config.py names its functions ('networks.G_paper'), this module finds them."""
 import importlib
 import sys
+from typing import Any
 
 from errors import ConfigError, nearest
 
@@ -43,7 +44,7 @@ def import_module(dotted_name):
     return _split(dotted_name)[0]
 
 
-def import_obj(dotted_name):
+def import_obj(dotted_name: str) -> Any:
     """Import the object of a dotted name: 'networks.G_paper' gives the function.
 
     Raises:

@@ -40,7 +40,7 @@ def check_tf_config(config_dict):
             raise ConfigError(f'tf_config[{key!r}]: expected {expected}. Received: {value!r}.')
 
 
-def init_tf(config_dict=None, random_seed=None, num_gpus=1):
+def init_tf(config_dict: dict | None = None, random_seed: int | None = None, num_gpus: int = 1) -> None:
     """Prepare TensorFlow. Call once, before the first tensor is made.
 
     Args:

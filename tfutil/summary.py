@@ -11,13 +11,14 @@ import time
 import numpy as np
 import tensorflow as tf
 from tensorboard.compat.proto import event_pb2, summary_pb2
+from tensorboard.plugins.hparams import summary as hparams_summary
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
 _accumulators = {}  # tag -> [sum, count] of the finite values since the last flush
 _active = contextvars.ContextVar('collector', default=None)  # replicas are traced in threads of their own, in turns
 
 
-def autosummary(name, value):
+def autosummary(name: str, value):
     """Accumulate a value under a TensorBoard tag and hand it back.
 
     Args:
@@ -154,6 +155,16 @@ class SummaryWriter:
             min=values.min(), max=values.max(), num=values.size, sum=values.sum(), sum_squares=np.square(values).sum(),
             bucket_limit=edges[1:], bucket=counts))
 
+    def image(self, tag, data, width, height, step):
+        """A picture, as the bytes of a PNG or JPEG file."""
+        self._add(step, tag=tag, image=summary_pb2.Summary.Image(width=width, height=height, colorspace=3, encoded_image_string=data))
+
+    def hparams(self, values):
+        """A run's options for the HPARAMS page: {name: value}; what is no number, boolean or text becomes text."""
+        plain = {name: value if isinstance(value, (bool, int, float, str)) else str(value) for name, value in values.items()}
+        content = hparams_summary.session_start_pb(plain).SerializeToString()  # TensorFlow's class, where that is there
+        self._write(_event(0, summary=summary_pb2.Summary.FromString(content)))
+
     def graph(self, graph_def):
         """A GraphDef."""
         self._write(_event(0, graph_def=graph_def.SerializeToString()))
@@ -171,7 +182,7 @@ def _event(step, **content):
     return event_pb2.Event(wall_time=time.time(), step=int(step), **content)
 
 
-def save_summaries(writer, global_step=None):
+def save_summaries(writer: SummaryWriter, global_step: int | None = None) -> None:
     """Write the mean of every autosummary since the last call as a scalar of its tag, and start anew.
 
     Args:

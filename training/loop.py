@@ -15,7 +15,7 @@ from errors import ConfigError
 from misc import logs, resuming
 from tfutil import Optimizer, summary
 from tfutil.devices import ClusterError, make_devices
-from training import preflight
+from training import overview, preflight
 from training.checkpoint import Checkpoints, random_state, restore_random_state
 from training.health import HealthWatch
 from training.joint import JointTrainingSteps
@@ -26,6 +26,7 @@ from training.schedule import TrainingSchedule
 from training.setup import load_training_set, loss_function, make_networks
 from training.snapshots import ImageSnapshots, NoFolder, RunFolder
 from training.step import TrainingSteps
+from training.timetable import Timetable, image_cost
 
 
 def train_progressive_gan(
@@ -153,10 +154,15 @@ class TrainingRun:
             preflight.check_disk_space(self.config.result_dir, preflight.disk_space_needed(
                 run_phases, self.networks, self.config.grid.get('size', '1080p'), options.image_snapshot_ticks,
                 options.network_snapshot_ticks))
+        G, D, _ = self.networks
+        self.timetable = Timetable(run_phases, lambda resolution: image_cost(G, D, options.D_repeats, resolution))
         if run_phases and options.dry_step:
+            sched = preflight.largest(run_phases)
             with preflight.leaving_no_trace(self.steps):
                 self.steps.follow_all()
-                preflight.dry_step(self.steps, preflight.largest(run_phases))
+                preflight.dry_step(self.steps, sched)
+                seconds = preflight.dry_step(self.steps, sched)  # the first one was compiled as well
+            self.timetable.set_measured({sched.resolution: seconds / sched.minibatch * 1000})
         return run_phases
 
     def open_folder(self, resume=None):
@@ -179,6 +185,8 @@ class TrainingRun:
             self._reopen_files({} if state is None else state['files'])
         if self.path is not None:
             resuming.write_run(self.path, *settings.command_line(self.config), settings.values(self.config))
+            misc.write_environment(self.path, random_seed=self.config.random_seed, replicas=self.devices.num_replicas,
+                                   machines=self.devices.workers, began_at_nimg=self.cur_nimg)
         if state is None and self.options.resume_run_id is None:
             initialize_from_reals(self.networks[1], self.training_set, self.schedule(self.cur_nimg).lod, self.options.drange_net)
         self._make_folder(is_new=state is None)
@@ -194,12 +202,13 @@ class TrainingRun:
             self.folder = RunFolder(self.path, self.networks, self.grid, options.image_snapshot_ticks, options.network_snapshot_ticks,
                                     options.save_weight_histograms, self.metrics)
         if is_new:
-            self.folder.begin(self.cur_nimg, self.schedule(self.cur_nimg).minibatch)
+            self.folder.begin(self.cur_nimg, self.schedule(self.cur_nimg).minibatch, settings.plain_options(self.config))
             self.training_set.position = self.cur_nimg  # whatever the grids have read, and on from there in a run that goes on
             self.progress = self._make_progress(time.time() - self.setup_start)
 
     def _make_progress(self, setup_time):
-        return Progress(self.options.total_kimg, self.cur_nimg, self.options.resume_time, setup_time, shown=self.devices.is_chief)
+        return Progress(self.options.total_kimg, self.cur_nimg, self.options.resume_time, setup_time, shown=self.devices.is_chief,
+                        timetable=self.timetable)
 
     def _check_something_is_left(self, resume, state):
         shown = state['loop']['cur_nimg'] / 1000
@@ -221,6 +230,7 @@ class TrainingRun:
 
     def train(self):
         """Train to the end of the schedule, and save what comes of it."""
+        overview.print_overview(self, self.timetable.run_phases, self.timetable.by_resolution())
         print('Training...')
         with contextlib.closing(self.progress):
             while self.round_nimg < self.options.total_kimg * 1000:

@@ -63,12 +63,13 @@ def phases(schedule, sched_options, start_kimg, total_kimg):
     return [Phase(*phase) for phase in inside]
 
 
-def print_schedule(run_phases, sec_per_kimg=None):
+def print_schedule(run_phases, sec_per_kimg=None, measured='the steps measured just now'):
     """Print the phases as a table.
 
     Args:
         run_phases: list of `Phase`.
-        sec_per_kimg: {resolution: seconds} as measured; adds columns of times.
+        sec_per_kimg: {resolution: seconds}; adds columns of times.
+        measured: what these are from.
     """
     heading = f'{"kimg":>17s}  {"resolution":>10s}  {"lod":>12s}  {"minibatch":>9s}  {"G_lrate":>8s}  {"D_lrate":>8s}'
     print(heading + (f'  {"sec/kimg":>9s}  {"time":>12s}' if sec_per_kimg else ''))
@@ -83,7 +84,7 @@ def print_schedule(run_phases, sec_per_kimg=None):
         print(line)
     if sec_per_kimg:
         total = sum(sec_per_kimg[phase.last.resolution] * phase.kimg for phase in run_phases)
-        print(f'In all {misc.format_time(total)} of training, by the steps measured just now; snapshots, metrics and fading come on top.')
+        print(f'In all {misc.format_time(total)} of training, by {measured}; compiling, fading, snapshots and metrics come on top.')
 
 
 # ---------------------------------------------------------------- room on the disk

@@ -1,12 +1,15 @@
 """What a run saves now and then: image grids, networks, statistics."""
 import os
+import sys
 
 import numpy as np
 
 import misc
 from errors import ConfigError
 from misc.resuming import DONE_MARK
-from tfutil import SummaryWriter, save_summaries, summary
+from tfutil import save_summaries, summary
+from training.report import Report
+from training.statistics import Statistics
 
 GRID_SIZES = {'1080p': (1920, 1080, 3, 2), '4k': (3840, 2160, 7, 4)}  # pixels across and down; at least so many images
 GRID_LAYOUTS = ('random', 'row_per_class')
@@ -93,9 +96,11 @@ class ImageSnapshots:
         self.grid_size, self.reals, self.labels, self.latents = setup_snapshot_image_grid(Gs, training_set, size, layout)
 
     def save_reals(self, folder):
-        misc.save_image_grid(self.reals, os.path.join(folder, 'reals.png'), drange=self.training_set.dynamic_range,
-                             grid_size=self.grid_size)
+        """Write reals.png; returns its path."""
+        path = os.path.join(folder, 'reals.png')
+        misc.save_image_grid(self.reals, path, drange=self.training_set.dynamic_range, grid_size=self.grid_size)
         self.reals = None  # a 4k grid of 1024x1024 images takes as much memory as a network
+        return path
 
     def state(self):
         """What the pictures are drawn from, for a checkpoint."""
@@ -109,9 +114,11 @@ class ImageSnapshots:
         self.latents, self.labels, self.reals = state['latents'], state['labels'], None
 
     def save_fakes(self, folder, cur_nimg, minibatch):
+        """Write fakes%06d.png; returns its path."""
         fakes = self.Gs.run(self.latents, self.labels, minibatch_size=minibatch)
-        misc.save_image_grid(fakes, os.path.join(folder, f'fakes{cur_nimg // 1000:06d}.png'), drange=self.drange_net,
-                             grid_size=self.grid_size)
+        path = os.path.join(folder, f'fakes{cur_nimg // 1000:06d}.png')
+        misc.save_image_grid(fakes, path, drange=self.drange_net, grid_size=self.grid_size)
+        return path
 
 
 class RunFolder:
@@ -130,12 +137,23 @@ class RunFolder:
         self.path, self.networks, self.grid = path, networks, grid
         self.image_snapshot_ticks, self.network_snapshot_ticks = image_snapshot_ticks, network_snapshot_ticks
         self.save_weight_histograms, self.metrics = save_weight_histograms, metrics
-        self.writer = SummaryWriter(path)
+        self.writer, self.report = Statistics(path), Report(path)
 
-    def begin(self, cur_nimg, minibatch):
-        """Save the grids of a run that has not trained yet."""
-        self.grid.save_reals(self.path)
-        self.grid.save_fakes(self.path, cur_nimg, minibatch)
+    def begin(self, cur_nimg, minibatch, options={}):
+        """Save the grids of a run that has not trained yet, and its options {name: value} for TensorBoard."""
+        self.writer.hparams(options)
+        self._show_picture('reals', self.grid.save_reals(self.path), cur_nimg)
+        self._show_picture('fakes', self.grid.save_fakes(self.path, cur_nimg, minibatch), cur_nimg)
+        self.report.refresh()
+
+    def _show_picture(self, tag, path, cur_nimg):
+        """Put a picture that has been saved into TensorBoard and the report, in a small copy."""
+        try:
+            data, (width, height), _ = self.report.add_picture(os.path.basename(path))
+        except OSError as error:  # the picture itself was saved; a copy of it is not worth a run
+            print(f'Warning: {path} is not shown in TensorBoard: {error}', file=sys.stderr)
+        else:
+            self.writer.image(tag, data, width, height, cur_nimg)
 
     def tick(self, cur_tick, cur_nimg, minibatch, done, graph_def=None):
         """Save the snapshots that are due (all of them when the run is done), and the tick's statistics.
@@ -148,7 +166,7 @@ class RunFolder:
             self._save_networks(f'network-snapshot-{cur_nimg // 1000:06d}.pkl')
             self._save_metrics(cur_nimg)
         if cur_tick % self.image_snapshot_ticks == 0 or done:
-            self.grid.save_fakes(self.path, cur_nimg, minibatch)
+            self._show_picture('fakes', self.grid.save_fakes(self.path, cur_nimg, minibatch), cur_nimg)
         if graph_def is not None:
             self.writer.graph(graph_def)
         if self.save_weight_histograms:
@@ -156,6 +174,8 @@ class RunFolder:
                 for tag, values in net.setup_weight_histograms():
                     self.writer.histogram(tag, values, cur_nimg)
         save_summaries(self.writer, cur_nimg)
+        self.writer.end_tick(cur_nimg)
+        self.report.refresh()
         return networks_are_due
 
     def flush(self):
@@ -175,6 +195,7 @@ class RunFolder:
         self.writer.close()
         with misc.atomic_write(os.path.join(self.path, DONE_MARK)):
             pass
+        self.report.refresh()
 
     def _save_networks(self, name):
         misc.save_pkl(self.networks, os.path.join(self.path, name))
@@ -187,7 +208,7 @@ class NoFolder:
     def __init__(self, devices):
         print(f'Machine 0 of {devices.workers} writes the results; this is number {devices.index}.')
 
-    def begin(self, cur_nimg, minibatch):
+    def begin(self, cur_nimg, minibatch, options={}):
         pass
 
     def tick(self, cur_tick, cur_nimg, minibatch, done, graph_def=None):

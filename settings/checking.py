@@ -1,31 +1,14 @@
-"""How the entry points read the configuration: config.py, then override files, then `--set NAME=VALUE`.
-
-    parser = argparse.ArgumentParser()
-    settings.add_arguments(parser)
-    args = parser.parse_args()
-    config = settings.load(args.config, args.set)   # The module `config`; nothing heavy is imported yet.
-    settings.apply_env(config)                      # Before TensorFlow is imported.
-    settings.check_config(config)                   # Imports what the configuration names; before any work.
-
-Every mistake is a ConfigError that says what was wrong, what would be right, and the nearest name to a misspelt one.
+"""Checks of a configuration's names and values, before any work. Every mistake is a ConfigError that says what was wrong, what would be
+right, and the nearest name to a misspelt one.
 """
-import ast
-import difflib
 import glob
-import importlib.util
 import inspect
 import math
 import numbers
 import os
-import pathlib
 import re
-import sys
-import traceback
-import types
 
 from errors import ConfigError, nearest
-
-CONFIG_PY = pathlib.Path(__file__).resolve().with_name('config.py')
 
 # What the program itself passes to the functions that the configuration names: not the user's to set.
 _FROM_PROGRAM = {
@@ -55,7 +38,7 @@ _COUNTERPARTS = {
     'G_loss': ('loss.G_wgan_acgan', 'loss.D_wgangp_acgan'),
 }
 
-_CHOICES = {
+CHOICES = {
     'grid.size': ('1080p', '4k'),
     'grid.layout': ('random', 'row_per_class'),
     'G.dtype': ('float32', 'float16', 'bfloat16', 'float64'),
@@ -70,15 +53,15 @@ _INTERVALS = (
                       'train.num_pngs train.num_images train.image_shrink train.image_zoom train.mp4_fps'),
     (0, math.inf, '', 'train.total_kimg train.resume_kimg train.resume_time train.resume_snapshot sched.lod_training_kimg '
                       'sched.lod_transition_kimg sched.tick_kimg_base sched.rampup_kimg sched.rampdown_kimg '
-                      'G.pixelnorm_epsilon G.fmap_decay D.fmap_decay D.mbstd_group_size D_loss.wgan_lambda D_loss.wgan_epsilon '
-                      'G_loss.cond_weight D_loss.cond_weight train.checkpoint_minutes '
+                      'G.pixelnorm_epsilon G.fmap_decay D.fmap_decay D.mbstd_group_size '
+                      'train.checkpoint_minutes D_loss.wgan_lambda D_loss.wgan_epsilon G_loss.cond_weight D_loss.cond_weight '
                       'train.duration_sec train.smoothing_sec'),
     (0, math.inf, 'lowest', 'sched.G_lrate_base sched.D_lrate_base G_opt.epsilon D_opt.epsilon D_loss.wgan_target'),
     (0, 1, '', 'train.G_smoothing'),
     (0, 1, 'highest', 'G_opt.beta1 G_opt.beta2 D_opt.beta1 D_opt.beta2'),
     (0, 2 ** 32 - 1, '', 'random_seed'),
 )
-_RANGES = {name: interval for *interval, names in _INTERVALS for name in names.split()}
+RANGES = {name: interval for *interval, names in _INTERVALS for name in names.split()}
 
 # Their defaults are integers, but half a thousand images is a number of images, too.
 _FRACTIONS_ALLOWED = {'train.total_kimg', 'sched.lod_training_kimg', 'sched.lod_transition_kimg', 'sched.tick_kimg_base',
@@ -87,207 +70,6 @@ _FRACTIONS_ALLOWED = {'train.total_kimg', 'sched.lod_training_kimg', 'sched.lod_
 # The default of these is None, which stands for no limit to their type.
 _INTEGER_OR_NONE = {'G.latent_size', 'D.mbdisc_kernels', 'train.resume_snapshot'}
 
-# These are texts, whatever they look like and whether or not they are set.
-_TEXTS = {'dataset.tfrecord_dir', 'dataset.label_file'}
-
-# A command line value that is not a Python literal is taken as text when it looks like a name, a path or a date.
-_BARE_WORD = re.compile(r'[\w./\\:~@%-]+')
-_ALMOST_LITERAL = {'true': 'True', 'false': 'False', 'none': 'None', 'null': 'None'}
-
-
-# ----------------------------------------------------------------------------------------------------------------------
-# Reading.
-
-def add_arguments(parser):
-    """Add the two options that every entry point shares to an argparse parser: --config and --set."""
-    parser.add_argument('--config', metavar='FILE', action='append', default=[],
-                        help='Python file with a few lines in the manner of config.py, run after it; may be given several times')
-    parser.add_argument('--set', metavar='NAME=VALUE', action='append', default=[],
-                        help='set one option, e.g. train.total_kimg=100 or "sched.minibatch_dict={4: 128}"; may be given several times')
-
-
-def load(config_files=(), assignments=()):
-    """Read config.py afresh, then the override files, then the assignments.
-
-    Args:
-        config_files: paths of Python files, each run in config.py's namespace, in order.
-        assignments: texts 'NAME=VALUE' or 'NAME.KEY=VALUE', in order.
-
-    Returns:
-        The module `config`, also in `sys.modules`, so `import config` elsewhere gives the same.
-
-    Raises:
-        ConfigError: a file is missing or fails, a name does not exist, or a value cannot be read.
-    """
-    config = _import_config()
-    names = values(config)
-    for path in config_files:
-        _run_override(config, path)
-        _check_known(config, names, path)
-        _restore_easy_dicts(config, names)
-    for assignment in assignments:
-        _assign(config, assignment)
-    config._command_line = [str(path) for path in config_files], list(assignments)
-    return config
-
-
-def command_line(config):
-    """What was read on top of config.py: (override files, assignments), each a list of texts in order."""
-    return getattr(config, '_command_line', ([], []))
-
-
-def values(config):
-    """The configuration's public names and their values, sorted by name: what config.txt records."""
-    return {name: value for name, value in sorted(vars(config).items())
-            if not name.startswith('_') and not isinstance(value, types.ModuleType)}
-
-
-def apply_env(config):
-    """Set the environment variables of `config.env`. TensorFlow reads most of them once, when it is imported.
-
-    A log level that the environment brings along stays: it is how a caller asks for more or less than config.py.
-
-    Raises:
-        ConfigError: a name or value that no environment variable can have.
-    """
-    _expect(isinstance(config.env, dict), 'env', 'an EasyDict', config.env)
-    for name, value in config.env.items():
-        _expect(isinstance(name, str) and name and not set('=\0') & set(name), 'env', "names of variables, without '='", name)
-        _expect((isinstance(value, str) and '\0' not in value) or _is_number(value), f'env.{name}', 'a text or a number', value)
-    kept = {'TF_CPP_MIN_LOG_LEVEL'} & set(os.environ)
-    os.environ.update({name: str(value) for name, value in config.env.items() if name not in kept})
-
-
-def _import_config():
-    """Execute config.py as the module `config`, replacing one that was loaded before."""
-    spec = importlib.util.spec_from_file_location('config', CONFIG_PY)
-    config = importlib.util.module_from_spec(spec)
-    sys.modules['config'] = config
-    _run(CONFIG_PY, vars(config))
-    return config
-
-
-def _run_override(config, path):
-    """Execute an override file in the configuration's namespace."""
-    if os.path.isdir(path):
-        raise ConfigError(f'--config {path}: that is a folder. Expected a Python file with lines in the manner of config.py.')
-    if not os.path.isfile(path):
-        there = {p.name: os.path.relpath(p) for p in sorted(CONFIG_PY.parent.glob('configs/*.py'))}
-        close = difflib.get_close_matches(os.path.basename(path), there, n=1)
-        hint = f' Did you mean {there[close[0]]!r}?' if close else ''
-        raise ConfigError(f'--config {path}: there is no such file, seen from the current folder {os.getcwd()!r}.{hint} Expected a Python '
-                          f'file with lines in the manner of config.py. Ready-made ones: {", ".join(there.values()) or "none"}.')
-    _run(path, vars(config))
-
-
-def _run(path, namespace):
-    """Execute a Python file of the user's; whatever goes wrong in it is reported with its line."""
-    try:
-        source = pathlib.Path(path).read_text(encoding='utf-8')
-        if '\0' in source:
-            raise ConfigError(f'{path} contains NUL bytes, so it is no Python file. Expected text, in the manner of config.py.')
-        exec(compile(source, str(path), 'exec'), namespace)  # noqa: S102 -- a configuration is a program, like config.py itself
-    except ConfigError:
-        raise
-    except SystemExit as error:
-        if type(error) is not SystemExit:  # Not the file's own: a signal.
-            raise
-        raise ConfigError(f'{path} ends the program by itself, with sys.exit({error.code!r}). Expected lines that set values, and no more.'
-                          ) from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f'{path} cannot be read: {error}.') from error
-    except SyntaxError as error:
-        raise ConfigError(f'{path}, line {error.lineno}: {error.msg}: {(error.text or "").strip()!r}.') from error
-    except Exception as error:
-        where = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
-        line = f', line {where[-1].lineno}: {where[-1].line!r}' if where else ''
-        hint = nearest(error.name, _public(namespace)) if isinstance(error, NameError) else ''
-        raise ConfigError(f'{path}{line} failed with {type(error).__name__}: {error}.{hint}') from error
-
-
-def _public(namespace):
-    return [name for name in namespace if not name.startswith('_')]
-
-
-def _restore_easy_dicts(config, names):
-    """Let an override file write `sched = {...}` or `sched = dict(...)`, too."""
-    for name, before in names.items():
-        value = getattr(config, name, None)
-        if isinstance(before, dict) and isinstance(value, dict) and not isinstance(value, config.EasyDict):
-            setattr(config, name, config.EasyDict(value))
-
-
-def _check_known(config, names, path):
-    """A public name that config.py does not have is a misspelt one, and all that it has are needed."""
-    for name in values(config):
-        if name not in names:
-            raise ConfigError(f'{path} sets {name!r}, which is not a name of config.py.{_nearest_option(config, name)} Its names are: '
-                              f'{", ".join(names)}. A name that the file needs for itself starts with an underscore: del {name} at the '
-                              f'end, or call it _{name}.')
-    for name in names:
-        if not hasattr(config, name):
-            raise ConfigError(f'{path} deletes {name!r}, which the program needs. Expected a new value, e.g. an empty EasyDict().')
-
-
-def _nearest_option(config, name):
-    """' Did you mean ...?' among config.py's names and the options below them, which a user may have forgotten to put there."""
-    options = [f'{section}.{key}' for section, items in values(config).items() if isinstance(items, dict) for key in items]
-    dotted = {option.rpartition('.')[2]: option for option in [*options, *_CHOICES, *_RANGES] if '.' in option}
-    dotted.update({top: top for top in values(config) if top != name})
-    close = difflib.get_close_matches(name, dotted, n=1)
-    return f' Did you mean {dotted[close[0]]!r}?' if close else ''
-
-
-# ----------------------------------------------------------------------------------------------------------------------
-# Assignments from the command line.
-
-def _assign(config, assignment):
-    """Carry out one 'NAME=VALUE' or 'NAME.KEY=VALUE'."""
-    dotted, equals, text = assignment.partition('=')
-    dotted = dotted.strip()
-    name, dot, key = dotted.partition('.')
-    if not equals or not name or (dot and not key):
-        raise ConfigError(f'--set {assignment}: expected NAME=VALUE, e.g. --set train.total_kimg=100.')
-    names = [n for n in values(config) if n != 'EasyDict']
-    if name not in names:
-        raise ConfigError(f'--set {assignment}: config.py has no name {name!r}.{_nearest_option(config, name)} Its names are: '
-                          f'{", ".join(names)}.')
-    options = getattr(config, name)
-    if not dot:
-        value = _parse(assignment, text.strip(), options)
-        setattr(config, name, config.EasyDict(value) if isinstance(value, dict) else value)
-    elif isinstance(options, dict):
-        options[key] = _parse(assignment, text.strip(), '' if name == 'env' or dotted in _TEXTS else options.get(key))
-    else:
-        raise ConfigError(f'--set {assignment}: {name!r} has no parts; it is {options!r}. Write --set {name}=VALUE.')
-
-
-def _parse(assignment, text, before):
-    """The value of an assignment's text: a Python literal or a bare word.
-
-    Args:
-        assignment: the whole assignment, for messages.
-        text: what stands after the '='.
-        before: the value that is replaced, or None; where it is a text, `005`, `1e3` and `my run` are texts as well.
-    """
-    any_text = isinstance(before, str) and text and text[0] not in '\'"'
-    try:
-        value = ast.literal_eval(text)
-    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
-        if any_text:
-            return text
-        if text.lower() in _ALMOST_LITERAL:
-            raise ConfigError(f'--set {assignment}: write {_ALMOST_LITERAL[text.lower()]}, with a capital letter.') from None
-        if not _BARE_WORD.fullmatch(text):
-            raise ConfigError(f"--set {assignment}: expected a Python literal (3, 1e-4, True, None, [1, 2], {{4: 128}}, 'text') or a "
-                              f'bare word like row_per_class. Received: {text!r}. Mind that the shell takes quotes, spaces and braces '
-                              'for itself: put the whole assignment in double quotes.') from None
-        value = text
-    return text if isinstance(before, str) and not isinstance(value, (str, type(None))) else value
-
-
-# ----------------------------------------------------------------------------------------------------------------------
-# Checking.
 
 def check_config(config):
     """Check names and values before any work. Imports the functions that the configuration names, so TensorFlow as well.
@@ -315,19 +97,19 @@ def check_config(config):
 def _check_top_level(config):
     """Types and ranges of config.py's own names."""
     for name in ('data_dir', 'result_dir', 'desc'):
-        _expect(isinstance(getattr(config, name), str) and getattr(config, name), name, 'a text', getattr(config, name))
-    _expect(not re.search(r'[\0-\x1f\x7f]', config.desc), 'desc', 'one line of text, as it becomes the name of a folder', config.desc)
-    _expect(os.path.isdir(config.result_dir) or not os.path.exists(config.result_dir), 'result_dir', 'a folder, existing or not; this is '
+        expect(isinstance(getattr(config, name), str) and getattr(config, name), name, 'a text', getattr(config, name))
+    expect(not re.search(r'[\0-\x1f\x7f]', config.desc), 'desc', 'one line of text, as it becomes the name of a folder', config.desc)
+    expect(os.path.isdir(config.result_dir) or not os.path.exists(config.result_dir), 'result_dir', 'a folder, existing or not; this is '
             'a file', config.result_dir)
     _check_value('num_gpus', config.num_gpus, 1)
     _check_value('random_seed', config.random_seed, 1000)
     for name in ('tf_config', 'env', 'train', 'G', 'D', 'G_opt', 'D_opt', 'G_loss', 'D_loss', 'sched', 'grid', 'dataset'):
-        _expect(isinstance(getattr(config, name), dict), name, 'an EasyDict', getattr(config, name))
+        expect(isinstance(getattr(config, name), dict), name, 'an EasyDict', getattr(config, name))
     for name in ('train', 'G', 'D', 'G_loss', 'D_loss'):
         func = getattr(config, name).get('func')
-        _expect(isinstance(func, str) and '.' in func, f'{name}.func', "the function's name as 'module.function'", func)
+        expect(isinstance(func, str) and '.' in func, f'{name}.func', "the function's name as 'module.function'", func)
     class_name = config.dataset.get('class_name', 'dataset.TFRecordDataset')
-    _expect(isinstance(class_name, str) and '.' in class_name, 'dataset.class_name', "the class's name as 'module.class'", class_name)
+    expect(isinstance(class_name, str) and '.' in class_name, 'dataset.class_name', "the class's name as 'module.class'", class_name)
 
 
 def _targets(config):
@@ -346,7 +128,7 @@ def _check_functions(config, targets):
     """Each function can be called as the program will call it, and is not its counterpart's."""
     from tfutil.objects import import_obj  # As in `_targets`.
 
-    _expect(inspect.isclass(targets['dataset']), 'dataset.class_name', 'the name of a class', config.dataset.get('class_name'))
+    expect(inspect.isclass(targets['dataset']), 'dataset.class_name', 'the name of a class', config.dataset.get('class_name'))
     for name in ('train', 'G', 'D', 'G_loss', 'D_loss'):
         func = getattr(config, name).func
         try:
@@ -355,9 +137,9 @@ def _check_functions(config, targets):
             raise ConfigError(f'{name}.func: expected the name of a function with named arguments. Received: {func!r}.') from None
         keywords = {p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
         missing = set() if any(p.kind is p.VAR_KEYWORD for p in parameters) else _NEEDED.get(name, set()) - keywords
-        _expect(not missing, f'{name}.func', f'a function that takes {", ".join(sorted(missing))} by name, which the program passes', func)
+        expect(not missing, f'{name}.func', f'a function that takes {", ".join(sorted(missing))} by name, which the program passes', func)
         own, other = _COUNTERPARTS.get(name, (None, None))
-        _expect(other is None or targets[name] is not import_obj(other), f'{name}.func', f'a function like {own}', func)
+        expect(other is None or targets[name] is not import_obj(other), f'{name}.func', f'a function like {own}', func)
 
 
 def _grid_options(size='1080p', layout='random'):
@@ -397,26 +179,26 @@ def _check_options(name, options, target):
 def _check_value(where, value, default):
     """Type and range of one value, judged by the default of the parameter it is for."""
     key = where.rpartition('.')[2]
-    if where in _CHOICES:
-        _expect(value in _CHOICES[where], where, f'one of {", ".join(map(repr, _CHOICES[where]))}', value)
+    if where in CHOICES:
+        expect(value in CHOICES[where], where, f'one of {", ".join(map(repr, CHOICES[where]))}', value)
     if key == 'max_label_size':
-        _expect(value == 'full' or _is_integer(value), where, "'full' or an integer", value)
+        expect(value == 'full' or _is_integer(value), where, "'full' or an integer", value)
     elif isinstance(default, bool):
-        _expect(isinstance(value, bool), where, 'True or False', value)
+        expect(isinstance(value, bool), where, 'True or False', value)
     elif where in _INTEGER_OR_NONE:
-        _expect(value is None or _is_integer(value), where, 'an integer or None', value)
+        expect(value is None or _is_integer(value), where, 'an integer or None', value)
     elif isinstance(default, int) and where not in _FRACTIONS_ALLOWED:
-        _expect(_is_integer(value), where, 'an integer', value)
+        expect(_is_integer(value), where, 'an integer', value)
     elif isinstance(default, numbers.Real):
-        _expect(_is_number(value), where, 'a number', value)
+        expect(is_number(value), where, 'a number', value)
     elif isinstance(default, str):
-        _expect(value is None or isinstance(value, str), where, 'a text', value)
+        expect(value is None or isinstance(value, str), where, 'a text', value)
     elif isinstance(default, dict) or key.endswith('_dict') or key == 'max_minibatch_per_gpu':
-        _expect(isinstance(value, dict), where, 'a dict {resolution: value}', value)
+        expect(isinstance(value, dict), where, 'a dict {resolution: value}', value)
     elif isinstance(default, (list, tuple)):
-        _expect(isinstance(value, (list, tuple)), where, f'a list like {default!r}', value)
-    if where in _RANGES and _is_number(value):
-        _check_range(where, value, *_RANGES[where])
+        expect(isinstance(value, (list, tuple)), where, f'a list like {default!r}', value)
+    if where in RANGES and is_number(value):
+        _check_range(where, value, *RANGES[where])
 
 
 def _check_range(where, value, low, high, excluded):
@@ -425,7 +207,7 @@ def _check_range(where, value, low, high, excluded):
         expected = f'above {low}' if excluded == 'lowest' else f'at least {low}'
     else:
         expected = f'{low} to {high}' + (f', but not {high} itself' if excluded == 'highest' else '')
-    _expect(low <= value <= high and not (excluded == 'lowest' and value == low) and not (excluded == 'highest' and value == high),
+    expect(low <= value <= high and not (excluded == 'lowest' and value == low) and not (excluded == 'highest' and value == high),
             where, expected, value)
 
 
@@ -442,11 +224,11 @@ def _check_schedule(sched):
         integers = key in {'minibatch_dict', 'max_minibatch_per_gpu'}
         for resolution, value in (sched.get(key) or {}).items():
             where = f'sched.{key}[{resolution!r}]'
-            _expect(_is_resolution(resolution), where, 'a resolution, a power of two from 4 up, as the key', resolution)
-            _expect((_is_integer if integers else _is_number)(value) and value > 0, where,
+            expect(_is_resolution(resolution), where, 'a resolution, a power of two from 4 up, as the key', resolution)
+            expect((_is_integer if integers else is_number)(value) and value > 0, where,
                     'an integer above 0' if integers else 'a number above 0', value)
     if 'lod_initial_resolution' in sched:
-        _expect(_is_resolution(sched.lod_initial_resolution), 'sched.lod_initial_resolution', 'a power of two from 4 up',
+        expect(_is_resolution(sched.lod_initial_resolution), 'sched.lod_initial_resolution', 'a power of two from 4 up',
                 sched.lod_initial_resolution)
 
 
@@ -456,17 +238,17 @@ def _check_training(config, targets):
     options = {**legal, **config.train}
     if 'drange_net' in config.train:
         drange = config.train.drange_net
-        _expect(len(drange) == 2 and all(map(_is_number, drange)) and drange[0] < drange[1], 'train.drange_net',
+        expect(len(drange) == 2 and all(map(is_number, drange)) and drange[0] < drange[1], 'train.drange_net',
                 'two numbers, black and white, the lower one first, e.g. [-1, 1]', drange)
     if options.get('resume_snapshot') is not None and options.get('resume_run_id') is None:
         raise ConfigError('train.resume_snapshot: expected train.resume_run_id along with it, the run that the snapshot is of. '
                           f'Received: {options["resume_snapshot"]!r} alone.')
     resumed, total = options.get('resume_kimg'), options.get('total_kimg')
-    if _is_number(resumed) and _is_number(total) and 0 < resumed >= total:
+    if is_number(resumed) and is_number(total) and 0 < resumed >= total:
         raise ConfigError(f'train.resume_kimg: expected less than train.total_kimg = {total}, the length of the whole run, or nothing is '
                           f'left to train. Received: {resumed!r}. Raise train.total_kimg.')
     if 'total_kimg' in legal:
-        _expect(config.dataset.get('repeat', True), 'dataset.repeat', 'True: training shows a data set many times', False)
+        expect(config.dataset.get('repeat', True), 'dataset.repeat', 'True: training shows a data set many times', False)
 
 
 def check_minibatches(config, resolution):
@@ -524,12 +306,12 @@ def _data_resolution(config, dataset_class):
     return 2 ** max(int(path[-len('02.tfrecords'):][:2]) for path in files) if files else None
 
 
-def _expect(condition, where, expected, received):
+def expect(condition, where, expected, received):
     if not condition:
         raise ConfigError(f'{where}: expected {expected}. Received: {received!r}.')
 
 
-def _is_number(value):
+def is_number(value):
     return isinstance(value, numbers.Real) and not isinstance(value, bool) and abs(value) < math.inf  # neither NaN nor infinite
 
 

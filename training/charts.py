@@ -1,0 +1,102 @@
+"""Curves as SVG, for a page that needs no library and no server."""
+import html
+import math
+
+WIDTH, HEIGHT = 460, 230
+LEFT, RIGHT, TOP, BOTTOM = 58, 10, 26, 34  # margins of the plot in the picture
+COLOURS = ('#1f77b4', '#d9730d', '#2b8a3e', '#c2255c', '#7048e8', '#868e96')
+MOST_POINTS = 300  # of a curve; of more, means over as many spans are drawn
+
+
+def chart(title, series, levels={}):
+    """A picture of curves over kimg.
+
+    Args:
+        title: what stands above.
+        series: {name: [(kimg, value), ...]}; values that are None or not finite leave a gap.
+        levels: {name: value} drawn as dashed lines from side to side, e.g. what real images get.
+
+    Returns:
+        SVG as text, all names escaped; '' if there is nothing to draw.
+    """
+    series = {name: thin(points) for name, points in series.items()}
+    drawn = [(x, y) for points in series.values() for x, y in points if y is not None]
+    if not drawn:
+        return ''
+    x_range, y_range = _range(x for x, _ in drawn), _range([y for _, y in drawn] + [y for y in levels.values() if math.isfinite(y)])
+    place = lambda x, y: (LEFT + (x - x_range[0]) / (x_range[1] - x_range[0]) * (WIDTH - LEFT - RIGHT),
+                          HEIGHT - BOTTOM - (y - y_range[0]) / (y_range[1] - y_range[0]) * (HEIGHT - TOP - BOTTOM))
+    parts = [f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{html.escape(title)}">',
+             f'<text x="{LEFT}" y="14" class="title">{html.escape(title)}</text>', *_grid(x_range, y_range, place)]
+    for value in levels.values():
+        if math.isfinite(value):
+            y = place(x_range[0], value)[1]
+            parts.append(f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}" class="level"/>')
+    for number, (_, points) in enumerate(series.items()):
+        parts += _curve(points, place, COLOURS[number % len(COLOURS)])
+    return '\n'.join([*parts, '</svg>', _legend(series, levels)])
+
+
+def thin(points, most=MOST_POINTS):
+    """At most so many points: means over spans of equal length, so that a curve of a month's run is drawn in a moment."""
+    points = [(float(x), None if y is None or not math.isfinite(y) else float(y)) for x, y in points]
+    if len(points) <= most:
+        return points
+    found, step = [], len(points) / most
+    for i in range(most):
+        span = points[int(i * step):int((i + 1) * step)]
+        values = [y for _, y in span if y is not None]
+        found.append((sum(x for x, _ in span) / len(span), sum(values) / len(values) if values else None))
+    return found
+
+
+def _range(values):
+    values = list(values)
+    low, high = min(values), max(values)
+    margin = (high - low) * 0.04 or abs(high) * 0.1 or 1.0
+    return low - margin, high + margin
+
+
+def ticks(low, high, count=5):
+    """Round numbers between two values, about so many."""
+    raw = (high - low) / count
+    step = 10 ** math.floor(math.log10(raw))
+    step *= min(factor for factor in (1, 2, 5, 10) if step * factor >= 0.7 * raw)
+    return [number * step for number in range(math.ceil(low / step), math.floor(high / step) + 1)]
+
+
+def _grid(x_range, y_range, place):
+    parts = []
+    for value in ticks(*y_range):
+        y = place(x_range[0], value)[1]
+        parts.append(f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}" class="grid"/>'
+                     f'<text x="{LEFT - 6}" y="{y + 4:.1f}" class="y">{value:.6g}</text>')
+    for value in ticks(*x_range):
+        if value >= 0:
+            x = place(value, y_range[0])[0]
+            parts.append(f'<text x="{x:.1f}" y="{HEIGHT - BOTTOM + 16}" class="x">{value:.6g}</text>')
+    parts.append(f'<text x="{WIDTH - RIGHT}" y="{HEIGHT - 4}" class="y">kimg</text>')
+    return parts
+
+
+def _curve(points, place, colour):
+    """A line for each stretch of points without a gap, and dots where they are few."""
+    stretches, current = [], []
+    for x, y in [*points, (0, None)]:
+        if y is not None:
+            current.append('{:.1f},{:.1f}'.format(*place(x, y)))
+        elif current:
+            stretches.append(current)
+            current = []
+    parts = [f'<polyline points="{" ".join(stretch)}" stroke="{colour}"/>' for stretch in stretches if len(stretch) > 1]
+    if len(points) <= 30:
+        for stretch in stretches:
+            parts += ['<circle cx="{}" cy="{}" r="2.2" fill="{}"/>'.format(*point.split(','), colour) for point in stretch]
+    return parts
+
+
+def _legend(series, levels):
+    entries = [f'<span><i style="background:{COLOURS[number % len(COLOURS)]}"></i>{html.escape(name)}</span>'
+               for number, name in enumerate(series)]
+    entries += [f'<span><i class="dashed"></i>{html.escape(name)} {value:.4g}</span>' for name, value in levels.items()]
+    return f'<p class="legend">{"".join(entries)}</p>'
