@@ -188,6 +188,7 @@ desc += '-fp32';                sched.max_minibatch_per_gpu = {256: 16, 512: 8, 
 #   msssim-20k           Similarity among the images.
 #   kid-10k              Kernel inception distance.
 #   pr-10k               Precision and recall.
+#   modes-256k           Modes of MNIST-RGB, and KL divergence.
 #   projection           The latent whose image is closest to a picture of yours, and a video of how it is found.
 
 #train = EasyDict(func='util_scripts.generate_fake_images', run_id=23, num_pngs=1000); num_gpus = 1; desc = f'fake-images-{train.run_id}'

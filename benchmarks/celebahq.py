@@ -9,18 +9,19 @@ import hashlib
 import json
 import os
 import pathlib
-import subprocess
 import sys
 import time
 
+from benchmarks.common import run_child
+
 STAGES = {'superresolved': 'resize', 'mask': 'pad', 'gauss': 'blur', 'padded': 'pad'}  # the last watched name of a stage; others go on
 _RUN = '''
-import re, sys
+import json, sys
 from benchmarks.celebahq import read_tasks
+from benchmarks.common import peak_mb
 from importers.celebahq import rebuild
 rebuild(read_tasks()[int(sys.argv[1])])
-with open('/proc/self/status') as file:
-    print(int(re.search(r'VmHWM:\\s*([0-9]+) kB', file.read())[1]) >> 10)
+print(json.dumps(dict(peak_mb=peak_mb())))
 '''
 
 
@@ -71,8 +72,7 @@ def measure(task, repeats):
     common = dict(decode=decoded - start, delta=time.process_time() - decoded)
     runs = [[measure_stages(process, photograph, task) for process in (celebahq.process, celebahq_plain.process)] for _ in range(repeats)]
     stages = {stage: [min(run[who][stage] for run in runs) for who in (0, 1)] for stage in runs[0][0]}
-    peak = subprocess.run([sys.executable, '-c', _RUN, str(task.index)], capture_output=True, text=True, check=True)
-    return stages, common, int(peak.stdout)
+    return stages, common, run_child([sys.executable, '-c', _RUN, task.index])[-1]['peak_mb']
 
 
 def report(name, stages, common, peak_mb):

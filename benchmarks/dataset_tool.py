@@ -10,7 +10,6 @@ import json
 import os
 import pathlib
 import pickle
-import subprocess
 import sys
 import tempfile
 import time
@@ -18,13 +17,15 @@ import time
 import numpy as np
 from tqdm import tqdm
 
+from benchmarks.common import run_child
+
 CASES = ('cifar10', 'records', 'images256', 'photos256', 'lsun256')
 # Peak memory without what was needed to make the input: each case runs in a process of its own.
 _RUN = '''
-import re, sys, dataset_tool
+import json, sys, dataset_tool
+from benchmarks.common import peak_mb
 dataset_tool.main(sys.argv[1:])
-with open('/proc/self/status') as file:  # getrusage would count what the parent process had in use
-    print(int(re.search(r'VmHWM:\\s*([0-9]+) kB', file.read())[1]) >> 10)
+print(json.dumps(dict(peak_mb=peak_mb())))
 '''
 
 
@@ -105,9 +106,7 @@ def measure(case, num_images):
         if case == 'records':
             write_one_by_one(target, source)
         else:
-            done = subprocess.run([sys.executable, '-c', _RUN, command, str(target), str(source), *options], capture_output=True, text=True,
-                                  check=True)
-            peak_mb = int(done.stdout.splitlines()[-1])
+            peak_mb = run_child([sys.executable, '-c', _RUN, command, target, source, *options])[-1]['peak_mb']
         seconds = time.perf_counter() - start
         return dict(case=case, images=count, seconds=round(seconds, 2), images_per_sec=round(count / seconds), peak_mb=peak_mb)
 

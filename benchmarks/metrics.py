@@ -6,16 +6,18 @@ process of its own; `per_image_mb` is what one more image takes (its descriptors
 """
 import argparse
 import json
-import subprocess
 import sys
 import time
 
 import numpy as np
 
+from benchmarks.common import run_child
+
 CASES = ('swd', 'msssim', 'memory')
 _PEAK = '''
-import re, sys
+import json, sys
 import numpy as np
+from benchmarks.common import peak_mb
 from metrics.sliced_wasserstein import API
 count = int(sys.argv[1])
 api = API(count, [3, 1024, 1024], np.uint8, 4)
@@ -23,8 +25,7 @@ api.begin('reals')
 for start in range(0, count, 4):
     api.feed('reals', np.random.randint(0, 256, size=[4, 3, 1024, 1024], dtype=np.uint8))
 api.end('reals')
-with open('/proc/self/status') as file:
-    print(re.search(r'VmHWM:\\s*([0-9]+) kB', file.read())[1])
+print(json.dumps(dict(peak_mb=peak_mb())))
 '''
 
 
@@ -168,10 +169,9 @@ def measure_msssim(count):
 
 
 def measure_memory(counts=(16, 64, 256)):
-    peaks = {count: int(subprocess.run([sys.executable, '-c', _PEAK, str(count)], capture_output=True, text=True, check=True).stdout) / 1024
-             for count in counts}
+    peaks = {count: run_child([sys.executable, '-c', _PEAK, count])[-1]['peak_mb'] for count in counts}
     for count in counts:
-        yield dict(case='memory', images=count, peak_mb=round(peaks[count]))
+        yield dict(case='memory', images=count, peak_mb=peaks[count])
     yield dict(case='memory', per_image_mb=round((peaks[counts[-1]] - peaks[counts[-2]]) / (counts[-1] - counts[-2]), 3))
 
 

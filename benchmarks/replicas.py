@@ -13,6 +13,8 @@ import statistics
 import sys
 import time
 
+from benchmarks.common import take_turns
+
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
 
 
@@ -57,14 +59,10 @@ def measure(args):
         workers[-1].start()
         end.close()
         pipes[count].recv()  # it has compiled
-    seconds = {count: [] for count in pipes}
-    for i in range(args.turns + 1):
-        for count in list(pipes)[::1 if i % 2 else -1]:  # none is always the first
-            pipes[count].send('go')
-            seconds[count].append(pipes[count].recv())
+    seconds = take_turns({count: lambda pipe=pipe: pipe.send('go') or pipe.recv() for count, pipe in pipes.items()}, args.turns)
     for worker in workers:
         worker.kill()  # TensorFlow's teardown takes longer than a short measurement
-    return {count: turns[1:] for count, turns in seconds.items()}  # the first warms up
+    return seconds
 
 
 def main(args):

@@ -5,13 +5,13 @@ Prints one JSON line for each precision. Writes a snapshot with random weights t
 import argparse
 import json
 import os
-import re
-import subprocess
 import sys
 import tempfile
 import time
 
 import numpy as np
+
+from benchmarks.common import as_options, peak_mb, run_child
 
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
 
@@ -59,11 +59,9 @@ def measure(args):
         Gs.run(latents)
         count += args.minibatch
     steady = time.perf_counter() - start_steady
-    with open('/proc/self/status') as file:
-        peak_mb = int(re.search(r'VmHWM:\s*(\d+) kB', file.read())[1]) >> 10
     return dict(resolution=args.resolution, fmap_base=args.fmap_base, fmap_max=args.fmap_max, dtype=dtype, minibatch=args.minibatch,
                 file_mb=os.path.getsize(args.measure) >> 20, import_sec=round(imported - start, 2), load_sec=round(loaded - imported, 2),
-                first_image_sec=round(first - drawing, 2), images_per_sec=round(count / steady, 3), peak_mb=peak_mb)
+                first_image_sec=round(first - drawing, 2), images_per_sec=round(count / steady, 3), peak_mb=peak_mb())
 
 
 if __name__ == '__main__':
@@ -75,7 +73,6 @@ if __name__ == '__main__':
         path = os.path.join(folder, 'network.pkl')
         write_snapshot(args, path)
         for dtype in args.dtype or ('float32', 'bfloat16'):
-            options = [f'--{name}={getattr(args, name)}' for name in ('resolution', 'fmap_base', 'fmap_max', 'minibatch', 'seconds')]
-            done = subprocess.run([sys.executable, '-m', 'benchmarks.snapshot', *options, '--dtype', dtype, '--measure', path], check=True,
-                                  capture_output=True, text=True)
-            print(done.stdout.splitlines()[-1], flush=True)
+            options = {name: getattr(args, name) for name in ('resolution', 'fmap_base', 'fmap_max', 'minibatch', 'seconds')}
+            result = run_child(['benchmarks.snapshot', *as_options(dict(options, dtype=dtype, measure=path))])[-1]
+            print(json.dumps(result), flush=True)

@@ -4,10 +4,14 @@ Prints one JSON line. Run it once per measurement: peak memory is the process's.
 """
 import argparse
 import json
+import math
 import os
-import resource
+import statistics
 import sys
 import time
+
+from benchmarks.common import load, peak_mb, significant, take_turns, timed
+from benchmarks.flops import step_flops
 
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
 
@@ -23,6 +27,8 @@ def parse_args(argv=None):
     parser.add_argument('--minibatch', type=int, default=64)
     parser.add_argument('--dtype', default='float32')
     parser.add_argument('--seconds', type=float, default=10.0, help='how long to measure, after compilation and one warm-up round')
+    parser.add_argument('--ceiling', action='store_true',
+                        help='in turn with the steps, measure a 3x3 convolution of the same precision, and what part of it they reach')
     return parser.parse_args(argv)
 
 
@@ -45,27 +51,51 @@ def make_steps(args, devices=None):
                              training_set, G_smoothing=0.999, drange_net=[-1, 1], mirror_augment=False, random_seed=1, devices=devices)
 
 
-def measure(args):
-    """Run rounds of one D and one G update for the given time; return what was measured."""
-    from tfutil import init_tf
-    init_tf(random_seed=1)
-    steps = make_steps(args)
+def make_round(args, steps):
+    """Function of one D and one G update, at the stage and minibatch of the options."""
     steps.set_lod(args.lod)
 
     def one_round():
         steps.train_D(args.lod, args.minibatch, 0.001)
         steps.train_G(args.lod, args.minibatch, 0.001)
+    return one_round
+
+
+def flops_per_image(args):
+    """`flops.step_flops` of the options' stage."""
+    return step_flops(args.resolution >> math.floor(args.lod), args.fmap_base, args.fmap_max, args.channels, args.labels,
+                      fading=args.lod % 1 > 0)
+
+
+def measure(args):
+    """Run rounds of one D and one G update for the given time; return what was measured."""
+    from tfutil import init_tf
+    init_tf(random_seed=1)
+    one_round = make_round(args, make_steps(args))
     start = time.perf_counter()
     one_round()
     compile_sec = time.perf_counter() - start
-    one_round()
-    rounds, start = 0, time.perf_counter()
-    while time.perf_counter() - start < args.seconds or rounds < 3:
-        one_round()
-        rounds += 1
-    sec_per_kimg = (time.perf_counter() - start) / (rounds * args.minibatch) * 1000
-    return dict(vars(args), sec_per_kimg=round(sec_per_kimg, 3), compile_sec=round(compile_sec, 1),
-                peak_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024, rounds=rounds)
+    peak, players, rounds = peak_mb(), {}, 1
+    if args.ceiling:
+        from benchmarks.machine import CONVOLUTIONS, convolution
+        probe, probe_flops = convolution(*CONVOLUTIONS[0], dtype=args.dtype)
+        players['ceiling'] = lambda: timed(probe)
+        rounds = max(1, math.ceil(timed(probe) / timed(one_round)))  # turns of a like length
+    players['step'] = lambda: timed(lambda: [one_round() for _ in range(rounds)])
+    seconds = take_turns(players, 3, args.seconds)
+    sec_per_kimg = [turn / (rounds * args.minibatch) * 1000 for turn in seconds['step']]
+    flops = flops_per_image(args)
+    found = dict(sec_per_kimg=significant(statistics.median(sec_per_kimg)), fastest_sec_per_kimg=significant(min(sec_per_kimg)),
+                 compile_sec=round(compile_sec, 1), peak_mb=peak if args.ceiling else peak_mb(), rounds=rounds * len(sec_per_kimg),
+                 gflop_per_kimg=significant(flops['total'] / 1e6),
+                 by_pass={name: significant(flops[name] / 1e6) for name in ('forward', 'backward', 'second_order')},
+                 optimizer={name: significant(flops[name] / 1e6 / args.minibatch) for name in ('optimizer', 'optimizer_bytes')},
+                 gflops=significant(flops['total'] / 1e6 / statistics.median(sec_per_kimg)), load=load())
+    if args.ceiling:
+        ceilings = [probe_flops / turn / 1e9 for turn in seconds['ceiling']]
+        shares = [flops['total'] / 1e6 / step / ceiling for step, ceiling in zip(sec_per_kimg, ceilings)]
+        found.update(ceiling_gflops=significant(statistics.median(ceilings)), share_of_ceiling=significant(statistics.median(shares), 3))
+    return dict(vars(args), **found)
 
 
 if __name__ == '__main__':

@@ -48,7 +48,9 @@ def test_every_module_imports():
 @pytest.mark.parametrize('command', ['train.py', 'dataset_tool.py', 'util_scripts.py', 'examples/digits.py', 'examples/import_example.py',
                                      '-m benchmarks.training_step', '-m benchmarks.dataset_tool', '-m benchmarks.snapshot',
                                      '-m benchmarks.metrics', '-m benchmarks.replicas', '-m benchmarks.celebahq',
-                                     '-m benchmarks.mode_recovery', '-m benchmarks.paper_settings'])
+                                     '-m benchmarks.mode_recovery', '-m benchmarks.paper_settings',
+                                     '-m benchmarks', '-m benchmarks.machine', '-m benchmarks.bare_step', '-m benchmarks.compare',
+                                     '-m benchmarks.pipeline', '-m benchmarks.startup', '-m benchmarks.peers'])
 def test_help(command):
     done = subprocess.run([sys.executable, *command.split(), '--help'], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0 and 'usage:' in done.stdout, done.stderr

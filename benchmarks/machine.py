@@ -1,0 +1,88 @@
+"""What the machine can do: matrix products, 3x3 convolutions, memory bandwidth: python -m benchmarks.machine -h
+
+Prints one JSON line for each measure and precision: the fastest of the shapes, and of the repeats. What a training step reaches is
+compared with the convolution that `training_step --ceiling` runs in turn with it, not with these.
+"""
+import argparse
+import json
+import os
+import time
+
+from benchmarks.common import significant, timed
+
+os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
+DTYPES = ('float32', 'bfloat16')
+CONVOLUTIONS = ((16, 32, 512), (64, 32, 256), (64, 64, 128))  # minibatch, size, feature maps
+PRODUCTS = (1024, 2048, 4096)  # size of both matrices
+ARRAY_MB = 256
+
+
+def parse_args(argv=None):
+    parser = argparse.ArgumentParser(prog='python -m benchmarks.machine', description=__doc__.split('\n')[0])
+    parser.add_argument('--seconds', type=float, default=5.0, help='for each shape (default: 5)')
+    parser.add_argument('--quick', action='store_true', help='only the smallest shape of each')
+    return parser.parse_args(argv)
+
+
+def convolution(minibatch, size, fmaps, dtype='float32'):
+    """A 3x3 convolution, channels last. Returns (function, FLOPs)."""
+    import tensorflow as tf
+    x, w = (tf.cast(tf.random.stateless_normal(shape, [1, 2]), dtype)
+            for shape in ([minibatch, size, size, fmaps], [3, 3, fmaps, fmaps]))
+    return _compiled(lambda: tf.nn.conv2d(x, w, 1, 'SAME')), 2 * 9 * fmaps * fmaps * minibatch * size * size
+
+
+def matrix_product(size, dtype='float32'):
+    """A product of two square matrices. Returns (function, FLOPs)."""
+    import tensorflow as tf
+    a, b = (tf.cast(tf.random.stateless_normal([size, size], [seed, 2]), dtype) for seed in (1, 2))
+    return _compiled(lambda: tf.matmul(a, b)), 2 * size ** 3
+
+
+def _compiled(compute):
+    import tensorflow as tf
+    function = tf.function(compute, autograph=False)
+    return lambda: function()[..., 0].numpy()  # a part of the result: only waits for all of it
+
+
+def memory_pass(megabytes):
+    """A sum of two arrays into a third. Returns (function, bytes that it reads and writes)."""
+    import tensorflow as tf
+    count = megabytes * 2 ** 18
+    a, b = tf.Variable(tf.zeros([count])), tf.Variable(tf.ones([count]))
+
+    @tf.function(autograph=False)
+    def add():
+        a.assign_add(b)
+    return add, 3 * 4 * count
+
+
+def fastest(function, seconds):
+    """Least seconds of one call, of as many as fit into the time and at least three."""
+    function()
+    times, start = [], time.perf_counter()
+    while len(times) < 3 or time.perf_counter() - start < seconds:
+        times.append(timed(function))
+    return min(times)
+
+
+def measure(args):
+    """Yield results, one for each measure and precision."""
+    from tfutil import init_tf
+    init_tf(random_seed=1)
+    convolutions, products = ((CONVOLUTIONS[1:2], PRODUCTS[:1]) if args.quick else (CONVOLUTIONS, PRODUCTS))
+    for dtype in DTYPES:
+        for name, make, shapes in (('matrix_product', matrix_product, [(size,) for size in products]),
+                                   ('convolution', convolution, convolutions)):
+            rates = {}
+            for shape in shapes:
+                function, flops = make(*shape, dtype=dtype)
+                rates['x'.join(map(str, shape))] = significant(flops / fastest(function, args.seconds) / 1e9)
+            yield dict(measure=name, dtype=dtype, gflops=max(rates.values()), by_shape=rates)
+    function, size = memory_pass(ARRAY_MB // (4 if args.quick else 1))
+    yield dict(measure='memory', gb_per_sec=significant(size / fastest(function, args.seconds) / 1e9))
+
+
+if __name__ == '__main__':
+    for result in measure(parse_args()):
+        print(json.dumps(result), flush=True)
