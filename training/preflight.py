@@ -18,7 +18,10 @@ from tfutil import summary
 from training.checkpoint import KEPT, random_state, restore_random_state
 from training.snapshots import snapshot_grid_size
 
+PICTURE_COPIES = 250_000  # bytes of a grid's smaller copies in the event file and in report.html
+
 # ---------------------------------------------------------------- the schedule as a table
+
 
 class Phase(NamedTuple):
     """A part of a run in which the networks keep one lod, or fade from one to the next.
@@ -103,7 +106,7 @@ def disk_space_needed(run_phases, networks, grid_size, image_snapshot_ticks, net
     channels, height, width = networks[0].output_shape[1:]
     across, down = snapshot_grid_size(width, height, grid_size)
     ticks = sum(phase.ticks for phase in run_phases)
-    pictures = (2 + ticks // image_snapshot_ticks) * channels * height * across * width * down
+    pictures = (2 + ticks // image_snapshot_ticks) * (channels * height * across * width * down + PICTURE_COPIES)
     least = int(checkpoint * (KEPT + 1) + snapshot)
     return least, int(least + snapshot * (1 + ticks // network_snapshot_ticks) + pictures)
 
