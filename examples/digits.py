@@ -87,12 +87,12 @@ def main(argv=None):
     parser.add_argument('--data_dir', default='datasets', help='where the data set of the run is')
     args = parser.parse_args(argv)
     with exit_on_user_error():
+        misc.import_tensorflow()
         folder = misc.locate_result_subdir(int(args.run) if args.run.isdigit() else args.run, result_dir=args.result_dir)
         training_set, _ = misc.load_dataset_for_previous_run(folder, result_dir=args.result_dir, data_dir=args.data_dir, shuffle_mb=0)
         if training_set.label_size != CLASSES:
             raise DataError(f'{folder!r} was trained with labels of {training_set.label_size} components, not {CLASSES} classes: '
                             'choose a run of configs/quickstart.py, or one with dataset.max_label_size = \'full\' on ten classes.')
-        misc.import_tensorflow()
         _, _, Gs = misc.load_network_pkl(folder)
         save_rows(Gs, os.path.join(folder, 'digits.png'))
         table = read_back(Gs, training_set)
