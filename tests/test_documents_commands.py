@@ -72,6 +72,10 @@ def parse_bash(words):
     assert subprocess.run(['bash', '-n', ROOT / words[0]]).returncode == 0
 
 
+def parse_git(words):
+    assert words[0] == 'worktree' and words[1] in ('add', 'remove') and words[2] == '../before'
+
+
 def parse_export(words):
     assert re.fullmatch(r'TF_CONFIG=\{.*\}', words[0], re.DOTALL)  # tests/test_documents.py and test_devices.py read such values
 
@@ -86,6 +90,7 @@ def parse_program(words):
 HANDLERS = {
     'python train.py': parse_train, 'python util_scripts.py': parse_script, 'python dataset_tool.py': parse_dataset_tool,
     'python -m': parse_module, 'tensorboard': parse_tensorboard, 'pip': parse_pip, 'bash': parse_bash, 'export': parse_export,
+    'git': parse_git,
     'python': parse_program,
 }
 
@@ -141,19 +146,34 @@ RUN = [
     '.venv/bin/python dataset_tool.py create_from_images datasets/mine ~/my_images --resolution 256',
     '.venv/bin/python dataset_tool.py info datasets/mine --verify',
     '.venv/bin/python train.py --list',
+    '.venv/bin/python train.py --dry-run',
     '.venv/bin/python train.py --set dataset.tfrecord_dir=mine --set desc=mine --set train.mirror_augment=False',
     '.venv/bin/python util_scripts.py write_report --run_id 12',
     '.venv/bin/python util_scripts.py generate_training_video --run_id 12',
     '.venv/bin/python util_scripts.py generate_fake_images --run_id 12 --num_pngs 10 --grid_size 15 8 --image_shrink 4',
+    '.venv/bin/python util_scripts.py generate_interpolation_video --run_id 12 --grid_size 3 2 --duration_sec 60',
+    '.venv/bin/python train.py --resume',
+    '.venv/bin/python train.py --resume 12',
     '.venv/bin/python train.py --resume 12 --set train.total_kimg=15000',
 ]
+# These on a data set with labels, where run 0 (and 12) is one conditioned on them; not written down, its training comes second.
+RUN_WITH_LABELS = [
+    '.venv/bin/python dataset_tool.py create_from_images datasets/mine ~/my_images --resolution 256 --labels folders --skip_bad',
+    '.venv/bin/python train.py --set dataset.tfrecord_dir=mine',
+    '.venv/bin/python util_scripts.py generate_fake_images --run_id 0 --num_pngs 5 --grid_size 8 4 --labels 3',
+    '.venv/bin/python util_scripts.py generate_training_video --run_id 0 --duration_sec 10',
+    '.venv/bin/python util_scripts.py generate_fake_images --run_id 12 --num_pngs 1000 --random_seed 7 --labels 3',
+    '.venv/bin/python train.py --resume 0 --set train.total_kimg=60',
+]
 # Sizes, and a folder that is not here.
-REPLACED = {'train.total_kimg=15000': 'train.total_kimg=0.25', '256': '16', '~/my_images': 'my_images'}
+REPLACED = {'train.total_kimg=15000': 'train.total_kimg=0.25', 'train.total_kimg=60': 'train.total_kimg=0.2', '256': '16',
+            '~/my_images': 'my_images', '60': '1', '10': '2', '1000': '10'}
 
 
 def test_what_is_run_stands_in_the_documents():
     written = {' '.join(words) for _, words in commands()}
-    assert not [command for command in RUN if command not in written]
+    unwritten = [command for command in RUN + RUN_WITH_LABELS if command not in written]
+    assert unwritten == [RUN_WITH_LABELS[1]]
 
 
 @pytest.fixture(scope='module')
@@ -161,19 +181,26 @@ def session(tmp_path_factory):
     """A folder in which the commands of RUN have been carried out. Gives it, and what each has printed."""
     folder = tmp_path_factory.mktemp('documents')
     (folder / 'my_images').mkdir()
-    for i in range(12):
-        pixels = np.random.RandomState(i).randint(0, 256, [20, 24, 3], dtype=np.uint8)
-        Image.fromarray(pixels).save(folder / 'my_images' / f'{i}.png')
+    write_pictures(folder / 'my_images', 12)
     (folder / 'smaller.py').write_text(SMALLER)
     (folder / 'results' / '011-before').mkdir(parents=True)
     before, output = os.getcwd(), {}
     os.chdir(folder)
     try:
         for command in RUN:
+            if command.partition('--resume')[2] in ('', ' 12'):
+                for mark in glob.glob('results/012-mine/_training-done.txt'):
+                    os.unlink(mark)  # as if it had been stopped right before its end
             output[command] = carry_out([REPLACED.get(word, word) for word in normalised(command.split())])
     finally:
         os.chdir(before)
     return folder, output
+
+
+def write_pictures(folder, count):
+    for i in range(count):
+        pixels = np.random.RandomState(i).randint(0, 256, [20, 24, 3], dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / f'{i}.png')
 
 
 def carry_out(words):
@@ -189,6 +216,7 @@ def carry_out(words):
                 code = command_line.main(words[2:])
             else:
                 smaller = [] if '--resume' in words or '--list' in words else ['--config', 'smaller.py']
+                smaller += ['--set', 'dataset.tfrecord_dir=mine'] if '--dry-run' in words else []
                 code = train.main([*smaller, *words[2:]])
         except SystemExit as end:
             code = end.code
@@ -207,7 +235,7 @@ def test_training(session):
     folder, said = session
     run = folder / 'results/012-mine'
     assert {'report.html', 'stats.jsonl', 'environment.json', 'network-final.pkl', '_training-done.txt'} <= set(os.listdir(run))
-    text = said[RUN[3]]
+    text = said['.venv/bin/python train.py --set dataset.tfrecord_dir=mine --set desc=mine --set train.mirror_augment=False']
     for line in ('This run:', '  Data set      mine: 12 images of 3x8x8, not mirrored', '  Devices       1 x CPU',
                  '  Result folder results/012-mine'):
         assert line in text.splitlines(), text
@@ -217,8 +245,32 @@ def test_training(session):
 
 def test_scripts(session):
     folder, _ = session
-    assert len(glob.glob(str(folder / 'results/014-fake-images-12/*.png'))) == 10
+    assert len(glob.glob(str(folder / 'results/014-fake-images-12/*.png'))) == 2
     assert glob.glob(str(folder / 'results/013-training-video-12/*.mp4'))
+    assert glob.glob(str(folder / 'results/015-interpolation-video-12/*.mp4'))
+
+
+def test_resuming(session):
+    _, said = session
+    assert 'Everything fits' in said['.venv/bin/python train.py --dry-run']
+    for command in ('.venv/bin/python train.py --resume', '.venv/bin/python train.py --resume 12'):
+        assert 'Resuming results/012-mine at kimg 0.2' in said[command] and 'Exiting...' in said[command]
+
+
+def test_commands_for_labels(in_tmp):
+    for name in 'abcd':
+        (in_tmp / 'my_images' / name).mkdir(parents=True)
+        write_pictures(in_tmp / 'my_images' / name, 3)
+    (in_tmp / 'my_images' / 'a' / 'broken.png').write_bytes(b'nothing')
+    (in_tmp / 'smaller.py').write_text(SMALLER + "dataset.max_label_size = 'full'\ntrain.total_kimg = 0.05\ngrid.size = '1080p'\n")
+    for command in RUN_WITH_LABELS:
+        words = [REPLACED.get(word, word) for word in normalised(command.split())]
+        carry_out(['0' if word == '12' else word for word in words])
+    run, *_ = glob.glob('results/000-*')
+    assert misc.load_network_pkl(run)[2].input_shapes[1] == [None, 4]
+    assert [len(glob.glob(f'{folder}/*.png')) for folder in sorted(glob.glob('results/*fake-images*'))] == [5, 10]
+    with open(f'{run}/log.txt') as file:
+        assert 'train.total_kimg: 0.05 -> 0.2' in file.read()
 
 
 # ------------------------------------------------------------ Python
