@@ -27,7 +27,8 @@ class Progress:
         self.clock, self.start = clock, clock() - resume_time
         self.cur_tick, self.tick_start_nimg, self.tick_start_time = 0, cur_nimg, clock()
         self.maintenance_time = setup_time
-        self.bar = tqdm(total=total_kimg, initial=min(cur_nimg / 1000, total_kimg), unit='kimg', leave=False, file=sys.stderr, disable=not shown,
+        self.bar = tqdm(total=total_kimg, initial=min(cur_nimg / 1000, total_kimg), unit='kimg', leave=False, file=sys.stderr,
+                        disable=not shown,
                         dynamic_ncols=True,
                         mininterval=0.5 if sys.stderr.isatty() else 15, bar_format='{percentage:3.0f}%|{bar:12}| kimg {n:.1f}/{total:.1f}'
                         '{postfix}')
