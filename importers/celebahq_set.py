@@ -144,6 +144,7 @@ def _reported(task, failure):
 
 
 def _failed(failures, what):
+    failures = sorted(failures, key=lambda failure: failure[0].index)  # workers report in any order
     first = f'The first: {failures[0][1]}' if len(failures) > 1 else failures[0][1]
     others = f' The others: {", ".join(str(task) for task, _ in failures[1:])}; see the lines above.' if len(failures) > 1 else ''
     return DataError(f'{what} {first}{others} Finished images are kept: mend the cause and run the same command again.')

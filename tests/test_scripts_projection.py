@@ -102,7 +102,8 @@ def test_what_is_written(run_of, capsys, label_size, channels):
     run_of(Gs)
     PIL.Image.fromarray(np.random.RandomState(0).randint(0, 256, size=(40, 50, 4), dtype=np.uint8)).save('me.png')
     folder = project_image(0, 'me.png', num_steps=5, num_starts=2, duration_sec=0.5, mp4_fps=20, config=settings_of_run())
-    files = {'_done.txt', 'comparison.png', 'config.txt', 'projected.npy', 'trajectory.mp4'} | ({'label.npy'} if label_size else set())
+    files = {'_done.txt', 'comparison.png', 'config.txt', 'environment.json', 'projected.npy', 'trajectory.mp4'}
+    files |= {'label.npy'} if label_size else set()
     assert set(os.listdir(folder)) == files and os.path.basename(folder).startswith('001-')
     latent = np.load(f'{folder}/projected.npy')
     labels = np.load(f'{folder}/label.npy') if label_size else np.zeros([1, 0])

@@ -119,6 +119,7 @@ class TrainingRun:
     def __init__(self, options, config, devices, stop, resume=None):
         self.options, self.config, self.devices, self.stop = options, config, devices, stop
         self.setup_start = time.time()
+        summary.flush()  # statistics of whatever this process did before are not this run's
         self.cur_nimg = int(options.resume_kimg * 1000)  # images shown so far
         # A round is what happens between two looks at the schedule. A run may be stopped inside of one.
         self.round_nimg, self.updates_in_round = self.cur_nimg, 0
