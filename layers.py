@@ -183,16 +183,37 @@ class Conv2D(Equalized):
         return self.add_bias(tf.nn.conv2d(x, self.scaled_kernel(x.dtype), 1, 'SAME'))
 
 
+# Layers that convolve and scale by 2 in one: they compute one pixel in four, and apply a 2x2 box. GPUs get the box as a part of the kernel,
+# which is 4x4 then, as the original did it. On CPUs the pixels go through the box and the kernel stays 3x3: 9 multiplications instead of 16,
+# at the price of a pass over memory (docs/performance.md). The numbers are the same.
+
+def kernels_hold_the_box():
+    """Whether layers that scale by 2 use 4x4 kernels."""
+    return bool(tf.config.list_physical_devices('GPU'))
+
+
 def four_shifts(weight):
     """Sum of a kernel's four one-pixel shifts: 3x3 becomes the 4x4 kernel that also doubles (or, times 1/4, averages) pixels."""
     rows = tf.pad(weight, [[0, 1], [0, 0], [0, 0], [0, 0]]) + tf.pad(weight, [[1, 0], [0, 0], [0, 0], [0, 0]])
     return tf.pad(rows, [[0, 0], [0, 1], [0, 0], [0, 0]]) + tf.pad(rows, [[0, 0], [1, 0], [0, 0], [0, 0]])
 
 
+@tf.custom_gradient
+def box_means(x):
+    """Means of 2x2 pixels, at each place where they fit: [N, H, W, C] to [N, H - 1, W - 1, C]."""
+    return tf.nn.avg_pool2d(x, 2, 1, 'VALID'), framed_box_means
+
+
+@tf.custom_gradient
+def framed_box_means(x):
+    """`box_means` with a frame of zeros around the image: [N, H, W, C] to [N, H + 1, W + 1, C]. Each of the two is the other's gradient."""
+    return tf.nn.avg_pool2d(tf.pad(x, [[0, 0], [1, 1], [1, 1], [0, 0]]), 2, 1, 'VALID'), box_means
+
+
 class UpConv2D(Conv2D):
     """Nearest-neighbour up-scaling and convolution in one: [N, H, W, inputs] to [N, 2H, 2W, fmaps].
 
-    The weight is [k, k, fmaps, inputs]: the transposed convolution's own order, as old snapshots have it.
+    The weight is [3, 3, fmaps, inputs]: the transposed convolution's own order, as old snapshots have it.
     """
 
     def weight_shape(self):
@@ -202,23 +223,34 @@ class UpConv2D(Conv2D):
         return self.kernel * self.kernel * self.inputs
 
     def make_kernel(self):
-        return four_shifts(self.weight * self.scale)
+        return four_shifts(self.weight * self.scale) if kernels_hold_the_box() else self.weight * (self.scale * np.float32(4))
 
     def call(self, x):
         w = self.scaled_kernel(x.dtype)
-        n, h, width = tf.shape(x)[0], x.shape[1], x.shape[2]
-        y = tf.nn.conv2d_transpose(x, w, [n, h * 2, width * 2, self.fmaps], 2, 'SAME')
-        return self.add_bias(tf.ensure_shape(y, [x.shape[0], h * 2, width * 2, self.fmaps]))
+        if kernels_hold_the_box():
+            y = self._spread(x, w, 'SAME', 0)
+        else:
+            y = box_means(self._spread(x, w, 'VALID', 1))
+        return self.add_bias(y)
+
+    def _spread(self, x, w, padding, extra):
+        """Transposed convolution of stride 2; the result is `extra` pixels larger than twice the input."""
+        h, width = (size * 2 + extra for size in x.shape[1:3])
+        y = tf.nn.conv2d_transpose(x, w, [tf.shape(x)[0], h, width, self.fmaps], 2, padding)
+        return tf.ensure_shape(y, [x.shape[0], h, width, self.fmaps])
 
 
 class DownConv2D(Conv2D):
-    """Convolution and 2x2 box averaging in one: [N, H, W, inputs] to [N, H/2, W/2, fmaps]."""
+    """Convolution and 2x2 box averaging in one: [N, H, W, inputs] to [N, H/2, W/2, fmaps]. The weight is [3, 3, inputs, fmaps]."""
 
     def make_kernel(self):
-        return four_shifts(self.weight * (self.scale * np.float32(0.25)))
+        return four_shifts(self.weight * (self.scale * np.float32(0.25))) if kernels_hold_the_box() else super().make_kernel()
 
     def call(self, x):
-        return self.add_bias(tf.nn.conv2d(x, self.scaled_kernel(x.dtype), 2, 'SAME'))
+        w = self.scaled_kernel(x.dtype)
+        if kernels_hold_the_box():
+            return self.add_bias(tf.nn.conv2d(x, w, 2, 'SAME'))
+        return self.add_bias(tf.nn.conv2d(framed_box_means(x), w, 2, 'VALID'))
 
 
 # ---------------------------------------------------------------- layers that only the Theano version had

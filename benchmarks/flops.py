@@ -24,9 +24,16 @@ def feature_maps(stage, fmap_base, fmap_max):
 
 
 def _conv(name, inputs, fmaps, size, kernel=3, fused=False, after_statistic=False):
-    """`size`: of the output; of a fused layer (4x4 kernel, stride 2), of the smaller side."""
+    """`size`: of the output; of a layer that also scales by 2, of the smaller side."""
     weights = kernel * kernel * inputs * fmaps
-    return Layer(name, 2 * (16 * inputs * fmaps if fused else weights) * size * size, weights + fmaps, after_statistic)
+    taps = fused_taps() if fused else kernel * kernel
+    return Layer(name, 2 * taps * inputs * fmaps * size * size, weights + fmaps, after_statistic)
+
+
+def fused_taps():
+    """Size of the kernels of layers that also scale by 2, as they are on this machine."""
+    from layers import kernels_hold_the_box
+    return 16 if kernels_hold_the_box() else 9
 
 
 def generator_layers(resolution, fmap_base, fmap_max, channels=3, labels=0, fading=False):

@@ -23,9 +23,11 @@ def expected_of(case, data, lod):
 
 
 @pytest.mark.parametrize('case', CASES)
-@pytest.mark.parametrize('structure', ['linear', 'recursive'])
-def test_outputs_are_the_originals(case, structure):
-    """Both structures at all lods, within the measured tolerance of each case (1e-5 to 5e-4, at most 1e-4 of the output's scale)."""
+@pytest.mark.parametrize('structure, kernels_hold_the_box', [('linear', False), ('recursive', False), ('linear', True)])
+def test_outputs_are_the_originals(case, structure, kernels_hold_the_box, monkeypatch):
+    """Both structures at all lods, and with the kernels that GPUs use, within the measured tolerance of each case (1e-5 to 5e-4, at most 1e-4
+    of the output's scale)."""
+    monkeypatch.setattr(layers, 'kernels_hold_the_box', lambda: kernels_hold_the_box)
     info, data = CASES[case], load_npz(f'networks-{case}.npz')
     net = network_from(data, '', info['func'], info['static_kwargs'])
     net = net.convert(structure=structure)
@@ -169,3 +171,38 @@ def test_half_precision_stays_near_float32(dtype, tolerance, lod):
     expected, actual = G.run(latents), half.run(latents)
     assert actual.dtype == np.float32
     assert 0 < max_abs(actual, expected) <= tolerance * np.abs(expected).max()
+
+
+@pytest.mark.parametrize('kernels_hold_the_box', [False, True])
+@pytest.mark.parametrize('size, inputs, fmaps', [((4, 4), 5, 3), ((8, 2), 1, 4), ((2, 6), 16, 16)])
+def test_layers_that_scale_are_scaling_and_a_convolution(size, inputs, fmaps, kernels_hold_the_box, monkeypatch):
+    """Outputs and gradients of the first and second order, up to float32's rounding: 1e-5 of the largest."""
+    monkeypatch.setattr(layers, 'kernels_hold_the_box', lambda: kernels_hold_the_box)
+    up, down = layers.UpConv2D(inputs, fmaps, name='up'), layers.DownConv2D(inputs, fmaps, name='down')
+    for layer in (up, down):
+        layer.build()
+        layer.bias.assign(tf.random.stateless_normal([fmaps], [1, 2]))
+
+    def plain_up(x):
+        weight = tf.transpose(up.weight, [0, 1, 3, 2])[::-1, ::-1] * up.scale
+        return tf.nn.conv2d(layers.upscale2d(x), weight, 1, 'SAME') + up.bias
+
+    def plain_down(x):
+        return layers.downscale2d(tf.nn.conv2d(x, down.weight * down.scale, 1, 'SAME') + down.bias)
+    x = tf.random.stateless_normal([3, *size, inputs], [3, 4])
+    for layer, plain in ((up, plain_up), (down, plain_down)):
+        for result, expected in zip(*(derivatives(call, x, [layer.weight.value, layer.bias.value]) for call in (layer, plain)), strict=True):
+            assert result.shape == expected.shape and max_abs(result, expected) <= 1e-5 * np.abs(expected).max()
+
+
+def derivatives(call, x, variables):
+    """What call(x) gives, the gradient of a function of it by x, and the gradients of a function of that by x and by variables."""
+    with tf.GradientTape() as outer:
+        outer.watch([x, *variables])
+        with tf.GradientTape() as inner:
+            inner.watch(x)
+            y = call(x)
+            value = tf.reduce_sum(tf.sin(y))
+        gradient = inner.gradient(value, x)
+        penalty = tf.reduce_sum(tf.square(gradient)) + value
+    return [result.numpy() for result in (y, gradient, *outer.gradient(penalty, [x, *variables]))]
