@@ -22,15 +22,16 @@ def leaky_relu(x, slope=0.2):
     """max(slope * x, x).
 
     Its second derivative is nothing. TensorFlow's own is a tensor of zeros, which the gradient penalty would carry back through all of the
-    discriminator, at the price of two evaluations.
+    discriminator, at the price of two evaluations. The first looks at the sign of the result, which is that of x: x need not be kept.
     """
     @tf.custom_gradient
     def activated(x):
-        return tf.nn.leaky_relu(x, alpha=slope), lambda dy: differentiated(dy, x)
+        y = tf.nn.leaky_relu(x, alpha=slope)
+        return y, lambda dy: differentiated(dy, y)
 
     @tf.custom_gradient
-    def differentiated(dy, x):
-        return tf.raw_ops.LeakyReluGrad(gradients=dy, features=x, alpha=slope), lambda ddy: (differentiated(ddy, x), None)
+    def differentiated(dy, y):
+        return tf.raw_ops.LeakyReluGrad(gradients=dy, features=y, alpha=slope), lambda ddy: (differentiated(ddy, y), None)
     return activated(x)
 
 
@@ -184,8 +185,8 @@ class Conv2D(Equalized):
 
 
 # Layers that convolve and scale by 2 in one: they compute one pixel in four, and apply a 2x2 box. GPUs get the box as a part of the kernel,
-# which is 4x4 then, as the original did it. On CPUs the pixels go through the box and the kernel stays 3x3: 9 multiplications instead of 16,
-# at the price of a pass over memory (docs/performance.md). The numbers are the same.
+# which is 4x4 then, as the original did it. On CPUs the pixels go through the box and the kernel stays 3x3: 9 multiplications, not 16, at
+# the price of a pass over memory (docs/performance.md). The numbers are the same.
 
 def kernels_hold_the_box():
     """Whether layers that scale by 2 use 4x4 kernels."""

@@ -2,7 +2,8 @@
 
 For each resolution, in the minibatches of training: reading (`read`), and reading, casting, mirroring or not, rescaling (`ready`,
 `ready_mirror`). Cold: the first pass over files that the system has dropped from its cache; `cold_dropped` is the part that it did drop,
-and where that is less than 0.95 there is no cold figure. Warm: later passes. Prints one JSON line for each resolution.
+and where that is less than 0.95 there is no cold figure. Warm: later passes. What calling a compiled function costs is taken off
+(`call_sec`), as in training all this is a part of the step. Prints one JSON line for each resolution.
 
 Without --data, it first makes a data set of made-up images in a temporary folder.
 """
@@ -14,11 +15,12 @@ import math
 import mmap
 import os
 import pathlib
+import statistics
 import sys
 import tempfile
 import time
 
-from benchmarks.common import load, significant
+from benchmarks.common import load, significant, timed
 
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
 MINIBATCHES = {4: 128, 8: 128, 16: 128, 32: 64, 64: 32, 128: 16, 256: 8, 512: 4, 1024: 4}  # config.py's preset-v2-1gpu
@@ -97,16 +99,28 @@ def make_ready(training_set, lod, mirror):
     return ready
 
 
-def images_per_sec(training_set, minibatch, ready=None, seconds=None):
+def images_per_sec(training_set, minibatch, ready=None, seconds=None, call_sec=0.0):
     """Take minibatches for so many seconds, or through the whole set once."""
-    import tensorflow as tf
     count, start = 0, time.perf_counter()
     while count < training_set.num_images if seconds is None else time.perf_counter() - start < seconds:
         images, _ = training_set.get_minibatch_tf()
         if ready is not None:
-            ready(images, tf.constant(count, tf.int32))[0, 0, 0, 0].numpy()
+            call(ready, images, count)
         count += minibatch
-    return significant(count / (time.perf_counter() - start))
+    return significant(count / (time.perf_counter() - start - count / minibatch * call_sec))
+
+
+def call(function, images, count):
+    import tensorflow as tf
+    function(images, tf.constant(count, tf.int32))[0, 0, 0, 0].numpy()
+
+
+def empty_call_sec(training_set, calls=300):
+    """Median seconds of calling a compiled function that does nothing with a minibatch."""
+    import tensorflow as tf
+    nothing = tf.function(lambda images, step: images[:1, :1, :1, :1], autograph=False)
+    images, _ = training_set.get_minibatch_tf()
+    return statistics.median(timed(lambda: call(nothing, images, 0)) for _ in range(calls))
 
 
 def measure_resolution(folder, resolution, seconds):
@@ -126,11 +140,12 @@ def measure_resolution(folder, resolution, seconds):
         if (result['cold_dropped'] or 0) >= 0.95:
             result['cold_read'] = images_per_sec(training_set, minibatch)
         images_per_sec(training_set, minibatch)
+        result['call_sec'] = significant(empty_call_sec(training_set))
         result['warm_read'] = images_per_sec(training_set, minibatch, seconds=seconds)
         for mirror in (False, True):
             ready = make_ready(training_set, level, mirror)
             images_per_sec(training_set, minibatch, ready, seconds=0.01)  # compiles
-            result['warm_ready' + '_mirror' * mirror] = images_per_sec(training_set, minibatch, ready, seconds)
+            result['warm_ready' + '_mirror' * mirror] = images_per_sec(training_set, minibatch, ready, seconds, result['call_sec'])
     return dict(result, load=load())
 
 

@@ -1,4 +1,5 @@
 """training/step.py: what one update moves, and what it leaves alone."""
+import contextlib
 import pickle
 import sys
 
@@ -8,8 +9,11 @@ import tensorflow as tf
 from helpers import max_abs
 
 import dataset
+import layers
 import loss
+import networks
 import tfutil
+import training.step
 from tfutil import randomness
 from training.reals import process_reals
 from training.step import TrainingSteps
@@ -96,6 +100,38 @@ def test_linear_networks_train_to_the_same_weights(lod):
     for linear, staged in zip(*results):
         for name in linear:
             assert max_abs(linear[name], staged[name]) <= 1e-3 * np.abs(linear[name]).max() + 2e-6, name
+
+
+@pytest.mark.parametrize('otherwise', [
+    lambda monkeypatch: monkeypatch.setattr(layers, 'kernels_hold_the_box', lambda: True),
+    lambda monkeypatch: monkeypatch.setattr(training.step, 'shared_kernels', contextlib.nullcontext),
+    lambda monkeypatch: monkeypatch.setattr(networks, 'leaky_relu', lambda x: tf.nn.leaky_relu(x, alpha=0.2)),
+], ids=['kernels that hold the box', 'a kernel for each evaluation', "TensorFlow's leaky ReLU"])
+def test_what_makes_steps_fast_leaves_their_numbers_alone(otherwise, monkeypatch):
+    """Weights after 20 rounds of updates, up to the rounding of float32: 1e-5 of how far each variable has moved, and the last two bits of its largest.
+
+    Adam's epsilon is large, as in the test above: else gradients that are nothing but rounding move a weight as far as others do.
+    """
+    weights = []
+    for change in (lambda monkeypatch: None, otherwise):
+        change(monkeypatch)
+        steps, training_set = make(training_set=Noise(16, 1, label_size=3), epsilon=1.0)
+        rnd = np.random.RandomState(1)
+        for net in (steps.G, steps.D):
+            for name in net.trainables:
+                net.set_var(name, rnd.randn(*net.vars[name].shape))
+        steps.Gs.copy_vars_from(steps.G)
+        before = [values(net) for net in (steps.G, steps.D, steps.Gs)]
+        training_set.configure(8, 0.5)
+        steps.set_lod(0.5)
+        for _ in range(20):
+            steps.train_D(0.5, 8, 0.1)
+            steps.train_G(0.5, 8, 0.1)
+        weights.append([values(net) for net in (steps.G, steps.D, steps.Gs)])
+    for old, fast, slow in zip(before, *weights, strict=True):
+        for name in old:
+            way = np.abs(slow[name] - old[name]).max()
+            assert max_abs(fast[name], slow[name]) <= 1e-5 * way + 4e-7 * np.abs(slow[name]).max(), name
 
 
 class Noise(dataset.SyntheticDataset):
