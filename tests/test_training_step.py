@@ -108,7 +108,7 @@ def test_linear_networks_train_to_the_same_weights(lod):
     lambda monkeypatch: monkeypatch.setattr(networks, 'leaky_relu', lambda x: tf.nn.leaky_relu(x, alpha=0.2)),
 ], ids=['kernels that hold the box', 'a kernel for each evaluation', "TensorFlow's leaky ReLU"])
 def test_what_makes_steps_fast_leaves_their_numbers_alone(otherwise, monkeypatch):
-    """Weights after 20 rounds of updates, up to the rounding of float32: 1e-5 of how far each variable has moved, and the last two bits of its largest.
+    """Weights after 20 rounds of updates, up to float32 rounding: 1e-5 of how far a variable has moved, and two bits of its largest.
 
     Adam's epsilon is large, as in the test above: else gradients that are nothing but rounding move a weight as far as others do.
     """
