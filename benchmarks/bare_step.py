@@ -1,8 +1,8 @@
 """A plain training step beside this program's, in turns in one process: python -m benchmarks.bare_step -h
 
-The same networks, loss and optimizer, with the same convolutions and matrix products, as functions on channels-last images and a dict of
-variables: no data set, no fading, no labels, no statistics, no skipping of bad updates, kernels made anew for each evaluation, one call
-for both updates. What this program takes beyond it is the price of being a program; where it takes less, its own tricks pay. Prints one
+The same networks, loss and optimizer, as functions on channels-last images and a dict of variables: no data set, no fading, no labels, no
+statistics, no skipping of bad updates, kernels made anew for each evaluation, those of layers that scale by 2 of 4x4, one call for both
+updates. What this program takes beyond it is the price of being a program; where it takes less, its own tricks pay. Prints one
 JSON line.
 """
 import argparse
