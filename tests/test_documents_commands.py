@@ -1,8 +1,8 @@
 """Every command and every piece of Python in README.md and docs/.
 
 All of them are parsed by the program's own parsers, and their options checked as the program would (`HANDLERS`). Those in `RUN` are also
-carried out, in the order of that list and word by word, on a small data set and small networks; `RUN_PYTHON` likewise. What is
-not in these two lists is only parsed.
+carried out, in the order of that list and word by word, on a small data set and small networks; `RUN_PYTHON` likewise. Commands that are
+programs of their own are carried out in tests/test_documents_programs.py, which also sees that none is left out.
 """
 import ast
 import glob
@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from conftest import ROOT
 from document_blocks import DOCUMENTS, blocks, commands, normalised
+from inception_standin import GRAPH_FILE, graph_bytes
 from PIL import Image
 from test_train import TINY
 
@@ -139,7 +140,7 @@ def test_inline_commands_are_understood(in_tmp):
 
 # A data set of 12 images, networks of a few weights, a few hundred images of training; the commands are the documents' own.
 SMALLER = TINY.replace("dataset = EasyDict(tfrecord_dir='toy')\n", '').replace("desc = 'tiny'\n", '') + '''
-dataset.resolution = 8
+dataset.resolution = 16
 train.update(total_kimg=0.2)
 '''
 RUN = [
@@ -154,7 +155,12 @@ RUN = [
     '.venv/bin/python util_scripts.py generate_interpolation_video --run_id 12 --grid_size 3 2 --duration_sec 60',
     '.venv/bin/python train.py --resume',
     '.venv/bin/python train.py --resume 12',
-    '.venv/bin/python train.py --resume 12 --set train.total_kimg=15000',
+    LONGER := '.venv/bin/python train.py --resume 12 --set train.total_kimg=15000',
+    '.venv/bin/python train.py --dry-run --set sched.max_minibatch_per_gpu={256: 8, 512: 4, 1024: 2}',
+    '.venv/bin/python util_scripts.py evaluate_metrics --run_id 12 --log metric-swd-16k.txt --metrics swd --num_images 16384 '
+    '--real_passes 2',
+    '.venv/bin/python util_scripts.py evaluate_metrics --run_id 12 --log metric-fid-50k.txt --metrics fid --num_images 50000 '
+    '--real_passes 2',
 ]
 # These on a data set with labels, where run 0 (and 12) is one conditioned on them; not written down, its training comes second.
 RUN_WITH_LABELS = [
@@ -167,7 +173,7 @@ RUN_WITH_LABELS = [
 ]
 # Sizes, and a folder that is not here.
 REPLACED = {'train.total_kimg=15000': 'train.total_kimg=0.25', 'train.total_kimg=60': 'train.total_kimg=0.2', '256': '16',
-            '~/my_images': 'my_images', '60': '1', '10': '2', '1000': '10'}
+            '~/my_images': 'my_images', '60': '1', '10': '2', '1000': '10', '16384': '12', '50000': '12'}
 
 
 def test_what_is_run_stands_in_the_documents():
@@ -184,17 +190,24 @@ def session(tmp_path_factory):
     write_pictures(folder / 'my_images', 12)
     (folder / 'smaller.py').write_text(SMALLER)
     (folder / 'results' / '011-before').mkdir(parents=True)
+    (folder / 'results' / '_inception').mkdir()
+    (folder / 'results' / '_inception' / GRAPH_FILE).write_bytes(graph_bytes(16))  # in place of the true one, which is large
     before, output = os.getcwd(), {}
     os.chdir(folder)
     try:
         for command in RUN:
-            if command.partition('--resume')[2] in ('', ' 12'):
+            if re.search(r'--resume( 12)?$', command):
                 for mark in glob.glob('results/012-mine/_training-done.txt'):
                     os.unlink(mark)  # as if it had been stopped right before its end
-            output[command] = carry_out([REPLACED.get(word, word) for word in normalised(command.split())])
+            output[command] = carry_out([REPLACED.get(word, word) for word in split(command)])
     finally:
         os.chdir(before)
     return folder, output
+
+
+def split(command):
+    """Words of a command as it stands in RUN; a dict is one."""
+    return normalised([word.replace('\0', ' ') for word in re.sub(r'\{.*\}', lambda found: found[0].replace(' ', '\0'), command).split()])
 
 
 def write_pictures(folder, count):
@@ -236,11 +249,11 @@ def test_training(session):
     run = folder / 'results/012-mine'
     assert {'report.html', 'stats.jsonl', 'environment.json', 'network-final.pkl', '_training-done.txt'} <= set(os.listdir(run))
     text = said['.venv/bin/python train.py --set dataset.tfrecord_dir=mine --set desc=mine --set train.mirror_augment=False']
-    for line in ('This run:', '  Data set      mine: 12 images of 3x8x8, not mirrored', '  Devices       1 x CPU',
+    for line in ('This run:', '  Data set      mine: 12 images of 3x16x16, not mirrored', '  Devices       1 x CPU',
                  '  Result folder results/012-mine'):
         assert line in text.splitlines(), text
     assert text.index('This run:') < text.index('\nTraining...') and 'In all ' not in text  # no trial step was made, so there is no time
-    assert 'train.total_kimg: 0.2 -> 0.25' in said[RUN[-1]] and 'of which 0.2 are done' in said[RUN[-1]], said[RUN[-1]]
+    assert 'train.total_kimg: 0.2 -> 0.25' in said[LONGER] and 'of which 0.2 are done' in said[LONGER], said[LONGER]
 
 
 def test_scripts(session):
@@ -248,6 +261,13 @@ def test_scripts(session):
     assert len(glob.glob(str(folder / 'results/014-fake-images-12/*.png'))) == 2
     assert glob.glob(str(folder / 'results/013-training-video-12/*.mp4'))
     assert glob.glob(str(folder / 'results/015-interpolation-video-12/*.mp4'))
+
+
+def test_metrics(session):
+    folder, _ = session
+    for name, column in (('swd-16k', 'SWDx1e3_16'), ('fid-50k', 'FID')):
+        text = next(folder.glob(f'results/*/metric-{name}.txt')).read_text()
+        assert re.search(rf'^Snapshot .* {column} .*\n---.*\nReals .*\nReals2 .*\n\d+ ', text, re.MULTILINE), text
 
 
 def test_resuming(session):
@@ -300,9 +320,9 @@ def test_python_runs(session, document, monkeypatch, capsys):
             count += 1
     assert count
     if document == 'README.md':
-        assert namespace['images'].shape == (4, 3, 8, 8) and namespace['images'].dtype == np.uint8
+        assert namespace['images'].shape == (4, 3, 16, 16) and namespace['images'].dtype == np.uint8
     if document == 'notebooks.md':
-        assert Image.open('eight.png').size == (32, 16) and Image.open('first.png').size == (8, 8)
+        assert Image.open('eight.png').size == (64, 32) and Image.open('first.png').size == (16, 16)
 
 
 def test_the_override_file_of_the_documents(in_tmp):
