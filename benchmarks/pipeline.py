@@ -111,6 +111,7 @@ def images_per_sec(training_set, minibatch, ready=None, seconds=None, call_sec=0
 
 
 def call(function, images, count):
+    """Call a compiled function of a minibatch and the number of images before it, and wait for a part of what it gives."""
     import tensorflow as tf
     function(images, tf.constant(count, tf.int32))[0, 0, 0, 0].numpy()
 

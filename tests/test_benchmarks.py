@@ -61,7 +61,7 @@ def test_flops_agree_with_the_profiler_of_tensorflow():
         inputs = [tf.zeros([4, *shape[1:]]) for shape in net.input_shapes]
         graph = tf.function(lambda net=net, inputs=inputs: net.get_output_for(*inputs), autograph=False).get_concrete_function().graph
         # It takes a transposed convolution of stride 2 by a quarter of the pixels that come out: where 4x4 becomes 9x9, 81 / 4 for 16.
-        taken = lambda layer: layer.flops * 81 // 64 if layer.name.endswith('_up') and flops.fused_taps() == 9 else layer.flops
+        taken = lambda layer: layer.flops * 81 // 64 if layer.name.endswith('_up') else layer.flops
         expected = 4 * sum(taken(layer) for layer in layers(8, 32, 8, fading=True))
         assert total(tf.compat.v1.profiler.profile(graph, options=options, cmd='scope')) == expected
 

@@ -192,6 +192,7 @@ def session(tmp_path_factory):
     (folder / 'results' / '011-before').mkdir(parents=True)
     (folder / 'results' / '_inception').mkdir()
     (folder / 'results' / '_inception' / GRAPH_FILE).write_bytes(graph_bytes(16))  # in place of the true one, which is large
+    words = {' '.join(words): words for _, words in commands()}
     before, output = os.getcwd(), {}
     os.chdir(folder)
     try:
@@ -199,15 +200,10 @@ def session(tmp_path_factory):
             if re.search(r'--resume( 12)?$', command):
                 for mark in glob.glob('results/012-mine/_training-done.txt'):
                     os.unlink(mark)  # as if it had been stopped right before its end
-            output[command] = carry_out([REPLACED.get(word, word) for word in split(command)])
+            output[command] = carry_out([REPLACED.get(word, word) for word in normalised(words[command])])
     finally:
         os.chdir(before)
     return folder, output
-
-
-def split(command):
-    """Words of a command as it stands in RUN; a dict is one."""
-    return normalised([word.replace('\0', ' ') for word in re.sub(r'\{.*\}', lambda found: found[0].replace(' ', '\0'), command).split()])
 
 
 def write_pictures(folder, count):

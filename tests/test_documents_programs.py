@@ -59,12 +59,11 @@ def checkout(tmp_path_factory):
     if sys.prefix == sys.base_prefix or not shutil.which('git'):
         pytest.skip('needs git, and tests that run in a virtual environment')
     folder = tmp_path_factory.mktemp('checkout') / 'copy'
-    unwanted = shutil.ignore_patterns('.git', '.venv', 'datasets', 'results', '__pycache__', '.*_cache', 'golden', '*.egg-info')
+    unwanted = shutil.ignore_patterns('.git', '.venv', 'datasets', 'results', 'tests', '__pycache__', '.*_cache', '*.egg-info')
     shutil.copytree(ROOT, folder, ignore=unwanted, symlinks=True)
     (folder / '.venv').symlink_to(sys.prefix)
     with open(folder / 'configs' / 'quickstart.py', 'a') as file:
         file.write(SMALLER)
-    shutil.rmtree(folder / 'tests')
     (folder / 'tests').mkdir()
     (folder / 'tests' / 'test_one.py').write_text('"""A test."""\n\n\ndef test_one():\n    assert 1 + 1 == 2\n')
     git = ['git', '-c', 'user.name=Nobody', '-c', 'user.email=nobody@example.com']
@@ -114,7 +113,7 @@ def test_the_tests(checkout):
     assert subprocess.run(TESTS.split(), cwd=checkout, capture_output=True).returncode != 0
 
 
-def test_curves(checkout, tmp_path):
+def test_curves(checkout):
     """TensorBoard serves the folder of results. It gets a port that is free."""
     with subprocess.Popen([*TENSORBOARD.split(), '--port', '0'], cwd=checkout, stderr=subprocess.PIPE, text=True) as server:
         try:
@@ -140,7 +139,7 @@ def test_editable_install(checkout, tmp_path):
     subprocess.run([sys.executable, '-m', 'venv', tmp_path / 'venv'], check=True)
     python = tmp_path / 'venv' / 'bin' / 'python'
     done = subprocess.run([python, '-m', *EDITABLE.split(), '--no-deps'], cwd=checkout, capture_output=True, text=True)
-    if done.returncode and re.search('NewConnectionError|No matching distribution|timed out', done.stderr):
+    if done.returncode and re.search('Failed to establish a new connection|NewConnectionError|timed out', done.stderr):
         pytest.skip('no network')
     assert done.returncode == 0, done.stderr
     done = subprocess.run([python, '-c', 'import errors; print(errors.__file__)'], cwd=tmp_path, capture_output=True, text=True)

@@ -36,6 +36,14 @@ def values(net):
     return {name: net.get_var(name) for name in net.trainables}
 
 
+def set_random_weights(steps):
+    """The same ones each time, in G and D; biases too."""
+    rnd = np.random.RandomState(1)
+    for net in (steps.G, steps.D):
+        for name in net.trainables:
+            net.set_var(name, rnd.randn(*net.vars[name].shape))
+
+
 def moved(before, net):
     return {name for name, value in before.items() if (value != net.get_var(name)).any()}
 
@@ -86,11 +94,7 @@ def test_linear_networks_train_to_the_same_weights(lod):
     results = []
     for structure in ('linear', None):
         steps, training_set = make(structure, epsilon=1e6)
-        rnd = np.random.RandomState(1)
-        before = {}
-        for net in (steps.G, steps.D):
-            for name in net.trainables:
-                net.set_var(name, rnd.randn(*net.vars[name].shape))
+        set_random_weights(steps)
         before = values(steps.G), values(steps.D)
         training_set.configure(8, lod)
         steps.set_lod(lod)
@@ -116,10 +120,7 @@ def test_what_makes_steps_fast_leaves_their_numbers_alone(otherwise, monkeypatch
     for change in (lambda monkeypatch: None, otherwise):
         change(monkeypatch)
         steps, training_set = make(training_set=Noise(16, 1, label_size=3), epsilon=1.0)
-        rnd = np.random.RandomState(1)
-        for net in (steps.G, steps.D):
-            for name in net.trainables:
-                net.set_var(name, rnd.randn(*net.vars[name].shape))
+        set_random_weights(steps)
         steps.Gs.copy_vars_from(steps.G)
         before = [values(net) for net in (steps.G, steps.D, steps.Gs)]
         training_set.configure(8, 0.5)
