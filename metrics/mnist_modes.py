@@ -146,8 +146,12 @@ class Classifier:
         keras = self._keras
         epochs = max(-(-views // len(images)), 3)
         steps = max(len(images) // 64, 1) * epochs
-        data = tf.data.Dataset.from_tensor_slices((to_input(images), labels.astype(np.int64)))
-        data = data.shuffle(len(images), seed=seed).batch(64).repeat(epochs)
+        inputs, targets = tf.constant(to_input(images)), tf.constant(labels.astype(np.int64))
+        # Not by Dataset.shuffle: its order depends on TensorFlow's global seed as well.
+        random = np.random.RandomState(seed)
+        data = tf.data.Dataset.from_tensor_slices([random.permutation(len(images)) for _ in range(epochs)])
+        data = data.flat_map(lambda order: tf.data.Dataset.from_tensor_slices(order).batch(64))
+        data = data.map(lambda order: (tf.gather(inputs, order), tf.gather(targets, order)))
         self.model.compile(optimizer=keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(0.002, steps)),
                            loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True))
         self.model.fit(data, epochs=1, verbose=0, shuffle=False)
