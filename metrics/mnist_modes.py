@@ -152,6 +152,7 @@ class Classifier:
         data = tf.data.Dataset.from_tensor_slices([random.permutation(len(images)) for _ in range(epochs)])
         data = data.flat_map(lambda order: tf.data.Dataset.from_tensor_slices(order).batch(64))
         data = data.map(lambda order: (tf.gather(inputs, order), tf.gather(targets, order)))
+        data = data.apply(tf.data.experimental.assert_cardinality(epochs * -(-len(images) // 64)))  # else Keras warns at the end
         self.model.compile(optimizer=keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(0.002, steps)),
                            loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True))
         self.model.fit(data, epochs=1, verbose=0, shuffle=False)
