@@ -1,5 +1,6 @@
 """The repository as a whole: everything imports, no import runs upward, every --help works, documents say what is so."""
 import ast
+import os
 import re
 import subprocess
 import sys
@@ -82,3 +83,12 @@ def test_documents_name_files_that_exist():
 def test_scripts_are_sound_bash():
     for script in ('quickstart.sh', 'test.sh', 'setup_venv.sh', '.ci/run'):
         assert subprocess.run(['bash', '-n', ROOT / script]).returncode == 0
+
+
+def test_names_of_tests_are_the_same_in_every_process(request):
+    """The suite's processes must agree on them: a time stamp or the order of a set in a name stops the whole suite, now and then."""
+    seed = str((int(os.environ.get('PYTHONHASHSEED', '0').replace('random', '0')) + 1) % 1000)
+    done = subprocess.run([sys.executable, '-m', 'pytest', '--collect-only', '-q', '-p', 'no:xdist', 'tests'], capture_output=True,
+                          text=True, cwd=ROOT, env={**os.environ, 'PYTHONHASHSEED': seed})
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert {item.nodeid for item in request.session.items} - set(done.stdout.splitlines()) == set()
