@@ -1,5 +1,6 @@
 """Two processes that train together over loopback, as two machines would."""
 import contextlib
+import glob
 import json
 import os
 import signal
@@ -111,9 +112,7 @@ def test_two_processes_train_what_one_with_two_devices_does(toy):
 def test_a_process_that_dies_ends_the_other_with_a_message(toy, victim):
     ports = free_ports(2)
     both = [start('train.total_kimg=1000', EVERY_UPDATE, index=i, ports=ports) for i in range(2)]
-    deadline = time.time() + 120
-    while time.time() < deadline and not os.path.exists('results/000-tiny/checkpoint/ckpt-4.index'):
-        time.sleep(0.2)
+    wait_for_checkpoints(4)
     both[victim].send_signal(signal.SIGKILL)
     start_time = time.time()
     _, error = both[1 - victim].communicate(timeout=120)
@@ -124,9 +123,16 @@ def test_a_process_that_dies_ends_the_other_with_a_message(toy, victim):
         resume_both(updates=count_checkpoints())
 
 
+def wait_for_checkpoints(count):
+    deadline = time.time() + 120
+    while count_checkpoints() < count:  # older ones are deleted, so the fourth itself may come and go between two looks
+        assert time.time() < deadline, 'the run does not get on'
+        time.sleep(0.2)
+
+
 def count_checkpoints():
-    names = os.listdir('results/000-tiny/checkpoint')
-    return max(int(name.split('-')[1].split('.')[0]) for name in names if name.endswith('.index'))
+    names = glob.glob('results/000-tiny/checkpoint/ckpt-*.index')
+    return max((int(name.split('-')[-1].split('.')[0]) for name in names), default=0)
 
 
 def resume_both(updates):

@@ -158,12 +158,7 @@ class TrainingRun:
         G, D, _ = self.networks
         self.timetable = Timetable(run_phases, lambda resolution: image_cost(G, D, options.D_repeats, resolution))
         if run_phases and options.dry_step:
-            sched = preflight.largest(run_phases)
-            with preflight.leaving_no_trace(self.steps):
-                self.steps.follow_all()
-                preflight.dry_step(self.steps, sched)
-                seconds = preflight.dry_step(self.steps, sched)  # the first one was compiled as well
-            self.timetable.set_measured({sched.resolution: seconds / sched.minibatch * 1000})
+            self.timetable.set_measured(preflight.try_largest(self.steps, run_phases))
         return run_phases
 
     def open_folder(self, resume=None):

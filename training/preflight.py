@@ -10,10 +10,10 @@ from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
-from tqdm import tqdm
 
 import misc
 from errors import ConfigError, DataError
+from progress import progress_bar
 from tfutil import summary
 from training.checkpoint import KEPT, random_state, restore_random_state
 from training.snapshots import snapshot_grid_size
@@ -205,6 +205,20 @@ def largest(run_phases):
     return max((phase.last for phase in run_phases), key=lambda sched: sched.resolution)
 
 
+def try_largest(steps, run_phases):
+    """See that the run's largest step fits into memory, and how long it takes: {resolution: sec/kimg}.
+
+    It takes its time at 1024x1024. What was compiled for it serves when the run gets there.
+    """
+    sched = largest(run_phases)
+    with leaving_no_trace(steps), progress_bar(total=2, desc=f'Trying a step at {sched.resolution}x{sched.resolution}', unit='step') as bar:
+        steps.follow_all()
+        for _ in range(2):  # the first one is also compiled
+            seconds = dry_step(steps, sched)
+            bar.update()
+    return {sched.resolution: seconds / sched.minibatch * 1000}
+
+
 def measure(steps, run_phases):
     """Seconds per thousand images at each resolution of a run: {resolution: sec/kimg}, from a few steps each after one to compile."""
     by_resolution = {}
@@ -212,7 +226,7 @@ def measure(steps, run_phases):
         if not phase.is_fading or phase.last.resolution not in by_resolution:
             by_resolution[phase.last.resolution] = phase.last
     seconds = {}
-    with tqdm(by_resolution.items(), desc='Measuring', unit='resolution', leave=False) as bar:
+    with progress_bar(by_resolution.items(), desc='Measuring', unit='resolution') as bar:
         for resolution, sched in bar:
             with leaving_no_trace(steps):
                 dry_step(steps, sched)
