@@ -1,4 +1,5 @@
 """Starting TensorFlow: seeds, threads, memory growth, CPU devices."""
+import os
 import random
 
 import numpy as np
@@ -65,6 +66,8 @@ def init_tf(config_dict: dict | None = None, random_seed: int | None = None, num
             make_cpu_devices(num_gpus)
         # This pass fails on the gradients of a leaky ReLU, says so as an error, and gains nothing here: steps are as fast without it.
         tf.config.optimizer.set_experimental_options({'remapping': False})
+        # oneDNN's primitives for large minibatches and for gradients of kernels would be made anew at each use, to save a little memory.
+        os.environ.setdefault('TF_MKL_OPTIMIZE_PRIMITIVE_MEMUSE', '0')
     if random_seed is not None:
         random.seed(random_seed)
         np.random.seed(random_seed)
