@@ -25,6 +25,7 @@ from layers import (
     MinibatchDiscrimination,
     MultiplicativeNoise,
     UpConv2D,
+    by_parts,
     downscale2d,
     leaky_relu,
     minibatch_stddev,
@@ -134,6 +135,12 @@ class Generator(GrowingModel):
 
     def call(self, latents, labels=None, stage=None, native=False, training=False):
         """Images [N, C, R, R]; with native=True at the stage's own resolution instead of up-scaled to R."""
+        inputs = [latents] if labels is None else [latents, labels]
+        if self.norm is not None:  # looks at the whole minibatch
+            return self._images(stage, native, *inputs)
+        return by_parts(lambda *part: self._images(stage, native, *part), *inputs)
+
+    def _images(self, stage, native, latents, labels=None):
         x = tf.cast(latents, self.activation_dtype)
         if labels is not None:
             x = tf.concat([x, tf.cast(labels, x.dtype)], axis=1)
@@ -244,10 +251,20 @@ class Discriminator(GrowingModel):
         self.blocks[2].parts[2].initialize_from(tf.concat(x, axis=0))
 
     def _features(self, images, stage, with_mbdisc=True):
-        """What the last layer sees, [N, features]."""
+        """What the last layer sees, [N, features]. Only minibatch layers look at more than one sample."""
+        x = self._by_parts(lambda images: self._trunk(images, stage), images)
+        if self.mbstd_group_size > 1:
+            x = minibatch_stddev(x, self.mbstd_group_size)
+        x = self._by_parts(self._head, x)
+        return self.blocks[2].parts[2](x) if self.mbdisc_kernels and with_mbdisc else x
+
+    def _by_parts(self, function, x):
+        return function(x) if self.use_gdrop else by_parts(function, x)  # noise is drawn for the whole minibatch
+
+    def _trunk(self, images, stage):
+        """Features at 4x4."""
         images = to_nhwc(tf.cast(images, self.activation_dtype))
-        x = self._everything(images) if stage is None else self._stage(images, stage)
-        return self._head(x, with_mbdisc)
+        return self._everything(images) if stage is None else self._stage(images, stage)
 
     def _stage(self, images, stage):
         """Only what the stage needs; returns the features at 4x4."""
@@ -281,14 +298,11 @@ class Discriminator(GrowingModel):
     def _with_noise(self, x):
         return self.gdrop(x) if self.use_gdrop else x
 
-    def _head(self, x, with_mbdisc):
+    def _head(self, x):
         conv, dense0 = self.blocks[2].parts[:2]
-        if self.mbstd_group_size > 1:
-            x = minibatch_stddev(x, self.mbstd_group_size)
         x = self._with_noise(leaky_relu(conv(self._with_noise(x))))
         x = tf.reshape(to_nchw(x), [-1, self.width(1) * 16])  # the dense weights are in C, H, W order
-        x = leaky_relu(dense0(x))
-        return self.blocks[2].parts[2](x) if self.mbdisc_kernels and with_mbdisc else x
+        return leaky_relu(dense0(x))
 
     def layer_rows(self):
         """(name, output shape NCHW without the minibatch) of each layer, for `Network.print_layers`."""

@@ -3,12 +3,14 @@
 Prints one JSON line. Run it once per measurement: peak memory is the process's.
 """
 import argparse
+import contextlib
 import json
 import math
 import os
 import statistics
 import sys
 import time
+import types
 
 from benchmarks.common import load, peak_mb, significant, take_turns, timed
 from benchmarks.flops import step_flops
@@ -38,17 +40,22 @@ def make_steps(args, devices=None):
     from loss import D_wgangp_acgan, G_wgan_acgan
     from tfutil import Network, Optimizer
     from tfutil.devices import make_devices
+    from training import threads
     from training.step import TrainingSteps
+    options = dict(num_channels=args.channels, resolution=args.resolution, label_size=args.labels, fmap_base=args.fmap_base,
+                   fmap_max=args.fmap_max, dtype=args.dtype)
+    parts = 1 if devices else threads.choose(types.SimpleNamespace(
+        tf_config={}, num_gpus=1, sched=dict(minibatch_base=args.minibatch), G=dict(options, func='networks.G_paper'),
+        D=dict(options, func='networks.D_paper')), types.SimpleNamespace(xla=False, metrics=[], resume_run_id=None))
     devices = devices or make_devices()
     training_set = dataset.SyntheticDataset(args.resolution, args.channels, label_size=args.labels)
     training_set.configure(args.minibatch, args.lod)
-    options = dict(num_channels=args.channels, resolution=args.resolution, label_size=args.labels, fmap_base=args.fmap_base,
-                   fmap_max=args.fmap_max, dtype=args.dtype)
     adam = dict(beta1=0.0, beta2=0.99, epsilon=1e-8)
     with devices.strategy.scope():
         G, D = Network('G', 'networks.G_paper', **options), Network('D', 'networks.D_paper', **options)
         return TrainingSteps(G, D, G.clone('Gs'), Optimizer('TrainG', **adam), Optimizer('TrainD', **adam), G_wgan_acgan, D_wgangp_acgan,
-                             training_set, G_smoothing=0.999, drange_net=[-1, 1], mirror_augment=False, random_seed=1, devices=devices)
+                             training_set, G_smoothing=0.999, drange_net=[-1, 1], mirror_augment=False, random_seed=1, devices=devices,
+                             parts=parts)
 
 
 def make_round(args, steps):
@@ -75,18 +82,20 @@ def measure(args):
     start = time.perf_counter()
     one_round()
     compile_sec = time.perf_counter() - start
-    peak, players, rounds = peak_mb(), {}, 1
-    if args.ceiling:
-        from benchmarks.machine import CONVOLUTIONS, convolution
-        probe, probe_flops = convolution(*CONVOLUTIONS[0], dtype=args.dtype)
-        players['ceiling'] = lambda: timed(probe)
-        rounds = max(1, math.ceil(timed(probe) / timed(one_round)))  # turns of a like length
-    players['step'] = lambda: timed(lambda: [one_round() for _ in range(rounds)])
-    seconds = take_turns(players, 3, args.seconds)
+    with contextlib.ExitStack() as stack:
+        players, rounds = {}, 1
+        if args.ceiling:
+            from benchmarks.machine import CONVOLUTIONS, convolution_worker
+            worker, probe_flops = convolution_worker(CONVOLUTIONS[0], args.dtype)  # threads are a process's; a step may want fewer
+            stack.enter_context(worker).answer()
+            players['ceiling'] = lambda: worker.ask()['seconds']
+            rounds = max(1, math.ceil(players['ceiling']() / timed(one_round)))  # turns of a like length
+        players['step'] = lambda: timed(lambda: [one_round() for _ in range(rounds)])
+        seconds = take_turns(players, 3, args.seconds)
     sec_per_kimg = [turn / (rounds * args.minibatch) * 1000 for turn in seconds['step']]
     flops = flops_per_image(args)
     found = dict(sec_per_kimg=significant(statistics.median(sec_per_kimg)), fastest_sec_per_kimg=significant(min(sec_per_kimg)),
-                 compile_sec=round(compile_sec, 1), peak_mb=peak if args.ceiling else peak_mb(), rounds=rounds * len(sec_per_kimg),
+                 compile_sec=round(compile_sec, 1), peak_mb=peak_mb(), rounds=rounds * len(sec_per_kimg),
                  gflop_per_kimg=significant(flops['total'] / 1e6),
                  by_pass={name: significant(flops[name] / 1e6) for name in ('forward', 'backward', 'second_order')},
                  optimizer={name: significant(flops[name] / 1e6 / args.minibatch) for name in ('optimizer', 'optimizer_bytes')},

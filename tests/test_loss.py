@@ -39,9 +39,11 @@ def views(G, D, mode, lod):
     return G.at_stage(stage, native=True), D.at_stage(stage), lambda x: x[:, :, ::2 ** stage.floor_lod, ::2 ** stage.floor_lod]
 
 
+@contextlib.contextmanager
 def sharing(mode):
-    """Kernels made once, as in training, or anew in each evaluation."""
-    return layers.shared_kernels() if mode == 'native' else contextlib.nullcontext()
+    """Kernels made once, as in training, or anew in each evaluation; the minibatch whole or in two parts."""
+    with contextlib.nullcontext() if mode == 'full' else layers.shared_kernels(), layers.minibatch_parts(2 if mode == 'parts' else 1):
+        yield
 
 
 def check(key, actual, data, info):
@@ -57,7 +59,8 @@ def check_gradients(which, gradients, net, data, info):
         assert max_abs(actual, expected) <= bound, name
 
 
-@pytest.mark.parametrize('mode, compiled, scaling', [('full', True, False), ('native', False, False), ('native', True, True)])
+@pytest.mark.parametrize('mode, compiled, scaling', [('full', True, False), ('native', False, False), ('native', True, True),
+                                                     ('parts', True, False)])
 @pytest.mark.parametrize('case', CASES)
 def test_G_loss(case, mode, compiled, scaling):
     info, data, G, D = load(case)
@@ -80,7 +83,7 @@ def test_G_loss(case, mode, compiled, scaling):
     check_gradients('G', unscaled, G, data, info)
 
 
-@pytest.mark.parametrize('mode, scaling', [('full', False), ('native', False), ('native', True)])
+@pytest.mark.parametrize('mode, scaling', [('full', False), ('native', False), ('native', True), ('parts', False)])
 @pytest.mark.parametrize('case', CASES)
 def test_D_loss(case, mode, scaling):
     info, data, G, D = load(case)

@@ -9,12 +9,15 @@ import sys
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from conftest import ROOT, load_json
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import misc
 import train
 from importers.exporter import TFRecordExporter
+from misc.environment import read_environment
+from training import threads
 from training.step import TrainingSteps
 
 TICK = re.compile(
@@ -90,6 +93,8 @@ def test_unconditional_through_every_stage(toy):
     assert done.returncode == 0, done.stderr
     folder = 'results/000-tiny'
     check_files(folder)
+    parts = read_environment(folder)[-1]['minibatch_parts']
+    assert parts == (2 if threads.cores() == 2 and not tf.config.list_physical_devices('GPU') else 1)
     lods = [float(tick['lod']) for tick in ticks_of(folder)]
     assert lods[0] > 1 and lods[-1] == 0 and lods == sorted(lods, reverse=True)
     with open(f'{folder}/log.txt') as file:

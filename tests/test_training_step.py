@@ -1,5 +1,6 @@
 """training/step.py: what one update moves, and what it leaves alone."""
 import contextlib
+import functools
 import pickle
 import sys
 
@@ -110,7 +111,8 @@ def test_linear_networks_train_to_the_same_weights(lod):
     lambda monkeypatch: monkeypatch.setattr(layers, 'kernels_hold_the_box', lambda: True),
     lambda monkeypatch: monkeypatch.setattr(training.step, 'shared_kernels', contextlib.nullcontext),
     lambda monkeypatch: monkeypatch.setattr(networks, 'leaky_relu', lambda x: tf.nn.leaky_relu(x, alpha=0.2)),
-], ids=['kernels that hold the box', 'a kernel for each evaluation', "TensorFlow's leaky ReLU"])
+    lambda monkeypatch: monkeypatch.setattr(sys.modules[__name__], 'TrainingSteps', functools.partial(TrainingSteps, parts=2)),
+], ids=['kernels that hold the box', 'a kernel for each evaluation', "TensorFlow's leaky ReLU", 'minibatches in two parts'])
 def test_what_makes_steps_fast_leaves_their_numbers_alone(otherwise, monkeypatch):
     """Weights after 20 rounds of updates, up to float32 rounding: 1e-5 of how far a variable has moved, and two bits of its largest.
 

@@ -15,7 +15,7 @@ from errors import ConfigError
 from misc import logs, resuming
 from tfutil import Optimizer, summary
 from tfutil.devices import ClusterError, make_devices
-from training import overview, preflight
+from training import overview, preflight, threads
 from training.checkpoint import Checkpoints, random_state, restore_random_state
 from training.health import HealthWatch
 from training.joint import JointTrainingSteps
@@ -74,6 +74,7 @@ def train_progressive_gan(
     if resume is not None:
         resuming.check_changes(resume, settings.values(config))
     with contextlib.ExitStack() as stack:
+        parts = threads.choose(config, options)
         devices = make_devices(config.num_gpus)  # may wait for other machines, with nothing to save yet
         stop = stack.enter_context(stopping_gently('Stopping after this step. The state of the run will be saved; a second signal stops '
                                                    'at once, without.'))
@@ -82,7 +83,7 @@ def train_progressive_gan(
             if resume.path is None:
                 resume = resuming.find_run(resume.wanted, config.result_dir)
             stack.enter_context(resuming.only_process(resume.path))
-        run = TrainingRun(options, config, devices, stop, resume)
+        run = TrainingRun(options, config, devices, stop, resume, parts)
         if dry_run:
             run.rehearse()
             return None
@@ -114,9 +115,10 @@ class TrainingRun:
         devices: `tfutil.devices.Devices`.
         stop: `entry.StopRequest`, looked at after each update.
         resume: `misc.RunToResume`, or None for a new run.
+        parts: in how many parts networks evaluate a minibatch; see `threads.choose`.
     """
 
-    def __init__(self, options, config, devices, stop, resume=None):
+    def __init__(self, options, config, devices, stop, resume=None, parts=1):
         self.options, self.config, self.devices, self.stop = options, config, devices, stop
         self.setup_start = time.time()
         summary.flush()  # statistics of whatever this process did before are not this run's
@@ -135,7 +137,7 @@ class TrainingRun:
             self.steps = steps_class(options.separate_funcs, options.D_repeats)(
                 *self.networks, Optimizer('TrainG', **config.G_opt), Optimizer('TrainD', **config.D_opt), loss_function(config.G_loss),
                 loss_function(config.D_loss), self.training_set, options.G_smoothing, options.drange_net, options.mirror_augment,
-                config.random_seed, self.cur_nimg, devices, options.xla, options.dequantize_reals)
+                config.random_seed, self.cur_nimg, devices, options.xla, options.dequantize_reals, parts)
         tf.random.set_global_generator(tf.random.Generator.from_seed(config.random_seed))
         self.watch = HealthWatch((self.steps.G_opt, self.steps.D_opt))
 
@@ -182,7 +184,7 @@ class TrainingRun:
         if self.path is not None:
             resuming.write_run(self.path, *settings.command_line(self.config), settings.values(self.config))
             misc.write_environment(self.path, random_seed=self.config.random_seed, replicas=self.devices.num_replicas,
-                                   machines=self.devices.workers, began_at_nimg=self.cur_nimg)
+                                   machines=self.devices.workers, minibatch_parts=self.steps.parts, began_at_nimg=self.cur_nimg)
         if state is None and self.options.resume_run_id is None:
             initialize_from_reals(self.networks[1], self.training_set, self.schedule(self.cur_nimg).lod, self.options.drange_net)
         self._make_folder(is_new=state is None)

@@ -12,7 +12,7 @@ import re
 import tensorflow as tf
 
 from errors import ConfigError
-from layers import shared_kernels
+from layers import minibatch_parts, shared_kernels
 from tfutil import Stage, lerp, randomness, summary
 from tfutil.devices import all_reduce, copies, make_devices, set_in_replica
 from tfutil.optimizer import average_over_replicas
@@ -33,15 +33,17 @@ class TrainingSteps:
         cur_nimg: images shown before; a run that goes on does not draw again what was drawn up to there.
         devices: `tfutil.devices.Devices`, in whose scope the networks and optimizers were made; None = one device.
         xla: compile losses and gradients with XLA.
+        dequantize_reals: see `process_reals`.
+        parts: of a minibatch, which networks evaluate side by side; see `training.threads`.
     """
 
     def __init__(self, G, D, Gs, G_opt, D_opt, G_loss, D_loss, training_set, G_smoothing, drange_net, mirror_augment, random_seed,
-                 cur_nimg=0, devices=None, xla=False, dequantize_reals=False):
+                 cur_nimg=0, devices=None, xla=False, dequantize_reals=False, parts=1):
         self.G, self.D, self.Gs, self.G_opt, self.D_opt = G, D, Gs, G_opt, D_opt
         self.G_loss, self.D_loss, self.training_set = G_loss, D_loss, training_set
         self.G_smoothing, self.drange_net, self.mirror_augment, self.random_seed = G_smoothing, drange_net, mirror_augment, random_seed
         self.updates = 2 * cur_nimg  # number of updates so far (at most two an image): the key of their random draws
-        self.devices, self.xla, self.dequantize_reals = devices or make_devices(), xla, dequantize_reals
+        self.devices, self.xla, self.dequantize_reals, self.parts = devices or make_devices(), xla, dequantize_reals, parts
         self._compiled = {}  # (which, stage, minibatch) -> (compiled function, tags of what it reports)
         self._latest = {}  # which -> key of the step made last
         self._used = {}  # stage -> names of G's trainables in it
@@ -204,7 +206,7 @@ class TrainingSteps:
             """The mathematics of the step: what XLA may compile."""
             with randomness.keyed(self.random_seed, update), summary.collecting() as collected:
                 def compute():
-                    with shared_kernels():  # layers that a loss calls several times make their kernels once
+                    with minibatch_parts(self.parts), shared_kernels():  # layers that a loss calls several times make their kernels once
                         return loss(lod, *data)
                 losses, result = opt.compute_gradients(compute, variables)
                 for name, values in zip(opt.ids, tf.nest.flatten(losses)):
