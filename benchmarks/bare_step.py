@@ -1,4 +1,4 @@
-"""A plain training step beside this program's, in turns in one process: python -m benchmarks.bare_step -h
+"""A plain training step beside this program's, in turns, each in a process of its own: python -m benchmarks.bare_step -h
 
 The same networks, loss and optimizer, as functions on channels-last images and a dict of variables: no data set, no fading, no labels, no
 statistics, no skipping of bad updates, kernels made anew for each evaluation, those of layers that scale by 2 of 4x4, one call for both
@@ -12,10 +12,9 @@ import os
 import statistics
 import sys
 
-from benchmarks.common import load, pair_ratios, significant, take_turns, timed
+from benchmarks.common import ROOT, load, pair_ratios, significant, take_turns, timed
+from benchmarks.compare import parse_variant, start, step_options
 from benchmarks.flops import feature_maps
-from benchmarks.training_step import make_round, make_steps
-from benchmarks.training_step import parse_args as parse_step_args
 
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
 
@@ -161,16 +160,17 @@ def measure(args):
     """Both in turns; return what was measured."""
     from tfutil import init_tf
     init_tf(random_seed=1)
-    step_args = parse_step_args([f'--{name}={value}' for name, value in vars(args).items()])
     bare = make_bare_step(args)
-    players = dict(product=make_round(step_args, make_steps(step_args)), bare=lambda: [float(loss) for loss in bare()])
-    compile_sec = {name: round(timed(one_round), 1) for name, one_round in players.items()}
-    rounds = max(1, math.ceil(0.2 / timed(players['bare'])))
-    seconds = take_turns({name: lambda play=play: timed(lambda: [play() for _ in range(rounds)]) for name, play in players.items()}, 4,
-                         args.seconds)
-    per_kimg = {name: significant(statistics.median(turns) / (rounds * args.minibatch) * 1000) for name, turns in seconds.items()}
-    return dict(vars(args), sec_per_kimg=per_kimg['product'], bare_sec_per_kimg=per_kimg['bare'], compile_sec=compile_sec['product'],
-                bare_compile_sec=compile_sec['bare'], beside_bare=pair_ratios(seconds['product'], seconds['bare']), load=load())
+    one_round = lambda: [float(loss) for loss in bare()]
+    options = {name: value for name, value in vars(args).items() if name != 'seconds'}
+    with start(parse_variant(str(ROOT)), dict(step_options(), **options)) as product:
+        compile_sec, bare_compile_sec = product.answer()['compile_sec'], timed(one_round)
+        rounds = max(1, math.ceil(0.2 / timed(one_round)))
+        per_kimg = take_turns({'product': lambda: product.ask()['sec_per_kimg'], 'bare': lambda: timed(
+            lambda: [one_round() for _ in range(rounds)]) / (rounds * args.minibatch) * 1000}, 4, args.seconds)
+    return dict(vars(args), sec_per_kimg=significant(statistics.median(per_kimg['product'])), compile_sec=compile_sec,
+                bare_sec_per_kimg=significant(statistics.median(per_kimg['bare'])), bare_compile_sec=round(bare_compile_sec, 1),
+                beside_bare=pair_ratios(per_kimg['product'], per_kimg['bare']), load=load())
 
 
 if __name__ == '__main__':

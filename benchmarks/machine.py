@@ -8,7 +8,7 @@ import json
 import os
 import time
 
-from benchmarks.common import significant, timed
+from benchmarks.common import Worker, only_results_on_stdout, serve, significant, timed
 
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
 DTYPES = ('float32', 'bfloat16')
@@ -21,6 +21,8 @@ def parse_args(argv=None):
     parser = argparse.ArgumentParser(prog='python -m benchmarks.machine', description=__doc__.split('\n')[0])
     parser.add_argument('--seconds', type=float, default=5.0, help='for each shape (default: 5)')
     parser.add_argument('--quick', action='store_true', help='only the smallest shape of each')
+    parser.add_argument('--work', nargs=4, metavar=('MINIBATCH', 'SIZE', 'FMAPS', 'DTYPE'),
+                        help='run a convolution once for each line on stdin, and say how many seconds it took')
     return parser.parse_args(argv)
 
 
@@ -66,6 +68,20 @@ def fastest(function, seconds):
     return min(times)
 
 
+def convolution_worker(shape, dtype):
+    """A `common.Worker` that runs a convolution in its turns, with all cores. Returns (worker, FLOPs of a turn)."""
+    minibatch, size, fmaps = shape
+    return Worker(['benchmarks.machine', '--work', *shape, dtype]), 2 * 9 * fmaps * fmaps * minibatch * size * size
+
+
+def work(minibatch, size, fmaps, dtype):
+    """The worker's side."""
+    only_results_on_stdout()
+    function, _ = convolution(int(minibatch), int(size), int(fmaps), dtype)
+    function()
+    serve(lambda _: dict(seconds=timed(function)))
+
+
 def measure(args):
     """Yield results, one for each measure and precision."""
     from tfutil import init_tf
@@ -84,5 +100,8 @@ def measure(args):
 
 
 if __name__ == '__main__':
-    for result in measure(parse_args()):
+    arguments = parse_args()
+    if arguments.work:
+        work(*arguments.work)
+    for result in measure(arguments):
         print(json.dumps(result), flush=True)
