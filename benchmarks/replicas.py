@@ -37,10 +37,9 @@ def work(args, count, pipe):
     """Make the steps of so many devices, then a turn whenever the pipe asks for one: it gets the seconds. In a process of its own."""
     from benchmarks.training_step import make_steps
     from tfutil import init_tf
-    from tfutil.devices import make_devices
     with contextlib.redirect_stdout(sys.stderr):  # notes; stdout is for results
         init_tf(random_seed=1, num_gpus=count)
-        steps = make_steps(args, make_devices(count))
+        steps = make_steps(args, count)
     while True:
         start = time.perf_counter()
         for _ in range(args.rounds):

@@ -34,8 +34,8 @@ def parse_args(argv=None):
     return parser.parse_args(argv)
 
 
-def make_steps(args, devices=None):
-    """The training steps of `train.py` on black images; on one device, or on `tfutil.devices.Devices`."""
+def make_steps(args, num_gpus=1):
+    """The training steps of `train.py` on black images; on several devices after `init_tf(num_gpus=...)`."""
     import dataset
     from loss import D_wgangp_acgan, G_wgan_acgan
     from tfutil import Network, Optimizer
@@ -44,10 +44,10 @@ def make_steps(args, devices=None):
     from training.step import TrainingSteps
     options = dict(num_channels=args.channels, resolution=args.resolution, label_size=args.labels, fmap_base=args.fmap_base,
                    fmap_max=args.fmap_max, dtype=args.dtype)
-    parts = 1 if devices else threads.choose(types.SimpleNamespace(
-        tf_config={}, num_gpus=1, sched=dict(minibatch_base=args.minibatch), G=dict(options, func='networks.G_paper'),
+    parts = threads.choose(types.SimpleNamespace(
+        tf_config={}, num_gpus=num_gpus, sched=dict(minibatch_base=args.minibatch), G=dict(options, func='networks.G_paper'),
         D=dict(options, func='networks.D_paper')), types.SimpleNamespace(xla=False, metrics=[], resume_run_id=None))
-    devices = devices or make_devices()
+    devices = make_devices(num_gpus)
     training_set = dataset.SyntheticDataset(args.resolution, args.channels, label_size=args.labels)
     training_set.configure(args.minibatch, args.lod)
     adam = dict(beta1=0.0, beta2=0.99, epsilon=1e-8)

@@ -1,4 +1,5 @@
 """Runs that are stopped, at any moment and in any way, and go on as if nothing had happened."""
+import contextlib
 import glob
 import os
 import pathlib
@@ -86,6 +87,15 @@ def main(*argv):
         misc.restore_output()
 
 
+@pytest.fixture(scope='module')
+def uninterrupted_here(toy):
+    """What a run without interruptions leaves, in this process: its threads were set before (`training.threads`)."""
+    folder = toy('uninterrupted-here')
+    with contextlib.chdir(folder):
+        assert main(*TINY_RUN) == 0
+    return outcome(folder / 'results' / '000-tiny')
+
+
 class StopsAfter(TrainingSteps):
     """Training steps after so many of which the process is told to stop, as by kill or Ctrl-C."""
     updates_to_go, signal_number = 0, signal.SIGTERM
@@ -118,7 +128,7 @@ def stopping(monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.parametrize('number, code', [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_a_signal_lets_the_step_end_and_saves(here, capsys, stopping, number, code, uninterrupted):
+def test_a_signal_lets_the_step_end_and_saves(here, capsys, stopping, number, code, uninterrupted_here):
     """Stopped in the middle of a round, far from any tick, and resumed: nothing is lost or done twice."""
     stopping(14, number)
     assert main(*TINY_RUN) == code
@@ -126,9 +136,9 @@ def test_a_signal_lets_the_step_end_and_saves(here, capsys, stopping, number, co
     assert 'Stopping after this step' in captured.err and 'python train.py --resume' in captured.out
     assert f'Stopped by {signal.Signals(number).name}' in captured.out
     assert main('--resume') == 0
-    after = outcome('results/000-tiny')
-    assert after['ticks'] == uninterrupted(1)['ticks'] and after['networks'] == uninterrupted(1)['networks']
-    assert after['stats'] == uninterrupted(1)['stats'] and len(after['stats']) == len(after['ticks'])
+    after, expected = outcome('results/000-tiny'), uninterrupted_here
+    assert after['ticks'] == expected['ticks'] and after['networks'] == expected['networks']
+    assert after['stats'] == expected['stats'] and len(after['stats']) == len(after['ticks'])
     assert os.listdir('results') == ['000-tiny']
     with open('results/000-tiny/log.txt') as file:
         log = file.read()

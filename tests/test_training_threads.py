@@ -29,46 +29,48 @@ def options(xla=False, metrics=(), resume_run_id=None):
 @pytest.mark.parametrize('changes', [
     {}, dict(tf_config={'allow_soft_placement': True}), dict(sched=dict(minibatch_dict={4: 128, 8: 2})), dict(G=dict(dtype='bfloat16')),
     dict(D=dict(use_layernorm=True, mbdisc_kernels=5, mbstd_group_size=1)), dict(G=dict(fmap_base=8192)), dict(G=dict(fmap_max=512)),
+    dict(num_gpus=2, sched=dict(max_minibatch_per_gpu={1024: 3})),
 ], ids=str)
 def test_narrow_networks_work_in_parts(changes):
-    assert threads.parts_pay(config(**changes), options(), {'PATH': '/bin'})
+    assert threads.one_thread_pays(config(**changes), options(), {'PATH': '/bin'})
 
 
 @pytest.mark.parametrize('changes', [
-    dict(tf_config={'intra_op_parallelism_threads': 1}), dict(tf_config={'inter_op_parallelism_threads': 0}), dict(num_gpus=2),
+    dict(tf_config={'intra_op_parallelism_threads': 1}), dict(tf_config={'inter_op_parallelism_threads': 0}), dict(num_gpus=4),
     dict(sched=dict(minibatch_base=15)), dict(sched=dict(minibatch_dict={1024: 3})), dict(sched=dict(max_minibatch_per_gpu={512: 7})),
     dict(G=dict(fmap_base=8192, fmap_max=512)), dict(D=dict(fmap_base=8192, fmap_max=256)), dict(D=dict(fmap_decay=0.0, fmap_max=256)),
     dict(G=dict(use_batchnorm=True)), dict(D=dict(use_gdrop=True)), dict(G=dict(func='networks.G_mnist_mode_recovery')),
     dict(D=dict(func='networks.D_mnist_mode_recovery')),
 ], ids=str)
 def test_others_do_not(changes):
-    assert not threads.parts_pay(config(**changes), options(), {})
+    assert not threads.one_thread_pays(config(**changes), options(), {})
 
 
 def test_the_papers_networks_are_wide():
     paper = config()
     paper.G, paper.D = {'func': 'networks.G_paper'}, {'func': 'networks.D_paper'}
-    assert not threads.parts_pay(paper, options(), {})
+    assert not threads.one_thread_pays(paper, options(), {})
 
 
 @pytest.mark.parametrize('changes', [dict(xla=True), dict(metrics=['swd']), dict(resume_run_id=3)], ids=str)
 def test_runs_that_share_work_out_by_themselves(changes):
-    assert not threads.parts_pay(config(), options(**changes), {})
+    assert not threads.one_thread_pays(config(), options(**changes), {})
 
 
 @pytest.mark.parametrize('name', ['TF_NUM_INTRAOP_THREADS', 'TF_NUM_INTEROP_THREADS'])
 def test_the_environments_word_counts(name):
-    assert not threads.parts_pay(config(), options(), {name: '2'})
+    assert not threads.one_thread_pays(config(), options(), {name: '2'})
 
 
-@pytest.mark.parametrize('cores, computed_before, expected', [
-    (2, False, [2, 1]), (1, False, [1, 0]), (4, False, [1, 0]), (2, True, [1, 0])])
-def test_threads_are_set_on_two_cores_before_anything_is_computed(cores, computed_before, expected):
+@pytest.mark.parametrize('cores, num_gpus, computed_before, expected', [
+    (2, 1, False, [2, 1]), (2, 2, False, [1, 1]), (1, 1, False, [1, 0]), (4, 1, False, [1, 0]), (2, 1, True, [1, 0])])
+def test_threads_are_set_on_two_cores_before_anything_is_computed(cores, num_gpus, computed_before, expected):
+    """[parts, threads of an operation], and the same answer for the next run in the process."""
     code = ('import sys, tensorflow as tf\nsys.path.insert(0, "tests")\nfrom test_training_threads import *\n'
             f'threads.cores = lambda: {cores}\n'
             f'{"tf.constant(1) + 1" if computed_before else ""}\n'
-            'parts = threads.choose(config(), options())\n'
-            'print([parts, tf.config.threading.get_intra_op_parallelism_threads()], threads.choose(config(), options()) == parts)')
+            f'run = config(num_gpus={num_gpus}), options()\nparts = threads.choose(*run)\n'
+            'print([parts, tf.config.threading.get_intra_op_parallelism_threads()], threads.choose(*run) == parts)')
     done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
     assert done.stdout.strip().endswith(f'{expected} True'), done.stdout + done.stderr
 

@@ -24,11 +24,11 @@ def choose(config, options):
         config, options: as for `training.loop.TrainingRun`.
 
     Returns:
-        In how many parts networks are to evaluate a minibatch: the number of cores, or 1.
+        In how many parts networks are to evaluate a device's minibatch: enough for all cores, or 1.
     """
-    if tf.config.list_physical_devices('GPU') or cores() != CORES or not parts_pay(config, options):
+    if tf.config.list_physical_devices('GPU') or cores() != CORES or not one_thread_pays(config, options):
         return 1
-    return CORES if one_thread_per_operation() else 1
+    return CORES // config.num_gpus if one_thread_per_operation() else 1
 
 
 def cores():
@@ -36,12 +36,13 @@ def cores():
     return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
 
 
-def parts_pay(config, options, environ=os.environ):
-    """Whether a run on `CORES` cores is faster with operations of one thread each."""
+def one_thread_pays(config, options, environ=os.environ):
+    """Whether a run on `CORES` cores is faster with operations of one thread each; CPU devices, too, work side by side."""
     said = [key for key in config.tf_config if key.endswith('_threads')] + [key for key in environ if key in _VARIABLES]
     # XLA and a metric's network share their work out by themselves; networks of another run are not those of the configuration.
     elsewhere = options.xla or options.metrics or options.resume_run_id is not None
-    return not said and not elsewhere and config.num_gpus == 1 and _networks_fit(config) and _minibatches_fit(config.sched)
+    return (not said and not elsewhere and CORES % config.num_gpus == 0 and _networks_fit(config)
+            and _minibatches_fit(config.sched, CORES // config.num_gpus))
 
 
 _VARIABLES = ('TF_NUM_INTRAOP_THREADS', 'TF_NUM_INTEROP_THREADS')
@@ -59,11 +60,11 @@ def _networks_fit(config):
     return True
 
 
-def _minibatches_fit(sched):
+def _minibatches_fit(sched, parts):
     """Whether all minibatches that the schedule names can be cut into parts."""
     base = sched.get('minibatch_base', inspect.signature(TrainingSchedule).parameters['minibatch_base'].default)
     named = [base, *sched.get('minibatch_dict', {}).values(), *sched.get('max_minibatch_per_gpu', {}).values()]
-    return not any(size % CORES for size in named)
+    return not any(size % parts for size in named)
 
 
 def one_thread_per_operation():
