@@ -137,8 +137,8 @@ class Generator(GrowingModel):
         """Images [N, C, R, R]; with native=True at the stage's own resolution instead of up-scaled to R."""
         inputs = [latents] if labels is None else [latents, labels]
         if self.norm is not None:  # looks at the whole minibatch
-            return self._images(stage, native, *inputs)
-        return by_parts(lambda *part: self._images(stage, native, *part), *inputs)
+            return to_nchw(self._images(stage, native, *inputs))
+        return to_nchw(by_parts(lambda *part: self._images(stage, native, *part), *inputs))
 
     def _images(self, stage, native, latents, labels=None):
         x = tf.cast(latents, self.activation_dtype)
@@ -151,7 +151,7 @@ class Generator(GrowingModel):
             images = tf.tanh(images) * self.tanh_at_end
         if not native:
             images = upscale2d(images, self.resolution // images.shape[1])
-        return to_nchw(images)
+        return images
 
     def _stage(self, x, stage):
         """Only what the stage needs, at its own resolution."""
@@ -252,7 +252,8 @@ class Discriminator(GrowingModel):
 
     def _features(self, images, stage, with_mbdisc=True):
         """What the last layer sees, [N, features]. Only minibatch layers look at more than one sample."""
-        x = self._by_parts(lambda images: self._trunk(images, stage), images)
+        images = to_nhwc(tf.cast(images, self.activation_dtype))
+        x = self._by_parts(lambda images: self._everything(images) if stage is None else self._stage(images, stage), images)
         if self.mbstd_group_size > 1:
             x = minibatch_stddev(x, self.mbstd_group_size)
         x = self._by_parts(self._head, x)
@@ -260,11 +261,6 @@ class Discriminator(GrowingModel):
 
     def _by_parts(self, function, x):
         return function(x) if self.use_gdrop else by_parts(function, x)  # noise is drawn for the whole minibatch
-
-    def _trunk(self, images, stage):
-        """Features at 4x4."""
-        images = to_nhwc(tf.cast(images, self.activation_dtype))
-        return self._everything(images) if stage is None else self._stage(images, stage)
 
     def _stage(self, images, stage):
         """Only what the stage needs; returns the features at 4x4."""
