@@ -237,7 +237,12 @@ def box_means(x):
 @tf.custom_gradient
 def framed_box_means(x):
     """`box_means` with a frame of zeros around the image: [N, H, W, C] to [N, H + 1, W + 1, C]. Each of the two is the other's gradient."""
-    return tf.nn.avg_pool2d(tf.pad(x, [[0, 0], [1, 1], [1, 1], [0, 0]]), 2, 1, 'VALID'), box_means
+    n, h, w, c = x.shape
+    if n is None:  # a network that is exported: gradients' operations are not known everywhere
+        y = tf.nn.avg_pool2d(tf.pad(x, [[0, 0], [1, 1], [1, 1], [0, 0]]), 2, 1, 'VALID')
+    else:  # the same, without a copy of x in its frame
+        y = tf.raw_ops.AvgPoolGrad(orig_input_shape=[n, h + 1, w + 1, c], grad=x, ksize=[1, 2, 2, 1], strides=[1, 1, 1, 1], padding='VALID')
+    return y, box_means
 
 
 class UpConv2D(Conv2D):

@@ -196,6 +196,31 @@ def test_layers_that_scale_are_scaling_and_a_convolution(size, inputs, fmaps, ke
             assert result.shape == expected.shape and max_abs(result, expected) <= 1e-5 * np.abs(expected).max()
 
 
+@pytest.mark.parametrize('dtype, tolerance', [('float64', 1e-15), ('float32', 1e-6), ('float16', 2e-3), ('bfloat16', 2e-2)])
+@pytest.mark.parametrize('size, maps', [((4, 4), 1), ((1, 6), 3), ((8, 2), 16)])
+@pytest.mark.parametrize('minibatch', [5, None], ids=['', 'exported'])
+def test_means_of_framed_images(dtype, tolerance, size, maps, minibatch):
+    """And their gradient, the means of the unframed, up to some roundings; in an exported network the minibatch is open, and no gradient's
+    operation is used."""
+    x = np.random.RandomState(0).randn(5, *size, maps)
+    framed = np.pad(x, [(0, 0), (1, 1), (1, 1), (0, 0)])
+    expected = sum(framed[:, i:framed.shape[1] - 1 + i, j:framed.shape[2] - 1 + j] for i in (0, 1) for j in (0, 1)) / 4
+
+    @tf.function(input_signature=[tf.TensorSpec([minibatch, *size, maps], dtype)])
+    def means(x):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = layers.framed_box_means(x)
+            total = tf.reduce_sum(y * y / 2)
+        return y, tape.gradient(total, x)
+    y, gradient = (result.numpy().astype(np.float64) for result in means(tf.cast(x, dtype)))
+    assert max_abs(y, expected) <= tolerance * np.abs(expected).max()
+    box = sum(y[:, i:y.shape[1] - 1 + i, j:y.shape[2] - 1 + j] for i in (0, 1) for j in (0, 1)) / 4
+    assert max_abs(gradient, box) <= tolerance * np.abs(box).max()
+    operations = {node.op for node in means.get_concrete_function().graph.as_graph_def().node}
+    assert ('AvgPoolGrad' in operations) == (minibatch is not None)
+
+
 def derivatives(call, x, variables):
     """What call(x) gives, the gradient of a function of it by x, and the gradients of a function of that by x and by variables."""
     with tf.GradientTape() as outer:
