@@ -37,7 +37,13 @@ def leaky_relu(x, slope=0.2):
 
 def pixel_norm(x, epsilon=1e-8):
     """Scale each pixel's feature vector to unit mean square (paper, section 4.2). x: [..., C]; also used on latents [N, L]."""
-    return x * tf.math.rsqrt(tf.reduce_mean(tf.square(x), axis=-1, keepdims=True) + tf.cast(epsilon, x.dtype))
+    @tf.custom_gradient
+    def normalized(x):
+        scale = tf.math.rsqrt(tf.reduce_mean(tf.square(x), axis=-1, keepdims=True) + tf.cast(epsilon, x.dtype))
+        y = x * scale
+        # Derived step by step, it would take eight passes over memory, not five.
+        return y, lambda dy: (dy - y * tf.reduce_mean(dy * y, axis=-1, keepdims=True)) * scale
+    return normalized(x)
 
 
 def upscale2d(x, factor=2):

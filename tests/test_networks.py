@@ -1,4 +1,6 @@
 """networks.py and layers.py against the original's outputs."""
+import functools
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -219,6 +221,19 @@ def test_means_of_framed_images(dtype, tolerance, size, maps, minibatch):
     assert max_abs(gradient, box) <= tolerance * np.abs(box).max()
     operations = {node.op for node in means.get_concrete_function().graph.as_graph_def().node}
     assert ('AvgPoolGrad' in operations) == (minibatch is not None)
+
+
+@pytest.mark.parametrize('shape, epsilon', [([4, 3, 3, 8], 2 ** -27), ([2, 1], 2 ** -10), ([5, 16], 0.125)])
+@pytest.mark.parametrize('compiled', [False, True])
+def test_the_gradient_of_pixel_norm(shape, epsilon, compiled):
+    """First and second order, against TensorFlow's own of the formula in float64: 1e-12 of the largest, some thousand roundings."""
+    def plain(x):
+        return x / tf.sqrt(tf.reduce_mean(x ** 2, axis=-1, keepdims=True) + epsilon)
+    x = tf.random.stateless_normal(shape, [1, 2], dtype=tf.float64)
+    normalized = functools.partial(layers.pixel_norm, epsilon=epsilon)
+    results = derivatives(tf.function(normalized) if compiled else normalized, x, [])
+    for result, expected in zip(results, derivatives(plain, x, []), strict=True):
+        assert max_abs(result, expected) <= 1e-12 * max(np.abs(expected).max(), 1e-3)
 
 
 def derivatives(call, x, variables):
