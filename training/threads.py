@@ -4,17 +4,18 @@ Operations of narrow networks are too small to be shared out between cores witho
 to evaluate each network in two parts of the minibatch, so that there are always two operations at hand: `layers.minibatch_parts`. Wide
 networks have passes over their weights that want all cores. docs/performance.md has the measurements.
 """
-import inspect
 import os
 
 import tensorflow as tf
 
 from networks import D_paper, G_paper
+from settings import legal_options
 from tfutil import import_obj
 from training.schedule import TrainingSchedule
 
 CORES = 2  # Nothing else was measured.
 WIDEST = 128  # feature maps; with 256 there is nothing to gain, with 512 something to lose
+VARIABLES = ('TF_NUM_INTRAOP_THREADS', 'TF_NUM_INTEROP_THREADS')  # of the environment
 
 
 def choose(config, options):
@@ -38,21 +39,17 @@ def cores():
 
 def one_thread_pays(config, options, environ=os.environ):
     """Whether a run on `CORES` cores is faster with operations of one thread each; CPU devices, too, work side by side."""
-    said = [key for key in config.tf_config if key.endswith('_threads')] + [key for key in environ if key in _VARIABLES]
+    said = [key for key in config.tf_config if key.endswith('_threads')] + [key for key in environ if key in VARIABLES]
     # XLA and a metric's network share their work out by themselves; networks of another run are not those of the configuration.
     elsewhere = options.xla or options.metrics or options.resume_run_id is not None
     return (not said and not elsewhere and CORES % config.num_gpus == 0 and _networks_fit(config)
             and _minibatches_fit(config.sched, CORES // config.num_gpus))
 
 
-_VARIABLES = ('TF_NUM_INTRAOP_THREADS', 'TF_NUM_INTEROP_THREADS')
-
-
 def _networks_fit(config):
     """Narrow networks of the paper, in which nothing but minibatch statistics looks at more than one sample."""
-    for options, function in ((config.G, G_paper), (config.D, D_paper)):
-        defaults = {name: parameter.default for name, parameter in inspect.signature(function).parameters.items()}
-        full = {**defaults, **options}
+    for name, options, function in (('G', config.G, G_paper), ('D', config.D, D_paper)):
+        full = {**legal_options(name, function)[0], **options}
         if import_obj(options['func']) is not function or full.get('use_batchnorm') or full.get('use_gdrop'):
             return False
         if min(full['fmap_base'] / 2 ** full['fmap_decay'], full['fmap_max']) > WIDEST:
@@ -62,8 +59,8 @@ def _networks_fit(config):
 
 def _minibatches_fit(sched, parts):
     """Whether all minibatches that the schedule names can be cut into parts."""
-    base = sched.get('minibatch_base', inspect.signature(TrainingSchedule).parameters['minibatch_base'].default)
-    named = [base, *sched.get('minibatch_dict', {}).values(), *sched.get('max_minibatch_per_gpu', {}).values()]
+    full = {**legal_options('sched', TrainingSchedule)[0], **sched}
+    named = [full['minibatch_base'], *full['minibatch_dict'].values(), *full['max_minibatch_per_gpu'].values()]
     return not any(size % parts for size in named)
 
 
