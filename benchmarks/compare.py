@@ -103,9 +103,11 @@ def work(variant):
     steps = make_steps(args)
     steps.set_lod(args.lod)
 
+    sched = argparse.Namespace(lod=args.lod, minibatch=args.minibatch, D_lrate=0.001, G_lrate=0.001)
+
     def one_round():
-        steps.train_D(args.lod, args.minibatch, 0.001)
-        steps.train_G(args.lod, args.minibatch, 0.001)
+        for step in steps.repeat():
+            step(sched)
 
     def weights():
         return {f'{net.name}/{name}': var.numpy() for net in (steps.G, steps.D, steps.Gs) for name, var in net.vars.items()}

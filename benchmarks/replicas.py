@@ -35,16 +35,15 @@ def parse_args(argv=None):
 
 def work(args, count, pipe):
     """Make the steps of so many devices, then a turn whenever the pipe asks for one: it gets the seconds. In a process of its own."""
-    from benchmarks.training_step import make_steps
+    from benchmarks.training_step import make_round, make_steps
     from tfutil import init_tf
     with contextlib.redirect_stdout(sys.stderr):  # notes; stdout is for results
         init_tf(random_seed=1, num_gpus=count)
-        steps = make_steps(args, count)
+        one_round = make_round(args, make_steps(args, count))
     while True:
         start = time.perf_counter()
         for _ in range(args.rounds):
-            steps.train_D(args.lod, args.minibatch, 0.001)
-            steps.train_G(args.lod, args.minibatch, 0.001)
+            one_round()
         pipe.send(time.perf_counter() - start)
         pipe.recv()
 

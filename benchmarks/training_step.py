@@ -62,10 +62,7 @@ def make_round(args, steps):
     """Function of one D and one G update, at the stage and minibatch of the options."""
     steps.set_lod(args.lod)
 
-    def one_round():
-        steps.train_D(args.lod, args.minibatch, 0.001)
-        steps.train_G(args.lod, args.minibatch, 0.001)
-    return one_round
+    return lambda: steps.train_D_and_G(args.lod, args.minibatch, 0.001, 0.001)
 
 
 def flops_per_image(args):

@@ -57,8 +57,7 @@ def train(steps, lod, count, minibatch=16, lrate=0.001):
     steps.training_set.configure(minibatch, lod)
     steps.set_lod(lod)
     for _ in range(count):
-        steps.train_D(lod, minibatch, lrate)
-        steps.train_G(lod, minibatch, lrate)
+        steps.train_D_and_G(lod, minibatch, lrate, lrate)
     return tfutil.summary.flush()
 
 

@@ -100,8 +100,8 @@ class StopsAfter(TrainingSteps):
     """Training steps after so many of which the process is told to stop, as by kill or Ctrl-C."""
     updates_to_go, signal_number = 0, signal.SIGTERM
 
-    def train_G(self, *arguments):
-        super().train_G(*arguments)
+    def train_D_and_G(self, *arguments):
+        super().train_D_and_G(*arguments)
         StopsAfter.updates_to_go -= 1
         if StopsAfter.updates_to_go == 0:
             os.kill(os.getpid(), self.signal_number)
@@ -291,8 +291,8 @@ def test_checkpoints_come_by_the_clock_and_with_networks(here, monkeypatch):
     now, saved = [0.0], []
 
     class Ticking(TrainingSteps):
-        def train_D(self, *arguments):
-            super().train_D(*arguments)
+        def train_D_and_G(self, *arguments):
+            super().train_D_and_G(*arguments)
             now[0] += 240
 
     monkeypatch.setattr('training.loop.TrainingSteps', Ticking)
@@ -309,8 +309,8 @@ def test_checkpoints_come_by_the_clock_and_with_networks(here, monkeypatch):
 def test_a_data_set_that_is_deleted_while_it_is_read(here, monkeypatch):
     """What is mapped into memory stays readable, where the system works like that: the run comes to its end."""
     class Deletes(TrainingSteps):
-        def train_D(self, *arguments):
-            super().train_D(*arguments)
+        def train_D_and_G(self, *arguments):
+            super().train_D_and_G(*arguments)
             shutil.rmtree('datasets', ignore_errors=True)
 
     monkeypatch.setattr('training.loop.TrainingSteps', Deletes)

@@ -3,6 +3,7 @@ import contextlib
 import functools
 import pickle
 import sys
+import types
 
 import numpy as np
 import pytest
@@ -135,6 +136,62 @@ def test_what_makes_steps_fast_leaves_their_numbers_alone(otherwise, monkeypatch
         for name in old:
             way = np.abs(slow[name] - old[name]).max()
             assert max_abs(fast[name], slow[name]) <= 1e-5 * way + 4e-7 * np.abs(slow[name]).max(), name
+
+
+@pytest.mark.parametrize('parts', [1, 2])
+def test_both_updates_in_one_step_are_one_after_the_other(parts, monkeypatch):
+    """The same variables and statistics, bit for bit, as from two steps, with other rates for D and G, through two stages."""
+    monkeypatch.setattr(sys.modules[__name__], 'TrainingSteps', functools.partial(TrainingSteps, parts=parts))
+    results = []
+    for together in (False, True):
+        tfutil.summary.flush()
+        steps, training_set = make(training_set=Noise(16, 1, label_size=3))
+        set_random_weights(steps)
+        steps.Gs.copy_vars_from(steps.G)
+        for lod in (1.5, 1.5, 0, 0):
+            training_set.configure(8, lod)
+            steps.set_lod(lod)
+            if together:
+                steps.train_D_and_G(lod, 8, 0.01, 0.03)
+            else:
+                steps.train_D(lod, 8, 0.01)
+                steps.train_G(lod, 8, 0.03)
+        results.append(([values(net) for net in (steps.G, steps.D, steps.Gs)], tfutil.summary.flush(), steps.state(), training_set.state()))
+    np.testing.assert_equal(*results)
+
+
+def test_G_waits_for_D_in_a_step_of_both():
+    """All that G draws depends on D's gradients, so that what led to them is no longer in memory when G begins."""
+    steps, training_set = make()
+    training_set.configure(8, 2)
+    steps.train_G(2, 8, 0.01)
+    steps.train_D_and_G(2, 8, 0.01, 0.01)
+    (alone, _), (both, _) = steps._compiled.values()
+    draws = lambda graph: [op for op in graph.get_operations() if op.type.startswith('StatelessRandomUniform')]
+    waiting = [op for op in draws(both.graph) if any(before.type == 'IsFinite' for before in everything_before(op))]
+    assert 0 < len(waiting) == len(draws(alone.graph)) < len(draws(both.graph))
+
+
+def everything_before(operation):
+    """All operations that one depends on."""
+    found, to_look_at = set(), [operation]
+    while to_look_at:
+        op = to_look_at.pop()
+        new = {tensor.op for tensor in op.inputs} | set(op.control_inputs)
+        to_look_at += new - found
+        found |= new
+    return found
+
+
+@pytest.mark.parametrize('D_repeats, expected', [(1, ['both']), (2, ['D', 'D', 'G']), (3, ['D', 'D', 'D', 'G'])])
+def test_the_steps_of_a_repeat(D_repeats, expected, monkeypatch):
+    steps, _ = make()
+    done, sched = [], types.SimpleNamespace(lod=2, minibatch=8, D_lrate=1, G_lrate=2)
+    monkeypatch.setattr(steps, 'train_D', lambda *arguments: done.append(('D', *arguments)))
+    monkeypatch.setattr(steps, 'train_G', lambda *arguments: done.append(('G', *arguments)))
+    monkeypatch.setattr(steps, 'train_D_and_G', lambda *arguments: done.append(('both', *arguments)))
+    assert sum(step(sched) for step in steps.repeat(D_repeats)) == 8 * D_repeats
+    assert done == [(name, 2, 8, *{'D': [1], 'G': [2], 'both': [1, 2]}[name]) for name in expected]
 
 
 class Noise(dataset.SyntheticDataset):

@@ -13,8 +13,7 @@ class JointTrainingSteps(TrainingSteps):
 
     def train_both(self, lod, minibatch, D_lrate, G_lrate):
         """One minibatch of the data set, one update of both networks, and one step of Gs towards G."""
-        part = self.training_set.get_minibatch_tf(self.devices.index, self.devices.workers)
-        self._run('G', lod, minibatch, (D_lrate, G_lrate), *self.devices.shares(*part))
+        self._run('G', lod, minibatch, [(D_lrate, G_lrate)], *self._reals())
 
     def repeat(self, D_repeats=1):
         def update_both(sched):
@@ -22,7 +21,7 @@ class JointTrainingSteps(TrainingSteps):
             return sched.minibatch
         return [update_both]
 
-    def _make_G_step(self, stage, size, tags):
+    def _make_G_update(self, stage, size, tags):
         """The update of a stage, for minibatches of `size` images on each device."""
         G, D, native = self._views(stage)
         D_variables, G_variables = used_trainables(D), used_trainables(G)
@@ -33,7 +32,7 @@ class JointTrainingSteps(TrainingSteps):
                           latents=randomness.normal([size, *G.input_shapes[0][1:]]))
             return self.D_loss(opt=self.D_opt, reals=reals, **common), self.G_loss(opt=self.G_opt, **common)
         opt = JointOptimizer(self.D_opt, self.G_opt, len(D_variables))
-        return self._compile(opt, losses, D_variables + G_variables, tags, afterwards=self._follower())
+        return self._on_all_devices(opt, losses, D_variables + G_variables, tags, afterwards=self._follower())
 
 
 class JointOptimizer:

@@ -113,7 +113,7 @@ class TrainingRun:
         options: the arguments of `train_progressive_gan`, as attributes.
         config: the rest of the configuration.
         devices: `tfutil.devices.Devices`.
-        stop: `entry.StopRequest`, looked at after each update.
+        stop: `entry.StopRequest`, looked at after each step.
         resume: `misc.RunToResume`, or None for a new run.
         parts: in how many parts networks evaluate a minibatch; see `threads.choose`.
     """
@@ -124,7 +124,7 @@ class TrainingRun:
         summary.flush()  # statistics of whatever this process did before are not this run's
         self.cur_nimg = int(options.resume_kimg * 1000)  # images shown so far
         # A round is what happens between two looks at the schedule. A run may be stopped inside of one.
-        self.round_nimg, self.updates_in_round = self.cur_nimg, 0
+        self.round_nimg, self.steps_in_round = self.cur_nimg, 0
         self.previous_lod = None
         self.training_set = load_training_set(config)
         settings.check_minibatches(config, self.training_set.resolution)
@@ -245,18 +245,18 @@ class TrainingRun:
         self.devices.wait_for_all()
 
     def _round(self, sched):
-        """The updates between two looks at the schedule, or what is left of them."""
+        """The steps between two looks at the schedule, or what is left of them."""
         self.training_set.configure(sched.minibatch, sched.lod)
         self.steps.set_lod(sched.lod)
-        updates = self.steps.repeat(self.options.D_repeats) * self.options.minibatch_repeats
-        for update in updates[self.updates_in_round:]:
+        steps = self.steps.repeat(self.options.D_repeats) * self.options.minibatch_repeats
+        for step in steps[self.steps_in_round:]:
             try:
-                self.cur_nimg += update(sched)
+                self.cur_nimg += step(sched)
             except tf.errors.ResourceExhaustedError as error:
                 raise preflight.out_of_memory(sched) from error
-            self.updates_in_round += 1
+            self.steps_in_round += 1
             self._save_if_due()
-        self.round_nimg, self.updates_in_round = self.cur_nimg, 0
+        self.round_nimg, self.steps_in_round = self.cur_nimg, 0
 
     def _tick(self, sched, done):
         self.progress.tick(self.cur_nimg, sched)
@@ -271,7 +271,7 @@ class TrainingRun:
     # ------------------------------------------------------------ checkpoints
 
     def _save_if_due(self):
-        """After an update: save if the last time is long ago, or before the run is stopped."""
+        """After a step: save if the last time is long ago, or before the run is stopped."""
         minutes = self.options.checkpoint_minutes
         if self.stop and self.devices.is_chief:
             self.save()
@@ -288,7 +288,7 @@ class TrainingRun:
 
     def state(self):
         """All that is not a variable, in plain values."""
-        own = ('cur_nimg', 'round_nimg', 'updates_in_round', 'previous_lod')
+        own = ('cur_nimg', 'round_nimg', 'steps_in_round', 'previous_lod')
         return dict(loop={name: getattr(self, name) for name in own}, steps=self.steps.state(), data=self.training_set.state(),
                     summary=summary.state(), watch=self.watch.state(),
                     progress=self.progress.state(), random=random_state(), grid=self.grid.state(),

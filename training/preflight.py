@@ -186,8 +186,8 @@ def dry_step(steps, sched):
     try:
         steps.training_set.configure(sched.minibatch, sched.lod)
         steps.set_lod(sched.lod)
-        for update in steps.repeat():
-            update(sched)
+        for step in steps.repeat():
+            step(sched)
     except tf.errors.ResourceExhaustedError as error:
         raise out_of_memory(sched) from error
     return time.perf_counter() - start

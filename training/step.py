@@ -59,10 +59,10 @@ class TrainingSteps:
                 net.set_var('lod', lod)
 
     def repeat(self, D_repeats=1):
-        """What is done minibatch_repeats times between two looks at the schedule: the updates in order.
+        """What is done minibatch_repeats times between two looks at the schedule: D_repeats updates of D and one of G.
 
         Returns:
-            List of functions of a `TrainingSchedule` that make one update and return the number of real images that it showed.
+            List of functions of a `TrainingSchedule` that make one step and return the number of real images that it showed.
         """
         def update_D(sched):
             self.train_D(sched.lod, sched.minibatch, sched.D_lrate)
@@ -71,16 +71,27 @@ class TrainingSteps:
         def update_G(sched):
             self.train_G(sched.lod, sched.minibatch, sched.G_lrate)
             return 0
-        return [update_D] * D_repeats + [update_G]
+
+        def update_D_and_G(sched):
+            self.train_D_and_G(sched.lod, sched.minibatch, sched.D_lrate, sched.G_lrate)
+            return sched.minibatch
+        return [update_D_and_G] if D_repeats == 1 else [update_D] * D_repeats + [update_G]  # D is not to be compiled twice
 
     def train_D(self, lod, minibatch, lrate):
         """One minibatch of the data set, one D update, and one step of Gs towards G."""
-        part = self.training_set.get_minibatch_tf(self.devices.index, self.devices.workers)
-        self._run('D', lod, minibatch, lrate, *self.devices.shares(*part))
+        self._run('D', lod, minibatch, [lrate], *self._reals())
 
     def train_G(self, lod, minibatch, lrate):
         """One G update."""
-        self._run('G', lod, minibatch, lrate)
+        self._run('G', lod, minibatch, [lrate])
+
+    def train_D_and_G(self, lod, minibatch, D_lrate, G_lrate):
+        """`train_D` and then `train_G`, compiled as one: there is no waiting between them."""
+        self._run('DG', lod, minibatch, [D_lrate, G_lrate], *self._reals())
+
+    def _reals(self):
+        """This machine's part of the next minibatch: images and labels, as shares of its devices."""
+        return self.devices.shares(*self.training_set.get_minibatch_tf(self.devices.index, self.devices.workers))
 
     def state(self):
         """What the next updates depend on besides variables and data, for a checkpoint."""
@@ -98,29 +109,43 @@ class TrainingSteps:
         self.D_opt.reset_optimizer_state()
 
     def graph_def(self):
-        """The graph of an update made last, D's where there is one, for TensorBoard."""
+        """The graph of a step made last, of one that updates D, for TensorBoard."""
         return self._compiled[next(iter(self._latest.values()))][0].graph.as_graph_def()
 
     # ------------------------------------------------------------ compiling
 
-    def _run(self, which, lod, minibatch, lrate, *data):
+    def _run(self, which, lod, minibatch, lrates, *data):
+        """Updates in order: `which` has a letter for each, `lrates` a learning rate."""
         stage = Stage.of(lod, self.training_set.shape[1])
         key = (which, stage, minibatch)
-        arguments = (tf.constant(lod, tf.float32), tf.constant(lrate, tf.float32), tf.constant(self.updates, tf.int32), *data)
+        arguments = (tf.constant(lod, tf.float32), tf.constant(lrates, tf.float32), tf.constant(self.updates, tf.int32), *data)
         if self._latest.get(which) != key:
             # A stage that is over does not come back. The last one may have been compiled before its time.
             self._compiled = {k: v for k, v in self._compiled.items() if k[0] != which or k == key or k[1] == Stage(0, False)}
             self._latest[which] = key
             self._moved |= self._names_used_at(stage)
         if key not in self._compiled:
-            tags = []
-            make = self._make_D_step if which == 'D' else self._make_G_step
-            self._compiled[key] = (make(stage, minibatch // self.devices.num_replicas, tags).get_concrete_function(*arguments), tags)
+            self._compiled[key] = self._compile(which, stage, minibatch // self.devices.num_replicas, arguments)
         step, tags = self._compiled[key]
         with self._telling_what_xla_lacks():
             collected = step(*arguments)
-        self.updates += 1
+        self.updates += len(which)
         summary.add_stacked(tags, collected.numpy())
+
+    def _compile(self, which, stage, size, arguments):
+        """Updates in order as one compiled function, and the tags of what it reports: sums and counts, [tags, 2]."""
+        makers = [self._make_D_update if letter == 'D' else self._make_G_update for letter in which]
+        tags = [[] for _ in makers]
+        updates = [make(stage, size, own_tags) for make, own_tags in zip(makers, tags)]
+
+        @tf.function(autograph=False)
+        def step(lod, lrates, number, *data):
+            collected = []
+            for i, update in enumerate(updates):
+                with tf.control_dependencies(collected):  # draws wait for the number: side by side, both would be in memory
+                    collected.append(update(lod, lrates[i], number + i, *data))
+            return tf.concat(collected, axis=0)
+        return step.get_concrete_function(*arguments), sum(tags, [])
 
     @contextlib.contextmanager
     def _telling_what_xla_lacks(self):
@@ -142,14 +167,14 @@ class TrainingSteps:
         G_stage, D_stage = (None if net.stage is None else stage for net in (self.G, self.D))
         return self.G.at_stage(G_stage, native=native), self.D.at_stage(D_stage), native
 
-    def _make_D_step(self, stage, size, tags):
+    def _make_D_update(self, stage, size, tags):
         """The D update of a stage, for minibatches of `size` images on each device."""
         G, D, native = self._views(stage)
 
         def loss(lod, reals, labels):
             reals = self._prepare(reals, lod, stage, native)
             return self.D_loss(opt=self.D_opt, training_set=self.training_set, G=G, D=D, minibatch_size=size, reals=reals, labels=labels)
-        return self._compile(self.D_opt, loss, used_trainables(D), tags, afterwards=self._follower())
+        return self._on_all_devices(self.D_opt, loss, used_trainables(D), tags, afterwards=self._follower())
 
     def _prepare(self, reals, lod, stage, native):
         """Images of the data set as D is to see them."""
@@ -166,13 +191,13 @@ class TrainingSteps:
                 set_in_replica(own, lerp(source, own, decay) if decay else source)
         return follow
 
-    def _make_G_step(self, stage, size, tags):
+    def _make_G_update(self, stage, size, tags):
         """The G update of a stage, for minibatches of `size` images on each device."""
         G, D, _ = self._views(stage)
 
-        def loss(lod):
+        def loss(lod, *_reals):
             return self.G_loss(opt=self.G_opt, training_set=self.training_set, G=G, D=D, minibatch_size=size)
-        return self._compile(self.G_opt, loss, used_trainables(G), tags)
+        return self._on_all_devices(self.G_opt, loss, used_trainables(G), tags)
 
     def _names_used_at(self, stage):
         """Names of G's trainables that take part in a stage."""
@@ -190,8 +215,8 @@ class TrainingSteps:
         return [(self.Gs.vars[name], var, self.G_smoothing if name in self.G.trainables else 0.0) for name, var in self.G.vars.items()
                 if name in self._moved or name not in self.G.trainables]
 
-    def _compile(self, opt, loss, variables, tags, afterwards=lambda: None):
-        """Compile one update on all devices.
+    def _on_all_devices(self, opt, loss, variables, tags, afterwards=lambda: None):
+        """One update on all devices, to be compiled.
 
         Args:
             opt, variables: the optimizer, and what it updates.
@@ -200,7 +225,7 @@ class TrainingSteps:
             afterwards: function called on each device after the update.
 
         Returns:
-            tf.function (lod, lrate, update, *data) to sums and counts of the statistics over all devices, [len(tags), 2].
+            Function (lod, lrate, update, *data) to sums and counts of the statistics over all devices, [len(tags), 2].
         """
         def gradients(lod, update, *data):
             """The mathematics of the step: what XLA may compile."""
@@ -233,11 +258,9 @@ class TrainingSteps:
         states = [var for net in (self.G, self.D) for name, var in net.vars.items()
                   if name not in net.trainables and name != 'lod' and var.dtype.is_floating] if self.devices.num_replicas > 1 else []
 
-        @tf.function(autograph=False)
-        def step(lod, lrate, update, *data):
-            on_each = strategy.run(on_each_device, (lod, lrate, update, *data))
-            return strategy.experimental_local_results(on_each)[0]
-        return step
+        def on_all_devices(*arguments):
+            return strategy.experimental_local_results(strategy.run(on_each_device, arguments))[0]
+        return on_all_devices
 
 
 def used_trainables(network):
