@@ -244,10 +244,10 @@ def box_means(x):
 def framed_box_means(x):
     """`box_means` with a frame of zeros around the image: [N, H, W, C] to [N, H + 1, W + 1, C]. Each of the two is the other's gradient."""
     n, h, w, c = x.shape
-    if n is None:  # a network that is exported: gradients' operations are not known everywhere
-        y = tf.nn.avg_pool2d(tf.pad(x, [[0, 0], [1, 1], [1, 1], [0, 0]]), 2, 1, 'VALID')
-    else:  # the same, without a copy of x in its frame
+    if n is not None and c % 16 == 0:  # no copy of x in its frame, but slow for other numbers of maps
         y = tf.raw_ops.AvgPoolGrad(orig_input_shape=[n, h + 1, w + 1, c], grad=x, ksize=[1, 2, 2, 1], strides=[1, 1, 1, 1], padding='VALID')
+    else:  # the minibatch of a network that is exported is open: gradients' operations are not known everywhere
+        y = tf.nn.avg_pool2d(tf.pad(x, [[0, 0], [1, 1], [1, 1], [0, 0]]), 2, 1, 'VALID')
     return y, box_means
 
 
