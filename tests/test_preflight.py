@@ -101,7 +101,8 @@ def everything(steps):
             [np.asarray(part).tobytes() for part in np.random.get_state()])
 
 
-def test_a_dry_step_leaves_no_trace_and_its_steps_serve_later(monkeypatch):
+@pytest.mark.parametrize('D_repeats, functions', [(1, 1), (2, 2)])
+def test_a_dry_step_leaves_no_trace_and_its_steps_serve_later(D_repeats, functions, monkeypatch):
     """Bit for bit the same run with and without one, and the last stage is not compiled again."""
     def watched(steps, sched):
         seconds = dry_step(steps, sched)
@@ -116,6 +117,7 @@ def test_a_dry_step_leaves_no_trace_and_its_steps_serve_later(monkeypatch):
         random.seed(1)
         summary.flush()
         steps, training_set = make()
+        steps.D_repeats = D_repeats
         for net, values in zip((steps.G, steps.D, steps.Gs), after[0][0] if dry else ()):
             for name, value in values.items():
                 net.set_var(name, value)
@@ -126,14 +128,14 @@ def test_a_dry_step_leaves_no_trace_and_its_steps_serve_later(monkeypatch):
             assert list(sec_per_kimg) == [16] and sec_per_kimg[16] > 0
             assert everything(steps) == before and before not in tried and len(tried) == 2
             early = dict(steps._compiled)
-        for lod in (1.0, 0.0):
-            training_set.configure(8, lod)
-            steps.set_lod(lod)
-            for _ in range(2):
-                steps.train_D_and_G(lod, 8, 0.01, 0.01)
+        for sched.lod in (1.0, 0.0):
+            training_set.configure(8, sched.lod)
+            steps.set_lod(sched.lod)
+            for step in steps.repeat() * 2:
+                step(sched)
         after.append((first, everything(steps)))
     assert after[0][1] == after[1][1]
-    assert early == steps._compiled and len(early) == 1
+    assert early == steps._compiled and len(early) == functions
 
 
 def test_a_step_that_does_not_fit_into_memory(here, capsys, monkeypatch):  # noqa: F811

@@ -186,11 +186,12 @@ def everything_before(operation):
 @pytest.mark.parametrize('D_repeats, expected', [(1, ['both']), (2, ['D', 'D', 'G']), (3, ['D', 'D', 'D', 'G'])])
 def test_the_steps_of_a_repeat(D_repeats, expected, monkeypatch):
     steps, _ = make()
+    steps.D_repeats = D_repeats
     done, sched = [], types.SimpleNamespace(lod=2, minibatch=8, D_lrate=1, G_lrate=2)
     monkeypatch.setattr(steps, 'train_D', lambda *arguments: done.append(('D', *arguments)))
     monkeypatch.setattr(steps, 'train_G', lambda *arguments: done.append(('G', *arguments)))
     monkeypatch.setattr(steps, 'train_D_and_G', lambda *arguments: done.append(('both', *arguments)))
-    assert sum(step(sched) for step in steps.repeat(D_repeats)) == 8 * D_repeats
+    assert sum(step(sched) for step in steps.repeat()) == 8 * D_repeats
     assert done == [(name, 2, 8, *{'D': [1], 'G': [2], 'both': [1, 2]}[name]) for name in expected]
 
 

@@ -15,7 +15,7 @@ class JointTrainingSteps(TrainingSteps):
         """One minibatch of the data set, one update of both networks, and one step of Gs towards G."""
         self._run('G', lod, minibatch, [(D_lrate, G_lrate)], *self._reals())
 
-    def repeat(self, D_repeats=1):
+    def repeat(self):
         def update_both(sched):
             self.train_both(sched.lod, sched.minibatch, sched.D_lrate, sched.G_lrate)
             return sched.minibatch

@@ -137,7 +137,7 @@ class TrainingRun:
             self.steps = steps_class(options.separate_funcs, options.D_repeats)(
                 *self.networks, Optimizer('TrainG', **config.G_opt), Optimizer('TrainD', **config.D_opt), loss_function(config.G_loss),
                 loss_function(config.D_loss), self.training_set, options.G_smoothing, options.drange_net, options.mirror_augment,
-                config.random_seed, self.cur_nimg, devices, options.xla, options.dequantize_reals, parts)
+                config.random_seed, self.cur_nimg, devices, options.xla, options.dequantize_reals, parts, options.D_repeats)
         tf.random.set_global_generator(tf.random.Generator.from_seed(config.random_seed))
         self.watch = HealthWatch((self.steps.G_opt, self.steps.D_opt))
 
@@ -248,7 +248,7 @@ class TrainingRun:
         """The steps between two looks at the schedule, or what is left of them."""
         self.training_set.configure(sched.minibatch, sched.lod)
         self.steps.set_lod(sched.lod)
-        steps = self.steps.repeat(self.options.D_repeats) * self.options.minibatch_repeats
+        steps = self.steps.repeat() * self.options.minibatch_repeats
         for step in steps[self.steps_in_round:]:
             try:
                 self.cur_nimg += step(sched)

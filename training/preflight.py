@@ -170,14 +170,14 @@ def leaving_no_trace(steps):
 
 
 def dry_step(steps, sched):
-    """One update of each network at one moment of the schedule.
+    """One update of G, and what belongs to it, at one moment of the schedule.
 
     Args:
         steps: `TrainingSteps`.
         sched: `TrainingSchedule`.
 
     Returns:
-        Seconds that it took, compiling included when it is the first one.
+        Seconds that a thousand images would take so, compiling included when it is the first one.
 
     Raises:
         ConfigError: it does not fit into memory.
@@ -186,11 +186,10 @@ def dry_step(steps, sched):
     try:
         steps.training_set.configure(sched.minibatch, sched.lod)
         steps.set_lod(sched.lod)
-        for step in steps.repeat():
-            step(sched)
+        shown = sum(step(sched) for step in steps.repeat())
     except tf.errors.ResourceExhaustedError as error:
         raise out_of_memory(sched) from error
-    return time.perf_counter() - start
+    return (time.perf_counter() - start) / shown * 1000
 
 
 def out_of_memory(sched):
@@ -214,9 +213,9 @@ def try_largest(steps, run_phases):
     with leaving_no_trace(steps), progress_bar(total=2, desc=f'Trying a step at {sched.resolution}x{sched.resolution}', unit='step') as bar:
         steps.follow_all()
         for _ in range(2):  # the first one is also compiled
-            seconds = dry_step(steps, sched)
+            sec_per_kimg = dry_step(steps, sched)
             bar.update()
-    return {sched.resolution: seconds / sched.minibatch * 1000}
+    return {sched.resolution: sec_per_kimg}
 
 
 def measure(steps, run_phases):
@@ -231,5 +230,5 @@ def measure(steps, run_phases):
             with leaving_no_trace(steps):
                 dry_step(steps, sched)
                 times = [dry_step(steps, sched) for _ in range(3)]  # the same number on each machine: they work together
-            seconds[resolution] = min(times) / sched.minibatch * 1000
+            seconds[resolution] = min(times)
     return seconds

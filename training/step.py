@@ -35,15 +35,17 @@ class TrainingSteps:
         xla: compile losses and gradients with XLA.
         dequantize_reals: see `process_reals`.
         parts: of a minibatch, which networks evaluate side by side; see `training.threads`.
+        D_repeats: D updates for each of G.
     """
 
     def __init__(self, G, D, Gs, G_opt, D_opt, G_loss, D_loss, training_set, G_smoothing, drange_net, mirror_augment, random_seed,
-                 cur_nimg=0, devices=None, xla=False, dequantize_reals=False, parts=1):
+                 cur_nimg=0, devices=None, xla=False, dequantize_reals=False, parts=1, D_repeats=1):
         self.G, self.D, self.Gs, self.G_opt, self.D_opt = G, D, Gs, G_opt, D_opt
         self.G_loss, self.D_loss, self.training_set = G_loss, D_loss, training_set
         self.G_smoothing, self.drange_net, self.mirror_augment, self.random_seed = G_smoothing, drange_net, mirror_augment, random_seed
         self.updates = 2 * cur_nimg  # number of updates so far (at most two an image): the key of their random draws
         self.devices, self.xla, self.dequantize_reals, self.parts = devices or make_devices(), xla, dequantize_reals, parts
+        self.D_repeats = D_repeats
         self._compiled = {}  # (which, stage, minibatch) -> (compiled function, tags of what it reports)
         self._latest = {}  # which -> key of the step made last
         self._used = {}  # stage -> names of G's trainables in it
@@ -58,7 +60,7 @@ class TrainingSteps:
             if 'lod' in net.vars:
                 net.set_var('lod', lod)
 
-    def repeat(self, D_repeats=1):
+    def repeat(self):
         """What is done minibatch_repeats times between two looks at the schedule: D_repeats updates of D and one of G.
 
         Returns:
@@ -75,7 +77,9 @@ class TrainingSteps:
         def update_D_and_G(sched):
             self.train_D_and_G(sched.lod, sched.minibatch, sched.D_lrate, sched.G_lrate)
             return sched.minibatch
-        return [update_D_and_G] if D_repeats == 1 else [update_D] * D_repeats + [update_G]  # D is not to be compiled twice
+        if self.D_repeats == 1:
+            return [update_D_and_G]
+        return [update_D] * self.D_repeats + [update_G]  # D is not to be compiled twice
 
     def train_D(self, lod, minibatch, lrate):
         """One minibatch of the data set, one D update, and one step of Gs towards G."""
