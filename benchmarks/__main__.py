@@ -115,10 +115,10 @@ def write(path, text):
 
 
 def write_report(results, path):
-    """Tables and picture beside the results."""
-    write(path.with_suffix('.md'), report.markdown(results, path.stem))
-    report.plot(results, path.with_suffix('.png'))
-    print(f'{path}\n{path.with_suffix(".md")}\n{path.with_suffix(".png")}')
+    """Tables, and a picture where training was measured, beside the results."""
+    table, picture = path.with_suffix('.md'), path.with_suffix('.png')
+    write(table, report.markdown(results, path.stem))
+    print(path, table, *([picture] if report.plot(results, picture) else []), sep='\n')
 
 
 def main(argv=None):

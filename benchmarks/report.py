@@ -158,15 +158,18 @@ def _startup(results):
 # ---------------------------------------------------------------- the picture
 
 def plot(results, path):
-    """Seconds per kimg by stage, and the share of the ceiling, as a PNG file."""
-    import matplotlib
-    matplotlib.use('Agg')
-    import matplotlib.pyplot as plt
-    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.4), constrained_layout=True)
+    """Seconds per kimg by stage, and the share of the ceiling, as a PNG file. Returns whether there was anything to draw."""
     series = {}
     for _, line in lines_of(results, 'training'):
         if line['lod'] % 1 == 0:
             series.setdefault((f'{line["fmap_base"]}/{line["fmap_max"]}', line['dtype']), []).append(line)
+    peers = sorted((line['resolution'], line['peer_sec_per_kimg']) for _, line in lines_of(results, 'peers'))
+    if not series and not peers:
+        return False
+    import matplotlib
+    matplotlib.use('Agg')
+    import matplotlib.pyplot as plt
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.4), constrained_layout=True)
     for (width, dtype), lines in sorted(series.items()):
         lines.sort(key=lambda line: int(_stage(line)))
         sizes = [_stage(line) for line in lines]
@@ -174,14 +177,13 @@ def plot(results, path):
                      color='C0' if width.startswith('256') else 'C1')
         left.plot(sizes, [line['sec_per_kimg'] for line in lines], **style)
         right.plot(sizes, [100 * line.get('share_of_ceiling', float('nan')) for line in lines], **style)
-    peers = sorted((line['resolution'], line['peer_sec_per_kimg']) for _, line in lines_of(results, 'peers'))
     if peers:
         left.plot([str(size) for size, _ in peers], [seconds for _, seconds in peers], 'k^:', markersize=4, label='pro-gan-pth')
     left.set(xlabel='stage', ylabel='seconds per kimg', yscale='log')
     right.set(xlabel='stage', ylabel='% of the convolution ceiling', ylim=(0, None))
-    if series or peers:
-        left.legend(fontsize=7)
+    left.legend(fontsize=7)
     for axes in (left, right):
         axes.grid(alpha=0.3)
     figure.savefig(path, dpi=80)
     plt.close(figure)
+    return True

@@ -52,7 +52,7 @@ class Watch:
 
     def __init__(self, started):
         self.started, self.training_since, self.first_step = started, None, None
-        self.steps = collections.defaultdict(list)  # (which, resolution, fading) -> seconds of each call
+        self.steps = collections.defaultdict(list)  # (resolution, fading) -> seconds of each
         self.maintenance = collections.defaultdict(list)  # what -> seconds of each
 
     def install(self):
@@ -60,8 +60,7 @@ class Watch:
         from training.loop import TrainingRun
         from training.snapshots import ImageSnapshots
         from training.step import TrainingSteps
-        for which in 'DG':
-            self._wrap(TrainingSteps, f'train_{which}', lambda seconds, steps, lod, *_, which=which: self._step(which, seconds, steps, lod))
+        self._wrap(TrainingSteps, 'train_D_and_G', lambda seconds, steps, lod, *_: self._step(seconds, steps, lod))
         self._wrap(TrainingRun, 'save', lambda seconds, *_: self.maintenance['checkpoint'].append(seconds))
         self._wrap(ImageSnapshots, 'save_fakes', lambda seconds, *_: self.maintenance['images'].append(seconds))
         self._wrap(misc, 'save_pkl', lambda seconds, *_: self.maintenance['networks'].append(seconds))
@@ -81,24 +80,22 @@ class Watch:
     def _begin(self):
         self.training_since = time.time()
 
-    def _step(self, which, seconds, steps, lod):
+    def _step(self, seconds, steps, lod):
         from tfutil import Stage
         stage = Stage.of(lod, steps.training_set.resolution)
-        self.steps[which, stage.resolution(steps.training_set.resolution), stage.fading].append(seconds)
+        self.steps[stage.resolution(steps.training_set.resolution), stage.fading].append(seconds)
         if self.training_since is not None and self.first_step is None:
             self.first_step = time.time()
 
     def compile_sec(self):
-        """Seconds that the first D and the first G update of a stage took beyond what later ones take: {'32', '32 fading': seconds}."""
-        found = collections.Counter()
-        for (_, resolution, fading), seconds in self.steps.items():
-            found[f'{resolution}{" fading" * fading}'] += seconds[0] - statistics.median(seconds[1:] or [0.0])
-        return {name: round(seconds, 2) for name, seconds in sorted(found.items(), key=lambda item: (int(item[0].split()[0]), item[0]))}
+        """Seconds that the first step of a stage took beyond what later ones take: {'32', '32 fading': seconds}."""
+        return {f'{resolution}{" fading" * fading}': round(seconds[0] - statistics.median(seconds[1:] or [0.0]), 2)
+                for (resolution, fading), seconds in sorted(self.steps.items())}
 
     def sec_per_kimg(self, resolution, minibatch):
         """Of a stable stage, of one D and one G update."""
-        calls = [self.steps[which, resolution, False] for which in 'DG']
-        return sum(statistics.median(seconds[1:] or seconds) for seconds in calls) / minibatch * 1000
+        seconds = self.steps[resolution, False]
+        return statistics.median(seconds[1:] or seconds) / minibatch * 1000
 
 
 def measure(args):

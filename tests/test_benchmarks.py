@@ -247,6 +247,24 @@ def test_results_are_kept_and_gone_on_with(tmp_path, two_measurements, capsys):
     assert 'Without a result' not in path.with_suffix('.md').read_text()
 
 
+@pytest.mark.slow
+def test_a_run_from_its_start_to_its_end():
+    """A tiny run of train.py, watched: each stage was compiled, and all that is timed has been seen."""
+    measurement, = suite.plan(['startup'], quick=True)
+    found = common.run_child(measurement.command)[-1]
+    assert list(found['compile_sec']) == ['4', '8', '8 fading'] and min(found['compile_sec'].values()) > 0
+    assert 0 < found['setup_sec'] < found['first_step_sec'] and found['sec_per_kimg'] > 0
+    assert set(found['maintenance_sec']) == {'images', 'checkpoint', 'networks'} and 0 < found['maintenance_share'] < 1
+
+
+def test_no_picture_of_nothing(tmp_path, two_measurements, capsys):
+    line = dict(measure='memory', gb_per_sec=5.0)
+    only = suite.Measurement('machine', 'machine', [sys.executable, '-c', f'print({json.dumps(line)!r})'])
+    two_measurements[1].setattr(suite, 'plan', lambda sections, quick: [only])
+    assert benchmark.main(['--quick', f'--folder={tmp_path}']) == 0
+    assert sorted(path.suffix for path in tmp_path.iterdir()) == ['.json', '.md'] and '.png' not in capsys.readouterr().out
+
+
 def test_results_of_others_are_refused(tmp_path):
     path = tmp_path / 'other.json'
     for text in ('[1]', '{"schema": 99}', '{'):
