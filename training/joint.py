@@ -8,7 +8,8 @@ from training.step import TrainingSteps, used_trainables
 class JointTrainingSteps(TrainingSteps):
     """Steps in which G's and D's gradients come from the same latents and the same networks, before either of them is updated.
 
-    `train_D` is there as well, unused by the loop. The losses must take `latents`, and G's must take `labels`, as those in `loss` do.
+    `train_D` is there as well, unused by the loop; there is no update of G alone. The losses must take `latents`, and G's must take
+    `labels`, as those in `loss` do.
     """
 
     def train_both(self, lod, minibatch, D_lrate, G_lrate):

@@ -220,15 +220,14 @@ def try_largest(steps, run_phases):
 
 def measure(steps, run_phases):
     """Seconds per thousand images at each resolution of a run: {resolution: sec/kimg}, from a few steps each after one to compile."""
-    by_resolution = {}
+    by_resolution, sec_per_kimg = {}, {}
     for phase in run_phases:
         if not phase.is_fading or phase.last.resolution not in by_resolution:
             by_resolution[phase.last.resolution] = phase.last
-    seconds = {}
     with progress_bar(by_resolution.items(), desc='Measuring', unit='resolution') as bar:
         for resolution, sched in bar:
             with leaving_no_trace(steps):
                 dry_step(steps, sched)
                 times = [dry_step(steps, sched) for _ in range(3)]  # the same number on each machine: they work together
-            seconds[resolution] = min(times)
-    return seconds
+            sec_per_kimg[resolution] = min(times)
+    return sec_per_kimg
