@@ -123,5 +123,13 @@ def has_labels(D):
 
 
 def label_penalty(labels, logits):
-    """Cross-entropy [N] of label logits. TensorFlow's own operation: on all-zero label rows its gradient is what the original's was."""
-    return tf.nn.softmax_cross_entropy_with_logits(labels=labels, logits=logits)
+    """Softmax cross-entropy [N] of label logits.
+
+    Its gradient is softmax(logits) - labels, also where a row of labels is all zero (truncated labels): the original
+    learns from such rows. TensorFlow's own operation has another gradient there when determinism is on.
+    """
+    @tf.custom_gradient
+    def cross_entropy(logits):
+        log_probs = tf.nn.log_softmax(logits)
+        return -tf.reduce_sum(labels * log_probs, axis=1), lambda dy: dy[:, None] * (tf.exp(log_probs) - labels)
+    return cross_entropy(logits)
