@@ -42,6 +42,7 @@ tf_config = EasyDict()                                     # Options of the Tens
 tf_config['graph_options.place_pruned_graph'] = True       # Without effect in TensorFlow 2; accepted and noted.
 #tf_config['gpu_options.allow_growth'] = True              # Take GPU memory as it is needed, not all of it at the start.
 #tf_config['allow_soft_placement'] = False                 # Fail where an operation cannot run on the GPU.
+#tf_config['tf32'] = True                                  # TensorFloat-32 on NVIDIA GPUs from Ampere on: about twice as fast, relative errors of 1e-3.
 #tf_config['intra_op_parallelism_threads'] = 4             # CPU threads that share one operation. Unset: one for narrow networks on two cores, else all.
 #tf_config['inter_op_parallelism_threads'] = 2             # CPU threads that run independent operations.
 

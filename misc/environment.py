@@ -25,11 +25,11 @@ def describe(**more):
         more: what else is to be noted, e.g. random_seed.
 
     Returns:
-        dict of time, command, folder, git_commit, python, packages, platform, devices and `more`.
+        dict of time, command, folder, git_commit, python, packages, platform, devices, tf32 and `more`.
     """
     return dict(time=datetime.datetime.now().astimezone().isoformat(timespec='seconds'), command=_command(), folder=os.getcwd(),
                 git_commit=git_commit(), python=platform.python_version(), packages=_versions(), platform=platform.platform(),
-                devices=_devices(), **more)
+                devices=_devices(), tf32=_tf32(), **more)
 
 
 def write_environment(result_subdir: str, **more) -> None:
@@ -94,3 +94,11 @@ def _devices():
             name = tf.config.experimental.get_device_details(device).get('device_name', 'of unknown make')
         found.append(f'{kind} {number}: {name}')
     return found
+
+
+def _tf32():
+    """Whether TensorFlow may use TensorFloat-32; None if it has not been imported."""
+    if 'tensorflow' not in sys.modules:
+        return None
+    import tensorflow as tf
+    return tf.config.experimental.tensor_float_32_execution_enabled()

@@ -1,4 +1,4 @@
-"""Starting TensorFlow: seeds, threads, memory growth, CPU devices."""
+"""Starting TensorFlow: seeds, threads, memory growth, TensorFloat-32, CPU devices."""
 import os
 import random
 
@@ -14,13 +14,30 @@ def _allow_growth(value):
         tf.config.experimental.set_memory_growth(gpu, bool(value))
 
 
-# tf_config's dotted keys (those of TF1's ConfigProto) and what each does now; None: accepted, without a TF2 meaning.
+def allow_tf32(value):
+    """Allow TensorFloat-32 for convolutions and matrix products of float32 tensors, or forbid it.
+
+    GPUs from Ampere on then round the factors to 10 bits of mantissa: about twice as fast, with relative errors of 1e-3.
+    """
+    tf.config.experimental.enable_tensor_float_32_execution(bool(value))
+
+
+def tf32_allowed():
+    """Whether convolutions and matrix products of float32 tensors may use TensorFloat-32."""
+    return tf.config.experimental.tensor_float_32_execution_enabled()
+
+
+allow_tf32(False)  # TensorFlow's default is True. Whoever imports this program gets float32 where it says float32.
+
+
+# tf_config's keys and what each sets. Dotted ones are those of TF1's ConfigProto. None: accepted, without a TF2 meaning.
 TF_CONFIG_OPTIONS = {
     'gpu_options.allow_growth': _allow_growth,
     'allow_soft_placement': lambda value: tf.config.set_soft_device_placement(bool(value)),
     'intra_op_parallelism_threads': lambda value: tf.config.threading.set_intra_op_parallelism_threads(int(value)),
     'inter_op_parallelism_threads': lambda value: tf.config.threading.set_inter_op_parallelism_threads(int(value)),
     'graph_options.place_pruned_graph': None,
+    'tf32': allow_tf32,
 }
 
 
@@ -42,7 +59,7 @@ def check_tf_config(config_dict):
 
 
 def init_tf(config_dict: dict | None = None, random_seed: int | None = None, num_gpus: int = 1) -> None:
-    """Prepare TensorFlow. Call once, before the first tensor is made.
+    """Prepare TensorFlow. Call once, before the first tensor is made. TensorFloat-32 is off unless config_dict['tf32'] is True.
 
     Args:
         config_dict: config.tf_config.
@@ -53,7 +70,7 @@ def init_tf(config_dict: dict | None = None, random_seed: int | None = None, num
         ConfigError: as in `check_tf_config`, or an option that TensorFlow can no longer change.
     """
     check_tf_config(config_dict or {})
-    for key, value in (config_dict or {}).items():
+    for key, value in {'tf32': False, **(config_dict or {})}.items():
         if TF_CONFIG_OPTIONS[key] is None:
             print(f'Note: tf_config[{key!r}] has no meaning in TensorFlow 2 and is ignored.')
             continue

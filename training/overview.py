@@ -1,4 +1,7 @@
 """What a run is, in a few lines before its first step."""
+import tensorflow as tf
+
+from tfutil.runtime import tf32_allowed
 from training import preflight
 
 
@@ -27,7 +30,7 @@ def overview(run):
         'Labels': f'{data.label_size} components' if data.label_size else 'none',
         'Generator': f'{parameters(G):,} parameters, {G.input_shape[1]} latents',
         'Discriminator': f'{parameters(D):,} parameters',
-        'Precision': ' / '.join(dict.fromkeys(net.static_kwargs.get('dtype', 'float32') for net in (G, D))),
+        'Precision': precision_text(G, D),
         'Devices': devices_text(run.devices),
         'Length': f'{run.options.total_kimg:g} kimg' + (f', of which {run.cur_nimg / 1000:.1f} are done' if run.cur_nimg else ''),
         'Random seed': config.random_seed,
@@ -50,8 +53,17 @@ def parameters(net):
     return sum(var.shape.num_elements() for var in net.trainables.values())
 
 
+def precision_text(G, D):
+    """'float32', 'float32 / bfloat16', 'float32 (TensorFloat-32 on)'."""
+    dtypes = ' / '.join(dict.fromkeys(net.static_kwargs.get('dtype', 'float32') for net in (G, D)))
+    return dtypes + (' (TensorFloat-32 on)' if tf32_allowed() else ' (TensorFloat-32 off)' if _uses_gpus() else '')
+
+
+def _uses_gpus():
+    return bool(tf.config.get_visible_devices('GPU'))
+
+
 def devices_text(devices):
     """'2 x GPU', or '4 x GPU on 2 machines'."""
-    import tensorflow as tf
-    kind = 'GPU' if tf.config.get_visible_devices('GPU') else 'CPU'
+    kind = 'GPU' if _uses_gpus() else 'CPU'
     return f'{devices.num_replicas} x {kind}' + (f' on {devices.workers} machines' if devices.workers > 1 else '')
