@@ -5,6 +5,7 @@ TensorFlow's CPU kernels and tensor cores want channels last. Every weight and b
 """
 import contextlib
 import contextvars
+from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -12,6 +13,7 @@ import tensorflow as tf
 
 from tfutil import randomness
 from tfutil.devices import set_in_replica
+from tfutil.fusion import fused
 
 GAIN = np.sqrt(2)  # He et al. 2015, for (leaky) ReLU
 
@@ -39,11 +41,18 @@ def pixel_norm(x, epsilon=1e-8):
     """Scale each pixel's feature vector to unit mean square (paper, section 4.2). x: [..., C]; also used on latents [N, L]."""
     @tf.custom_gradient
     def normalized(x):
+        y, scale = fused(_normalize, x)
+        return y, lambda dy: fused(_normalize_gradient, dy, y, scale)
+
+    def _normalize(x):
         scale = tf.math.rsqrt(tf.reduce_mean(tf.square(x), axis=-1, keepdims=True) + tf.cast(epsilon, x.dtype))
-        y = x * scale
-        # Derived step by step, it would take eight passes over memory, not five.
-        return y, lambda dy: (dy - y * tf.reduce_mean(dy * y, axis=-1, keepdims=True)) * scale
+        return x * scale, scale
     return normalized(x)
+
+
+def _normalize_gradient(dy, y, scale):
+    """Derived step by step, it would take eight passes over memory, not five."""
+    return (dy - y * tf.reduce_mean(dy * y, axis=-1, keepdims=True)) * scale
 
 
 def upscale2d(x, factor=2):
@@ -90,47 +99,58 @@ def minibatch_stddev(x, group_size=4):
 
 # ---------------------------------------------------------------- layers with variables
 
-_shared_kernels = contextvars.ContextVar('kernels', default=None)  # replicas are traced in threads of their own, in turns
+class _Evaluation(NamedTuple):
+    """How networks are evaluated in a block of `evaluating`: kernels made so far, and parts of a minibatch."""
+    kernels: dict
+    parts: int = 1
+
+
+_evaluation = contextvars.ContextVar('evaluation', default=None)  # replicas are traced in threads of their own
 
 
 @contextlib.contextmanager
-def shared_kernels():
-    """Let every layer make its kernel once in the block, however often it is called.
+def evaluating(parts=1):
+    """Let networks share their kernels in the block, and treat a minibatch in parts where each sample stands for itself.
 
-    A discriminator step evaluates D three times. Scaling and summing its weights anew each time costs more than the convolutions where
-    images are small and layers wide. The block must lie inside of the gradient tape.
+    A discriminator step evaluates D three times. Scaling and summing its weights each time costs more than the convolutions where
+    images are small and layers wide. So every layer makes its kernel once, however often it is called. The block must lie inside of
+    the gradient tape.
+
+    The parts do not wait for each other. On CPUs, operations of one thread each that run side by side are faster than one operation at
+    a time in several threads, as long as they are small (docs/performance.md).
+
+    Args:
+        parts: number of parts of a minibatch.
     """
-    token = _shared_kernels.set({})
+    token = _evaluation.set(_Evaluation({}, parts))
     try:
         yield
     finally:
-        _shared_kernels.reset(token)
+        _evaluation.reset(token)
 
 
-_parts = contextvars.ContextVar('parts', default=1)
+def make_kernels(layers, dtype):
+    """Make the kernels of layers all at once, in a block of `evaluating`; a layer without one is left out.
 
-
-@contextlib.contextmanager
-def minibatch_parts(count):
-    """Let networks evaluate a minibatch in `count` parts in the block, where they treat each sample by itself.
-
-    The parts do not wait for each other. On CPUs, operations of one thread each that run side by side are faster than one operation at a
-    time in several threads, as long as they are small (docs/performance.md).
+    Args:
+        layers: layers that the block will call.
+        dtype: of the activations.
     """
-    token = _parts.set(count)
-    try:
-        yield
-    finally:
-        _parts.reset(token)
+    layers = [layer for layer in layers if isinstance(layer, Equalized)]
+    kernels = fused(lambda *weights: [tf.cast(layer.make_kernel(weight), dtype) for layer, weight in zip(layers, weights)],
+                    *[tf.convert_to_tensor(layer.weight) for layer in layers])
+    made, graph = _evaluation.get().kernels, tf.compat.v1.get_default_graph()
+    made.update(((layer, tf.as_dtype(dtype), graph), kernel) for layer, kernel in zip(layers, kernels))
 
 
 def by_parts(function, *tensors):
-    """function(*tensors), computed in the parts that `minibatch_parts` asks for, where the minibatch can be cut into them.
+    """function(*tensors), computed in the parts that `evaluating` asks for, where the minibatch can be cut into them.
 
     Args:
         function: of tensors [N, ...] to a tensor [N, ...], sample by sample.
     """
-    count, size = _parts.get(), tensors[0].shape[0]
+    evaluation, size = _evaluation.get(), tensors[0].shape[0]
+    count = 1 if evaluation is None else evaluation.parts
     if count == 1 or not size or size % count:
         return function(*tensors)
     return tf.concat([function(*part) for part in zip(*(tf.split(x, count) for x in tensors))], axis=0)
@@ -169,16 +189,16 @@ class Equalized(keras.layers.Layer):
             self.norm.build()
 
     def scaled_kernel(self, dtype):
-        """The weight as the multiplication sees it: scaled and cast, made once in a block of `shared_kernels`."""
-        made = _shared_kernels.get()
-        made = {} if made is None else made
-        key = self, dtype, tf.compat.v1.get_default_graph()  # a function nested in the block has tensors of its own
+        """The weight as the multiplication sees it: scaled and cast, made once in a block of `evaluating`."""
+        evaluation = _evaluation.get()
+        made = {} if evaluation is None else evaluation.kernels
+        key = self, tf.as_dtype(dtype), tf.compat.v1.get_default_graph()  # a function nested in the block has tensors of its own
         if key not in made:
-            made[key] = tf.cast(self.make_kernel(), dtype)
+            made[key] = tf.cast(self.make_kernel(self.weight), dtype)
         return made[key]
 
-    def make_kernel(self):
-        return self.weight * self.scale
+    def make_kernel(self, weight):
+        return weight * self.scale
 
     def add_bias(self, x):
         return tf.nn.bias_add(x, tf.cast(self.bias, x.dtype)) if self.norm is None else self.norm(x)
@@ -263,8 +283,8 @@ class UpConv2D(Conv2D):
     def fan_in(self):
         return self.kernel * self.kernel * self.inputs
 
-    def make_kernel(self):
-        return four_shifts(self.weight * self.scale) if kernels_hold_the_box() else self.weight * (self.scale * np.float32(4))
+    def make_kernel(self, weight):
+        return four_shifts(weight * self.scale) if kernels_hold_the_box() else weight * (self.scale * np.float32(4))
 
     def call(self, x):
         w = self.scaled_kernel(x.dtype)
@@ -277,15 +297,16 @@ class UpConv2D(Conv2D):
     def _spread(self, x, w, padding, extra):
         """Transposed convolution of stride 2; the result is `extra` pixels larger than twice the input."""
         h, width = (size * 2 + extra for size in x.shape[1:3])
-        y = tf.nn.conv2d_transpose(x, w, [tf.shape(x)[0], h, width, self.fmaps], 2, padding)
+        minibatch = tf.shape(x)[0] if x.shape[0] is None else x.shape[0]
+        y = tf.nn.conv2d_transpose(x, w, [minibatch, h, width, self.fmaps], 2, padding)
         return tf.ensure_shape(y, [x.shape[0], h, width, self.fmaps])
 
 
 class DownConv2D(Conv2D):
     """Convolution and 2x2 box averaging in one: [N, H, W, inputs] to [N, H/2, W/2, fmaps]. The weight is [3, 3, inputs, fmaps]."""
 
-    def make_kernel(self):
-        return four_shifts(self.weight * (self.scale * np.float32(0.25))) if kernels_hold_the_box() else super().make_kernel()
+    def make_kernel(self, weight):
+        return four_shifts(weight * (self.scale * np.float32(0.25))) if kernels_hold_the_box() else super().make_kernel(weight)
 
     def call(self, x):
         w = self.scaled_kernel(x.dtype)

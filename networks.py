@@ -6,6 +6,7 @@ A build function takes a network's static keywords and returns a Keras model:
   * a growing model has a non-trainable scalar `lod`, an attribute `resolution` (the full one), and its `call` takes `stage`. Given one,
     only the layers that stage needs are evaluated. Without one, everything is, and the blending follows the variable `lod` wherever it
     stands. A growing generator may also take `native`: then images are asked for at the stage's own resolution;
+  * `layers_at(stage)`, if there is one, gives the layers that a stage evaluates; without it, that is found out by evaluating;
   * its `call` may take `training`, true in the losses: batch normalization and noise;
   * `initialize_from_reals(reals, stage)` is called before a discriminator is trained if its attribute `starts_from_reals` is true;
   * `layer_rows()`, if there is one, gives the rows of `Network.print_layers`.
@@ -96,6 +97,23 @@ def check_mbstat(mbstat_avg, mbstd_group_size):
     return mbstd_group_size if mbstat_avg else 0
 
 
+def layers_of_stage(model, rgb_layers, stage):
+    """Layers of the blocks up to a stage's resolution, and those between maps and colours; without a stage all layers.
+
+    Args:
+        model: a `GrowingModel` with `blocks`.
+        rgb_layers: {log2 of the resolution: ToRGB or FromRGB}.
+        stage: `tfutil.Stage` or None.
+    """
+    if stage is None:
+        blocks, colours = model.blocks.values(), rgb_layers.values()
+    else:
+        top = model.log2_resolution - stage.floor_lod
+        blocks = [block for r, block in model.blocks.items() if r <= top]
+        colours = [rgb_layers[r] for r in range(top - stage.fading, top + 1)]
+    return [*(layer for block in blocks for layer in block.parts), *colours]
+
+
 # ---------------------------------------------------------------- generator
 
 class Generator(GrowingModel):
@@ -132,6 +150,10 @@ class Generator(GrowingModel):
         first = (UpConv2D(before, fmaps, name='Conv0_up', **options) if self.fused_scale
                  else Conv2D(before, fmaps, name='Conv0', **options))
         return [first, Conv2D(fmaps, fmaps, name='Conv1', **options)]
+
+    def layers_at(self, stage):
+        """The layers with variables that a stage evaluates; without a stage all of them."""
+        return layers_of_stage(self, self.to_rgb, stage)
 
     def call(self, latents, labels=None, stage=None, native=False, training=False):
         """Images [N, C, R, R]; with native=True at the stage's own resolution instead of up-scaled to R."""
@@ -231,6 +253,10 @@ class Discriminator(GrowingModel):
         second = (DownConv2D(fmaps, after, name='Conv1_down', **options) if self.fused_scale
                   else Conv2D(fmaps, after, name='Conv1', **options))
         return [Conv2D(fmaps, fmaps, name='Conv0', **options), second]
+
+    def layers_at(self, stage):
+        """The layers with trainable variables that a stage evaluates; without a stage all of them."""
+        return layers_of_stage(self, self.from_rgb, stage)
 
     def call(self, images, stage=None, training=False):
         """Scores [N, 1] and label logits [N, label_size]."""

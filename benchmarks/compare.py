@@ -101,16 +101,10 @@ def work(variant):
     init_tf(random_seed=1)
     args = argparse.Namespace(**variant['options'])
     steps = make_steps(args)
-    steps.set_lod(args.lod)
-
-    sched = argparse.Namespace(lod=args.lod, minibatch=args.minibatch, D_lrate=0.001, G_lrate=0.001)
-
-    def one_round():
-        for step in steps.repeat():
-            step(sched)
+    one_round = _round_of(steps, args)
 
     def weights():
-        return {f'{net.name}/{name}': var.numpy() for net in (steps.G, steps.D, steps.Gs) for name, var in net.vars.items()}
+        return {f'{net.name}/{name}': var.numpy() for net in (steps.G, steps.D, steps.Gs) for name, var in net.trainables.items()}
     before = weights()
     for _ in range(variant['check']):
         one_round()
@@ -124,6 +118,22 @@ def work(variant):
             return {}
         return dict(sec_per_kimg=common.timed(lambda: [one_round() for _ in range(rounds)]) / (rounds * args.minibatch) * 1000)
     common.serve(answer, compile_sec=None if variant['check'] else round(compile_sec, 1))
+
+
+def _round_of(steps, args):
+    """Function of one D and one G update. Checkouts from before `TrainingSteps.run` made a list of functions instead."""
+    moment = argparse.Namespace(lod=args.lod, minibatch=args.minibatch, D_lrate=0.001, G_lrate=0.001)
+    if not hasattr(steps, 'run'):
+        steps.set_lod(args.lod)
+
+    def one_round():
+        if hasattr(steps, 'run'):
+            for number in range(len(steps.cycle)):
+                steps.run(moment, number)
+        else:
+            for step in steps.repeat():
+                step(moment)
+    return one_round
 
 
 def start(variant, options, check=0):

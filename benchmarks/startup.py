@@ -60,7 +60,7 @@ class Watch:
         from training.loop import TrainingRun
         from training.snapshots import ImageSnapshots
         from training.step import TrainingSteps
-        self._wrap(TrainingSteps, 'train_D_and_G', lambda seconds, steps, lod, *_: self._step(seconds, steps, lod))
+        self._wrap(TrainingSteps, 'run', lambda seconds, steps, moment, *_: self._step(seconds, steps, moment.lod))
         self._wrap(TrainingRun, 'save', lambda seconds, *_: self.maintenance['checkpoint'].append(seconds))
         self._wrap(ImageSnapshots, 'save_fakes', lambda seconds, *_: self.maintenance['images'].append(seconds))
         self._wrap(misc, 'save_pkl', lambda seconds, *_: self.maintenance['networks'].append(seconds))

@@ -41,7 +41,7 @@ def make_steps(args, num_gpus=1):
     from tfutil import Network, Optimizer
     from tfutil.devices import make_devices
     from training import threads
-    from training.step import TrainingSteps
+    from training.step import TrainingSteps, UpdateOptions
     options = dict(num_channels=args.channels, resolution=args.resolution, label_size=args.labels, fmap_base=args.fmap_base,
                    fmap_max=args.fmap_max, dtype=args.dtype)
     parts = threads.choose(types.SimpleNamespace(
@@ -53,16 +53,25 @@ def make_steps(args, num_gpus=1):
     adam = dict(beta1=0.0, beta2=0.99, epsilon=1e-8)
     with devices.strategy.scope():
         G, D = Network('G', 'networks.G_paper', **options), Network('D', 'networks.D_paper', **options)
-        return TrainingSteps(G, D, G.clone('Gs'), Optimizer('TrainG', **adam), Optimizer('TrainD', **adam), G_wgan_acgan, D_wgangp_acgan,
-                             training_set, G_smoothing=0.999, drange_net=[-1, 1], mirror_augment=False, random_seed=1, devices=devices,
-                             parts=parts)
+        optimizers = [Optimizer('TrainG', **adam), Optimizer('TrainD', **adam)]
+        return TrainingSteps([G, D, G.clone('Gs')], optimizers, [G_wgan_acgan, D_wgangp_acgan], training_set,
+                             UpdateOptions(random_seed=1, parts=parts), devices)
+
+
+def moment_of(args):
+    """The moment of the options: what `TrainingSteps.run` is told of a schedule."""
+    return types.SimpleNamespace(lod=args.lod, minibatch=args.minibatch, D_lrate=0.001, G_lrate=0.001)
 
 
 def make_round(args, steps):
-    """Function of one D and one G update, at the stage and minibatch of the options."""
-    steps.set_lod(args.lod)
+    """Function of one D and one G update, at the stage and minibatch of the options, that waits for their end."""
+    from tfutil import summary
+    moment = moment_of(args)
 
-    return lambda: steps.train_D_and_G(args.lod, args.minibatch, 0.001, 0.001)
+    def one_round():
+        steps.run(moment)
+        summary.settle()
+    return one_round
 
 
 def flops_per_image(args):

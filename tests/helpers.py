@@ -1,7 +1,14 @@
 """Building networks out of golden data."""
+import types
+
 import numpy as np
 
 import tfutil
+
+
+def moment(lod, minibatch, D_lrate, G_lrate=None):
+    """A moment of a schedule, for `TrainingSteps`: one learning rate for D and G, or one each."""
+    return types.SimpleNamespace(lod=lod, minibatch=minibatch, D_lrate=D_lrate, G_lrate=D_lrate if G_lrate is None else G_lrate)
 
 
 def network_from(data, prefix, func, static_kwargs, name=None):

@@ -1,13 +1,16 @@
 """Tiny networks in training on several devices, and what one device would compute in their place."""
+import dataclasses
+
 import numpy as np
 import tensorflow as tf
+from helpers import moment
 
 import dataset
 import loss
 import tfutil
 from tfutil import randomness
 from tfutil.devices import Devices, copies
-from training.step import TrainingSteps
+from training.step import TrainingSteps, UpdateOptions
 
 OPTIONS = dict(num_channels=1, resolution=16, fmap_base=32, fmap_max=8)
 ONE_DEVICE = Devices(tf.distribute.get_strategy())
@@ -36,8 +39,8 @@ def in_shares(loss_func, count):
     return whole
 
 
-def make_steps(devices=ONE_DEVICE, training_set=None, G_loss=loss.G_wgan_acgan, D_loss=loss.D_wgangp_acgan, dtype='float32', xla=False,
-               mirror_augment=False, **opt):
+def make_steps(devices=ONE_DEVICE, training_set=None, G_loss=loss.G_wgan_acgan, D_loss=loss.D_wgangp_acgan, dtype='float32',
+               options=UpdateOptions(), **opt):
     """Training steps of tiny networks whose weights depend on nothing but their names' order."""
     training_set = training_set or Noise(16, 1, label_size=3)
     rnd = np.random.RandomState(5)
@@ -47,17 +50,15 @@ def make_steps(devices=ONE_DEVICE, training_set=None, G_loss=loss.G_wgan_acgan, 
             for name, var in net.trainables.items():
                 net.set_var(name, rnd.randn(*var.shape) if 'weight' in name else np.zeros(var.shape))
         opts = [tfutil.Optimizer(f'Train{name}', **{**dict(beta1=0.0, beta2=0.99), **opt}) for name in 'GD']
-        return TrainingSteps(*nets, nets[0].clone('Gs'), *opts, G_loss, D_loss, training_set, G_smoothing=0.9, drange_net=[-1, 1],
-                             mirror_augment=mirror_augment, random_seed=3, devices=devices, xla=xla)
+        options = dataclasses.replace(options, G_smoothing=0.9, random_seed=3)
+        return TrainingSteps([*nets, nets[0].clone('Gs')], opts, [G_loss, D_loss], training_set, options, devices)
 
 
 def train(steps, lod, count, minibatch=16, lrate=0.001):
     """Some D and G updates; returns the means of the statistics."""
     tfutil.summary.flush()
-    steps.training_set.configure(minibatch, lod)
-    steps.set_lod(lod)
     for _ in range(count):
-        steps.train_D_and_G(lod, minibatch, lrate, lrate)
+        steps.step('DG', moment(lod, minibatch, lrate, lrate))
     return tfutil.summary.flush()
 
 

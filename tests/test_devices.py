@@ -90,7 +90,10 @@ def test_more_gpus_than_there_are(machine, gpus, machines, num_gpus, texts):
 def test_devices_that_are_there(machine):
     used = machine(4)
     prepare_devices(2)
-    assert used == []  # the strategy is told which
+    assert [gpu.name for gpu in used] == ['GPU:0', 'GPU:1']  # the memory of the others is left to others
+    used = machine(4)
+    prepare_devices(1)
+    assert [gpu.name for gpu in used] == ['GPU:0']
     used = machine(4, machines=2)
     prepare_devices(4)
     assert [gpu.name for gpu in used] == ['GPU:0', 'GPU:1']  # the strategy takes what it sees
@@ -102,6 +105,15 @@ def test_devices_that_are_there(machine):
     used = machine(0, machines=2)
     prepare_devices(2)
     assert used == []
+
+
+def test_gpus_of_a_process_that_has_started_already(machine, monkeypatch):
+    """A notebook that has computed something has taken all GPUs; training in it uses those that it is told to."""
+    def too_late(gpus, kind):
+        raise RuntimeError('Visible devices cannot be modified after being initialized')
+    machine(4)
+    monkeypatch.setattr(tf.config, 'set_visible_devices', too_late)
+    prepare_devices(2)
 
 
 def test_too_late_for_more_cpu_devices():

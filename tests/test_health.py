@@ -1,6 +1,7 @@
 """training/health.py: signs that a run is going nowhere are told once, with the tick."""
 import numpy as np
 import pytest
+from helpers import moment
 from test_training_step import make
 
 import loss
@@ -61,10 +62,9 @@ def test_what_was_told_is_kept_in_checkpoints(watch, capsys):
 
 
 def train(steps, training_set, rounds=2):
-    training_set.configure(8, 1)
     for _ in range(rounds):
-        steps.train_D(1, 8, 1e-20)
-        steps.train_G(1, 8, 1e-20)
+        steps.step('D', moment(1, 8, 1e-20))
+        steps.step('G', moment(1, 8, 1e-20))
 
 
 def test_a_real_discriminator_that_collapsed(watch, capsys):

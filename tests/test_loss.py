@@ -42,7 +42,7 @@ def views(G, D, mode, lod):
 @contextlib.contextmanager
 def sharing(mode):
     """Kernels made once, as in training, or anew in each evaluation; the minibatch whole or in two parts."""
-    with contextlib.nullcontext() if mode == 'full' else layers.shared_kernels(), layers.minibatch_parts(2 if mode == 'parts' else 1):
+    with contextlib.nullcontext() if mode == 'full' else layers.evaluating(2 if mode == 'parts' else 1):
         yield
 
 
@@ -100,17 +100,14 @@ def test_D_loss(case, mode, scaling):
     def compute():
         with summary.collecting() as collected:
             values, gradients = opt.compute_gradients(compute_loss, list(D.trainables.values()))
-        names, sums = summary.stacked(collected)
-        tags.extend(names)
-        return values, gradients, sums
-    tags = []
-    values, gradients, sums = compute()
+        return values, gradients, collected.statistics()
+    values, gradients, statistics = compute()
     assert values.shape == [info['minibatch']]
     check('D_loss/loss_mean', tf.reduce_mean(values), data, info)
     assert max_abs(values, data['D_loss/loss_per_sample']) <= info['accuracy']['D_loss/loss']['atol']
     check_gradients('D', [None if g is None else opt.undo_loss_scaling(g) for g in gradients], D, data, info)
 
-    reported = {tag.split('/')[1]: s / n for tag, (s, n) in zip(tags, sums.numpy())}
+    reported = {tag.split('/')[1]: s / n for tag, (s, n) in zip(statistics.tags, statistics.values.numpy())}
     expected = {'real_scores', 'fake_scores', 'mixed_scores', 'mixed_norms', 'epsilon_penalty'}
     expected |= {'label_penalty_reals', 'label_penalty_fakes'} if info['label_mode'] != 'none' else set()
     assert set(reported) == expected
@@ -139,8 +136,8 @@ def test_a_loss_may_call_functions_of_its_own():
 
     @tf.function
     def step(z):
-        with summary.collecting() as collected, layers.shared_kernels():
-            return nested(z) + loss.G_wgan_acgan(G, D, opt, labels, 4, latents=z), summary.stacked(collected)[1]
+        with summary.collecting() as collected, layers.evaluating():
+            return nested(z) + loss.G_wgan_acgan(G, D, opt, labels, 4, latents=z), collected.statistics()
     summary.flush()
     values, _ = step(data['G_loss/latents'])
     assert max_abs(values, 2 * data['G_loss/loss_per_sample']) <= 1e-4

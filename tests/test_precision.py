@@ -2,12 +2,13 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from helpers import moment
 
 import dataset
 import layers
 import tfutil
 from loss import D_wgangp_acgan, G_wgan_acgan
-from training.step import TrainingSteps
+from training.step import TrainingSteps, UpdateOptions
 
 
 class Blobs(dataset.SyntheticDataset):
@@ -33,15 +34,13 @@ def train(dtype, lod, steps=200):
         for name, var in net.trainables.items():
             net.set_var(name, rnd.randn(*var.shape) if 'weight' in name else np.zeros(var.shape))
     opts = [tfutil.Optimizer(name, beta1=0.0, beta2=0.99, **scaling) for name in ('TrainG', 'TrainD')]
-    run = TrainingSteps(*nets, nets[0].clone('Gs'), *opts, G_wgan_acgan, D_wgangp_acgan, Blobs(16, 1), G_smoothing=0.9, drange_net=[-1, 1],
-                        mirror_augment=False, random_seed=3)
-    run.training_set.configure(8, lod)
-    run.set_lod(lod)
+    run = TrainingSteps([*nets, nets[0].clone('Gs')], opts, [G_wgan_acgan, D_wgangp_acgan], Blobs(16, 1),
+                        UpdateOptions(G_smoothing=0.9, random_seed=3))
     tfutil.summary.flush()
     means = []
     for i in range(steps):
-        run.train_D(lod, 8, 0.001)
-        run.train_G(lod, 8, 0.001)
+        run.step('D', moment(lod, 8, 0.001))
+        run.step('G', moment(lod, 8, 0.001))
         if i % 20 == 19:
             means.append(tfutil.summary.flush())
     return {tag: np.array([mean[tag] for mean in means]) for tag in means[0]}, run

@@ -14,8 +14,9 @@ from test_resume import expect_error, here, main  # noqa: F401 -- `here` is a fi
 from test_training_step import make
 
 import misc
+from dataset import SyntheticDataset
 from errors import ConfigError, DataError
-from tfutil import summary
+from tfutil import Stage, summary
 from tfutil.devices import make_devices
 from training import preflight
 from training.checkpoint import Checkpoints
@@ -97,57 +98,89 @@ def everything(steps):
     variables = [var for net in (steps.G, steps.D, steps.Gs) for var in net.vars.values()]
     for opt, net in ((steps.G_opt, steps.G), (steps.D_opt, steps.D)):
         variables += tf.nest.flatten(opt.state_variables(net.trainables))
-    return ([var.numpy().tobytes() for var in variables], steps.state(), steps.training_set.state(), summary.state(), random.getstate(),
+    return ([var.numpy().tobytes() for var in variables], steps.state(), steps.minibatches.state(), summary.state(), random.getstate(),
             [np.asarray(part).tobytes() for part in np.random.get_state()])
 
 
-@pytest.mark.parametrize('D_repeats, functions', [(1, 1), (2, 2)])
-def test_a_dry_step_leaves_no_trace_and_its_steps_serve_later(D_repeats, functions, monkeypatch):
-    """Bit for bit the same run with and without one, and the last stage is not compiled again."""
+@pytest.mark.parametrize('options', [dict(D_repeats=1), dict(D_repeats=2), dict(joint=True)], ids=str)
+def test_a_dry_step_leaves_no_trace_and_is_used_later(options, monkeypatch):
+    """Bit for bit the same run with and without one; no step is compiled twice, and those of stages that are over are let go."""
     def watched(steps, sched):
         seconds = dry_step(steps, sched)
         tried.append(everything(steps))
         return seconds
-    after, tried, dry_step = [], [], preflight.dry_step
+    after, tried, dry_step, compiled = [], [], preflight.dry_step, []
     monkeypatch.setattr(preflight, 'dry_step', watched)
-    sched = types.SimpleNamespace(lod=0.0, minibatch=8, D_lrate=0.01, G_lrate=0.01, resolution=16)
+    compile_step = TrainingSteps._compile
+    monkeypatch.setattr(TrainingSteps, '_compile', lambda self, kind, *rest: compiled.append((kind, rest[1])) or compile_step(
+        self, kind, *rest))
+    run_phases, schedule = phases_of(4, total=0.2, minibatch_base=8, lod_training_kimg=0.032, lod_transition_kimg=0.032)
     for dry in (False, True):
         tf.random.set_seed(1)
         np.random.seed(1)
         random.seed(1)
         summary.flush()
-        steps, training_set = make()
-        steps.D_repeats = D_repeats
+        compiled.clear()
+        steps, training_set = make(**options)
         for net, values in zip((steps.G, steps.D, steps.Gs), after[0][0] if dry else ()):
             for name, value in values.items():
                 net.set_var(name, value)
         first = [{name: net.get_var(name) for name in net.vars} for net in (steps.G, steps.D, steps.Gs)]
         if dry:
             before = everything(steps)
-            sec_per_kimg = preflight.try_largest(steps, [types.SimpleNamespace(last=sched)])
+            sec_per_kimg = preflight.try_largest(steps, run_phases)
             assert list(sec_per_kimg) == [16] and sec_per_kimg[16] > 0
             assert everything(steps) == before and before not in tried and len(tried) == 2
-            early = dict(steps._compiled)
-        for sched.lod in (1.0, 0.0):
-            training_set.configure(8, sched.lod)
-            steps.set_lod(sched.lod)
-            for step in steps.repeat() * 2:
-                step(sched)
+        cur_nimg = 0
+        while cur_nimg < 160:
+            cur_nimg += sum(steps.run(schedule(cur_nimg), number) for number in range(len(steps.cycle)))
+            assert len(steps._compiled) <= (2 if dry else 1) * len(set(steps.cycle))
+        assert {stage for _, stage in compiled} == {Stage(2, False), Stage(1, True), Stage(1, False), Stage(0, True), Stage(0, False)}
+        assert len(compiled) == len(set(compiled)) and len(steps._compiled) == len(set(steps.cycle))
         after.append((first, everything(steps)))
     assert after[0][1] == after[1][1]
-    assert early == steps._compiled and len(early) == functions
 
 
-def test_a_step_that_does_not_fit_into_memory(here, capsys, monkeypatch):  # noqa: F811
-    def train_D_and_G(self, *arguments):
-        raise tf.errors.ResourceExhaustedError(None, None, 'OOM when allocating tensor')
-    monkeypatch.setattr(TrainingSteps, 'train_D_and_G', train_D_and_G)
-    for argument, size in (('--dry-run', 4), ('--set=train.dry_step=True', 16)):
-        expect_error(capsys, main('--config', 'tiny.py', argument), f'minibatch of 8 at {size}x{size} does not fit',
+OUT_OF_MEMORY = [
+    (tf.errors.ResourceExhaustedError(None, None, 'OOM when allocating tensor'), 'the device'),
+    (tf.errors.NotFoundError(None, None, 'No algorithm worked!  Error messages:'), 'the device'),
+    (tf.errors.InternalError(None, None, 'Failed to allocate the scratch space: out of memory'), 'the device'),
+    (tf.errors.InternalError(None, None, 'CUDNN failed to allocate the scratch space'), 'the device'),
+    (tf.errors.UnknownError(None, None, 'CUDNN_STATUS_ALLOC_FAILED in ...'), 'the device'),
+    (MemoryError(), 'this machine'), (np._core._exceptions._ArrayMemoryError((10 ** 9, 10 ** 9), np.dtype('uint8')), 'this machine'),
+]
+
+
+@pytest.mark.parametrize('error, of', OUT_OF_MEMORY, ids=lambda value: f'{type(value).__name__}: {value}'[:60])
+def test_a_step_that_does_not_fit_into_memory(here, capsys, monkeypatch, error, of):  # noqa: F811
+    def step(self, kind, moment):
+        raise error
+    monkeypatch.setattr(TrainingSteps, 'step', step)
+    for argument, size in (('--dry-run', 4), ('--set=train.dry_step=True', 16), ('--set=train.dry_step=False', 4)):
+        expect_error(capsys, main('--config', 'tiny.py', argument), f'minibatch of 8 at {size}x{size} does not fit into the memory of {of}',
                      f'sched.minibatch_dict[{size}]')
-        assert not os.path.exists('results')
-    with pytest.raises(ConfigError, match='does not fit'):
-        preflight.dry_step(make()[0], types.SimpleNamespace(lod=0.0, minibatch=8, D_lrate=0.01, G_lrate=0.01, resolution=16))
+        assert os.path.exists('results') == (argument == '--set=train.dry_step=False')
+
+
+@pytest.mark.parametrize('error', [
+    tf.errors.InvalidArgumentError(None, None, 'shapes differ'), tf.errors.InternalError(None, None, 'other'),
+    ValueError('out of memory')], ids=str)
+def test_other_errors_stay_what_they_are(error):
+    with pytest.raises(type(error)) as raised, preflight.explaining_memory_shortage(types.SimpleNamespace(minibatch=8, resolution=16)):
+        raise error
+    assert raised.value is error
+
+
+def test_a_minibatch_that_the_host_has_no_room_for():
+    """NumPy's own error, raised where the minibatch is read ahead."""
+    class Huge(SyntheticDataset):
+        def _generate_images(self, minibatch_size, lod, shape):
+            return np.zeros([1 if self.position == 0 else 2 ** 50, *shape], np.uint8) if self.position < 2 else None
+    steps, _ = make(training_set=Huge(16, 1))
+    sched = types.SimpleNamespace(lod=0.0, minibatch=1, D_lrate=0.01, G_lrate=0.01, resolution=16)
+    with pytest.raises(ConfigError, match='minibatch of 1 at 16x16 does not fit into the memory of this machine'):
+        for _ in range(2):
+            preflight.dry_step(steps, sched)
 
 
 @pytest.mark.slow

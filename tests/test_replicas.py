@@ -2,7 +2,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from helpers import max_abs
+from helpers import max_abs, moment
 from replica_inputs import ONE_DEVICE, Noise, in_shares, make_steps, train, weights
 from test_train import make_toy
 
@@ -11,6 +11,7 @@ import loss
 import tfutil
 from tfutil import randomness
 from tfutil.devices import copies, make_devices
+from training.step import UpdateOptions
 
 # With an epsilon above the gradients, Adam's update is a multiple of the gradient, as rounding is. With the usual one it is the gradient's
 # sign, and that of a gradient which is zero but for rounding may be either.
@@ -24,6 +25,7 @@ def test_replicas_compute_what_one_device_computes_from_their_shares(replicas, l
     together = make_steps(devices, Noise(16, 1, label_size=labels), **GENTLE)
     alone = make_steps(ONE_DEVICE, Noise(16, 1, label_size=labels), in_shares(loss.G_wgan_acgan, replicas),
                        in_shares(loss.D_wgangp_acgan, replicas), **GENTLE)
+    alone.key_streams = replicas
     before = weights(alone)
     expected, received = train(alone, lod, 20, lrate=0.01), train(together, lod, 20, lrate=0.01)
     assert expected.keys() == received.keys() and 'Loss/mixed_norms' in expected and 'TrainG/overflow_frequency' in expected
@@ -38,7 +40,9 @@ def test_replicas_compute_what_one_device_computes_from_their_shares(replicas, l
 def test_the_reference_tells_shares_from_a_whole():
     """The test above can fail: without groups and draws of their own, the numbers are others."""
     losses = loss.D_wgangp_acgan, in_shares(loss.D_wgangp_acgan, 2)
-    whole, shares = (train(make_steps(D_loss=D_loss, **GENTLE), 2, 3) for D_loss in losses)
+    whole, shares = (make_steps(D_loss=D_loss, **GENTLE) for D_loss in losses)
+    shares.key_streams = 2
+    whole, shares = (train(steps, 2, 3) for steps in (whole, shares))
     assert abs(whole['Loss/fake_scores'] - shares['Loss/fake_scores']) > 1e-3
 
 
@@ -62,10 +66,8 @@ def test_no_image_is_seen_twice_in_an_epoch_and_none_is_missed(replicas, in_tmp)
     originals = training_set.read_images(range(40))
     seen = {}
     steps = make_steps(make_devices(replicas), training_set, D_loss=recording(seen))
-    training_set.configure(8, 0)
-    steps.set_lod(0)
     for _ in range(10):
-        steps.train_D(0, 8, 0.001)
+        steps.step('D', moment(0, 8, 0.001))
     assert sorted(seen) == list(range(replicas)) and all(len(calls) == 10 for calls in seen.values())
     by_step = [np.concatenate([np.rint((seen[r][i][0] + 1) * 127.5) for r in range(replicas)]).astype(np.uint8) for i in range(10)]
     numbers = [int(np.flatnonzero((originals == image).all(axis=(1, 2, 3)))[0]) for images in by_step for image in images]
@@ -131,10 +133,8 @@ def test_statistics_are_of_all_devices_and_told_once():
         tfutil.autosummary('Test/replica', tf.fill([minibatch_size], replica))
         return D.get_output_for(reals)[0][:, 0]
     steps = make_steps(devices, D_loss=D_loss)
-    steps.training_set.configure(16, 1)
-    steps.set_lod(1)
     tfutil.summary.flush()
-    steps.train_D(1, 16, 0.25)
+    steps.step('D', moment(1, 16, 0.25))
     assert tfutil.summary.state()['Test/replica'] == [24.0, 16.0]
     assert tfutil.summary.flush()['TrainD/learning_rate'] == 0.25
 
@@ -143,14 +143,15 @@ def test_statistics_are_of_all_devices_and_told_once():
 def test_xla_gives_the_same_numbers(replicas, lod):
     """Compiled by XLA and not: 1e-4 after 5 steps, draws and all."""
     devices = make_devices(replicas)
-    expected, compiled = [make_steps(devices, Noise(16, 1), mirror_augment=True, xla=xla, **GENTLE) for xla in (False, True)]
+    options = [UpdateOptions(mirror_augment=True, xla=xla) for xla in (False, True)]
+    expected, compiled = [make_steps(devices, Noise(16, 1), options=own, **GENTLE) for own in options]
     assert train(compiled, lod, 5, lrate=0.01) == pytest.approx(train(expected, lod, 5, lrate=0.01), abs=1e-4)
     theirs, ours = weights(expected), weights(compiled)
     assert all(max_abs(theirs[name], ours[name]) <= 1e-4 for name in theirs)
 
 
 def test_what_xla_cannot_compile_is_said():
-    steps = make_steps(D_loss=recording({}), xla=True)
+    steps = make_steps(D_loss=recording({}), options=UpdateOptions(xla=True))
     with pytest.raises(tfutil.devices.ConfigError, match='train.xla = True.*PyFunc.*Set train.xla = False'):
         train(steps, 2, 1)
 
@@ -171,11 +172,11 @@ def G(num_channels, resolution, label_size, **kwargs):
     with devices.strategy.scope():
         G = tfutil.Network('G', 'own_batchnorm.G', num_channels=1, resolution=16, label_size=0)
         opts = [tfutil.Optimizer(name) for name in ('TrainG', 'TrainD')]
-        steps = type(steps)(G, steps.D, G.clone('Gs'), *opts, loss.G_wgan_acgan, loss.D_wgangp_acgan, steps.training_set, 0.9, [-1, 1],
-                            False, 3, devices=devices)
+        steps = type(steps)([G, steps.D, G.clone('Gs')], opts, [loss.G_wgan_acgan, loss.D_wgangp_acgan], steps.training_set,
+                            UpdateOptions(G_smoothing=0.9, random_seed=3), devices)
     before = weights(steps)
     train(steps, 1, 3)
-    steps.train_D(1, 16, 0.001)  # in which Gs takes them over
+    steps.step('D', moment(1, 16, 0.001))  # in which Gs takes them over
     after = weights(steps)
     moved = {name for name in after if max_abs(before[name], after[name]) > 0}
     assert any('moving_mean' in name for name in moved) and any('dense' in name for name in moved)

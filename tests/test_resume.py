@@ -100,14 +100,15 @@ class StopsAfter(TrainingSteps):
     """Training steps after so many of which the process is told to stop, as by kill or Ctrl-C."""
     updates_to_go, signal_number = 0, signal.SIGTERM
 
-    def train_D_and_G(self, *arguments):
-        super().train_D_and_G(*arguments)
+    def run(self, *arguments):
+        shown = super().run(*arguments)
         StopsAfter.updates_to_go -= 1
         if StopsAfter.updates_to_go == 0:
             os.kill(os.getpid(), self.signal_number)
             deadline = time.monotonic() + 10
             while StopsAfter.request.number is None and time.monotonic() < deadline:  # a thread takes note of it
                 time.sleep(0.01)
+        return shown
 
 
 @pytest.fixture
@@ -291,9 +292,9 @@ def test_checkpoints_come_by_the_clock_and_with_networks(here, monkeypatch):
     now, saved = [0.0], []
 
     class Ticking(TrainingSteps):
-        def train_D_and_G(self, *arguments):
-            super().train_D_and_G(*arguments)
+        def run(self, *arguments):
             now[0] += 240
+            return super().run(*arguments)
 
     monkeypatch.setattr('training.loop.TrainingSteps', Ticking)
     monkeypatch.setattr('training.loop.time', types.SimpleNamespace(time=time.time, monotonic=lambda: now[0]))
@@ -309,9 +310,10 @@ def test_checkpoints_come_by_the_clock_and_with_networks(here, monkeypatch):
 def test_a_data_set_that_is_deleted_while_it_is_read(here, monkeypatch):
     """What is mapped into memory stays readable, where the system works like that: the run comes to its end."""
     class Deletes(TrainingSteps):
-        def train_D_and_G(self, *arguments):
-            super().train_D_and_G(*arguments)
+        def run(self, *arguments):
+            shown = super().run(*arguments)
             shutil.rmtree('datasets', ignore_errors=True)
+            return shown
 
     monkeypatch.setattr('training.loop.TrainingSteps', Deletes)
     assert main(*SHORT) == 0

@@ -72,12 +72,10 @@ def test_autosummary_inside_a_collecting_step():
             tfutil.autosummary('x', x)
             tfutil.autosummary('y', 2 * x[0])
             tfutil.autosummary('x', x + 10)
-            names[:], values = summary.stacked(collected)
-        return values
-    names = []
+            return collected.statistics()
     for _ in range(3):
-        summary.add_stacked(names, step(tf.constant([1.0, np.inf])))
-    summary.add_stacked(names, step(tf.constant([1.0, 3.0])))
+        summary.add_later(step(tf.constant([1.0, np.inf])))
+    summary.add_later(step(tf.constant([1.0, 3.0])))
     # x: three times (1, 11), once (1, 3, 11, 13); infinities do not count
     assert summary.flush() == {'x': pytest.approx((3 * 12 + 28) / 10), 'y': 2.0}
 

@@ -5,7 +5,7 @@ import types
 import numpy as np
 import pytest
 import tensorflow as tf
-from helpers import max_abs
+from helpers import max_abs, moment
 from replica_inputs import Noise
 
 import loss
@@ -15,10 +15,9 @@ from tfutil import randomness, summary
 from tfutil.devices import copies, make_devices
 from train import process_reals
 from training import loop
-from training.joint import JointTrainingSteps
 from training.reals import initialize_from_reals
 from training.schedule import TrainingSchedule
-from training.step import TrainingSteps
+from training.step import TrainingSteps, UpdateOptions
 
 SET_32 = types.SimpleNamespace(resolution_log2=5)
 OPTIONS = dict(num_channels=1, resolution=8, fmap_base=16, fmap_max=4)
@@ -79,10 +78,10 @@ def networks(**options):
 PROPORTIONAL = dict(beta1=0.0, beta2=0.99, epsilon=1.0)
 
 
-def steps_of(cls, nets, D_loss=loss.D_wgangp_acgan, G_loss=loss.G_wgan_acgan, training_set=None, devices=None, **options):
+def steps_of(nets, D_loss=loss.D_wgangp_acgan, G_loss=loss.G_wgan_acgan, training_set=None, devices=None, **options):
     opts = [tfutil.Optimizer(f'Train{name}', **PROPORTIONAL) for name in 'GD']
-    return cls(*nets, nets[0].clone('Gs'), *opts, G_loss, D_loss, training_set or Noise(8, 1), G_smoothing=0.9, drange_net=[-1, 1],
-               mirror_augment=False, random_seed=3, devices=devices, **options)
+    return TrainingSteps([*nets, nets[0].clone('Gs')], opts, [G_loss, D_loss], training_set or Noise(8, 1),
+                         UpdateOptions(G_smoothing=0.9, random_seed=3, **options), devices)
 
 
 def update(net, rate, loss_of):
@@ -107,10 +106,8 @@ def test_joint_updates_start_from_the_same_networks_and_latents(lod):
     def G_loss(latents, labels, **others):
         seen[1].assign(latents)
         return loss.G_wgan_acgan(latents=latents, labels=labels, **others)
-    steps = steps_of(JointTrainingSteps, [G, D], D_loss, G_loss)
-    steps.training_set.configure(4, lod)
-    steps.set_lod(lod)
-    steps.train_both(lod, 4, 30.0, 2.0)
+    steps = steps_of([G, D], D_loss, G_loss, joint=True)
+    steps.step('both', moment(lod, 4, 30.0, 2.0))
     assert max_abs(seen[0], seen[1]) == 0 and seen[0].numpy().std() > 0.5
 
     for net in before:
@@ -135,9 +132,12 @@ def test_joint_updates_start_from_the_same_networks_and_latents(lod):
 
 
 def test_joint_updates_need_one_D_update_each():
-    assert loop.steps_class(True, 5) is TrainingSteps and loop.steps_class(False, 1) is JointTrainingSteps
+    def options(separate_funcs, D_repeats):
+        given = dict(G_smoothing=0.9, drange_net=[-1, 1], mirror_augment=False, dequantize_reals=False, xla=False)
+        return loop.update_options(types.SimpleNamespace(separate_funcs=separate_funcs, D_repeats=D_repeats, **given), 1, 1)
+    assert not options(True, 5).joint and options(False, 1).joint
     with pytest.raises(ConfigError, match='separate_funcs = False .*D_repeats must be 1. Received: 5'):
-        loop.steps_class(False, 5)
+        options(False, 5)
 
 
 @pytest.mark.parametrize('count', [1, 2])
@@ -147,11 +147,10 @@ def test_batch_statistics_are_those_of_all_devices(count):
     with devices.strategy.scope():
         G = tfutil.Network('G', 'networks.G_paper', **OPTIONS, use_batchnorm=True)
         D = tfutil.Network('D', 'networks.D_mnist_mode_recovery', num_channels=1, resolution=8, X=1)
-        steps = steps_of(TrainingSteps, [G, D], devices=devices)
-    steps.training_set.configure(8, 0)
-    steps.train_G(0.0, 8, 0.001)
+        steps = steps_of([G, D], devices=devices)
+    steps.step('G', moment(0.0, 8, 0.001))
     after_G = G.get_var('8x8/Conv1/BatchNorm/mean')
-    steps.train_D(0.0, 8, 0.001)
+    steps.step('D', moment(0.0, 8, 0.001))
     for net, name in ((G, '8x8/Conv1/BatchNorm/mean'), (D, '8x8/Conv/BatchNorm/inv_std')):
         values = [copy.numpy() for copy in copies(net.vars[name])]
         assert len(values) >= count and all(max_abs(value, values[0]) == 0 for value in values)
@@ -185,13 +184,12 @@ def test_other_discriminators_are_left_alone():
 def test_least_squares_with_noise_trains():
     """A few updates: nothing is NaN, and the noise's strength follows D's score of fakes."""
     nets = networks(use_gdrop=True)
-    steps = steps_of(TrainingSteps, nets, loss.D_lsgan_acgan, loss.G_lsgan_acgan, dequantize_reals=True)
-    steps.training_set.configure(4, 0)
+    steps = steps_of(nets, loss.D_lsgan_acgan, loss.G_lsgan_acgan, dequantize_reals=True)
     nets[1].set_var('gdrop/average', 0.9)
     summary.flush()
     for _ in range(3):
-        steps.train_D(0.0, 4, 0.001)
-        steps.train_G(0.0, 4, 0.001)
+        steps.step('D', moment(0.0, 4, 0.001))
+        steps.step('G', moment(0.0, 4, 0.001))
     told = summary.flush()
     assert 0 < told['Loss/gdrop_strength'] <= 0.2 * 0.5 ** 2 and np.isfinite(told['Loss/fake_scores'])
     assert 0.9 ** 3 * 0.9 - 1e-6 <= nets[1].get_var('gdrop/average') <= 1

@@ -176,12 +176,14 @@ class Recorder(TrainingSteps):
         self.calls = []
         Recorder.made = self
 
-    def train_D(self, lod, minibatch, lrate):
-        assert self.training_set.get_minibatch_tf()[0].shape == [minibatch, 3, *[16 >> int(lod)] * 2]
-        self.calls.append(('D', lod, minibatch, lrate))
-
-    def train_G(self, lod, minibatch, lrate):
-        self.calls.append(('G', lod, minibatch, lrate))
+    def step(self, kind, moment):
+        if kind == 'G':
+            self.calls.append(('G', moment.lod, moment.minibatch, moment.G_lrate))
+            return 0
+        images, _ = self.minibatches.take(moment.minibatch, moment.lod)
+        assert images.shape == [moment.minibatch, 3, *[16 >> int(moment.lod)] * 2]
+        self.calls.append(('D', moment.lod, moment.minibatch, moment.D_lrate))
+        return moment.minibatch
 
     def reset_optimizers(self):
         self.calls.append(('reset',))
@@ -210,7 +212,7 @@ def test_the_loops_order_of_things(toy, monkeypatch, reset):
         lods.append(lod)
     assert steps.calls == expected
     assert steps.training_set.position == cur_nimg and steps.training_set.random_seed == 1000
-    assert (steps.D_opt.beta2, steps.G_opt.beta2, steps.G_smoothing) == (0.5, 0.6, 0.7)
+    assert (steps.D_opt.beta2, steps.G_opt.beta2, steps.options.G_smoothing) == (0.5, 0.6, 0.7)
     assert steps.G_loss.keywords == {'cond_weight': 2.0} and steps.D_loss.keywords == {'wgan_lambda': 3.0}
 
 

@@ -1,37 +1,31 @@
 """training/step.py: what one update moves, and what it leaves alone."""
-import contextlib
-import functools
 import pickle
 import sys
-import types
 
 import numpy as np
 import pytest
 import tensorflow as tf
-from helpers import max_abs
+from helpers import max_abs, moment
 
 import dataset
 import layers
 import loss
 import networks
 import tfutil
-import training.step
 from tfutil import randomness
 from training.reals import process_reals
-from training.step import TrainingSteps
+from training.step import TrainingSteps, UpdateOptions
 
 OPTIONS = dict(num_channels=1, resolution=16, fmap_base=32, fmap_max=8)
 
 
-def make(structure=None, training_set=None, G=None, G_loss=loss.G_wgan_acgan, D_loss=loss.D_wgangp_acgan, drange_net=(-1, 1),
-         mirror_augment=False, epsilon=1e-8):
+def make(structure=None, training_set=None, G=None, G_loss=loss.G_wgan_acgan, D_loss=loss.D_wgangp_acgan, epsilon=1e-8, **options):
     training_set = training_set or dataset.SyntheticDataset(16, 1)
     nets = [tfutil.Network(n, f'networks.{n}_paper', structure=structure, label_size=training_set.label_size, **OPTIONS) for n in 'GD']
     nets[0] = G or nets[0]
     opts = [tfutil.Optimizer(f'Train{n}', beta1=0.0, beta2=0.99, epsilon=epsilon) for n in 'GD']
-    steps = TrainingSteps(*nets, nets[0].clone('Gs'), *opts, G_loss, D_loss, training_set, G_smoothing=0.9, drange_net=list(drange_net),
-                          mirror_augment=mirror_augment, random_seed=3)
-    return steps, training_set
+    options = UpdateOptions(**{**dict(G_smoothing=0.9, random_seed=3), **options})
+    return TrainingSteps([*nets, nets[0].clone('Gs')], opts, [G_loss, D_loss], training_set, options), training_set
 
 
 def values(net):
@@ -55,18 +49,16 @@ def moved(before, net):
     (0, {'4x4', '8x8', '16x16', 'RGB_lod0'})])
 def test_a_step_moves_the_layers_of_its_stage_and_no_others(lod, layers):
     steps, training_set = make()
-    training_set.configure(8, lod)
-    steps.set_lod(lod)
     before_G, before_D, before_Gs = values(steps.G), values(steps.D), values(steps.Gs)
-    steps.train_D(lod, 8, 0.01)
+    steps.step('D', moment(lod, 8, 0.01))
     assert not moved(before_G, steps.G)
     assert {name.split('/')[0].removeprefix('From') for name in moved(before_D, steps.D)} == layers
     after_D = values(steps.D)
-    steps.train_G(lod, 8, 0.01)
+    steps.step('G', moment(lod, 8, 0.01))
     assert not moved(after_D, steps.D)
     assert {name.split('/')[0].removeprefix('To') for name in moved(before_G, steps.G)} == layers
     assert not moved(before_Gs, steps.Gs)  # Gs follows at the next D update
-    steps.train_D(lod, 8, 0.01)
+    steps.step('D', moment(lod, 8, 0.01))
     for name, old in before_Gs.items():
         expected = steps.G.get_var(name) + (old - steps.G.get_var(name)) * np.float32(0.9)
         assert max_abs(steps.Gs.get_var(name), expected) <= 1e-6, name
@@ -76,13 +68,11 @@ def test_a_step_moves_the_layers_of_its_stage_and_no_others(lod, layers):
 def test_Gs_goes_on_following_layers_of_earlier_stages():
     steps, training_set = make()
     for lod in (2, 0):
-        training_set.configure(8, lod)
-        steps.set_lod(lod)
-        steps.train_D(lod, 8, 0.01)
-        steps.train_G(lod, 8, 0.01)
+        steps.step('D', moment(lod, 8, 0.01))
+        steps.step('G', moment(lod, 8, 0.01))
     name = 'ToRGB_lod2/weight'
     gap = np.abs(steps.G.get_var(name) - steps.Gs.get_var(name)).max()
-    steps.train_D(0, 8, 0.01)
+    steps.step('D', moment(0, 8, 0.01))
     assert 0 < np.abs(steps.G.get_var(name) - steps.Gs.get_var(name)).max() <= 0.91 * gap
 
 
@@ -98,39 +88,40 @@ def test_linear_networks_train_to_the_same_weights(lod):
         steps, training_set = make(structure, epsilon=1e6)
         set_random_weights(steps)
         before = values(steps.G), values(steps.D)
-        training_set.configure(8, lod)
-        steps.set_lod(lod)
-        steps.train_D(lod, 8, 1e6)
-        steps.train_G(lod, 8, 1e6)
+        steps.step('D', moment(lod, 8, 1e6))
+        steps.step('G', moment(lod, 8, 1e6))
         results.append([{name: net.get_var(name) - old[name] for name in old} for old, net in zip(before, (steps.G, steps.D))])
     for linear, staged in zip(*results):
         for name in linear:
             assert max_abs(linear[name], staged[name]) <= 1e-3 * np.abs(linear[name]).max() + 2e-6, name
 
 
-@pytest.mark.parametrize('otherwise', [
-    lambda monkeypatch: monkeypatch.setattr(layers, 'kernels_hold_the_box', lambda: True),
-    lambda monkeypatch: monkeypatch.setattr(training.step, 'shared_kernels', contextlib.nullcontext),
-    lambda monkeypatch: monkeypatch.setattr(networks, 'leaky_relu', lambda x: tf.nn.leaky_relu(x, alpha=0.2)),
-    lambda monkeypatch: monkeypatch.setattr(sys.modules[__name__], 'TrainingSteps', functools.partial(TrainingSteps, parts=2)),
-], ids=['kernels that hold the box', 'a kernel for each evaluation', "TensorFlow's leaky ReLU", 'minibatches in two parts'])
-def test_what_makes_steps_fast_leaves_their_numbers_alone(otherwise, monkeypatch):
+def a_kernel_for_each_evaluation(self, dtype):
+    return tf.cast(self.make_kernel(self.weight), dtype)
+
+
+@pytest.mark.parametrize('options, patch', [
+    ({}, (layers, 'kernels_hold_the_box', lambda: True)), ({}, (layers.Equalized, 'scaled_kernel', a_kernel_for_each_evaluation)),
+    ({}, (networks, 'leaky_relu', lambda x: tf.nn.leaky_relu(x, alpha=0.2))), (dict(parts=2), ()), (dict(fuse=True), ()),
+    (dict(fuse=True), (layers, 'kernels_hold_the_box', lambda: True)),
+], ids=['kernels that hold the box', 'a kernel for each evaluation', "TensorFlow's leaky ReLU", 'minibatches in two parts',
+        'fused operations', 'fused operations, kernels that hold the box'])
+def test_what_makes_steps_fast_leaves_their_numbers_alone(options, patch, monkeypatch):
     """Weights after 20 rounds of updates, up to float32 rounding: 1e-5 of how far a variable has moved, and two bits of its largest.
 
     Adam's epsilon is large, as in the test above: else gradients that are nothing but rounding move a weight as far as others do.
     """
     weights = []
-    for change in (lambda monkeypatch: None, otherwise):
-        change(monkeypatch)
-        steps, training_set = make(training_set=Noise(16, 1, label_size=3), epsilon=1.0)
+    for changed in (False, True):
+        if changed and patch:
+            monkeypatch.setattr(*patch)
+        steps, training_set = make(training_set=Noise(16, 1, label_size=3), epsilon=1.0, **(options if changed else {}))
         set_random_weights(steps)
         steps.Gs.copy_vars_from(steps.G)
         before = [values(net) for net in (steps.G, steps.D, steps.Gs)]
-        training_set.configure(8, 0.5)
-        steps.set_lod(0.5)
         for _ in range(20):
-            steps.train_D(0.5, 8, 0.1)
-            steps.train_G(0.5, 8, 0.1)
+            steps.step('D', moment(0.5, 8, 0.1))
+            steps.step('G', moment(0.5, 8, 0.1))
         weights.append([values(net) for net in (steps.G, steps.D, steps.Gs)])
     for old, fast, slow in zip(before, *weights, strict=True):
         for name in old:
@@ -139,34 +130,31 @@ def test_what_makes_steps_fast_leaves_their_numbers_alone(otherwise, monkeypatch
 
 
 @pytest.mark.parametrize('parts', [1, 2])
-def test_both_updates_in_one_step_are_one_after_the_other(parts, monkeypatch):
+def test_both_updates_in_one_step_are_one_after_the_other(parts):
     """The same variables and statistics, bit for bit, as from two steps, with other rates for D and G, through two stages."""
-    monkeypatch.setattr(sys.modules[__name__], 'TrainingSteps', functools.partial(TrainingSteps, parts=parts))
     results = []
     for together in (False, True):
         tfutil.summary.flush()
-        steps, training_set = make(training_set=Noise(16, 1, label_size=3))
+        steps, training_set = make(training_set=Noise(16, 1, label_size=3), parts=parts)
         set_random_weights(steps)
         steps.Gs.copy_vars_from(steps.G)
         for lod in (1.5, 1.5, 0, 0):
-            training_set.configure(8, lod)
-            steps.set_lod(lod)
             if together:
-                steps.train_D_and_G(lod, 8, 0.01, 0.03)
+                steps.step('DG', moment(lod, 8, 0.01, 0.03))
             else:
-                steps.train_D(lod, 8, 0.01)
-                steps.train_G(lod, 8, 0.03)
-        results.append(([values(net) for net in (steps.G, steps.D, steps.Gs)], tfutil.summary.flush(), steps.state(), training_set.state()))
+                steps.step('D', moment(lod, 8, 0.01))
+                steps.step('G', moment(lod, 8, 0.03))
+        results.append(([values(net) for net in (steps.G, steps.D, steps.Gs)], tfutil.summary.flush(), steps.state(),
+                        steps.minibatches.state()))
     np.testing.assert_equal(*results)
 
 
 def test_G_waits_for_D_in_a_step_of_both():
     """All that G draws depends on D's gradients, so that what led to them is no longer in memory when G begins."""
     steps, training_set = make()
-    training_set.configure(8, 2)
-    steps.train_G(2, 8, 0.01)
-    steps.train_D_and_G(2, 8, 0.01, 0.01)
-    (alone, _), (both, _) = steps._compiled.values()
+    steps.step('G', moment(2, 8, 0.01))
+    steps.step('DG', moment(2, 8, 0.01, 0.01))
+    alone, both = (compiled.function for compiled in steps._compiled.values())
     draws = lambda graph: [op for op in graph.get_operations() if op.type.startswith('StatelessRandomUniform')]
     waiting = [op for op in draws(both.graph) if any(before.type == 'IsFinite' for before in everything_before(op))]
     assert 0 < len(waiting) == len(draws(alone.graph)) < len(draws(both.graph))
@@ -183,23 +171,27 @@ def everything_before(operation):
     return found
 
 
-@pytest.mark.parametrize('D_repeats, expected', [(1, ['both']), (2, ['D', 'D', 'G']), (3, ['D', 'D', 'D', 'G'])])
-def test_the_steps_of_a_repeat(D_repeats, expected, monkeypatch):
-    steps, _ = make()
-    steps.D_repeats = D_repeats
-    done, sched = [], types.SimpleNamespace(lod=2, minibatch=8, D_lrate=1, G_lrate=2)
-    monkeypatch.setattr(steps, 'train_D', lambda *arguments: done.append(('D', *arguments)))
-    monkeypatch.setattr(steps, 'train_G', lambda *arguments: done.append(('G', *arguments)))
-    monkeypatch.setattr(steps, 'train_D_and_G', lambda *arguments: done.append(('both', *arguments)))
-    assert sum(step(sched) for step in steps.repeat()) == 8 * D_repeats
-    assert done == [(name, 2, 8, *{'D': [1], 'G': [2], 'both': [1, 2]}[name]) for name in expected]
+@pytest.mark.parametrize('options, expected', [
+    (dict(D_repeats=1), ['DG']), (dict(D_repeats=2), ['D', 'D', 'G']), (dict(D_repeats=3), ['D', 'D', 'D', 'G']),
+    (dict(joint=True), ['both'])])
+def test_the_steps_of_a_cycle(options, expected, monkeypatch):
+    """A round of two cycles that was stopped after the first step goes on with the second."""
+    steps, _ = make(**options)
+    done, now = [], moment(2, 8, 1, 2)
+    monkeypatch.setattr(steps, 'step', lambda kind, moment: done.append((kind, moment)) or (0 if kind == 'G' else 8))
+    shown = sum(steps.run(now, number) for number in range(1, 2 * len(expected)))
+    assert done == [(kind, now) for kind in (expected * 2)[1:]] and shown == 8 * sum(kind != 'G' for kind in (expected * 2)[1:])
 
 
 class Noise(dataset.SyntheticDataset):
-    """Random images whose first pixel tells their label."""
+    """Random images whose first pixel tells their label. Random labels are those of the images read last, so these come when due."""
+    reads_ahead = False
+
+    def images_at(self, position, minibatch_size, shape):
+        return np.random.RandomState(position).randint(0, 256, [minibatch_size, *shape]).astype(np.uint8)
 
     def _generate_images(self, minibatch_size, lod, shape):
-        self.images = np.random.RandomState(self.position).randint(0, 256, [minibatch_size, *shape]).astype(np.uint8)
+        self.images = self.images_at(self.position, minibatch_size, shape)
         return self.images
 
     def _generate_labels(self, minibatch_size):
@@ -225,18 +217,17 @@ def test_what_the_discriminators_loss_is_given(lod, drange_net, mirror_augment):
     seen = []
     training_set = Noise(16, 1, label_size=3)
     steps, _ = make(training_set=training_set, D_loss=recording_D_loss(seen), drange_net=drange_net, mirror_augment=mirror_augment)
-    training_set.configure(8, lod)
-    steps.set_lod(lod)
     mirrored = 0
-    for _ in range(3):
-        steps.train_D(lod, 8, 0.0)
+    for i in range(3):
+        steps.step('D', moment(lod, 8, 0.0))
         reals, labels, _ = seen[-1]
-        expected = process_reals(training_set.images, tf.constant(lod, tf.float32), False, [0, 255], drange_net, native=True).numpy()
+        images = training_set.images_at(8 * i, 8, reals.shape[1:])
+        expected = process_reals(images, tf.constant(lod, tf.float32), False, [0, 255], drange_net, native=True).numpy()
         straight = np.abs(reals - expected).max(axis=(1, 2, 3)) < 1e-4
         flipped = np.abs(reals - expected[:, :, :, ::-1]).max(axis=(1, 2, 3)) < 1e-4
         assert (straight | flipped).all()
         mirrored += flipped.sum()
-        assert (labels.argmax(axis=1) == training_set.images[:, 0, 0, 0] % 3).all()
+        assert (labels.argmax(axis=1) == images[:, 0, 0, 0] % 3).all()
     assert (0 < mirrored < 24) if mirror_augment else mirrored == 0
     assert max_abs(seen[0][2], seen[1][2]) > 0.1 and max_abs(seen[1][2], seen[2][2]) > 0.1
 
@@ -255,19 +246,15 @@ def test_conditional_steps_draw_other_labels_each_time():
         noted = tf.numpy_function(lambda x: seen.append(x) or np.float32(0), [labels], tf.float32)
         return noted - D.get_output_for(G.get_output_for(tf.ones([minibatch_size, 8]), labels))[0][:, 0]
     steps, _ = make(training_set=training_set, G_loss=G_loss)
-    training_set.configure(8, 2)
-    steps.set_lod(2)
     for _ in range(4):
-        steps.train_G(2, 8, 0.01)
+        steps.step('G', moment(2, 8, 0.01))
     assert all(labels.shape == (8, 3) and (labels.sum(axis=1) == 1).all() for labels in seen)
     assert len({labels.tobytes() for labels in seen}) > 1
 
 
 def test_statistics_of_conditional_losses():
     steps, training_set = make(training_set=RandomLabels(16, 1, label_size=3))
-    training_set.configure(8, 2)
-    steps.set_lod(2)
-    steps.train_D(2, 8, 0.01)
+    steps.step('D', moment(2, 8, 0.01))
     means = tfutil.summary.flush()
     assert means['Loss/label_penalty_reals'] > 0 and means['Loss/label_penalty_fakes'] > 0
 
@@ -311,13 +298,11 @@ def test_generators_of_ones_own(func, lod, tmp_path, monkeypatch, capsys):
     G = tfutil.Network('G', f'own_models.{func}', num_channels=1, resolution=16, label_size=0)
     G.print_layers()
     steps, training_set = make(G=G)
-    training_set.configure(8, lod)
-    steps.set_lod(lod)
     before = values(G)
     for _ in range(2):
-        steps.train_D(lod, 8, 0.01)
-        steps.train_G(lod, 8, 0.01)
-    steps.train_D(lod, 8, 0.01)
+        steps.step('D', moment(lod, 8, 0.01))
+        steps.step('G', moment(lod, 8, 0.01))
+    steps.step('D', moment(lod, 8, 0.01))
     assert moved(before, G) and moved(before, steps.Gs)
     for name in set(G.vars) - set(G.trainables):
         assert max_abs(G.get_var(name), steps.Gs.get_var(name)) == 0

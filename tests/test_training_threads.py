@@ -1,4 +1,4 @@
-"""training/threads.py and layers.minibatch_parts: when a minibatch is evaluated in parts, and that nothing else changes by it."""
+"""training/threads.py and layers.evaluating: when a minibatch is evaluated in parts, and that nothing else changes by it."""
 import itertools
 import subprocess
 import sys
@@ -90,7 +90,7 @@ def evaluated(net, lod, size, parts, compiled=True):
 
     @tf.function(autograph=False)
     def compute():
-        with layers.minibatch_parts(parts), randomness.keyed(1, 1), tf.GradientTape() as tape:
+        with randomness.keyed(1, 1), tf.GradientTape() as tape, layers.evaluating(parts):
             outputs = view.get_output_for(*map(tf.constant, inputs), is_training=True)
             total = sum(tf.reduce_sum(tf.square(x)) for x in tf.nest.flatten(outputs))
         return outputs, tape.gradient(total, list(net.trainables.values()), unconnected_gradients='zero')
@@ -131,7 +131,7 @@ def test_what_needs_the_whole_minibatch_gets_it(kind, more, size):
 
 
 def test_parts_end_with_their_block():
-    with layers.minibatch_parts(2):
+    with layers.evaluating(2):
         assert len(parts_of(4)) == 2
     assert len(parts_of(4)) == 1
 

@@ -165,14 +165,26 @@ class Devices(NamedTuple):
         """Replicas in this process."""
         return self.num_replicas // self.workers
 
+    @property
+    def local_names(self):
+        """Names of the devices of this process's replicas."""
+        if self.num_replicas > 1:
+            return self.strategy.extended.worker_devices
+        return replica_devices(1)
+
     def shares(self, *tensors):
-        """Split this process's part of a minibatch among its replicas, in order; what comes out is for `strategy.run`."""
+        """Split this process's part of a minibatch among its replicas, in order, each on its own device; for `strategy.run`.
+
+        Args:
+            tensors: tensors in the memory of the host, [N, ...].
+        """
+        shares = [[_on_device(part, name) for part, name in zip(np.split(tensor.numpy(), self.local_replicas), self.local_names)]
+                  for tensor in tensors]
         if self.local_replicas == 1:
-            return tensors
+            return tuple(parts[0] for parts in shares)
         first = self.index * self.local_replicas
-        parts = [tf.split(tensor, self.local_replicas) for tensor in tensors]
         return tuple(self.strategy.experimental_distribute_values_from_function(
-            lambda context, part=part: part[context.replica_id_in_sync_group - first]) for part in parts)
+            lambda context, parts=parts: parts[context.replica_id_in_sync_group - first]) for parts in shares)
 
     def wait_for_all(self):
         """Come back when every process has called this."""
@@ -238,6 +250,11 @@ def _telling_part(error):
     return in_short(next((line for line in lines if line.startswith('Collective ops is aborted')), lines[-1] if lines else error))
 
 
+def _on_device(array, name):
+    with tf.device(name):
+        return tf.convert_to_tensor(array)
+
+
 def all_reduce(tensors):
     """Sum tensors over all replicas, inside of a replica's step; alone, a replica gets its own back.
 
@@ -271,8 +288,9 @@ def prepare_devices(num_gpus):
     local = num_gpus if cluster is None else _share_of_machine(num_gpus, cluster, bool(gpus))
     if gpus:
         _check_gpus(num_gpus, local, len(gpus), cluster)
-        if cluster is not None:
-            tf.config.set_visible_devices(gpus[:local], 'GPU')  # the strategy of several machines takes all that it sees
+        # TensorFlow takes the memory of every GPU that it sees, and the strategy of several machines also trains on all of them.
+        with contextlib.suppress(RuntimeError):  # TensorFlow has started: it has taken what it takes
+            tf.config.set_visible_devices(gpus[:local], 'GPU')
     elif local > 1:
         make_cpu_devices(local)
 

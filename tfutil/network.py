@@ -372,10 +372,14 @@ Network.__module__ = 'tfutil'  # the class path that snapshots name
 
 
 class NetworkAtStage:
-    """A network whose `get_output_for` has its stage and options filled in; every other attribute is the network's."""
+    """A network whose `get_output_for` has its stage and options filled in; every other attribute is the network's.
+
+    Attributes:
+        chosen_stage: the stage; None evaluates everything.
+    """
 
     def __init__(self, network, options):
-        self._network, self._options = network, options
+        self._network, self._options, self.chosen_stage = network, options, options['stage']
 
     def __getattr__(self, name):
         return getattr(self._network, name)

@@ -3,6 +3,7 @@ import tensorflow as tf
 
 from tfutil import ops
 from tfutil.devices import all_reduce, set_in_replica
+from tfutil.fusion import fused
 from tfutil.summary import autosummary
 
 
@@ -33,16 +34,15 @@ class Optimizer:
         self.slots = {}  # variable reference -> (m, v)
         self._registered = {}  # variable reference -> (variable, gradients)
 
-    @property
-    def ids(self):
-        """Names of the losses that `compute_gradients` differentiates."""
-        return [self.id]
-
     # ------------------------------------------------------------ loss scaling
 
     def apply_loss_scaling(self, value):
         """Multiply a loss by the current scale (nothing without loss scaling)."""
         return value * ops.exp2(self.loss_scaling) if self.use_loss_scaling else value
+
+    def scaled_mean(self, loss):
+        """What is differentiated: the mean of a loss in float32, times the current scale."""
+        return self.apply_loss_scaling(tf.reduce_mean(tf.cast(loss, tf.float32)))
 
     def undo_loss_scaling(self, value):
         """Divide a gradient by the current scale (nothing without loss scaling)."""
@@ -63,7 +63,7 @@ class Optimizer:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(variables)
             loss = loss_func()
-            scaled = self.apply_loss_scaling(tf.reduce_mean(tf.cast(loss, tf.float32)))
+            scaled = self.scaled_mean(loss)
         return loss, [None if g is None else tf.cast(g, tf.float32) for g in tape.gradient(scaled, variables)]
 
     def register_gradients(self, loss_func, variables):
@@ -98,41 +98,41 @@ class Optimizer:
         rate = tf.cast(self.learning_rate if learning_rate is None else learning_rate, tf.float32)
         if not self._registered:
             raise ValueError(f'{self.id}: no gradients to apply. Call register_gradients first.')
-        # To be emptied before the replicas meet: they are traced in turns, and the next one registers its gradients here as well.
+        # Empty before the replicas meet: they are traced one after the other, and the next one registers its gradients here, too.
         registered, self._registered = list(self._registered.values()), {}
         variables = [var for var, _ in registered]
         self.create_slots(variables)
         scaled = average_over_replicas([_average(gradients) for _, gradients in registered])
-        # Look before the scale is undone: a compiler may fold the two multiplications into one, and no overflow would be seen.
-        # All replicas look at the same averages, in which one that is not finite leaves its mark, so they decide alike.
-        finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(g)) for g in scaled])
-        gradients = [self.undo_loss_scaling(g) for g in scaled]
-        tf.cond(finite, lambda: self._update(gradients, variables, rate), self._skip)
+        finite = fused(lambda *scaled: self._update(scaled, variables, rate), *scaled)
         autosummary(f'{self.id}/learning_rate', rate)
         autosummary(f'{self.id}/overflow_frequency', 1.0 - tf.cast(finite, tf.float32))
         if self.use_loss_scaling:
             autosummary(f'{self.id}/loss_scaling_log2', tf.convert_to_tensor(self.loss_scaling))
         return finite
 
-    def _update(self, gradients, variables, rate):
+    def _update(self, scaled, variables, rate):
+        """Adam if all gradients are finite. Returns whether they are.
+
+        A skipped update is one with gradients and a rate of 0 and decays of 1: no bit of weights, moments and step count moves. A
+        condition around the update would have a GPU wait for the host.
+        """
+        # Look before the scale is undone: a compiler may fold the two multiplications into one, and no overflow would be seen.
+        # All replicas look at the same averages, in which a value that is not finite leaves its mark, so they decide alike.
+        finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(g)) for g in scaled])
+        factor, rate, beta1, beta2 = (tf.where(finite, made, skipped) for made, skipped in (
+            (self.undo_loss_scaling(1.0), 0.0), (rate, 0.0), (self.beta1, 1.0), (self.beta2, 1.0)))
         beta1_power, beta2_power = tf.identity(self.beta1_power), tf.identity(self.beta2_power)
-        for grad, var in zip(gradients, variables):
+        for grad, var in zip(scaled, variables):
             m, v = self.slots[var.ref()]
             tf.raw_ops.ResourceApplyAdam(
-                var=var.handle, m=m.handle, v=v.handle, beta1_power=beta1_power, beta2_power=beta2_power, lr=rate, beta1=self.beta1,
-                beta2=self.beta2, epsilon=self.epsilon, grad=grad)
-        set_in_replica(self.beta1_power, beta1_power * self.beta1)
-        set_in_replica(self.beta2_power, beta2_power * self.beta2)
-        self._add_to_scale(self.loss_scaling_inc)
-        return True
-
-    def _skip(self):
-        self._add_to_scale(-self.loss_scaling_dec)
-        return False
-
-    def _add_to_scale(self, change):
+                var=var.handle, m=m.handle, v=v.handle, beta1_power=beta1_power, beta2_power=beta2_power, lr=rate, beta1=beta1,
+                beta2=beta2, epsilon=self.epsilon, grad=tf.math.multiply_no_nan(grad, factor))
+        set_in_replica(self.beta1_power, beta1_power * beta1)
+        set_in_replica(self.beta2_power, beta2_power * beta2)
         if self.use_loss_scaling:
+            change = tf.where(finite, self.loss_scaling_inc, -self.loss_scaling_dec)
             set_in_replica(self.loss_scaling, self.loss_scaling + change)
+        return finite
 
     def state_variables(self, named):
         """All that the next updates depend on, for a checkpoint: nested dicts of tf.Variable.

@@ -1,78 +1,184 @@
-"""Random draws as a function of (seed, step, replica): a resumed run repeats the uninterrupted one, and no two replicas draw alike.
-They are the same on every device, with and without XLA.
+"""Random draws as a function of (seed, step, replica): a resumed run repeats the uninterrupted one,
+and no two replicas draw alike. The bits are the same on every device, with and without XLA.
 
-Inside `keyed(seed, step)` every draw is stateless; outside of it, draws come from TensorFlow's global generator, so that the
-functions that draw (losses, random labels, mirroring) can be used on their own as well.
+Inside `keyed` every draw is stateless; outside of it, draws come from TensorFlow's global generator,
+so that the functions that draw (losses, random labels, mirroring) can be used on their own as well.
+
+A draw's Philox key is folded from seed, step, number of the draw and replica. Inside a graph that
+takes some forty scalar operations a draw, each of them a launch on a GPU. A training step gets its
+keys as an argument instead: `key_table` folds them on the host (`keyed_by`).
 """
 import contextlib
 import contextvars
 import copy
+import functools
 
 import numpy as np
 import tensorflow as tf
 
-# The key in force. Replicas are traced in threads of their own, in turns, and each sees its own.
+# The key in force. Replicas are traced in threads of their own, one after the other.
 _active = contextvars.ContextVar('key', default=None)
 
-
 # Each device and compiler has a favourite algorithm, unless it is told which to use.
-_ALGORITHM = 'philox'
+_ALGORITHM = tf.random.Algorithm.PHILOX
 
+
+# ---------------------------------------------------------------- keys folded inside a graph
 
 def _fold_in(seed, number):
     return tf.random.experimental.stateless_fold_in(seed, number, alg=_ALGORITHM)
 
 
-class _Key:
-    """A stateless seed and the number of draws made from it so far (a Python number: fixed when a step is compiled)."""
+class _FoldedKey:
+    """Keys of the draws of one step, folded by TensorFlow operations.
+
+    The number of draws made so far is a Python number: fixed when a step is compiled.
+    """
 
     def __init__(self, seed, step):
         base = tf.stack([tf.cast(seed, tf.int32), 0])
         self.seed = _fold_in(base, tf.cast(step, tf.int32))
         self.draws = 0
-        self.replica = None  # None: the one that draws
+        self.replica = None  # None: the replica that draws
 
-    def next_seed(self):
+    def bits(self, shape):
+        """The next draw's random bits, int32 of the given shape."""
         self.draws += 1
-        seed = _fold_in(self.seed, self.draws)
-        replica = self.replica
-        if replica is None:
-            context = tf.distribute.get_replica_context()
-            replica = context.replica_id_in_sync_group if context else 0
-        return _fold_in(seed, replica)
+        seed = _fold_in(_fold_in(self.seed, self.draws), _replica_of(self))
+        return tf.random.stateless_uniform(shape, seed, None, None, dtype=tf.int32, alg=_ALGORITHM)
 
+
+def _replica_of(key):
+    if key.replica is not None:
+        return key.replica
+    context = tf.distribute.get_replica_context()
+    return context.replica_id_in_sync_group if context else 0
+
+
+# ---------------------------------------------------------------- keys folded on the host
+
+class _TableKey:
+    """Keys of the draws of one step, read from a row of a `key_table`."""
+
+    def __init__(self, table):
+        self.table, self.draws, self.replica = table, 0, None
+        self.used = [0]  # shared with the copies that `as_replica` makes
+
+    def bits(self, shape):
+        """The next draw's random bits, int32 of the given shape."""
+        row = self.table[_replica_of(self), self.draws]
+        self.draws += 1
+        self.used[0] = max(self.used[0], self.draws)
+        return tf.raw_ops.StatelessRandomUniformFullIntV2(
+            shape=tf.convert_to_tensor(shape, tf.int32), key=row[:1], counter=row[1:],
+            alg=_ALGORITHM.value, dtype=tf.int32)
+
+
+TABLE_SPEC = tf.TensorSpec([None, None, 3], tf.uint64)
+_BLOCK = 128  # steps whose keys are folded at once: NumPy takes as long for one
+
+
+def key_table(seed, step, replicas, draws):
+    """Philox keys and counters of the first draws of a step: those that `keyed(seed, step)` folds.
+
+    Args:
+        seed, step: integers.
+        replicas: number of replicas.
+        draws: number of draws on each replica.
+
+    Returns:
+        uint64 [replicas, draws, 3]: key, lower half of the counter, upper half.
+    """
+    block, place = divmod(int(step), _BLOCK)
+    return _key_block(int(seed), block, int(replicas), int(draws))[place]
+
+
+@functools.lru_cache(maxsize=16)
+def _key_block(seed, block, replicas, draws):
+    step, replica, draw = np.meshgrid(
+        np.arange(block * _BLOCK, (block + 1) * _BLOCK), np.arange(replicas),
+        np.arange(1, draws + 1), indexing='ij')
+    pair = np.full_like(step, seed), np.zeros_like(step)
+    for number in (step, draw, replica):
+        pair = _philox(*_scrambled(*pair))[0].astype(np.int32), number
+    key, counter = _scrambled(*pair)
+    return np.stack([key, *counter], axis=-1)
+
+
+def _scrambled(first, second):
+    """Philox key and counter of an int32 seed pair, as TensorFlow derives them."""
+    counter = tuple(_as_uint64(part) for part in (first, second))
+    key = np.full_like(counter[0], 0x02461E293EC8F720)  # TensorFlow's constant
+    mix = _philox(key, counter)
+    return mix[0] | mix[1] << _32, (np.zeros_like(key), mix[2] | mix[3] << _32)
+
+
+def _as_uint64(integers):
+    return np.asarray(integers).astype(np.int32).astype(np.int64).view(np.uint64)
+
+
+_32, _LOW = np.uint64(32), np.uint64(0xffffffff)
+
+
+def _philox(key, counter):
+    """Philox4x32-10 (Salmon et al. 2011): the four 32-bit words of one block, each as uint64.
+
+    Args:
+        key: uint64 array.
+        counter: pair of uint64 arrays, lower and upper half.
+    """
+    key0, key1 = key & _LOW, key >> _32
+    words = [counter[0] & _LOW, counter[0] >> _32, counter[1] & _LOW, counter[1] >> _32]
+    for _ in range(10):
+        low, high = words[0] * np.uint64(0xD2511F53), words[2] * np.uint64(0xCD9E8D57)
+        words = [high >> _32 ^ words[1] ^ key0, high & _LOW, low >> _32 ^ words[3] ^ key1, low & _LOW]
+        key0, key1 = key0 + np.uint64(0x9E3779B9) & _LOW, key1 + np.uint64(0xBB67AE85) & _LOW
+    return words
+
+
+# ---------------------------------------------------------------- choosing the key
 
 @contextlib.contextmanager
-def keyed(seed, step):
-    """Make all draws in the block a function of two integers (Python or tensor) and the replica."""
-    token = _active.set(_Key(seed, step))
-    try:
-        yield
-    finally:
-        _active.reset(token)
-
-
-@contextlib.contextmanager
-def as_replica(index):
-    """Draw in the block what replica `index` draws from here on, inside of `keyed`; the draws do not count outside of the block."""
-    key = copy.copy(_active.get())
-    key.replica = index
+def _active_key(key):
     token = _active.set(key)
     try:
-        yield
+        yield key
     finally:
         _active.reset(token)
 
 
-# TensorFlow's uniform and normal numbers are others under XLA than without it; the bits below them are the same everywhere.
+def keyed(seed, step):
+    """Make all draws in the block a function of two integers (Python or tensor) and the replica."""
+    return _active_key(_FoldedKey(seed, step))
 
-def _bits(shape, key):
-    return tf.random.stateless_uniform(shape, key.next_seed(), None, None, dtype=tf.int32, alg=_ALGORITHM)
 
+def keyed_by(table):
+    """Make the draws in the block those of a `key_table`, a tensor of `TABLE_SPEC`.
+
+    Yields:
+        an object whose `used[0]` is the number of draws that the block has made.
+    """
+    return _active_key(_TableKey(table))
+
+
+def as_replica(index):
+    """Draw in the block what replica `index` draws from here on, inside of a block of `keyed`.
+
+    The draws do not count outside of the block.
+    """
+    key = copy.copy(_active.get())
+    key.replica = index
+    return _active_key(key)
+
+
+# ---------------------------------------------------------------- draws
+#
+# TensorFlow's uniform and normal numbers differ under XLA; the bits below them are the same everywhere.
 
 def _unit(bits):
     """Random bits as float32 in [0, 1): the upper 24 of them."""
-    return tf.cast(tf.bitwise.bitwise_and(tf.bitwise.right_shift(bits, 8), 0xffffff), tf.float32) * np.float32(2.0 ** -24)
+    bits = tf.bitwise.bitwise_and(tf.bitwise.right_shift(bits, 8), 0xffffff)
+    return tf.cast(bits, tf.float32) * np.float32(2.0 ** -24)
 
 
 def normal(shape):
@@ -81,16 +187,21 @@ def normal(shape):
     if key is None:
         return tf.random.normal(shape)
     # Box and Muller 1958: a random point in the plane, by its radius and angle, is two normal numbers.
-    count = tf.reduce_prod(tf.convert_to_tensor(shape, tf.int32))
-    points = _unit(_bits([2, (count + 1) // 2], key))
-    radius, angle = tf.sqrt(-2.0 * tf.math.log(1.0 - points[0])), points[1] * np.float32(2.0 * np.pi)
-    return tf.reshape(tf.concat([radius * tf.cos(angle), radius * tf.sin(angle)], axis=0)[:count], shape)
+    known = tf.get_static_value(tf.convert_to_tensor(shape, tf.int32))
+    count = tf.reduce_prod(shape) if known is None else int(np.prod(known))
+    points = _unit(key.bits([2, (count + 1) // 2]))
+    radius = tf.sqrt(-2.0 * tf.math.log(1.0 - points[0]))
+    angle = points[1] * np.float32(2.0 * np.pi)
+    pairs = tf.concat([radius * tf.cos(angle), radius * tf.sin(angle)], axis=0)
+    return tf.reshape(pairs[:count], shape)
 
 
 def uniform(shape, minval=0.0, maxval=1.0):
     """Uniform float32 tensor in [minval, maxval)."""
     key = _active.get()
-    return minval + (maxval - minval) * _unit(_bits(shape, key)) if key else tf.random.uniform(shape, minval, maxval)
+    if key is None:
+        return tf.random.uniform(shape, minval, maxval)
+    return minval + (maxval - minval) * _unit(key.bits(shape))
 
 
 def integers(shape, maxval):
@@ -98,4 +209,5 @@ def integers(shape, maxval):
     key = _active.get()
     if key is None:
         return tf.random.uniform(shape, 0, maxval, dtype=tf.int32)
-    return tf.math.floormod(tf.bitwise.bitwise_and(_bits(shape, key), 0x7fffffff), tf.cast(maxval, tf.int32))
+    bits = tf.bitwise.bitwise_and(key.bits(shape), 0x7fffffff)
+    return tf.math.floormod(bits, tf.cast(maxval, tf.int32))

@@ -1,10 +1,11 @@
 """autosummary: averages of named values between two ticks, written as TensorBoard scalars.
 
-Inside a compiled step the values are collected as extra outputs of that step (`collecting`), which works on every device, under XLA
-and on replicas alike; anywhere else they are added to the host's accumulators at once.
+Inside a compiled step the values are collected as an output of that step (`collecting`, `Statistics`), which works on every device, under
+XLA and on replicas alike; anywhere else they are added to the host's accumulators at once.
 """
 import contextlib
 import contextvars
+import itertools
 import sys
 import time
 
@@ -14,7 +15,10 @@ from tensorboard.compat.proto import event_pb2, summary_pb2
 from tensorboard.plugins.hparams import summary as hparams_summary
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
+MOST_UNSETTLED = 64  # steps; one transfer for as many is next to nothing
+
 _accumulators = {}  # tag -> [sum, count] of the finite values since the last flush
+_unsettled = []  # `Statistics` of steps that may still be at work
 _active = contextvars.ContextVar('collector', default=None)  # replicas are traced in threads of their own, in turns
 
 
@@ -61,6 +65,17 @@ def _sum_and_count(value):
     return tf.stack([total, tf.reduce_sum(tf.cast(finite, tf.float32))])
 
 
+class Statistics(tf.experimental.ExtensionType):
+    """What a compiled step reports: an output of its function like any other.
+
+    Attributes:
+        tags: names, in order.
+        values: float32 [len(tags), 2], sum and count of the finite values under each.
+    """
+    tags: tuple[str, ...]
+    values: tf.Tensor
+
+
 class _Collector(dict):
     """tag -> [sums and counts]; `graph` is the one being compiled: a function nested in it has tensors of its own."""
 
@@ -68,10 +83,15 @@ class _Collector(dict):
         super().__init__()
         self.graph = tf.compat.v1.get_default_graph()
 
+    def statistics(self):
+        """The collected values as `Statistics`."""
+        rows = [tf.add_n(values) for values in self.values()]
+        return Statistics(tuple(self), tf.stack(rows) if rows else tf.zeros([0, 2]))
+
 
 @contextlib.contextmanager
 def collecting():
-    """Collect the autosummaries of the block while a step is compiled: yields what `stacked` makes the step's extra output of."""
+    """Collect the autosummaries of the block while a step is compiled: yields an object whose `statistics()` are the step's output."""
     collector = _Collector()
     token = _active.set(collector)
     try:
@@ -80,17 +100,31 @@ def collecting():
         _active.reset(token)
 
 
-def stacked(collector):
-    """The collected values as ([names], float32 [len(names), 2] tensor of sums and counts)."""
-    names = list(collector)
-    rows = [tf.add_n(collector[name]) for name in names]
-    return names, tf.stack(rows) if rows else tf.zeros([0, 2])
+def collect(statistics):
+    """Collect the `Statistics` of a nested function in the function that is being compiled."""
+    for tag, row in zip(statistics.tags, tf.unstack(statistics.values, num=len(statistics.tags))):
+        _active.get().setdefault(tag, []).append(row)
 
 
-def add_stacked(names, values):
-    """Add what a compiled step collected: names and an array [len(names), 2]."""
-    for name, (total, count) in zip(names, np.asarray(values, np.float64)):
-        add(name, total, count)
+def add_later(statistics):
+    """Accumulate the `Statistics` of a step that may still be at work.
+
+    Reading them would wait for the device, so they stay there until somebody asks (`settle`), or until they are many.
+    """
+    _unsettled.append(statistics)
+    if len(_unsettled) >= MOST_UNSETTLED:
+        settle()
+
+
+def settle():
+    """Wait for the steps whose statistics have been added, and accumulate them."""
+    while _unsettled:
+        tags, alike = next(itertools.groupby(list(_unsettled), key=lambda statistics: statistics.tags))
+        alike = list(alike)
+        del _unsettled[:len(alike)]
+        for values in tf.stack([statistics.values for statistics in alike]).numpy().astype(np.float64):
+            for tag, (total, count) in zip(tags, values):
+                add(tag, total, count)
 
 
 def finalize_autosummaries():
@@ -99,11 +133,13 @@ def finalize_autosummaries():
 
 def state():
     """The accumulators as plain numbers, for a checkpoint."""
+    settle()
     return {name: list(entry) for name, entry in _accumulators.items()}
 
 
 def restore(saved):
     """Set the accumulators to what `state` gave."""
+    _unsettled.clear()
     _accumulators.clear()
     _accumulators.update({name: list(entry) for name, entry in saved.items()})
 
@@ -115,6 +151,7 @@ def finite_losses(optimizer_id):
 
 def flush():
     """Take the mean of each tag since the last flush as {tag: mean}; tags without values are left out."""
+    settle()
     means = {name: total / count for name, (total, count) in _accumulators.items() if count}
     _accumulators.clear()
     return means

@@ -15,17 +15,17 @@ from errors import ConfigError
 from misc import logs, resuming
 from tfutil import Optimizer, summary
 from tfutil.devices import ClusterError, make_devices
+from tfutil.fusion import fusion_works
 from training import overview, preflight, threads
 from training.checkpoint import Checkpoints, random_state, restore_random_state
 from training.health import HealthWatch
-from training.joint import JointTrainingSteps
 from training.metrics import SnapshotMetrics
 from training.progress import Progress
 from training.reals import initialize_from_reals
 from training.schedule import TrainingSchedule
 from training.setup import load_training_set, loss_function, make_networks
 from training.snapshots import ImageSnapshots, NoFolder, RunFolder
-from training.step import TrainingSteps
+from training.step import TrainingSteps, UpdateOptions
 from training.timetable import Timetable, image_cost
 
 
@@ -134,10 +134,10 @@ class TrainingRun:
         with devices.strategy.scope():
             self.networks = make_networks(config, self.training_set, *_snapshot_to_start_from(options, resume))
             print('Building TensorFlow graph...')
-            self.steps = steps_class(options.separate_funcs, options.D_repeats)(
-                *self.networks, Optimizer('TrainG', **config.G_opt), Optimizer('TrainD', **config.D_opt), loss_function(config.G_loss),
-                loss_function(config.D_loss), self.training_set, options.G_smoothing, options.drange_net, options.mirror_augment,
-                config.random_seed, self.cur_nimg, devices, options.xla, options.dequantize_reals, parts, options.D_repeats)
+            self.steps = TrainingSteps(
+                self.networks, [Optimizer('TrainG', **config.G_opt), Optimizer('TrainD', **config.D_opt)],
+                [loss_function(config.G_loss), loss_function(config.D_loss)], self.training_set,
+                update_options(options, config.random_seed, parts), devices, self.cur_nimg)
         tf.random.set_global_generator(tf.random.Generator.from_seed(config.random_seed))
         self.watch = HealthWatch((self.steps.G_opt, self.steps.D_opt))
 
@@ -184,7 +184,7 @@ class TrainingRun:
         if self.path is not None:
             resuming.write_run(self.path, *settings.command_line(self.config), settings.values(self.config))
             misc.write_environment(self.path, random_seed=self.config.random_seed, replicas=self.devices.num_replicas,
-                                   machines=self.devices.workers, minibatch_parts=self.steps.parts, began_at_nimg=self.cur_nimg)
+                                   machines=self.devices.workers, minibatch_parts=self.steps.options.parts, began_at_nimg=self.cur_nimg)
         if state is None and self.options.resume_run_id is None:
             initialize_from_reals(self.networks[1], self.training_set, self.schedule(self.cur_nimg).lod, self.options.drange_net)
         self._make_folder(is_new=state is None)
@@ -241,24 +241,22 @@ class TrainingRun:
                 done = self.cur_nimg >= self.options.total_kimg * 1000
                 if self.progress.tick_is_over(self.cur_nimg, sched, done):
                     self._tick(sched, done)
+        self.steps.minibatches.rewind()
         self.folder.finish()
         self.devices.wait_for_all()
 
     def _round(self, sched):
         """The steps between two looks at the schedule, or what is left of them."""
-        self.training_set.configure(sched.minibatch, sched.lod)
-        self.steps.set_lod(sched.lod)
-        steps = self.steps.repeat() * self.options.minibatch_repeats
-        for step in steps[self.steps_in_round:]:
-            try:
-                self.cur_nimg += step(sched)
-            except tf.errors.ResourceExhaustedError as error:
-                raise preflight.out_of_memory(sched) from error
+        for number in range(self.steps_in_round, self.options.minibatch_repeats * len(self.steps.cycle)):
+            with preflight.explaining_memory_shortage(sched):
+                self.cur_nimg += self.steps.run(sched, number)
             self.steps_in_round += 1
             self._save_if_due()
         self.round_nimg, self.steps_in_round = self.cur_nimg, 0
 
     def _tick(self, sched, done):
+        with preflight.explaining_memory_shortage(sched):
+            summary.settle()  # the devices are done with what is counted
         self.progress.tick(self.cur_nimg, sched)
         self.watch.tick(self.progress.cur_tick)
         graph_def = self.steps.graph_def() if self.options.save_tf_graph and self.progress.cur_tick == 1 else None
@@ -289,7 +287,7 @@ class TrainingRun:
     def state(self):
         """All that is not a variable, in plain values."""
         own = ('cur_nimg', 'round_nimg', 'steps_in_round', 'previous_lod')
-        return dict(loop={name: getattr(self, name) for name in own}, steps=self.steps.state(), data=self.training_set.state(),
+        return dict(loop={name: getattr(self, name) for name in own}, steps=self.steps.state(), data=self.steps.minibatches.state(),
                     summary=summary.state(), watch=self.watch.state(),
                     progress=self.progress.state(), random=random_state(), grid=self.grid.state(),
                     files=resuming.appended_sizes(self.path))
@@ -298,7 +296,7 @@ class TrainingRun:
         """Go to where the run was when `state` was taken."""
         vars(self).update(state['loop'])
         self.steps.restore(state['steps'])
-        self.training_set.restore(state['data'])
+        self.steps.minibatches.restore(state['data'])
         summary.restore(state['summary'])
         self.watch.restore(state['watch'])
         self.progress = self._make_progress(0.0)
@@ -321,11 +319,15 @@ def _snapshot_to_start_from(options, resume):
     return options.resume_run_id, options.resume_snapshot
 
 
-def steps_class(separate_funcs, D_repeats):
-    """The kind of updates that train.separate_funcs asks for."""
-    if not separate_funcs and D_repeats != 1:
-        raise ConfigError(f'train.separate_funcs = False updates D and G together, so train.D_repeats must be 1. Received: {D_repeats}.')
-    return TrainingSteps if separate_funcs else JointTrainingSteps
+def update_options(options, random_seed, parts):
+    """The arguments of `train_progressive_gan` that updates depend on, as `UpdateOptions`."""
+    if not options.separate_funcs and options.D_repeats != 1:
+        raise ConfigError('train.separate_funcs = False updates D and G together, so train.D_repeats must be 1. Received: '
+                          f'{options.D_repeats}.')
+    return UpdateOptions(
+        G_smoothing=options.G_smoothing, drange_net=tuple(options.drange_net), mirror_augment=options.mirror_augment,
+        dequantize_reals=options.dequantize_reals, random_seed=random_seed, D_repeats=options.D_repeats,
+        joint=not options.separate_funcs, xla=options.xla, fuse=fusion_works(), parts=parts)
 
 
 def crosses_layers(previous_lod, lod):

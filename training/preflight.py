@@ -153,7 +153,7 @@ def leaving_no_trace(steps):
     networks = (steps.G, steps.D, steps.Gs)
     values = [{name: net.get_var(name) for name in net.vars} for net in networks]
     scales = [opt.loss_scaling.numpy() for opt in (steps.G_opt, steps.D_opt)]
-    state, data, sums, draws = steps.state(), steps.training_set.state(), summary.state(), random_state()
+    state, data, sums, draws = steps.state(), steps.minibatches.state(), summary.state(), random_state()
     try:
         yield
     finally:
@@ -164,57 +164,78 @@ def leaving_no_trace(steps):
         for opt, scale in zip((steps.G_opt, steps.D_opt), scales):
             opt.loss_scaling.assign(scale)
         steps.restore(state)
-        steps.training_set.restore(data)
+        steps.minibatches.restore(data)
         summary.restore(sums)
         restore_random_state(draws)
 
 
 def dry_step(steps, sched):
-    """One update of G, and what belongs to it, at one moment of the schedule.
+    """The steps from one G update to the next, at one moment of the schedule.
 
     Args:
         steps: `TrainingSteps`.
         sched: `TrainingSchedule`.
 
     Returns:
-        Seconds that a thousand images would take so, compiling included when it is the first one.
+        Seconds that a thousand images would take at this speed; compiling counts where it is needed.
 
     Raises:
-        ConfigError: it does not fit into memory.
+        ConfigError: the step does not fit into memory.
     """
     start = time.perf_counter()
-    try:
-        steps.training_set.configure(sched.minibatch, sched.lod)
-        steps.set_lod(sched.lod)
-        shown = sum(step(sched) for step in steps.repeat())
-    except tf.errors.ResourceExhaustedError as error:
-        raise out_of_memory(sched) from error
+    with explaining_memory_shortage(sched):
+        shown = sum(steps.run(sched, number) for number in range(len(steps.cycle)))
+        summary.settle()
     return (time.perf_counter() - start) / shown * 1000
 
 
-def out_of_memory(sched):
-    """The error for a step that does not fit into memory."""
-    return ConfigError(f'a minibatch of {sched.minibatch} at {sched.resolution}x{sched.resolution} does not fit into the memory of the '
-                       f'device(s). Lower sched.minibatch_dict[{sched.resolution}] or set sched.max_minibatch_per_gpu, choose half '
-                       'precision (-fp16 or -bf16 in config.py), or lower G.fmap_max and D.fmap_max.')
+# What libraries say in errors of other types when memory is short: cuDNN's autotuning and workspaces, the driver.
+_SHORTAGE = ('no algorithm worked', 'failed to allocate', 'out of memory', 'oom when allocating', 'cudnn_status_alloc_failed')
+
+
+def is_memory_shortage(error):
+    """Whether an error says that memory does not suffice, of a device or of the host."""
+    if isinstance(error, (tf.errors.ResourceExhaustedError, MemoryError)):  # NumPy's error is a MemoryError
+        return True
+    text = str(getattr(error, 'message', error)).lower()
+    return isinstance(error, tf.errors.OpError) and any(said in text for said in _SHORTAGE)
+
+
+@contextlib.contextmanager
+def explaining_memory_shortage(sched):
+    """Raise ConfigError if a step in the block does not fit into memory.
+
+    Args:
+        sched: `TrainingSchedule` of the step.
+    """
+    try:
+        yield
+    except (tf.errors.OpError, MemoryError) as error:
+        if not is_memory_shortage(error):
+            raise
+        of = 'this machine' if isinstance(error, MemoryError) else 'the device(s)'
+        raise ConfigError(
+            f'a minibatch of {sched.minibatch} at {sched.resolution}x{sched.resolution} does not fit into the memory of {of}. Lower '
+            f'sched.minibatch_dict[{sched.resolution}] or set sched.max_minibatch_per_gpu, choose half precision (-fp16 or -bf16 in '
+            'config.py), or lower G.fmap_max and D.fmap_max.') from error
 
 
 def largest(run_phases):
-    """The schedule at the run's largest resolution."""
+    """The schedule at the run's largest resolution, while it fades in: the step that takes most memory."""
     return max((phase.last for phase in run_phases), key=lambda sched: sched.resolution)
 
 
 def try_largest(steps, run_phases):
     """See that the run's largest step fits into memory, and how long it takes: {resolution: sec/kimg}.
 
-    It takes its time at 1024x1024. What was compiled for it serves when the run gets there.
+    Compiling takes a while at 1024x1024. The compiled step is kept, and used when the run gets there.
     """
     sched = largest(run_phases)
     with leaving_no_trace(steps), progress_bar(total=2, desc=f'Trying a step at {sched.resolution}x{sched.resolution}', unit='step') as bar:
-        steps.follow_all()
-        for _ in range(2):  # the first one is also compiled
-            sec_per_kimg = dry_step(steps, sched)
-            bar.update()
+        with steps.compiling_early():
+            for _ in range(2):  # the first one is also compiled
+                sec_per_kimg = dry_step(steps, sched)
+                bar.update()
     return {sched.resolution: sec_per_kimg}
 
 

@@ -1,0 +1,198 @@
+"""The updates of G and D as mathematics, on one device's share of a minibatch and at one growth stage.
+
+Plain functions on tensors: `training.step` compiles them, hands them their draws, and runs them on every device.
+"""
+import contextlib
+import dataclasses
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from layers import evaluating, make_kernels
+from tfutil import lerp, randomness, summary
+from tfutil.devices import copies, set_in_replica
+from tfutil.fusion import fused, fusing
+from tfutil.optimizer import Optimizer, average_over_replicas
+from training.reals import process_reals, repeat_pixels
+
+
+@dataclasses.dataclass(frozen=True)
+class UpdateOptions:
+    """What an update does, besides losses and optimizers.
+
+    Attributes:
+        G_smoothing: decay of Gs per D update.
+        drange_net, mirror_augment, dequantize_reals: see `process_reals`.
+        random_seed: all draws are a function of it, of the number of updates so far and of the replica.
+        D_repeats: D updates for each G update.
+        joint: update D and G at once, from the same latents and the same networks.
+        xla: compile losses, gradients and updates with XLA.
+        fuse: let XLA compile small operations where it does not compile everything.
+        parts: of a minibatch, which networks evaluate side by side; see `training.threads`.
+    """
+    G_smoothing: float = 0.999
+    drange_net: tuple = (-1, 1)
+    mirror_augment: bool = False
+    dequantize_reals: bool = False
+    random_seed: int = 1000
+    D_repeats: int = 1
+    joint: bool = False
+    xla: bool = False
+    fuse: bool = False
+    parts: int = 1
+
+
+class Updates:
+    """D's update and G's, in turn: Algorithm 1 of Gulrajani et al. 2017 with the changes of the paper's Appendix A.1.
+
+    Args:
+        run: `training.step.TrainingSteps`: networks, optimizers, losses, data set.
+        options: `UpdateOptions`.
+        stage: `tfutil.Stage`.
+        size: images in a device's share of a minibatch.
+    """
+
+    def __init__(self, run, options, stage, size):
+        self.run, self.options, self.stage, self.size = run, options, stage, size
+        self.G, self.D, self.native = run.views(stage)
+        self.G_variables, self.D_variables = used_trainables(self.G), used_trainables(self.D)
+        self.common = dict(G=self.G, D=self.D, training_set=run.training_set, minibatch_size=size)
+        self.draws = {}  # number of random draws in each update that has been traced
+
+    def update_D(self, now, keys, reals, labels):
+        """Update D on reals and on as many fakes; then move Gs one step towards G."""
+        def loss():
+            return [self.run.D_loss(opt=self.run.D_opt, reals=self.prepared(reals, now.lod), labels=labels, **self.common)]
+        self.minimize('D', loss, keys, [Goal(self.run.D_opt, self.D_variables, now.D_lrate)])
+        self.move_Gs()
+
+    def update_G(self, now, keys):
+        """Update G by what D says of its images."""
+        def loss():
+            return [self.run.G_loss(opt=self.run.G_opt, **self.common)]
+        self.minimize('G', loss, keys, [Goal(self.run.G_opt, self.G_variables, now.G_lrate)])
+
+    def update_both(self, now, keys, reals, labels):
+        """Update D and G at once, from the same latents, before either has moved; then move Gs one step towards G.
+
+        What the paper's CIFAR-10 run did. The losses must take `latents`, and G's must take `labels`, as those in `loss` do.
+        """
+        def losses():
+            latents = randomness.normal([self.size, *self.G.input_shapes[0][1:]])
+            common = dict(self.common, latents=latents, labels=labels)
+            return [self.run.D_loss(opt=self.run.D_opt, reals=self.prepared(reals, now.lod), **common),
+                    self.run.G_loss(opt=self.run.G_opt, **common)]
+        self.minimize('both', losses, keys, [Goal(self.run.D_opt, self.D_variables, now.D_lrate),
+                                             Goal(self.run.G_opt, self.G_variables, now.G_lrate)])
+        self.move_Gs()
+
+    # ------------------------------------------------------------ their parts
+
+    def prepared(self, reals, lod):
+        """Images of the data set as D is to see them."""
+        options, stage = self.options, self.stage
+        reals = process_reals(reals, lod if stage.fading else stage.floor_lod, options.mirror_augment,
+                              self.run.training_set.dynamic_range, options.drange_net, native=True,
+                              dequantize=options.dequantize_reals)
+        return reals if self.native else repeat_pixels(reals, 2 ** stage.floor_lod)
+
+    def minimize(self, name, losses, keys, goals):
+        """Update variables by the gradients of losses, averaged over all devices.
+
+        Args:
+            name: of the update, for `draws`.
+            losses: function without arguments to a list of losses per sample, one for each goal.
+            keys: `randomness.key_table` of the draws.
+            goals: list of `Goal`.
+        """
+        def differentiate(keys):
+            with randomness.keyed_by(keys) as draws, summary.collecting() as collected:
+                gradients = self.gradients(losses, goals)
+            self.draws[name] = draws.used[0]
+            return gradients, collected.statistics()
+
+        with fusing(self.options.fuse and not self.options.xla):
+            compute = tf.function(differentiate, autograph=False, jit_compile=True) if self.options.xla else differentiate
+            gradients, statistics = compute(keys)
+        summary.collect(statistics)
+        with fusing(self.options.fuse or self.options.xla):
+            for goal, own in zip(goals, gradients):
+                goal.opt.register(own, goal.variables)
+                goal.opt.apply_updates(goal.rate)
+        self.average_states()
+
+    def gradients(self, losses, goals):
+        """For each goal, the gradients of its loss by its variables: float32, None where the loss does not depend on one."""
+        with contextlib.ExitStack() as stack:
+            tapes = [stack.enter_context(tf.GradientTape(watch_accessed_variables=False)) for _ in goals]
+            for tape, goal in zip(tapes, goals):
+                tape.watch(goal.variables)
+            with evaluating(self.options.parts):
+                for view in (self.G, self.D):
+                    if hasattr(view.model, 'layers_at'):
+                        make_kernels(view.model.layers_at(view.chosen_stage), view.model.activation_dtype)
+                values = losses()
+            scaled = [goal.opt.scaled_mean(value) for goal, value in zip(goals, values)]
+        for goal, value in zip(goals, values):
+            summary.autosummary(summary.finite_losses(goal.opt.id), tf.cast(tf.math.is_finite(value), tf.float32))
+        return [[None if g is None else tf.cast(g, tf.float32) for g in tape.gradient(value, goal.variables)]
+                for tape, goal, value in zip(tapes, goals, scaled)]
+
+    def move_Gs(self):
+        """Move Gs one step towards G.
+
+        What is trainable and has never moved is equal in both; averaging it would cost a pass over all of the network. What is not
+        trainable (`lod`, a user's batch statistics) is copied.
+        """
+        G, Gs = self.run.G, self.run.Gs
+        followed = [(Gs.vars[name], var, self.options.G_smoothing if name in G.trainables else 0.0)
+                    for name, var in G.vars.items() if name in self.run.moved or name not in G.trainables]
+
+        def move():
+            for own, source, decay in followed:
+                set_in_replica(own, lerp(source, own, decay) if decay else source)
+        with fusing(self.options.fuse or self.options.xla):
+            fused(move)
+
+    def average_states(self):
+        """Average what networks keep for themselves, such as batch statistics, which each device found from its own share."""
+        if tf.distribute.get_replica_context().num_replicas_in_sync == 1:
+            return
+        states = [var for net in (self.run.G, self.run.D) for name, var in net.vars.items()
+                  if name not in net.trainables and name != 'lod' and var.dtype.is_floating]
+        for var, mean in zip(states, average_over_replicas([tf.convert_to_tensor(var) for var in states])):
+            set_in_replica(var, mean)
+
+
+class Goal(NamedTuple):
+    """Whose loss is minimized by what.
+
+    Attributes:
+        opt: `tfutil.Optimizer`.
+        variables: list of tf.Variable.
+        rate: learning rate, a scalar tensor.
+    """
+    opt: Optimizer
+    variables: list
+    rate: tf.Tensor
+
+
+def used_trainables(view):
+    """The trainable variables that a view of a network depends on, in the network's order: the rest has no gradient at its stage."""
+    if hasattr(view.model, 'layers_at'):
+        watched = [var.value for layer in view.model.layers_at(view.chosen_stage) for var in layer.trainable_variables]
+    else:
+        watched = _watched_in_evaluation(view)
+    used = {var.ref() for var in watched}
+    return [var for var in view.trainables.values() if used & {own.ref() for own in copies(var)}]
+
+
+def _watched_in_evaluation(view):
+    @tf.function(autograph=False)
+    def trace():
+        with tf.GradientTape() as tape:
+            view.get_output_for(*[tf.zeros([1, *shape[1:]]) for shape in view.input_shapes])
+        watched.extend(tape.watched_variables())
+    watched = []
+    trace.get_concrete_function()
+    return watched
