@@ -14,6 +14,7 @@ import tensorflow as tf
 from tfutil import randomness
 from tfutil.devices import set_in_replica
 from tfutil.fusion import fused
+from tfutil.runtime import tf32_allowed
 
 GAIN = np.sqrt(2)  # He et al. 2015, for (leaky) ReLU
 
@@ -41,8 +42,9 @@ def pixel_norm(x, epsilon=1e-8):
     """Scale each pixel's feature vector to unit mean square (paper, section 4.2). x: [..., C]; also used on latents [N, L]."""
     @tf.custom_gradient
     def normalized(x):
-        y, scale = fused(_normalize, x)
-        return y, lambda dy: fused(_normalize_gradient, dy, y, scale)
+        fuse = fused if _stays_channels_last(x) else lambda function, *tensors: function(*tensors)
+        y, scale = fuse(_normalize, x)
+        return y, lambda dy: fuse(_normalize_gradient, dy, y, scale)
 
     def _normalize(x):
         scale = tf.math.rsqrt(tf.reduce_mean(tf.square(x), axis=-1, keepdims=True) + tf.cast(epsilon, x.dtype))
@@ -53,6 +55,14 @@ def pixel_norm(x, epsilon=1e-8):
 def _normalize_gradient(dy, y, scale):
     """Derived step by step, it would take eight passes over memory, not five."""
     return (dy - y * tf.reduce_mean(dy * y, axis=-1, keepdims=True)) * scale
+
+
+def _stays_channels_last(x):
+    """Whether TensorFlow leaves convolutions of this precision channels last on a GPU, because its tensor cores want them so.
+
+    Others it turns, and would transpose on the way into everything that XLA has compiled, and out of it again.
+    """
+    return x.dtype != tf.float32 or tf32_allowed()
 
 
 def upscale2d(x, factor=2):
@@ -69,39 +79,43 @@ def downscale2d(x, factor=2):
     return x if factor == 1 else tf.nn.avg_pool2d(x, factor, factor, 'VALID')
 
 
-def minibatch_stddev(x, group_size=4):
+def minibatch_stddev(x, group_size=4, minibatches=1):
     """Append one feature map that tells the discriminator how varied its minibatch is (paper, section 3).
 
     Args:
-        x: activations, float [N, H, W, C].
+        x: activations of one minibatch of N, or of several one after the other, float [minibatches * N, H, W, C].
         group_size: members per group; groups are strided (members stand N / group_size apart).
+        minibatches: number of minibatches; groups are formed in each by itself.
 
     Returns:
-        [N, H, W, C + 1]; the new map is constant over H, W, C within a group. Computed in float32.
+        [minibatches * N, H, W, C + 1]; the new map is constant over H, W, C within a group. Computed in float32.
 
     Raises:
         ValueError: N is not a multiple of min(group_size, N).
     """
     n, (h, w, c) = x.shape[0], x.shape[1:]
     if n is None:
-        group = tf.minimum(group_size, tf.shape(x)[0])
+        group = tf.minimum(group_size, tf.shape(x)[0] // minibatches)
     else:
-        group = min(group_size, n)
-        if n % max(group, 1):
-            raise ValueError(f'minibatch {n} cannot be split into the groups of {group} that the minibatch stddev layer compares. '
-                             f'Use a multiple of {group}, or set mbstd_group_size to a divisor of {n}.')
-    y = tf.reshape(tf.cast(x, tf.float32), [group, -1, h, w, c])
-    y = y - tf.reduce_mean(y, axis=0, keepdims=True)
-    y = tf.sqrt(tf.reduce_mean(tf.square(y), axis=0) + 1e-8)
-    y = tf.cast(tf.reduce_mean(y, axis=[1, 2, 3], keepdims=True), x.dtype)
-    return tf.concat([x, tf.tile(y, [group, h, w, 1])], axis=-1)
+        group = min(group_size, n // minibatches)
+        if n // minibatches % max(group, 1):
+            raise ValueError(f'minibatch {n // minibatches} cannot be split into the groups of {group} that the minibatch stddev layer '
+                             f'compares. Use a multiple of {group}, or set mbstd_group_size to a divisor of {n // minibatches}.')
+
+    def spread(x):
+        y = tf.reshape(tf.cast(x, tf.float32), [minibatches, group, -1, h, w, c])
+        y = y - tf.reduce_mean(y, axis=1, keepdims=True)
+        y = tf.sqrt(tf.reduce_mean(tf.square(y), axis=1, keepdims=True) + 1e-8)
+        y = tf.cast(tf.reduce_mean(y, axis=[3, 4, 5], keepdims=True), x.dtype)
+        return tf.reshape(tf.tile(y, [1, group, 1, h, w, 1]), [-1, h, w, 1])
+    return tf.concat([x, fused(spread, x)], axis=-1)
 
 
 # ---------------------------------------------------------------- layers with variables
 
 class _Evaluation(NamedTuple):
-    """How networks are evaluated in a block of `evaluating`: kernels made so far, and parts of a minibatch."""
-    kernels: dict
+    """How networks are evaluated in a block of `evaluating`: kernels and biases made so far, and parts of a minibatch."""
+    made: dict
     parts: int = 1
 
 
@@ -130,17 +144,23 @@ def evaluating(parts=1):
 
 
 def make_kernels(layers, dtype):
-    """Make the kernels of layers all at once, in a block of `evaluating`; a layer without one is left out.
+    """Make the kernels and biases of layers all at once, in a block of `evaluating`; a layer without them is left out.
 
     Args:
         layers: layers that the block will call.
         dtype: of the activations.
     """
     layers = [layer for layer in layers if isinstance(layer, Equalized)]
-    kernels = fused(lambda *weights: [tf.cast(layer.make_kernel(weight), dtype) for layer, weight in zip(layers, weights)],
-                    *[tf.convert_to_tensor(layer.weight) for layer in layers])
-    made, graph = _evaluation.get().kernels, tf.compat.v1.get_default_graph()
-    made.update(((layer, tf.as_dtype(dtype), graph), kernel) for layer, kernel in zip(layers, kernels))
+    weights = [tf.convert_to_tensor(layer.weight) for layer in layers]
+    biases = [tf.convert_to_tensor(layer.bias) for layer in layers if layer.norm is None]
+
+    def make(*tensors):
+        kernels = [layer.make_kernel(weight) for layer, weight in zip(layers, tensors)]
+        return [tf.cast(x, dtype) for x in (*kernels, *tensors[len(layers):])]
+    made = fused(make, *weights, *biases)
+    names = [(layer, 'kernel') for layer in layers] + [(layer, 'bias') for layer in layers if layer.norm is None]
+    graph = tf.compat.v1.get_default_graph()
+    _evaluation.get().made.update(((*name, tf.as_dtype(dtype), graph), x) for name, x in zip(names, made, strict=True))
 
 
 def by_parts(function, *tensors):
@@ -189,19 +209,25 @@ class Equalized(keras.layers.Layer):
             self.norm.build()
 
     def scaled_kernel(self, dtype):
-        """The weight as the multiplication sees it: scaled and cast, made once in a block of `evaluating`."""
+        """The weight as the multiplication sees it: scaled and cast."""
+        return self._made_once('kernel', dtype, lambda: self.make_kernel(self.weight))
+
+    def _made_once(self, name, dtype, make):
+        """The result of make(), cast: once in a block of `evaluating`, however often it is asked for."""
         evaluation = _evaluation.get()
-        made = {} if evaluation is None else evaluation.kernels
-        key = self, tf.as_dtype(dtype), tf.compat.v1.get_default_graph()  # a function nested in the block has tensors of its own
+        made = {} if evaluation is None else evaluation.made
+        key = self, name, tf.as_dtype(dtype), tf.compat.v1.get_default_graph()  # a function nested in the block has tensors of its own
         if key not in made:
-            made[key] = tf.cast(self.make_kernel(self.weight), dtype)
+            made[key] = tf.cast(make(), dtype)
         return made[key]
 
     def make_kernel(self, weight):
         return weight * self.scale
 
     def add_bias(self, x):
-        return tf.nn.bias_add(x, tf.cast(self.bias, x.dtype)) if self.norm is None else self.norm(x)
+        if self.norm is not None:
+            return self.norm(x)
+        return tf.nn.bias_add(x, self._made_once('bias', x.dtype, lambda: tf.convert_to_tensor(self.bias)))
 
 
 class Dense(Equalized):
@@ -239,13 +265,17 @@ class Conv2D(Equalized):
         return self.add_bias(tf.nn.conv2d(x, self.scaled_kernel(x.dtype), 1, 'SAME'))
 
 
-# Layers that convolve and scale by 2 in one: they compute one pixel in four, and apply a 2x2 box. GPUs get the box as a part of the kernel,
-# which is 4x4 then, as the original did it. On CPUs the pixels go through the box and the kernel stays 3x3: 9 multiplications, not 16, at
-# the price of a pass over memory (docs/performance.md). The numbers are the same.
+# Layers that convolve and scale by 2 in one: they compute one pixel in four, and apply a 2x2 box. The original made the box a part of the
+# kernel, which is 4x4 then. Here the pixels go through the box and the kernel stays 3x3: 9 multiplications, not 16, at the price of a pass
+# over memory (docs/performance.md). The numbers are the same.
 
 def kernels_hold_the_box():
-    """Whether layers that scale by 2 use 4x4 kernels."""
-    return bool(tf.config.list_physical_devices('GPU'))
+    """Whether layers that scale by 2 use 4x4 kernels.
+
+    3x3 was measured to be faster on CPUs. On GPUs neither has been measured: a roofline model gives 3x3 up to 17 % less time at 32x32 to
+    128x128, and 1 to 12 % less at 1024x1024. `python -m benchmarks.gpu` measures both.
+    """
+    return False
 
 
 def four_shifts(weight):

@@ -7,6 +7,8 @@ A build function takes a network's static keywords and returns a Keras model:
     only the layers that stage needs are evaluated. Without one, everything is, and the blending follows the variable `lod` wherever it
     stands. A growing generator may also take `native`: then images are asked for at the stage's own resolution;
   * `layers_at(stage)`, if there is one, gives the layers that a stage evaluates; without it, that is found out by evaluating;
+  * a discriminator's `call` may take `minibatches`, the number of minibatches that its images are, if its attribute
+    `keeps_minibatches_apart` is true: the losses then evaluate reals and fakes at once;
   * its `call` may take `training`, true in the losses: batch normalization and noise;
   * `initialize_from_reals(reals, stage)` is called before a discriminator is trained if its attribute `starts_from_reals` is true;
   * `layer_rows()`, if there is one, gives the rows of `Network.print_layers`.
@@ -258,9 +260,17 @@ class Discriminator(GrowingModel):
         """The layers with trainable variables that a stage evaluates; without a stage all of them."""
         return layers_of_stage(self, self.from_rgb, stage)
 
-    def call(self, images, stage=None, training=False):
-        """Scores [N, 1] and label logits [N, label_size]."""
-        x = self.blocks[2].parts[-1](self._features(images, stage))
+    @property
+    def keeps_minibatches_apart(self):
+        """Whether `call` takes `minibatches`: all layers but the minibatch stddev look at one sample, and none draws numbers."""
+        return not self.mbdisc_kernels and not self.use_gdrop
+
+    def call(self, images, stage=None, minibatches=1, training=False):
+        """Scores [N, 1] and label logits [N, label_size].
+
+        `images` may hold several minibatches, one after the other, if `keeps_minibatches_apart`.
+        """
+        x = self.blocks[2].parts[-1](self._features(images, stage, minibatches))
         return x[:, :1], x[:, 1:]
 
     @property
@@ -276,12 +286,12 @@ class Discriminator(GrowingModel):
         x = [self._features(reals[i:i + size], stage, with_mbdisc=False) for i in range(0, len(reals), size)]
         self.blocks[2].parts[2].initialize_from(tf.concat(x, axis=0))
 
-    def _features(self, images, stage, with_mbdisc=True):
+    def _features(self, images, stage, minibatches=1, with_mbdisc=True):
         """What the last layer sees, [N, features]. Only minibatch layers look at more than one sample."""
         images = to_nhwc(tf.cast(images, self.activation_dtype))
         x = self._by_parts(lambda images: self._everything(images) if stage is None else self._stage(images, stage), images)
         if self.mbstd_group_size > 1:
-            x = minibatch_stddev(x, self.mbstd_group_size)
+            x = minibatch_stddev(x, self.mbstd_group_size, minibatches)
         x = self._by_parts(self._head, x)
         return self.blocks[2].parts[2](x) if self.mbdisc_kernels and with_mbdisc else x
 

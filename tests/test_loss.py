@@ -1,16 +1,20 @@
 """loss.py against the original's losses and gradients, at full resolution (as the original) and at the stage's own (as training runs)."""
 import contextlib
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import load_json, load_npz
+from conftest import ROOT, load_json, load_npz
 from helpers import max_abs, network_from
 
 import layers
 import loss
 import tfutil
 from tfutil import Stage, summary
+from tfutil.fusion import fusing
 
 CASES = load_json('losses.json')['cases']
 
@@ -40,9 +44,16 @@ def views(G, D, mode, lod):
 
 
 @contextlib.contextmanager
-def sharing(mode):
-    """Kernels made once, as in training, or anew in each evaluation; the minibatch whole or in two parts."""
-    with contextlib.nullcontext() if mode == 'full' else layers.evaluating(2 if mode == 'parts' else 1):
+def evaluating_as(mode, monkeypatch, *views):
+    """Kernels made for each evaluation ('full'), or once; the minibatch in two parts; kernels of 4x4; small operations fused, as on GPUs."""
+    with contextlib.ExitStack() as stack:
+        monkeypatch.setattr(layers, 'kernels_hold_the_box', lambda: '4x4' in mode)
+        stack.enter_context(fusing('fused' in mode))
+        if mode != 'full':
+            stack.enter_context(layers.evaluating(2 if mode == 'parts' else 1))
+        if 'fused' in mode:
+            for view in views:
+                layers.make_kernels(view.model.layers_at(view.chosen_stage), view.model.activation_dtype)
         yield
 
 
@@ -59,22 +70,24 @@ def check_gradients(which, gradients, net, data, info):
         assert max_abs(actual, expected) <= bound, name
 
 
-@pytest.mark.parametrize('mode, compiled, scaling', [('full', True, False), ('native', False, False), ('native', True, True),
-                                                     ('parts', True, False)])
+@pytest.mark.parametrize('mode, compiled, scaling', [
+    ('full', True, False), ('native', False, False), ('native', True, True), ('parts', True, False), ('4x4', True, False),
+    ('fused', True, False), ('fused 4x4', True, True)])
 @pytest.mark.parametrize('case', CASES)
-def test_G_loss(case, mode, compiled, scaling):
+def test_G_loss(case, mode, compiled, scaling, monkeypatch):
     info, data, G, D = load(case)
     G_view, D_view, _ = views(G, D, mode, info['lod'])
     opt = tfutil.Optimizer('TrainG', use_loss_scaling=scaling, loss_scaling_init=8.0)
     labels = GivenLabels(data['G_loss/labels'])
 
     def compute_loss():
-        with sharing(mode):
+        with evaluating_as(mode, monkeypatch, G_view, D_view):
             return loss.G_wgan_acgan(G_view, D_view, opt, labels, info['minibatch'], latents=data['G_loss/latents'],
                                      **info['G_loss_kwargs'])
 
     def compute():
-        return opt.compute_gradients(compute_loss, list(G.trainables.values()))
+        with fusing('fused' in mode):
+            return opt.compute_gradients(compute_loss, list(G.trainables.values()))
     values, gradients = tf.function(compute, autograph=False)() if compiled else compute()
     assert values.shape == [info['minibatch']]
     check('G_loss/loss_mean', tf.reduce_mean(values), data, info)
@@ -83,24 +96,25 @@ def test_G_loss(case, mode, compiled, scaling):
     check_gradients('G', unscaled, G, data, info)
 
 
-@pytest.mark.parametrize('mode, scaling', [('full', False), ('native', False), ('native', True), ('parts', False)])
+@pytest.mark.parametrize('mode, scaling', [
+    ('full', False), ('native', False), ('native', True), ('parts', False), ('4x4', False), ('fused', False), ('fused 4x4', True)])
 @pytest.mark.parametrize('case', CASES)
-def test_D_loss(case, mode, scaling):
+def test_D_loss(case, mode, scaling, monkeypatch):
     info, data, G, D = load(case)
     G_view, D_view, shrink = views(G, D, mode, info['lod'])
     opt = tfutil.Optimizer('TrainD', use_loss_scaling=scaling, loss_scaling_init=8.0)
 
     def compute_loss():
-        with sharing(mode):
+        with evaluating_as(mode, monkeypatch, G_view, D_view):
             return loss.D_wgangp_acgan(
                 G_view, D_view, opt, None, info['minibatch'], tf.constant(shrink(data['D_loss/reals'])), data['D_loss/labels'],
                 latents=data['D_loss/latents'], mixing_factors=data['D_loss/mixing_factors'], **info['D_loss_kwargs'])
 
     @tf.function(autograph=False)
     def compute():
-        with summary.collecting() as collected:
+        with fusing('fused' in mode), summary.collecting() as collected:
             values, gradients = opt.compute_gradients(compute_loss, list(D.trainables.values()))
-        return values, gradients, collected.statistics()
+            return values, gradients, collected.statistics()
     values, gradients, statistics = compute()
     assert values.shape == [info['minibatch']]
     check('D_loss/loss_mean', tf.reduce_mean(values), data, info)
@@ -114,6 +128,14 @@ def test_D_loss(case, mode, scaling):
     for name in expected:
         key = f'D_loss/{name}'
         assert abs(reported[name] - data[key].mean()) <= info['accuracy'][key]['atol'], name
+
+
+def test_with_determinism_on_they_are_the_same():
+    """The same tests in a process with TF_DETERMINISTIC_OPS, where TensorFlow's own cross-entropy has another gradient."""
+    done = subprocess.run(
+        [sys.executable, '-m', 'pytest', '-q', '-p', 'no:cacheprovider', '-p', 'no:xdist', __file__, '-k', 'native'],
+        env={**os.environ, 'TF_DETERMINISTIC_OPS': '1'}, capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0 and '24 passed' in done.stdout, done.stdout
 
 
 def test_without_given_draws_the_losses_draw_by_seed_and_step():

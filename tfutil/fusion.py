@@ -23,14 +23,42 @@ def fusing(enabled=True):
 
 
 def fused(function, *tensors):
-    """function(*tensors), compiled by XLA in a block of `fusing`.
+    """function(*tensors), compiled by XLA in a block of `fusing`; gradients of any order are compiled as well.
 
     Args:
-        function: of tensors of known shapes to a nest of tensors. It may read and assign variables.
+        function: of tensors to a tensor or a list of tensors, without side effects where it is differentiated.
     """
-    if _fusing.get():
-        function = tf.function(function, autograph=False, jit_compile=True)
-    return function(*tensors)
+    if not _fusing.get():
+        return function(*tensors)
+    if not any(tensor.dtype.is_floating for tensor in tensors):
+        return _compiled(function)(*tensors)
+
+    @tf.custom_gradient
+    def call(*tensors):
+        def gradient(*upstream):
+            return fused(functools.partial(_products, function, len(tensors)), *tensors, *upstream)
+        return _compiled(function)(*tensors), gradient
+    return call(*tensors)
+
+
+def _compiled(function):
+    def whole(*tensors):
+        with fusing(False):
+            return function(*tensors)
+    return tf.function(whole, autograph=False, jit_compile=True)
+
+
+def _products(function, count, *tensors):
+    """Products of upstream gradients, which follow `count` inputs, with the function's Jacobians.
+
+    The function is evaluated again. TensorFlow would hand over what the first evaluation knows, shapes of tensors among it, and XLA
+    refuses shapes that come from outside.
+    """
+    inputs, upstream = tensors[:count], tensors[count:]
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(inputs)
+        outputs = tf.nest.flatten(function(*inputs))
+    return tape.gradient(outputs, inputs, upstream, unconnected_gradients='zero')
 
 
 @functools.cache

@@ -16,6 +16,8 @@ import functools
 import numpy as np
 import tensorflow as tf
 
+from tfutil.fusion import fused
+
 # The key in force. Replicas are traced in threads of their own, one after the other.
 _active = contextvars.ContextVar('key', default=None)
 
@@ -58,7 +60,7 @@ def _replica_of(key):
 # ---------------------------------------------------------------- keys folded on the host
 
 class _TableKey:
-    """Keys of the draws of one step, read from a row of a `key_table`."""
+    """Keys of the draws of one step, read from a `key_table`. Draws beyond its end repeat the last one."""
 
     def __init__(self, table):
         self.table, self.draws, self.replica = table, 0, None
@@ -66,7 +68,7 @@ class _TableKey:
 
     def bits(self, shape):
         """The next draw's random bits, int32 of the given shape."""
-        row = self.table[_replica_of(self), self.draws]
+        row = self.table[_replica_of(self), min(self.draws, self.table.shape[1] - 1)]
         self.draws += 1
         self.used[0] = max(self.used[0], self.draws)
         return tf.raw_ops.StatelessRandomUniformFullIntV2(
@@ -74,7 +76,6 @@ class _TableKey:
             alg=_ALGORITHM.value, dtype=tf.int32)
 
 
-TABLE_SPEC = tf.TensorSpec([None, None, 3], tf.uint64)
 _BLOCK = 128  # steps whose keys are folded at once: NumPy takes as long for one
 
 
@@ -153,10 +154,10 @@ def keyed(seed, step):
 
 
 def keyed_by(table):
-    """Make the draws in the block those of a `key_table`, a tensor of `TABLE_SPEC`.
+    """Make the draws in the block those of a `key_table`, as a tensor.
 
     Yields:
-        an object whose `used[0]` is the number of draws that the block has made.
+        an object whose `used[0]` is the number of draws that the block has made. If the table has fewer, the draws are not random.
     """
     return _active_key(_TableKey(table))
 
@@ -189,11 +190,15 @@ def normal(shape):
     # Box and Muller 1958: a random point in the plane, by its radius and angle, is two normal numbers.
     known = tf.get_static_value(tf.convert_to_tensor(shape, tf.int32))
     count = tf.reduce_prod(shape) if known is None else int(np.prod(known))
-    points = _unit(key.bits([2, (count + 1) // 2]))
+    pairs = fused(_normal_pairs, key.bits([2, (count + 1) // 2]))
+    return tf.reshape(pairs[:count], shape)
+
+
+def _normal_pairs(bits):
+    points = _unit(bits)
     radius = tf.sqrt(-2.0 * tf.math.log(1.0 - points[0]))
     angle = points[1] * np.float32(2.0 * np.pi)
-    pairs = tf.concat([radius * tf.cos(angle), radius * tf.sin(angle)], axis=0)
-    return tf.reshape(pairs[:count], shape)
+    return tf.concat([radius * tf.cos(angle), radius * tf.sin(angle)], axis=0)
 
 
 def uniform(shape, minval=0.0, maxval=1.0):
@@ -201,7 +206,7 @@ def uniform(shape, minval=0.0, maxval=1.0):
     key = _active.get()
     if key is None:
         return tf.random.uniform(shape, minval, maxval)
-    return minval + (maxval - minval) * _unit(key.bits(shape))
+    return fused(lambda bits: minval + (maxval - minval) * _unit(bits), key.bits(shape))
 
 
 def integers(shape, maxval):

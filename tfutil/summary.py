@@ -15,6 +15,8 @@ from tensorboard.compat.proto import event_pb2, summary_pb2
 from tensorboard.plugins.hparams import summary as hparams_summary
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
+from tfutil.fusion import fused
+
 MOST_UNSETTLED = 64  # steps; one transfer for as many is next to nothing
 
 _accumulators = {}  # tag -> [sum, count] of the finite values since the last flush
@@ -34,7 +36,7 @@ def autosummary(name: str, value):
     elif tf.executing_eagerly():
         _accumulate(name, tf.cast(value, tf.float32).numpy())
     elif _collects_here():
-        _active.get().setdefault(name, []).append(_sum_and_count(value))
+        _active.get().values.setdefault(name, []).append(tf.convert_to_tensor(value))
     else:
         tf.numpy_function(lambda v: _accumulate(name, v), [tf.cast(value, tf.float32)], [])
     return value
@@ -76,17 +78,27 @@ class Statistics(tf.experimental.ExtensionType):
     values: tf.Tensor
 
 
-class _Collector(dict):
-    """tag -> [sums and counts]; `graph` is the one being compiled: a function nested in it has tensors of its own."""
+class _Collector:
+    """What is collected while a step is compiled.
+
+    Attributes:
+        values: tag -> tensors of values.
+        rows: tag -> sums and counts, [2] each.
+        graph: the one being compiled; a function nested in it has tensors of its own.
+    """
 
     def __init__(self):
-        super().__init__()
+        self.values, self.rows = {}, {}
         self.graph = tf.compat.v1.get_default_graph()
 
     def statistics(self):
-        """The collected values as `Statistics`."""
-        rows = [tf.add_n(values) for values in self.values()]
-        return Statistics(tuple(self), tf.stack(rows) if rows else tf.zeros([0, 2]))
+        """All of it as `Statistics`."""
+        tagged = [(tag, value) for tag, values in self.values.items() for value in values]
+        sums = fused(lambda *values: [_sum_and_count(value) for value in values], *[value for _, value in tagged])
+        rows = {tag: list(known) for tag, known in self.rows.items()}
+        for (tag, _), row in zip(tagged, sums, strict=True):
+            rows.setdefault(tag, []).append(row)
+        return Statistics(tuple(rows), tf.stack([tf.add_n(own) for own in rows.values()]) if rows else tf.zeros([0, 2]))
 
 
 @contextlib.contextmanager
@@ -103,7 +115,7 @@ def collecting():
 def collect(statistics):
     """Collect the `Statistics` of a nested function in the function that is being compiled."""
     for tag, row in zip(statistics.tags, tf.unstack(statistics.values, num=len(statistics.tags))):
-        _active.get().setdefault(tag, []).append(row)
+        _active.get().rows.setdefault(tag, []).append(row)
 
 
 def add_later(statistics):

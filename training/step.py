@@ -15,8 +15,11 @@ import tensorflow as tf
 from errors import ConfigError
 from tfutil import Stage, randomness, summary
 from tfutil.devices import all_reduce, make_devices
+from tfutil.fusion import fusing
 from training.minibatches import Minibatches
 from training.updates import UpdateOptions, Updates, used_trainables
+
+FEW_DRAWS = 4  # random draws in an update of the stock losses and networks: latents, labels, mixing factors, mirroring
 
 
 class Now(NamedTuple):
@@ -31,7 +34,7 @@ class CompiledStep(NamedTuple):
 
     Attributes:
         function: the compiled function: (now, key tables, *shares of the minibatch) to `summary.Statistics`.
-        draws: random draws of each of its updates on a device.
+        draws: for each of its updates, the number of random draws on a device that it gets keys for.
     """
     function: tf.types.experimental.ConcreteFunction
     draws: list
@@ -93,7 +96,7 @@ class TrainingSteps:
         data = self.minibatches.take(moment.minibatch, moment.lod) if shows_reals else ()
         compiled = self._get(kind, moment, data)
         with self._explaining_xla():
-            statistics = compiled.function(*self._arguments(kind, moment, compiled.draws), *data)
+            statistics = compiled.function(*self._arguments(moment, compiled.draws), *data)
         self.updates += len(compiled.draws)
         summary.add_later(statistics)
         return moment.minibatch if shows_reals else 0
@@ -156,7 +159,7 @@ class TrainingSteps:
             self._latest[kind] = key
             self.moved |= self._names_used_at(stage)
         if key not in self._compiled:
-            self._compiled[key] = self._compile(kind, moment, stage, data)
+            self._compiled[key] = self._compile(kind, moment, stage, data, [FEW_DRAWS for _ in _updates_in(kind)])
         return self._compiled[key]
 
     def _names_used_at(self, stage):
@@ -164,12 +167,13 @@ class TrainingSteps:
         used = {var.ref() for var in used_trainables(self.views(stage)[0])}
         return {name for name, var in self.G.trainables.items() if var.ref() in used}
 
-    def _compile(self, kind, moment, stage, data):
+    def _compile(self, kind, moment, stage, data, draws):
+        """Compile a step, for so many random draws in each of its updates, or for more if it needs more."""
         updates = Updates(self, self.options, stage, moment.minibatch // self.devices.num_replicas)
         strategy = self.devices.strategy
 
         def on_device(now, tables, *data):
-            with summary.collecting() as collected:
+            with fusing(self.options.xla or self.options.fuse), summary.collecting() as collected:
                 if kind == 'both':
                     updates.update_both(now, tables[0], *data)
                 if 'D' in kind:
@@ -179,17 +183,19 @@ class TrainingSteps:
                     with tf.control_dependencies([collected.statistics().values] if 'D' in kind else []):
                         keys = tf.identity(tables[-1])
                     updates.update_G(now, keys)
-            statistics = collected.statistics()
+                statistics = collected.statistics()
             return summary.Statistics(statistics.tags, all_reduce([statistics.values])[0])
 
         @tf.function(autograph=False)
         def step(now, tables, *data):
             return strategy.experimental_local_results(strategy.run(on_device, (now, tables, *data)))[0]
-        now, tables = self._arguments(kind, moment, [1] * len(_updates_in(kind)))
-        function = step.get_concrete_function(now, [randomness.TABLE_SPEC for _ in tables], *data)
-        return CompiledStep(function, [updates.draws[name] for name in _updates_in(kind)])
+        function = step.get_concrete_function(*self._arguments(moment, draws), *data)
+        used = [updates.draws[name] for name in _updates_in(kind)]
+        if any(own > given for own, given in zip(used, draws)):
+            return self._compile(kind, moment, stage, data, used)
+        return CompiledStep(function, draws)
 
-    def _arguments(self, kind, moment, draws):
+    def _arguments(self, moment, draws):
         """What a step is called with, besides data."""
         now = Now(*(tf.constant(value, tf.float32) for value in (moment.lod, moment.D_lrate, moment.G_lrate)))
         return now, [tf.constant(randomness.key_table(self.options.random_seed, self.updates + i, self.key_streams, count))

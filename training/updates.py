@@ -11,7 +11,7 @@ import tensorflow as tf
 from layers import evaluating, make_kernels
 from tfutil import lerp, randomness, summary
 from tfutil.devices import copies, set_in_replica
-from tfutil.fusion import fused, fusing
+from tfutil.fusion import fused
 from tfutil.optimizer import Optimizer, average_over_replicas
 from training.reals import process_reals, repeat_pixels
 
@@ -91,10 +91,13 @@ class Updates:
     def prepared(self, reals, lod):
         """Images of the data set as D is to see them."""
         options, stage = self.options, self.stage
-        reals = process_reals(reals, lod if stage.fading else stage.floor_lod, options.mirror_augment,
-                              self.run.training_set.dynamic_range, options.drange_net, native=True,
-                              dequantize=options.dequantize_reals)
-        return reals if self.native else repeat_pixels(reals, 2 ** stage.floor_lod)
+
+        def prepare(reals):
+            reals = process_reals(reals, lod if stage.fading else stage.floor_lod, options.mirror_augment,
+                                  self.run.training_set.dynamic_range, options.drange_net, native=True,
+                                  dequantize=options.dequantize_reals)
+            return reals if self.native else repeat_pixels(reals, 2 ** stage.floor_lod)
+        return fused(prepare, reals)
 
     def minimize(self, name, losses, keys, goals):
         """Update variables by the gradients of losses, averaged over all devices.
@@ -111,14 +114,11 @@ class Updates:
             self.draws[name] = draws.used[0]
             return gradients, collected.statistics()
 
-        with fusing(self.options.fuse and not self.options.xla):
-            compute = tf.function(differentiate, autograph=False, jit_compile=True) if self.options.xla else differentiate
-            gradients, statistics = compute(keys)
+        gradients, statistics = fused(differentiate, keys) if self.options.xla else differentiate(keys)
         summary.collect(statistics)
-        with fusing(self.options.fuse or self.options.xla):
-            for goal, own in zip(goals, gradients):
-                goal.opt.register(own, goal.variables)
-                goal.opt.apply_updates(goal.rate)
+        for goal, own in zip(goals, gradients):
+            goal.opt.register(own, goal.variables)
+            goal.opt.apply_updates(goal.rate)
         self.average_states()
 
     def gradients(self, losses, goals):
@@ -151,8 +151,7 @@ class Updates:
         def move():
             for own, source, decay in followed:
                 set_in_replica(own, lerp(source, own, decay) if decay else source)
-        with fusing(self.options.fuse or self.options.xla):
-            fused(move)
+        fused(move)
 
     def average_states(self):
         """Average what networks keep for themselves, such as batch statistics, which each device found from its own share."""
