@@ -15,6 +15,10 @@ from training.step import TrainingSteps, UpdateOptions
 OPTIONS = dict(num_channels=1, resolution=16, fmap_base=32, fmap_max=8)
 ONE_DEVICE = Devices(tf.distribute.get_strategy())
 
+# With an epsilon above the gradients, Adam's update is a multiple of the gradient, as rounding is. With the usual one it is the gradient's
+# sign, and that of a gradient which is zero but for rounding may be either.
+GENTLE = dict(epsilon=1.0)
+
 
 class Noise(dataset.SyntheticDataset):
     """Random images, a pure function of the position; labels in turns."""
@@ -40,12 +44,13 @@ def in_shares(loss_func, count):
 
 
 def make_steps(devices=ONE_DEVICE, training_set=None, G_loss=loss.G_wgan_acgan, D_loss=loss.D_wgangp_acgan, dtype='float32',
-               options=UpdateOptions(), **opt):
+               options=UpdateOptions(), resolution=16, G={}, D={}, **opt):
     """Training steps of tiny networks whose weights depend on nothing but their names' order."""
     training_set = training_set or Noise(16, 1, label_size=3)
     rnd = np.random.RandomState(5)
     with devices.strategy.scope():
-        nets = [tfutil.Network(name, f'networks.{name}_paper', label_size=training_set.label_size, dtype=dtype, **OPTIONS) for name in 'GD']
+        nets = [tfutil.Network(name, f'networks.{name}_paper', label_size=training_set.label_size, dtype=dtype,
+                               **{**OPTIONS, 'resolution': resolution}, **own) for name, own in (('G', G), ('D', D))]
         for net in nets:
             for name, var in net.trainables.items():
                 net.set_var(name, rnd.randn(*var.shape) if 'weight' in name else np.zeros(var.shape))

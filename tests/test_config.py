@@ -180,7 +180,7 @@ def test_runtime_and_environment_lines():
     ns = namespace(extra='\n'.join(lines))
     assert ns['env'] == {'TF_CPP_MIN_LOG_LEVEL': '1', 'CUDA_VISIBLE_DEVICES': '0'}
     assert set(ns['tf_config']) == {'gpu_options.allow_growth', 'allow_soft_placement', 'intra_op_parallelism_threads',
-                                    'inter_op_parallelism_threads', 'graph_options.place_pruned_graph'}
+                                    'inter_op_parallelism_threads', 'graph_options.place_pruned_graph', 'tf32'}
 
 
 def test_schedule_csv():

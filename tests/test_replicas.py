@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from helpers import max_abs, moment
-from replica_inputs import ONE_DEVICE, Noise, in_shares, make_steps, train, weights
+from replica_inputs import GENTLE, ONE_DEVICE, Noise, in_shares, make_steps, train, weights
 from test_train import make_toy
 
 import dataset
@@ -12,10 +12,6 @@ import tfutil
 from tfutil import randomness
 from tfutil.devices import copies, make_devices
 from training.step import UpdateOptions
-
-# With an epsilon above the gradients, Adam's update is a multiple of the gradient, as rounding is. With the usual one it is the gradient's
-# sign, and that of a gradient which is zero but for rounding may be either.
-GENTLE = dict(epsilon=1.0)
 
 
 @pytest.mark.parametrize('replicas, lod, labels', [(2, 2, 3), (2, 0.5, 0), (4, 0, 3)])

@@ -12,6 +12,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 import tfutil
 from errors import ConfigError
 from tfutil import randomness, summary
+from tfutil.runtime import tf32_allowed
 
 
 @pytest.fixture(autouse=True)
@@ -139,6 +140,25 @@ def test_tf_config_options():
     tfutil.init_tf({'allow_soft_placement': True})
     with pytest.raises(ConfigError, match="Did you mean 'allow_soft_placement'.*Known: gpu_options.allow_growth"):
         tfutil.init_tf({'allow_soft_placemnt': True})
+
+
+@pytest.mark.parametrize('config, allowed', [(None, False), ({}, False), ({'tf32': True}, True), ({'tf32': False}, False)], ids=str)
+def test_tensorfloat32_is_off_unless_asked_for(config, allowed):
+    """TensorFlow's default is on. Also for whoever only imports this program, to load a network."""
+    try:
+        tf.config.experimental.enable_tensor_float_32_execution(True)
+        tfutil.init_tf(config)
+        assert tf.config.experimental.tensor_float_32_execution_enabled() == tf32_allowed() == allowed
+    finally:
+        tfutil.init_tf()
+    code = 'import tensorflow as tf, tfutil; print(tf.config.experimental.tensor_float_32_execution_enabled())'
+    assert subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, cwd=ROOT).stdout.strip() == 'False'
+
+
+@pytest.mark.parametrize('value', ['yes', 2, None])
+def test_tensorfloat32_is_on_or_off(value):
+    with pytest.raises(ConfigError, match=r"tf_config\['tf32'\]: expected True or False"):
+        tfutil.init_tf({'tf32': value})
 
 
 def test_options_without_meaning_are_noted(capsys):
