@@ -45,7 +45,11 @@ def views(G, D, mode, lod):
 
 @contextlib.contextmanager
 def evaluating_as(mode, monkeypatch, *views):
-    """Kernels made for each evaluation ('full'), or once; the minibatch in two parts; kernels of 4x4; small operations fused, as on GPUs."""
+    """Evaluate networks in one of the ways that must give the same numbers.
+
+    'full': kernels made for each evaluation; else once. 'parts': the minibatch in two parts. '4x4': the original's kernels. 'fused':
+    small operations compiled by XLA, as on GPUs.
+    """
     with contextlib.ExitStack() as stack:
         monkeypatch.setattr(layers, 'kernels_hold_the_box', lambda: '4x4' in mode)
         stack.enter_context(fusing('fused' in mode))

@@ -1,7 +1,9 @@
-"""Fused operations: small operations that XLA turns into a few kernels, inside steps that it does not compile as a whole.
+"""Fused operations: small operations that XLA turns into a few kernels, inside steps that it does
+not compile as a whole.
 
-On a GPU each small operation is a launch and a pass over memory. What XLA makes of scaled weights, pixel norm or the optimizer's
-update is one kernel for several of them. On CPUs launches are cheap, and compiling takes longer than it saves.
+On a GPU each small operation is a launch and a pass over memory. XLA makes one kernel of several
+when it compiles scaled weights, pixel norm or the optimizer's update. On CPUs launches are cheap,
+and compiling takes longer than it saves.
 """
 import contextlib
 import contextvars
@@ -9,7 +11,10 @@ import functools
 
 import tensorflow as tf
 
-_fusing = contextvars.ContextVar('fusing', default=False)  # replicas are traced in threads of their own, one after the other
+from errors import in_short
+
+# Replicas are traced in threads of their own, one after the other.
+_fusing = contextvars.ContextVar('fusing', default=False)
 
 
 @contextlib.contextmanager
@@ -23,10 +28,11 @@ def fusing(enabled=True):
 
 
 def fused(function, *tensors):
-    """function(*tensors), compiled by XLA in a block of `fusing`; gradients of any order are compiled as well.
+    """function(*tensors), compiled by XLA in a block of `fusing`, as are its gradients of any order.
 
     Args:
-        function: of tensors to a tensor or a list of tensors, without side effects where it is differentiated.
+        function: of tensors to a tensor or a list of tensors. Where it is differentiated, it must
+            have no side effects.
     """
     if not _fusing.get():
         return function(*tensors)
@@ -51,8 +57,8 @@ def _compiled(function):
 def _products(function, count, *tensors):
     """Products of upstream gradients, which follow `count` inputs, with the function's Jacobians.
 
-    The function is evaluated again. TensorFlow would hand over what the first evaluation knows, shapes of tensors among it, and XLA
-    refuses shapes that come from outside.
+    The function is evaluated again. TensorFlow's own gradient would receive intermediate results
+    of the first evaluation, shapes among them, and XLA refuses shapes that are not constants.
     """
     inputs, upstream = tensors[:count], tensors[count:]
     with tf.GradientTape(watch_accessed_variables=False) as tape:
@@ -63,7 +69,7 @@ def _products(function, count, *tensors):
 
 @functools.cache
 def fusion_works():
-    """Whether this machine has a GPU for which XLA can compile: it needs the compiler's own files beside TensorFlow."""
+    """Whether this machine has a GPU that XLA can compile for: that takes CUDA's compiler files."""
     if not tf.config.get_visible_devices('GPU'):
         return False
     probe = tf.function(lambda x: tf.math.rsqrt(tf.exp(x) + 1.0) * x, jit_compile=True)
@@ -71,6 +77,7 @@ def fusion_works():
         with tf.device('/GPU:0'):
             probe(tf.ones([8])).numpy()
     except tf.errors.OpError as error:
-        print(f'Note: XLA cannot compile for this GPU, so small operations are not fused: {str(error.message).strip().splitlines()[0]}')
+        reason = in_short(str(error.message).strip())
+        print(f'Note: XLA cannot compile for this GPU, so small operations are not fused: {reason}')
         return False
     return True

@@ -1,8 +1,9 @@
 """Random draws as a function of (seed, step, replica): a resumed run repeats the uninterrupted one,
 and no two replicas draw alike. The bits are the same on every device, with and without XLA.
 
-Inside `keyed` every draw is stateless; outside of it, draws come from TensorFlow's global generator,
-so that the functions that draw (losses, random labels, mirroring) can be used on their own as well.
+Inside `keyed` every draw is stateless; outside of it, draws come from TensorFlow's global
+generator, so that the functions that draw (losses, random labels, mirroring) can be used on their
+own as well.
 
 A draw's Philox key is folded from seed, step, number of the draw and replica. Inside a graph that
 takes some forty scalar operations a draw, each of them a launch on a GPU. A training step gets its
@@ -60,7 +61,7 @@ def _replica_of(key):
 # ---------------------------------------------------------------- keys folded on the host
 
 class _TableKey:
-    """Keys of the draws of one step, read from a `key_table`. Draws beyond its end repeat the last one."""
+    """Keys of the draws of one step, from a `key_table`. Draws beyond its end repeat the last."""
 
     def __init__(self, table):
         self.table, self.draws, self.replica = table, 0, None
@@ -132,7 +133,8 @@ def _philox(key, counter):
     words = [counter[0] & _LOW, counter[0] >> _32, counter[1] & _LOW, counter[1] >> _32]
     for _ in range(10):
         low, high = words[0] * np.uint64(0xD2511F53), words[2] * np.uint64(0xCD9E8D57)
-        words = [high >> _32 ^ words[1] ^ key0, high & _LOW, low >> _32 ^ words[3] ^ key1, low & _LOW]
+        words = [high >> _32 ^ words[1] ^ key0, high & _LOW,
+                 low >> _32 ^ words[3] ^ key1, low & _LOW]
         key0, key1 = key0 + np.uint64(0x9E3779B9) & _LOW, key1 + np.uint64(0xBB67AE85) & _LOW
     return words
 
@@ -157,7 +159,8 @@ def keyed_by(table):
     """Make the draws in the block those of a `key_table`, as a tensor.
 
     Yields:
-        an object whose `used[0]` is the number of draws that the block has made. If the table has fewer, the draws are not random.
+        an object whose `used[0]` is the number of draws that the block has made. If the table has
+        fewer, the draws repeat.
     """
     return _active_key(_TableKey(table))
 
@@ -174,7 +177,7 @@ def as_replica(index):
 
 # ---------------------------------------------------------------- draws
 #
-# TensorFlow's uniform and normal numbers differ under XLA; the bits below them are the same everywhere.
+# TensorFlow's uniform and normal numbers differ under XLA; the bits are the same everywhere.
 
 def _unit(bits):
     """Random bits as float32 in [0, 1): the upper 24 of them."""
@@ -187,7 +190,7 @@ def normal(shape):
     key = _active.get()
     if key is None:
         return tf.random.normal(shape)
-    # Box and Muller 1958: a random point in the plane, by its radius and angle, is two normal numbers.
+    # Box and Muller 1958: a random point in the plane, by radius and angle, is two normal numbers.
     known = tf.get_static_value(tf.convert_to_tensor(shape, tf.int32))
     count = tf.reduce_prod(shape) if known is None else int(np.prod(known))
     pairs = fused(_normal_pairs, key.bits([2, (count + 1) // 2]))

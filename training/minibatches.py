@@ -1,4 +1,6 @@
-"""The minibatches of a run: the next one is read, checked and copied to its device while the step before it computes."""
+"""The minibatches of a run: the next one is read, checked and copied to its device while the step
+before it computes.
+"""
 import concurrent.futures
 import contextlib
 import math
@@ -9,8 +11,9 @@ from training.checkpoint import random_state
 class Minibatches:
     """Real images and labels, one minibatch after the other, as shares of this process's devices.
 
-    A data set that draws from Python's or NumPy's global random numbers is read when its minibatch is due: read ahead, it would draw
-    what others would have drawn, and a resumed run would not draw it again. So is one whose attribute `reads_ahead` is false.
+    A data set that draws from Python's or NumPy's global random numbers is read when its minibatch
+    is due: read ahead, it would draw numbers out of turn, and a resumed run would not repeat them.
+    So is a data set whose attribute `reads_ahead` is false.
 
     Args:
         training_set: a data set of `dataset`. While training it is read by this object alone.
@@ -20,11 +23,11 @@ class Minibatches:
     def __init__(self, training_set, devices):
         self._training_set, self._devices = training_set, devices
         self._thread = None  # made by the first minibatch that may be read ahead
-        self._coming = None  # (what was asked for, future of it) of the minibatch that is being read
-        self._used = None  # the data set's state after the minibatch that was taken last, if one is being read
+        self._coming = None  # (what to read, its future), of the minibatch that is being read
+        self._used = None  # the data set's state before that minibatch
 
     def take(self, minibatch, lod):
-        """The next minibatch: tuple of images [N, C, r, r] and labels [N, label_size], as `Devices.shares` gives them.
+        """The next minibatch as shares of the devices: images [N, C, r, r], labels [N, label_size].
 
         Args:
             minibatch: images in all shares of all processes.

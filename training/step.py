@@ -1,10 +1,13 @@
-"""Training steps: the updates of `training.updates`, compiled for each growth stage and minibatch size and run on every device.
+"""Training steps: the updates of `training.updates`, compiled for each growth stage and minibatch
+size, and run on every device.
 
-floor(lod) and "fading or not" change a dozen times in a run. They are fixed when a step is compiled, so nothing above the active
-resolution is computed or held in memory; only the weight of the blend is a tensor.
+floor(lod) and "fading or not" change a dozen times in a run. They are fixed when a step is
+compiled, so nothing above the active resolution is computed or held in memory; only the weight of
+the blend is a tensor.
 
-Each device makes the same update from its own share of the minibatch (`tfutil.devices`): own draws, own minibatch-stddev groups, as each
-of the original's GPUs did. Gradients and statistics are summed over all devices.
+Each device makes the same update from its own share of the minibatch (`tfutil.devices`): own draws,
+own minibatch-stddev groups, as each of the original's GPUs did. Gradients and statistics are summed
+over all devices.
 """
 import contextlib
 import re
@@ -19,7 +22,7 @@ from tfutil.fusion import fusing
 from training.minibatches import Minibatches
 from training.updates import UpdateOptions, Updates, used_trainables
 
-FEW_DRAWS = 4  # random draws in an update of the stock losses and networks: latents, labels, mixing factors, mirroring
+FEW_DRAWS = 4  # in an update of the stock losses: latents, labels, mixing factors, mirroring
 
 
 class Now(NamedTuple):
@@ -33,8 +36,10 @@ class CompiledStep(NamedTuple):
     """A step of one stage and minibatch size.
 
     Attributes:
-        function: the compiled function: (now, key tables, *shares of the minibatch) to `summary.Statistics`.
-        draws: for each of its updates, the number of random draws on a device that it gets keys for.
+        function: compiled function of (now, key tables, *shares of the minibatch) that returns
+            `summary.Statistics`.
+        draws: for each of its updates, the number of random draws on a device that it gets keys
+            for.
     """
     function: tf.types.experimental.ConcreteFunction
     draws: list
@@ -49,26 +54,32 @@ class TrainingSteps:
         losses: of G and D, functions with the arguments of those in `loss`.
         training_set: a data set of `dataset`.
         options: `UpdateOptions`.
-        devices: `tfutil.devices.Devices`, in whose scope networks and optimizers were made; None = one device.
-        cur_nimg: images shown before; a run that starts from there does not repeat the draws made up to there.
+        devices: `tfutil.devices.Devices`, in whose scope networks and optimizers were made; None =
+            one device.
+        cur_nimg: images shown before; a run that starts from there does not repeat the draws made
+            up to there.
 
     Attributes:
-        cycle: the steps from one G update to the next, in order: 'D', 'G', 'DG' (D's update, then G's), or 'both' at once.
+        cycle: the steps from one G update to the next, in order: 'D', 'G', 'DG' (D's update, then
+            G's), or 'both' at once.
         minibatches: `Minibatches` of the data set.
     """
 
-    def __init__(self, networks, optimizers, losses, training_set, options=UpdateOptions(), devices=None, cur_nimg=0):
+    def __init__(self, networks, optimizers, losses, training_set, options=UpdateOptions(),
+                 devices=None, cur_nimg=0):
         self.G, self.D, self.Gs = networks
         self.G_opt, self.D_opt = optimizers
         self.G_loss, self.D_loss = losses
-        self.training_set, self.options, self.devices = training_set, options, devices or make_devices()
+        self.training_set, self.options = training_set, options
+        self.devices = devices or make_devices()
         self.minibatches = Minibatches(training_set, self.devices)
         self.key_streams = self.devices.num_replicas  # each replica draws numbers of its own
-        self.updates = 2 * cur_nimg  # number of updates so far (at most two an image): the key of their random draws
-        self.moved = {name for name in self.G.trainables if (self.G.get_var(name) != self.Gs.get_var(name)).any()}
+        self.updates = 2 * cur_nimg  # so far, at most two an image: the key of their random draws
+        self.moved = {name for name in self.G.trainables
+                      if (self.G.get_var(name) != self.Gs.get_var(name)).any()}
         self.cycle = _cycle(options)
         self._compiled = {}  # (kind, stage, minibatch) -> CompiledStep
-        self._early = set()  # keys of steps that were compiled before their time, and not yet used in it
+        self._early = set()  # keys of steps that were compiled early and have not been used yet
         self._latest = {}  # kind -> key of the step made last
         self._lod = None  # what the networks' variables hold
         with self.devices.strategy.scope():
@@ -102,7 +113,10 @@ class TrainingSteps:
         return moment.minibatch if shows_reals else 0
 
     def set_lod(self, lod):
-        """Set the networks' lod variables, which the compiled steps blend by, and snapshots and grids are made with."""
+        """Set the networks' lod variables.
+
+        Compiled steps blend by them; snapshots and grids are made with them.
+        """
         if lod != self._lod:
             for net in (self.G, self.D, self.Gs):
                 if 'lod' in net.vars:
@@ -120,14 +134,15 @@ class TrainingSteps:
         return dict(updates=self.updates, moved=sorted(self.moved))
 
     def restore(self, state):
-        """Go to where the steps were when `state` was taken. The networks' variables may have changed as well."""
-        self.updates, self.moved, self._lod = state['updates'], set(state['moved']), None
+        """Go to where the steps were when `state` was taken."""
+        self.updates, self.moved = state['updates'], set(state['moved'])
+        self._lod = None  # whoever restores may have set the networks' variables, too
 
     @contextlib.contextmanager
     def compiling_early(self):
-        """Keep the steps that the block compiles until training has come to their stage and left it again.
+        """Keep the steps that the block compiles until training has used them.
 
-        In them Gs follows all of G: whatever stages come before they are used, nothing is missed.
+        In them Gs follows all of G, whatever stages come before.
         """
         known = set(self._compiled)
         self.moved = set(self.G.trainables)
@@ -136,14 +151,16 @@ class TrainingSteps:
 
     def graph_def(self):
         """GraphDef of the latest compiled step that updates D, for TensorBoard."""
-        return self._compiled[next(iter(self._latest.values()))].function.graph.as_graph_def()
+        key = next(iter(self._latest.values()))
+        return self._compiled[key].function.graph.as_graph_def()
 
     # ------------------------------------------------------------ compiling
 
     def views(self, stage):
-        """The networks as a loss sees them at a stage, and whether that is at the stage's own resolution.
+        """The networks as a loss sees them at a stage, and whether at the stage's own resolution.
 
-        If one of them cannot be cut to a stage (structure 'linear', or a user's that does not grow), both work at the full one.
+        If one of them cannot be cut to a stage (structure 'linear', or a user's that does not
+        grow), both work at the full resolution.
         """
         native = self.G.gives_native_images and self.D.stage is not None
         G_stage, D_stage = (None if net.stage is None else stage for net in (self.G, self.D))
@@ -154,12 +171,14 @@ class TrainingSteps:
         stage = Stage.of(moment.lod, self.training_set.shape[1])
         key = kind, stage, moment.minibatch
         if self._latest.get(kind) != key:  # a stage that is over does not come back
-            self._compiled = {k: v for k, v in self._compiled.items() if k[0] != kind or k == key or k in self._early}
+            self._compiled = {k: v for k, v in self._compiled.items()
+                              if k[0] != kind or k == key or k in self._early}
             self._early.discard(key)
             self._latest[kind] = key
             self.moved |= self._names_used_at(stage)
         if key not in self._compiled:
-            self._compiled[key] = self._compile(kind, moment, stage, data, [FEW_DRAWS for _ in _updates_in(kind)])
+            draws = [FEW_DRAWS for _ in _updates_in(kind)]
+            self._compiled[key] = self._compile(kind, moment, stage, data, draws)
         return self._compiled[key]
 
     def _names_used_at(self, stage):
@@ -168,8 +187,9 @@ class TrainingSteps:
         return {name for name, var in self.G.trainables.items() if var.ref() in used}
 
     def _compile(self, kind, moment, stage, data, draws):
-        """Compile a step, for so many random draws in each of its updates, or for more if it needs more."""
-        updates = Updates(self, self.options, stage, moment.minibatch // self.devices.num_replicas)
+        """Compile a step with keys for `draws` random draws in its updates, or as many as needed."""
+        size = moment.minibatch // self.devices.num_replicas
+        updates = Updates(self, self.options, stage, size)
         strategy = self.devices.strategy
 
         def on_device(now, tables, *data):
@@ -179,8 +199,9 @@ class TrainingSteps:
                 if 'D' in kind:
                     updates.update_D(now, tables[0], *data)
                 if 'G' in kind:
-                    # Its draws wait for D: side by side, the activations of both updates would be in memory.
-                    with tf.control_dependencies([collected.statistics().values] if 'D' in kind else []):
+                    # Its draws wait for D. Otherwise both updates' activations would be in memory.
+                    waiting_for = [collected.statistics().values] if 'D' in kind else []
+                    with tf.control_dependencies(waiting_for):
                         keys = tf.identity(tables[-1])
                     updates.update_G(now, keys)
                 statistics = collected.statistics()
@@ -188,7 +209,8 @@ class TrainingSteps:
 
         @tf.function(autograph=False)
         def step(now, tables, *data):
-            return strategy.experimental_local_results(strategy.run(on_device, (now, tables, *data)))[0]
+            results = strategy.run(on_device, (now, tables, *data))
+            return strategy.experimental_local_results(results)[0]
         function = step.get_concrete_function(*self._arguments(moment, draws), *data)
         used = [updates.draws[name] for name in _updates_in(kind)]
         if any(own > given for own, given in zip(used, draws)):
@@ -197,9 +219,11 @@ class TrainingSteps:
 
     def _arguments(self, moment, draws):
         """What a step is called with, besides data."""
-        now = Now(*(tf.constant(value, tf.float32) for value in (moment.lod, moment.D_lrate, moment.G_lrate)))
-        return now, [tf.constant(randomness.key_table(self.options.random_seed, self.updates + i, self.key_streams, count))
-                     for i, count in enumerate(draws)]
+        now = Now(*(tf.constant(value, tf.float32)
+                    for value in (moment.lod, moment.D_lrate, moment.G_lrate)))
+        tables = [randomness.key_table(self.options.random_seed, self.updates + i,
+                                       self.key_streams, count) for i, count in enumerate(draws)]
+        return now, [tf.constant(table) for table in tables]
 
     @contextlib.contextmanager
     def _explaining_xla(self):
@@ -208,9 +232,12 @@ class TrainingSteps:
         except tf.errors.InvalidArgumentError as error:
             if not self.options.xla or 'XLA' not in error.message:
                 raise
-            lacks = re.search(r'[^\n]*unsupported operations[^\n]*', error.message) or re.search(r'[^\n]*XLA[^\n]*', error.message)
-            raise ConfigError(f'train.xla = True, but XLA cannot compile this run: {lacks.group().strip()[:300]} Set train.xla = False, or '
-                              'write what the losses and the data set compute in other operations.') from error
+            lacks = (re.search(r'[^\n]*unsupported operations[^\n]*', error.message)
+                     or re.search(r'[^\n]*XLA[^\n]*', error.message))
+            raise ConfigError(
+                'train.xla = True, but XLA cannot compile this run: '
+                f'{lacks.group().strip()[:300]} Set train.xla = False, or write what the losses '
+                'and the data set compute in other operations.') from error
 
 
 def _cycle(options):

@@ -1,6 +1,7 @@
-"""The updates of G and D as mathematics, on one device's share of a minibatch and at one growth stage.
+"""The updates of G and D as mathematics, on one device's share of a minibatch, at one growth stage.
 
-Plain functions on tensors: `training.step` compiles them, hands them their draws, and runs them on every device.
+Functions of tensors. `training.step` compiles them, gives them their draws, and runs them on every
+device.
 """
 import contextlib
 import dataclasses
@@ -23,7 +24,8 @@ class UpdateOptions:
     Attributes:
         G_smoothing: decay of Gs per D update.
         drange_net, mirror_augment, dequantize_reals: see `process_reals`.
-        random_seed: all draws are a function of it, of the number of updates so far and of the replica.
+        random_seed: all draws are a function of it, of the number of updates so far and of the
+            replica.
         D_repeats: D updates for each G update.
         joint: update D and G at once, from the same latents and the same networks.
         xla: compile losses, gradients and updates with XLA.
@@ -42,62 +44,85 @@ class UpdateOptions:
     parts: int = 1
 
 
+class Goal(NamedTuple):
+    """Variables that minimize a loss.
+
+    Attributes:
+        opt: their `tfutil.Optimizer`.
+        variables: list of tf.Variable.
+        rate: learning rate, a scalar tensor.
+    """
+    opt: Optimizer
+    variables: list
+    rate: tf.Tensor
+
+
 class Updates:
-    """D's update and G's, in turn: Algorithm 1 of Gulrajani et al. 2017 with the changes of the paper's Appendix A.1.
+    """D's update and G's: Algorithm 1 of Gulrajani et al. 2017 as in the paper's Appendix A.1.
 
     Args:
         run: `training.step.TrainingSteps`: networks, optimizers, losses, data set.
         options: `UpdateOptions`.
         stage: `tfutil.Stage`.
         size: images in a device's share of a minibatch.
+
+    Attributes:
+        draws: number of random draws in each update that has been traced, by its name.
     """
 
     def __init__(self, run, options, stage, size):
         self.run, self.options, self.stage, self.size = run, options, stage, size
         self.G, self.D, self.native = run.views(stage)
-        self.G_variables, self.D_variables = used_trainables(self.G), used_trainables(self.D)
+        self.G_variables = used_trainables(self.G)
+        self.D_variables = used_trainables(self.D)
         self.common = dict(G=self.G, D=self.D, training_set=run.training_set, minibatch_size=size)
-        self.draws = {}  # number of random draws in each update that has been traced
+        self.draws = {}
 
     def update_D(self, now, keys, reals, labels):
-        """Update D on reals and on as many fakes; then move Gs one step towards G."""
+        """Update D by reals and as many fakes, then move Gs one step towards G."""
         def loss():
-            return [self.run.D_loss(opt=self.run.D_opt, reals=self.prepared(reals, now.lod), labels=labels, **self.common)]
+            prepared = self.prepare(reals, now.lod)
+            return [self.run.D_loss(opt=self.run.D_opt, reals=prepared, labels=labels,
+                                    **self.common)]
         self.minimize('D', loss, keys, [Goal(self.run.D_opt, self.D_variables, now.D_lrate)])
         self.move_Gs()
 
     def update_G(self, now, keys):
-        """Update G by what D says of its images."""
+        """Update G by D's scores of its images."""
         def loss():
             return [self.run.G_loss(opt=self.run.G_opt, **self.common)]
         self.minimize('G', loss, keys, [Goal(self.run.G_opt, self.G_variables, now.G_lrate)])
 
     def update_both(self, now, keys, reals, labels):
-        """Update D and G at once, from the same latents, before either has moved; then move Gs one step towards G.
+        """Update D and G at once, from the same latents; then move Gs one step towards G.
 
-        What the paper's CIFAR-10 run did. The losses must take `latents`, and G's must take `labels`, as those in `loss` do.
+        The paper's CIFAR-10 run did this. The losses must take `latents`, and G's must take
+        `labels`, as those in `loss` do.
         """
         def losses():
+            prepared = self.prepare(reals, now.lod)
             latents = randomness.normal([self.size, *self.G.input_shapes[0][1:]])
             common = dict(self.common, latents=latents, labels=labels)
-            return [self.run.D_loss(opt=self.run.D_opt, reals=self.prepared(reals, now.lod), **common),
+            return [self.run.D_loss(opt=self.run.D_opt, reals=prepared, **common),
                     self.run.G_loss(opt=self.run.G_opt, **common)]
-        self.minimize('both', losses, keys, [Goal(self.run.D_opt, self.D_variables, now.D_lrate),
-                                             Goal(self.run.G_opt, self.G_variables, now.G_lrate)])
+        self.minimize('both', losses, keys, [
+            Goal(self.run.D_opt, self.D_variables, now.D_lrate),
+            Goal(self.run.G_opt, self.G_variables, now.G_lrate)])
         self.move_Gs()
 
     # ------------------------------------------------------------ their parts
 
-    def prepared(self, reals, lod):
-        """Images of the data set as D is to see them."""
+    def prepare(self, reals, lod):
+        """Images of the data set as D sees them."""
         options, stage = self.options, self.stage
 
-        def prepare(reals):
-            reals = process_reals(reals, lod if stage.fading else stage.floor_lod, options.mirror_augment,
-                                  self.run.training_set.dynamic_range, options.drange_net, native=True,
-                                  dequantize=options.dequantize_reals)
+        def process(reals):
+            reals = process_reals(
+                reals, lod if stage.fading else stage.floor_lod, options.mirror_augment,
+                self.run.training_set.dynamic_range, options.drange_net, native=True,
+                dequantize=options.dequantize_reals)
             return reals if self.native else repeat_pixels(reals, 2 ** stage.floor_lod)
-        return fused(prepare, reals)
+        return fused(process, reals)
 
     def minimize(self, name, losses, keys, goals):
         """Update variables by the gradients of losses, averaged over all devices.
@@ -114,7 +139,8 @@ class Updates:
             self.draws[name] = draws.used[0]
             return gradients, collected.statistics()
 
-        gradients, statistics = fused(differentiate, keys) if self.options.xla else differentiate(keys)
+        compute = fused if self.options.xla else lambda function, keys: function(keys)
+        gradients, statistics = compute(differentiate, keys)
         summary.collect(statistics)
         for goal, own in zip(goals, gradients):
             goal.opt.register(own, goal.variables)
@@ -122,31 +148,39 @@ class Updates:
         self.average_states()
 
     def gradients(self, losses, goals):
-        """For each goal, the gradients of its loss by its variables: float32, None where the loss does not depend on one."""
+        """For each goal, gradients of its loss by its variables.
+
+        They are float32, and None where the loss does not depend on the variable.
+        """
         with contextlib.ExitStack() as stack:
-            tapes = [stack.enter_context(tf.GradientTape(watch_accessed_variables=False)) for _ in goals]
+            tapes = [stack.enter_context(tf.GradientTape(watch_accessed_variables=False))
+                     for _ in goals]
             for tape, goal in zip(tapes, goals):
                 tape.watch(goal.variables)
             with evaluating(self.options.parts):
                 for view in (self.G, self.D):
                     if hasattr(view.model, 'layers_at'):
-                        make_kernels(view.model.layers_at(view.chosen_stage), view.model.activation_dtype)
+                        make_kernels(view.model.layers_at(view.chosen_stage),
+                                     view.model.activation_dtype)
                 values = losses()
             scaled = [goal.opt.scaled_mean(value) for goal, value in zip(goals, values)]
         for goal, value in zip(goals, values):
-            summary.autosummary(summary.finite_losses(goal.opt.id), tf.cast(tf.math.is_finite(value), tf.float32))
-        return [[None if g is None else tf.cast(g, tf.float32) for g in tape.gradient(value, goal.variables)]
+            summary.autosummary(summary.finite_losses(goal.opt.id),
+                                tf.cast(tf.math.is_finite(value), tf.float32))
+        return [[None if g is None else tf.cast(g, tf.float32)
+                 for g in tape.gradient(value, goal.variables)]
                 for tape, goal, value in zip(tapes, goals, scaled)]
 
     def move_Gs(self):
         """Move Gs one step towards G.
 
-        What is trainable and has never moved is equal in both; averaging it would cost a pass over all of the network. What is not
-        trainable (`lod`, a user's batch statistics) is copied.
+        Trainables that have never moved are equal in both; averaging them would cost a pass over
+        the whole network. What is not trainable (`lod`, a user's batch statistics) is copied.
         """
         G, Gs = self.run.G, self.run.Gs
         followed = [(Gs.vars[name], var, self.options.G_smoothing if name in G.trainables else 0.0)
-                    for name, var in G.vars.items() if name in self.run.moved or name not in G.trainables]
+                    for name, var in G.vars.items()
+                    if name in self.run.moved or name not in G.trainables]
 
         def move():
             for own, source, decay in followed:
@@ -154,32 +188,26 @@ class Updates:
         fused(move)
 
     def average_states(self):
-        """Average what networks keep for themselves, such as batch statistics, which each device found from its own share."""
+        """Average batch statistics and the like, which each device found from its own share."""
         if tf.distribute.get_replica_context().num_replicas_in_sync == 1:
             return
         states = [var for net in (self.run.G, self.run.D) for name, var in net.vars.items()
                   if name not in net.trainables and name != 'lod' and var.dtype.is_floating]
-        for var, mean in zip(states, average_over_replicas([tf.convert_to_tensor(var) for var in states])):
+        means = average_over_replicas([tf.convert_to_tensor(var) for var in states])
+        for var, mean in zip(states, means):
             set_in_replica(var, mean)
 
 
-class Goal(NamedTuple):
-    """Whose loss is minimized by what.
-
-    Attributes:
-        opt: `tfutil.Optimizer`.
-        variables: list of tf.Variable.
-        rate: learning rate, a scalar tensor.
-    """
-    opt: Optimizer
-    variables: list
-    rate: tf.Tensor
-
+# ---------------------------------------------------------------- variables of a stage
 
 def used_trainables(view):
-    """The trainable variables that a view of a network depends on, in the network's order: the rest has no gradient at its stage."""
+    """Trainable variables that a view of a network depends on, in the network's order.
+
+    The others have no gradient at the view's stage.
+    """
     if hasattr(view.model, 'layers_at'):
-        watched = [var.value for layer in view.model.layers_at(view.chosen_stage) for var in layer.trainable_variables]
+        layers = view.model.layers_at(view.chosen_stage)
+        watched = [var.value for layer in layers for var in layer.trainable_variables]
     else:
         watched = _watched_in_evaluation(view)
     used = {var.ref() for var in watched}
