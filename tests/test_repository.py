@@ -51,7 +51,8 @@ def test_every_module_imports():
                                      '-m benchmarks.metrics', '-m benchmarks.replicas', '-m benchmarks.celebahq',
                                      '-m benchmarks.mode_recovery', '-m benchmarks.paper_settings',
                                      '-m benchmarks', '-m benchmarks.machine', '-m benchmarks.bare_step', '-m benchmarks.compare',
-                                     '-m benchmarks.pipeline', '-m benchmarks.startup', '-m benchmarks.peers'])
+                                     '-m benchmarks.pipeline', '-m benchmarks.startup', '-m benchmarks.peers',
+                                     '-m benchmarks.gpu', '-m benchmarks.peer_torch_step'])
 def test_help(command):
     done = subprocess.run([sys.executable, *command.split(), '--help'], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0 and 'usage:' in done.stdout, done.stderr

@@ -149,6 +149,7 @@ def test_tensorfloat32_is_off_unless_asked_for(config, allowed):
         tf.config.experimental.enable_tensor_float_32_execution(True)
         tfutil.init_tf(config)
         assert tf.config.experimental.tensor_float_32_execution_enabled() == tf32_allowed() == allowed
+        assert tf.config.optimizer.get_experimental_options()['layout_optimizer'] != allowed
     finally:
         tfutil.init_tf()
     code = 'import tensorflow as tf, tfutil; print(tf.config.experimental.tensor_float_32_execution_enabled())'

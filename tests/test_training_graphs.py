@@ -30,13 +30,9 @@ def compiled(steps, kind, now):
 @pytest.mark.parametrize('dtype', ['float32', 'float16', 'bfloat16'])
 @pytest.mark.parametrize('kind, lod, options, networks', [
     ('DG', 0.5, dict(dequantize_reals=True, mirror_augment=True), {}),
-    ('DG', 0.0, dict(fuse=True), {}),
-    ('both', 0.5, dict(joint=True), dict(THEANO, **LSGAN)),
-    ('DG', 1.0, {}, dict(THEANO)),
-    ('D', 0.0, dict(D_repeats=2), dict(UNFUSED)),
-    ('DG', 1.5, {}, dict(G=dict(structure='linear'), D=dict(structure='linear'))),
-], ids=['fading, dequantized', 'fused', "joint, the Theano version's layers, least squares", "the Theano version's layers",
-        'D alone, unfused', 'linear'])
+    ('both', 0.5, dict(joint=True), dict(THEANO)),
+    ('DG', 1.0, dict(fuse=True), dict(UNFUSED, **LSGAN)),
+], ids=['fading, dequantized', "joint, the Theano version's layers", 'unfused layers, fused operations, least squares'])
 def test_every_operation_of_a_step_has_a_kernel_for_gpus(dtype, kind, lod, options, networks):
     scaling = dict(use_loss_scaling=True) if dtype == 'float16' else {}
     steps = make_steps(dtype=dtype, training_set=Noise(8, 1, label_size=3), resolution=8, options=UpdateOptions(**options), **networks,
@@ -71,9 +67,7 @@ def papers_steps():
     ('float32', 0.0, dict(fuse=True), 1200, 53),
     ('float32', 0.5, dict(fuse=True), 1300, 60),
     ('float32', 0.0, dict(xla=True), 60, 0),
-    ('float32', 5.0, dict(fuse=True), 620, 32),
     ('bfloat16', 0.0, dict(fuse=True), 960, 17),
-    ('bfloat16', 0.0, dict(xla=True), 60, 0),
 ], ids=str)
 def test_launches(papers_steps, dtype, lod, options, most, most_transposes):
     """Of one D and one G update, after TensorFlow's graph optimizer for an H100. Above these bounds something has come apart."""

@@ -102,10 +102,10 @@ def a_kernel_for_each_evaluation(self, dtype):
 
 @pytest.mark.parametrize('options, patch', [
     ({}, (layers, 'kernels_hold_the_box', lambda: True)), ({}, (layers.Equalized, 'scaled_kernel', a_kernel_for_each_evaluation)),
-    ({}, (networks, 'leaky_relu', lambda x: tf.nn.leaky_relu(x, alpha=0.2))), (dict(parts=2), ()), (dict(fuse=True), ()),
+    ({}, (networks, 'leaky_relu', lambda x: tf.nn.leaky_relu(x, alpha=0.2))), (dict(parts=2), ()),
     (dict(fuse=True), (layers, 'kernels_hold_the_box', lambda: True)),
 ], ids=['kernels that hold the box', 'a kernel for each evaluation', "TensorFlow's leaky ReLU", 'minibatches in two parts',
-        'fused operations', 'fused operations, kernels that hold the box'])
+        'fused operations, kernels that hold the box'])
 def test_what_makes_steps_fast_leaves_their_numbers_alone(options, patch, monkeypatch):
     """Weights after 20 rounds of updates, up to float32 rounding: 1e-5 of how far a variable has moved, and two bits of its largest.
 
@@ -120,8 +120,7 @@ def test_what_makes_steps_fast_leaves_their_numbers_alone(options, patch, monkey
         steps.Gs.copy_vars_from(steps.G)
         before = [values(net) for net in (steps.G, steps.D, steps.Gs)]
         for _ in range(20):
-            steps.step('D', moment(0.5, 8, 0.1))
-            steps.step('G', moment(0.5, 8, 0.1))
+            steps.step('DG', moment(0.5, 8, 0.1))
         weights.append([values(net) for net in (steps.G, steps.D, steps.Gs)])
     for old, fast, slow in zip(before, *weights, strict=True):
         for name in old:

@@ -20,6 +20,9 @@ def allow_tf32(value):
     GPUs from Ampere on then round the factors to 10 bits of mantissa: about twice as fast, with relative errors of 1e-3.
     """
     tf.config.experimental.enable_tensor_float_32_execution(bool(value))
+    # Tensor cores want channels last, as the networks have them. TensorFlow's graph optimizer turns large float32 steps into channels first
+    # for the GPUs that had none.
+    tf.config.optimizer.set_experimental_options({'layout_optimizer': not value})
 
 
 def tf32_allowed():

@@ -5,6 +5,8 @@ import concurrent.futures
 import contextlib
 import math
 
+import tensorflow as tf
+
 from training.checkpoint import random_state
 
 
@@ -72,7 +74,8 @@ class Minibatches:
     def _read(self, wanted):
         """The next minibatch, and the data set's state after it."""
         self._training_set.configure(*wanted)
-        tensors = self._training_set.get_minibatch_tf(self._devices.index, self._devices.workers)
+        with tf.device('CPU:0'):  # to be split there, and copied once
+            tensors = self._training_set.get_minibatch_tf(self._devices.index, self._devices.workers)
         return self._devices.shares(*tensors), self._training_set.state()
 
 
