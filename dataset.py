@@ -28,8 +28,8 @@ class Dataset:
         num_images: images in the set, or None when it has no end.
         position: images handed out so far. With the set's options it determines everything that comes next.
         labels: of all images in the order of their numbers, [num_images, label_size], or None when the set has no end.
-        reads_ahead: training reads the next minibatch on another thread while a step computes. False in a class of your own makes it
-            wait until the minibatch is due.
+        reads_ahead: training reads the next minibatches on another thread while a step computes. False in a class of your own makes it
+            wait until a minibatch is due.
     """
     labels = None
     reads_ahead = True

@@ -6,6 +6,7 @@ mean. Images are NCHW in the networks' dynamic range, at the stage's own resolut
 import tensorflow as tf
 
 from tfutil import autosummary, fp32, lerp, randomness
+from tfutil.network import defined_by_its_class
 
 
 def G_wgan_acgan(G, D, opt, training_set, minibatch_size, cond_weight=1.0, latents=None, labels=None):
@@ -105,7 +106,7 @@ def evaluate_both(D, reals, fakes):
 
     In one evaluation if D keeps minibatches apart: half as many operations, each on twice as many images.
     """
-    if not getattr(D.model, 'keeps_minibatches_apart', False):
+    if not defined_by_its_class(D.model, 'keeps_minibatches_apart') or not D.model.keeps_minibatches_apart:
         return [fp32(*D.get_output_for(images, is_training=True)) for images in (reals, fakes)]
     outputs = fp32(*D.get_output_for(tf.concat(fp32(reals, fakes), axis=0), minibatches=2, is_training=True))
     return list(zip(*(tf.split(output, 2) for output in outputs)))
@@ -137,6 +138,8 @@ def label_penalty(labels, logits):
     Its gradient is softmax(logits) - labels, also where a row of labels is all zero (truncated labels): the original
     learns from such rows. TensorFlow's own operation has another gradient there when determinism is on.
     """
+    labels = tf.cast(labels, logits.dtype)
+
     @tf.custom_gradient
     def cross_entropy(logits):
         log_probs = tf.nn.log_softmax(logits)

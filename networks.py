@@ -6,9 +6,9 @@ A build function takes a network's static keywords and returns a Keras model:
   * a growing model has a non-trainable scalar `lod`, an attribute `resolution` (the full one), and its `call` takes `stage`. Given one,
     only the layers that stage needs are evaluated. Without one, everything is, and the blending follows the variable `lod` wherever it
     stands. A growing generator may also take `native`: then images are asked for at the stage's own resolution;
-  * `layers_at(stage)`, if there is one, gives the layers that a stage evaluates; without it, that is found out by evaluating;
+  * `layers_at(stage)`, if its own class has one, gives the layers that a stage evaluates; without it, that is found out by evaluating;
   * a discriminator's `call` may take `minibatches`, the number of minibatches that its images are, if its attribute
-    `keeps_minibatches_apart` is true: the losses then evaluate reals and fakes at once;
+    `keeps_minibatches_apart`, of its own class, is true: the losses then evaluate reals and fakes at once;
   * its `call` may take `training`, true in the losses: batch normalization and noise;
   * `initialize_from_reals(reals, stage)` is called before a discriminator is trained if its attribute `starts_from_reals` is true;
   * `layer_rows()`, if there is one, gives the rows of `Network.print_layers`.

@@ -146,6 +146,15 @@ def test_with_determinism_on_they_are_the_same():
     assert done.returncode == 0 and '8 passed' in done.stdout, done.stdout
 
 
+@pytest.mark.parametrize('dtype', ['float64', 'int32', 'uint8'])
+def test_labels_of_other_types(dtype):
+    """A label file may hold any numbers."""
+    labels = np.array([[0, 1, 0], [0, 0, 0]])
+    logits = tf.constant([[1.0, 2.0, 3.0], [0.5, 0.0, -1.0]])
+    expected = loss.label_penalty(tf.constant(labels, tf.float32), logits)
+    assert max_abs(loss.label_penalty(tf.constant(labels.astype(dtype)), logits), expected) == 0
+
+
 def test_without_given_draws_the_losses_draw_by_seed_and_step():
     _, data, G, D = load('base-lod0')
     opt, labels = tfutil.Optimizer(), GivenLabels(np.zeros([4, 0], np.float32))

@@ -1,13 +1,22 @@
 """training/minibatches.py: minibatches are read while the step before them computes, and none is lost or seen twice."""
+import os
+import subprocess
+import sys
 import threading
 import time
 
 import numpy as np
 import pytest
+import tensorflow as tf
+from conftest import ROOT
+from helpers import moment
+from replica_inputs import make_steps
 from test_train import make_toy
 
+import loss
 from dataset import SyntheticDataset, TFRecordDataset
 from tfutil.devices import make_devices
+from training.checkpoint import random_state, restore_random_state
 from training.minibatches import Minibatches
 
 
@@ -42,7 +51,7 @@ def test_the_next_minibatch_is_read_before_it_is_asked_for():
         assert training_set.wait_until_read(4 * i + 4)  # nobody has asked for it
         assert minibatches.state() == {'position': 4 * i + 4}
     minibatches.rewind()
-    assert training_set.position == 12 and [at for at, _ in training_set.read] == [0, 4, 8, 12]
+    assert training_set.position == 12 and [at for at, _ in training_set.read] == [0, 4, 8, 12, 16]
 
 
 def test_reading_and_computing_take_the_longer_of_both():
@@ -99,6 +108,92 @@ def test_data_sets_that_are_read_when_due(cls):
         minibatches.take(4, 0)
         assert training_set.position == minibatches.state()['position']
     assert {thread for _, thread in training_set.read} == {threading.current_thread().name}
+
+
+class Shuffles(Counting):
+    """Images in an order that NumPy's global numbers give, from the first image of each epoch on; the state is the order itself."""
+    order = None
+
+    def _read(self, position, count, lod):
+        if position % 8 == 0:
+            self.order = np.random.permutation(8) if self.order is None else self.order
+            np.random.shuffle(self.order)
+        images, labels = super()._read(position, count, lod)
+        return images * 0 + self.order[position % 8:position % 8 + count].reshape(-1, 1, 1, 1).astype(np.int32), labels
+
+    def state(self):
+        return {'position': self.position, 'order': self.order}
+
+    def restore(self, state):
+        self.position, self.order = state['position'], state['order']
+
+
+def test_numbers_that_are_drawn_now_and_then_are_drawn_once():
+    """The order of each epoch, also in a run that goes on from anywhere, and whoever else draws in between."""
+    def run(count, minibatches):
+        seen, states = [], []
+        for _ in range(count):
+            seen += numbers(minibatches.take(2, 0))
+            minibatches.wait()
+            states.append((minibatches.state(), random_state()))
+            seen.append(np.random.randint(1000))
+        return seen, states
+    np.random.seed(1)
+    whole, states = run(14, Minibatches(Shuffles(), make_devices()))
+    assert sorted(number for i in range(4) for number in whole[3 * i:3 * i + 2]) == list(range(8))
+    for done in range(1, 13):
+        np.random.seed(0)
+        minibatches = Minibatches(Shuffles(), make_devices())
+        minibatches.restore(states[done][0])
+        restore_random_state(states[done][1])
+        np.random.randint(1000)  # what the other one draws after this state
+        rest, _ = run(13 - done, minibatches)
+        assert rest == whole[3 * (done + 1):], done
+
+
+class BoundToItsThread(Counting):
+    def _read(self, *arguments):
+        if threading.current_thread() is not threading.main_thread():
+            raise RuntimeError('objects created in a thread can only be used in that same thread')
+        return super()._read(*arguments)
+
+
+def test_a_data_set_that_only_its_own_thread_may_read():
+    minibatches = Minibatches(BoundToItsThread(), make_devices())
+    assert sum([numbers(minibatches.take(4, 0)) for _ in range(4)], []) == list(range(16))
+
+
+def test_a_reader_that_blocks_keeps_nobody_waiting():
+    """All images that a run needs have come; that there are no more is nothing to wait for, neither for the run nor for the process."""
+    code = """
+import threading
+from test_training_minibatches import Counting, Minibatches, make_devices
+class Ends(Counting):
+    def _read(self, position, *rest):
+        if position >= 8:
+            threading.Event().wait()
+        return super()._read(position, *rest)
+minibatches = Minibatches(Ends(), make_devices())
+for _ in range(2):
+    minibatches.take(4, 0)
+assert minibatches.state() == {'position': 8} and not minibatches.wait(0.1)
+minibatches.close(0.1)
+print('ended')
+"""
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, timeout=60,
+                          env={**os.environ, 'PYTHONPATH': f'{ROOT}:{ROOT}/tests'})
+    assert done.returncode == 0 and done.stdout.endswith('ended\n'), done.stderr
+
+
+def test_steps_that_call_python_read_when_due():
+    """What Python does in a step may draw the same global numbers."""
+    def D_loss(D, reals, **others):
+        drawn = tf.numpy_function(lambda: np.float32(np.random.rand()), [], tf.float32)
+        return D.get_output_for(reals)[0][:, 0] + tf.ensure_shape(drawn, [])
+    for loss_func, ahead in ((loss.D_wgangp_acgan, True), (D_loss, False)):
+        steps = make_steps(D_loss=loss_func)
+        steps.step('D', moment(2, 8, 0.001))
+        assert bool(steps.minibatches._coming) == ahead
 
 
 @pytest.mark.parametrize('error', [ValueError('damaged'), MemoryError(), StopIteration()], ids=repr)

@@ -12,7 +12,7 @@ import layers
 import loss
 import networks
 import tfutil
-from tfutil import randomness
+from tfutil import Stage, randomness
 from training.reals import process_reals
 from training.step import TrainingSteps, UpdateOptions
 
@@ -286,6 +286,40 @@ class Growing(keras.Model):
 def growing_G(num_channels, resolution, **kwargs):
     return Growing(num_channels, resolution)
 '''
+
+
+class DerivedDiscriminator(networks.Discriminator):
+    """The paper's with a layer of one's own in its head, which looks at the whole minibatch."""
+
+    def build(self):
+        self.own = layers.Dense(8, 8, name='Own')
+        super().build()
+
+    def build_in_order(self, ordered):
+        super().build_in_order([*ordered, self.own])
+
+    def _head(self, x):
+        x = self.own(super()._head(x))
+        return x - tf.reduce_mean(x, axis=0, keepdims=True)
+
+
+def derived_D(num_channels, resolution, label_size, **kwargs):
+    return DerivedDiscriminator(num_channels, resolution, label_size, networks.Width(32, 1.0, 8), True, 4, 'float32', True, None)
+
+
+def test_a_discriminator_derived_from_ours():
+    """All of its layers learn, and reals and fakes are evaluated apart: what it inherits need not hold for it."""
+    D = tfutil.Network('D', derived_D, num_channels=1, resolution=16, label_size=0)
+    steps, _ = make()
+    steps = TrainingSteps([steps.G, D, steps.Gs], [steps.G_opt, steps.D_opt], [steps.G_loss, steps.D_loss], steps.training_set)
+    before = values(D)
+    for _ in range(2):
+        steps.step('DG', moment(0, 8, 0.01))
+    assert moved(before, D) >= {'Own/weight', *(name for name in before if 'weight' in name and 'lod1' not in name and 'lod2' not in name)}
+    reals, fakes = (tf.constant(np.random.RandomState(i).randn(8, 1, 16, 16), tf.float32) for i in range(2))
+    view = D.at_stage(Stage(0, False))
+    for images, (scores, _) in zip((reals, fakes), loss.evaluate_both(view, reals, fakes)):
+        assert max_abs(scores, view.get_output_for(images)[0]) <= 1e-5
 
 
 @pytest.mark.parametrize('func', ['plain_G', 'growing_G'])

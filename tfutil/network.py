@@ -388,6 +388,11 @@ class NetworkAtStage:
         return self._network.get_output_for(*inputs, **{**kwargs, **self._options})
 
 
+def defined_by_its_class(model, name):
+    """Whether a model's own class says something: what it inherits may not hold for the layers that it adds."""
+    return name in vars(type(model))
+
+
 @contextlib.contextmanager
 def trusting_source(trust=True):
     """Allow (or forbid) unpickling in the block to execute the source text that a user's own network carries."""

@@ -77,7 +77,7 @@ class _TableKey:
             alg=_ALGORITHM.value, dtype=tf.int32)
 
 
-_BLOCK = 128  # steps whose keys are folded at once: NumPy takes as long for one
+KEY_BLOCK = 128  # steps whose keys are folded at once: NumPy takes as long for one
 
 
 def key_table(seed, step, replicas, draws):
@@ -91,14 +91,15 @@ def key_table(seed, step, replicas, draws):
     Returns:
         uint64 [replicas, draws, 3]: key, lower half of the counter, upper half.
     """
-    block, place = divmod(int(step), _BLOCK)
-    return _key_block(int(seed), block, int(replicas), int(draws))[place]
+    block, place = divmod(int(step), KEY_BLOCK)
+    return key_block(int(seed), block, int(replicas), int(draws))[place]
 
 
 @functools.lru_cache(maxsize=16)
-def _key_block(seed, block, replicas, draws):
+def key_block(seed, block, replicas, draws):
+    """`key_table`s of steps block * KEY_BLOCK to (block + 1) * KEY_BLOCK - 1, stacked."""
     step, replica, draw = np.meshgrid(
-        np.arange(block * _BLOCK, (block + 1) * _BLOCK), np.arange(replicas),
+        np.arange(block * KEY_BLOCK, (block + 1) * KEY_BLOCK), np.arange(replicas),
         np.arange(1, draws + 1), indexing='ij')
     pair = np.full_like(step, seed), np.zeros_like(step)
     for number in (step, draw, replica):

@@ -230,7 +230,7 @@ class TrainingRun:
         """Train to the end of the schedule, and save what comes of it."""
         overview.print_overview(self, self.timetable.run_phases, self.timetable.by_resolution())
         print('Training...')
-        with contextlib.closing(self.progress):
+        with contextlib.closing(self.steps.minibatches), contextlib.closing(self.progress):
             while self.round_nimg < self.options.total_kimg * 1000:
                 sched = self.schedule(self.round_nimg)
                 if self.options.reset_opt_for_new_lod and crosses_layers(self.previous_lod, sched.lod):
@@ -241,7 +241,6 @@ class TrainingRun:
                 done = self.cur_nimg >= self.options.total_kimg * 1000
                 if self.progress.tick_is_over(self.cur_nimg, sched, done):
                     self._tick(sched, done)
-        self.steps.minibatches.rewind()
         self.folder.finish()
         self.devices.wait_for_all()
 
@@ -257,6 +256,8 @@ class TrainingRun:
     def _tick(self, sched, done):
         with preflight.explaining_memory_shortage(sched):
             summary.settle()  # the devices are done with what is counted
+        if not done:
+            self.steps.minibatches.wait()  # what is done now may draw random numbers
         self.progress.tick(self.cur_nimg, sched)
         self.watch.tick(self.progress.cur_tick)
         graph_def = self.steps.graph_def() if self.options.save_tf_graph and self.progress.cur_tick == 1 else None
@@ -286,6 +287,7 @@ class TrainingRun:
 
     def state(self):
         """All that is not a variable, in plain values."""
+        self.steps.minibatches.wait(1.0)  # for random numbers that it may put back
         own = ('cur_nimg', 'round_nimg', 'steps_in_round', 'previous_lod')
         return dict(loop={name: getattr(self, name) for name in own}, steps=self.steps.state(), data=self.steps.minibatches.state(),
                     summary=summary.state(), watch=self.watch.state(),

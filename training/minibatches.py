@@ -1,13 +1,18 @@
-"""The minibatches of a run: the next one is read, checked and copied to its device while the step
-before it computes.
+"""The minibatches of a run: the next ones are read, checked and copied to their device while the
+step before them computes.
 """
+import collections
 import concurrent.futures
-import contextlib
+import copy
 import math
+import queue
+import threading
 
 import tensorflow as tf
 
-from training.checkpoint import random_state
+from training.checkpoint import random_state, restore_random_state
+
+AHEAD = 2  # A copy to a GPU waits for the kernels enqueued so far, so one minibatch must be there.
 
 
 class Minibatches:
@@ -15,7 +20,7 @@ class Minibatches:
 
     A data set that draws from Python's or NumPy's global random numbers is read when its minibatch
     is due: read ahead, it would draw numbers out of turn, and a resumed run would not repeat them.
-    So is a data set whose attribute `reads_ahead` is false.
+    So is one that cannot be read on another thread, or whose attribute `reads_ahead` is false.
 
     Args:
         training_set: a data set of `dataset`. While training it is read by this object alone.
@@ -24,9 +29,10 @@ class Minibatches:
 
     def __init__(self, training_set, devices):
         self._training_set, self._devices = training_set, devices
-        self._thread = None  # made by the first minibatch that may be read ahead
-        self._coming = None  # (what to read, its future), of the minibatch that is being read
-        self._used = None  # the data set's state before that minibatch
+        self._reader = None  # made after the first minibatch
+        self._ahead = getattr(training_set, 'reads_ahead', True)
+        self._coming = collections.deque()  # (what to read, its future) of minibatches ahead
+        self._used = None  # the data set's state after the minibatch that was taken last
 
     def take(self, minibatch, lod):
         """The next minibatch as shares of the devices: images [N, C, r, r], labels [N, label_size].
@@ -36,51 +42,122 @@ class Minibatches:
             lod: level of detail; images come at the resolution of its floor.
         """
         wanted = minibatch, math.floor(lod)
-        if self._coming is not None and self._coming[0] == wanted:
-            shares, state = self._coming[1].result()
-        else:
-            self.rewind()
-            shares, state = self._read_first(wanted) if self._thread is None else self._read(wanted)
-        self._coming = None
-        if self._thread is not None:
-            self._used, self._coming = state, (wanted, self._thread.submit(self._read, wanted))
+        result = self._take_coming(wanted) or self._read_now(wanted)
+        shares, self._used = result
+        while self._ahead and len(self._coming) < AHEAD:
+            self._reader = self._reader or _Reader(self._read_alone)
+            self._coming.append((wanted, self._reader.submit(wanted)))
         return shares
 
-    def rewind(self):
-        """Forget what has been read ahead: the data set stands where training does."""
-        if self._coming is not None:
-            with contextlib.suppress(Exception):  # an error in what nobody has asked for
-                self._coming[1].result()
-            self._coming = None
-            self._training_set.restore(self._used)
-
-    def state(self):
-        """The data set's state after the minibatch that was taken last, for a checkpoint."""
-        return self._training_set.state() if self._coming is None else self._used
-
-    def restore(self, state):
-        """Go to where the data set was when `state` was taken."""
+    def _take_coming(self, wanted):
+        """What has been read ahead, if it is what is wanted and could be read."""
+        if not self._coming:
+            return None
+        if self._coming[0][0] == wanted:
+            try:
+                result = self._coming[0][1].result()
+            except Exception:  # if it was not for the thread, reading raises it again
+                self._ahead = False
+            else:
+                if result is not None:
+                    self._coming.popleft()
+                    return result
+                self._ahead = False
         self.rewind()
-        self._training_set.restore(state)
+        return None
 
-    def _read_first(self, wanted):
-        """Read, and see whether the minibatches after it may be read ahead."""
+    def _read_now(self, wanted):
         before = random_state()
         result = self._read(wanted)
-        if getattr(self._training_set, 'reads_ahead', True) and _equal(before, random_state()):
-            self._thread = concurrent.futures.ThreadPoolExecutor(1, 'minibatches')
+        self._ahead = self._ahead and _equal(before, random_state())
         return result
+
+    def _read_alone(self, wanted):
+        """`_read`; None, as if nothing had happened, if it draws random numbers."""
+        before = random_state()
+        result = self._read(wanted)
+        if _equal(before, random_state()):
+            return result
+        restore_random_state(before)
+        return None
 
     def _read(self, wanted):
         """The next minibatch, and the data set's state after it."""
         self._training_set.configure(*wanted)
         with tf.device('CPU:0'):  # to be split there, and copied once
             tensors = self._training_set.get_minibatch_tf(self._devices.index, self._devices.workers)
-        return self._devices.shares(*tensors), self._training_set.state()
+        return self._devices.shares(*tensors), copy.deepcopy(self._training_set.state())
+
+    # ------------------------------------------------------------ what has been read ahead
+
+    def read_when_due(self):
+        """Read nothing ahead any more: whatever runs at the same time may draw random numbers."""
+        self._ahead = False
+        self.rewind()
+
+    def wait(self, seconds=None):
+        """Wait for the minibatches that are being read. Returns whether they have come."""
+        futures = [future for _, future in self._coming]
+        return not concurrent.futures.wait(futures, seconds).not_done
+
+    def rewind(self):
+        """Forget what has been read ahead: the data set stands where training does."""
+        if self._coming:
+            self.wait()
+            self._coming.clear()
+            self._training_set.restore(copy.deepcopy(self._used))
+
+    def close(self, seconds=1.0):
+        """`rewind`, unless reading takes longer than this: then nobody waits for it."""
+        if self.wait(seconds):
+            self.rewind()
+
+    # ------------------------------------------------------------ state
+
+    def state(self):
+        """The data set's state after the minibatch that was taken last, for a checkpoint."""
+        return copy.deepcopy(self._used if self._coming else self._training_set.state())
+
+    def restore(self, state):
+        """Go to where the data set was when `state` was taken."""
+        self.rewind()
+        self._training_set.restore(state)
+
+
+class _Reader:
+    """A thread that calls a function in order. It never keeps the process from ending."""
+
+    def __init__(self, function):
+        self._queue = queue.SimpleQueue()
+        threading.Thread(target=_serve, args=(self._queue, function), name='minibatches',
+                         daemon=True).start()
+
+    def submit(self, argument):
+        """A future of function(argument)."""
+        future = concurrent.futures.Future()
+        self._queue.put((argument, future))
+        return future
+
+    def __del__(self):
+        self._queue.put(None)
+
+
+def _serve(requests, function):
+    failed = False  # what follows a minibatch that could not be read would be another one
+    while request := requests.get():
+        argument, future = request
+        try:
+            result = None if failed else function(argument)
+            failed = failed or result is None
+            future.set_result(result)
+        except BaseException as error:
+            failed = True
+            future.set_exception(error)
 
 
 def _equal(a, b):
     """Whether two results of `random_state` are the same."""
-    return (a['python'] == b['python'] and a['numpy'].keys() == b['numpy'].keys()
-            and (a['numpy']['state']['key'] == b['numpy']['state']['key']).all()
-            and a['numpy']['state']['pos'] == b['numpy']['state']['pos'])
+    numpy_a, numpy_b = a['numpy'], b['numpy']
+    return (a['python'] == b['python'] and (numpy_a['state']['key'] == numpy_b['state']['key']).all()
+            and all(numpy_a[name] == numpy_b[name] for name in ('has_gauss', 'gauss'))
+            and numpy_a['state']['pos'] == numpy_b['state']['pos'])

@@ -13,6 +13,7 @@ import contextlib
 import re
 from typing import NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
 from errors import ConfigError
@@ -36,13 +37,15 @@ class CompiledStep(NamedTuple):
     """A step of one stage and minibatch size.
 
     Attributes:
-        function: compiled function of (now, key tables, *shares of the minibatch) that returns
-            `summary.Statistics`.
+        function: compiled function of (now, blocks of keys, places in them, *shares of the
+            minibatch) that returns `summary.Statistics`.
         draws: for each of its updates, the number of random draws on a device that it gets keys
             for.
+        calls_python: whether it calls Python while it runs, which may draw random numbers.
     """
     function: tf.types.experimental.ConcreteFunction
     draws: list
+    calls_python: bool
 
 
 class TrainingSteps:
@@ -82,6 +85,7 @@ class TrainingSteps:
         self._early = set()  # keys of steps that were compiled early and have not been used yet
         self._latest = {}  # kind -> key of the step made last
         self._lod = None  # what the networks' variables hold
+        self._constants = {}  # see `_on_device`
         with self.devices.strategy.scope():
             self.G_opt.create_slots(self.G.trainables.values())
             self.D_opt.create_slots(self.D.trainables.values())
@@ -106,6 +110,8 @@ class TrainingSteps:
         shows_reals = kind != 'G'
         data = self.minibatches.take(moment.minibatch, moment.lod) if shows_reals else ()
         compiled = self._get(kind, moment, data)
+        if compiled.calls_python:
+            self.minibatches.read_when_due()
         with self._explaining_xla():
             statistics = compiled.function(*self._arguments(moment, compiled.draws), *data)
         self.updates += len(compiled.draws)
@@ -136,7 +142,7 @@ class TrainingSteps:
     def restore(self, state):
         """Go to where the steps were when `state` was taken."""
         self.updates, self.moved = state['updates'], set(state['moved'])
-        self._lod = None  # whoever restores may have set the networks' variables, too
+        self._latest, self._lod = {}, None  # the networks may have been restored, too
 
     @contextlib.contextmanager
     def compiling_early(self):
@@ -171,9 +177,9 @@ class TrainingSteps:
         stage = Stage.of(moment.lod, self.training_set.shape[1])
         key = kind, stage, moment.minibatch
         if self._latest.get(kind) != key:  # a stage that is over does not come back
+            self._early = {k for k in self._early if k != key and k[1] < stage}  # still to come
             self._compiled = {k: v for k, v in self._compiled.items()
                               if k[0] != kind or k == key or k in self._early}
-            self._early.discard(key)
             self._latest[kind] = key
             self.moved |= self._names_used_at(stage)
         if key not in self._compiled:
@@ -194,36 +200,52 @@ class TrainingSteps:
 
         def on_device(now, tables, *data):
             with fusing(self.options.xla or self.options.fuse), summary.collecting() as collected:
+                D_updated = []
                 if kind == 'both':
                     updates.update_both(now, tables[0], *data)
                 if 'D' in kind:
-                    updates.update_D(now, tables[0], *data)
+                    D_updated = updates.update_D(now, tables[0], *data)
                 if 'G' in kind:
                     # Its draws wait for D. Otherwise both updates' activations would be in memory.
-                    waiting_for = [collected.statistics().values] if 'D' in kind else []
-                    with tf.control_dependencies(waiting_for):
+                    with tf.control_dependencies(D_updated):
                         keys = tf.identity(tables[-1])
                     updates.update_G(now, keys)
                 statistics = collected.statistics()
             return summary.Statistics(statistics.tags, all_reduce([statistics.values])[0])
 
         @tf.function(autograph=False)
-        def step(now, tables, *data):
+        def step(now, blocks, places, *data):
+            tables = [block[place] for block, place in zip(blocks, places)]
             results = strategy.run(on_device, (now, tables, *data))
             return strategy.experimental_local_results(results)[0]
         function = step.get_concrete_function(*self._arguments(moment, draws), *data)
         used = [updates.draws[name] for name in _updates_in(kind)]
         if any(own > given for own, given in zip(used, draws)):
             return self._compile(kind, moment, stage, data, used)
-        return CompiledStep(function, draws)
+        return CompiledStep(function, draws, _calls_python(function))
 
     def _arguments(self, moment, draws):
-        """What a step is called with, besides data."""
-        now = Now(*(tf.constant(value, tf.float32)
-                    for value in (moment.lod, moment.D_lrate, moment.G_lrate)))
-        tables = [randomness.key_table(self.options.random_seed, self.updates + i,
-                                       self.key_streams, count) for i, count in enumerate(draws)]
-        return now, [tf.constant(table) for table in tables]
+        """What a step is called with, besides data.
+
+        Copies to a GPU wait for it, so values stay there while they are the same. Places are int32
+        numbers, which stay in the host's memory.
+        """
+        blocks, places = zip(*(divmod(self.updates + i, randomness.KEY_BLOCK)
+                               for i in range(len(draws))))
+        keys = [self._on_device(randomness.key_block, self.options.random_seed, block,
+                                self.key_streams, count) for block, count in zip(blocks, draws)]
+        now = [self._on_device(np.float32, value)
+               for value in (moment.lod, moment.D_lrate, moment.G_lrate)]
+        return Now(*now), keys, [tf.constant(place, tf.int32) for place in places]
+
+    def _on_device(self, function, *arguments):
+        """function(*arguments) as a tensor, kept for the next steps."""
+        key = function, *arguments
+        if key not in self._constants:
+            if len(self._constants) >= 64:
+                self._constants.clear()
+            self._constants[key] = tf.constant(function(*arguments))
+        return self._constants[key]
 
     @contextlib.contextmanager
     def _explaining_xla(self):
@@ -238,6 +260,13 @@ class TrainingSteps:
                 'train.xla = True, but XLA cannot compile this run: '
                 f'{lacks.group().strip()[:300]} Set train.xla = False, or write what the losses '
                 'and the data set compute in other operations.') from error
+
+
+def _calls_python(function):
+    """Whether a compiled function calls Python functions, such as a user's `tf.numpy_function`."""
+    graph = function.graph.as_graph_def()
+    nodes = [*graph.node, *(node for own in graph.library.function for node in own.node_def)]
+    return any('PyFunc' in node.op for node in nodes)
 
 
 def _cycle(options):

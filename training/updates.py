@@ -13,6 +13,7 @@ from layers import evaluating, make_kernels
 from tfutil import lerp, randomness, summary
 from tfutil.devices import copies, set_in_replica
 from tfutil.fusion import fused
+from tfutil.network import defined_by_its_class
 from tfutil.optimizer import Optimizer, average_over_replicas
 from training.reals import process_reals, repeat_pixels
 
@@ -79,13 +80,19 @@ class Updates:
         self.draws = {}
 
     def update_D(self, now, keys, reals, labels):
-        """Update D by reals and as many fakes, then move Gs one step towards G."""
+        """Update D by reals and as many fakes, then move Gs one step towards G.
+
+        Returns:
+            List of one tensor: whether D was updated; not known before its gradients are.
+        """
         def loss():
             prepared = self.prepare(reals, now.lod)
             return [self.run.D_loss(opt=self.run.D_opt, reals=prepared, labels=labels,
                                     **self.common)]
-        self.minimize('D', loss, keys, [Goal(self.run.D_opt, self.D_variables, now.D_lrate)])
+        updated = self.minimize('D', loss, keys,
+                                [Goal(self.run.D_opt, self.D_variables, now.D_lrate)])
         self.move_Gs()
+        return updated
 
     def update_G(self, now, keys):
         """Update G by D's scores of its images."""
@@ -132,6 +139,9 @@ class Updates:
             losses: function without arguments to a list of losses per sample, one for each goal.
             keys: `randomness.key_table` of the draws.
             goals: list of `Goal`.
+
+        Returns:
+            For each goal a boolean tensor: whether its variables were updated.
         """
         def differentiate(keys):
             with randomness.keyed_by(keys) as draws, summary.collecting() as collected:
@@ -144,8 +154,9 @@ class Updates:
         summary.collect(statistics)
         for goal, own in zip(goals, gradients):
             goal.opt.register(own, goal.variables)
-            goal.opt.apply_updates(goal.rate)
+        updated = [goal.opt.apply_updates(goal.rate) for goal in goals]
         self.average_states()
+        return updated
 
     def gradients(self, losses, goals):
         """For each goal, gradients of its loss by its variables.
@@ -159,7 +170,7 @@ class Updates:
                 tape.watch(goal.variables)
             with evaluating(self.options.parts):
                 for view in (self.G, self.D):
-                    if hasattr(view.model, 'layers_at'):
+                    if defined_by_its_class(view.model, 'layers_at'):
                         make_kernels(view.model.layers_at(view.chosen_stage),
                                      view.model.activation_dtype)
                 values = losses()
@@ -205,7 +216,7 @@ def used_trainables(view):
 
     The others have no gradient at the view's stage.
     """
-    if hasattr(view.model, 'layers_at'):
+    if defined_by_its_class(view.model, 'layers_at'):
         layers = view.model.layers_at(view.chosen_stage)
         watched = [var.value for layer in layers for var in layer.trainable_variables]
     else:
