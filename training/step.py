@@ -126,7 +126,7 @@ class TrainingSteps:
         if lod != self._lod:
             for net in (self.G, self.D, self.Gs):
                 if 'lod' in net.vars:
-                    net.set_var('lod', lod)
+                    net.set_var('lod', self._on_device(np.float32, lod))
             self._lod = lod
 
     def reset_optimizers(self):
