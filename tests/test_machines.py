@@ -31,6 +31,8 @@ import zlib
 import dataset
 
 class Noting(dataset.TFRecordDataset):
+    reads_ahead = False  # what is read ahead at the end of a stage is read again
+
     def get_minibatch_tf(self, part=0, parts=1):
         images, labels = super().get_minibatch_tf(part, parts)
         with open(f'process-{part}-of-{parts}.txt', 'a') as file:

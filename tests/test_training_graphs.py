@@ -95,8 +95,8 @@ def test_three_packed_collectives_in_each_step_and_replica():
 
 @pytest.mark.slow
 @pytest.mark.parametrize('dtype, networks', [
-    ('float16', {}), ('bfloat16', {}), ('float32', THEANO), ('float32', dict(UNFUSED, **LSGAN))],
-    ids=['float16', 'bfloat16', 'batch norm, layer norm, noise, minibatch discrimination', 'unfused, least squares'])
+    ('float16', dict(D=dict(use_layernorm=True))), ('bfloat16', {}), ('float32', THEANO)],
+    ids=['float16, layer norm', 'bfloat16', 'batch norm, layer norm, noise, minibatch discrimination'])
 def test_xla_on_every_option(dtype, networks):
     """The same weights after three rounds, within the rounding of the precision: a part of how far they have moved."""
     scaling = dict(use_loss_scaling=True, loss_scaling_init=8.0) if dtype == 'float16' else {}
@@ -105,7 +105,7 @@ def test_xla_on_every_option(dtype, networks):
         steps = make_steps(dtype=dtype, training_set=Noise(8, 1), resolution=8, options=UpdateOptions(xla=xla), **networks, **scaling,
                            **GENTLE)
         before = weights(steps)
-        train(steps, 0, 3, minibatch=8, lrate=0.1)
+        train(steps, 1, 3, minibatch=8, lrate=0.1)  # at 4x4: quickly compiled
         results.append(weights(steps))
     plain, by_xla = results
     way = max(max_abs(plain[name], before[name]) for name in before)
