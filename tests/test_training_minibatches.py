@@ -1,4 +1,5 @@
 """training/minibatches.py: minibatches are read while the step before them computes, and none is lost or seen twice."""
+import concurrent.futures
 import os
 import subprocess
 import sys
@@ -149,6 +150,26 @@ def test_numbers_that_are_drawn_now_and_then_are_drawn_once():
         np.random.randint(1000)  # what the other one draws after this state
         rest, _ = run(13 - done, minibatches)
         assert rest == whole[3 * (done + 1):], done
+
+
+def test_a_reader_that_is_left_over_rewinds_nobodys_numbers():
+    """A run may end while a minibatch is being read; what the process draws from then on is its own."""
+    class Waits(Counting):
+        def _read(self, position, *rest):
+            if position:
+                begun.set()
+                may_end.wait(20)
+            return super()._read(position, *rest)
+    begun, may_end, training_set = threading.Event(), threading.Event(), Waits()
+    minibatches = Minibatches(training_set, make_devices())
+    minibatches.take(4, 0)
+    assert begun.wait(20)
+    minibatches.close(0.0)
+    np.random.seed(3)
+    drawn = np.random.randint(1000, size=3).tolist()
+    may_end.set()
+    concurrent.futures.wait([future for _, future in minibatches._coming], 20)
+    assert drawn + np.random.randint(1000, size=3).tolist() == np.random.RandomState(3).randint(1000, size=6).tolist()
 
 
 class BoundToItsThread(Counting):

@@ -22,6 +22,8 @@ class Minibatches:
     is due: read ahead, it would draw numbers out of turn, and a resumed run would not repeat them.
     So is one that cannot be read on another thread, or whose attribute `reads_ahead` is false.
 
+    Whoever draws from them between two minibatches must call `wait` first.
+
     Args:
         training_set: a data set of `dataset`. While training it is read by this object alone.
         devices: `tfutil.devices.Devices`.
@@ -59,7 +61,7 @@ class Minibatches:
             except Exception:  # if it was not for the thread, reading raises it again
                 self._ahead = False
             else:
-                if result is not None:
+                if isinstance(result, tuple):
                     self._coming.popleft()
                     return result
                 self._ahead = False
@@ -67,19 +69,20 @@ class Minibatches:
         return None
 
     def _read_now(self, wanted):
+        """Read what is due, and see whether what follows may be read ahead."""
+        if not self._ahead:
+            return self._read(wanted)
         before = random_state()
         result = self._read(wanted)
-        self._ahead = self._ahead and _equal(before, random_state())
+        self._ahead = _equal(before, random_state())
         return result
 
     def _read_alone(self, wanted):
-        """`_read`; None, as if nothing had happened, if it draws random numbers."""
+        """`_read`; `_Drawn` instead if random numbers were drawn meanwhile."""
         before = random_state()
         result = self._read(wanted)
-        if _equal(before, random_state()):
-            return result
-        restore_random_state(before)
-        return None
+        after = random_state()
+        return result if _equal(before, after) else _Drawn(before, after)
 
     def _read(self, wanted):
         """The next minibatch, and the data set's state after it."""
@@ -96,9 +99,18 @@ class Minibatches:
         self.rewind()
 
     def wait(self, seconds=None):
-        """Wait for the minibatches that are being read. Returns whether they have come."""
+        """Wait for the minibatches that are being read. Returns whether they have come.
+
+        Random numbers that were drawn for them are put back.
+        """
         futures = [future for _, future in self._coming]
-        return not concurrent.futures.wait(futures, seconds).not_done
+        if concurrent.futures.wait(futures, seconds).not_done:
+            return False
+        for future in futures:
+            drawn = None if future.exception() else future.result()
+            if isinstance(drawn, _Drawn) and _equal(random_state(), drawn.after):
+                restore_random_state(drawn.before)
+        return True
 
     def rewind(self):
         """Forget what has been read ahead: the data set stands where training does."""
@@ -122,6 +134,19 @@ class Minibatches:
         """Go to where the data set was when `state` was taken."""
         self.rewind()
         self._training_set.restore(state)
+
+
+class _Drawn:
+    """Random numbers were drawn while a minibatch was read ahead.
+
+    The thread that reads must not put them back: whoever runs meanwhile may have drawn them.
+
+    Attributes:
+        before, after: `random_state`s.
+    """
+
+    def __init__(self, before, after):
+        self.before, self.after = before, after
 
 
 class _Reader:
@@ -148,7 +173,7 @@ def _serve(requests, function):
         argument, future = request
         try:
             result = None if failed else function(argument)
-            failed = failed or result is None
+            failed = failed or isinstance(result, _Drawn)
             future.set_result(result)
         except BaseException as error:
             failed = True
