@@ -14,6 +14,7 @@ import tensorflow as tf
 from tfutil import randomness
 from tfutil.devices import set_in_replica
 from tfutil.fusion import fused
+from tfutil.network import defined_by_its_class
 from tfutil.runtime import tf32_allowed
 
 GAIN = np.sqrt(2)  # He et al. 2015, for (leaky) ReLU
@@ -143,14 +144,18 @@ def evaluating(parts=1):
         _evaluation.reset(token)
 
 
-def make_kernels(layers, dtype):
-    """Make the kernels and biases of layers all at once, in a block of `evaluating`; a layer without them is left out.
+def make_kernels(view):
+    """Make the kernels and biases of a network at a stage all at once, in a block of `evaluating`.
+
+    Nothing is made early for a network whose own class does not list its layers.
 
     Args:
-        layers: layers that the block will call.
-        dtype: of the activations.
+        view: `tfutil.NetworkAtStage`.
     """
-    layers = [layer for layer in layers if isinstance(layer, Equalized)]
+    if not defined_by_its_class(view.model, 'layers_at'):
+        return
+    dtype = view.model.activation_dtype
+    layers = [layer for layer in view.model.layers_at(view.chosen_stage) if isinstance(layer, Equalized)]
     weights = [tf.convert_to_tensor(layer.weight) for layer in layers]
     biases = [tf.convert_to_tensor(layer.bias) for layer in layers if layer.norm is None]
 
@@ -159,8 +164,12 @@ def make_kernels(layers, dtype):
         return [tf.cast(x, dtype) for x in (*kernels, *tensors[len(layers):])]
     made = fused(make, *weights, *biases)
     names = [(layer, 'kernel') for layer in layers] + [(layer, 'bias') for layer in layers if layer.norm is None]
-    graph = tf.compat.v1.get_default_graph()
-    _evaluation.get().made.update(((*name, tf.as_dtype(dtype), graph), x) for name, x in zip(names, made, strict=True))
+    _evaluation.get().made.update((_place(*name, dtype), x) for name, x in zip(names, made, strict=True))
+
+
+def _place(layer, name, dtype):
+    """Where a layer's kernel or bias is kept: a function nested in the block has tensors of its own."""
+    return layer, name, tf.as_dtype(dtype), tf.compat.v1.get_default_graph()
 
 
 def by_parts(function, *tensors):
@@ -216,10 +225,10 @@ class Equalized(keras.layers.Layer):
         """The result of make(), cast: once in a block of `evaluating`, however often it is asked for."""
         evaluation = _evaluation.get()
         made = {} if evaluation is None else evaluation.made
-        key = self, name, tf.as_dtype(dtype), tf.compat.v1.get_default_graph()  # a function nested in the block has tensors of its own
-        if key not in made:
-            made[key] = tf.cast(make(), dtype)
-        return made[key]
+        place = _place(self, name, dtype)
+        if place not in made:
+            made[place] = tf.cast(make(), dtype)
+        return made[place]
 
     def make_kernel(self, weight):
         return weight * self.scale

@@ -59,7 +59,7 @@ def parse_args(argv=None):
     parser.add_argument('--dtypes', type=lambda text: text.split(','), metavar='DTYPE,...',
                         help='to measure (default: bfloat16,float32,tf32,float16) or to export '
                              '(default: float32)')
-    parser.add_argument('--kernels', choices=('4x4', '3x3'), default='4x4', help='to export')
+    parser.add_argument('--kernels', choices=('3x3', '4x4'), default='3x3', help='to export')
     args = parser.parse_args(argv)
     for given, known, option in ((args.only, gpu_tasks.PARTS, 'only'),
                                  (args.stages or (), gpu_tasks.RESOLUTIONS, 'stages'),

@@ -139,13 +139,16 @@ def _loss_errors(case, info, task, which):
 
 
 def _golden_loss(which, G, D, opt, info, data):
-    """The loss of one golden case, at its stage's own resolution."""
+    """The loss of one golden case, at its stage's own resolution, evaluated as in training."""
     import tensorflow as tf
 
+    from layers import make_kernels
     from loss import D_wgangp_acgan, G_wgan_acgan
     from tfutil import Stage
     stage = Stage.of(info['lod'], G.model.resolution)
     views = G.at_stage(stage, native=True), D.at_stage(stage)
+    for view in views:
+        make_kernels(view)
     size, shrink = info['minibatch'], 2 ** stage.floor_lod
     if which == 'G':
         labels = types.SimpleNamespace(
@@ -228,6 +231,7 @@ def half(task):
         weights that are not finite), mixed_norms (their mean in the second half).
     """
     from tfutil import summary
+    use_kernels()
     steps = make_steps(task['stage'], task['width'], task['dtype'], _spots(task['stage']))
     now, found = moment(task['stage'], task['stage'], task['minibatch']), {}
     summary.flush()

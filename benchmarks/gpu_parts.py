@@ -24,6 +24,7 @@ from benchmarks.common import significant, timed
 from benchmarks.gpu_numbers import golden, half, random
 from benchmarks.gpu_runs import determinism
 from benchmarks.gpu_speed import make_steps, moment, peer, speed, use_kernels
+from errors import in_short
 
 VARIABLES = ('TF_FORCE_', 'TF_GPU_', 'TF_XLA_', 'TF_DETERMINISTIC_', 'TF_ENABLE_', 'CUDA_VISIBLE_',
              'XLA_FLAGS', 'NVIDIA_TF32_')  # beginnings of names of environment variables
@@ -80,10 +81,9 @@ def _end_with_parent(parent):
     os._exit(1)
 
 
-def describe(error, length=500):
+def describe(error):
     """Type and text of an error, on one line."""
-    text = f'{type(error).__name__}: {" ".join(str(error).split())}'
-    return text if len(text) <= length else text[:length] + ' ...'
+    return f'{type(error).__name__}: {in_short(error)}'
 
 
 class NoGPU(Exception):
@@ -204,7 +204,7 @@ def generate(task):
         task: dict of resolution, width, dtype, minibatch, images.
     """
     from tfutil import Network
-    use_kernels('4x4')
+    use_kernels()
     Gs = Network('Gs', 'networks.G_paper', num_channels=3, resolution=task['resolution'],
                  dtype=task['dtype'], **task['width'])
     latents = np.random.RandomState(0).randn(task['images'], *Gs.input_shapes[0][1:])
@@ -246,7 +246,7 @@ def shortage(task):
         error = raised
     cause = error and (error.__cause__ or error)
     yield dict(minibatch=task['minibatch'], memory_mb=task['memory_mb'],
-               raised=cause and type(cause).__name__, text=cause and describe(cause, 300),
+               raised=cause and type(cause).__name__, text=cause and describe(cause),
                explained=error is not None and error.__cause__ is not None,
                said=error and str(error)[:300])
 
@@ -258,7 +258,7 @@ def _use_up_memory(task, now):
     if task['device'] == 'cpu':
         tf.zeros([1 << 46]).numpy()
         return
-    use_kernels('4x4')
+    use_kernels()
     make_steps(task['resolution'], task['width']).run(now)
     summary.settle()
 

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from benchmarks.common import run_child, significant, timed
 from benchmarks.flops import step_flops
+from benchmarks.training_step import steps_of
 
 MINIBATCHES = {4: 128, 8: 128, 16: 128, 32: 64, 64: 32, 128: 16, 256: 8, 512: 4, 1024: 4}
 LARGER = {512: 8, 1024: 8}  # in half precision
@@ -26,20 +27,22 @@ class Variant(NamedTuple):
         stage: resolution in pixels.
         dtype: 'float32', 'tf32', 'bfloat16' or 'float16'.
         xla: compile the whole step with XLA.
-        kernels: of layers that scale by 2: '4x4', or '3x3' with a 2x2 box beside it.
-        layout: let Grappler choose the layout of convolutions; otherwise it stays NHWC.
+        kernels: of layers that scale by 2: '3x3' with a 2x2 box beside it, or '4x4'.
+        other_layout: the layout of convolutions that this program does not choose: NHWC where it
+            leaves the choice to Grappler, Grappler's choice with 'tf32', where it is NHWC.
         fuse: let XLA compile small operations.
     """
     stage: int
     dtype: str = 'bfloat16'
     xla: bool = False
-    kernels: str = '4x4'
-    layout: bool = True
+    kernels: str = '3x3'
+    other_layout: bool = False
     fuse: bool = True
 
     @property
     def name(self):
-        said = [(self.xla, 'xla'), (self.kernels == '3x3', '3x3'), (not self.layout, 'nhwc'),
+        said = [(self.xla, 'xla'), (self.kernels == '4x4', '4x4'),
+                (self.other_layout, 'grappler' if self.dtype == 'tf32' else 'nhwc'),
                 (not self.fuse, 'unfused')]
         return ' '.join([str(self.stage), self.dtype, *(word for yes, word in said if yes)])
 
@@ -79,7 +82,7 @@ def ordered_variants(stages, dtypes):
     then = [*xla, *more, *map(functools.partial(Peer, compiled=True), xla),
             *(Variant(stage, dtype) for stage in others for dtype in main)]
     narrowed = [stage for stage in (top, 128) if stage in stages]
-    changes = (dict(kernels='3x3'), dict(layout=False), dict(fuse=False))
+    changes = (dict(kernels='4x4'), dict(other_layout=True), dict(fuse=False))
     then += [Variant(stage, dtype, **change)
              for stage in dict.fromkeys(narrowed) for change in changes for dtype in dtypes]
     rest = sorted(_product(stages, dtypes), key=_deviations)
@@ -88,15 +91,15 @@ def ordered_variants(stages, dtypes):
 
 def _product(stages, dtypes):
     yes_no = (False, True)
-    for stage, dtype, xla, kernels, layout, fuse in itertools.product(
-            sorted(stages, reverse=True), dtypes, yes_no, ('4x4', '3x3'), yes_no, yes_no):
-        if not xla or (layout and fuse):
-            yield Variant(stage, dtype, xla, kernels, layout, fuse)
+    for stage, dtype, xla, kernels, other_layout, fuse in itertools.product(
+            sorted(stages, reverse=True), dtypes, yes_no, ('3x3', '4x4'), yes_no, yes_no):
+        if not xla or (fuse and not other_layout):
+            yield Variant(stage, dtype, xla, kernels, other_layout, fuse)
 
 
 def _deviations(variant):
     """Number of options that differ from the defaults."""
-    return variant.xla + (variant.kernels == '3x3') + (not variant.layout) + (not variant.fuse)
+    return variant.xla + (variant.kernels == '4x4') + variant.other_layout + (not variant.fuse)
 
 
 def _new(variants, known):
@@ -105,10 +108,17 @@ def _new(variants, known):
 
 # ---------------------------------------------------------------- training steps
 
-def use_kernels(kernels):
-    """Choose the kernels of layers that scale by 2 in this process: '4x4' or '3x3'."""
+def use_kernels(kernels=Variant._field_defaults['kernels']):
+    """Choose the kernels of layers that scale by 2 in this process: '3x3' or '4x4'."""
     import layers
     layers.kernels_hold_the_box = lambda: kernels == '4x4'
+
+
+def use_layout(dtype, other=False):
+    """Choose who decides on the layout of convolutions in this process. See `Variant`."""
+    import tensorflow as tf
+    grappler_decides = (dtype == 'tf32') == other
+    tf.config.optimizer.set_experimental_options({'layout_optimizer': grappler_decides})
 
 
 def make_steps(resolution, width, dtype='float32', training_set=None, **options):
@@ -122,18 +132,10 @@ def make_steps(resolution, width, dtype='float32', training_set=None, **options)
         options: of `training.updates.UpdateOptions`.
     """
     import dataset
-    from loss import D_wgangp_acgan, G_wgan_acgan
-    from tfutil import Network, Optimizer
-    from training.step import TrainingSteps, UpdateOptions
     common = dict(num_channels=3, resolution=resolution, label_size=0, dtype=dtype, **width)
     half = dict(pixelnorm_epsilon=1e-4) if dtype == 'float16' else {}
-    adam = dict(beta1=0.0, beta2=0.99, epsilon=1e-8, use_loss_scaling=dtype == 'float16')
-    G, D = Network('G', 'networks.G_paper', **common, **half), Network('D', 'networks.D_paper',
-                                                                       **common)
-    return TrainingSteps(
-        [G, D, G.clone('Gs')], [Optimizer('TrainG', **adam), Optimizer('TrainD', **adam)],
-        [G_wgan_acgan, D_wgangp_acgan], training_set or dataset.SyntheticDataset(resolution, 3),
-        UpdateOptions(random_seed=1, **options))
+    return steps_of(training_set or dataset.SyntheticDataset(resolution, 3), dict(common, **half),
+                    common, use_loss_scaling=dtype == 'float16', **options)
 
 
 def moment(resolution, stage, minibatch):
@@ -153,13 +155,11 @@ def speed(task):
         compile_sec (the first step), peak_mb and first_peak_mb (device memory in use at most in
         later steps and in the first one; None on a CPU), before_mb (in use before).
     """
-    import tensorflow as tf
-
     from tfutil.fusion import fusion_works
     variant = Variant(**task['variant'])
     fuse = variant.fuse and (task['device'] == 'cpu' or fusion_works())
     use_kernels(variant.kernels)
-    tf.config.optimizer.set_experimental_options({'layout_optimizer': variant.layout})
+    use_layout(variant.dtype, variant.other_layout)
     before = memory_mb('current')
     forget_peak()
     dtype = 'float32' if variant.dtype == 'tf32' else variant.dtype
@@ -178,7 +178,7 @@ def speed(task):
                tflops=significant(flops['total'] / median / 1e9), compile_sec=round(compile_sec, 1),
                peak_mb=memory_mb('peak'), first_peak_mb=first_peak, before_mb=before)
     del steps, group
-    tf.config.optimizer.set_experimental_options({'layout_optimizer': True})
+    use_layout(variant.dtype)
     gc.collect()
 
 

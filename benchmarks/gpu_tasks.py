@@ -109,20 +109,20 @@ def make_plan(args):
 
 def golden_tasks(scale):
     """Tasks of the part `golden`: (the important ones, the others)."""
-    def task(dtype, kernels='4x4', fuse=False, *, cases):
+    def task(dtype, kernels='3x3', fuse=False, *, cases):
         name = f'{dtype} {kernels}' + ' fused' * fuse
         needs = 20 if cases is None else cases
         return Task('golden', name, setting_of(dtype), needs,
                     dict(dtype=dtype, kernels=kernels, fuse=fuse, cases=cases))
     some = scale.cases or 12
     few = scale.cases or 6  # XLA compiles each operation and shape of the others
-    return ([task('tf32', cases=some), task('tf32', '3x3', cases=some),
-             task('float32', cases=scale.cases), task('float32', '3x3', cases=some),
+    return ([task('tf32', cases=some), task('tf32', '4x4', cases=some),
+             task('float32', cases=scale.cases), task('float32', '4x4', cases=some),
              task('float32', fuse=True, cases=few), task('bfloat16', cases=some),
              task('float16', cases=some)],
-            [task('float32', '3x3', fuse=True, cases=few), task('bfloat16', '3x3', cases=some),
-             task('float16', '3x3', cases=some), task('tf32', fuse=True, cases=few),
-             task('tf32', '3x3', fuse=True, cases=few)])
+            [task('float32', '4x4', fuse=True, cases=few), task('bfloat16', '4x4', cases=some),
+             task('float16', '4x4', cases=some), task('tf32', fuse=True, cases=few),
+             task('tf32', '4x4', fuse=True, cases=few)])
 
 
 def setting_of(dtype):

@@ -37,11 +37,8 @@ def parse_args(argv=None):
 def make_steps(args, num_gpus=1):
     """The training steps of `train.py` on black images; on several devices after `init_tf(num_gpus=...)`."""
     import dataset
-    from loss import D_wgangp_acgan, G_wgan_acgan
-    from tfutil import Network, Optimizer
     from tfutil.devices import make_devices
     from training import threads
-    from training.step import TrainingSteps, UpdateOptions
     options = dict(num_channels=args.channels, resolution=args.resolution, label_size=args.labels, fmap_base=args.fmap_base,
                    fmap_max=args.fmap_max, dtype=args.dtype)
     parts = threads.choose(types.SimpleNamespace(
@@ -50,12 +47,31 @@ def make_steps(args, num_gpus=1):
     devices = make_devices(num_gpus)
     training_set = dataset.SyntheticDataset(args.resolution, args.channels, label_size=args.labels)
     training_set.configure(args.minibatch, args.lod)
-    adam = dict(beta1=0.0, beta2=0.99, epsilon=1e-8)
+    return steps_of(training_set, options, options, devices, parts=parts)
+
+
+def steps_of(training_set, G_options, D_options, devices=None, use_loss_scaling=False, **options):
+    """Training steps of the paper's networks, losses and optimizers.
+
+    Args:
+        training_set: a data set of `dataset`.
+        G_options, D_options: of `networks.G_paper` and `networks.D_paper`.
+        devices: `tfutil.devices.Devices`; None = one device.
+        use_loss_scaling: of both optimizers.
+        options: of `training.updates.UpdateOptions`.
+    """
+    from loss import D_wgangp_acgan, G_wgan_acgan
+    from tfutil import Network, Optimizer
+    from tfutil.devices import make_devices
+    from training.step import TrainingSteps, UpdateOptions
+    devices = devices or make_devices()
+    adam = dict(beta1=0.0, beta2=0.99, epsilon=1e-8, use_loss_scaling=use_loss_scaling)
     with devices.strategy.scope():
-        G, D = Network('G', 'networks.G_paper', **options), Network('D', 'networks.D_paper', **options)
+        G = Network('G', 'networks.G_paper', **G_options)
+        D = Network('D', 'networks.D_paper', **D_options)
         optimizers = [Optimizer('TrainG', **adam), Optimizer('TrainD', **adam)]
-        return TrainingSteps([G, D, G.clone('Gs')], optimizers, [G_wgan_acgan, D_wgangp_acgan], training_set,
-                             UpdateOptions(random_seed=1, parts=parts), devices)
+        return TrainingSteps([G, D, G.clone('Gs')], optimizers, [G_wgan_acgan, D_wgangp_acgan],
+                             training_set, UpdateOptions(random_seed=1, **options), devices)
 
 
 def moment_of(args):

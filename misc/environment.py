@@ -100,5 +100,5 @@ def _tf32():
     """Whether TensorFlow may use TensorFloat-32; None if it has not been imported."""
     if 'tensorflow' not in sys.modules:
         return None
-    import tensorflow as tf
-    return tf.config.experimental.tensor_float_32_execution_enabled()
+    from tfutil.runtime import tf32_allowed
+    return tf32_allowed()

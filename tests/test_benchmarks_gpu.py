@@ -10,6 +10,7 @@ import types
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from conftest import ROOT, load_npz
 
 from benchmarks import (
@@ -182,6 +183,29 @@ def test_the_most_important_comes_first():
     # Under XLA two kernels, without it two of each of kernels, layout and fusion.
     assert len(everything) == len(set(everything)) == 5 * 4 * (2 + 8)
     assert len({what.name for what in everything}) == len(everything)
+
+
+@pytest.mark.parametrize('tf32', [False, True])
+def test_the_first_variants_are_what_the_program_does(tf32):
+    """Kernels and layout, whatever a process has measured before."""
+    import layers
+    import tfutil
+    own = layers.kernels_hold_the_box
+    try:
+        tfutil.init_tf({'tf32': tf32})
+        layout = tf.config.optimizer.get_experimental_options()['layout_optimizer']
+        variant = Variant(4, 'tf32' if tf32 else 'float32')
+        gpu_speed.use_kernels('4x4')
+        gpu_speed.use_layout(variant.dtype, other=True)
+        changed = tf.config.optimizer.get_experimental_options()['layout_optimizer']
+        assert layers.kernels_hold_the_box() and changed != layout
+        gpu_speed.use_kernels(variant.kernels)
+        gpu_speed.use_layout(variant.dtype, variant.other_layout)
+        assert layers.kernels_hold_the_box() == own()
+        assert tf.config.optimizer.get_experimental_options()['layout_optimizer'] == layout
+    finally:
+        layers.kernels_hold_the_box = own
+        tfutil.init_tf()
 
 
 def test_minibatches_are_the_official_ones():
@@ -403,15 +427,15 @@ def test_exported_inputs_are_those_of_the_text(exported):
     import gzip
     import re
     names = sorted(path.name for path in exported.iterdir())
-    assert names == [f'{which}-8-float32-4x4.{end}' for which in 'DG'
+    assert names == [f'{which}-8-float32-3x3.{end}' for which in 'DG'
                      for end in ('npz', 'stablehlo.gz')]
     for which in 'DG':
-        with np.load(exported / f'{which}-8-float32-4x4.npz') as data:
+        with np.load(exported / f'{which}-8-float32-3x3.npz') as data:
             contents = dict(data)
         given = [value for name, value in contents.items() if name.startswith('in')]
         assert sum(value.dtype.kind == 'U' for value in given) > 2
         arrays = [gpu_export.array_of(value) for value in given]
-        text = gzip.open(exported / f'{which}-8-float32-4x4.stablehlo.gz', 'rt').read()
+        text = gzip.open(exported / f'{which}-8-float32-3x3.stablehlo.gz', 'rt').read()
         (main_line,) = re.findall(r'func\.func @main\((.*?)\) -> ', text)
         shapes = [[int(size) for size in shape.split('x')[:-1]]
                   for shape in re.findall(r'tensor<([^>]+)>', main_line)]

@@ -57,7 +57,7 @@ def evaluating_as(mode, monkeypatch, *views):
             stack.enter_context(layers.evaluating(2 if mode == 'parts' else 1))
         if 'fused' in mode:
             for view in views:
-                layers.make_kernels(view.model.layers_at(view.chosen_stage), view.model.activation_dtype)
+                layers.make_kernels(view)
         yield
 
 

@@ -48,7 +48,7 @@ def train_progressive_gan(
         save_tf_graph, save_weight_histograms: also into the TensorBoard file.
         metrics: names of metrics (swd, fid, is, msssim, kid, pr) to measure whenever networks are saved.
         metric_images: real and generated images that they look at.
-        xla: compile losses and gradients with XLA; meant for GPUs, on CPUs it is slower.
+        xla: compile losses, gradients and updates with XLA; meant for GPUs, on CPUs it is slower.
         checkpoint_minutes: minutes between two checkpoints; there is also one whenever networks are saved. 0 = only these.
         dry_step: make a step at the largest resolution before the first one, to see that it fits into memory.
         resume_run_id, resume_snapshot: start from the networks of an earlier run: its number, name or folder, and the snapshot's kimg

@@ -170,9 +170,7 @@ class Updates:
                 tape.watch(goal.variables)
             with evaluating(self.options.parts):
                 for view in (self.G, self.D):
-                    if defined_by_its_class(view.model, 'layers_at'):
-                        make_kernels(view.model.layers_at(view.chosen_stage),
-                                     view.model.activation_dtype)
+                    make_kernels(view)
                 values = losses()
             scaled = [goal.opt.scaled_mean(value) for goal, value in zip(goals, values)]
         for goal, value in zip(goals, values):
