@@ -3,7 +3,6 @@
 Public tensors of this program are NCHW; the networks turn them round once on the way in and once on the way out, because
 TensorFlow's CPU kernels and tensor cores want channels last. Every weight and bias is a float32 variable, cast when it is used.
 """
-import contextlib
 import contextvars
 from typing import NamedTuple
 
@@ -12,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfutil import randomness
+from tfutil.context import holding
 from tfutil.devices import set_in_replica
 from tfutil.fusion import fused
 from tfutil.network import defined_by_its_class
@@ -123,7 +123,6 @@ class _Evaluation(NamedTuple):
 _evaluation = contextvars.ContextVar('evaluation', default=None)  # replicas are traced in threads of their own
 
 
-@contextlib.contextmanager
 def evaluating(parts=1):
     """Let networks share their kernels in the block, and treat a minibatch in parts where each sample stands for itself.
 
@@ -137,11 +136,7 @@ def evaluating(parts=1):
     Args:
         parts: number of parts of a minibatch.
     """
-    token = _evaluation.set(_Evaluation({}, parts))
-    try:
-        yield
-    finally:
-        _evaluation.reset(token)
+    return holding(_evaluation, _Evaluation({}, parts))
 
 
 def make_kernels(view):

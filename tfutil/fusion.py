@@ -5,26 +5,21 @@ On a GPU each small operation is a launch and a pass over memory. XLA makes one 
 when it compiles scaled weights, pixel norm or the optimizer's update. On CPUs launches are cheap,
 and compiling takes longer than it saves.
 """
-import contextlib
 import contextvars
 import functools
 
 import tensorflow as tf
 
 from errors import in_short
+from tfutil.context import holding
 
 # Replicas are traced in threads of their own, one after the other.
 _fusing = contextvars.ContextVar('fusing', default=False)
 
 
-@contextlib.contextmanager
 def fusing(enabled=True):
     """Let XLA compile what `fused` marks, in graphs that are traced in the block."""
-    token = _fusing.set(enabled)
-    try:
-        yield
-    finally:
-        _fusing.reset(token)
+    return holding(_fusing, enabled)
 
 
 def fused(function, *tensors):

@@ -17,6 +17,7 @@ import tensorflow as tf
 
 from errors import ConfigError, DataError, nearest
 from tfutil import export, ops
+from tfutil.context import holding
 from tfutil.evaluation import Evaluation
 from tfutil.objects import import_obj
 from tfutil.stages import Stage
@@ -393,14 +394,9 @@ def defined_by_its_class(model, name):
     return name in vars(type(model))
 
 
-@contextlib.contextmanager
 def trusting_source(trust=True):
     """Allow (or forbid) unpickling in the block to execute the source text that a user's own network carries."""
-    token = TRUST_SOURCE.set(trust)
-    try:
-        yield
-    finally:
-        TRUST_SOURCE.reset(token)
+    return holding(TRUST_SOURCE, trust)
 
 
 # ---------------------------------------------------------------- helpers

@@ -9,7 +9,6 @@ A draw's Philox key is folded from seed, step, number of the draw and replica. I
 takes some forty scalar operations a draw, each of them a launch on a GPU. A training step gets its
 keys as an argument instead: `key_table` folds them on the host (`keyed_by`).
 """
-import contextlib
 import contextvars
 import copy
 import functools
@@ -17,6 +16,7 @@ import functools
 import numpy as np
 import tensorflow as tf
 
+from tfutil.context import holding
 from tfutil.fusion import fused
 
 # The key in force. Replicas are traced in threads of their own, one after the other.
@@ -142,18 +142,9 @@ def _philox(key, counter):
 
 # ---------------------------------------------------------------- choosing the key
 
-@contextlib.contextmanager
-def _active_key(key):
-    token = _active.set(key)
-    try:
-        yield key
-    finally:
-        _active.reset(token)
-
-
 def keyed(seed, step):
     """Make all draws in the block a function of two integers (Python or tensor) and the replica."""
-    return _active_key(_FoldedKey(seed, step))
+    return holding(_active, _FoldedKey(seed, step))
 
 
 def keyed_by(table):
@@ -163,7 +154,7 @@ def keyed_by(table):
         an object whose `used[0]` is the number of draws that the block has made. If the table has
         fewer, the draws repeat.
     """
-    return _active_key(_TableKey(table))
+    return holding(_active, _TableKey(table))
 
 
 def as_replica(index):
@@ -173,7 +164,7 @@ def as_replica(index):
     """
     key = copy.copy(_active.get())
     key.replica = index
-    return _active_key(key)
+    return holding(_active, key)
 
 
 # ---------------------------------------------------------------- draws

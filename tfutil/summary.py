@@ -3,7 +3,6 @@
 Inside a compiled step the values are collected as an output of that step (`collecting`, `Statistics`), which works on every device, under
 XLA and on replicas alike; anywhere else they are added to the host's accumulators at once.
 """
-import contextlib
 import contextvars
 import itertools
 import sys
@@ -15,6 +14,7 @@ from tensorboard.compat.proto import event_pb2, summary_pb2
 from tensorboard.plugins.hparams import summary as hparams_summary
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
+from tfutil.context import holding
 from tfutil.fusion import fused
 
 MOST_UNSETTLED = 64  # steps; one transfer for as many is next to nothing
@@ -101,15 +101,9 @@ class _Collector:
         return Statistics(tuple(rows), tf.stack([tf.add_n(own) for own in rows.values()]) if rows else tf.zeros([0, 2]))
 
 
-@contextlib.contextmanager
 def collecting():
     """Collect the autosummaries of the block while a step is compiled: yields an object whose `statistics()` are the step's output."""
-    collector = _Collector()
-    token = _active.set(collector)
-    try:
-        yield collector
-    finally:
-        _active.reset(token)
+    return holding(_active, _Collector())
 
 
 def collect(statistics):
