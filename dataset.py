@@ -6,9 +6,9 @@ import shlex
 
 import numpy as np
 
-import records
-from errors import ConfigError, DataError, nearest
-from labels import find_label_file, has_labels, load_labels, read_labels
+from pgan.data import records
+from pgan.data.labels import find_label_file, has_labels, load_labels, read_labels
+from pgan.errors import ConfigError, DataError, did_you_mean
 
 __all__ = ['Dataset', 'SyntheticDataset', 'TFRecordDataset', 'creation_hint', 'find_label_file', 'has_labels', 'load_dataset',
            'read_labels', 'shuffled_order']
@@ -335,7 +335,7 @@ def _missing(tfrecord_dir):
     parent, name = os.path.split(os.path.normpath(tfrecord_dir))
     siblings = os.listdir(parent or '.') if os.access(parent or '.', os.R_OK) and os.path.isdir(parent or '.') else []
     place = '' if os.path.isabs(tfrecord_dir) else f' Looked in the current folder, for {os.path.abspath(tfrecord_dir)!r}.'
-    return DataError(f'dataset {os.fspath(tfrecord_dir)!r} not found.{place}{nearest(name, siblings)} {creation_hint(tfrecord_dir)}')
+    return DataError(f'dataset {os.fspath(tfrecord_dir)!r} not found.{place}{did_you_mean(name, siblings)} {creation_hint(tfrecord_dir)}')
 
 
 def _check_level(file, levels):
@@ -475,7 +475,7 @@ def _check_arguments(cls, class_name, kwargs):
     takes_any = any(p.kind == p.VAR_KEYWORD for p in parameters)
     for name in kwargs:
         if name not in known and not takes_any:
-            raise ConfigError(f'{class_name} has no option {name!r}.{nearest(name, known)} It has: {", ".join(known)}.')
+            raise ConfigError(f'{class_name} has no option {name!r}.{did_you_mean(name, known)} It has: {", ".join(known)}.')
     missing = [p.name for p in parameters if p.name in known and p.default is p.empty and p.name not in kwargs]
     if missing:
         raise ConfigError(f'the dataset options lack {", ".join(missing)}, which {class_name} needs. Set e.g. '

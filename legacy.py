@@ -15,11 +15,12 @@ from typing import NamedTuple
 import keras
 import numpy as np
 
-import mode_recovery
 import networks
 import tfutil
-from errors import ConfigError, DataError, nearest
-from layers import GAIN, BatchNorm, LayerNorm
+from pgan.errors import ConfigError, DataError, did_you_mean
+from pgan.nn import mode_recovery
+from pgan.nn.layers import GAIN
+from pgan.nn.theano_layers import BatchNorm, LayerNorm
 
 _ADVICE = 'The file is damaged or was not written by the Theano version; copy it again, or use another snapshot.'
 
@@ -123,7 +124,7 @@ def _part(container, key, kind, where):
     if not isinstance(container, dict):
         raise DataError(f'Theano network: {where} must be a dict. Received: {type(container).__name__}. {_ADVICE}')
     if key not in container:
-        raise DataError(f'Theano network: {where} lacks {key!r}.{nearest(key, container)} '
+        raise DataError(f'Theano network: {where} lacks {key!r}.{did_you_mean(key, container)} '
                         f'Received: {sorted(map(str, container))!r:.200}. {_ADVICE}')
     if not isinstance(container[key], kind):
         expected = ' or '.join(k.__name__ for k in kind) if isinstance(kind, tuple) else kind.__name__

@@ -16,28 +16,13 @@ A model without these is evaluated as it is.
 """
 import tensorflow as tf
 
-from growing import Block, GrowingModel, Width, suffixes
-from layers import (
-    GAIN,
-    BatchNorm,
-    Conv2D,
-    Dense,
-    DenseToImage,
-    DownConv2D,
-    LayerNorm,
-    MinibatchDiscrimination,
-    MultiplicativeNoise,
-    UpConv2D,
-    by_parts,
-    downscale2d,
-    leaky_relu,
-    minibatch_stddev,
-    pixel_norm,
-    to_nchw,
-    to_nhwc,
-    upscale2d,
-)
-from mode_recovery import D_mnist_mode_recovery, G_mnist_mode_recovery
+from pgan.nn.fused_convolutions import DownConv2D, UpConv2D
+from pgan.nn.growing import Block, GrowingModel, Width, suffixes
+from pgan.nn.layers import GAIN, Conv2D, Dense, DenseToImage
+from pgan.nn.mode_recovery import D_mnist_mode_recovery, G_mnist_mode_recovery
+from pgan.nn.operations import downscale2d, leaky_relu, minibatch_stddev, pixel_norm, to_nchw, to_nhwc, upscale2d
+from pgan.nn.sharing import by_parts
+from pgan.nn.theano_layers import BatchNorm, LayerNorm, MinibatchDiscrimination, MultiplicativeNoise
 
 __all__ = ['D_mnist_mode_recovery', 'D_paper', 'G_mnist_mode_recovery', 'G_paper']
 

@@ -7,10 +7,10 @@ import argparse
 import os
 import sys
 
-import launch
-import settings
-from entry import output_that_may_end
-from errors import DataError
+from pgan import settings
+from pgan.console import output_that_may_end
+from pgan.errors import DataError
+from pgan.settings import launch
 
 
 def parse_args(argv=None):
@@ -73,9 +73,9 @@ def load(args):
 if __name__ == '__main__':
     sys.exit(main())  # before the imports below: config.env must be in force when TensorFlow is imported
 
-from training.loop import train_progressive_gan  # noqa: E402
-from training.reals import process_reals  # noqa: E402
-from training.schedule import TrainingSchedule  # noqa: E402
-from training.snapshots import setup_snapshot_image_grid  # noqa: E402
+from pgan.reporting.snapshots import setup_snapshot_image_grid  # noqa: E402
+from pgan.training.loop import train_progressive_gan  # noqa: E402
+from pgan.training.reals import process_reals  # noqa: E402
+from pgan.training.schedule import TrainingSchedule  # noqa: E402
 
 __all__ = ['TrainingSchedule', 'main', 'process_reals', 'setup_snapshot_image_grid', 'train_progressive_gan']

@@ -21,10 +21,10 @@ import time
 
 from tqdm import tqdm
 
-import files
 from benchmarks import report, suite
 from benchmarks.common import MeasurementError, describe_machine, load, now, run_child
-from errors import UserError
+from pgan import files
+from pgan.errors import UserError
 
 RESULTS = pathlib.Path(__file__).resolve().parent / 'results'
 SCHEMA = 1

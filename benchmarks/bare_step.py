@@ -106,7 +106,7 @@ def shifts(w):
 
 def leaky(x):
     """This program's: TensorFlow's own has a second derivative of zeros, which would be carried back through D."""
-    from layers import leaky_relu
+    from pgan.nn.operations import leaky_relu
     return leaky_relu(x)
 
 

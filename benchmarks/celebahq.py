@@ -19,7 +19,7 @@ _RUN = '''
 import json, sys
 from benchmarks.celebahq import read_tasks
 from benchmarks.common import peak_mb
-from importers.celebahq import rebuild
+from pgan.importers.celebahq.recipe import rebuild
 rebuild(read_tasks()[int(sys.argv[1])])
 print(json.dumps(dict(peak_mb=peak_mb())))
 '''
@@ -32,8 +32,8 @@ def parse_args(argv=None):
 
 
 def read_tasks():
-    """The photographs of the tests, as importers.celebahq.Task."""
-    from importers.celebahq import Task
+    """The photographs of the tests, as pgan.importers.celebahq.recipe.Task."""
+    from pgan.importers.celebahq.recipe import Task
     folder = pathlib.Path(__file__).resolve().parent.parent / 'tests' / 'golden' / 'celebahq'
     images = json.loads((folder / 'pipeline.json').read_text())['images']
     return [Task(image['idx'], image['orig_file'], str(folder / 'pipeline' / 'celeba' / 'img_celeba' / image['orig_file']),
@@ -64,13 +64,13 @@ def measure_stages(process, photograph, task):
 def measure(task, repeats):
     """Least seconds by stage: {stage: [here, plain]}; those that are no different, {stage: seconds}; and the memory."""
     from benchmarks import celebahq_plain
-    from importers import celebahq, celebahq_delta, exact_jpeg
+    from pgan.importers.celebahq import delta, exact_jpeg, recipe
     start = time.process_time()
     photograph = exact_jpeg.decode(task.jpeg_path)
     decoded = time.process_time()
-    celebahq_delta.read_delta(task)
+    delta.read_delta(task)
     common = dict(decode=decoded - start, delta=time.process_time() - decoded)
-    runs = [[measure_stages(process, photograph, task) for process in (celebahq.process, celebahq_plain.process)] for _ in range(repeats)]
+    runs = [[measure_stages(process, photograph, task) for process in (recipe.process, celebahq_plain.process)] for _ in range(repeats)]
     stages = {stage: [min(run[who][stage] for run in runs) for who in (0, 1)] for stage in runs[0][0]}
     return stages, common, run_child([sys.executable, '-c', _RUN, task.index])[-1]['peak_mb']
 

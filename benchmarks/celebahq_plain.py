@@ -1,4 +1,4 @@
-"""The recipe of CelebA-HQ written down straight: whole arrays, one step after another; what importers.celebahq is compared with.
+"""The recipe of CelebA-HQ written down straight: whole arrays, one step after another; what pgan.importers.celebahq.recipe is compared with.
 
 It gives the same bits. Only the warp goes in strips of rows, because whole arrays of 4096x4096 coordinates would take gigabytes.
 """
@@ -7,9 +7,9 @@ import math
 import numpy as np
 import scipy.ndimage
 
-from importers.celebahq import face_quad
-from importers.exact_blur import gaussian_weights
-from importers.exact_pillow import lanczos_taps
+from pgan.importers.celebahq.exact_blur import gaussian_weights
+from pgan.importers.celebahq.exact_pillow import lanczos_taps
+from pgan.importers.celebahq.recipe import face_quad
 
 STRIP = 128  # rows
 f32 = np.float32
@@ -77,7 +77,7 @@ def pad(image, quad, pads, zoom, watch):
 
 
 def process(image, landmarks, watch):
-    """As importers.celebahq.process."""
+    """As pgan.importers.celebahq.recipe.process."""
     quad, zoom = face_quad(landmarks)
     shrink = math.floor(0.5 / zoom)
     if shrink > 1:

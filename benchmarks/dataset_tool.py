@@ -73,7 +73,7 @@ def write_one_by_one(target, source):
     """The plain program: every image and every level by itself."""
     import tensorflow as tf
 
-    from importers.cifar import load_cifar10
+    from pgan.importers.cifar import load_cifar10
     target.mkdir()
     images = load_cifar10(str(source))
     order = np.arange(images.num_images)

@@ -32,7 +32,7 @@ def _conv(name, inputs, fmaps, size, kernel=3, fused=False, after_statistic=Fals
 
 def fused_taps():
     """Size of the kernels of layers that also scale by 2, as they are on this machine."""
-    from layers import kernels_hold_the_box
+    from pgan.nn.fused_convolutions import kernels_hold_the_box
     return 16 if kernels_hold_the_box() else 9
 
 

@@ -87,9 +87,9 @@ def gradient_function(steps, which, resolution, stage, minibatch):
 
     An input is an array or, if it is large, a dict of seed, shape and dtype.
     """
+    from pgan.training.step import Now
+    from pgan.training.updates import Updates
     from tfutil import Stage, randomness, summary
-    from training.step import Now
-    from training.updates import Updates
 
     class Gradients(Updates):
         """Updates that stop at the gradients."""

@@ -142,8 +142,8 @@ def _golden_loss(which, G, D, opt, info, data):
     """The loss of one golden case, at its stage's own resolution, evaluated as in training."""
     import tensorflow as tf
 
-    from layers import make_kernels
     from loss import D_wgangp_acgan, G_wgan_acgan
+    from pgan.nn.layers import make_kernels
     from tfutil import Stage
     stage = Stage.of(info['lod'], G.model.resolution)
     views = G.at_stage(stage, native=True), D.at_stage(stage)
@@ -165,7 +165,7 @@ def _differentiated(loss, opt, variables, task):
     """A loss per sample and its gradients as arrays, from a compiled function."""
     import tensorflow as tf
 
-    from layers import evaluating
+    from pgan.nn.sharing import evaluating
     from tfutil import summary
     from tfutil.fusion import fusing
 

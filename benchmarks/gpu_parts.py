@@ -24,7 +24,7 @@ from benchmarks.common import significant, timed
 from benchmarks.gpu_numbers import golden, half, random
 from benchmarks.gpu_runs import determinism
 from benchmarks.gpu_speed import make_steps, moment, peer, speed, use_kernels
-from errors import in_short
+from pgan.errors import in_short
 
 VARIABLES = ('TF_FORCE_', 'TF_GPU_', 'TF_XLA_', 'TF_DETERMINISTIC_', 'TF_ENABLE_', 'CUDA_VISIBLE_',
              'XLA_FLAGS', 'NVIDIA_TF32_')  # beginnings of names of environment variables
@@ -160,7 +160,7 @@ def pipeline(task):
 
 def _make_records(folder, resolution, count):
     """Write a data set of noise: reading and checking take as long as for pictures."""
-    from importers.exporter import TFRecordExporter
+    from pgan.data.writer import TFRecordExporter
     rnd = np.random.default_rng(0)
     with TFRecordExporter(folder, count, print_progress=False) as exporter:
         for _ in range(count):
@@ -169,8 +169,8 @@ def _make_records(folder, resolution, count):
 
 def _minibatches_per_sec(folder, task):
     import dataset
+    from pgan.training.minibatches import Minibatches
     from tfutil.devices import make_devices
-    from training.minibatches import Minibatches
     with contextlib.closing(dataset.TFRecordDataset(folder)) as training_set:
         minibatches = Minibatches(training_set, make_devices(1))
         minibatches.take(task['minibatch'], 0)
@@ -231,7 +231,7 @@ def shortage(task):
         dict of raised and text (what TensorFlow raises), explained: whether
         `explaining_memory_shortage` recognizes it.
     """
-    from training.preflight import explaining_memory_shortage
+    from pgan.training.preflight import explaining_memory_shortage
     left = host_memory_gb()
     if left is not None and left < task['host_gb']:
         yield dict(minibatch=task['minibatch'], note=f'not tried: it takes {task["host_gb"]} GB '

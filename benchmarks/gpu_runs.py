@@ -51,7 +51,7 @@ def determinism(task):
 
 def _prepared_run(folder, task, deterministic, share):
     """Make a folder with a data set and a configuration. Returns the arguments of train.py."""
-    from importers.exporter import TFRecordExporter
+    from pgan.data.writer import TFRecordExporter
     folder.mkdir()
     rnd, size = np.random.RandomState(0), task['resolution']
     with TFRecordExporter(str(folder / 'datasets' / 'toy'), 32, print_progress=False) as exporter:

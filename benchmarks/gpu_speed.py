@@ -110,8 +110,8 @@ def _new(variants, known):
 
 def use_kernels(kernels=Variant._field_defaults['kernels']):
     """Choose the kernels of layers that scale by 2 in this process: '3x3' or '4x4'."""
-    import layers
-    layers.kernels_hold_the_box = lambda: kernels == '4x4'
+    from pgan.nn import fused_convolutions
+    fused_convolutions.kernels_hold_the_box = lambda: kernels == '4x4'
 
 
 def use_layout(dtype, other=False):
@@ -129,7 +129,7 @@ def make_steps(resolution, width, dtype='float32', training_set=None, **options)
         width: dict of fmap_base and fmap_max.
         dtype: of the activations. With 'float16' losses are scaled, from 2^64 on.
         training_set: a data set of `dataset`; None: black images.
-        options: of `training.updates.UpdateOptions`.
+        options: of `pgan.training.updates.UpdateOptions`.
     """
     import dataset
     common = dict(num_channels=3, resolution=resolution, label_size=0, dtype=dtype, **width)

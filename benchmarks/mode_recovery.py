@@ -63,8 +63,8 @@ def main(argv=None):
 
 def make_data_sets(data_dir, num_images=20000, random_seed=123):
     """`digits`, for the classifier, and `mnistrgb-5k`: three digits at a time of the same 5000, unless they are there."""
-    from importers.digits import load_digits
-    from importers.exporter import TFRecordExporter
+    from pgan.data.writer import TFRecordExporter
+    from pgan.importers.digits import load_digits
     digits, rgb = (os.path.join(data_dir, name) for name in ('digits', 'mnistrgb-5k'))
     if not os.path.isdir(digits):
         subprocess.run([sys.executable, os.path.join(ROOT, 'dataset_tool.py'), 'create_digits', digits], check=True)
@@ -151,7 +151,7 @@ def read_results(args):
 
 def add_result(args, row):
     """Print a row, and add it to mode_recovery.jsonl."""
-    from files import atomic_append
+    from pgan.files import atomic_append
     print(json.dumps(row), flush=True)
     atomic_append(os.path.join(args.result_dir, 'mode_recovery.jsonl'), json.dumps(row) + '\n')
     return row

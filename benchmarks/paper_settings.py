@@ -47,7 +47,7 @@ def parse_args(argv=None):
 
 def make_blobs(data_dir, resolution, count=64):
     """A data set of colour images, blobs of several sizes."""
-    from importers.exporter import TFRecordExporter
+    from pgan.data.writer import TFRecordExporter
     folder, random = os.path.join(data_dir, f'blobs{resolution}'), np.random.RandomState(0)
     if os.path.isdir(folder):
         return
@@ -70,8 +70,8 @@ def choose(name, choices):
 
 def full_parameters(path, resolution):
     """Trainable parameters of G and D as the configuration file has them."""
-    import settings
     import tfutil
+    from pgan import settings
     config = settings.load([path])
     nets = [tfutil.Network(name, num_channels=3, resolution=resolution, **getattr(config, name)) for name in 'GD']
     return [sum(int(np.prod(var.shape)) for var in net.trainables.values()) for net in nets]

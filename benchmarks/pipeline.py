@@ -89,8 +89,8 @@ def make_ready(training_set, lod, mirror):
     """Function from the data set's tensors to what a loss gets: the first lines of the compiled D step."""
     import tensorflow as tf
 
+    from pgan.training.reals import process_reals
     from tfutil import randomness
-    from training.reals import process_reals
 
     @tf.function(autograph=False)
     def ready(images, step):

@@ -57,9 +57,9 @@ class Watch:
 
     def install(self):
         import misc
-        from training.loop import TrainingRun
-        from training.snapshots import ImageSnapshots
-        from training.step import TrainingSteps
+        from pgan.reporting.snapshots import ImageSnapshots
+        from pgan.training.loop import TrainingRun
+        from pgan.training.step import TrainingSteps
         self._wrap(TrainingSteps, 'run', lambda seconds, steps, moment, *_: self._step(seconds, steps, moment.lod))
         self._wrap(TrainingRun, 'save', lambda seconds, *_: self.maintenance['checkpoint'].append(seconds))
         self._wrap(ImageSnapshots, 'save_fakes', lambda seconds, *_: self.maintenance['images'].append(seconds))
@@ -114,7 +114,7 @@ def measure(args):
 
 
 def report(args, watch):
-    from training.schedule import TICK_KIMG_DICT
+    from pgan.training.schedule import TICK_KIMG_DICT
     log = next(open(os.path.join(args.measure, name, 'log.txt')).read() for name in os.listdir(args.measure))
     ticks = [float(seconds) for seconds in re.findall(r'^tick .* maintenance ([0-9.]+)', log, re.MULTILINE)]
     per_kimg = watch.sec_per_kimg(args.resolution, args.minibatch)

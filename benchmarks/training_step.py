@@ -37,11 +37,11 @@ def parse_args(argv=None):
 def make_steps(args, num_gpus=1):
     """The training steps of `train.py` on black images; on several devices after `init_tf(num_gpus=...)`."""
     import dataset
+    from pgan.training import threads
     from tfutil.devices import make_devices
-    from training import threads
     options = dict(num_channels=args.channels, resolution=args.resolution, label_size=args.labels, fmap_base=args.fmap_base,
                    fmap_max=args.fmap_max, dtype=args.dtype)
-    parts = threads.choose(types.SimpleNamespace(
+    parts = threads.configure_threads(types.SimpleNamespace(
         tf_config={}, num_gpus=num_gpus, sched=dict(minibatch_base=args.minibatch), G=dict(options, func='networks.G_paper'),
         D=dict(options, func='networks.D_paper')), types.SimpleNamespace(xla=False, metrics=[], resume_run_id=None))
     devices = make_devices(num_gpus)
@@ -58,12 +58,12 @@ def steps_of(training_set, G_options, D_options, devices=None, use_loss_scaling=
         G_options, D_options: of `networks.G_paper` and `networks.D_paper`.
         devices: `tfutil.devices.Devices`; None = one device.
         use_loss_scaling: of both optimizers.
-        options: of `training.updates.UpdateOptions`.
+        options: of `pgan.training.updates.UpdateOptions`.
     """
     from loss import D_wgangp_acgan, G_wgan_acgan
+    from pgan.training.step import TrainingSteps, UpdateOptions
     from tfutil import Network, Optimizer
     from tfutil.devices import make_devices
-    from training.step import TrainingSteps, UpdateOptions
     devices = devices or make_devices()
     adam = dict(beta1=0.0, beta2=0.99, epsilon=1e-8, use_loss_scaling=use_loss_scaling)
     with devices.strategy.scope():

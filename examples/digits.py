@@ -18,7 +18,7 @@ from PIL import Image  # noqa: E402
 from tqdm import tqdm  # noqa: E402
 
 import misc  # noqa: E402
-from errors import DataError, exit_on_user_error  # noqa: E402
+from pgan.errors import DataError, exit_on_user_error  # noqa: E402
 
 CLASSES = 10
 

@@ -15,7 +15,7 @@ os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
 import numpy as np  # noqa: E402
 
 import misc  # noqa: E402
-from errors import DataError, exit_on_user_error  # noqa: E402
+from pgan.errors import DataError, exit_on_user_error  # noqa: E402
 
 OFFICIAL = 'karras2018iclr-celebahq-1024x1024.pkl'
 WHERE = 'Official networks: https://drive.google.com/open?id=15hvzxt_XxuokSmj0uO4xxMTMWVc0cIMU'

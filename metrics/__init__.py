@@ -32,7 +32,7 @@ use.
 """
 import inspect
 
-from errors import ConfigError, nearest
+from pgan.errors import ConfigError, did_you_mean
 
 SHORT_NAMES = dict(
     swd='metrics.sliced_wasserstein.API',
@@ -68,7 +68,7 @@ def make(name, num_images, image_shape, image_dtype, minibatch_size, inception=N
     takes_all = any(parameter.kind == parameter.VAR_KEYWORD for parameter in known.values())
     unknown = [] if takes_all else [option for option in options if option not in known]
     if unknown:
-        raise ConfigError(f'Metric {name!r} has no option {unknown[0]!r}.{nearest(unknown[0], known)} Known: {", ".join(known)}.')
+        raise ConfigError(f'Metric {name!r} has no option {unknown[0]!r}.{did_you_mean(unknown[0], known)} Known: {", ".join(known)}.')
     places = dict(inception=inception, result_dir=result_dir, data_dir=data_dir)
     options.update({place: value for place, value in places.items() if place in known or takes_all})
     return metric(num_images=num_images, image_shape=list(image_shape), image_dtype=image_dtype, minibatch_size=minibatch_size, **options)
@@ -99,7 +99,7 @@ def _find(name):
     """The class of a name."""
     dotted = SHORT_NAMES.get(name, name)
     if not isinstance(dotted, str) or '.' not in dotted:
-        raise ConfigError(f'There is no metric {name!r}.{nearest(name, SHORT_NAMES)} Known: {", ".join(SHORT_NAMES)}; or the dotted name '
+        raise ConfigError(f'There is no metric {name!r}.{did_you_mean(name, SHORT_NAMES)} Known: {", ".join(SHORT_NAMES)}; or the dotted name '
                           'of a class of your own, e.g. my_metrics.API.')
     from tfutil.objects import import_obj
     metric = import_obj(dotted)

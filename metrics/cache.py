@@ -7,8 +7,8 @@ import sys
 
 import numpy as np
 
-from errors import DataError
-from files import atomic_write, make_folder, read_npz
+from pgan.errors import DataError
+from pgan.files import atomic_write, make_folder, read_npz
 
 
 class RealsCache:

@@ -2,9 +2,9 @@
 import numpy as np
 
 import misc
-from errors import ConfigError
 from metrics.cache import RealsCache
-from progress import progress_bar
+from pgan.errors import ConfigError
+from pgan.progress_bar import progress_bar
 
 NUM_WARMUP_MINIBATCHES = 10
 

@@ -16,10 +16,10 @@ import zlib
 
 import numpy as np
 
-from errors import ConfigError, DataError, UserError
-from files import atomic_write, make_folder
-from metrics.images import check_minibatch, check_mode, check_setting
-from progress import progress_bar
+from metrics.feeding import check_minibatch, check_mode, check_setting
+from pgan.errors import ConfigError, DataError, UserError
+from pgan.files import atomic_write, make_folder
+from pgan.progress_bar import progress_bar
 
 URL = 'http://download.tensorflow.org/models/image/imagenet/inception-2015-12-05.tgz'
 GRAPH_FILE = 'classify_image_graph_def.pb'

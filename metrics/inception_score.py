@@ -2,8 +2,8 @@
 import numpy as np
 import scipy.special
 
-from errors import ConfigError
 from metrics.inception import FeatureMetric
+from pgan.errors import ConfigError
 
 
 def inception_score(probabilities, splits=10):

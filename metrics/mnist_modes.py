@@ -15,9 +15,9 @@ import sys
 import numpy as np
 
 import dataset
-from errors import ConfigError, DataError
-from files import atomic_write, make_folder, read_npz
-from metrics.images import check_minibatch, check_mode, check_setting
+from metrics.feeding import check_minibatch, check_mode, check_setting
+from pgan.errors import ConfigError, DataError
+from pgan.files import atomic_write, make_folder, read_npz
 
 NUM_MODES = 1000
 EVALUATION_IMAGES = 25600

@@ -5,8 +5,8 @@ float64; a window is the product of two Gaussians, so each axis is filtered by i
 """
 import numpy as np
 
-from errors import ConfigError
-from metrics.images import check_minibatch, check_mode, check_setting, in_threads, slices
+from metrics.feeding import check_minibatch, check_mode, check_setting, in_threads, slices
+from pgan.errors import ConfigError
 
 WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # of the levels, finest first; measured with observers (Wang et al., section 3.2)
 # Numbers that a thread filters at a time: what its processor's cache holds.

@@ -5,8 +5,8 @@ The time grows with the square of the number of images: 50000 of each take some 
 """
 import numpy as np
 
-from errors import ConfigError
 from metrics.inception import CollectingMetric
+from pgan.errors import ConfigError
 
 # Distances held at a time: 128 MB.
 _DISTANCES = 1 << 25

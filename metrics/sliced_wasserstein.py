@@ -7,8 +7,8 @@ All random numbers come from NumPy's global stream, in the order of the original
 """
 import numpy as np
 
-from errors import ConfigError
-from metrics.images import check_minibatch, check_mode, check_setting, in_threads, shares, slices
+from metrics.feeding import check_minibatch, check_mode, check_setting, in_threads, shares, slices
+from pgan.errors import ConfigError
 
 # Projections of one set that are sorted at a time; two sets of them are held, 270 MB. 2^25 is 16 directions of 16384 images.
 _PROJECTIONS = 1 << 25

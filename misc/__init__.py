@@ -1,5 +1,4 @@
 """Small tools that training and the utility scripts share; each module has one subject."""
-from files import atomic_write
 from misc.environment import write_environment
 from misc.images import (
     adjust_dynamic_range,
@@ -26,6 +25,7 @@ from misc.results import (
 )
 from misc.resuming import RunToResume, find_run
 from misc.startup import import_tensorflow
+from pgan.files import atomic_write
 
 __all__ = [
     'RunToResume', 'adjust_dynamic_range', 'apply_mirror_augment', 'atomic_write', 'convert_to_pil_image', 'create_image_grid',

@@ -10,7 +10,7 @@ import subprocess
 import sys
 from importlib import metadata
 
-from files import atomic_write
+from pgan.files import atomic_write
 
 FILE = 'environment.json'
 PROGRAM = pathlib.Path(__file__).resolve().parent.parent

@@ -13,7 +13,7 @@ import PIL.Image
 import PIL.ImageFont
 import scipy.ndimage
 
-from files import atomic_write
+from pgan.files import atomic_write
 
 _FORMATS = {'.jpg': 'JPEG', '.jpeg': 'JPEG', '.png': 'PNG'}
 

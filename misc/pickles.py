@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from errors import DataError, UserError, in_short, nearest
-from files import atomic_write
+from pgan.errors import DataError, UserError, did_you_mean, in_short
+from pgan.files import atomic_write
 
 _ADMITTED_KINDS = 'biufcSU'  # Of array elements: bool, integers, floats, complex, bytes and text; never Python objects.
 
@@ -314,7 +314,7 @@ def _open(filename):
         folder = os.path.dirname(filename) or '.'
         there = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
         pkls = ', '.join([name for name in there if name.endswith('.pkl')][-8:]) or 'none'
-        raise DataError(f'Cannot open {filename!r}: {error.strerror}.{nearest(os.path.basename(filename), there)} '
+        raise DataError(f'Cannot open {filename!r}: {error.strerror}.{did_you_mean(os.path.basename(filename), there)} '
                         f'Expected a network snapshot. Pickles in {folder!r}: {pkls}.') from error
 
 

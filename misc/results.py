@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from errors import DataError, nearest
-from files import atomic_write
 from misc import logs
 from misc.pickles import load_pkl
+from pgan.errors import DataError, did_you_mean
+from pgan.files import atomic_write
 
 try:
     import fcntl
@@ -272,7 +272,7 @@ def _read_config(result_subdir, names):
             lines = file.read().splitlines()
     except (OSError, UnicodeDecodeError) as error:
         there = sorted(os.listdir(result_subdir)) if os.path.isdir(result_subdir) else []
-        raise DataError(f'Cannot read {path!r}, which tells how the run was made: {error}.{nearest("config.txt", there)} '
+        raise DataError(f'Cannot read {path!r}, which tells how the run was made: {error}.{did_you_mean("config.txt", there)} '
                         f'Found in the folder: {_some(there) or "nothing"}.') from error
     found = {}
     for line in lines:

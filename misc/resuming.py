@@ -1,5 +1,5 @@
 """What a run leaves in its folder so that it can go on there after it was stopped: how it was started, who works on it, how long its files
-were. The networks themselves are the business of `training.checkpoint`.
+were. The networks themselves are the business of `pgan.training.checkpoint`.
 """
 import contextlib
 import glob
@@ -7,9 +7,9 @@ import json
 import os
 from typing import NamedTuple
 
-from errors import ConfigError, DataError, in_short
-from files import atomic_append, atomic_write, cannot_write, make_folder
 from misc.results import locate_result_subdir
+from pgan.errors import ConfigError, DataError, in_short
+from pgan.files import atomic_append, atomic_write, cannot_write, make_folder
 
 try:
     import fcntl

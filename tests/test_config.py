@@ -5,15 +5,22 @@ import pickle
 import sys
 
 import pytest
-from config_lines import PRECISIONS, PRESETS, data_set_names, namespace, option_names, source_lines, utility_lines
-from conftest import GOLDEN
 
-import settings
+from pgan import settings
+from tests.support.config_lines import (
+    LSUN,
+    PRECISIONS,
+    PRESETS,
+    data_set_names,
+    flat,
+    namespace,
+    option_names,
+    public,
+    source_lines,
+    utility_lines,
+)
+from tests.support.golden import GOLDEN
 
-LSUN = [
-    'airplane', 'bedroom', 'bicycle', 'bird', 'boat', 'bottle', 'bridge', 'bus', 'car', 'cat', 'chair', 'churchoutdoor', 'classroom',
-    'conferenceroom', 'cow', 'diningroom', 'diningtable', 'dog', 'horse', 'kitchen', 'livingroom', 'motorbike', 'person', 'pottedplant',
-    'restaurant', 'sheep', 'sofa', 'tower', 'train', 'tvmonitor']
 FEATURES = ['nogrowing', 'nopixelnorm', 'nowscale', 'noleakyrelu', 'nosmoothing', 'norepeat', 'noreset']
 MODES = ['BENCHMARK', 'BENCHMARK0', 'VERBOSE', 'GRAPH', 'HIST', 'SWD']
 CONDITIONS = ['cond', 'cond1', 'g4k', 'grpc']
@@ -21,21 +28,10 @@ PUBLIC = {'EasyDict', 'data_dir', 'result_dir', 'tf_config', 'env', 'desc', 'ran
           'G_loss', 'D_loss', 'sched', 'grid', 'dataset'}
 
 
-def public(ns):
-    return {name: value for name, value in ns.items() if not name.startswith('_')}
-
-
 def changes(*options, **kwargs):
     """What option lines change in the default configuration: {'train.total_kimg': 10, ...}."""
     before, after = flat(namespace()), flat(namespace(*options, **kwargs))
     return {name: after.get(name) for name in before | after if before.get(name) != after.get(name)}
-
-
-def flat(ns):
-    result = {}
-    for name, value in public(ns).items():
-        result.update({f'{name}.{key}': item for key, item in value.items()} if isinstance(value, dict) else {name: value})
-    return {name: value for name, value in result.items() if name != 'EasyDict'}
 
 
 # ------------------------------------------------------------ the file as it is

@@ -8,14 +8,14 @@ import sys
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import ROOT, load_json
-from data_inputs import write_dataset
 
 import dataset
 import dataset_tool
-import records
 from dataset import SyntheticDataset, TFRecordDataset, load_dataset, shuffled_order
-from errors import ConfigError, DataError
+from pgan.data import records
+from pgan.errors import ConfigError, DataError
+from tests.support.data_inputs import write_dataset
+from tests.support.golden import ROOT, load_json
 
 NUM, SHAPE = 23, (3, 16, 16)
 

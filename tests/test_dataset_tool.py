@@ -8,13 +8,13 @@ import sys
 import numpy as np
 import PIL.Image
 import pytest
-from conftest import ROOT
-from data_inputs import CASES, fails, sha256, write_input
 
 import dataset
 import dataset_tool
-import importers.celeba
-from importers.exporter import TFRecordExporter
+from pgan.data.writer import TFRecordExporter
+from pgan.importers import celeba
+from tests.support.data_inputs import CASES, fails, sha256, write_input
+from tests.support.golden import ROOT
 
 CREATE = [name for name, case in CASES.items() if case['exit'] == 0 and case['command'].startswith('create_')]
 EXTRACT = [name for name, case in CASES.items() if case['command'] == 'extract']
@@ -48,7 +48,7 @@ def made(tmp_path_factory):
 
 @pytest.mark.parametrize('name', CREATE)
 def test_create_gives_the_bytes_of_the_original(name, made, capsys, monkeypatch):
-    monkeypatch.setattr(importers.celeba, 'NUM_IMAGES', 20)  # as in the run of the original
+    monkeypatch.setattr(celeba, 'NUM_IMAGES', 20)  # as in the run of the original
     folder, lines = made(name, capsys)
     case = CASES[name]
     if name == 'lsun-odd-32':

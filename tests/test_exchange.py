@@ -12,11 +12,11 @@ import sys
 import numpy as np
 import PIL.Image
 import pytest
-from conftest import GOLDEN, ROOT, load_npz
-from helpers import max_abs
 
 import misc
 import tfutil
+from tests.support.golden import GOLDEN, ROOT, load_npz
+from tests.support.networks import max_abs
 
 INTERPRETERS = [sys.executable, *filter(None, os.environ.get('OLD_PYTHONS', '').split(os.pathsep))]
 

@@ -12,21 +12,23 @@ import types
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import ROOT
-from faults import OPERATIONS, Disk, Killed, file_size_limit, tree
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import dataset
-import files
 import misc
 import tfutil
-from errors import DataError
-from importers.exporter import TFRecordExporter, clear_leftovers
-from inspection.extraction import extract
 from metrics import inception
 from metrics.cache import RealsCache
-from scripts import evaluation, generator, projection
-from scripts.video import write_video
+from pgan import files
+from pgan.data.writer import TFRecordExporter, clear_leftovers
+from pgan.errors import DataError
+from pgan.inspection.extraction import extract
+from pgan.scripts import evaluate_metrics as evaluation
+from pgan.scripts import generator
+from pgan.scripts import project_image as projection
+from pgan.scripts.video import write_video
+from tests.support.faults import OPERATIONS, Disk, Killed, file_size_limit, tree
+from tests.support.golden import ROOT
 
 ERRORS = {'ENOSPC': errno.ENOSPC, 'EIO': errno.EIO}
 MOST_WRITES = 8  # of one file; of more, so many are tried, the first and the last among them
@@ -439,8 +441,8 @@ import functools, os, sys
 import numpy as np
 import pytest
 import misc
-from faults import Disk, tree
-from importers.exporter import TFRecordExporter, clear_leftovers
+from tests.support.faults import Disk, tree
+from pgan.data.writer import TFRecordExporter, clear_leftovers
 
 def write_dataset(version):
     with TFRecordExporter('toy', 3, print_progress=False, force=True) as out:
@@ -484,6 +486,6 @@ print(deaths)
 def test_processes_that_die_in_the_midst_of_it(in_tmp):
     """Real ones, without a chance to clean up, at each of their steps."""
     done = subprocess.run([sys.executable, '-c', DIE], capture_output=True, text=True, env={
-        **os.environ, 'PYTHONPATH': os.pathsep.join([str(ROOT), str(ROOT / 'tests')])})
+        **os.environ, 'PYTHONPATH': str(ROOT)})
     assert done.returncode == 0, done.stderr
     assert int(done.stdout.split()[-1]) > 30

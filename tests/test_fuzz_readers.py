@@ -4,56 +4,35 @@ Where a checksum exists, only what was written may be read. Where there is none,
 Each loop draws its damage from a seed, so a failing case comes again.
 """
 import collections
-import contextlib
 import faulthandler
 import os
 import pickle
 import pickletools
 import resource
 import shutil
-import signal
 import types
 
 import numpy as np
 import PIL.Image
 import pytest
 import tensorflow as tf
-from conftest import GOLDEN
-from data_inputs import write_dataset
 
 import dataset
 import dataset_tool
 import misc
-import records
 import tfutil
-from errors import DataError, UserError
 from metrics.cache import RealsCache
-from records import RecordLayout, masked_crc32c
-from scripts import training_video
+from pgan.data import records
+from pgan.data.records import RecordLayout, masked_crc32c
+from pgan.errors import DataError, UserError
+from pgan.scripts import generate_training_video as training_video
+from tests.support.damage import KINDS, SECONDS_A_CASE, check_all, damaged, flip
+from tests.support.data_inputs import write_dataset
+from tests.support.golden import GOLDEN
 
-SECONDS_A_CASE = 20  # no case takes one; the machine may be busy
 MEMORY_A_TEST = 2 << 30  # bytes beyond what the process has when a test starts
-LONGEST_MESSAGE = 2500  # characters of one paragraph, mostly names of files and advice
 
 # ------------------------------------------------------------ the guards
-
-
-class TookTooLong(BaseException):
-    """Not an Exception: readers that expect anything of a damaged file must not take this for one more of its faults."""
-
-
-@contextlib.contextmanager
-def time_limit():
-    """Raise TookTooLong in Python code; what hangs in C ends the process, with a traceback."""
-    def too_long(number, frame):
-        raise TookTooLong
-    previous = signal.signal(signal.SIGALRM, too_long)
-    signal.setitimer(signal.ITIMER_REAL, SECONDS_A_CASE)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, previous)
 
 
 @pytest.fixture(autouse=True)
@@ -72,104 +51,6 @@ def limits():
 
 
 # ------------------------------------------------------------ damage
-
-def cut(data, rs):
-    """Ends too early: anywhere, within the first bytes, or within the last."""
-    return data[:rs.choice([rs.randint(len(data)), rs.randint(min(40, len(data))), len(data) - rs.randint(1, min(40, len(data)))])]
-
-
-def flip_bit(data, rs):
-    return flip(data, [rs.randint(len(data))], rs)
-
-
-def flip_bits(data, rs):
-    return flip(data, rs.randint(len(data), size=rs.randint(2, 17)), rs)
-
-
-def flip(data, positions, rs):
-    changed = bytearray(data)
-    for position in positions:
-        changed[position] ^= 1 << rs.randint(8)
-    return bytes(changed)
-
-
-def overwrite(data, rs):
-    """Some bytes are random ones."""
-    start, size = rs.randint(len(data)), rs.randint(1, 65)
-    return data[:start] + rs.bytes(size)[:len(data) - start] + data[start + size:]
-
-
-def zero_block(data, rs):
-    """A block of the disk was never written."""
-    start = rs.randint(len(data)) // 512 * 512
-    return data[:start] + bytes(min(512, len(data) - start)) + data[start + 512:]
-
-
-def lose(data, rs):
-    start, size = rs.randint(len(data)), rs.randint(1, 200)
-    return data[:start] + data[start + size:]
-
-
-def repeat(data, rs):
-    start, size = rs.randint(len(data)), rs.randint(1, 200)
-    return data[:start + size] + data[start:]
-
-
-def random_bytes(data, rs):
-    return rs.bytes(rs.randint(len(data) + 1))
-
-
-KINDS = [cut, flip_bit, flip_bits, overwrite, zero_block, lose, repeat, random_bytes]
-
-
-def damaged(data, count, seed, kinds=KINDS):
-    """Iterate over (what was done, bytes): `count` damaged versions of a file's bytes, as many of each kind."""
-    rs = np.random.RandomState(seed)
-    for number in range(count):
-        kind = kinds[number % len(kinds)]
-        yield f'{kind.__name__}, case {number} of seed {seed}', kind(data, rs)
-
-
-def check_all(path, cases, read, check, names=None):
-    """Read each damaged file; return how many could be read.
-
-    Args:
-        path: the file that is damaged; it is left as it was.
-        cases: pairs (what was done, bytes).
-        read: function that reads the file.
-        check: function (result, bytes) that fails if that is not what the file holds.
-        names: what the message of an error must name; by default the file.
-    """
-    original, readable = path.read_bytes(), 0
-    try:
-        for case, data in cases:
-            path.write_bytes(data)
-            with time_limit():
-                try:
-                    result = read()
-                except UserError as error:
-                    check_error(error, case, names or path.name)
-                    continue
-                except (Exception, TookTooLong) as error:
-                    raise AssertionError(f'{case}: {error!r}') from error
-            readable += 1
-            try:
-                check(result, data)
-            except AssertionError as error:
-                raise AssertionError(f'{case}: {error}') from error
-    finally:
-        path.write_bytes(original)
-    return readable
-
-
-def check_error(error, case, name):
-    """One paragraph that names the file; and no memory was asked for that the machine may not have."""
-    text = str(error)
-    assert name in text, f'{case}: {text}'
-    assert '\n' not in text.strip() and 40 < len(text) < LONGEST_MESSAGE, f'{case}: {text}'
-    while error is not None:
-        assert not isinstance(error, MemoryError), f'{case}: {text}'
-        error = error.__cause__ or error.__context__
 
 
 # ------------------------------------------------------------ records

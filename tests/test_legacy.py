@@ -7,13 +7,14 @@ import types
 
 import numpy as np
 import pytest
-from conftest import GOLDEN, ROOT, load_json, load_npz
-from helpers import max_abs
 
 import legacy
 import misc
 import tfutil
-from errors import DataError
+from pgan.errors import DataError
+from tests.support.golden import GOLDEN, ROOT, load_json, load_npz
+from tests.support.networks import max_abs
+from tests.support.theano_snapshots import load_bytes, load_state, theano_bytes, theano_weight
 
 THEANO = load_json('theano.json')
 CASES = ('wscale', 'progressive8', 'unknown')
@@ -31,31 +32,6 @@ def states_of(case):
     """The states of (G, D, Gs) in a golden snapshot."""
     with open(GOLDEN / f'theano-{case}.pkl', 'rb') as file:
         return [vars(network) for network in TheanoPickle(file, encoding='latin1').load()]
-
-
-def theano_bytes(states, protocol=2):
-    """A snapshot of the Theano version with these states."""
-    module = types.ModuleType('network')
-    module.Network = type('Network', (), {'__module__': 'network', '__qualname__': 'Network', '__getstate__': lambda self: self.state})
-    networks = [module.Network() for _ in states]
-    for network, state in zip(networks, states):
-        network.state = state
-    sys.modules['network'] = module
-    try:
-        return pickle.dumps(tuple(networks), protocol=protocol)
-    finally:
-        del sys.modules['network']
-
-
-def load_bytes(data, **options):
-    """misc.load_pkl of a file with these bytes."""
-    with open('theano.pkl', 'wb') as file:
-        file.write(data)
-    return misc.load_pkl('theano.pkl', **options)
-
-
-def load_state(state, protocol=2, **options):
-    return load_bytes(theano_bytes([state], protocol), **options)[0]
 
 
 def assert_equal_networks(received, expected):
@@ -207,20 +183,6 @@ def theano_order(network):
         return ['4x4/Dense', '4x4/Conv', *convs, *[f'ToRGB_lod{lod}' for lod in lods]]
     blocks = [[f'{r}x{r}/Conv0', f'{r}x{r}/Conv1', f'FromRGB_lod{lod + 1}'] for lod, r in zip(lods, upward[::-1])]
     return ['FromRGB_lod0', *sum(blocks, []), '4x4/Conv', '4x4/Dense0', '4x4/Dense1']
-
-
-def theano_weight(name, weight):
-    """This version's weight in Theano's layout, and the He gain of its layer."""
-    gain = np.sqrt(2)
-    if name == '4x4/Dense':  # [inputs, (maps, y, x)]
-        return np.moveaxis(weight.reshape(len(weight), -1, 4, 4), 1, 0), gain / 4
-    if name == '4x4/Dense0':  # [(maps, y, x), outputs]
-        return np.rot90(np.moveaxis(weight.reshape(-1, 4, 4, weight.shape[1]), -1, 0), 2, axes=(2, 3)), gain
-    if name == '4x4/Dense1':
-        return weight, 1.0
-    if 'RGB' in name:
-        return weight[0, 0], 1.0 if 'To' in name else gain
-    return np.einsum('yxio->oiyx', np.rot90(weight, 2)), gain
 
 
 def theano_parameters(network, use_wscale, seed=1):

@@ -5,10 +5,10 @@ gamma, mean, inv_std) or (gain, bias); two dense layers for scores and labels; t
 """
 import numpy as np
 import pytest
-from helpers import max_abs
-from test_legacy import load_state, theano_weight
 
 import tfutil
+from tests.support.networks import max_abs
+from tests.support.theano_snapshots import load_state, theano_weight
 
 PARTS = {'BatchNorm': ['beta', 'gamma', 'mean', 'inv_std'], 'LayerNorm': ['gain', 'bias']}
 SIZES = dict(num_channels=3, resolution=8, fmap_base=16, fmap_max=8)

@@ -7,12 +7,12 @@ import sys
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import ROOT, load_json, load_npz
-from helpers import max_abs, network_from
 
-import layers
 import loss
 import tfutil
+from pgan.nn import fused_convolutions, layers, sharing
+from tests.support.golden import ROOT, load_json, load_npz
+from tests.support.networks import max_abs, network_from
 from tfutil import Stage, summary
 from tfutil.fusion import fusing
 
@@ -51,10 +51,10 @@ def evaluating_as(mode, monkeypatch, *views):
     small operations compiled by XLA, as on GPUs.
     """
     with contextlib.ExitStack() as stack:
-        monkeypatch.setattr(layers, 'kernels_hold_the_box', lambda: '4x4' in mode)
+        monkeypatch.setattr(fused_convolutions, 'kernels_hold_the_box', lambda: '4x4' in mode)
         stack.enter_context(fusing('fused' in mode))
         if mode != 'full':
-            stack.enter_context(layers.evaluating(2 if mode == 'parts' else 1))
+            stack.enter_context(sharing.evaluating(2 if mode == 'parts' else 1))
         if 'fused' in mode:
             for view in views:
                 layers.make_kernels(view)
@@ -175,7 +175,7 @@ def test_a_loss_may_call_functions_of_its_own():
 
     @tf.function
     def step(z):
-        with summary.collecting() as collected, layers.evaluating():
+        with summary.collecting() as collected, sharing.evaluating():
             return nested(z) + loss.G_wgan_acgan(G, D, opt, labels, 4, latents=z), collected.statistics()
     summary.flush()
     values, _ = step(data['G_loss/latents'])

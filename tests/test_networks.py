@@ -4,11 +4,11 @@ import functools
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import GOLDEN, load_json, load_npz
-from helpers import max_abs, network_from
 
-import layers
 import tfutil
+from pgan.nn import fused_convolutions, operations
+from tests.support.golden import GOLDEN, load_json, load_npz
+from tests.support.networks import max_abs, network_from
 from tfutil import Stage
 
 NETWORKS = load_json('networks.json')
@@ -29,7 +29,7 @@ def expected_of(case, data, lod):
 def test_outputs_are_the_originals(case, structure, kernels_hold_the_box, monkeypatch):
     """Both structures at all lods, and with the kernels that GPUs use, within the measured tolerance of each case: 1e-5 to 5e-4, at most
     1e-4 of the output's scale."""
-    monkeypatch.setattr(layers, 'kernels_hold_the_box', lambda: kernels_hold_the_box)
+    monkeypatch.setattr(fused_convolutions, 'kernels_hold_the_box', lambda: kernels_hold_the_box)
     info, data = CASES[case], load_npz(f'networks-{case}.npz')
     net = network_from(data, '', info['func'], info['static_kwargs'])
     net = net.convert(structure=structure)
@@ -143,7 +143,7 @@ def test_impossible_options_are_refused(func, options, text):
 
 def test_minibatch_that_does_not_fit_the_stddev_group_is_refused():
     with pytest.raises(ValueError, match='minibatch 6 .* groups of 4'):
-        layers.minibatch_stddev(tf.zeros([6, 4, 4, 2]), 4)
+        operations.minibatch_stddev(tf.zeros([6, 4, 4, 2]), 4)
 
 
 @pytest.mark.parametrize('n, group', [(4, 4), (8, 4), (12, 4), (6, 2), (3, 16), (1, 4)])
@@ -153,7 +153,7 @@ def test_minibatch_stddev_is_numpys(n, group):
     g = min(group, n)
     members = x.reshape(g, n // g, 4, 4, 3)
     expected = np.tile(np.sqrt(members.var(axis=0) + 1e-8).mean(axis=(1, 2, 3)), g)
-    y = layers.minibatch_stddev(tf.constant(x, tf.float32), group).numpy()
+    y = operations.minibatch_stddev(tf.constant(x, tf.float32), group).numpy()
     assert y.shape == (n, 4, 4, 4)
     assert max_abs(y[..., :3], x.astype(np.float32)) == 0
     assert max_abs(y[..., 3], np.broadcast_to(expected[:, None, None], (n, 4, 4))) <= 1e-6
@@ -179,18 +179,18 @@ def test_half_precision_stays_near_float32(dtype, tolerance, lod):
 @pytest.mark.parametrize('size, inputs, fmaps', [((4, 4), 5, 3), ((8, 2), 1, 4), ((2, 6), 16, 16)])
 def test_layers_that_scale_are_scaling_and_a_convolution(size, inputs, fmaps, kernels_hold_the_box, monkeypatch):
     """Outputs and gradients of the first and second order, up to float32's rounding: 1e-5 of the largest."""
-    monkeypatch.setattr(layers, 'kernels_hold_the_box', lambda: kernels_hold_the_box)
-    up, down = layers.UpConv2D(inputs, fmaps, name='up'), layers.DownConv2D(inputs, fmaps, name='down')
+    monkeypatch.setattr(fused_convolutions, 'kernels_hold_the_box', lambda: kernels_hold_the_box)
+    up, down = fused_convolutions.UpConv2D(inputs, fmaps, name='up'), fused_convolutions.DownConv2D(inputs, fmaps, name='down')
     for layer in (up, down):
         layer.build()
         layer.bias.assign(tf.random.stateless_normal([fmaps], [1, 2]))
 
     def plain_up(x):
         weight = tf.transpose(up.weight, [0, 1, 3, 2])[::-1, ::-1] * up.scale
-        return tf.nn.conv2d(layers.upscale2d(x), weight, 1, 'SAME') + up.bias
+        return tf.nn.conv2d(operations.upscale2d(x), weight, 1, 'SAME') + up.bias
 
     def plain_down(x):
-        return layers.downscale2d(tf.nn.conv2d(x, down.weight * down.scale, 1, 'SAME') + down.bias)
+        return operations.downscale2d(tf.nn.conv2d(x, down.weight * down.scale, 1, 'SAME') + down.bias)
     x = tf.random.stateless_normal([3, *size, inputs], [3, 4])
     for layer, plain in ((up, plain_up), (down, plain_down)):
         variables = [layer.weight.value, layer.bias.value]
@@ -212,7 +212,7 @@ def test_means_of_framed_images(dtype, tolerance, size, maps, minibatch):
     def means(x):
         with tf.GradientTape() as tape:
             tape.watch(x)
-            y = layers.framed_box_means(x)
+            y = fused_convolutions.framed_box_means(x)
             total = tf.reduce_sum(y * y / 2)
         return y, tape.gradient(total, x)
     y, gradient = (result.numpy().astype(np.float64) for result in means(tf.cast(x, dtype)))
@@ -230,7 +230,7 @@ def test_the_gradient_of_pixel_norm(shape, epsilon, compiled):
     def plain(x):
         return x / tf.sqrt(tf.reduce_mean(x ** 2, axis=-1, keepdims=True) + epsilon)
     x = tf.random.stateless_normal(shape, [1, 2], dtype=tf.float64)
-    normalized = functools.partial(layers.pixel_norm, epsilon=epsilon)
+    normalized = functools.partial(operations.pixel_norm, epsilon=epsilon)
     results = derivatives(tf.function(normalized) if compiled else normalized, x, [])
     for result, expected in zip(results, derivatives(plain, x, []), strict=True):
         assert max_abs(result, expected) <= 1e-12 * max(np.abs(expected).max(), 1e-3)

@@ -9,11 +9,12 @@ import tomllib
 import typing
 
 import pytest
-from conftest import ROOT
+from setuptools import find_packages
 
 import dataset
 import misc
 import tfutil
+from tests.support.golden import ROOT
 
 NOT_INSTALLED = {'tests', 'benchmarks', 'examples'}
 
@@ -27,9 +28,10 @@ def test_every_module_and_package_of_the_tree_is_listed(project):
     """An editable install finds nothing else."""
     listed = project['tool']['setuptools']
     assert sorted(listed['py-modules']) == sorted(path.stem for path in ROOT.glob('*.py'))
-    assert sorted(listed['packages']) == sorted({path.parent.name for path in ROOT.glob('*/__init__.py')} - NOT_INSTALLED)
-    deeper = [path for path in ROOT.glob('*/*/__init__.py') if path.relative_to(ROOT).parts[0] not in NOT_INSTALLED | {'.venv'}]
-    assert not deeper  # they would have to be listed, too
+    found = find_packages(ROOT, **listed['packages']['find'])
+    packages = {path.parent.relative_to(ROOT) for path in ROOT.rglob('__init__.py')}
+    packages = {'.'.join(path.parts) for path in packages if path.parts[0] not in NOT_INSTALLED | {'.venv'}}
+    assert sorted(found) == sorted(packages)
 
 
 def test_what_is_declared_exists(project):
@@ -42,7 +44,7 @@ def test_what_is_declared_exists(project):
 
 def test_imports_from_elsewhere(tmp_path):
     """As from a notebook in another folder, with the checkout on the path: nothing relies on the current folder."""
-    code = 'import misc, tfutil, dataset, train, settings; print(settings.load().desc)'
+    code = 'import misc, tfutil, dataset, train; from pgan import settings; print(settings.load().desc)'
     done = subprocess.run([sys.executable, '-c', code], cwd=tmp_path, capture_output=True, text=True,
                           env={**os.environ, 'PYTHONPATH': str(ROOT)})
     assert done.returncode == 0 and done.stdout.startswith('pgan-'), done.stderr

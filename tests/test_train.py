@@ -2,7 +2,6 @@
 import glob
 import os
 import pickle
-import re
 import resource
 import subprocess
 import sys
@@ -10,81 +9,14 @@ import sys
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import ROOT, load_json
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import misc
-import train
-from importers.exporter import TFRecordExporter
 from misc.environment import read_environment
-from training import threads
-from training.step import TrainingSteps
-
-TICK = re.compile(
-    r'^tick (?P<tick>\d+) +kimg (?P<kimg>\d+\.\d) +lod (?P<lod>\d+\.\d\d) +minibatch (?P<minibatch>\d+) +time (?P<time>(?:\d+d )?(?:\d+h )?'
-    r'(?:\d+m )?\d+[sm]?) +sec/tick (?P<sec_per_tick>\d+\.\d) +sec/kimg (?P<sec_per_kimg>\d+\.\d\d) +maintenance (?P<maintenance>\d+\.\d)$')
-
-TINY = '''
-desc = 'tiny'
-dataset = EasyDict(tfrecord_dir='toy')
-train = EasyDict(func='train.train_progressive_gan', total_kimg=0.4, network_snapshot_ticks=2, dry_step=False)
-G.update(fmap_base=32, fmap_max=8)
-D.update(fmap_base=32, fmap_max=8)
-sched = EasyDict(minibatch_base=8, lod_training_kimg=0.064, lod_transition_kimg=0.064, tick_kimg_base=0.1, tick_kimg_dict={})
-'''
-
-
-def make_toy(folder='datasets/toy', resolution=16, channels=3, labels=True, count=40):
-    """A data set of coloured noise; class i is the brighter the larger i."""
-    rnd = np.random.RandomState(0)
-    with TFRecordExporter(folder, count, print_progress=False) as exporter:
-        for i in range(count):
-            exporter.add_image((rnd.randint(0, 80, [channels, resolution, resolution]) + 60 * (i % 3)).astype(np.uint8))
-        if labels:
-            exporter.add_labels(np.eye(3, dtype=np.float32)[np.arange(count) % 3])
-
-
-@pytest.fixture
-def toy(in_tmp, capsys):
-    """The current folder holds datasets/toy and tiny.py; afterwards stdout and stderr are what they were."""
-    make_toy()
-    (in_tmp / 'tiny.py').write_text(TINY)
-    yield in_tmp
-    misc.restore_output()
-
-
-def run(*assignments, config='tiny.py'):
-    """train.py in this process. Returns its exit code."""
-    argv = ['--config', config] if config else []
-    for assignment in assignments:
-        argv += ['--set', assignment]
-    try:
-        return train.main(argv)
-    except SystemExit as end:
-        return end.code
-
-
-def files_of(folder):
-    return {re.sub(r'events\.out\.tfevents.*', 'EVENTS', name): os.path.getsize(os.path.join(folder, name)) for name in os.listdir(folder)}
-
-
-def ticks_of(folder):
-    with open(os.path.join(folder, 'log.txt')) as file:
-        lines = [line.rstrip('\n') for line in file if line.startswith('tick')]
-    matches = [TICK.match(line) for line in lines]
-    assert lines and all(matches), lines
-    return matches
-
-
-def check_files(folder, last_kimg=0):
-    """Exactly the files of a finished run: as the original's, none empty but the last."""
-    files = files_of(folder)
-    assert files.pop('_training-done.txt') == 0 and all(files.values())
-    fakes = {name for name in files if re.fullmatch(r'fakes\d{6}\.png', name)}
-    snapshots = {name for name in files if re.fullmatch(r'network-snapshot-\d{6}\.pkl', name)}
-    assert fakes and snapshots
-    assert set(files) - fakes - snapshots == {'log.txt', 'config.txt', 'reals.png', 'network-final.pkl', 'EVENTS', 'checkpoint',
-                                              'environment.json', 'stats.jsonl', 'report.html'}
+from pgan.training import threads
+from pgan.training.step import TrainingSteps
+from tests.support.golden import ROOT, load_json
+from tests.support.toy_runs import check_files, files_of, run, ticks_of
 
 
 def test_unconditional_through_every_stage(toy):
@@ -192,7 +124,7 @@ class Recorder(TrainingSteps):
 @pytest.mark.parametrize('reset', [True, False])
 def test_the_loops_order_of_things(toy, monkeypatch, reset):
     """Updates, rates, sizes and resets, exactly as configured."""
-    monkeypatch.setattr('training.loop.TrainingSteps', Recorder)
+    monkeypatch.setattr('pgan.training.loop.TrainingSteps', Recorder)
     assert run('train.D_repeats=2', 'train.minibatch_repeats=3', f'train.reset_opt_for_new_lod={reset}', 'train.total_kimg=0.576',
                'train.image_snapshot_ticks=2', 'train.network_snapshot_ticks=3', 'sched.minibatch_dict={8: 16}',
                'sched.lod_training_kimg=0.096', 'sched.lod_transition_kimg=0.096', 'sched.tick_kimg_base=0.096',
@@ -218,7 +150,7 @@ def test_the_loops_order_of_things(toy, monkeypatch, reset):
 
 def test_snapshots_come_when_asked_for(toy, monkeypatch):
     """Ticks of 2 kimg: names tell the kimg, so the exact set can be checked."""
-    monkeypatch.setattr('training.loop.TrainingSteps', Recorder)
+    monkeypatch.setattr('pgan.training.loop.TrainingSteps', Recorder)
     assert run('train.total_kimg=10', 'sched.tick_kimg_base=2', 'sched.lod_training_kimg=0', 'sched.lod_transition_kimg=0',
                'sched.lod_initial_resolution=16', 'sched.minibatch_base=100', 'D.mbstd_group_size=1', 'train.minibatch_repeats=1',
                'train.image_snapshot_ticks=2', 'train.network_snapshot_ticks=3') == 0
@@ -230,7 +162,7 @@ def test_snapshots_come_when_asked_for(toy, monkeypatch):
 def test_fakes_are_drawn_by_the_running_average(toy, monkeypatch):
     """A smoothing of 1 keeps Gs as it was while G learns: the picture at the end is the one of the start."""
     pictures = []
-    monkeypatch.setattr('training.snapshots.misc.save_image_grid', lambda images, path, **_: pictures.append((path, images.copy())))
+    monkeypatch.setattr('pgan.reporting.snapshots.misc.save_image_grid', lambda images, path, **_: pictures.append((path, images.copy())))
     assert run('train.total_kimg=0.05', 'sched.lod_initial_resolution=16', 'sched.lod_training_kimg=0', 'sched.lod_transition_kimg=0',
                'train.G_smoothing=1.0', 'sched.tick_kimg_base=1', 'sched.G_lrate_base=0.1') == 0
     G, _, Gs = weights('results/000-tiny/network-final.pkl')

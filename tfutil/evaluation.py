@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from errors import ConfigError
+from pgan.errors import ConfigError
 from tfutil.devices import replica_devices
 
 

@@ -7,8 +7,8 @@ import uuid
 import numpy as np
 import tensorflow as tf
 
-from errors import ConfigError, DataError, in_short
-from files import atomic_write, read_npz, sync
+from pgan.errors import ConfigError, DataError, in_short
+from pgan.files import atomic_write, read_npz, sync
 
 ONNX_OPSET = 17  # of 2022, which everything that reads ONNX today knows
 

@@ -10,7 +10,7 @@ import functools
 
 import tensorflow as tf
 
-from errors import in_short
+from pgan.errors import in_short
 from tfutil.context import holding
 
 # Replicas are traced in threads of their own, one after the other.

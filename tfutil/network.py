@@ -15,7 +15,7 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from errors import ConfigError, DataError, nearest
+from pgan.errors import ConfigError, DataError, did_you_mean
 from tfutil import export, ops
 from tfutil.context import holding
 from tfutil.evaluation import Evaluation
@@ -34,8 +34,8 @@ _known_functions = {}
 
 # The functions that a state may name without their module: the program's own.
 STOCK_FUNCTIONS = {'G_paper': 'networks.G_paper', 'D_paper': 'networks.D_paper', 'dummy': 'legacy.dummy',
-                   'G_mnist_mode_recovery': 'mode_recovery.G_mnist_mode_recovery',
-                   'D_mnist_mode_recovery': 'mode_recovery.D_mnist_mode_recovery'}
+                   'G_mnist_mode_recovery': 'networks.G_mnist_mode_recovery',
+                   'D_mnist_mode_recovery': 'networks.D_mnist_mode_recovery'}
 STOCK_SOURCE = 'from networks import *\n'  # lets the original program, whose module has the same name, load our snapshots
 
 
@@ -110,7 +110,7 @@ class Network:
         if not isinstance(name_or_var, str):
             return name_or_var
         if name_or_var not in self.vars:
-            raise ConfigError(f'network {self.name!r} has no variable {name_or_var!r}.{nearest(name_or_var, self.vars)}')
+            raise ConfigError(f'network {self.name!r} has no variable {name_or_var!r}.{did_you_mean(name_or_var, self.vars)}')
         return self.vars[name_or_var]
 
     def get_var(self, name_or_var: str | tf.Variable) -> np.ndarray:
@@ -345,7 +345,7 @@ class Network:
 
     def __getstate__(self):
         func_name = self._build_func.__name__
-        stock = STOCK_FUNCTIONS.get(func_name) == f'{self._build_func.__module__}.{func_name}'
+        stock = func_name in STOCK_FUNCTIONS and import_obj(STOCK_FUNCTIONS[func_name]) is self._build_func
         state = dict(version=2, name=self.name, static_kwargs=self.static_kwargs,
                      build_module_src=STOCK_SOURCE if stock else _module_source(self._build_func), build_func_name=func_name,
                      variables=[(name, np.asarray(var.numpy()).view(PortableArray)) for name, var in self.vars.items()])

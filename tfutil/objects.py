@@ -3,7 +3,7 @@ import importlib
 import sys
 from typing import Any
 
-from errors import ConfigError, nearest
+from pgan.errors import ConfigError, did_you_mean
 
 
 def find_obj_in_module(module, name):
@@ -16,7 +16,7 @@ def find_obj_in_module(module, name):
     for part in name.split('.'):
         if not hasattr(obj, part):
             public = [n for n in dir(obj) if not n.startswith('_')]
-            raise ConfigError(f'{module.__name__!r} has no {name!r}.{nearest(part, public)}')
+            raise ConfigError(f'{module.__name__!r} has no {name!r}.{did_you_mean(part, public)}')
         obj = getattr(obj, part)
     return obj
 
@@ -35,7 +35,7 @@ def _split(dotted_name):
             if error.name is None or not (module_name == error.name or module_name.startswith(error.name + '.')):
                 raise
     known = [n for n in sys.modules if '.' not in n]
-    raise ConfigError(f'there is no module {parts[0]!r} (in {dotted_name!r}).{nearest(parts[0], known)} '
+    raise ConfigError(f'there is no module {parts[0]!r} (in {dotted_name!r}).{did_you_mean(parts[0], known)} '
                       'Write names as module.function, e.g. networks.G_paper; the module must be importable from here.')
 
 

@@ -5,7 +5,7 @@ import random
 import numpy as np
 import tensorflow as tf
 
-from errors import ConfigError, nearest
+from pgan.errors import ConfigError, did_you_mean
 from tfutil.devices import make_cpu_devices
 
 
@@ -52,7 +52,7 @@ def check_tf_config(config_dict):
     """
     for key, value in config_dict.items():
         if key not in TF_CONFIG_OPTIONS:
-            raise ConfigError(f'tf_config has no option {key!r}.{nearest(key, TF_CONFIG_OPTIONS)} Known: {", ".join(TF_CONFIG_OPTIONS)}.')
+            raise ConfigError(f'tf_config has no option {key!r}.{did_you_mean(key, TF_CONFIG_OPTIONS)} Known: {", ".join(TF_CONFIG_OPTIONS)}.')
         if key.endswith('_threads'):
             good, expected = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2 ** 31, 'an integer, at least 0'
         else:

@@ -1,0 +1,76 @@
+"""What all metrics ask of the images that they are fed, and threads over their minibatches."""
+import concurrent.futures
+import functools
+import os
+
+import numpy as np
+
+from pgan.errors import ConfigError
+
+MODES = ('warmup', 'reals', 'fakes')
+PROCESSORS = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
+
+
+def check_setting(num_images, image_shape, image_dtype, minibatch_size, fewest=1):
+    """Check the four arguments that every metric is made with.
+
+    Args:
+        num_images: how many images a pass is to feed, at least `fewest`.
+        image_shape: [3, H, W].
+        image_dtype: uint8, as a NumPy type or its name.
+        minibatch_size: how many at a time, at least 1.
+
+    Raises:
+        ConfigError: a number is too small, the images are not RGB, or not uint8.
+    """
+    if len(image_shape) != 3 or image_shape[0] != 3:
+        raise ConfigError(f'Metrics compare RGB images. Expected image_shape=[3, height, width]. Received: {list(image_shape)}. '
+                          'Repeat the channel of grayscale images three times before feeding them: np.repeat(images, 3, axis=1).')
+    if np.dtype(image_dtype) != np.uint8:
+        raise ConfigError(f'Metrics compare images of type uint8, range [0, 255]. Received: image_dtype={np.dtype(image_dtype)}. '
+                          'Convert them first, e.g. with misc.adjust_dynamic_range, rounding and clipping.')
+    for name, value, least in (('num_images', num_images, fewest), ('minibatch_size', minibatch_size, 1)):
+        if value < least:
+            raise ConfigError(f'This metric needs {name} of at least {least}. Received: {name}={value}. Set a larger number.')
+
+
+def check_mode(mode):
+    """Raise ConfigError unless a mode is 'warmup', 'reals' or 'fakes'."""
+    if mode not in MODES:
+        raise ConfigError(f'Expected one of the modes {", ".join(map(repr, MODES))}. Received: mode={mode!r}. Correct the name.')
+
+
+def check_minibatch(minibatch, image_shape):
+    """Return a minibatch as an array, after checking that it is uint8 [N, *image_shape].
+
+    Raises:
+        ConfigError: another shape or type.
+    """
+    minibatch = np.asarray(minibatch)
+    if minibatch.dtype != np.uint8 or minibatch.shape[1:] != tuple(image_shape):
+        raise ConfigError(f'Expected a minibatch of uint8 [N, {", ".join(map(str, image_shape))}]. Received: {minibatch.dtype} '
+                          f'{list(minibatch.shape)}. Feed what the metric was made for (grayscale repeated to three channels).')
+    return minibatch
+
+
+def in_threads(function, parts):
+    """`[function(part) for part in parts]` on all processors: NumPy's inner loops run side by side. Must not be nested."""
+    if len(parts) < 2 or PROCESSORS < 2:
+        return [function(part) for part in parts]
+    return list(_threads().map(function, parts))
+
+
+@functools.cache
+def _threads():
+    """Started once: a minibatch of small images takes less time than starting threads."""
+    return concurrent.futures.ThreadPoolExecutor(PROCESSORS, thread_name_prefix='metrics')
+
+
+def slices(count, size):
+    """Slices of at most `size` that together cover range(count)."""
+    return [slice(start, min(start + size, count)) for start in range(0, count, size)]
+
+
+def shares(count):
+    """One slice of range(count) for each processor."""
+    return slices(count, max(1, -(-count // PROCESSORS)))

@@ -1,0 +1,1 @@
+"""The program's own rooms; what users of the original know by name stands beside this package."""

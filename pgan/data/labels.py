@@ -1,0 +1,81 @@
+"""Labels of a data set on disk: an .npy file, one row per image, read whole and checked."""
+import glob
+import math
+import os
+
+import numpy as np
+
+from pgan.errors import ConfigError, DataError, in_short
+
+
+def load_labels(tfrecord_dir, label_file, max_label_size, num_images):
+    """Labels [num_images, components], cut to max_label_size; [num_images, 0] float32 if there are none or none are wanted."""
+    path = find_label_file(tfrecord_dir, label_file)
+    if max_label_size == 0:
+        return np.zeros([num_images, 0], np.float32)
+    if path is None:
+        raise ConfigError(f'max_label_size is {max_label_size!r}, but the data set {os.fspath(tfrecord_dir)!r} has 0 label components: it '
+                          'has no .labels file. Set max_label_size=0 (or leave it out), or name a label_file.')
+    labels = read_labels(path)
+    if labels.ndim != 2 or len(labels) != num_images or labels.dtype.kind not in 'fiu':
+        raise DataError(f'the labels in {path!r} do not fit the data set. Expected numbers of shape [{num_images}, components], one row '
+                        f'per image. Received: {labels.dtype.name} of shape {list(labels.shape)}. Create the data set again, or set '
+                        'max_label_size=0 to train without labels.')
+    if max_label_size != 'full':
+        if max_label_size > labels.shape[1]:
+            raise ConfigError(f'max_label_size is {max_label_size}, but the labels in {path!r} have {labels.shape[1]} components. Lower '
+                              "it, or use 'full' for all of them.")
+        labels = np.ascontiguousarray(labels[:, :max_label_size])
+    bad = ~np.isfinite(labels).all(axis=1)
+    if bad.any():
+        row = int(np.argmax(bad))
+        raise DataError(f'the labels in {path!r} are damaged: {int(bad.sum())} of {num_images} rows hold nan or inf, first row {row}. '
+                        f'Expected finite numbers. Received: {labels[row].tolist()[:8]}. Create the data set again.')
+    labels.flags.writeable = False
+    return labels
+
+
+def read_labels(path):
+    """Any array of plain numbers or text of an .npy file."""
+    try:
+        with open(path, 'rb') as file:
+            _check_npy_size(file)
+            file.seek(0)
+            return np.load(file, allow_pickle=False)
+    # NumPy parses the header as Python, and lets through whatever that raises.
+    except Exception as error:
+        raise DataError(f'the labels in {path!r} cannot be read: {in_short(error)}. Expected an .npy file of float32 [images, components]. '
+                        'Create the data set again, or set max_label_size=0 to train without labels.') from error
+
+
+def _check_npy_size(file):
+    """Raise ValueError if the file is not as long as its header says: NumPy would reserve that much memory before it looks."""
+    if file.read(6) != b'\x93NUMPY':
+        raise ValueError('it is no .npy file')
+    file.seek(0)
+    version, size = np.lib.format.read_magic(file), os.fstat(file.fileno()).st_size
+    if version != (1, 0):  # others are for headers that are longer than those of plain arrays
+        raise ValueError(f'it is an .npy file of version {version}')
+    shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+    if dtype.hasobject:
+        raise ValueError('it holds Python objects')
+    expected = file.tell() + math.prod(shape) * dtype.itemsize
+    if min(shape, default=0) < 0 or size != expected:
+        raise ValueError(f'it has {size} bytes, its header ({dtype} of shape {list(shape)}) asks for {expected}')
+
+
+def has_labels(tfrecord_dir):
+    """Whether a data set's folder holds labels."""
+    return find_label_file(tfrecord_dir, None) is not None
+
+
+def find_label_file(tfrecord_dir, label_file):
+    """The path of a data set's labels: the file asked for, or the folder's own; None if it has none."""
+    if label_file is None:
+        return next(iter(sorted(glob.glob(os.path.join(glob.escape(tfrecord_dir), '*.labels')))), None)
+    candidates = [label_file, os.path.join(tfrecord_dir, label_file)]
+    for path in candidates:
+        if os.path.isfile(path):
+            return path
+    raise DataError(f'the label file {label_file!r} does not exist, neither from here nor in {tfrecord_dir!r}. Leave label_file out to use '
+                    "the data set's own.")

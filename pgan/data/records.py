@@ -1,0 +1,383 @@
+"""Files of records: how one resolution of a data set lies on disk, and how to read any image of it.
+
+A file is a row of TFRecord frames (uint64 length, uint32 masked crc of the length, payload, uint32 masked crc of the payload), and each
+payload is an uncompressed tf.train.Example: a map with `shape` (int64 [3], CHW) and `data` (raw uint8 pixels). All images of a file have
+one shape, so record i stands at i * stride. Protobuf promises no order of map entries: either key may stand first, record by record.
+"""
+import math
+import os
+import struct
+import time
+
+import google_crc32c
+import numpy as np
+
+from pgan.errors import DataError
+
+HEADER_BYTES = 12  # uint64 length and its uint32 crc
+FOOTER_BYTES = 4  # uint32 crc of the payload
+FRAME = struct.Struct('<QI')
+LONGEST_VARINT = 10  # bytes of a number of 64 bits in protobuf's wire format
+# Opening a file checks the frame headers of all records, a few thousand at a time spread over the whole file, for about so long. From
+# memory or an SSD that covers any data set; on a slow disk the rest is checked when it is read.
+HEADERS_AT_A_TIME = 2048
+HEADER_CHECK_SECONDS = 1.0
+
+# ---------------------------------------------------------------------------------------------------------------------------------
+# Checksums and protobuf wire format.
+
+
+def masked_crc32c(data):
+    """The checksum of TFRecord frames, of any bytes: CRC-32C, rotated and offset."""
+    crc = google_crc32c.value(data)
+    return (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF
+
+
+def checksums(rows):
+    """The checksum of each row of a uint8 array [n, size], as the four bytes that stand in a file: uint8 [n, 4]."""
+    crcs = np.fromiter((masked_crc32c(row) for row in rows), '<u4', len(rows))
+    return crcs.view(np.uint8).reshape(-1, FOOTER_BYTES)
+
+
+def frame_header(payload_size):
+    """The 12 bytes that stand before a payload of so many bytes."""
+    length = struct.pack('<Q', payload_size)
+    return length + struct.pack('<I', masked_crc32c(length))
+
+
+def varint(value):
+    """A non-negative integer as protobuf writes it: 7 bits a byte, low bits first."""
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+def _read_varint(data, pos):
+    value = 0
+    for shift in range(0, 7 * LONGEST_VARINT, 7):
+        byte = data[pos]
+        value |= (byte & 0x7F) << shift
+        pos += 1
+        if byte < 0x80:
+            return value, pos
+    raise ValueError('a number without an end')  # white pixels look like one
+
+
+def _head(number, size):
+    """Tag and length that stand before a length-delimited field."""
+    return bytes([number << 3 | 2]) + varint(size)
+
+
+def _field(number, payload):
+    return _head(number, len(payload)) + payload
+
+
+def _fields(data):
+    """Iterate over (number, value) of a message's fields; value is a bytes-like object or, for varints, an int."""
+    pos = 0
+    while pos < len(data):
+        tag, pos = _read_varint(data, pos)
+        size, pos = _read_varint(data, pos)
+        if tag & 7 == 0:
+            yield tag >> 3, size
+        elif tag & 7 == 2 and pos + size <= len(data):
+            yield tag >> 3, data[pos:pos + size]
+            pos += size
+        else:
+            raise ValueError('not the wire format of an Example')
+
+
+def _int64_list(data):
+    """Values of an Int64List, packed or one by one."""
+    values = []
+    for _, value in _fields(data):
+        if isinstance(value, int):
+            values.append(value)
+            continue
+        pos = 0
+        while pos < len(value):
+            number, pos = _read_varint(value, pos)
+            values.append(number)
+    return values
+
+
+def parse_example(payload):
+    """Parse a serialised Example, whatever the order of its keys and whatever other keys it has.
+
+    Args:
+        payload: bytes-like.
+
+    Returns:
+        (shape, pixels): a tuple of three ints (C, H, W), and a flat uint8 array of their product.
+
+    Raises:
+        ValueError: it is no Example, or lacks `shape` or `data`, or the two disagree.
+    """
+    found = {}
+    try:
+        for _, features in _fields(memoryview(payload)):
+            for _, entry in _fields(features):
+                key, feature = (dict(_fields(entry))[n] for n in (1, 2))
+                found[key.tobytes()] = dict(_fields(feature))
+        shape = tuple(_int64_list(found[b'shape'][3]))
+        pixels = np.frombuffer(dict(_fields(found[b'data'][1]))[1], np.uint8)
+    except (AttributeError, IndexError, KeyError, TypeError) as error:
+        raise ValueError("no Example with the features 'shape' and 'data'") from error
+    if len(shape) != 3 or 0 in shape or math.prod(shape) != pixels.size:
+        raise ValueError(f'the shape {str(list(shape)):.100} does not fit {pixels.size} bytes of pixels')
+    return shape, pixels
+
+
+# ---------------------------------------------------------------------------------------------------------------------------------
+# The fixed layout.
+
+
+class RecordLayout:
+    """Where each byte of a record of one shape stands, in both orders of its two keys.
+
+    Attributes:
+        shape: (C, H, W).
+        stride: bytes from one record to the next, framing included; the same for both orders.
+    """
+
+    def __init__(self, shape):
+        self.shape = tuple(int(size) for size in shape)
+        self.num_pixels = math.prod(self.shape)
+        shape_list = _field(3, _field(1, b''.join(varint(size) for size in self.shape)))
+        shape_entry = _field(1, _field(1, b'shape') + _field(2, shape_list))
+        data_entry = self._before_pixels(b'', 1)  # BytesList.value
+        data_entry = self._before_pixels(data_entry, 1)  # Feature.bytes_list
+        data_entry = _field(1, b'data') + self._before_pixels(data_entry, 2)  # key and value of the map entry
+        data_entry = self._before_pixels(data_entry, 1)  # Features.feature
+        start = _head(1, len(shape_entry) + len(data_entry) + self.num_pixels)  # Example.features
+        self.payload_size = len(start) + len(shape_entry) + len(data_entry) + self.num_pixels
+        self.stride = HEADER_BYTES + self.payload_size + FOOTER_BYTES
+        header = frame_header(self.payload_size)
+        # What stands before and after the pixels.
+        self.data_first = tuple(np.frombuffer(part, np.uint8) for part in (header + start + data_entry, shape_entry))
+        self.shape_first = tuple(np.frombuffer(part, np.uint8) for part in (header + start + shape_entry + data_entry, b''))
+
+    def _before_pixels(self, inner, number):
+        return _head(number, len(inner) + self.num_pixels) + inner
+
+    def encode(self, images):
+        """Whole records, framing included, of uint8 images [n, C, H, W], `data` first: uint8 [n, stride]."""
+        before, after = self.data_first
+        end = before.size + self.num_pixels
+        rows = np.empty([len(images), self.stride], np.uint8)
+        rows[:, :before.size] = before
+        rows[:, before.size:end] = images.reshape(len(images), self.num_pixels)
+        rows[:, end:end + after.size] = after
+        rows[:, -FOOTER_BYTES:] = checksums(rows[:, HEADER_BYTES:-FOOTER_BYTES])
+        return rows
+
+    def decode(self, rows, verify=True):
+        """Take the pixels out of records, each of which may have either key first.
+
+        Args:
+            rows: uint8 [n, stride], whole records.
+            verify: compare checksums.
+
+        Returns:
+            (images, valid): uint8 [n, C, H, W], and bool [n], False where a record is not of this layout or its checksum is wrong.
+        """
+        data_first, shape_first = self._matches(rows, self.data_first), self._matches(rows, self.shape_first)
+        if data_first.all():
+            pixels = self._pixels(rows, self.data_first)
+        elif shape_first.all():
+            pixels = self._pixels(rows, self.shape_first)
+        else:
+            pixels = np.where(data_first[:, np.newaxis], self._pixels(rows, self.data_first), self._pixels(rows, self.shape_first))
+        valid = data_first | shape_first
+        if verify:
+            valid &= (rows[:, -FOOTER_BYTES:] == checksums(rows[:, HEADER_BYTES:-FOOTER_BYTES])).all(axis=1)
+        return np.ascontiguousarray(pixels).reshape(-1, *self.shape), valid
+
+    def _pixels(self, rows, order):
+        return rows[:, order[0].size:order[0].size + self.num_pixels]
+
+    def _matches(self, rows, order):
+        before, after = order
+        end = before.size + self.num_pixels
+        return (rows[:, :before.size] == before).all(axis=1) & (rows[:, end:end + after.size] == after).all(axis=1)
+
+
+# ---------------------------------------------------------------------------------------------------------------------------------
+# Files.
+
+
+class FixedFile:
+    """A file whose records all have one layout, memory-mapped: any image costs one copy of its bytes."""
+
+    def __init__(self, path, data, layout):
+        self.path, self.shape, self._layout = path, layout.shape, layout
+        self._rows = data.reshape(-1, layout.stride)
+        self.num_images = len(self._rows)
+
+    def headers_fit(self):
+        """Whether all records, as far as there is time to look, begin with the frame header of the layout."""
+        expected = np.frombuffer(frame_header(self._layout.payload_size), np.uint8)
+        deadline = time.monotonic() + HEADER_CHECK_SECONDS
+        step = -(-self.num_images // HEADERS_AT_A_TIME)
+        for start in range(step):
+            if not (self._rows[start::step, :HEADER_BYTES] == expected).all():
+                return False
+            if time.monotonic() > deadline:
+                break
+        return True
+
+    def read(self, indices, verify=True):
+        """Images of the given numbers: uint8 [n, C, H, W]; checksums are compared unless verify is False.
+
+        Raises:
+            DataError: a record is damaged.
+        """
+        images, valid = self._layout.decode(self._rows[indices], verify)
+        if not valid.all():
+            bad = int(np.asarray(indices)[~valid][0])
+            raise DataError(f'{self.path!r} is damaged: record {bad} (at byte {bad * self._layout.stride}) has a wrong checksum, or is not '
+                            f'an image of shape {list(self.shape)} like the first one. Create the data set again.')
+        return images
+
+    def position(self, number):
+        """Where in the file a record starts, in bytes."""
+        return number * self._layout.stride
+
+    def damaged(self, start, stop):
+        """Numbers of the records from `start` to `stop` - 1 that cannot be read: a list of int."""
+        return [start + int(index) for index in np.flatnonzero(~self._layout.decode(self._rows[start:stop])[1])]
+
+
+class IndexedFile:
+    """A file whose records differ in length (other keys, another writer): the same access, through a table of positions."""
+
+    def __init__(self, path, data):
+        self.path, self._data = path, data
+        self._offsets, self._sizes = _frame_table(path, data)
+        self.num_images = len(self._offsets)
+        self.shape = self._parse(0)[0]
+
+    def read(self, indices, verify=True):
+        """Images of the given numbers: uint8 [n, C, H, W]. Raises DataError for a record that is not like the first.
+
+        Checksums are always compared: what there is to parse may lead anywhere.
+        """
+        del verify
+        images = np.empty([len(indices), *self.shape], np.uint8)
+        for image, index in zip(images, indices):
+            shape, pixels = self._parse(index)
+            if shape != self.shape:
+                raise DataError(f'record {index} of {self.path!r} has the shape {list(shape)}, expected {list(self.shape)} like the '
+                                'first one. All images of a file must have one shape; create the data set again.')
+            image[...] = pixels.reshape(shape)
+        return images
+
+    def position(self, number):
+        """Where in the file a record starts, in bytes."""
+        return int(self._offsets[number]) - HEADER_BYTES
+
+    def damaged(self, start, stop):
+        """Numbers of the records from `start` to `stop` - 1 that cannot be read: a list of int."""
+        return [index for index in range(start, min(stop, self.num_images)) if not self._is_sound(index)]
+
+    def _is_sound(self, index):
+        try:
+            return self._parse(index)[0] == self.shape
+        except DataError:
+            return False
+
+    def _parse(self, index):
+        start, size = self._offsets[index], self._sizes[index]
+        try:
+            return parse_example(_checked_payload(self._data, start, size))
+        except ValueError as error:
+            raise DataError(f'record {index} of {self.path!r} (at byte {start}) cannot be read: {error}. Expected a tf.train.Example '
+                            "with 'shape' and 'data' as dataset_tool.py writes it; create the data set again.") from error
+
+
+def open_records(path):
+    """Open one .tfrecords file for random access and check what is cheap to check: its size, its first and last record, all headers.
+
+    Returns:
+        a FixedFile or IndexedFile: attributes path, shape (C, H, W), num_images; method read(indices).
+
+    Raises:
+        DataError: the file is empty, truncated, damaged, or of something else.
+    """
+    if os.path.isdir(path):
+        raise DataError(f'{path!r} is a folder. Expected a file of records; move it away, or create the data set again.')
+    try:
+        if os.path.getsize(path) == 0:
+            raise DataError(f'{path!r} is empty. Create the data set again.')
+        # A plain array over the map: np.memmap's own indexing is several times slower.
+        data = np.asarray(np.memmap(path, np.uint8, mode='r'))
+    except DataError:
+        raise
+    except OSError as error:
+        raise DataError(f'{path!r} cannot be read: {error.strerror or error}. See to its permissions, or create the data set '
+                        'again.') from error
+    layout = RecordLayout(_first_shape(path, data))
+    first = layout.decode(data[np.newaxis, :layout.stride])[1] if data.size >= layout.stride else np.array([False])
+    if data.size % layout.stride or not first.all():
+        return IndexedFile(path, data)
+    file = FixedFile(path, data, layout)
+    if not file.headers_fit():
+        return IndexedFile(path, data)  # which reads header by header, and names a damaged one
+    file.read([0, file.num_images - 1])
+    return file
+
+
+def _first_shape(path, data):
+    size = _payload_size(path, data, 0, 0)
+    try:
+        payload = _checked_payload(data, HEADER_BYTES, size)
+    except ValueError as error:
+        raise DataError(f'{path!r} is damaged: record 0 (at byte 0) cannot be read, {error}. Copy or create the data set again.') from error
+    try:
+        return parse_example(payload)[0]
+    except ValueError as error:
+        raise DataError(f'{path!r} is not a file of this program: {error} in its first record. Expected a tf.train.Example of uint8 '
+                        'pixels; create the data set with dataset_tool.py.') from error
+
+
+def _checked_payload(data, start, size):
+    """The payload at a position. ValueError if it does not fit its checksum: then there is no telling what parsing it would lead to."""
+    end = start + size
+    payload = data[start:end]
+    if data[end:end + FOOTER_BYTES].tobytes() != struct.pack('<I', masked_crc32c(payload)):
+        raise ValueError('its checksum is wrong')
+    return payload
+
+
+def _payload_size(path, data, position, number):
+    """Check the frame header at a position and return the size of the payload after it."""
+    if position + HEADER_BYTES > data.size:
+        raise _truncated(path, data, position, number)
+    header = data[position:position + HEADER_BYTES].tobytes()
+    size, crc = FRAME.unpack(header)
+    if crc != masked_crc32c(header[:8]):
+        raise DataError(f'{path!r} is damaged or no TFRecord file: the header of record {number} (at byte {position}) has a wrong '
+                        'checksum. Create the data set again.')
+    if position + HEADER_BYTES + size + FOOTER_BYTES > data.size:
+        raise _truncated(path, data, position, number)
+    return size
+
+
+def _truncated(path, data, position, number):
+    stride = f'a multiple of {position // number} bytes, ' if number and position % number == 0 else ''
+    return DataError(f'{path!r} is truncated: it has {data.size} bytes, expected {stride}{number} whole records ({position} bytes) and '
+                     f'no {data.size - position} bytes of another. Copy or create the data set again.')
+
+
+def _frame_table(path, data):
+    """Positions and sizes of all payloads: two int64 arrays."""
+    offsets, sizes, position = [], [], 0
+    while position < data.size:
+        size = _payload_size(path, data, position, len(offsets))
+        offsets.append(position + HEADER_BYTES)
+        sizes.append(size)
+        position += HEADER_BYTES + size + FOOTER_BYTES
+    return np.array(offsets, np.int64), np.array(sizes, np.int64)

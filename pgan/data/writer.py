@@ -1,0 +1,356 @@
+"""Writing data sets: every resolution from the full one to 4x4, whole or not at all."""
+import contextlib
+import os
+import re
+import shutil
+import tempfile
+
+import numpy as np
+from tqdm import tqdm
+
+from pgan.data.records import RecordLayout
+from pgan.errors import DataError
+from pgan.files import sync
+from pgan.progress_bar import progress_bar
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
+# Images are averaged and written in groups of about so many bytes: large enough that NumPy's cost per call does not show.
+GROUP_BYTES = 1 << 20
+_ENDINGS = ('.tfrecords', '.labels', '-classes.txt')  # of the files of a data set
+
+
+def check_target(tfrecord_dir, force=False):
+    """See to it that a data set may be written there; call it before any long work.
+
+    Raises:
+        DataError: the name is empty or means the current folder or one above it, or something is there already, and it is not an empty
+            folder; or, with `force`, not a data set.
+    """
+    if not os.fspath(tfrecord_dir).strip():
+        raise DataError('the name of the data set to create is empty. Expected the folder to make, e.g. datasets/mydataset.')
+    target, here = os.path.realpath(tfrecord_dir), os.path.realpath(os.curdir)
+    if here == target or here.startswith(os.path.join(target, '')):
+        raise DataError(f'{tfrecord_dir!r} is {target!r}, which is the current folder or one above it. Give the data set a folder of its '
+                        'own, e.g. datasets/mydataset.')
+    check_parents(target)
+    if not os.path.lexists(target):
+        return
+    if not os.path.isdir(target):
+        raise DataError(f'{tfrecord_dir!r} exists and is not a folder. Choose another name for the data set.')
+    if _entries(target) and not force:
+        raise DataError(f'the folder {tfrecord_dir!r} exists and is not empty. Choose another name, or replace the data set there '
+                        'with --force.')
+    _check_replaceable(tfrecord_dir, target)
+
+
+def check_parents(path):
+    """Raise DataError if a folder cannot be made at `path` because one of the folders above it is a file."""
+    parent = os.path.dirname(os.path.abspath(path))
+    while not os.path.lexists(parent):
+        parent = os.path.dirname(parent)
+    if not os.path.isdir(parent):
+        raise DataError(f'the folder {os.fspath(path)!r} cannot be made: {parent!r} is a file. Choose another place, or move that away.')
+
+
+def _check_replaceable(tfrecord_dir, folder):
+    # --force is for data sets; it must not be able to wipe out somebody's home folder.
+    foreign = _foreign(folder)
+    if foreign:
+        raise DataError(f'the folder {tfrecord_dir!r} is not replaced, in spite of --force, because it holds {foreign[0]!r}, which is no '
+                        'part of a data set. Move that away or choose another name.')
+
+
+def _foreign(folder):
+    """Names in a folder that are not files of a data set, sorted."""
+    return sorted(entry.name for entry in _entries(folder) if entry.is_dir() or not entry.name.endswith(_ENDINGS))
+
+
+def _entries(folder):
+    try:
+        with os.scandir(folder) as entries:
+            return list(entries)
+    except OSError as error:
+        raise DataError(f'the folder {folder!r} cannot be looked into: {error.strerror}. Mend its permissions, or choose another '
+                        'name.') from error
+
+
+def _remove_dataset(folder):
+    """Remove a folder and the files of a data set in it. OSError, and nothing but those files gone, if it holds anything else."""
+    if not _foreign(folder):
+        for name in os.listdir(folder):
+            os.unlink(os.path.join(folder, name))
+    os.rmdir(folder)
+
+
+def clear_leftovers(tfrecord_dir):
+    """Clear away what processes that were killed (SIGKILL, power cut) have left of this data set, and say so.
+
+    A half-written data set is removed. One that was just being replaced goes back to its place if nothing has come there.
+
+    Raises:
+        DataError: another process is writing this data set now.
+    """
+    target = os.path.realpath(tfrecord_dir)
+    parent, name = os.path.dirname(target), os.path.basename(os.path.abspath(tfrecord_dir))
+    try:
+        entries = sorted(os.listdir(parent), reverse=True)  # '...-old' before its partner
+    except OSError:
+        return  # not there yet, or not to be looked into
+    for entry in entries:
+        match = re.fullmatch(re.escape(f'.{name}.partial-') + r'[a-z0-9_]{8}(-old)?', entry)
+        if name and match and os.path.isdir(os.path.join(parent, entry)) and not os.path.islink(os.path.join(parent, entry)):
+            _clear_leftover(tfrecord_dir, os.path.join(parent, entry), is_old=match[1])
+
+
+def _clear_leftover(tfrecord_dir, path, is_old):
+    target = os.path.realpath(tfrecord_dir)
+    try:
+        with locked(path):
+            if is_old and (not os.path.lexists(target) or os.path.isdir(target) and not os.listdir(target)):
+                os.rename(path, target)
+                print(f'Restored "{tfrecord_dir}", which a killed process was about to replace')
+            else:
+                _remove_dataset(path)
+                print(f'Removed "{path}", left behind by a killed process')
+    except BlockingIOError as error:
+        raise DataError(f'another process is writing the data set {os.fspath(tfrecord_dir)!r}, in {path!r}. Wait until it is done, or '
+                        'choose another name.') from error
+    except OSError as error:
+        print(f'Left "{path}" alone, although it may be of a killed process: {error.strerror or error}')
+
+
+@contextlib.contextmanager
+def locked(folder):
+    """Hold a folder's lock, which ends with the process that holds it, whatever kills it, and is seen from other containers too.
+
+    Raises:
+        BlockingIOError: another process holds it.
+        OSError: this file system, or Windows, knows no such locks.
+    """
+    if fcntl is None:
+        raise OSError('folders cannot be locked here')
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def box_average(images):
+    """Halve the resolution: float32 [..., H, W] to [..., H/2, W/2], means of 2x2 pixels."""
+    top, bottom = images[..., 0::2, :], images[..., 1::2, :]
+    return (top[..., 0::2] + top[..., 1::2] + bottom[..., 0::2] + bottom[..., 1::2]) * np.float32(0.25)
+
+
+def quantize(images):
+    """Numbers of any type as uint8: rounded half to even, clipped to 0..255."""
+    return images if images.dtype == np.uint8 else np.rint(images).clip(0, 255).astype(np.uint8)
+
+
+class TFRecordExporter:
+    """Writes one data set; a context manager.
+
+    The files grow in a hidden folder beside the target, `.NAME.partial-XXXXXXXX`, which takes the target's name when the block ends well
+    and disappears when it does not. (Only SIGKILL or a power cut can leave the hidden folder; see `clear_leftovers`.)
+
+    Args:
+        tfrecord_dir: folder to create; its name is the data set's name.
+        expected_images: how many images will be added.
+        print_progress: show a progress bar on a terminal, and say at the end how many images there are.
+        exact: expect neither more nor fewer than that; False = fewer will do (sources with undecodable images).
+        force: replace a data set that is there already, once the new one is complete.
+
+    Raises:
+        DataError: the target exists, the disk is full, or images or labels do not fit together.
+    """
+
+    def __init__(self, tfrecord_dir, expected_images, print_progress=True, exact=True, force=False):
+        self.tfrecord_dir = tfrecord_dir
+        self.expected_images = expected_images
+        self.cur_images = 0
+        self.shape = None
+        self._exact, self._force, self._print_progress = exact, force, print_progress
+        self._name = os.path.basename(os.path.abspath(tfrecord_dir))
+        self._target = os.path.realpath(tfrecord_dir)
+        self._partial = None
+        self._lock = contextlib.ExitStack()
+        self._group, self._group_size = [], 1
+        self._levels = []  # (layout, open file) from the full resolution down
+        check_target(tfrecord_dir, force)
+
+    def __enter__(self):
+        if self._print_progress:
+            print(f'Creating dataset "{self.tfrecord_dir}"', flush=True)
+        self._progress = progress_bar(total=self.expected_images, unit='img', silent=not self._print_progress)
+        try:
+            with self._disk_errors():
+                self._make_partial()
+        except BaseException:
+            self._clean_up()
+            raise
+        return self
+
+    def _make_partial(self):
+        parent = os.path.dirname(self._target)
+        os.makedirs(parent, exist_ok=True)
+        umask = os.umask(0)
+        os.umask(umask)
+        # Until it is locked, another process may take it for a leftover.
+        while self._partial is None or not os.path.isdir(self._partial):
+            self._partial = tempfile.mkdtemp(prefix=f'.{self._name}.partial-', dir=parent)
+            os.chmod(self._partial, 0o777 & ~umask)  # mkdtemp's folders are for nobody else
+            with contextlib.suppress(OSError):
+                self._lock.enter_context(locked(self._partial))
+
+    def __exit__(self, exc_type, exc, traceback):
+        try:
+            if exc_type is None:
+                self._finish()
+        finally:
+            self._clean_up()
+        if exc_type is None and self._print_progress:
+            print(f'Added {self.cur_images} images.')
+
+    def _clean_up(self):
+        self._progress.close()
+        self._close_files(silent=True)
+        if self._partial is not None:
+            shutil.rmtree(self._partial, ignore_errors=True)
+        self._lock.close()
+
+    def choose_shuffled_order(self):
+        """The order to add images and labels in, the same for every data set of so many images: int [expected_images]."""
+        order = np.arange(self.expected_images)
+        np.random.RandomState(123).shuffle(order)
+        return order
+
+    def add_image(self, image):
+        """Add one image, uint8 or float in 0..255, [C, R, R]; all must have one shape, R a power of two of at least 4."""
+        if self.shape is None:
+            self._start(image.shape)
+        if image.shape != self.shape:
+            raise DataError(f'image {self.cur_images} has the shape {list(image.shape)}, but the first one has {list(self.shape)}. All '
+                            'images of a data set must have one shape.')
+        self._group.append(np.array(image))  # a copy: the caller may use its array again
+        self.cur_images += 1
+        if len(self._group) >= self._group_size:
+            self._write_group()
+
+    def add_labels(self, labels):
+        """Write the labels of all images, in the order in which they were added: [images, components]; stored as float32."""
+        with np.errstate(over='ignore'):  # is looked at below
+            labels = np.asarray(labels, np.float32)
+        if labels.ndim != 2 or len(labels) != self.cur_images:
+            raise DataError(f'the labels do not fit the images. Expected the shape [{self.cur_images}, components]. '
+                            f'Received: {list(labels.shape)}.')
+        if not np.isfinite(labels).all():
+            raise DataError(f'the labels of image {int(np.argmin(np.isfinite(labels).all(axis=1)))} are not finite. Expected numbers '
+                            'without nan and inf.')
+        with self._disk_errors(), open(os.path.join(self._partial, f'{self._name}-rxx.labels'), 'wb') as file:
+            file.write(npy_bytes(labels))
+
+    def add_class_names(self, names):
+        """Write down what the components of one-hot labels stand for: NAME-classes.txt, one name a line. Training has no use for it."""
+        with self._disk_errors(), open(os.path.join(self._partial, f'{self._name}-classes.txt'), 'w', encoding='utf-8',
+                                        errors='surrogateescape') as file:
+            file.writelines(f'{" ".join(name.split())}\n' for name in names)
+
+    def _start(self, shape):
+        channels, height, width = shape
+        if height != width or height < 4 or height & (height - 1) or channels not in (1, 3):
+            raise DataError('images must be square, with sides that are a power of two and at least 4, and have 1 or 3 channels. '
+                            f'Received: {width}x{height} with {channels} channels.')
+        self.shape = tuple(shape)
+        self._group_size = max(1, GROUP_BYTES // (channels * height * width))
+        layouts = [RecordLayout((channels, 1 << log2, 1 << log2)) for log2 in range(height.bit_length() - 1, 1, -1)]
+        self._check_space(sum(layout.stride for layout in layouts) * self.expected_images)
+        with self._disk_errors():
+            for layout in layouts:
+                path = os.path.join(self._partial, f'{self._name}-r{layout.shape[1].bit_length() - 1:02d}.tfrecords')
+                self._levels.append((layout, open(path, 'wb')))
+
+    def _check_space(self, needed):
+        """Better now than after a day of writing."""
+        with self._disk_errors():
+            free = shutil.disk_usage(self._partial).free
+        if needed > free:
+            needed, free = (f'{tqdm.format_sizeof(size)}B' for size in (needed, free))
+            raise DataError(f'the data set {self.tfrecord_dir!r} does not fit on the disk: {self.expected_images} images need {needed}, '
+                            f'and {free} are free. Make room, or choose another place.')
+
+    def _write_group(self):
+        images = np.stack(self._group)
+        self._group = []
+        with self._disk_errors():
+            for layout, file in self._levels:
+                if images.shape[1:] != layout.shape:
+                    # Each level is averaged from the unrounded one above it.
+                    images = box_average(images.astype(np.float32, copy=False))
+                file.write(layout.encode(quantize(images)).data)
+        self._progress.update(len(images))
+
+    def _finish(self):
+        if self._group:
+            self._write_group()
+        if self.cur_images == 0 or self.cur_images > self.expected_images or (self._exact and self.cur_images < self.expected_images):
+            raise DataError('no data set was made: ' + ('none of the images can be used.' if self.cur_images == 0 and not self._exact else
+                                                        f'expected {self.expected_images} images, got {self.cur_images}.'))
+        with self._disk_errors():
+            self._close_files()
+            for entry in os.scandir(self._partial):
+                sync(entry.path)
+            self._move_into_place()
+
+    def _move_into_place(self):
+        """Give the new folder its name. What had it is gone only if it was empty, or is a data set and `force` was asked for."""
+        with contextlib.suppress(OSError):
+            os.rmdir(self._target)  # never removes anything but an empty folder
+        if not os.path.lexists(self._target):
+            os.rename(self._partial, self._target)
+            return
+        check_target(self._target, self._force)
+        old = f'{self._partial}-old'
+        with contextlib.suppress(OSError):
+            self._lock.enter_context(locked(self._target))
+        try:
+            os.rename(self._target, old)
+            _check_replaceable(self._target, old)  # nobody writes there any more
+            os.rename(self._partial, self._target)
+        except BaseException:
+            if os.path.isdir(old) and not os.path.lexists(self._target):
+                os.rename(old, self._target)
+            raise
+        with contextlib.suppress(OSError):
+            _remove_dataset(old)
+
+    def _close_files(self, silent=False):
+        for _, file in self._levels:
+            with contextlib.suppress(Exception) if silent else contextlib.nullcontext():
+                file.close()
+        self._levels = []
+
+    @contextlib.contextmanager
+    def _disk_errors(self):
+        """Turn what the operating system reports into a DataError."""
+        try:
+            yield
+        except DataError:
+            raise
+        except OSError as error:
+            raise DataError(f'the data set {self.tfrecord_dir!r} cannot be written: {error}. What was written so far is removed; see '
+                            'to free space and permissions, and start again.') from error
+
+
+def npy_bytes(array):
+    """A C-ordered array as an .npy file with the short header of NumPy 1.13, padded to 16 bytes.
+
+    Today's np.save pads to 64. With the short one the label files have the sizes published with the original; any NumPy reads both.
+    """
+    header = repr({'descr': array.dtype.str, 'fortran_order': False, 'shape': array.shape})[:-1] + ', }'
+    header += ' ' * (-(10 + len(header) + 1) % 16) + '\n'
+    return b'\x93NUMPY\x01\x00' + len(header).to_bytes(2, 'little') + header.encode('latin1') + np.ascontiguousarray(array).tobytes()

@@ -1,0 +1,107 @@
+"""Files that appear whole or not at all, and arrays that are read whole or not at all."""
+import contextlib
+import os
+import shutil
+import uuid
+import zipfile
+
+import numpy as np
+
+from pgan.errors import DataError, UserError
+
+
+@contextlib.contextmanager
+def atomic_write(path: str | os.PathLike, mode: str = 'wb', durable: bool = True):
+    """Open a file for writing that takes its place only when everything has been written.
+
+        with atomic_write('network-final.pkl') as file:
+            file.write(data)
+
+    Args:
+        path: the file to write; an existing one is replaced in one step, or stays as it was.
+        mode: 'wb' for bytes, 'w' for UTF-8 text.
+        durable: wait until it is on the disk, so that not even a power cut leaves half of it. False for thousands of small files.
+
+    Raises:
+        DataError: the file cannot be written, e.g. because the disk is full; nothing was overwritten.
+    """
+    path = os.path.realpath(path)  # Write through a symbolic link instead of replacing it.
+    folder, name = os.path.split(path)
+    beside = os.path.join(folder, f'.{name}.{uuid.uuid4().hex[:8]}.tmp')
+    try:
+        with open(beside, mode, encoding=None if 'b' in mode else 'utf-8', newline=None if 'b' in mode else '\n') as file:
+            yield file
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
+        os.replace(beside, path)
+    except OSError as error:
+        if isinstance(error, UserError):
+            raise
+        raise cannot_write(path, error) from error
+    finally:
+        with contextlib.suppress(OSError):
+            os.unlink(beside)
+
+
+def atomic_append(path, text):
+    """Add UTF-8 text to the end of a file, all of it or nothing; a file that is not there begins with it.
+
+    Raises:
+        DataError: the file cannot be written; it is as it was.
+    """
+    before = b''
+    with contextlib.suppress(FileNotFoundError), open(path, 'rb') as file:
+        before = file.read()
+    with atomic_write(path) as file:
+        file.write(before + text.encode())
+
+
+def make_folder(path):
+    """Make a folder, and those above it, unless it is there. Raises DataError if it cannot be made."""
+    try:
+        os.makedirs(path, exist_ok=True)
+    except OSError as error:
+        raise DataError(f'Cannot make the folder {os.path.realpath(path)!r}: {error.strerror or error}. Make room or mend the '
+                        'permissions of the folder above it, then run the command again.') from error
+
+
+def sync(path):
+    """Wait until a file that has been written is on the disk."""
+    with open(path, 'rb+') as file:
+        os.fsync(file.fileno())
+
+
+def cannot_write(path, error):
+    """The DataError for a file that an OSError has kept from being written."""
+    return DataError(_paragraph(os.path.realpath(path), error))
+
+
+def _paragraph(path, error):
+    folder = os.path.dirname(path)
+    if not os.path.isdir(folder):
+        return f'Cannot write {path!r}: there is no folder {folder!r}. Make it, or correct the path.'
+    try:
+        space = f'{shutil.disk_usage(folder).free / 2 ** 20:.0f} MB are free in {folder!r}.'
+    except OSError:
+        space = f'The free space in {folder!r} cannot be read.'
+    return (f'Cannot write {path!r}: {error.strerror or error}. Nothing was overwritten: an earlier file of that name is as it was. '
+            f'{space} Make room or mend the permissions, then run the command again.')
+
+
+def read_npz(path):
+    """The arrays of an .npz file, all of whose checksums are right.
+
+    Returns:
+        dict of names to arrays.
+
+    Raises:
+        Exception: of almost any kind, if the file cannot be read or is damaged.
+    """
+    # NumPy reads as far as an array's header says. Damage there may let it stop before the end, where checksums are compared.
+    with zipfile.ZipFile(path) as archive:
+        damaged = archive.testzip()
+    if damaged is not None:
+        raise ValueError(f'the checksum of {damaged!r} is wrong')
+    with np.load(path, allow_pickle=False) as data:
+        return dict(data)

@@ -1,0 +1,1 @@
+"""CelebA-HQ, rebuilt from CelebA and the published deltas, bit for bit (docs/celebahq.md)."""

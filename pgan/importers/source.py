@@ -1,0 +1,101 @@
+"""Where images come from: one module per source, each with a function that returns a `Source`; `exporter` writes any of them to disk."""
+import collections
+import concurrent.futures
+import dataclasses
+import os
+from collections.abc import Callable, Iterable, Iterator
+
+import numpy as np
+
+from pgan.errors import DataError
+
+
+@dataclasses.dataclass
+class Source:
+    """Images that can be fetched one at a time, and their labels.
+
+    Attributes:
+        num_images: how many there are, or at most.
+        fetch: takes an iterable of image numbers, yields (number, image) in that order; images are uint8 or float in 0..255, [C, R, R].
+            Raises DataError for a bad one.
+        labels: float32 [num_images, components], or None.
+        sequential: the images come in an order of their own, whatever numbers are asked for.
+        may_skip: bad images are reported and left out, instead of raising.
+        class_names: what the components of one-hot labels stand for, or None.
+    """
+    num_images: int
+    fetch: Callable[[Iterable[int]], Iterator[tuple[int, np.ndarray]]]
+    labels: np.ndarray | None = None
+    sequential: bool = False
+    may_skip: bool = False
+    class_names: list[str] | None = None
+
+    @classmethod
+    def from_arrays(cls, images, labels=None):
+        """A source of images that are in memory: uint8 [num_images, C, R, R]."""
+        return cls(len(images), lambda order: ((index, images[index]) for index in order), labels)
+
+
+def onehot(labels, num_classes):
+    """Class numbers as float32 [n, num_classes], 1 in the column of the class."""
+    return np.eye(num_classes, dtype=np.float32)[labels]
+
+
+def pad_to_32(images):
+    """Handwritten digits [n, 28, 28] with a border of 2 pixels of 0 and a channel axis: [n, 1, 32, 32]."""
+    return np.pad(images, [(0, 0), (2, 2), (2, 2)])[:, np.newaxis]
+
+
+def in_threads(function, items):
+    """Yield function(item) for each item, in order, worked out a few items ahead: for decoding, during which Pillow lets others run."""
+    num_threads = os.cpu_count() or 1
+    with concurrent.futures.ThreadPoolExecutor(num_threads) as pool:
+        ahead = collections.deque()
+        try:
+            for item in items:
+                ahead.append(pool.submit(function, item))
+                if len(ahead) > 4 * num_threads:
+                    yield ahead.popleft().result()
+            while ahead:
+                yield ahead.popleft().result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def check_range(what, folder, images, labels, num_classes, download):
+    """Raise DataError unless pixels reach from 0 to 255 and labels are 0 to num_classes - 1, each at least once."""
+    if (images.min(), images.max()) != (0, 255):
+        raise DataError(f'the images in {folder!r} are not those of {what}. Expected pixels from 0 to 255. '
+                        f'Received: {images.min()} to {images.max()}. Download: {download}')
+    if not np.array_equal(np.unique(labels), np.arange(num_classes)):
+        raise DataError(f'the labels in {folder!r} are not those of {what}. Expected 0 to {num_classes - 1}. '
+                        f'Received: {len(np.unique(labels))} different ones from {labels.min()} to {labels.max()}. Download: {download}')
+
+
+def not_found(folder, name, expected, download):
+    """The error for a file or folder of a published data set that is not there, with what is there instead.
+
+    Args:
+        folder: where the user says the data set is.
+        name: what was looked for in it.
+        expected: what the folder should hold, in words.
+        download: where the data set is to be had.
+    """
+    try:
+        names = sorted(os.listdir(folder))
+    except OSError as error:
+        state = {FileNotFoundError: 'does not exist', NotADirectoryError: 'is a file'}.get(
+            type(error), f'cannot be looked into: {error.strerror}')
+        return DataError(f'the folder {folder!r} {state}. Expected a folder that holds {expected}. Download: {download}')
+    found = ', '.join(names[:5]) + (f' and {len(names) - 5} more' if len(names) > 5 else '') if names else 'nothing'
+    return DataError(f'{os.path.join(folder, name)!r} does not exist. Expected a folder that holds {expected}. Found there: {found}.'
+                     f'{_where_else(folder, name, names)} Download: {download}')
+
+
+def _where_else(folder, name, names):
+    """A sentence on where the file may be after all: one folder down, or in an archive that has not been unpacked."""
+    below = [entry for entry in names if os.path.lexists(os.path.join(folder, entry, name))]
+    if below:
+        return f' There is one in {os.path.join(folder, below[0])!r}: give that folder instead.'
+    archives = [entry for entry in names if entry.endswith(('.tar.gz', '.tgz', '.tar', '.zip', '.7z', '.7z.001'))]
+    return f' Unpack {archives[0]!r} first?' if archives else ''

@@ -1,0 +1,36 @@
+"""Two data sets side by side."""
+import sys
+
+import numpy as np
+from tqdm import tqdm
+
+from pgan.inspection.reading import in_order, open_in_order
+from pgan.progress_bar import progress_bar
+
+
+def compare(tfrecord_dir_a, tfrecord_dir_b, ignore_labels=0):
+    """Print which images and labels of two data sets differ, and how many are the same."""
+    dset_a, dset_b = (open_in_order(folder, labels=not ignore_labels) for folder in (tfrecord_dir_a, tfrecord_dir_b))
+    for what, a, b in (('images', dset_a.shape, dset_b.shape), ('label components', dset_a.label_size, dset_b.label_size)):
+        if a != b:
+            print(f'note: they cannot be the same, as their {what} are {a} and {b}', file=sys.stderr)
+    print('Comparing datasets')
+    number = same_images = same_labels = 0
+    with progress_bar(total=min(dset_a.num_images, dset_b.num_images), delay=3, unit='img') as bar:
+        for (image_a, label_a), (image_b, label_b) in zip(in_order(dset_a), in_order(dset_b)):
+            same_images += _same('Image', number, image_a, image_b)
+            same_labels += ignore_labels or _same('Label', number, label_a, label_b)
+            number += 1
+            bar.update()
+    if dset_a.num_images != dset_b.num_images:
+        print('Datasets contain different number of images')
+    print(f'Identical images: {same_images} / {number}')
+    if not ignore_labels:
+        print(f'Identical labels: {same_labels} / {number}')
+
+
+def _same(what, number, a, b):
+    if np.array_equal(a, b):
+        return True
+    tqdm.write(f'{what} {number} is different')
+    return False

@@ -1,0 +1,122 @@
+"""A data set in numbers."""
+import glob
+import os
+import sys
+
+import numpy as np
+from tqdm import tqdm
+
+import dataset
+from pgan.data import records
+from pgan.errors import DataError
+from pgan.inspection.class_names import class_texts, read_class_names
+from pgan.inspection.verification import verify_records
+
+MAX_CLASSES = 100  # more are summed up
+MAX_COMPONENTS = 40
+BAR_LENGTH = 40
+
+
+def info(tfrecord_dir, verify=False):
+    """Print what a data set consists of; with verify, check every record of it."""
+    files = _open_files(tfrecord_dir)
+    sound = [file for _, file in files if not isinstance(file, DataError)]
+    top = max(sound, key=lambda file: file.shape[1], default=None)
+    labels = _open_labels(tfrecord_dir)
+    shown = labels is not None and labels.ndim == 2 and labels.size > 0 and labels.dtype.kind in 'fiu'
+    classes = class_texts(tfrecord_dir, labels) if shown else None
+    _print_rows([('Folder', tfrecord_dir), ('Images', top.num_images if top else 'unknown'), ('Resolution', _size_text(top)),
+                 ('Channels', {1: '1 (grayscale)', 3: '3 (RGB)'}.get(top.shape[0], top.shape[0]) if top else 'unknown'),
+                 ('Labels', _labels_text(labels, classes, dataset.has_labels(tfrecord_dir)))], '<<')
+    _print_files(files)
+    if shown:
+        _print_components(labels) if classes is None else _print_classes(tfrecord_dir, labels, classes)
+    sys.stdout.flush()
+    if verify:
+        verify_records(tfrecord_dir, files)
+    # Says what is missing or does not fit together.
+    dataset.TFRecordDataset(tfrecord_dir, max_label_size='full' if dataset.has_labels(tfrecord_dir) else 0)
+    if verify:
+        print(f'\nAll {sum(file.num_images for file in sound)} records of {len(sound)} files are sound.')
+
+
+def _open_files(tfrecord_dir):
+    """The data set's files from the full resolution down, the unreadable last: a list of (path, opened file or DataError)."""
+    paths = sorted(glob.glob(os.path.join(glob.escape(tfrecord_dir), '*.tfrecords')))
+    if not paths:
+        dataset.TFRecordDataset(tfrecord_dir)  # raises
+    files = []
+    for path in paths:
+        try:
+            files.append((path, records.open_records(path)))
+        except DataError as error:
+            files.append((path, error))
+    return sorted(files, key=lambda entry: isinstance(entry[1], DataError) or -entry[1].shape[1])
+
+
+def _open_labels(tfrecord_dir):
+    """The labels as they stand in the file: an array; None if there are none or they are unreadable."""
+    path = dataset.find_label_file(tfrecord_dir, None)
+    try:
+        return None if path is None else dataset.read_labels(path)
+    except DataError:
+        return None
+
+
+def _size_text(file):
+    return f'{file.shape[2]}x{file.shape[1]}' if file else 'unknown'
+
+
+def _labels_text(labels, classes, there):
+    if labels is None:
+        return 'unreadable' if there else 'none'
+    if labels.ndim != 2 or labels.dtype.kind not in 'fiu':
+        return f'{labels.dtype.name} of shape {list(labels.shape)}'
+    return f'{labels.shape[1]} components, {labels.dtype.name}, {"not one-hot" if classes is None else "one-hot"}'
+
+
+def _print_rows(rows, alignment):
+    """Print a table: rows of values, and '<' or '>' for each column."""
+    rows = [[str(value) for value in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    for row in rows:
+        print('  '.join(f'{value:{side}{width}}' for value, side, width in zip(row, alignment, widths)).rstrip())
+
+
+def _print_files(files):
+    rows = [('Resolution', 'File', 'Records', 'Bytes', '')]
+    for path, file in files:
+        size = os.path.getsize(path)
+        broken = isinstance(file, DataError)
+        rows.append(('unreadable' if broken else _size_text(file), os.path.basename(path), '' if broken else file.num_images, size,
+                     f'{tqdm.format_sizeof(size)}B'))
+    print()
+    _print_rows(rows, '<<>>>')
+
+
+def _print_classes(tfrecord_dir, labels, classes):
+    """A histogram of one-hot labels [n, classes]."""
+    counts = labels.sum(axis=0, dtype=np.int64)
+    names = read_class_names(tfrecord_dir)
+    print()
+    if names is not None and len(names) != len(counts):
+        print(f'The file of class names has {len(names)} lines for {len(counts)} classes: it is not used.')
+    if len(counts) <= MAX_CLASSES:
+        bars = ['#' * -(-BAR_LENGTH * int(count) // int(counts.max())) for count in counts]
+        _print_rows([('Class', 'Images', ''), *zip(classes, counts, bars)], '<><')
+        return
+    least, most = int(np.argmin(counts)), int(np.argmax(counts))
+    _print_rows([('Classes', len(counts)), ('without images', int((counts == 0).sum())),
+                 ('fewest images', f'{counts[least]} (class {classes[least]})'), ('on average', f'{counts.mean():.1f}'),
+                 ('most images', f'{counts[most]} (class {classes[most]})')], '<<')
+
+
+def _print_components(labels):
+    """Range and mean of each component of labels [n, components]."""
+    rows = [('Component', 'min', 'mean', 'max')]
+    for number, column in enumerate(labels[:, :MAX_COMPONENTS].T):
+        rows.append((number, *(f'{value:.6g}' for value in (column.min(), column.mean(dtype=np.float64), column.max()))))
+    print()
+    _print_rows(rows, '>>>>')
+    if labels.shape[1] > MAX_COMPONENTS:
+        print(f'and {labels.shape[1] - MAX_COMPONENTS} more components')

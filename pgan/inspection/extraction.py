@@ -1,0 +1,46 @@
+"""Data sets as picture files."""
+import concurrent.futures
+import glob
+import os
+
+from pgan.data.writer import check_parents
+from pgan.errors import DataError
+from pgan.files import atomic_write, make_folder
+from pgan.inspection.reading import groups, open_in_order, to_hwc
+from pgan.progress_bar import progress_bar
+
+
+def extract(tfrecord_dir, output_dir, force=False):
+    """Write all images of a data set as img00000000.png and so on."""
+    _check_output(output_dir)
+    dset = open_in_order(tfrecord_dir)
+    if glob.glob(os.path.join(glob.escape(output_dir), 'img' + '[0-9]' * 8 + '.png')) and not force:
+        raise DataError(f'the folder {output_dir!r} already has extracted images. Choose another one, or overwrite them with --force.')
+    print(f'Extracting images to "{output_dir}"')
+    make_folder(output_dir)
+    _save_all(dset, output_dir)
+    print(f'Extracted {dset.num_images} images.')
+
+
+def _save_all(dset, output_dir):
+    import PIL.Image
+
+    def save(number, image):
+        with atomic_write(os.path.join(output_dir, f'img{number:08d}.png'), durable=False) as file:
+            PIL.Image.fromarray(to_hwc(image)).save(file, 'PNG')
+
+    # Threads are enough: Pillow lets go of Python's lock while it compresses.
+    with progress_bar(total=dset.num_images, delay=3, unit='img') as bar, concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        for images, _ in groups(dset):
+            for _ in pool.map(save, range(dset.position - len(images), dset.position), images):
+                bar.update()
+
+
+def _check_output(output_dir):
+    if not output_dir.strip():
+        raise DataError('the name of the folder for the images is empty. Expected a folder, e.g. extracted-images.')
+    check_parents(output_dir)
+    if os.path.lexists(output_dir) and not os.path.isdir(output_dir):
+        raise DataError(f'{output_dir!r} is a file. Expected a folder for the images; choose another name.')
+    if glob.glob(os.path.join(glob.escape(output_dir), '*.tfrecords')):
+        raise DataError(f'the folder {output_dir!r} holds .tfrecords files: it is a data set. Choose another folder for the images.')

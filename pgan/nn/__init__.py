@@ -1,0 +1,1 @@
+"""Layers of the growing networks, and what the networks built from them share."""

@@ -1,0 +1,105 @@
+"""Operations of the growing networks that have no variables (paper, sections 2 to 4), on NHWC activations."""
+import tensorflow as tf
+
+from tfutil.fusion import fused
+from tfutil.runtime import tf32_allowed
+
+
+def leaky_relu(x, slope=0.2):
+    """max(slope * x, x).
+
+    Its second derivative is nothing. TensorFlow's own is a tensor of zeros, which the gradient penalty would carry back through all of the
+    discriminator, at the price of two evaluations. The first looks at the sign of the result, which is that of x: x need not be kept.
+    """
+    @tf.custom_gradient
+    def activated(x):
+        y = tf.nn.leaky_relu(x, alpha=slope)
+        return y, lambda dy: differentiated(dy, y)
+
+    @tf.custom_gradient
+    def differentiated(dy, y):
+        return tf.raw_ops.LeakyReluGrad(gradients=dy, features=y, alpha=slope), lambda ddy: (differentiated(ddy, y), None)
+    return activated(x)
+
+
+def pixel_norm(x, epsilon=1e-8):
+    """Scale each pixel's feature vector to unit mean square (paper, section 4.2). x: [..., C]; also used on latents [N, L]."""
+    @tf.custom_gradient
+    def normalized(x):
+        fuse = fused if _stays_channels_last(x) else lambda function, *tensors: function(*tensors)
+        y, scale = fuse(_normalize, x)
+        return y, lambda dy: fuse(_normalize_gradient, dy, y, scale)
+
+    def _normalize(x):
+        scale = tf.math.rsqrt(tf.reduce_mean(tf.square(x), axis=-1, keepdims=True) + tf.cast(epsilon, x.dtype))
+        return x * scale, scale
+    return normalized(x)
+
+
+def _normalize_gradient(dy, y, scale):
+    """Derived step by step, it would take eight passes over memory, not five."""
+    return (dy - y * tf.reduce_mean(dy * y, axis=-1, keepdims=True)) * scale
+
+
+def _stays_channels_last(x):
+    """Whether TensorFlow leaves convolutions of this precision channels last on a GPU, because its tensor cores want them so.
+
+    Others it turns, and would transpose on the way into everything that XLA has compiled, and out of it again.
+    """
+    return x.dtype != tf.float32 or tf32_allowed()
+
+
+def upscale2d(x, factor=2):
+    """Repeat each pixel of [N, H, W, C] factor x factor times (nearest neighbour)."""
+    if factor == 1:
+        return x
+    _, h, w, c = x.shape
+    x = tf.tile(tf.reshape(x, [-1, h, 1, w, 1, c]), [1, 1, factor, 1, factor, 1])
+    return tf.reshape(x, [-1, h * factor, w * factor, c])
+
+
+def downscale2d(x, factor=2):
+    """Average factor x factor boxes of [N, H, W, C]."""
+    return x if factor == 1 else tf.nn.avg_pool2d(x, factor, factor, 'VALID')
+
+
+def minibatch_stddev(x, group_size=4, minibatches=1):
+    """Append one feature map that tells the discriminator how varied its minibatch is (paper, section 3).
+
+    Args:
+        x: activations of one minibatch of N, or of several one after the other, float [minibatches * N, H, W, C].
+        group_size: members per group; groups are strided (members stand N / group_size apart).
+        minibatches: number of minibatches; groups are formed in each by itself.
+
+    Returns:
+        [minibatches * N, H, W, C + 1]; the new map is constant over H, W, C within a group. Computed in float32.
+
+    Raises:
+        ValueError: N is not a multiple of min(group_size, N).
+    """
+    n, (h, w, c) = x.shape[0], x.shape[1:]
+    if n is None:
+        group = tf.minimum(group_size, tf.shape(x)[0] // minibatches)
+    else:
+        group = min(group_size, n // minibatches)
+        if n // minibatches % max(group, 1):
+            raise ValueError(f'minibatch {n // minibatches} cannot be split into the groups of {group} that the minibatch stddev layer '
+                             f'compares. Use a multiple of {group}, or set mbstd_group_size to a divisor of {n // minibatches}.')
+
+    def spread(x):
+        y = tf.reshape(tf.cast(x, tf.float32), [minibatches, group, -1, h, w, c])
+        y = y - tf.reduce_mean(y, axis=1, keepdims=True)
+        y = tf.sqrt(tf.reduce_mean(tf.square(y), axis=1, keepdims=True) + 1e-8)
+        y = tf.cast(tf.reduce_mean(y, axis=[3, 4, 5], keepdims=True), x.dtype)
+        return tf.reshape(tf.tile(y, [1, group, 1, h, w, 1]), [-1, h, w, 1])
+    return tf.concat([x, fused(spread, x)], axis=-1)
+
+
+def to_nhwc(x):
+    """[N, C, H, W] to [N, H, W, C]."""
+    return tf.transpose(x, [0, 2, 3, 1])
+
+
+def to_nchw(x):
+    """[N, H, W, C] to [N, C, H, W]."""
+    return tf.transpose(x, [0, 3, 1, 2])

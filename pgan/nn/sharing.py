@@ -1,0 +1,71 @@
+"""What evaluations of a network in one step share: kernels and biases are made once, minibatches can be cut into parts."""
+import contextvars
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from tfutil.context import holding
+
+
+class _Evaluation(NamedTuple):
+    """How networks are evaluated in a block of `evaluating`: kernels and biases made so far, and parts of a minibatch."""
+    made: dict
+    parts: int = 1
+
+
+_evaluation = contextvars.ContextVar('evaluation', default=None)  # replicas are traced in threads of their own
+
+
+def evaluating(parts=1):
+    """Let networks share their kernels in the block, and treat a minibatch in parts where each sample stands for itself.
+
+    A discriminator step evaluates D three times. Scaling and summing its weights each time costs more than the convolutions where
+    images are small and layers wide. So every layer makes its kernel once, however often it is called. The block must lie inside of
+    the gradient tape.
+
+    The parts do not wait for each other. On CPUs, operations of one thread each that run side by side are faster than one operation at
+    a time in several threads, as long as they are small (docs/performance.md).
+
+    Args:
+        parts: number of parts of a minibatch.
+    """
+    return holding(_evaluation, _Evaluation({}, parts))
+
+
+def made_once(layer, name, dtype, make):
+    """The result of make(), cast: once in a block of `evaluating`, however often it is asked for.
+
+    Args:
+        layer, name: whose and which of its tensors it is, e.g. 'kernel'.
+        dtype: to cast it to.
+        make: function without arguments.
+    """
+    evaluation, place = _evaluation.get(), _place(layer, name, dtype)
+    if evaluation is None:
+        return tf.cast(make(), dtype)
+    if place not in evaluation.made:
+        evaluation.made[place] = tf.cast(make(), dtype)
+    return evaluation.made[place]
+
+
+def keep(layer, name, dtype, tensor):
+    """Let `made_once` find a tensor that is made already, in a block of `evaluating`."""
+    _evaluation.get().made[_place(layer, name, dtype)] = tensor
+
+
+def _place(layer, name, dtype):
+    """Where a tensor is kept: a function nested in the block has tensors of its own."""
+    return layer, name, tf.as_dtype(dtype), tf.compat.v1.get_default_graph()
+
+
+def by_parts(function, *tensors):
+    """function(*tensors), computed in the parts that `evaluating` asks for, where the minibatch can be cut into them.
+
+    Args:
+        function: of tensors [N, ...] to a tensor [N, ...], sample by sample.
+    """
+    evaluation, size = _evaluation.get(), tensors[0].shape[0]
+    count = 1 if evaluation is None else evaluation.parts
+    if count == 1 or not size or size % count:
+        return function(*tensors)
+    return tf.concat([function(*part) for part in zip(*(tf.split(x, count) for x in tensors))], axis=0)

@@ -1,0 +1,221 @@
+"""What a run saves now and then: image grids, networks, statistics."""
+import os
+import sys
+
+import numpy as np
+
+import misc
+from misc.resuming import DONE_MARK
+from pgan.errors import ConfigError
+from pgan.reporting.report import Report
+from pgan.reporting.statistics import Statistics
+from tfutil import save_summaries, summary
+
+GRID_SIZES = {'1080p': (1920, 1080, 3, 2), '4k': (3840, 2160, 7, 4)}  # pixels across and down; at least so many images
+GRID_LAYOUTS = ('random', 'row_per_class')
+
+
+def snapshot_grid_size(image_width, image_height, size):
+    """Images across and down that fill a picture of the size: at most 32 each way."""
+    if size not in GRID_SIZES:
+        raise ConfigError(f'grid.size must be one of {", ".join(GRID_SIZES)}. Received: {size!r}')
+    width, height, min_across, min_down = GRID_SIZES[size]
+    return int(np.clip(width // image_width, min_across, 32)), int(np.clip(height // image_height, min_down, 32))
+
+
+def setup_snapshot_image_grid(G, training_set, size='1080p', layout='random'):
+    """Choose the real images, labels and latents of a run's image grids.
+
+    Args:
+        G: the generator; gives the size of images and latents.
+        training_set: the data set; grids are made of its full-resolution images.
+        size: '1080p' or '4k': the picture to fill.
+        layout: 'random', or 'row_per_class': row y shows only class y mod label_size.
+
+    Returns:
+        ((images across, down), reals uint8 [n, C, R, R], labels [n, label size], latents [n, latent size]).
+
+    Raises:
+        ConfigError: another size or layout, or rows per class asked of a run without labels.
+    """
+    gw, gh = snapshot_grid_size(G.output_shape[3], G.output_shape[2], size)
+    latents = misc.random_latents(gw * gh, G)
+    if layout == 'random':
+        reals, labels = training_set.get_minibatch_np(gw * gh)
+    elif layout == 'row_per_class':
+        reals, labels = reals_by_row(training_set, gw, gh)
+    else:
+        raise ConfigError(f'grid.layout must be one of {", ".join(GRID_LAYOUTS)}. Received: {layout!r}')
+    return (gw, gh), reals, labels, latents
+
+
+def reals_by_row(training_set, gw, gh):
+    """Real images of which row y shows only class y mod label_size, and their labels; where a class has too few images they come again.
+
+    A class without any image stays black. Data sets without an end (no `labels`) are drawn from for a while.
+    """
+    classes = training_set.label_size
+    if classes == 0:
+        raise ConfigError("grid.layout 'row_per_class' needs labels: condition the run with dataset.max_label_size = 'full' "
+                          "(the line '-cond'), or choose grid.layout = 'random'.")
+    row_classes = np.arange(gh) % classes
+    labels = np.eye(classes, dtype=training_set.label_dtype)[row_classes.repeat(gw)]
+    reals = np.zeros([gh, gw, *training_set.shape], training_set.dtype)
+    choose = _choose_from_stream if getattr(training_set, 'labels', None) is None else _choose_by_label
+    for k, images in choose(training_set, classes, gw * -(-gh // classes)).items():
+        rows = np.flatnonzero(row_classes == k)
+        cells = len(rows) * gw
+        reals[rows] = images[np.arange(cells) % len(images)].reshape(len(rows), gw, *training_set.shape)
+    return reals.reshape(-1, *training_set.shape), labels
+
+
+def _choose_by_label(training_set, classes, count):
+    """{class: up to `count` images of it}, picked at random; only these images are read."""
+    of_class = np.where(training_set.labels.max(axis=1) > 0, training_set.labels.argmax(axis=1), -1)
+    picked = {k: np.random.permutation(np.flatnonzero(of_class == k))[:count] for k in range(classes)}
+    return {k: training_set.read_images(indices) for k, indices in picked.items() if len(indices)}
+
+
+def _choose_from_stream(training_set, classes, count, minibatches=200, minibatch_size=16):
+    """{class: up to `count` images of it} of the stream's next images."""
+    found = {}
+    for _ in range(minibatches):
+        for image, label in zip(*training_set.get_minibatch_np(minibatch_size)):
+            if label.max() > 0:
+                found.setdefault(int(label.argmax()), []).append(image)
+        if len(found) == classes and all(len(images) >= count for images in found.values()):
+            break
+    return {k: np.stack(images[:count]) for k, images in found.items()}
+
+
+class ImageSnapshots:
+    """reals.png once, and fakes%06d.png (kimg) of the same latents and labels throughout."""
+
+    def __init__(self, Gs, training_set, drange_net, size, layout):
+        self.Gs, self.training_set, self.drange_net = Gs, training_set, drange_net
+        self.grid_size, self.reals, self.labels, self.latents = setup_snapshot_image_grid(Gs, training_set, size, layout)
+
+    def save_reals(self, folder):
+        """Write reals.png; returns its path."""
+        path = os.path.join(folder, 'reals.png')
+        misc.save_image_grid(self.reals, path, drange=self.training_set.dynamic_range, grid_size=self.grid_size)
+        self.reals = None  # a 4k grid of 1024x1024 images takes as much memory as a network
+        return path
+
+    def state(self):
+        """What the pictures are drawn from, for a checkpoint."""
+        return dict(latents=self.latents, labels=self.labels)
+
+    def restore(self, state):
+        """Draw the pictures that the run has drawn so far. Raises ConfigError if they had another size."""
+        if len(state['latents']) != len(self.latents):
+            raise ConfigError(f'grid.size: expected the size that the run was started with, {len(state["latents"])} images a picture. '
+                              f'Received one of {len(self.latents)}.')
+        self.latents, self.labels, self.reals = state['latents'], state['labels'], None
+
+    def save_fakes(self, folder, cur_nimg, minibatch):
+        """Write fakes%06d.png; returns its path."""
+        fakes = self.Gs.run(self.latents, self.labels, minibatch_size=minibatch)
+        path = os.path.join(folder, f'fakes{cur_nimg // 1000:06d}.png')
+        misc.save_image_grid(fakes, path, drange=self.drange_net, grid_size=self.grid_size)
+        return path
+
+
+class RunFolder:
+    """A result folder and what a run writes into it.
+
+    Args:
+        path: the folder, already made.
+        networks: (G, D, Gs).
+        grid: `ImageSnapshots`.
+        image_snapshot_ticks, network_snapshot_ticks: ticks between two fakes*.png, and between two network-snapshot-*.pkl.
+        save_weight_histograms: write them to the event file at each tick.
+        metrics: function from Gs to {name: value}, called whenever networks are saved.
+    """
+
+    def __init__(self, path, networks, grid, image_snapshot_ticks, network_snapshot_ticks, save_weight_histograms, metrics=lambda Gs: {}):
+        self.path, self.networks, self.grid = path, networks, grid
+        self.image_snapshot_ticks, self.network_snapshot_ticks = image_snapshot_ticks, network_snapshot_ticks
+        self.save_weight_histograms, self.metrics = save_weight_histograms, metrics
+        self.writer, self.report = Statistics(path), Report(path)
+
+    def begin(self, cur_nimg, minibatch, options={}):
+        """Save the grids of a run that has not trained yet, and its options {name: value} for TensorBoard."""
+        self.writer.hparams(options)
+        self._show_picture('reals', self.grid.save_reals(self.path), cur_nimg)
+        self._show_picture('fakes', self.grid.save_fakes(self.path, cur_nimg, minibatch), cur_nimg)
+        self.report.refresh()
+
+    def _show_picture(self, tag, path, cur_nimg):
+        """Put a picture that has been saved into TensorBoard and the report, in a small copy."""
+        try:
+            data, (width, height), _ = self.report.add_picture(os.path.basename(path))
+        except OSError as error:  # the picture itself was saved; a copy of it is not worth a run
+            print(f'Warning: {path} is not shown in TensorBoard: {error}', file=sys.stderr)
+        else:
+            self.writer.image(tag, data, width, height, cur_nimg)
+
+    def tick(self, cur_tick, cur_nimg, minibatch, done, graph_def=None):
+        """Save the snapshots that are due (all of them when the run is done), and the tick's statistics.
+
+        Returns:
+            Whether networks were saved.
+        """
+        networks_are_due = cur_tick % self.network_snapshot_ticks == 0 or done
+        if networks_are_due:
+            self._save_networks(f'network-snapshot-{cur_nimg // 1000:06d}.pkl')
+            self._save_metrics(cur_nimg)
+        if cur_tick % self.image_snapshot_ticks == 0 or done:
+            self._show_picture('fakes', self.grid.save_fakes(self.path, cur_nimg, minibatch), cur_nimg)
+        if graph_def is not None:
+            self.writer.graph(graph_def)
+        if self.save_weight_histograms:
+            for net in self.networks[:2]:
+                for tag, values in net.setup_weight_histograms():
+                    self.writer.histogram(tag, values, cur_nimg)
+        save_summaries(self.writer, cur_nimg)
+        self.writer.end_tick(cur_nimg)
+        self.report.refresh()
+        return networks_are_due
+
+    def flush(self):
+        """Let all that was written arrive in its files."""
+        self.writer.flush()
+
+    def _save_metrics(self, cur_nimg):
+        values = self.metrics(self.networks[2])
+        for name, value in values.items():
+            self.writer.scalar(f'Metrics/{name}', value, cur_nimg)
+        if values:
+            print('Metrics:', ', '.join(f'{name} {value:.4f}' for name, value in values.items()))
+
+    def finish(self):
+        """Save the final networks and, last of all, the sign that the run came to its end."""
+        self._save_networks('network-final.pkl')
+        self.writer.close()
+        with misc.atomic_write(os.path.join(self.path, DONE_MARK)):
+            pass
+        self.report.refresh()
+
+    def _save_networks(self, name):
+        misc.save_pkl(self.networks, os.path.join(self.path, name))
+
+
+class NoFolder:
+    """What a machine that is not the chief has in place of a `RunFolder`: nothing is written."""
+    path = None
+
+    def __init__(self, devices):
+        print(f'Machine 0 of {devices.workers} writes the results; this is number {devices.index}.')
+
+    def begin(self, cur_nimg, minibatch, options={}):
+        pass
+
+    def tick(self, cur_tick, cur_nimg, minibatch, done, graph_def=None):
+        summary.flush()  # they were summed over all machines
+
+    def flush(self):
+        pass
+
+    def finish(self):
+        pass

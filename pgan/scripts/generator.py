@@ -1,0 +1,73 @@
+"""What the scripts have in common: the generator of a run, its images, and a result folder of their own."""
+import os
+
+import numpy as np
+
+import misc
+import tfutil
+from pgan import settings
+from pgan.errors import DataError
+from pgan.files import atomic_write
+
+
+def load_generator(run_id, snapshot, config):
+    """The running average Gs of a run's generator.
+
+    Args:
+        run_id: the run's number, name or folder, or the path of a network pickle.
+        snapshot: its kimg; None for the last one.
+        config: the configuration's values result_dir and G; functions that it names are trusted to build networks.
+
+    Returns:
+        (Gs, the pickle's path).
+
+    Raises:
+        DataError: there is no such run or snapshot, or the file holds something else.
+    """
+    path = misc.locate_network_pkl(run_id, snapshot, result_dir=config.result_dir)
+    print(f'Loading network from "{path}"...')
+    for name in ('G', 'D'):
+        _vouch_for(getattr(config, name, None))
+    networks = misc.load_pkl(path)
+    if not isinstance(networks, (tuple, list)) or len(networks) != 3 or not all(hasattr(net, 'run') for net in networks):
+        raise DataError(f'{path!r} does not hold the three networks G, D, Gs of a training run. Name a run, or one of its network-*.pkl.')
+    return networks[2], path
+
+
+def _vouch_for(options):
+    """The configuration vouches for the build functions that it names itself."""
+    func = options.get('func') if isinstance(options, dict) else None
+    if func:
+        tfutil.build_function(tfutil.import_obj(func))
+
+
+def draw(Gs, latents, labels, minibatch_size, num_gpus=1, image_shrink=1):
+    """Images of a generator whose range is [-1, 1], as uint8 [N, C, R / image_shrink, R / image_shrink].
+
+    Args:
+        latents: float32 [N, ...].
+        labels: float32 [N, label size], zero-width for a network without labels.
+        minibatch_size: images per evaluation.
+        image_shrink: average squares of so many pixels.
+    """
+    inputs = [latents, labels][:len(Gs.input_shapes)]  # a network of one's own may have no input for labels
+    return Gs.run(*inputs, minibatch_size=minibatch_size, num_gpus=num_gpus, out_mul=127.5, out_add=127.5, out_shrink=image_shrink,
+                  out_dtype=np.uint8)
+
+
+def label_size(Gs):
+    """The number of components of the labels that a generator takes; 0 if it takes none."""
+    return Gs.input_shapes[1][1] if len(Gs.input_shapes) > 1 else 0
+
+
+def new_result_folder(config):
+    """The next numbered folder, with config.txt and environment.json in it."""
+    result_subdir = misc.create_result_subdir(config.result_dir, config.desc, settings.values(config))
+    misc.write_environment(result_subdir, random_seed=getattr(config, 'random_seed', None))
+    return result_subdir
+
+
+def mark_done(result_subdir):
+    """Write _done.txt, last of all: the sign that everything else is there."""
+    with atomic_write(os.path.join(result_subdir, '_done.txt')):
+        pass

@@ -1,0 +1,154 @@
+"""Writing videos, frame by frame, with moviepy: whole files that every player takes."""
+import contextlib
+import os
+import re
+import subprocess
+import uuid
+
+import numpy as np
+
+from pgan.errors import ConfigError, DataError, UserError
+from pgan.files import cannot_write, sync
+from pgan.progress_bar import progress_bar
+from pgan.scripts import option_checks
+
+MIN_SIZE = 16  # pixels; less than that some encoders refuse
+
+
+def check_video_options(mp4, mp4_fps, mp4_codec, mp4_bitrate):
+    """Refuse what no video can be written with, before any work.
+
+    Args:
+        mp4: file name, or None.
+        mp4_fps: frames per second, an integer above 0.
+        mp4_codec: an encoder of ffmpeg, e.g. 'libx264'.
+        mp4_bitrate: bits per second, e.g. '16M'.
+
+    Raises:
+        ConfigError
+    """
+    option_checks.expect_file_name('mp4', mp4, option_checks.VIDEO_ENDINGS)
+    option_checks.expect_integers(1, mp4_fps=mp4_fps)
+    option_checks.expect(isinstance(mp4_bitrate, str) and re.fullmatch(r'[1-9]\d*(\.\d+)?[kKM]?', mp4_bitrate), 'mp4_bitrate',
+                   "bits per second as a text like '16M' or '500k'", mp4_bitrate)
+    option_checks.expect(isinstance(mp4_codec, str) and re.fullmatch(r'[\w-]+', mp4_codec) and _has_encoder(mp4_codec), 'mp4_codec',
+                   "an encoder that the installed ffmpeg has, e.g. 'libx264', 'libx265' or 'mpeg4'", mp4_codec)
+
+
+def write_video(path, frame, num_frames, fps, codec='libx264', bitrate='16M', silent=False):
+    """Write a video that appears whole or not at all. One frame at a time is in memory.
+
+    Args:
+        path: the file; its ending chooses the container.
+        frame: function: frame number -> uint8 [height, width, 3], or floats from 0 to 255, which are rounded. Called once for each number
+            from 0 up; all frames are of one size. Odd sizes, which players refuse, get another line or column like the last one.
+        num_frames: how many.
+        fps: frames per second, an integer.
+        codec, bitrate: of ffmpeg.
+        silent: show no progress bar.
+
+    Raises:
+        ConfigError: ffmpeg cannot write such a video.
+        DataError: the disk is in the way.
+    """
+    from moviepy import VideoClip  # Takes a second, and only videos need it.
+
+    with _whole_file(path) as beside, progress_bar(total=num_frames, unit='frame', silent=silent) as bar:
+        frames = _Frames(frame, num_frames, fps, bar)
+        # Half a frame more: moviepy rounds down, and 29 / 100 * 100 is less than 29.
+        clip = VideoClip(frames, duration=(num_frames + 0.5) / fps)
+        _encode(clip, path, beside, fps, codec, bitrate)
+        _check_written(path, beside, num_frames, codec)
+
+
+class _Frames:
+    """Frames by time, as moviepy asks for them, ready for the encoder; the last one is kept, as moviepy asks twice for the first."""
+
+    def __init__(self, frame, num_frames, fps, bar):
+        self.frame, self.num_frames, self.fps, self.bar = frame, num_frames, fps, bar
+        self.index, self.kept = None, None
+
+    def __call__(self, t):
+        index = time_to_frame(t, self.fps, self.num_frames)
+        if index != self.index:
+            image = encodable(self.frame(index))
+            if self.kept is not None and image.shape != self.kept.shape:
+                raise DataError(f'frame {index} of the video is of shape {list(image.shape)}, the one before of {list(self.kept.shape)}. '
+                                'Expected pictures of one size throughout: remove the others from the folder that they come from.')
+            self.index, self.kept = index, image
+            self.bar.update()
+        return self.kept
+
+
+def time_to_frame(t, fps, num_frames):
+    """The number of the frame that is nearest to t seconds."""
+    return int(np.clip(np.rint(t * fps), 0, num_frames - 1))
+
+
+def encodable(image):
+    """A frame as encoders and players take it: uint8, even sizes of at least 16 pixels. Small ones grow by a whole factor."""
+    if image.dtype != np.uint8:
+        image = np.rint(image).clip(0, 255).astype(np.uint8)
+    zoom = -(-MIN_SIZE // min(image.shape[:2]))
+    if zoom > 1:
+        image = image.repeat(zoom, axis=0).repeat(zoom, axis=1)
+    height, width = image.shape[:2]
+    return np.pad(image, [(0, height % 2), (0, width % 2), (0, 0)], mode='edge')
+
+
+def _encode(clip, path, beside, fps, codec, bitrate):
+    """Run ffmpeg. What it complains of is the user's to mend: a codec that does not fit, or a disk that is full."""
+    try:
+        clip.write_videofile(beside, fps=fps, codec=codec, bitrate=bitrate, audio=False, logger=None,
+                             ffmpeg_params=['-vf', 'format=yuv420p'])  # what all players take
+    except OSError as error:
+        if isinstance(error, UserError):
+            raise
+        said = [line for line in str(error).splitlines() if line.strip()]
+        raise _cannot_write(path, codec, said[-1] if said else 'no reason given') from error
+
+
+def _check_written(path, beside, num_frames, codec):
+    """Count the frames in the file: that ffmpeg gave up at the end is not reported by moviepy."""
+    import imageio_ffmpeg
+
+    try:
+        written, _ = imageio_ffmpeg.count_frames_and_secs(beside)
+    except (RuntimeError, OSError) as error:
+        raise _cannot_write(path, codec, 'ffmpeg has left no video that can be read') from error
+    if written != num_frames:
+        raise _cannot_write(path, codec, f'{written} of {num_frames} frames are in it')
+
+
+def _cannot_write(path, codec, reason):
+    return DataError(f'Cannot write the video {path!r} with the encoder {codec!r}: {reason}. No video was written. See that there is room '
+                     "on the disk and that the encoder fits the file's ending; train.mp4_codec='libx264' and the ending .mp4 always do.")
+
+
+@contextlib.contextmanager
+def _whole_file(path):
+    """The name of a file beside `path`, with the same ending, that takes its place when the block has come to its end."""
+    path = os.path.realpath(path)
+    folder, name = os.path.split(path)
+    beside = os.path.join(folder, f'.tmp-{uuid.uuid4().hex[:8]}-{name}')
+    try:
+        yield beside
+        try:
+            sync(beside)
+            os.replace(beside, path)
+        except OSError as error:
+            raise cannot_write(path, error) from error
+    finally:
+        with contextlib.suppress(OSError):
+            os.unlink(beside)
+
+
+def _has_encoder(name):
+    """Whether the ffmpeg that moviepy runs has a video encoder of this name."""
+    try:
+        from moviepy.config import FFMPEG_BINARY
+    except ImportError as error:
+        raise ConfigError("videos are written by the package moviepy, which is not installed: run 'pip install -r requirements-pip.txt'."
+                          ) from error
+    said = subprocess.run([FFMPEG_BINARY, '-hide_banner', '-encoders'], capture_output=True, text=True, stdin=subprocess.DEVNULL).stdout
+    return re.search(rf'^ V\S+ {re.escape(name)} ', said, re.MULTILINE) is not None

@@ -1,0 +1,24 @@
+"""report.html of a run, made anew."""
+import os
+
+import misc
+from pgan.reporting.report import FILE, Report
+
+
+def write_report(run_id, *, config):
+    """Write a run's report.html anew from what is in its folder, e.g. for a run of an older version.
+
+    Args:
+        run_id: the run's number, name or folder.
+        config: the configuration's other values: result_dir.
+
+    Returns:
+        The page's path.
+
+    Raises:
+        DataError: there is no such run, or the page cannot be written.
+    """
+    folder = misc.locate_result_subdir(run_id, config.result_dir)
+    Report(folder).write()
+    print('Written:', os.path.join(folder, FILE))
+    return os.path.join(folder, FILE)

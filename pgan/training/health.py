@@ -1,0 +1,86 @@
+"""Whether a run is going anywhere: looks at each tick's statistics for signs that it is not."""
+from pgan.errors import UserError
+from tfutil import summary
+
+# A discriminator whose scores hardly depend on the image: the gradient penalty wants a norm of 1, training keeps it near that.
+COLLAPSED_NORM = 0.05
+COLLAPSED_SCORES = 1e-3
+
+
+class TrainingError(UserError):
+    """Training cannot go on in a way that makes sense."""
+
+
+class HealthWatch:
+    """Warns at ticks; without it, a run that has diverged would go on to its end.
+
+    Args:
+        optimizers: those to watch.
+        patience: ticks without a single update of one of them after which the run is given up. With loss scaling, skipped updates are
+            how the scale is found: nothing is said of them, and nothing given up.
+    """
+
+    def __init__(self, optimizers, patience=3):
+        self.ids = [opt.id for opt in optimizers]
+        self.scaled = {opt.id for opt in optimizers if opt.use_loss_scaling}
+        self.patience = patience
+        self.idle_ticks = dict.fromkeys(self.ids, 0)
+        self.warned = []  # what is said only once in a run
+
+    def tick(self, cur_tick):
+        """Look at the statistics since the last tick, before they are written.
+
+        Raises:
+            TrainingError: an optimizer has made no update for `patience` ticks.
+        """
+        sums = summary.state()
+        for name in self.ids:
+            self._look_at_losses(name, sums, cur_tick)
+            if name not in self.scaled:
+                self._look_at_updates(name, sums)
+        self._look_at_scores(sums, cur_tick)
+
+    def _warn_once(self, kind, text):
+        if kind not in self.warned:
+            self.warned.append(kind)
+            print(f'Warning: {text}')
+
+    def _look_at_losses(self, name, sums, cur_tick):
+        mean = _mean(sums, summary.finite_losses(name))
+        if mean is not None and mean < 0.5:
+            self._warn_once(f'losses of {name}', f'in tick {cur_tick}, {1 - mean:.0%} of the losses that {name} minimises were not finite. '
+                            'The run has most likely diverged. (This is said once.)')
+
+    def _look_at_updates(self, name, sums):
+        skipped = _mean(sums, f'{name}/overflow_frequency')
+        if not skipped:
+            self.idle_ticks[name] = 0
+            return
+        print(f"Warning: {skipped:.0%} of {name}'s updates in this tick were skipped, their gradients were not finite.")
+        self.idle_ticks[name] = self.idle_ticks[name] + 1 if skipped == 1 else 0
+        if self.idle_ticks[name] >= self.patience:
+            raise TrainingError(f'{name} has made no update for {self.patience} ticks, its gradients are not finite: the run diverged. '
+                                'Start again from an earlier snapshot (train.resume_run_id, train.resume_snapshot, train.resume_kimg) '
+                                'with a lower learning rate (sched.G_lrate_base, sched.D_lrate_base, and the dicts beside them).')
+
+    def _look_at_scores(self, sums, cur_tick):
+        """Whether D still reacts to images; known of losses that report what the stock one does."""
+        norm, reals, fakes = (_mean(sums, f'Loss/{tag}') for tag in ('mixed_norms', 'real_scores', 'fake_scores'))
+        if None in (norm, reals, fakes) or norm > COLLAPSED_NORM or abs(reals - fakes) > COLLAPSED_SCORES:
+            return
+        self._warn_once('collapse', f'in tick {cur_tick}, the discriminator gave reals and fakes the same score ({reals:.4g}, {fakes:.4g}) '
+                        f'and hardly reacted to changes of an image (gradient norm {norm:.2g}): it has collapsed, and G learns nothing '
+                        'from it. Lower sched.D_lrate_base, or start again from an earlier snapshot. (This is said once.)')
+
+    def state(self):
+        """What was seen so far, for a checkpoint."""
+        return dict(idle_ticks=self.idle_ticks, warned=self.warned)
+
+    def restore(self, state):
+        self.idle_ticks.update(state['idle_ticks'])
+        self.warned = list(state['warned'])
+
+
+def _mean(sums, tag):
+    total, count = sums.get(tag, (0.0, 0.0))
+    return total / count if count else None

@@ -1,0 +1,235 @@
+"""The updates of G and D as mathematics, on one device's share of a minibatch, at one growth stage.
+
+Functions of tensors. `pgan.training.step` compiles them, gives them their draws, and runs them on every
+device.
+"""
+import contextlib
+import dataclasses
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from pgan.nn.layers import make_kernels
+from pgan.nn.sharing import evaluating
+from pgan.training.reals import process_reals, repeat_pixels
+from tfutil import lerp, randomness, summary
+from tfutil.devices import copies, set_in_replica
+from tfutil.fusion import fused
+from tfutil.network import defined_by_its_class
+from tfutil.optimizer import Optimizer, average_over_replicas
+
+
+@dataclasses.dataclass(frozen=True)
+class UpdateOptions:
+    """What an update does, besides losses and optimizers.
+
+    Attributes:
+        G_smoothing: decay of Gs per D update.
+        drange_net, mirror_augment, dequantize_reals: see `process_reals`.
+        random_seed: all draws are a function of it, of the number of updates so far and of the
+            replica.
+        D_repeats: D updates for each G update.
+        joint: update D and G at once, from the same latents and the same networks.
+        xla: compile losses, gradients and updates with XLA.
+        fuse: let XLA compile small operations where it does not compile everything.
+        parts: of a minibatch, which networks evaluate side by side; see `pgan.training.threads`.
+    """
+    G_smoothing: float = 0.999
+    drange_net: tuple = (-1, 1)
+    mirror_augment: bool = False
+    dequantize_reals: bool = False
+    random_seed: int = 1000
+    D_repeats: int = 1
+    joint: bool = False
+    xla: bool = False
+    fuse: bool = False
+    parts: int = 1
+
+
+class Goal(NamedTuple):
+    """Variables that minimize a loss.
+
+    Attributes:
+        opt: their `tfutil.Optimizer`.
+        variables: list of tf.Variable.
+        rate: learning rate, a scalar tensor.
+    """
+    opt: Optimizer
+    variables: list
+    rate: tf.Tensor
+
+
+class Updates:
+    """D's update and G's: Algorithm 1 of Gulrajani et al. 2017 as in the paper's Appendix A.1.
+
+    Args:
+        run: `pgan.training.step.TrainingSteps`: networks, optimizers, losses, data set.
+        options: `UpdateOptions`.
+        stage: `tfutil.Stage`.
+        size: images in a device's share of a minibatch.
+
+    Attributes:
+        draws: number of random draws in each update that has been traced, by its name.
+    """
+
+    def __init__(self, run, options, stage, size):
+        self.run, self.options, self.stage, self.size = run, options, stage, size
+        self.G, self.D, self.native = run.views(stage)
+        self.G_variables = used_trainables(self.G)
+        self.D_variables = used_trainables(self.D)
+        self.common = dict(G=self.G, D=self.D, training_set=run.training_set, minibatch_size=size)
+        self.draws = {}
+
+    def update_D(self, now, keys, reals, labels):
+        """Update D by reals and as many fakes, then move Gs one step towards G.
+
+        Returns:
+            List of one tensor: whether D was updated; not known before its gradients are.
+        """
+        def loss():
+            prepared = self.prepare(reals, now.lod)
+            return [self.run.D_loss(opt=self.run.D_opt, reals=prepared, labels=labels,
+                                    **self.common)]
+        updated = self.minimize('D', loss, keys,
+                                [Goal(self.run.D_opt, self.D_variables, now.D_lrate)])
+        self.move_Gs()
+        return updated
+
+    def update_G(self, now, keys):
+        """Update G by D's scores of its images."""
+        def loss():
+            return [self.run.G_loss(opt=self.run.G_opt, **self.common)]
+        self.minimize('G', loss, keys, [Goal(self.run.G_opt, self.G_variables, now.G_lrate)])
+
+    def update_both(self, now, keys, reals, labels):
+        """Update D and G at once, from the same latents; then move Gs one step towards G.
+
+        The paper's CIFAR-10 run did this. The losses must take `latents`, and G's must take
+        `labels`, as those in `loss` do.
+        """
+        def losses():
+            prepared = self.prepare(reals, now.lod)
+            latents = randomness.normal([self.size, *self.G.input_shapes[0][1:]])
+            common = dict(self.common, latents=latents, labels=labels)
+            return [self.run.D_loss(opt=self.run.D_opt, reals=prepared, **common),
+                    self.run.G_loss(opt=self.run.G_opt, **common)]
+        self.minimize('both', losses, keys, [
+            Goal(self.run.D_opt, self.D_variables, now.D_lrate),
+            Goal(self.run.G_opt, self.G_variables, now.G_lrate)])
+        self.move_Gs()
+
+    # ------------------------------------------------------------ their parts
+
+    def prepare(self, reals, lod):
+        """Images of the data set as D sees them."""
+        options, stage = self.options, self.stage
+
+        def process(reals):
+            reals = process_reals(
+                reals, lod if stage.fading else stage.floor_lod, options.mirror_augment,
+                self.run.training_set.dynamic_range, options.drange_net, native=True,
+                dequantize=options.dequantize_reals)
+            return reals if self.native else repeat_pixels(reals, 2 ** stage.floor_lod)
+        return fused(process, reals)
+
+    def minimize(self, name, losses, keys, goals):
+        """Update variables by the gradients of losses, averaged over all devices.
+
+        Args:
+            name: of the update, for `draws`.
+            losses: function without arguments to a list of losses per sample, one for each goal.
+            keys: `randomness.key_table` of the draws.
+            goals: list of `Goal`.
+
+        Returns:
+            For each goal a boolean tensor: whether its variables were updated.
+        """
+        def differentiate(keys):
+            with randomness.keyed_by(keys) as draws, summary.collecting() as collected:
+                gradients = self.gradients(losses, goals)
+            self.draws[name] = draws.used[0]
+            return gradients, collected.statistics()
+
+        compute = fused if self.options.xla else lambda function, keys: function(keys)
+        gradients, statistics = compute(differentiate, keys)
+        summary.collect(statistics)
+        for goal, own in zip(goals, gradients):
+            goal.opt.register(own, goal.variables)
+        updated = [goal.opt.apply_updates(goal.rate) for goal in goals]
+        self.average_states()
+        return updated
+
+    def gradients(self, losses, goals):
+        """For each goal, gradients of its loss by its variables.
+
+        They are float32, and None where the loss does not depend on the variable.
+        """
+        with contextlib.ExitStack() as stack:
+            tapes = [stack.enter_context(tf.GradientTape(watch_accessed_variables=False))
+                     for _ in goals]
+            for tape, goal in zip(tapes, goals):
+                tape.watch(goal.variables)
+            with evaluating(self.options.parts):
+                for view in (self.G, self.D):
+                    make_kernels(view)
+                values = losses()
+            scaled = [goal.opt.scaled_mean(value) for goal, value in zip(goals, values)]
+        for goal, value in zip(goals, values):
+            summary.autosummary(summary.finite_losses(goal.opt.id),
+                                tf.cast(tf.math.is_finite(value), tf.float32))
+        return [[None if g is None else tf.cast(g, tf.float32)
+                 for g in tape.gradient(value, goal.variables)]
+                for tape, goal, value in zip(tapes, goals, scaled)]
+
+    def move_Gs(self):
+        """Move Gs one step towards G.
+
+        Trainables that have never moved are equal in both; averaging them would cost a pass over
+        the whole network. What is not trainable (`lod`, a user's batch statistics) is copied.
+        """
+        G, Gs = self.run.G, self.run.Gs
+        followed = [(Gs.vars[name], var, self.options.G_smoothing if name in G.trainables else 0.0)
+                    for name, var in G.vars.items()
+                    if name in self.run.moved or name not in G.trainables]
+
+        def move():
+            for own, source, decay in followed:
+                set_in_replica(own, lerp(source, own, decay) if decay else source)
+        fused(move)
+
+    def average_states(self):
+        """Average batch statistics and the like, which each device found from its own share."""
+        if tf.distribute.get_replica_context().num_replicas_in_sync == 1:
+            return
+        states = [var for net in (self.run.G, self.run.D) for name, var in net.vars.items()
+                  if name not in net.trainables and name != 'lod' and var.dtype.is_floating]
+        means = average_over_replicas([tf.convert_to_tensor(var) for var in states])
+        for var, mean in zip(states, means):
+            set_in_replica(var, mean)
+
+
+# ---------------------------------------------------------------- variables of a stage
+
+def used_trainables(view):
+    """Trainable variables that a view of a network depends on, in the network's order.
+
+    The others have no gradient at the view's stage.
+    """
+    if defined_by_its_class(view.model, 'layers_at'):
+        layers = view.model.layers_at(view.chosen_stage)
+        watched = [var.value for layer in layers for var in layer.trainable_variables]
+    else:
+        watched = _watched_in_evaluation(view)
+    used = {var.ref() for var in watched}
+    return [var for var in view.trainables.values() if used & {own.ref() for own in copies(var)}]
+
+
+def _watched_in_evaluation(view):
+    @tf.function(autograph=False)
+    def trace():
+        with tf.GradientTape() as tape:
+            view.get_output_for(*[tf.zeros([1, *shape[1:]]) for shape in view.input_shapes])
+        watched.extend(tape.watched_variables())
+    watched = []
+    trace.get_concrete_function()
+    return watched

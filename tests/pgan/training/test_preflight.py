@@ -1,0 +1,199 @@
+"""training/preflight.py: what is known before the first step, and that finding it out changes nothing."""
+import collections
+import functools
+import math
+import os
+import random
+import types
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import misc
+from dataset import SyntheticDataset
+from pgan.errors import ConfigError, DataError
+from pgan.reporting import schedule_table
+from pgan.training import phases, preflight
+from pgan.training.checkpoint import Checkpoints
+from pgan.training.schedule import TrainingSchedule
+from pgan.training.step import TrainingSteps
+from tests.support.faults import tree
+from tests.support.toy_runs import expect_error, main
+from tests.support.training_steps import make
+from tfutil import Stage, summary
+from tfutil.devices import make_devices
+
+
+def phases_of(resolution_log2=5, start=0.0, total=100.0, **sched):
+    training_set = types.SimpleNamespace(resolution_log2=resolution_log2)
+    schedule = functools.partial(TrainingSchedule, training_set=training_set, **sched)
+    return phases.list_phases(schedule, sched, start, total), schedule
+
+
+def test_phases_are_the_schedule():
+    """Random schedules: the phases cover the run without gaps, and what they say holds at every image in them."""
+    rnd = random.Random(1)
+    for _ in range(60):
+        sched = dict(lod_training_kimg=rnd.choice([0, 1.5, 3, 600]), lod_transition_kimg=rnd.choice([0, 2, 4, 600]),
+                     lod_initial_resolution=rnd.choice([4, 8]), minibatch_dict={8: 32, 16: 64}, G_lrate_dict={16: 0.01})
+        start, total = rnd.choice([0.0, 2.0, 7.3]), rnd.choice([8.0, 30.0, 5000.0])
+        found, schedule = phases_of(start=start, total=total, **sched)
+        assert found[0].start_kimg == start and found[-1].end_kimg == total
+        assert all(a.end_kimg == b.start_kimg for a, b in zip(found, found[1:]))
+        for phase in found:
+            for share in (0.01, 0.5, 0.99):
+                now = schedule(int((phase.start_kimg + share * phase.kimg) * 1000))
+                assert (now.resolution, now.minibatch, now.G_lrate) == (phase.last.resolution, phase.last.minibatch, phase.last.G_lrate)
+                assert (now.lod == math.floor(now.lod)) != phase.is_fading, (sched, phase, now.lod)
+
+
+def test_a_schedule_without_growth_is_one_phase():
+    found, _ = phases_of(lod_initial_resolution=32)
+    assert [(phase.kimg, phase.last.lod) for phase in found] == [(100.0, 0.0)]
+    assert phases_of(start=100.0)[0] == []
+
+
+def test_the_printed_table(capsys):
+    found, _ = phases_of(resolution_log2=3, total=10, lod_training_kimg=2, lod_transition_kimg=3, minibatch_dict={4: 128})
+    schedule_table.print_schedule(found, {4: 36.0, 8: 720.0})
+    lines = capsys.readouterr().out.split('\n')
+    assert [line.split() for line in lines[1:4]] == [
+        ['0', '-', '2', '4x4', '1.00', '128', '0.001', '0.001', '36', '1m', '12s'],
+        ['2', '-', '5', '8x8', '1.00', '-', '0.00', '16', '0.001', '0.001', '720', '36m', '00s'],
+        ['5', '-', '10', '8x8', '0.00', '16', '0.001', '0.001', '720', '1h', '00m', '00s']]
+    assert lines[4].startswith('In all 1h 37m 12s of training')
+
+
+def test_the_space_that_a_run_needs(in_tmp):
+    """Against the files themselves: never less than they take, and not much more."""
+    steps, _ = make()
+    networks = (steps.G, steps.D, steps.Gs)
+    misc.save_pkl(networks, 'snapshot.pkl')
+    os.mkdir('checkpoint')
+    Checkpoints('.', make_devices(), networks, (steps.G_opt, steps.D_opt)).save({})
+    snapshot = os.path.getsize('snapshot.pkl')
+    checkpoint = sum(os.path.getsize(os.path.join('checkpoint', name)) for name in os.listdir('checkpoint'))
+    found, _ = phases_of(resolution_log2=4, total=1000)
+    few, much = (preflight.disk_space_needed(found, networks, '1080p', 10 ** 9, ticks) for ticks in (10 ** 9, 1))
+    variables = sum(var.shape.num_elements() * 4 for net in networks for var in net.vars.values())
+    assert abs(few[0] - (4 * checkpoint + snapshot)) < 0.5 * few[0]  # names and headers weigh as much as such small arrays
+    ticks = sum(phase.ticks for phase in found)
+    assert ticks >= 7 and much[1] - few[1] == pytest.approx(ticks * variables, rel=0.01)
+
+
+def test_a_disk_without_room(in_tmp, monkeypatch, capsys):
+    usage = collections.namedtuple('usage', 'free')
+    for free, expected in ((999, DataError), (1001, 'Warning: 0.001 MB are free'), (2001, '')):
+        monkeypatch.setattr(preflight.shutil, 'disk_usage', lambda path, free=free: usage(free))
+        if expected is DataError:
+            with pytest.raises(DataError, match="disk of result_dir = 'not/yet/there'.*Make room"):
+                preflight.check_disk_space('not/yet/there', (1000, 2000))
+        else:
+            preflight.check_disk_space('not/yet/there', (1000, 2000))
+            assert capsys.readouterr().out.startswith(expected) and (expected or not capsys.readouterr().out)
+
+
+def everything(steps):
+    """All that later updates depend on, as something that can be compared."""
+    variables = [var for net in (steps.G, steps.D, steps.Gs) for var in net.vars.values()]
+    for opt, net in ((steps.G_opt, steps.G), (steps.D_opt, steps.D)):
+        variables += tf.nest.flatten(opt.state_variables(net.trainables))
+    return ([var.numpy().tobytes() for var in variables], steps.state(), steps.minibatches.state(), summary.state(), random.getstate(),
+            [np.asarray(part).tobytes() for part in np.random.get_state()])
+
+
+@pytest.mark.parametrize('options', [dict(D_repeats=1), dict(joint=True)], ids=str)
+def test_a_dry_step_leaves_no_trace_and_is_used_later(options, monkeypatch):
+    """Bit for bit the same run with and without one; no step is compiled twice, and those of stages that are over are let go."""
+    def watched(steps, sched):
+        seconds = dry_step(steps, sched)
+        tried.append(everything(steps))
+        return seconds
+    after, tried, dry_step, compiled = [], [], preflight.dry_step, []
+    monkeypatch.setattr(preflight, 'dry_step', watched)
+    compile_step = TrainingSteps._compile
+    monkeypatch.setattr(TrainingSteps, '_compile', lambda self, kind, *rest: compiled.append((kind, rest[1])) or compile_step(
+        self, kind, *rest))
+    run_phases, schedule = phases_of(4, total=0.2, minibatch_base=8, lod_training_kimg=0.032, lod_transition_kimg=0.032)
+    for dry in (False, True):
+        tf.random.set_seed(1)
+        np.random.seed(1)
+        random.seed(1)
+        summary.flush()
+        compiled.clear()
+        steps, training_set = make(**options)
+        for net, values in zip((steps.G, steps.D, steps.Gs), after[0][0] if dry else ()):
+            for name, value in values.items():
+                net.set_var(name, value)
+        first = [{name: net.get_var(name) for name in net.vars} for net in (steps.G, steps.D, steps.Gs)]
+        if dry:
+            before = everything(steps)
+            sec_per_kimg = preflight.try_largest(steps, run_phases)
+            assert list(sec_per_kimg) == [16] and sec_per_kimg[16] > 0
+            assert everything(steps) == before and before not in tried and len(tried) == 2
+        cur_nimg = 0
+        while cur_nimg < 160:
+            cur_nimg += sum(steps.run(schedule(cur_nimg), number) for number in range(len(steps.cycle)))
+            assert len(steps._compiled) <= (2 if dry else 1) * len(set(steps.cycle))
+        assert {stage for _, stage in compiled} == {Stage(2, False), Stage(1, True), Stage(1, False), Stage(0, True), Stage(0, False)}
+        assert len(compiled) == len(set(compiled)) and len(steps._compiled) == len(set(steps.cycle))
+        after.append((first, everything(steps)))
+    assert after[0][1] == after[1][1]
+
+
+OUT_OF_MEMORY = [
+    (tf.errors.ResourceExhaustedError(None, None, 'OOM when allocating tensor'), 'the device'),
+    (tf.errors.NotFoundError(None, None, 'No algorithm worked!  Error messages:'), 'the device'),
+    (tf.errors.InternalError(None, None, 'Failed to allocate the scratch space: out of memory'), 'the device'),
+    (tf.errors.InternalError(None, None, 'CUDNN failed to allocate the scratch space'), 'the device'),
+    (tf.errors.UnknownError(None, None, 'CUDNN_STATUS_ALLOC_FAILED in ...'), 'the device'),
+    (MemoryError(), 'this machine'), (np._core._exceptions._ArrayMemoryError((10 ** 9, 10 ** 9), np.dtype('uint8')), 'this machine'),
+]
+
+
+@pytest.mark.parametrize('error, of', OUT_OF_MEMORY, ids=lambda value: f'{type(value).__name__}: {value}'[:60])
+def test_a_step_that_does_not_fit_into_memory(toy, capsys, monkeypatch, error, of):  # noqa: F811
+    def step(self, kind, moment):
+        raise error
+    monkeypatch.setattr(TrainingSteps, 'step', step)
+    for argument, size in (('--dry-run', 4), ('--set=train.dry_step=True', 16), ('--set=train.dry_step=False', 4)):
+        expect_error(capsys, main('--config', 'tiny.py', argument), f'minibatch of 8 at {size}x{size} does not fit into the memory of {of}',
+                     f'sched.minibatch_dict[{size}]')
+        assert os.path.exists('results') == (argument == '--set=train.dry_step=False')
+
+
+@pytest.mark.parametrize('error', [
+    tf.errors.InvalidArgumentError(None, None, 'shapes differ'), tf.errors.InternalError(None, None, 'other'),
+    ValueError('out of memory')], ids=str)
+def test_other_errors_stay_what_they_are(error):
+    with pytest.raises(type(error)) as raised, preflight.explaining_memory_shortage(types.SimpleNamespace(minibatch=8, resolution=16)):
+        raise error
+    assert raised.value is error
+
+
+def test_a_minibatch_that_the_host_has_no_room_for():
+    """NumPy's own error, raised where the minibatch is read ahead."""
+    class Huge(SyntheticDataset):
+        def _generate_images(self, minibatch_size, lod, shape):
+            return np.zeros([1 if self.position == 0 else 2 ** 50, *shape], np.uint8) if self.position < 2 else None
+    steps, _ = make(training_set=Huge(16, 1))
+    sched = types.SimpleNamespace(lod=0.0, minibatch=1, D_lrate=0.01, G_lrate=0.01, resolution=16)
+    with pytest.raises(ConfigError, match='minibatch of 1 at 16x16 does not fit into the memory of this machine'):
+        for _ in range(2):
+            preflight.dry_step(steps, sched)
+
+
+@pytest.mark.slow
+def test_a_dry_run_tells_the_time_and_leaves_nothing_behind(toy, capsys):  # noqa: F811
+    before = tree()
+    assert main('--config', 'tiny.py', '--dry-run', '--set', 'dataset.resolution=8') == 0
+    out = capsys.readouterr().out
+    assert tree() == before
+    table = out.split('sec/kimg')[1].split('In all')[0]
+    rows = [line.split() for line in table.split('\n') if ' - ' in line]
+    assert [row[3] for row in rows] == ['4x4', '8x8', '8x8'] and 'Everything fits' in out and 'tick' not in out
+    expect_error(capsys, main('--config', 'tiny.py', '--dry-run', '--set', 'dataset.tfrecord_dir=none'), "'datasets/none' not found")
+    script = "train={'func': 'util_scripts.generate_fake_images', 'run_id': 0}"
+    expect_error(capsys, main('--config', 'tiny.py', '--dry-run', '--set', script), '--dry-run is for training')
+    assert tree() == before

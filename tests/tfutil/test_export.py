@@ -1,0 +1,160 @@
+"""Networks for other programs: what is written gives the same numbers when it is run without this program."""
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+import tfutil
+from pgan.errors import ConfigError, DataError
+
+SMALL = dict(num_channels=3, resolution=16, fmap_base=64, fmap_max=16)
+CASES = [('G_paper', 0.0, {}), ('G_paper', 1.25, dict(label_size=3)), ('G_paper', 2.0, dict(structure='recursive')),
+         ('G_paper', 0.5, dict(structure='linear', fused_scale=False)), ('D_paper', 0.0, dict(label_size=3, mbstd_group_size=2)),
+         ('D_paper', 1.25, {}), ('G_paper', 0.0, dict(dtype='bfloat16'))]
+
+# Runs an exported network in a process that has never seen this program: python -c CODE path inputs.npz outputs.npz
+RUN_SAVED_MODEL = """
+import sys, numpy as np, tensorflow as tf
+function = tf.saved_model.load(sys.argv[1]).signatures['serving_default']
+inputs = dict(np.load(sys.argv[2]))
+assert set(inputs) == set(function.structured_input_signature[1])
+np.savez(sys.argv[3], **{name: value.numpy() for name, value in function(**{k: tf.constant(v) for k, v in inputs.items()}).items()})
+"""
+RUN_ONNX = """
+import sys, numpy as np, onnxruntime
+session = onnxruntime.InferenceSession(sys.argv[1])
+inputs = dict(np.load(sys.argv[2]))
+assert set(inputs) == {i.name for i in session.get_inputs()}
+names = [o.name for o in session.get_outputs()]
+np.savez(sys.argv[3], **dict(zip(names, session.run(names, inputs))))
+"""
+needs_onnx = pytest.mark.skipif(not all(map(importlib.util.find_spec, ('tf2onnx', 'onnxruntime'))),
+                                reason='needs: pip install tf2onnx onnxruntime')
+
+
+def network_of(func, lod, options):
+    network = tfutil.Network('N', f'networks.{func}', **{**SMALL, **options})
+    rs = np.random.RandomState(3)
+    for var in network.trainables.values():  # biases too: they start as zeros
+        var.assign(rs.randn(*var.shape))
+    network.set_var('lod', lod)
+    return network
+
+
+def inputs_of(network, count):
+    rs = np.random.RandomState(4)
+    return {name: rs.randn(count, *shape[1:]).astype(np.float32) for name, shape in zip(network.input_names, network.input_shapes)}
+
+
+def check(network, code, path, count, tolerance, tmp_path):
+    inputs = inputs_of(network, count)
+    np.savez(tmp_path / 'inputs.npz', **{name: value for name, value in inputs.items() if value.size})
+    done = subprocess.run([sys.executable, '-c', code, path, tmp_path / 'inputs.npz', tmp_path / 'outputs.npz'], capture_output=True,
+                          text=True, cwd=tmp_path, env={**os.environ, 'PYTHONPATH': '', 'TF_CPP_MIN_LOG_LEVEL': '2'})
+    assert done.returncode == 0, done.stderr
+    found = dict(np.load(tmp_path / 'outputs.npz'))
+    expected = network.run(*inputs.values(), return_as_list=True)
+    wanted = {name: value for name, value in zip(network.output_names, expected) if value.size}
+    assert set(found) == set(wanted)
+    for name, value in wanted.items():
+        assert found[name].shape == value.shape and found[name].dtype == np.float32
+        assert np.abs(found[name] - value).max() <= tolerance * np.abs(value).max(), name
+
+
+@pytest.mark.parametrize('func, lod, options', CASES)
+def test_saved_models_give_the_same(func, lod, options, tmp_path):
+    network = network_of(func, lod, options)
+    network.export(tmp_path / 'model')
+    network = network.convert(dtype='float32') if 'dtype' in options else network
+    check(network, RUN_SAVED_MODEL, tmp_path / 'model', 4, 1e-6, tmp_path)
+
+
+@needs_onnx
+@pytest.mark.parametrize('func, lod, options', CASES)
+def test_onnx_files_give_the_same(func, lod, options, tmp_path):
+    network = network_of(func, lod, options)
+    network.export(tmp_path / 'model.onnx')
+    network = network.convert(dtype='float32') if 'dtype' in options else network
+    for count in (2, 8):
+        check(network, RUN_ONNX, tmp_path / 'model.onnx', count, 1e-4, tmp_path)  # other convolutions, summed in another order
+
+
+def test_a_network_of_ones_own(tmp_path):
+    def build():
+        a, b = keras.Input([4], name='a'), keras.Input([0], name='b')
+        return keras.Model([a, b], [keras.layers.Dense(2, name='c')(a), keras.layers.Dense(3, name='d')(a)], name='own')
+    network = tfutil.Network('own', build)
+    network.export(tmp_path / 'model')
+    check(network, RUN_SAVED_MODEL, tmp_path / 'model', 5, 1e-6, tmp_path)
+
+
+@pytest.mark.parametrize('name', ['model', pytest.param('model.onnx', marks=needs_onnx)])
+def test_nothing_is_overwritten_unasked(name, in_tmp):
+    network = network_of('G_paper', 0, {})
+    network.export(name)
+    before = sorted(os.listdir('model')) if name == 'model' else (in_tmp / name).read_bytes()
+    with pytest.raises(DataError, match='exists'):
+        network.export(name)
+    assert before == (sorted(os.listdir('model')) if name == 'model' else (in_tmp / name).read_bytes())
+    network.export(name, overwrite=True)
+    assert os.listdir() == [name]
+
+
+def test_only_a_saved_model_is_replaced(in_tmp):
+    (in_tmp / 'home').mkdir()
+    (in_tmp / 'home' / 'thesis.txt').write_text('years of work')
+    with pytest.raises(DataError, match='is no SavedModel'):
+        network_of('G_paper', 0, {}).export('home', overwrite=True)
+    assert os.listdir('home') == ['thesis.txt'] and os.listdir() == ['home']
+
+
+def test_a_missing_folder_and_a_missing_package(in_tmp, monkeypatch):
+    network = network_of('G_paper', 0, {})
+    with pytest.raises(DataError, match='no folder'):
+        network.export('nowhere/model')
+    monkeypatch.setitem(sys.modules, 'tf2onnx', None)
+    with pytest.raises(ConfigError, match='pip install tf2onnx'):
+        network.export('model.onnx')
+    assert os.listdir() == []
+
+
+def test_weights_go_round(in_tmp):
+    network, other = network_of('D_paper', 1.5, {}), tfutil.Network('M', 'networks.D_paper', **SMALL)
+    network.save_weights('weights.npz')
+    assert set(np.load('weights.npz')) == set(network.vars)
+    other.load_weights('weights.npz')
+    assert all(np.array_equal(other.get_var(name), network.get_var(name)) for name in network.vars) and other.lod == 1.5
+
+
+def test_weights_of_others_are_refused_whole(in_tmp):
+    network, other = network_of('G_paper', 0, {}), network_of('G_paper', 0, dict(fmap_max=8))
+    values = {name: var.numpy() for name, var in network.vars.items()}
+    network.save_weights('weights.npz')
+    before = {name: var.numpy() for name, var in other.vars.items()}
+    with pytest.raises(DataError, match=r"'.*' is float32 of shape \[.*\]. Expected numbers of shape \["):
+        other.load_weights('weights.npz')
+    np.savez('less.npz', **{name: value for name, value in values.items() if name != 'lod'}, more=np.zeros(1))
+    with pytest.raises(DataError, match=r"missing \['lod'\], unknown \['more'\]"):
+        network.load_weights('less.npz')
+    np.savez('objects.npz', **{**values, 'lod': np.array(None)})
+    (in_tmp / 'none.npz').write_bytes(b'no archive')
+    for name in ('objects.npz', 'none.npz', 'missing.npz'):
+        with pytest.raises(DataError, match=f'{name}.*cannot be read'):
+            network.load_weights(name)
+    assert all(np.array_equal(other.get_var(name), value) for name, value in before.items())
+
+
+@needs_onnx
+def test_onnx_files_say_what_they_take(in_tmp):
+    import onnxruntime
+    network_of('G_paper', 0, dict(label_size=3)).export('model.onnx')
+    session = onnxruntime.InferenceSession('model.onnx')
+    shapes = {value.name: value.shape for value in (*session.get_inputs(), *session.get_outputs())}
+    assert json.dumps({name: shape[1:] for name, shape in shapes.items()}) == json.dumps(
+        {'latents_in': [16], 'labels_in': [3], 'images_out': [3, 16, 16]})
+    assert all(not isinstance(shape[0], int) for shape in shapes.values())
