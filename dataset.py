@@ -1,4 +1,6 @@
-"""Data sets for training: minibatches of uint8 images at the resolution the networks have grown to, and their labels."""
+"""Data sets for training: minibatches of uint8 images at the resolution the networks have grown to,
+and their labels.
+"""
 import glob
 import inspect
 import os
@@ -10,15 +12,18 @@ from pgan.data import records
 from pgan.data.labels import find_label_file, has_labels, load_labels, read_labels
 from pgan.errors import ConfigError, DataError, did_you_mean
 
-__all__ = ['Dataset', 'SyntheticDataset', 'TFRecordDataset', 'creation_hint', 'find_label_file', 'has_labels', 'load_dataset',
-           'read_labels', 'shuffled_order']
+__all__ = [
+    'Dataset', 'SyntheticDataset', 'TFRecordDataset', 'creation_hint', 'find_label_file',
+    'has_labels', 'load_dataset', 'read_labels', 'shuffled_order'
+]
 
-# ---------------------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # What all data sets have in common.
 
 
 class Dataset:
-    """A stream of images and labels with a position; sub-classes say what image number so-and-so is (`_read`).
+    """A stream of images and labels with a position; sub-classes say what image number so-and-so is
+    (`_read`).
 
     Attributes:
         resolution, resolution_log2: of the full images, R and log2(R).
@@ -26,11 +31,12 @@ class Dataset:
         dtype: of the images, e.g. 'uint8'; dynamic_range: [lowest, highest] of their values.
         label_size, label_dtype: components of a label (0 = none), e.g. 'float32'.
         num_images: images in the set, or None when it has no end.
-        position: images handed out so far. With the set's options it determines everything that comes next.
-        labels: of all images in the order of their numbers, [num_images, label_size], or None when the set has no end.
-        reads_ahead: training reads the next minibatches on another thread while a step computes. False in a class of your own makes it
-            wait until a minibatch is due.
-    """
+        position: images handed out so far. With the set's options it determines everything that
+            comes next.
+        labels: of all images in the order of their numbers, [num_images, label_size], or None when
+            the set has no end.
+        reads_ahead: training reads the next minibatches on another thread while a step computes.
+            False in a class of your own makes it wait until a minibatch is due. """
     labels = None
     reads_ahead = True
 
@@ -48,7 +54,8 @@ class Dataset:
         self._lod = 0
 
     def configure(self, minibatch_size, lod=0):
-        """Choose the minibatch size and the level of detail of the minibatches to come; the stream goes on where it was.
+        """Choose the minibatch size and the level of detail of the minibatches to come; the stream
+        goes on where it was.
 
         Args:
             minibatch_size: images a minibatch, >= 1.
@@ -56,10 +63,12 @@ class Dataset:
         """
         whole_lod = int(np.floor(lod))
         if minibatch_size != int(minibatch_size) or minibatch_size < 1:
-            raise ConfigError(f'the minibatch size must be a whole number of at least 1. Received: {minibatch_size!r}.')
+            raise ConfigError('the minibatch size must be a whole number of at least 1. Received: '
+                              f'{minibatch_size!r}.')
         if not 0 <= whole_lod <= self.resolution_log2 - 2:
-            raise ConfigError(f'lod must be from 0 ({self.resolution}x{self.resolution}) to {self.resolution_log2 - 2} (4x4) for this data '
-                              f'set. Received: {lod!r}.')
+            raise ConfigError(f'lod must be from 0 ({self.resolution}x{self.resolution}) to '
+                              f'{self.resolution_log2 - 2} (4x4) for this data set. Received: '
+                              f'{lod!r}.')
         self._minibatch_size, self._lod = int(minibatch_size), whole_lod
 
     def get_minibatch_np(self, minibatch_size, lod=0):
@@ -69,29 +78,35 @@ class Dataset:
             (images, labels): [N, C, r, r] with r = R / 2^floor(lod), and [N, label_size].
 
         Raises:
-            StopIteration: the data set does not repeat and has come to its end; before that, N may be smaller than asked for.
-        """
+            StopIteration: the data set does not repeat and has come to its end; before that, N may
+        be smaller than asked for. """
         self.configure(minibatch_size, lod)
         return self._next(self._minibatch_size, self._lod)
 
     def get_minibatch_tf(self, part=0, parts=1):
         """The next minibatch, as configured, as tensors: see `get_minibatch_np`.
 
-        Where several processes share a minibatch, each reads only its own of `parts` equal parts, and the position of all moves alike.
+        Where several processes share a minibatch, each reads only its own of `parts` equal parts,
+        and the position of all moves alike.
 
-        Within a tf.function each run of the graph reads the next minibatch, of the size and lod configured when it was traced.
-        """
+        Within a tf.function each run of the graph reads the next minibatch, of the size and lod
+        configured when it was traced. """
         import tensorflow as tf
         if self._minibatch_size is None:
             raise ConfigError('call configure(minibatch_size, lod) before get_minibatch_tf().')
         size, lod = self._minibatch_size, self._lod
         if tf.executing_eagerly():
-            return tuple(tf.convert_to_tensor(array) for array in self._next(size, lod, part, parts))
-        images, labels = tf.numpy_function(lambda: self._next(size, lod, part, parts), [], [self.dtype, self.label_dtype])
-        return tf.ensure_shape(images, [None] + self._shape_at(lod)), tf.ensure_shape(labels, [None, self.label_size])
+            return tuple(
+                tf.convert_to_tensor(array) for array in self._next(size, lod, part, parts))
+        images, labels = tf.numpy_function(lambda: self._next(size, lod, part, parts), [],
+                                           [self.dtype, self.label_dtype])
+        return tf.ensure_shape(images, [None] + self._shape_at(lod)), tf.ensure_shape(
+            labels, [None, self.label_size])
 
     def get_random_labels_np(self, minibatch_size):
-        """Labels of images picked at random with NumPy's global stream: [minibatch_size, label_size]."""
+        """Labels of images picked at random with NumPy's global stream: [minibatch_size,
+        label_size].
+        """
         raise NotImplementedError
 
     def get_random_labels_tf(self, minibatch_size):
@@ -99,7 +114,9 @@ class Dataset:
         raise NotImplementedError
 
     def state(self):
-        """What a checkpoint needs to go on with the very next image: a dict of plain values, for `restore`."""
+        """What a checkpoint needs to go on with the very next image: a dict of plain values, for
+        `restore`.
+        """
         return {'position': self.position}
 
     def restore(self, state):
@@ -113,7 +130,9 @@ class Dataset:
         return [self.shape[0], self.resolution >> lod, self.resolution >> lod]
 
     def _next(self, minibatch_size, lod, part=0, parts=1):
-        """Read the next `minibatch_size` images, or one of several equal parts of them, and move on: (images, labels) as NumPy arrays."""
+        """Read the next `minibatch_size` images, or one of several equal parts of them, and move
+        on: (images, labels) as NumPy arrays.
+        """
         size = minibatch_size // parts
         images, labels = self._read(self.position + part * size, size, lod)
         self.position += len(images) * parts
@@ -124,24 +143,31 @@ class Dataset:
         raise NotImplementedError
 
 
-# ---------------------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # Data sets on disk.
 
 
 class TFRecordDataset(Dataset):
-    """A folder that dataset_tool.py has made: one .tfrecords file per resolution from 4x4 up, and perhaps a .labels file.
+    """A folder that dataset_tool.py has made: one .tfrecords file per resolution from 4x4 up, and
+    perhaps a .labels file.
 
-    The files are mapped into memory and read at random. Every epoch shuffles the whole set, by an order that depends on
-    (random_seed, epoch) alone: whatever minibatch sizes and lods are asked for, the images come in the same order.
+    The files are mapped into memory and read at random. Every epoch shuffles the whole set, by an
+    order that depends on (random_seed, epoch) alone: whatever minibatch sizes and lods are asked
+    for, the images come in the same order.
 
     Args:
         tfrecord_dir: the folder.
-        resolution: of the images to use; None = the largest there is. A smaller one leaves the files above it alone.
-        label_file: .npy file of labels [images, components], its path from here or from the folder; None = the folder's own.
+        resolution: of the images to use; None = the largest there is. A smaller one leaves the
+            files above it alone.
+        label_file: .npy file of labels [images, components], its path from here or from the folder;
+            None = the folder's own.
         max_label_size: 'full' = all components of a label, k = the first k, 0 = no labels.
-        repeat: start again at the end. Otherwise the last minibatch may be smaller, and StopIteration follows.
-        shuffle_mb: 0 = the order of the files; any other value = shuffled. (The original's buffer in megabytes.)
-        prefetch_mb, buffer_mb, num_threads: accepted and ignored: random access made the original's buffers unnecessary.
+        repeat: start again at the end. Otherwise the last minibatch may be smaller, and
+            StopIteration follows.
+        shuffle_mb: 0 = the order of the files; any other value = shuffled. (The original's buffer
+            in megabytes.)
+        prefetch_mb, buffer_mb, num_threads: accepted and ignored: random access made the original's
+            buffers unnecessary.
         random_seed: of the shuffling, >= 0.
         verify: compare the checksum of each record that is read.
 
@@ -150,8 +176,9 @@ class TFRecordDataset(Dataset):
         ConfigError: an argument makes no sense, or asks for labels that are not there.
     """
 
-    def __init__(self, tfrecord_dir, resolution=None, label_file=None, max_label_size=0, repeat=True, shuffle_mb=4096, prefetch_mb=2048,
-                 buffer_mb=256, num_threads=2, random_seed=0, verify=True):
+    def __init__(self, tfrecord_dir, resolution=None, label_file=None, max_label_size=0,
+                 repeat=True, shuffle_mb=4096, prefetch_mb=2048, buffer_mb=256, num_threads=2,
+                 random_seed=0, verify=True):
         del prefetch_mb, buffer_mb, num_threads
         _check_folder_name(tfrecord_dir)
         _check_label_file(label_file)
@@ -159,11 +186,14 @@ class TFRecordDataset(Dataset):
         self.tfrecord_dir = tfrecord_dir
         levels = _open_levels(tfrecord_dir, resolution)
         self._levels = [levels[size] for size in sorted(levels, reverse=True)]  # by lod
-        self._labels = load_labels(tfrecord_dir, label_file, max_label_size, self._levels[0].num_images)
-        super().__init__(resolution=max(levels), num_channels=self._levels[0].shape[0], dtype='uint8', dynamic_range=[0, 255],
-                         label_size=self._labels.shape[1], label_dtype=self._labels.dtype.name)
+        self._labels = load_labels(tfrecord_dir, label_file, max_label_size,
+                                   self._levels[0].num_images)
+        super().__init__(resolution=max(levels), num_channels=self._levels[0].shape[0],
+                         dtype='uint8', dynamic_range=[0, 255], label_size=self._labels.shape[1],
+                         label_dtype=self._labels.dtype.name)
         self.num_images = self._levels[0].num_images
-        self.repeat, self.verify = bool(repeat), bool(verify)
+        self.repeat = bool(repeat)
+        self.verify = bool(verify)
         self.shuffle = shuffle_mb > 0
         self.random_seed = int(random_seed)
         self._order_of = None  # (random_seed, epoch) that self._order belongs to
@@ -172,11 +202,14 @@ class TFRecordDataset(Dataset):
 
     @property
     def labels(self):
-        """Labels of all images by image number, cut to max_label_size: [num_images, label_size] of label_dtype, not to be written to."""
+        """Labels of all images by image number, cut to max_label_size: [num_images, label_size] of
+        label_dtype, not to be written to.
+        """
         return self._labels
 
     def read_images(self, indices):
-        """The images of the given numbers, 0 to num_images - 1 as they stand on disk; the stream stays where it is.
+        """The images of the given numbers, 0 to num_images - 1 as they stand on disk; the stream
+        stays where it is.
 
         Returns:
             uint8 [n, C, R, R], at full resolution.
@@ -184,7 +217,9 @@ class TFRecordDataset(Dataset):
         return self._level(0).read(np.asarray(indices, np.int64), self.verify)
 
     def get_random_labels_np(self, minibatch_size):
-        return self._labels[np.random.randint(self.num_images, size=minibatch_size)] if self.label_size else self._no_labels(minibatch_size)
+        return self._labels[np.random.randint(
+            self.num_images,
+            size=minibatch_size)] if self.label_size else self._no_labels(minibatch_size)
 
     def get_random_labels_tf(self, minibatch_size):
         import tensorflow as tf
@@ -199,7 +234,10 @@ class TFRecordDataset(Dataset):
         return tf.gather(self._labels_tf, randomness.integers([minibatch_size], self.num_images))
 
     def state(self):
-        return {'position': self.position, 'num_images': self.num_images, 'random_seed': self.random_seed, 'shuffle': self.shuffle}
+        return {
+            'position': self.position, 'num_images': self.num_images,
+            'random_seed': self.random_seed, 'shuffle': self.shuffle
+        }
 
     def restore(self, state):
         """Go to where the stream was when `state` was taken, with the seed it had.
@@ -208,9 +246,11 @@ class TFRecordDataset(Dataset):
             DataError: the state is of a data set with another number of images.
         """
         if state['num_images'] != self.num_images:
-            raise DataError(f'{self.tfrecord_dir!r} has {self.num_images} images, but the saved position is of a data set with '
-                            f'{state["num_images"]}. Resume with the data set that the run was started with.')
-        self.position, self.random_seed, self.shuffle = int(state['position']), int(state['random_seed']), bool(state['shuffle'])
+            raise DataError(f'{self.tfrecord_dir!r} has {self.num_images} images, but the saved '
+                            f'position is of a data set with {state["num_images"]}. Resume with '
+                            'the data set that the run was started with.')
+        self.position, self.random_seed, self.shuffle = int(state['position']), int(
+            state['random_seed']), bool(state['shuffle'])
 
     def close(self):
         self._levels = []
@@ -225,10 +265,14 @@ class TFRecordDataset(Dataset):
 
     def _read(self, position, count, lod):
         level, indices = self._level(lod), self._indices(position, count)
-        return level.read(indices, self.verify), self._labels[indices] if self.label_size else self._no_labels(len(indices))
+        return level.read(
+            indices, self.verify), self._labels[indices] if self.label_size else self._no_labels(
+                len(indices))
 
     def _indices(self, position, count):
-        """Numbers of the images that stand at `position` to `position + count - 1` of the stream."""
+        """Numbers of the images that stand at `position` to `position + count - 1` of the
+        stream.
+        """
         if not self.repeat:
             count = min(count, self.num_images - position)
             if count <= 0:
@@ -246,12 +290,15 @@ class TFRecordDataset(Dataset):
             epoch = 0
         if self._order_of != (self.random_seed, epoch, self.shuffle):
             self._order_of = (self.random_seed, epoch, self.shuffle)
-            self._order = shuffled_order(self.num_images, self.random_seed, epoch) if self.shuffle else np.arange(self.num_images)
+            self._order = shuffled_order(self.num_images, self.random_seed,
+                                         epoch) if self.shuffle else np.arange(self.num_images)
         return self._order
 
 
 def shuffled_order(num_images, random_seed, epoch):
-    """The order of one epoch: a permutation of range(num_images), a pure function of the arguments."""
+    """The order of one epoch: a permutation of range(num_images), a pure function of the
+    arguments.
+    """
     # RandomState's streams are promised never to change, Generator's are not.
     bits = np.random.MT19937(np.random.SeedSequence([random_seed, epoch]))
     return np.random.RandomState(bits).permutation(num_images)
@@ -271,24 +318,31 @@ def _is_path(value):
 
 def _check_folder_name(tfrecord_dir):
     if not _is_path(tfrecord_dir) or not os.fspath(tfrecord_dir):
-        raise ConfigError(f'tfrecord_dir must be the name of a folder. Received: {tfrecord_dir!r}. Set e.g. '
-                          "dataset = EasyDict(tfrecord_dir='mnist') in config.py.")
+        raise ConfigError('tfrecord_dir must be the name of a folder. Received: '
+                          f"{tfrecord_dir!r}. Set e.g. dataset = EasyDict(tfrecord_dir='mnist') "
+                          'in config.py.')
 
 
 def _check_label_file(label_file):
     if label_file is not None and not _is_path(label_file):
-        raise ConfigError(f"label_file must be the name of an .npy file, or None for the data set's own. Received: {label_file!r}.")
+        raise ConfigError('label_file must be the name of an .npy file, or None for the data '
+                          f"set's own. Received: {label_file!r}.")
 
 
 def _check_numbers(resolution, max_label_size, shuffle_mb, random_seed):
     if resolution is not None and not _is_power_of_two(resolution):
-        raise ConfigError(f'the resolution of a data set must be a power of two, at least 4. Received: {resolution!r}.')
-    if max_label_size != 'full' and not (isinstance(max_label_size, (int, np.integer)) and max_label_size >= 0):
-        raise ConfigError(f"max_label_size must be 'full', 0 or a positive whole number. Received: {max_label_size!r}.")
+        raise ConfigError('the resolution of a data set must be a power of two, at least 4. '
+                          f'Received: {resolution!r}.')
+    if max_label_size != 'full' and not (isinstance(max_label_size,
+                                                    (int, np.integer)) and max_label_size >= 0):
+        raise ConfigError("max_label_size must be 'full', 0 or a positive whole number. Received: "
+                          f'{max_label_size!r}.')
     if not isinstance(shuffle_mb, (int, float, np.number)):
-        raise ConfigError(f'shuffle_mb must be a number: 0 for the order of the files, another one to shuffle. Received: {shuffle_mb!r}.')
+        raise ConfigError('shuffle_mb must be a number: 0 for the order of the files, another one '
+                          f'to shuffle. Received: {shuffle_mb!r}.')
     if not isinstance(random_seed, (int, np.integer)) or random_seed < 0:
-        raise ConfigError(f'the random_seed of a data set must be a whole number, 0 or more. Received: {random_seed!r}.')
+        raise ConfigError('the random_seed of a data set must be a whole number, 0 or more. '
+                          f'Received: {random_seed!r}.')
 
 
 # How each data set of config.py is made: command and arguments after the folder.
@@ -308,18 +362,23 @@ _RECIPES = {
 def creation_hint(tfrecord_dir):
     """The sentence that says how a missing data set is made, by its name."""
     name = os.path.basename(os.path.normpath(tfrecord_dir))
-    recipe = _RECIPES.get('lsun' if name.startswith('lsun-') else name, 'create_from_images {} IMAGES_DIR')
-    return (f'Create it with: python dataset_tool.py {recipe.format(shlex.quote(os.fspath(tfrecord_dir)))} (add -h to see what that '
+    recipe = _RECIPES.get('lsun' if name.startswith('lsun-') else name,
+                          'create_from_images {} IMAGES_DIR')
+    return ('Create it with: python dataset_tool.py '
+            f'{recipe.format(shlex.quote(os.fspath(tfrecord_dir)))} (add -h to see what that '
             'needs). To see a training run without any data: bash quickstart.sh')
 
 
 def _open_levels(tfrecord_dir, resolution):
-    """Open a folder's files: a dict from resolution to opened file, complete from 4 to the resolution wanted."""
+    """Open a folder's files: a dict from resolution to opened file, complete from 4 to the
+    resolution wanted.
+    """
     if not os.path.isdir(tfrecord_dir):
         raise _missing(tfrecord_dir)
     paths = sorted(glob.glob(os.path.join(glob.escape(tfrecord_dir), '*.tfrecords')))
     if not paths:
-        raise DataError(f'the folder {tfrecord_dir!r} has no .tfrecords files: it is not a data set. {creation_hint(tfrecord_dir)}')
+        raise DataError(f'the folder {tfrecord_dir!r} has no .tfrecords files: it is not a data '
+                        f'set. {creation_hint(tfrecord_dir)}')
     levels = {}
     for path in paths:
         file = records.open_records(path)
@@ -331,58 +390,73 @@ def _open_levels(tfrecord_dir, resolution):
 def _missing(tfrecord_dir):
     """The error for a folder that is not there."""
     if os.path.exists(tfrecord_dir):
-        return DataError(f'{os.fspath(tfrecord_dir)!r} is a file. Expected the folder of a data set, which holds its .tfrecords files.')
+        return DataError(f'{os.fspath(tfrecord_dir)!r} is a file. Expected the folder of a data '
+                         'set, which holds its .tfrecords files.')
     parent, name = os.path.split(os.path.normpath(tfrecord_dir))
-    siblings = os.listdir(parent or '.') if os.access(parent or '.', os.R_OK) and os.path.isdir(parent or '.') else []
-    place = '' if os.path.isabs(tfrecord_dir) else f' Looked in the current folder, for {os.path.abspath(tfrecord_dir)!r}.'
-    return DataError(f'dataset {os.fspath(tfrecord_dir)!r} not found.{place}{did_you_mean(name, siblings)} {creation_hint(tfrecord_dir)}')
+    siblings = os.listdir(
+        parent
+        or '.') if os.access(parent or '.', os.R_OK) and os.path.isdir(parent or '.') else []
+    place = '' if os.path.isabs(tfrecord_dir) else (' Looked in the current folder, for '
+                                                    f'{os.path.abspath(tfrecord_dir)!r}.')
+    return DataError(f'dataset {os.fspath(tfrecord_dir)!r} not '
+                     f'found.{place}{did_you_mean(name, siblings)} {creation_hint(tfrecord_dir)}')
 
 
 def _check_level(file, levels):
     """Check one file by itself and against those before it."""
     channels, height, width = file.shape
     if height != width or not _is_power_of_two(height):
-        raise DataError(f'{file.path!r} has images of {width}x{height}, expected a square with sides of 4, 8, 16 and so on.')
+        raise DataError(f'{file.path!r} has images of {width}x{height}, expected a square with '
+                        'sides of 4, 8, 16 and so on.')
     if height in levels:
-        raise DataError(f'{file.path!r} and {levels[height].path!r} both have images of {width}x{height}. Leave just one of them there.')
+        raise DataError(f'{file.path!r} and {levels[height].path!r} both have images of '
+                        f'{width}x{height}. Leave just one of them there.')
     for other in levels.values():
         if other.num_images != file.num_images or other.shape[0] != channels:
-            raise DataError(f'{file.path!r} has {file.num_images} images with {channels} channels, {other.path!r} has {other.num_images} '
-                            f'with {other.shape[0]}. All files of a data set show the same images; create the data set again.')
+            raise DataError(f'{file.path!r} has {file.num_images} images with {channels} '
+                            f'channels, {other.path!r} has {other.num_images} with '
+                            f'{other.shape[0]}. All files of a data set show the same images; '
+                            'create the data set again.')
 
 
 def _wanted_levels(tfrecord_dir, levels, resolution):
     top = resolution or max(levels)
     if top > max(levels):
-        raise DataError(f'the data set {tfrecord_dir!r} has no images of {top}x{top}; its largest are {max(levels)}x{max(levels)}. '
-                        'Leave resolution out, or lower it.')
+        raise DataError(f'the data set {tfrecord_dir!r} has no images of {top}x{top}; its largest '
+                        f'are {max(levels)}x{max(levels)}. Leave resolution out, or lower it.')
     wanted = [1 << n for n in range(2, top.bit_length())]
     missing = [f'{size}x{size}' for size in wanted if size not in levels]
     if missing:
-        raise DataError(f'the data set {tfrecord_dir!r} has no file for {", ".join(missing)}. Expected one .tfrecords file for each '
-                        f'resolution from 4x4 to {top}x{top}. {creation_hint(tfrecord_dir)}')
+        raise DataError(f'the data set {tfrecord_dir!r} has no file for {", ".join(missing)}. '
+                        'Expected one .tfrecords file for each resolution from 4x4 to '
+                        f'{top}x{top}. {creation_hint(tfrecord_dir)}')
     return {size: levels[size] for size in wanted}
 
 
-# ---------------------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # Data sets that need no disk.
 
 
 class SyntheticDataset(Dataset):
-    """Black images without end, to measure speed and memory; override `_generate_images` and `_generate_labels` for others.
+    """Black images without end, to measure speed and memory; override `_generate_images` and
+    `_generate_labels` for others.
 
     Args:
         resolution: of the full images, a power of two of at least 4.
         num_channels, dtype, dynamic_range, label_size, label_dtype: see Dataset.
     """
 
-    def __init__(self, resolution=1024, num_channels=3, dtype='uint8', dynamic_range=(0, 255), label_size=0, label_dtype='float32'):
+    def __init__(self, resolution=1024, num_channels=3, dtype='uint8', dynamic_range=(0, 255),
+                 label_size=0, label_dtype='float32'):
         if not _is_power_of_two(resolution):
-            raise ConfigError(f'the resolution of a SyntheticDataset must be a power of two, at least 4. Received: {resolution!r}.')
+            raise ConfigError('the resolution of a SyntheticDataset must be a power of two, at '
+                              f'least 4. Received: {resolution!r}.')
         if num_channels not in (1, 3):
-            raise ConfigError(f'num_channels of a SyntheticDataset must be 1 (grayscale) or 3 (RGB). Received: {num_channels!r}.')
+            raise ConfigError('num_channels of a SyntheticDataset must be 1 (grayscale) or 3 '
+                              f'(RGB). Received: {num_channels!r}.')
         if not isinstance(label_size, (int, np.integer)) or label_size < 0:
-            raise ConfigError(f'label_size of a SyntheticDataset must be a whole number, 0 or more. Received: {label_size!r}.')
+            raise ConfigError('label_size of a SyntheticDataset must be a whole number, 0 or '
+                              f'more. Received: {label_size!r}.')
         _check_dtype('dtype', dtype)
         _check_dtype('label_dtype', label_dtype)
         super().__init__(resolution, num_channels, dtype, dynamic_range, label_size, label_dtype)
@@ -396,13 +470,17 @@ class SyntheticDataset(Dataset):
             return tf.zeros([minibatch_size, self.label_size], self.label_dtype)
         if tf.executing_eagerly():
             return tf.convert_to_tensor(self._generate_labels(minibatch_size))
-        # Each run of a compiled function makes new labels; made here, they would be one constant for ever.
-        labels = tf.numpy_function(lambda count: np.asarray(self._generate_labels(int(count)), self.label_dtype), [minibatch_size],
-                                   self.label_dtype)
+        # Each run of a compiled function makes new labels; made here, they would be one constant
+        # for ever.
+        labels = tf.numpy_function(
+            lambda count: np.asarray(self._generate_labels(int(count)), self.label_dtype),
+            [minibatch_size], self.label_dtype)
         return tf.ensure_shape(labels, [tf.get_static_value(minibatch_size), self.label_size])
 
     def _generate_images(self, minibatch_size, lod, shape):
-        """Make images, an array or a tensor: [minibatch_size, *shape]; shape is [C, r, r], of the lod asked for."""
+        """Make images, an array or a tensor: [minibatch_size, *shape]; shape is [C, r, r], of the
+        lod asked for.
+        """
         del lod
         return np.full([minibatch_size, *shape], self.dynamic_range[0], self.dtype)
 
@@ -420,14 +498,16 @@ def _check_dtype(name, dtype):
     except TypeError:
         known = False
     if not known:
-        raise ConfigError(f"{name} of a SyntheticDataset must be a type of numbers, e.g. 'uint8' or 'float32'. Received: {dtype!r}.")
+        raise ConfigError(f"{name} of a SyntheticDataset must be a type of numbers, e.g. 'uint8' "
+                          f"or 'float32'. Received: {dtype!r}.")
 
 
-# ---------------------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # The entry point.
 
 
-def load_dataset(class_name: str = 'dataset.TFRecordDataset', data_dir: str | None = None, verbose: bool = False, **kwargs) -> Dataset:
+def load_dataset(class_name: str = 'dataset.TFRecordDataset', data_dir: str | None = None,
+                 verbose: bool = False, **kwargs) -> Dataset:
     """Make the data set that config.py's `dataset` line describes.
 
     Args:
@@ -440,7 +520,8 @@ def load_dataset(class_name: str = 'dataset.TFRecordDataset', data_dir: str | No
         ConfigError: no such class, or an argument that it does not have.
         DataError: the data set is missing or damaged.
     """
-    from tfutil.objects import import_obj  # tfutil brings TensorFlow, which reading data can do without
+    # tfutil brings TensorFlow, which reading data can do without
+    from tfutil.objects import import_obj
     if 'tfrecord_dir' in kwargs and data_dir is not None:
         _check_folder_name(kwargs['tfrecord_dir'])
         kwargs['tfrecord_dir'] = _below(data_dir, kwargs['tfrecord_dir'])
@@ -448,7 +529,8 @@ def load_dataset(class_name: str = 'dataset.TFRecordDataset', data_dir: str | No
         print(f'Streaming data using {class_name}...')
     cls = import_obj(class_name)
     if not callable(cls):
-        raise ConfigError(f"class_name must be the dotted name of a class, e.g. 'dataset.TFRecordDataset'. Received: {class_name!r}.")
+        raise ConfigError('class_name must be the dotted name of a class, e.g. '
+                          f"'dataset.TFRecordDataset'. Received: {class_name!r}.")
     _check_arguments(cls, class_name, kwargs)
     dataset = cls(**kwargs)
     if verbose:
@@ -462,10 +544,13 @@ def _below(data_dir, tfrecord_dir):
     """The path of a data set in data_dir; DataError if the user has named data_dir twice."""
     path = os.path.join(data_dir, tfrecord_dir)
     if not os.path.isdir(path):
-        for other in (tfrecord_dir, os.path.join(os.path.dirname(os.path.normpath(data_dir)), tfrecord_dir)):
+        for other in (tfrecord_dir,
+                      os.path.join(os.path.dirname(os.path.normpath(data_dir)), tfrecord_dir)):
             if os.path.isdir(other):
-                raise DataError(f'dataset {path!r} not found, but {other!r} is there. Give tfrecord_dir relative to data_dir, which is '
-                                f'{data_dir!r}: {os.path.relpath(other, data_dir)!r} instead of {os.fspath(tfrecord_dir)!r}.')
+                raise DataError(f'dataset {path!r} not found, but {other!r} is there. Give '
+                                f'tfrecord_dir relative to data_dir, which is {data_dir!r}: '
+                                f'{os.path.relpath(other, data_dir)!r} instead of '
+                                f'{os.fspath(tfrecord_dir)!r}.')
     return path
 
 
@@ -475,8 +560,12 @@ def _check_arguments(cls, class_name, kwargs):
     takes_any = any(p.kind == p.VAR_KEYWORD for p in parameters)
     for name in kwargs:
         if name not in known and not takes_any:
-            raise ConfigError(f'{class_name} has no option {name!r}.{did_you_mean(name, known)} It has: {", ".join(known)}.')
-    missing = [p.name for p in parameters if p.name in known and p.default is p.empty and p.name not in kwargs]
+            raise ConfigError(f'{class_name} has no option {name!r}.{did_you_mean(name, known)} '
+                              f'It has: {", ".join(known)}.')
+    missing = [
+        p.name for p in parameters
+        if p.name in known and p.default is p.empty and p.name not in kwargs
+    ]
     if missing:
-        raise ConfigError(f'the dataset options lack {", ".join(missing)}, which {class_name} needs. Set e.g. '
-                          "dataset = EasyDict(tfrecord_dir='mnist') in config.py.")
+        raise ConfigError(f'the dataset options lack {", ".join(missing)}, which {class_name} '
+                          "needs. Set e.g. dataset = EasyDict(tfrecord_dir='mnist') in config.py.")

@@ -1,26 +1,31 @@
-"""The adversarial losses: WGAN-GP (paper, Appendix A.1) and LSGAN (Appendix B), each with an auxiliary classifier.
+"""The adversarial losses: WGAN-GP (paper, Appendix A.1) and LSGAN (Appendix B), each with an
+auxiliary classifier.
 
-A loss takes the networks as compiled for one growth stage and returns one value per sample, float32 [N]; the optimizer minimises the
-mean. Images are NCHW in the networks' dynamic range, at the stage's own resolution or at the full one: both give the same numbers.
-"""
+A loss takes the networks as compiled for one growth stage and returns one value per sample, float32
+[N]; the optimizer minimises the mean. Images are NCHW in the networks' dynamic range, at the
+stage's own resolution or at the full one: both give the same numbers. """
 import tensorflow as tf
 
 from tfutil import autosummary, fp32, lerp, randomness
 from tfutil.network import defined_by_its_class
 
 
-def G_wgan_acgan(G, D, opt, training_set, minibatch_size, cond_weight=1.0, latents=None, labels=None):
-    """Generator's loss: -D(G(z)), and with labels the cross-entropy of D's guess at the asked label.
+def G_wgan_acgan(G, D, opt, training_set, minibatch_size, cond_weight=1.0, latents=None,
+                 labels=None):
+    """Generator's loss: -D(G(z)), and with labels the cross-entropy of D's guess at the asked
+    label.
 
     Args:
         G, D: `tfutil.Network`, or a view of one at a stage.
-        opt: the generator's optimizer (unused here; losses that differentiate need its loss scaling).
+        opt: the generator's optimizer (unused here; losses that differentiate need its loss
+            scaling).
         training_set: gives the random labels.
         minibatch_size: samples.
         cond_weight: weight of the label term.
         latents, labels: replace the random draws, [N, latent size] and [N, label size].
     """
-    latents = randomness.normal([minibatch_size, *G.input_shapes[0][1:]]) if latents is None else latents
+    latents = randomness.normal([minibatch_size, *G.input_shapes[0][1:]
+                                 ]) if latents is None else latents
     labels = training_set.get_random_labels_tf(minibatch_size) if labels is None else labels
     fake_images = G.get_output_for(latents, labels, is_training=True)
     scores, logits = fp32(*D.get_output_for(fake_images, is_training=True))
@@ -30,20 +35,24 @@ def G_wgan_acgan(G, D, opt, training_set, minibatch_size, cond_weight=1.0, laten
     return loss
 
 
-def D_wgangp_acgan(G, D, opt, training_set, minibatch_size, reals, labels, wgan_lambda=10.0, wgan_epsilon=0.001, wgan_target=1.0,
-                   cond_weight=1.0, latents=None, mixing_factors=None):
-    """Discriminator's loss: D(fake) - D(real), gradient penalty, drift penalty, and with labels the cross-entropies.
+def D_wgangp_acgan(G, D, opt, training_set, minibatch_size, reals, labels, wgan_lambda=10.0,
+                   wgan_epsilon=0.001, wgan_target=1.0, cond_weight=1.0, latents=None,
+                   mixing_factors=None):
+    """Discriminator's loss: D(fake) - D(real), gradient penalty, drift penalty, and with labels the
+    cross-entropies.
 
     Args:
         reals: images in the networks' dynamic range, [N, C, r, r].
         labels: of the reals, [N, label size]; G gets the same ones.
-        wgan_lambda, wgan_target: weight and goal of the gradient norm: wgan_lambda / wgan_target^2 * (norm - wgan_target)^2.
+        wgan_lambda, wgan_target: weight and goal of the gradient norm: wgan_lambda / wgan_target^2
+            * (norm - wgan_target)^2.
         wgan_epsilon: weight of D(real)^2, which keeps the scores from drifting (Appendix A.1).
-        latents, mixing_factors: replace the random draws, [N, latent size] and [N, 1, 1, 1] in [0, 1).
-        The others are those of `G_wgan_acgan`.
-    """
-    latents = randomness.normal([minibatch_size, *G.input_shapes[0][1:]]) if latents is None else latents
-    mixing_factors = randomness.uniform([minibatch_size, 1, 1, 1]) if mixing_factors is None else mixing_factors
+        latents, mixing_factors: replace the random draws, [N, latent size] and [N, 1, 1, 1] in [0,
+        1). The others are those of `G_wgan_acgan`. """
+    latents = randomness.normal([minibatch_size, *G.input_shapes[0][1:]
+                                 ]) if latents is None else latents
+    mixing_factors = randomness.uniform([minibatch_size, 1, 1, 1
+                                         ]) if mixing_factors is None else mixing_factors
     fake_images = G.get_output_for(latents, labels, is_training=True)
     (real_scores, real_logits), (fake_scores, fake_logits) = evaluate_both(D, reals, fake_images)
     real_scores = autosummary('Loss/real_scores', real_scores[:, 0])
@@ -56,14 +65,20 @@ def D_wgangp_acgan(G, D, opt, training_set, minibatch_size, reals, labels, wgan_
 
     loss = fake_scores - real_scores + gradient_penalty + epsilon_penalty * wgan_epsilon
     if has_labels(D):
-        loss += autosummary('Loss/label_penalty_reals', label_penalty(labels, real_logits)) * cond_weight
-        loss += autosummary('Loss/label_penalty_fakes', label_penalty(labels, fake_logits)) * cond_weight
+        loss += autosummary('Loss/label_penalty_reals', label_penalty(labels,
+                                                                      real_logits)) * cond_weight
+        loss += autosummary('Loss/label_penalty_fakes', label_penalty(labels,
+                                                                      fake_logits)) * cond_weight
     return loss
 
 
-def G_lsgan_acgan(G, D, opt, training_set, minibatch_size, cond_weight=1.0, latents=None, labels=None):
-    """Generator's least-squares loss: D(G(z))^2, as D learns to say 0 to reals; and the label term of `G_wgan_acgan`. Same arguments."""
-    latents = randomness.normal([minibatch_size, *G.input_shapes[0][1:]]) if latents is None else latents
+def G_lsgan_acgan(G, D, opt, training_set, minibatch_size, cond_weight=1.0, latents=None,
+                  labels=None):
+    """Generator's least-squares loss: D(G(z))^2, as D learns to say 0 to reals; and the label term
+    of `G_wgan_acgan`. Same arguments.
+    """
+    latents = randomness.normal([minibatch_size, *G.input_shapes[0][1:]
+                                 ]) if latents is None else latents
     labels = training_set.get_random_labels_tf(minibatch_size) if labels is None else labels
     fake_images = G.get_output_for(latents, labels, is_training=True)
     scores, logits = fp32(*D.get_output_for(fake_images, is_training=True))
@@ -73,18 +88,20 @@ def G_lsgan_acgan(G, D, opt, training_set, minibatch_size, cond_weight=1.0, late
     return loss
 
 
-def D_lsgan_acgan(G, D, opt, training_set, minibatch_size, reals, labels, L2_fake_weight=0.1, gdrop_coef=0.2, cond_weight=1.0,
-                  latents=None):
-    """Discriminator's least-squares loss: D(real)^2 + L2_fake_weight * (D(fake) - 1)^2; with labels the cross-entropies.
+def D_lsgan_acgan(G, D, opt, training_set, minibatch_size, reals, labels, L2_fake_weight=0.1,
+                  gdrop_coef=0.2, cond_weight=1.0, latents=None):
+    """Discriminator's least-squares loss: D(real)^2 + L2_fake_weight * (D(fake) - 1)^2; with labels
+    the cross-entropies.
 
-    With D's option use_gdrop it also sets the strength of D's noise: the better D tells fakes, the more of it.
+    With D's option use_gdrop it also sets the strength of D's noise: the better D tells fakes, the
+    more of it.
 
     Args:
         L2_fake_weight: weight of the fakes.
-        gdrop_coef: the noise's strength is gdrop_coef * max(a - 0.5, 0)^2, a = running average of D(fake), clipped to [0, 1].
-        The others are those of `D_wgangp_acgan`.
-    """
-    latents = randomness.normal([minibatch_size, *G.input_shapes[0][1:]]) if latents is None else latents
+        gdrop_coef: the noise's strength is gdrop_coef * max(a - 0.5, 0)^2, a = running average of
+        D(fake), clipped to [0, 1]. The others are those of `D_wgangp_acgan`. """
+    latents = randomness.normal([minibatch_size, *G.input_shapes[0][1:]
+                                 ]) if latents is None else latents
     fake_images = G.get_output_for(latents, labels, is_training=True)
     (real_scores, real_logits), (fake_scores, fake_logits) = evaluate_both(D, reals, fake_images)
     real_scores = autosummary('Loss/real_scores', real_scores[:, 0])
@@ -96,31 +113,38 @@ def D_lsgan_acgan(G, D, opt, training_set, minibatch_size, reals, labels, L2_fak
 
     loss = tf.square(real_scores) + tf.square(fake_scores - 1.0) * L2_fake_weight
     if has_labels(D):
-        loss += autosummary('Loss/label_penalty_reals', label_penalty(labels, real_logits)) * cond_weight
-        loss += autosummary('Loss/label_penalty_fakes', label_penalty(labels, fake_logits)) * cond_weight
+        loss += autosummary('Loss/label_penalty_reals', label_penalty(labels,
+                                                                      real_logits)) * cond_weight
+        loss += autosummary('Loss/label_penalty_fakes', label_penalty(labels,
+                                                                      fake_logits)) * cond_weight
     return loss
 
 
 def evaluate_both(D, reals, fakes):
-    """D's outputs for two minibatches, (scores [N, 1], label logits [N, label size]) of each, in float32.
+    """D's outputs for two minibatches, (scores [N, 1], label logits [N, label size]) of each, in
+    float32.
 
-    In one evaluation if D keeps minibatches apart: half as many operations, each on twice as many images.
-    """
-    if not defined_by_its_class(D.model, 'keeps_minibatches_apart') or not D.model.keeps_minibatches_apart:
+    In one evaluation if D keeps minibatches apart: half as many operations, each on twice as many
+    images. """
+    if not defined_by_its_class(D.model,
+                                'keeps_minibatches_apart') or not D.model.keeps_minibatches_apart:
         return [fp32(*D.get_output_for(images, is_training=True)) for images in (reals, fakes)]
-    outputs = fp32(*D.get_output_for(tf.concat(fp32(reals, fakes), axis=0), minibatches=2, is_training=True))
+    outputs = fp32(
+        *D.get_output_for(tf.concat(fp32(reals, fakes), axis=0), minibatches=2, is_training=True))
     return list(zip(*(tf.split(output, 2) for output in outputs)))
 
 
 def gradient_norms(D, opt, images):
-    """Norm per sample, [N], of the gradient of D's score with respect to the image at its full resolution.
+    """Norm per sample, [N], of the gradient of D's score with respect to the image at its full
+    resolution.
 
-    An image that stands for one 2^f times as wide has a gradient 2^f times larger than that wide image, whose replicated pixels share
-    it. The penalty is about the wide image, as the original differentiates it, so the norm is divided by 2^f.
-    """
+    An image that stands for one 2^f times as wide has a gradient 2^f times larger than that wide
+    image, whose replicated pixels share it. The penalty is about the wide image, as the original
+    differentiates it, so the norm is divided by 2^f. """
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(images)
-        scores = autosummary('Loss/mixed_scores', fp32(D.get_output_for(images, is_training=True)[0]))
+        scores = autosummary('Loss/mixed_scores',
+                             fp32(D.get_output_for(images, is_training=True)[0]))
         scaled = opt.apply_loss_scaling(tf.reduce_sum(scores))
     gradients = opt.undo_loss_scaling(fp32(tape.gradient(scaled, images)))
     native_norms = tf.sqrt(tf.reduce_sum(tf.square(gradients), axis=[1, 2, 3]))
@@ -135,13 +159,14 @@ def has_labels(D):
 def label_penalty(labels, logits):
     """Softmax cross-entropy [N] of label logits.
 
-    Its gradient is softmax(logits) - labels, also where a row of labels is all zero (truncated labels): the original
-    learns from such rows. TensorFlow's own operation has another gradient there when determinism is on.
-    """
+    Its gradient is softmax(logits) - labels, also where a row of labels is all zero (truncated
+    labels): the original learns from such rows. TensorFlow's own operation has another gradient
+    there when determinism is on. """
     labels = tf.cast(labels, logits.dtype)
 
     @tf.custom_gradient
     def cross_entropy(logits):
         log_probs = tf.nn.log_softmax(logits)
-        return -tf.reduce_sum(labels * log_probs, axis=1), lambda dy: dy[:, None] * (tf.exp(log_probs) - labels)
+        return -tf.reduce_sum(labels * log_probs,
+                              axis=1), lambda dy: dy[:, None] * (tf.exp(log_probs) - labels)
     return cross_entropy(logits)

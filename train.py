@@ -1,8 +1,8 @@
-"""Train as config.py says: `python train.py [--config FILE] [--set NAME=VALUE] [--resume [RUN_ID] | --dry-run | --list]`.
+"""Train as config.py says: `python train.py [--config FILE] [--set NAME=VALUE] [--resume [RUN_ID] |
+--dry-run | --list]`.
 
-Also hands on the names that users of the original import from here: TrainingSchedule, process_reals, setup_snapshot_image_grid,
-train_progressive_gan.
-"""
+Also hands on the names that users of the original import from here: TrainingSchedule,
+process_reals, setup_snapshot_image_grid, train_progressive_gan. """
 import argparse
 import os
 import sys
@@ -17,28 +17,38 @@ def parse_args(argv=None):
     parser = argparse.ArgumentParser(
         prog='train.py', formatter_class=argparse.RawDescriptionHelpFormatter,
         description='Train a progressive GAN, or run another script, as config.py says.',
-        epilog='examples:\n'
-               '  python train.py                                  run what config.py says\n'
-               '  python train.py --config configs/quickstart.py   the same with a few lines changed\n'
-               '  python train.py --set train.total_kimg=1000      the same with single values changed\n'
-               '  python train.py --dry-run                        check everything, show the schedule and how long it will take\n'
-               '  python train.py --resume                         go on with the newest run that was stopped\n'
-               '  python train.py --list                           what config.py offers, a line each\n\n'
-               'config.py offers:\n' + settings.option_names())
+        epilog='examples:\n  python train.py                                  run what config.py '
+               'says\n  python train.py --config configs/quickstart.py   the same with a few '
+               'lines changed\n  python train.py --set train.total_kimg=1000      the same with '
+               'single values changed\n  python train.py --dry-run                        check '
+               'everything, show the schedule and how long it will take\n  python train.py '
+               '--resume                         go on with the newest run that was stopped\n  '
+               'python train.py --list                           what config.py offers, a line '
+               'each\n\nconfig.py offers:\n' + settings.option_names())
     settings.add_arguments(parser)
-    parser.add_argument('--list', action='store_true', help='print the data sets, presets and switches that config.py offers, and what '
-                        'they mean')
+    parser.add_argument(
+        '--list', action='store_true', help='print the data sets, presets and switches '
+        'that config.py offers, and what they mean')
     how = parser.add_mutually_exclusive_group()
-    how.add_argument('--resume', metavar='RUN_ID', nargs='?', const='', help='go on with a run that was stopped, in its own folder, with '
-                     'the options that it was started with (--config and --set come on top): its number, name or folder; the newest '
-                     'unfinished one if left out')
-    how.add_argument('--dry-run', action='store_true', help='check everything, make a step at each resolution, print the schedule with the '
-                     'time that it will take, and leave nothing behind')
+    how.add_argument(
+        '--resume', metavar='RUN_ID', nargs='?', const='',
+        help='go on with a run that was stopped, in its '
+        'own folder, with the options that it was '
+        'started with (--config and --set come on '
+        'top): its number, name or folder; the '
+        'newest unfinished one if left out')
+    how.add_argument(
+        '--dry-run', action='store_true', help='check everything, make a step at each '
+        'resolution, print the schedule with the '
+        'time that it will take, and leave nothing '
+        'behind')
     return parser.parse_args(argv)
 
 
 def main(argv=None):
-    """The entry point: read the configuration, start TensorFlow, run config.train.func. Returns the exit code."""
+    """The entry point: read the configuration, start TensorFlow, run config.train.func. Returns the
+    exit code.
+    """
     return launch.exit_code_of(lambda: _main(parse_args(argv)))
 
 
@@ -65,17 +75,24 @@ def load(args):
     except DataError:
         if not os.environ.get('TF_CONFIG'):
             raise
-        resume = misc.RunToResume(None, wanted=args.resume)  # of several machines one has the results, and it is too early to ask which
-    new_files = [path for path in args.config if os.path.abspath(path) not in resume.config_files]  # those given again count once
-    return settings.load([*resume.config_files, *new_files], [*resume.assignments, *args.set]), resume
+        # of several machines one has the results, and it is too early to ask which
+        resume = misc.RunToResume(None, wanted=args.resume)
+    # those given again count once
+    new_files = [path for path in args.config if os.path.abspath(path) not in resume.config_files]
+    return settings.load([*resume.config_files, *new_files],
+                         [*resume.assignments, *args.set]), resume
 
 
 if __name__ == '__main__':
-    sys.exit(main())  # before the imports below: config.env must be in force when TensorFlow is imported
+    # before the imports below: config.env must be in force when TensorFlow is imported
+    sys.exit(main())
 
 from pgan.reporting.snapshots import setup_snapshot_image_grid  # noqa: E402
 from pgan.training.loop import train_progressive_gan  # noqa: E402
 from pgan.training.reals import process_reals  # noqa: E402
 from pgan.training.schedule import TrainingSchedule  # noqa: E402
 
-__all__ = ['TrainingSchedule', 'main', 'process_reals', 'setup_snapshot_image_grid', 'train_progressive_gan']
+__all__ = [
+    'TrainingSchedule', 'main', 'process_reals', 'setup_snapshot_image_grid',
+    'train_progressive_gan'
+]

@@ -1,12 +1,14 @@
-"""Scripts for a finished run, or one that is still training: `python util_scripts.py SCRIPT --run_id N [options]`.
+"""Scripts for a finished run, or one that is still training: `python util_scripts.py SCRIPT
+--run_id N [options]`.
 
-config.py's `train` can name them as well, as 'util_scripts.<name>': the lines at its end show the usual ones with their options.
-"""
+config.py's `train` can name them as well, as 'util_scripts.<name>': the lines at its end show the
+usual ones with their options. """
 import sys
 
 if __name__ == '__main__':
     from pgan.scripts.command_line import main
-    sys.exit(main())  # before the imports below: config.env must be in force when TensorFlow is imported
+    # before the imports below: config.env must be in force when TensorFlow is imported
+    sys.exit(main())
 
 from pgan.scripts.evaluate_metrics import evaluate_metrics
 from pgan.scripts.generate_fake_images import generate_fake_images
@@ -15,5 +17,7 @@ from pgan.scripts.generate_training_video import generate_training_video
 from pgan.scripts.project_image import project_image
 from pgan.scripts.write_report import write_report
 
-__all__ = ['evaluate_metrics', 'generate_fake_images', 'generate_interpolation_video', 'generate_training_video', 'project_image',
-           'write_report']
+__all__ = [
+    'evaluate_metrics', 'generate_fake_images', 'generate_interpolation_video',
+    'generate_training_video', 'project_image', 'write_report'
+]

@@ -1,14 +1,15 @@
 """Everything that this program's speed is made of, in one run: python -m benchmarks -h
 
     python -m benchmarks                            # an hour or two on an otherwise idle machine
-    python -m benchmarks --quick                    # a few minutes: shows that everything works; its numbers mean nothing
-    python -m benchmarks --only training,bare       # some of it
-    python -m benchmarks --resume NAME              # what is missing of a run that was stopped, or went wrong in places
-    python -m benchmarks --report FILE.json         # only the tables and the picture, anew
+    python -m benchmarks --quick                    # a few minutes: shows that everything works;
+    its numbers mean nothing python -m benchmarks --only training,bare       # some of it python -m
+    benchmarks --resume NAME              # what is missing of a run that was stopped, or went wrong
+    in places python -m benchmarks --report FILE.json         # only the tables and the picture,
+    anew
 
-Each measurement has a process of its own, as peak memory is a process's. Results are written after each one, to
-benchmarks/results/DATE-NAME.json, and at the end a table and a picture beside it (.md, .png).
-"""
+Each measurement has a process of its own, as peak memory is a process's. Results are written after
+each one, to benchmarks/results/DATE-NAME.json, and at the end a table and a picture beside it (.md,
+.png). """
 import argparse
 import datetime
 import json
@@ -32,22 +33,34 @@ SCHEMA = 1
 
 def parse_args(argv=None):
     listed = '\n'.join(f'  {name:<13}{what}' for name, what in suite.SECTIONS.items())
-    parser = argparse.ArgumentParser(prog='python -m benchmarks', description=__doc__, epilog='sections:\n' + listed,
+    parser = argparse.ArgumentParser(prog='python -m benchmarks', description=__doc__,
+                                     epilog='sections:\n' + listed,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--quick', action='store_true', help='tiny measurements of everything')
     parser.add_argument('--only', metavar='SECTION,...', help='measure only these sections')
-    parser.add_argument('--peers', action='store_true', help='also install pro-gan-pth (PyTorch, GBs) in a folder of its own, and measure')
-    parser.add_argument('--peers_venv', metavar='FOLDER', help='where that stays for the next time (default: a temporary folder)')
+    parser.add_argument(
+        '--peers', action='store_true', help='also install pro-gan-pth (PyTorch, GBs) '
+        'in a folder of its own, and measure')
+    parser.add_argument('--peers_venv', metavar='FOLDER', help='where that stays for the next time '
+                                                               '(default: a temporary folder)')
     parser.add_argument('--name', help='of the results (default: "all", "quick", or the sections)')
-    parser.add_argument('--folder', type=pathlib.Path, default=RESULTS, help='of the results (default: benchmarks/results)')
-    parser.add_argument('--resume', metavar='NAME', help='go on with results that are there: DATE-NAME, or a file; finished ones stay')
+    parser.add_argument('--folder', type=pathlib.Path, default=RESULTS,
+                        help='of the results (default: '
+                        'benchmarks/results)')
+    parser.add_argument('--resume', metavar='NAME', help='go on with results that are there: '
+                                                         'DATE-NAME, or a file; finished ones stay')
     parser.add_argument('--force', action='store_true', help='replace results of this name')
-    parser.add_argument('--report', metavar='FILE', type=pathlib.Path, help='only write tables and picture of these results')
+    parser.add_argument('--report', metavar='FILE', type=pathlib.Path,
+                        help='only write tables and picture of these '
+                        'results')
     args = parser.parse_args(argv)
-    args.sections = args.only.split(',') if args.only else [name for name in suite.SECTIONS if name != 'peers' or args.peers]
+    args.sections = args.only.split(',') if args.only else [
+        name for name in suite.SECTIONS if name != 'peers' or args.peers
+    ]
     unknown = [name for name in args.sections if name not in suite.SECTIONS]
     if unknown:
-        parser.error(f'--only: there is no section {unknown[0]!r}. Known: {", ".join(suite.SECTIONS)}.')
+        parser.error(f'--only: there is no section {unknown[0]!r}. Known: '
+                     f'{", ".join(suite.SECTIONS)}.')
     return args
 
 
@@ -64,13 +77,17 @@ def open_results(args):
         args.quick = results['options']['quick']
         known = results['options']['sections']
         args.sections = args.sections if args.only or args.peers else known
-        results['options']['sections'] = [name for name in suite.SECTIONS if name in {*known, *args.sections}]
+        results['options']['sections'] = [
+            name for name in suite.SECTIONS if name in {*known, *args.sections}
+        ]
         results['sessions'].append(dict(started=now(), machine=describe_machine()))
         return results, path
-    name = args.name or ('quick' if args.quick else '-'.join(args.only.split(',')) if args.only else 'all')
+    name = args.name or ('quick'
+                         if args.quick else '-'.join(args.only.split(',')) if args.only else 'all')
     path = args.folder / f'{datetime.date.today().isoformat()}-{name}.json'
     if path.exists() and not args.force:
-        sys.exit(f'Error: {path} is there already. Go on with it (--resume {path.stem}), replace it (--force), or choose another --name.')
+        sys.exit(f'Error: {path} is there already. Go on with it (--resume {path.stem}), replace '
+                 'it (--force), or choose another --name.')
     return dict(schema=SCHEMA, options=dict(quick=args.quick, sections=args.sections),
                 sessions=[dict(started=now(), machine=describe_machine())], measurements={}), path
 
@@ -84,11 +101,13 @@ def read_results(path):
     try:
         results = json.loads(path.read_text())
     except FileNotFoundError:
-        sys.exit(f'Error: there is no {path}. Results: {", ".join(sorted(p.stem for p in path.parent.glob("*.json"))) or "none"}.')
+        sys.exit(f'Error: there is no {path}. Results: '
+                 f'{", ".join(sorted(p.stem for p in path.parent.glob("*.json"))) or "none"}.')
     except (OSError, ValueError) as error:
         sys.exit(f'Error: {path} cannot be read: {error}')
     if not isinstance(results, dict) or results.get('schema') != SCHEMA:
-        sys.exit(f'Error: {path} holds no results of python -m benchmarks that this version can read (schema {SCHEMA}).')
+        sys.exit(f'Error: {path} holds no results of python -m benchmarks that this version can '
+                 f'read (schema {SCHEMA}).')
     return results
 
 
@@ -104,7 +123,9 @@ def measure_all(measurements, results, path):
             except MeasurementError as error:
                 entry['error'] = str(error)
                 bar.write(f'{measurement.key}: {error}', file=sys.stderr)
-            results['measurements'][measurement.key] = dict(entry, seconds=round(time.time() - start, 1), at=now())
+            results['measurements'][measurement.key] = dict(entry,
+                                                            seconds=round(time.time() - start,
+                                                                          1), at=now())
             write(path, json.dumps(results, indent=1) + '\n')
 
 
@@ -129,17 +150,22 @@ def main(argv=None):
         return 0
     results, path = open_results(args)
     with tempfile.TemporaryDirectory() as folder:
-        measurements = [m._replace(command=[*m.command, f'--venv={args.peers_venv or os.path.join(folder, "peers")}'])
-                        if m.section == 'peers' else m for m in suite.plan(args.sections, args.quick)]
+        measurements = [
+            m._replace(
+                command=[*m.command, f'--venv={args.peers_venv or os.path.join(folder, "peers")}'])
+            if m.section == 'peers' else m for m in suite.plan(args.sections, args.quick)
+        ]
         try:
             measure_all(measurements, results, path)
         except KeyboardInterrupt:
-            print(f'\nStopped. Go on with: python -m benchmarks --resume {path.stem}', file=sys.stderr)
+            print(f'\nStopped. Go on with: python -m benchmarks --resume {path.stem}',
+                  file=sys.stderr)
             return 130
     write_report(results, path)
     failed = [key for key, entry in results['measurements'].items() if 'error' in entry]
     if failed:
-        print(f'Without a result: {", ".join(failed)}. Try these again: python -m benchmarks --resume {path.stem}', file=sys.stderr)
+        print(f'Without a result: {", ".join(failed)}. Try these again: python -m benchmarks '
+              f'--resume {path.stem}', file=sys.stderr)
     return 1 if failed else 0
 
 

@@ -1,10 +1,11 @@
-"""A plain training step beside this program's, in turns, each in a process of its own: python -m benchmarks.bare_step -h
+"""A plain training step beside this program's, in turns, each in a process of its own: python -m
+benchmarks.bare_step -h
 
-The same networks, loss and optimizer, as functions on channels-last images and a dict of variables: no data set, no fading, no labels, no
-statistics, no skipping of bad updates, kernels made anew for each evaluation, those of layers that scale by 2 of 4x4, one call for both
-updates. What this program takes beyond it is the price of being a program; where it takes less, its own tricks pay. Prints one
-JSON line.
-"""
+The same networks, loss and optimizer, as functions on channels-last images and a dict of variables:
+no data set, no fading, no labels, no statistics, no skipping of bad updates, kernels made anew for
+each evaluation, those of layers that scale by 2 of 4x4, one call for both updates. What this
+program takes beyond it is the price of being a program; where it takes less, its own tricks pay.
+Prints one JSON line. """
 import argparse
 import json
 import math
@@ -20,13 +21,16 @@ os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
 
 
 def parse_args(argv=None):
-    parser = argparse.ArgumentParser(prog='python -m benchmarks.bare_step', description=__doc__.split('\n')[0])
+    parser = argparse.ArgumentParser(prog='python -m benchmarks.bare_step',
+                                     description=__doc__.split('\n')[0])
     parser.add_argument('--resolution', type=int, default=32, help='of the networks, pixels')
     parser.add_argument('--fmap_base', type=int, default=256)
     parser.add_argument('--fmap_max', type=int, default=64)
     parser.add_argument('--minibatch', type=int, default=64)
     parser.add_argument('--dtype', default='float32')
-    parser.add_argument('--seconds', type=float, default=20.0, help='how long to measure, after compilation and one warm-up turn')
+    parser.add_argument('--seconds', type=float, default=20.0,
+                        help='how long to measure, after compilation '
+                        'and one warm-up turn')
     return parser.parse_args(argv)
 
 
@@ -46,7 +50,8 @@ class BareNetworks:
         import tensorflow as tf
         if name not in self.variables:
             with tf.init_scope():
-                self.variables[name] = tf.Variable(tf.random.normal(shape) if std else tf.zeros(shape))
+                self.variables[name] = tf.Variable(
+                    tf.random.normal(shape) if std else tf.zeros(shape))
         value = self.variables[name]
         return tf.cast(value * std if std else value, self.dtype)
 
@@ -55,7 +60,8 @@ class BareNetworks:
 
     def conv(self, x, name, fmaps, kernel=3, gain=math.sqrt(2), down=False):
         import tensorflow as tf
-        w = self.weight(name, [kernel, kernel, x.shape[-1], fmaps], kernel * kernel * x.shape[-1], gain)
+        w = self.weight(name, [kernel, kernel, x.shape[-1], fmaps], kernel * kernel * x.shape[-1],
+                        gain)
         x = tf.nn.conv2d(x, shifts(w) * 0.25 if down else w, 2 if down else 1, 'SAME')
         return tf.nn.bias_add(x, self.variable(name + '/bias', [fmaps]))
 
@@ -75,7 +81,8 @@ class BareNetworks:
         """Latents [N, fmaps(0)] to images [N, R, R, 3]."""
         import tensorflow as tf
         x = normalize(tf.cast(latents, self.dtype))
-        x = tf.reshape(self.dense(x, 'G/4/Dense', 16 * self.fmaps(1), math.sqrt(2) / 4), [-1, 4, 4, self.fmaps(1)])
+        x = tf.reshape(self.dense(x, 'G/4/Dense', 16 * self.fmaps(1),
+                                  math.sqrt(2) / 4), [-1, 4, 4, self.fmaps(1)])
         x = normalize(self.conv(normalize(leaky(x)), 'G/4/Conv', self.fmaps(1)), leaky)
         for r in range(3, self.top + 1):
             x = normalize(self.up_conv(x, f'G/{2 ** r}/Conv0_up', self.fmaps(r - 1)), leaky)
@@ -85,12 +92,14 @@ class BareNetworks:
     def D(self, images):
         """Images [N, R, R, 3] to scores [N]."""
         import tensorflow as tf
-        x = leaky(self.conv(tf.cast(images, self.dtype), 'D/FromRGB', self.fmaps(self.top - 1), kernel=1))
+        x = leaky(
+            self.conv(tf.cast(images, self.dtype), 'D/FromRGB', self.fmaps(self.top - 1), kernel=1))
         for r in range(self.top, 2, -1):
             x = leaky(self.conv(x, f'D/{2 ** r}/Conv0', self.fmaps(r - 1)))
             x = leaky(self.conv(x, f'D/{2 ** r}/Conv1_down', self.fmaps(r - 2), down=True))
         groups = tf.cast(tf.reshape(x, [4, -1, *x.shape[1:]]), 'float32')
-        spread = tf.reduce_mean(tf.sqrt(tf.math.reduce_variance(groups, axis=0) + 1e-8), axis=[1, 2, 3], keepdims=True)
+        spread = tf.reduce_mean(tf.sqrt(tf.math.reduce_variance(groups, axis=0) + 1e-8),
+                                axis=[1, 2, 3], keepdims=True)
         x = tf.concat([x, tf.tile(tf.cast(spread, self.dtype), [4, 4, 4, 1])], axis=-1)
         x = tf.reshape(leaky(self.conv(x, 'D/4/Conv', self.fmaps(1))), [-1, 16 * self.fmaps(1)])
         x = self.dense(leaky(self.dense(x, 'D/4/Dense0', self.fmaps(0))), 'D/4/Dense1', 1, gain=1.0)
@@ -105,7 +114,9 @@ def shifts(w):
 
 
 def leaky(x):
-    """This program's: TensorFlow's own has a second derivative of zeros, which would be carried back through D."""
+    """This program's: TensorFlow's own has a second derivative of zeros, which would be carried
+    back through D.
+    """
     from pgan.nn.operations import leaky_relu
     return leaky_relu(x)
 
@@ -118,14 +129,17 @@ def normalize(x, activation=lambda x: x):
 
 
 def make_bare_step(args):
-    """tf.function of one D update, one step of the moving average and one G update; returns both losses."""
+    """tf.function of one D update, one step of the moving average and one G update; returns both
+    losses.
+    """
     import keras
     import tensorflow as tf
     net = BareNetworks(args.resolution, args.fmap_base, args.fmap_max, args.dtype)
     latents = lambda: tf.random.normal([args.minibatch, net.fmaps(0)])
     reals = tf.random.normal([args.minibatch, args.resolution, args.resolution, 3])
     net.D(net.G(latents()))
-    G_vars, D_vars = ([var for name, var in net.variables.items() if name.startswith(which)] for which in 'GD')
+    G_vars, D_vars = ([var for name, var in net.variables.items() if name.startswith(which)]
+                      for which in 'GD')
     averages = [tf.Variable(var) for var in G_vars]
     optimizers = [keras.optimizers.Adam(0.001, beta_1=0.0, beta_2=0.99, epsilon=1e-8) for _ in 'GD']
     for optimizer, variables in zip(optimizers, (G_vars, D_vars)):
@@ -141,7 +155,9 @@ def make_bare_step(args):
                 score = tf.reduce_sum(net.D(mixed))
             norms = tf.sqrt(tf.reduce_sum(tf.square(inner.gradient(score, mixed)), axis=[1, 2, 3]))
             real_scores = net.D(reals)
-            loss = tf.reduce_mean(net.D(fakes) - real_scores + 10 * tf.square(norms - 1) + 0.001 * tf.square(real_scores))
+            loss = tf.reduce_mean(
+                net.D(fakes) - real_scores + 10 * tf.square(norms - 1) +
+                0.001 * tf.square(real_scores))
         optimizers[1].apply(tape.gradient(loss, D_vars), D_vars)
         for average, var in zip(averages, G_vars):
             average.assign(var + (average - var) * 0.999)
@@ -166,11 +182,18 @@ def measure(args):
     with start(parse_variant(str(ROOT)), dict(step_options(), **options)) as product:
         compile_sec, bare_compile_sec = product.answer()['compile_sec'], timed(one_round)
         rounds = max(1, math.ceil(0.2 / timed(one_round)))
-        per_kimg = take_turns({'product': lambda: product.ask()['sec_per_kimg'], 'bare': lambda: timed(
-            lambda: [one_round() for _ in range(rounds)]) / (rounds * args.minibatch) * 1000}, 4, args.seconds)
-    return dict(vars(args), sec_per_kimg=significant(statistics.median(per_kimg['product'])), compile_sec=compile_sec,
-                bare_sec_per_kimg=significant(statistics.median(per_kimg['bare'])), bare_compile_sec=round(bare_compile_sec, 1),
-                beside_bare=pair_ratios(per_kimg['product'], per_kimg['bare']), load=load())
+        per_kimg = take_turns(
+            {
+                'product': lambda: product.ask()['sec_per_kimg'],
+                'bare': lambda: timed(lambda: [one_round() for _ in range(rounds)]) /
+                (rounds * args.minibatch) * 1000
+            }, 4, args.seconds)
+    return dict(vars(args), sec_per_kimg=significant(statistics.median(per_kimg['product'])),
+                compile_sec=compile_sec,
+                bare_sec_per_kimg=significant(statistics.median(per_kimg['bare'])),
+                bare_compile_sec=round(bare_compile_sec,
+                                       1), beside_bare=pair_ratios(per_kimg['product'],
+                                                                   per_kimg['bare']), load=load())
 
 
 if __name__ == '__main__':

@@ -1,9 +1,9 @@
 """Seconds per stage and memory of rebuilding CelebA-HQ images: python -m benchmarks.celebahq -h
 
-Takes the toy photographs of the tests, each by this program and by the plain one (benchmarks/celebahq_plain.py) in turn, both on one
-thread, and compares the results. Prints one JSON line for each photograph, then the mean: processor seconds by stage, [here, plain].
-Memory is the peak of a process that rebuilds that one image, as a worker does.
-"""
+Takes the toy photographs of the tests, each by this program and by the plain one
+(benchmarks/celebahq_plain.py) in turn, both on one thread, and compares the results. Prints one
+JSON line for each photograph, then the mean: processor seconds by stage, [here, plain]. Memory is
+the peak of a process that rebuilds that one image, as a worker does. """
 import argparse
 import hashlib
 import json
@@ -14,7 +14,8 @@ import time
 
 from benchmarks.common import run_child
 
-STAGES = {'superresolved': 'resize', 'mask': 'pad', 'gauss': 'blur', 'padded': 'pad'}  # the last watched name of a stage; others go on
+# the last watched name of a stage; others go on
+STAGES = {'superresolved': 'resize', 'mask': 'pad', 'gauss': 'blur', 'padded': 'pad'}
 _RUN = '''
 import json, sys
 from benchmarks.celebahq import read_tasks
@@ -26,8 +27,10 @@ print(json.dumps(dict(peak_mb=peak_mb())))
 
 
 def parse_args(argv=None):
-    parser = argparse.ArgumentParser(prog='python -m benchmarks.celebahq', description=__doc__.split('\n')[0])
-    parser.add_argument('--repeats', type=int, default=3, help='of which the least counts (default: 3)')
+    parser = argparse.ArgumentParser(prog='python -m benchmarks.celebahq',
+                                     description=__doc__.split('\n')[0])
+    parser.add_argument('--repeats', type=int, default=3,
+                        help='of which the least counts (default: 3)')
     return parser.parse_args(argv)
 
 
@@ -36,9 +39,12 @@ def read_tasks():
     from pgan.importers.celebahq.recipe import Task
     folder = pathlib.Path(__file__).resolve().parent.parent / 'tests' / 'golden' / 'celebahq'
     images = json.loads((folder / 'pipeline.json').read_text())['images']
-    return [Task(image['idx'], image['orig_file'], str(folder / 'pipeline' / 'celeba' / 'img_celeba' / image['orig_file']),
-                 image['landmarks'], str(folder / 'pipeline' / 'deltas' / 'deltas00000.zip'), image['proc_md5'], image['final_md5'])
-            for image in images]
+    return [
+        Task(image['idx'], image['orig_file'],
+             str(folder / 'pipeline' / 'celeba' / 'img_celeba' / image['orig_file']),
+             image['landmarks'], str(folder / 'pipeline' / 'deltas' / 'deltas00000.zip'),
+             image['proc_md5'], image['final_md5']) for image in images
+    ]
 
 
 def measure_stages(process, photograph, task):
@@ -51,7 +57,8 @@ def measure_stages(process, photograph, task):
         last[0] = now
 
     def watch(name, _):
-        # Of this program's stages all are watched, three times those that go colour by colour; only some begin another line of the table.
+        # Of this program's stages all are watched, three times those that go colour by colour; only
+        # some begin another line of the table.
         if name in STAGES or name in ('np_pad', 'blend_blur', 'median', 'blend_median'):
             lap(STAGES.get(name, 'pad'))
 
@@ -62,7 +69,9 @@ def measure_stages(process, photograph, task):
 
 
 def measure(task, repeats):
-    """Least seconds by stage: {stage: [here, plain]}; those that are no different, {stage: seconds}; and the memory."""
+    """Least seconds by stage: {stage: [here, plain]}; those that are no different, {stage:
+    seconds}; and the memory.
+    """
     from benchmarks import celebahq_plain
     from pgan.importers.celebahq import delta, exact_jpeg, recipe
     start = time.process_time()
@@ -70,16 +79,28 @@ def measure(task, repeats):
     decoded = time.process_time()
     delta.read_delta(task)
     common = dict(decode=decoded - start, delta=time.process_time() - decoded)
-    runs = [[measure_stages(process, photograph, task) for process in (recipe.process, celebahq_plain.process)] for _ in range(repeats)]
-    stages = {stage: [min(run[who][stage] for run in runs) for who in (0, 1)] for stage in runs[0][0]}
+    runs = [[
+        measure_stages(process, photograph, task)
+        for process in (recipe.process, celebahq_plain.process)
+    ] for _ in range(repeats)]
+    stages = {
+        stage: [min(run[who][stage] for run in runs) for who in (0, 1)]
+        for stage in runs[0][0]
+    }
     return stages, common, run_child([sys.executable, '-c', _RUN, task.index])[-1]['peak_mb']
 
 
 def report(name, stages, common, peak_mb):
     total = [sum(pair[who] for pair in stages.values()) + sum(common.values()) for who in (0, 1)]
-    rounded = {stage: [round(value, 2) for value in pair] for stage, pair in {**stages, 'all': total}.items()}
-    print(json.dumps(dict(image=name, **{stage: round(value, 2) for stage, value in common.items()}, **rounded,
-                          times_faster=round(total[1] / total[0], 2), peak_mb=peak_mb)), flush=True)
+    rounded = {
+        stage: [round(value, 2) for value in pair]
+        for stage, pair in {**stages, 'all': total}.items()
+    }
+    print(
+        json.dumps(
+            dict(image=name, **{stage: round(value, 2)
+                                for stage, value in common.items()}, **rounded,
+                 times_faster=round(total[1] / total[0], 2), peak_mb=peak_mb)), flush=True)
 
 
 def main(argv=None):
@@ -88,13 +109,20 @@ def main(argv=None):
     for task in read_tasks():
         results.append(measure(task, args.repeats))
         report(task.orig_file, *results[-1])
-    stages = {stage: [sum(result[0][stage][who] for result in results) / len(results) for who in (0, 1)] for stage in results[0][0]}
-    common = {stage: sum(result[1][stage] for result in results) / len(results) for stage in results[0][1]}
+    stages = {
+        stage: [sum(result[0][stage][who] for result in results) / len(results) for who in (0, 1)]
+        for stage in results[0][0]
+    }
+    common = {
+        stage: sum(result[1][stage] for result in results) / len(results)
+        for stage in results[0][1]
+    }
     report('mean', stages, common, max(result[2] for result in results))
 
 
 if __name__ == '__main__':
     arguments = parse_args()  # -h needs no numbers
     if os.environ.get('OPENBLAS_NUM_THREADS') != '1':  # is read when NumPy is loaded
-        os.execve(sys.executable, [sys.executable, '-m', 'benchmarks.celebahq', *sys.argv[1:]], {**os.environ, 'OPENBLAS_NUM_THREADS': '1'})
+        os.execve(sys.executable, [sys.executable, '-m', 'benchmarks.celebahq', *sys.argv[1:]],
+                  {**os.environ, 'OPENBLAS_NUM_THREADS': '1'})
     main()

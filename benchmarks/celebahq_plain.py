@@ -1,7 +1,8 @@
-"""The recipe of CelebA-HQ written down straight: whole arrays, one step after another; what pgan.importers.celebahq.recipe is compared with.
+"""The recipe of CelebA-HQ written down straight: whole arrays, one step after another; what
+pgan.importers.celebahq.recipe is compared with.
 
-It gives the same bits. Only the warp goes in strips of rows, because whole arrays of 4096x4096 coordinates would take gigabytes.
-"""
+It gives the same bits. Only the warp goes in strips of rows, because whole arrays of 4096x4096
+coordinates would take gigabytes. """
 import math
 
 import numpy as np
@@ -17,7 +18,8 @@ f32 = np.float32
 
 def resize(image, size):
     """Width, then height; each tap of all pixels at a time."""
-    return image if image.shape[1::-1] == size else resize_axis(resize_axis(image, size[0], 1), size[1], 0)
+    return image if image.shape[1::-1] == size else resize_axis(resize_axis(image, size[0], 1),
+                                                                size[1], 0)
 
 
 def resize_axis(image, size, axis):
@@ -33,15 +35,20 @@ def resize_axis(image, size, axis):
 
 def transform(image, size, data):
     """The QUAD transform, in strips of rows."""
-    return np.concatenate([transform_rows(image, size, data, top) for top in range(0, size[1], STRIP)])
+    return np.concatenate(
+        [transform_rows(image, size, data, top) for top in range(0, size[1], STRIP)])
 
 
 def transform_rows(image, size, data, top):
     height, width = image.shape[:2]
     northwest, southwest, southeast, northeast = data.reshape(4, 2)
     y, x = np.mgrid[top:top + STRIP, :size[0]].astype(np.float64)
-    u, v = [float(northwest[axis]) + float((northeast - northwest)[axis]) / size[0] * x + float((southwest - northwest)[axis]) / size[1] * y
-            + float((southeast - southwest - northeast + northwest)[axis]) / size[0] / size[1] * x * y for axis in (0, 1)]
+    u, v = [
+        float(northwest[axis]) + float((northeast - northwest)[axis]) / size[0] * x + float(
+            (southwest - northwest)[axis]) / size[1] * y + float(
+                (southeast - southwest - northeast + northwest)[axis]) / size[0] / size[1] * x * y
+        for axis in (0, 1)
+    ]
     inside = (u >= 0) & (u < width) & (v >= 0) & (v < height)
     u -= 0.5
     v -= 0.5
@@ -50,13 +57,18 @@ def transform_rows(image, size, data, top):
     left, upper = left.astype(int), upper.astype(int)
     x0, x1 = left.clip(0, width - 1), (left + 1).clip(0, width - 1)
     y0, y1 = upper.clip(0, height - 1), (upper + 1).clip(0, height - 1)
-    p00, p01, p10, p11 = [image[rows, columns].astype(np.float64) for rows in (y0, y1) for columns in (x0, x1)]
+    p00, p01, p10, p11 = [
+        image[rows, columns].astype(np.float64) for rows in (y0, y1) for columns in (x0, x1)
+    ]
     top, bottom = p00 + (p01 - p00) * dx, p10 + (p11 - p10) * dx
     return np.where(inside[..., np.newaxis], top + (bottom - top) * dy, 0).astype(np.uint8)
 
 
 def bounds(quad):
-    return [*np.floor(quad.min(axis=0)).astype(int).tolist(), *np.ceil(quad.max(axis=0)).astype(int).tolist()]
+    return [
+        *np.floor(quad.min(axis=0)).astype(int).tolist(),
+        *np.ceil(quad.max(axis=0)).astype(int).tolist()
+    ]
 
 
 def pad(image, quad, pads, zoom, watch):
@@ -64,12 +76,14 @@ def pad(image, quad, pads, zoom, watch):
     image = np.pad(image.astype(np.float32), [(top, bottom), (left, right), (0, 0)], mode='reflect')
     height, width = image.shape[:2]
     y, x, _ = np.mgrid[:height, :width, :1].astype(np.float32)
-    mask = f32(1) - np.minimum(np.minimum(x / f32(left), y / f32(top)),
-                               np.minimum((f32(width - 1) - x) / f32(right), (f32(height - 1) - y) / f32(bottom)))
+    mask = f32(1) - np.minimum(
+        np.minimum(x / f32(left), y / f32(top)),
+        np.minimum((f32(width - 1) - x) / f32(right), (f32(height - 1) - y) / f32(bottom)))
     watch('mask', mask)
     blurred = image
     for axis in (0, 1):
-        blurred = scipy.ndimage.correlate1d(blurred, gaussian_weights(20.48 / zoom), axis=axis, mode='reflect')
+        blurred = scipy.ndimage.correlate1d(blurred, gaussian_weights(20.48 / zoom), axis=axis,
+                                            mode='reflect')
     watch('gauss', blurred)
     image += (blurred - image) * np.clip(mask * f32(3) + f32(1), f32(0), f32(1))
     image += (np.median(image, axis=(0, 1)) - image) * np.clip(mask, f32(0), f32(1))
@@ -97,7 +111,12 @@ def process(image, landmarks, watch):
     watch('superresolved', image)
     left, top, right, bottom = bounds(quad)
     height, width = image.shape[:2]
-    pads = [max(-left + border, 0), max(-top + border, 0), max(right - width + border, 0), max(bottom - height + border, 0)]
+    pads = [
+        max(-left + border, 0),
+        max(-top + border, 0),
+        max(right - width + border, 0),
+        max(bottom - height + border, 0)
+    ]
     if max(pads) > border - 4:
         pads = [max(size, round(307.2 / zoom)) for size in pads]
         image = pad(image, quad, pads, zoom, watch)

@@ -1,4 +1,6 @@
-"""What the benchmarks share: child processes, turns, the machine's state, and how numbers are made from repeated timings."""
+"""What the benchmarks share: child processes, turns, the machine's state, and how numbers are made
+from repeated timings.
+"""
 import contextlib
 import datetime
 import json
@@ -16,7 +18,9 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 
 class MeasurementError(Exception):
-    """A child process ended without a result; the text says which, and the end of what it printed."""
+    """A child process ended without a result; the text says which, and the end of what it
+    printed.
+    """
 
 
 # ---------------------------------------------------------------- child processes
@@ -25,7 +29,8 @@ def run_child(command, timeout=3600, environ=None):
     """Run a command to its end; return the JSON objects that it printed, one a line.
 
     Args:
-        command: list: 'benchmarks.x' and its arguments, run by this Python; or, if it begins with a path, any program.
+        command: list: 'benchmarks.x' and its arguments, run by this Python; or, if it begins with a
+            path, any program.
         timeout: seconds after which it is stopped.
         environ: environment variables on top of this process's.
 
@@ -33,8 +38,9 @@ def run_child(command, timeout=3600, environ=None):
         MeasurementError: it failed, took too long, or printed no result.
     """
     command = _command(command)
-    with subprocess.Popen(command, cwd=ROOT, env={**os.environ, **(environ or {})}, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                          stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
+    with subprocess.Popen(command, cwd=ROOT, env={**os.environ, **(environ or {})},
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          text=True, start_new_session=True) as process:
         try:
             output, errors = process.communicate(timeout=timeout)
         except subprocess.TimeoutExpired as error:
@@ -45,12 +51,15 @@ def run_child(command, timeout=3600, environ=None):
             raise
     results = [json.loads(line) for line in output.splitlines() if line.startswith('{')]
     if process.returncode or not results:
-        raise MeasurementError(f'{_name(command)} ended with code {process.returncode}: {_end_of(errors or output)}')
+        raise MeasurementError(f'{_name(command)} ended with code {process.returncode}: '
+                               f'{_end_of(errors or output)}')
     return results
 
 
 def _stop(process, patience=10):
-    """End a child and what it has started: as by Ctrl-C, so that they clean up, and if that takes long, at once."""
+    """End a child and what it has started: as by Ctrl-C, so that they clean up, and if that takes
+    long, at once.
+    """
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGINT)
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -77,19 +86,21 @@ def as_options(values):
 
 
 class Worker:
-    """A child process that works in turns: it prints one JSON line when it is ready, and one for each line that it is sent.
+    """A child process that works in turns: it prints one JSON line when it is ready, and one for
+    each line that it is sent.
 
     Use as a context: the process is stopped at the end. `serve` is the other side.
 
     Args:
         command: as for `run_child`.
-        environ, cwd: its environment variables on top of this process's, and its folder (None: the repository).
-    """
+        environ, cwd: its environment variables on top of this process's, and its folder (None: the
+    repository). """
 
     def __init__(self, command, environ=None, cwd=None):
         self.command = _command(command)
-        self.process = subprocess.Popen(self.command, cwd=cwd or ROOT, env={**os.environ, **(environ or {})}, stdin=subprocess.PIPE,
-                                        stdout=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen(self.command, cwd=cwd or ROOT,
+                                        env={**os.environ, **(environ or {})},
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def __enter__(self):
         return self
@@ -115,12 +126,14 @@ class Worker:
         """
         line = self.process.stdout.readline()
         if not line:
-            raise MeasurementError(f'{_name(self.command)} ended with code {self.process.wait()}; see above.')
+            raise MeasurementError(f'{_name(self.command)} ended with code {self.process.wait()}; '
+                                   'see above.')
         return json.loads(line)
 
 
 def serve(answer, **ready):
-    """A worker's side: say that it is ready, and then, for each line that comes in, print answer(line) as JSON.
+    """A worker's side: say that it is ready, and then, for each line that comes in, print
+    answer(line) as JSON.
 
     Call `only_results_on_stdout` before anything prints.
     """
@@ -175,9 +188,11 @@ def pair_ratios(after, before):
         dict of ratio (the median), lower and upper (quartiles), of_fastest, pairs.
     """
     ratios = sorted(b / a for a, b in zip(before, after))
-    lower, _, upper = statistics.quantiles(ratios, n=4, method='inclusive') if len(ratios) > 1 else ratios * 3
-    return dict(ratio=significant(statistics.median(ratios)), lower=significant(lower), upper=significant(upper),
-                of_fastest=significant(min(after) / min(before)), pairs=len(ratios))
+    lower, _, upper = statistics.quantiles(ratios, n=4,
+                                           method='inclusive') if len(ratios) > 1 else ratios * 3
+    return dict(ratio=significant(statistics.median(ratios)), lower=significant(lower),
+                upper=significant(upper), of_fastest=significant(min(after) / min(before)),
+                pairs=len(ratios))
 
 
 def significant(value, digits=4):
@@ -188,11 +203,14 @@ def significant(value, digits=4):
 # ---------------------------------------------------------------- the machine
 
 def peak_mb():
-    """Peak memory of this process in MB. (getrusage would count what the parent process had in use when it started this one.)"""
+    """Peak memory of this process in MB. (getrusage would count what the parent process had in use
+    when it started this one.)
+    """
     with contextlib.suppress(OSError), open('/proc/self/status') as file:
         return int(re.search(r'VmHWM:\s*(\d+) kB', file.read())[1]) >> 10
     import resource
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> (20 if sys.platform == 'darwin' else 10)
+    return resource.getrusage(
+        resource.RUSAGE_SELF).ru_maxrss >> (20 if sys.platform == 'darwin' else 10)
 
 
 def load():
@@ -204,17 +222,20 @@ def load():
 def describe_machine():
     """What results depend on: processor, cores, memory, versions."""
     import importlib.metadata
-    facts = dict(processor=platform.processor() or platform.machine(), cores=len(os.sched_getaffinity(0))
-                 if hasattr(os, 'sched_getaffinity') else os.cpu_count(), system=platform.system(), python=platform.python_version())
+    facts = dict(
+        processor=platform.processor() or platform.machine(),
+        cores=len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count(),
+        system=platform.system(), python=platform.python_version())
     with contextlib.suppress(OSError, AttributeError, IndexError):
-        facts['processor'] = re.search(r'model name\s*:\s*(.*)', pathlib.Path('/proc/cpuinfo').read_text())[1]
-        facts['memory_gb'] = round(os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2 ** 30)
+        facts['processor'] = re.search(r'model name\s*:\s*(.*)',
+                                       pathlib.Path('/proc/cpuinfo').read_text())[1]
+        facts['memory_gb'] = round(os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30)
     for name in ('tensorflow', 'keras', 'numpy'):
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             facts[name] = importlib.metadata.version(name)
     with contextlib.suppress(OSError, subprocess.CalledProcessError):
-        facts['commit'] = subprocess.run(['git', 'describe', '--always', '--dirty'], cwd=ROOT, check=True, capture_output=True,
-                                         text=True).stdout.strip()
+        facts['commit'] = subprocess.run(['git', 'describe', '--always', '--dirty'], cwd=ROOT,
+                                         check=True, capture_output=True, text=True).stdout.strip()
     return facts
 
 

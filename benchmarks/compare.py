@@ -1,14 +1,14 @@
 """Two variants of the training step against each other, in turns: python -m benchmarks.compare -h
 
-    git worktree add ../before HEAD~1
-    python -m benchmarks.compare ../before . --minibatch 16                # another checkout and this one
-    python -m benchmarks.compare . .+dtype=bfloat16                        # an option of benchmarks.training_step
-    python -m benchmarks.compare . .+env.TF_ENABLE_ONEDNN_OPTS=0           # an environment variable
-    python -m benchmarks.compare . .+patch=idea.py                         # a file that is run before the steps are made
+    git worktree add ../before HEAD~1 python -m benchmarks.compare ../before . --minibatch 16
+    # another checkout and this one python -m benchmarks.compare . .+dtype=bfloat16
+    # an option of benchmarks.training_step python -m benchmarks.compare .
+    .+env.TF_ENABLE_ONEDNN_OPTS=0           # an environment variable python -m benchmarks.compare .
+    .+patch=idea.py                         # a file that is run before the steps are made
 
-Each variant has a process of its own. They work in turns, so whatever else the machine does falls on both, and what counts is the median of
-the ratios B / A of neighbouring turns. Prints one JSON line.
-"""
+Each variant has a process of its own. They work in turns, so whatever else the machine does falls
+on both, and what counts is the median of the ratios B / A of neighbouring turns. Prints one JSON
+line. """
 import argparse
 import contextlib
 import json
@@ -19,14 +19,19 @@ import statistics
 import sys
 import tempfile
 
-if __name__ == '__main__' and '--work' in sys.argv[1:2]:  # in a variant's process: its own checkout comes first, this file from here
-    sys.path[:] = [os.getcwd(), *(path for path in sys.path[1:] if os.path.abspath(path) != os.getcwd())]
+# in a variant's process: its own checkout comes first, this file from here
+if __name__ == '__main__' and '--work' in sys.argv[1:2]:
+    sys.path[:] = [
+        os.getcwd(), *(path for path in sys.path[1:] if os.path.abspath(path) != os.getcwd())
+    ]
 
 _HERE = pathlib.Path(__file__).resolve()
 
 
 def _common():
-    """This checkout's module `benchmarks.common`, also where the package `benchmarks` is another checkout's."""
+    """This checkout's module `benchmarks.common`, also where the package `benchmarks` is another
+    checkout's.
+    """
     import importlib.util
     spec = importlib.util.spec_from_file_location('benchmarks_common', _HERE.with_name('common.py'))
     module = importlib.util.module_from_spec(spec)
@@ -38,21 +43,30 @@ common = _common()
 
 
 def step_options():
-    """The options of a training step that variants may differ in: those of `benchmarks.training_step`, which older checkouts know too."""
-    return dict(resolution=32, lod=0.0, channels=3, labels=0, fmap_base=256, fmap_max=64, minibatch=64, dtype='float32')
+    """The options of a training step that variants may differ in: those of
+    `benchmarks.training_step`, which older checkouts know too.
+    """
+    return dict(resolution=32, lod=0.0, channels=3, labels=0, fmap_base=256, fmap_max=64,
+                minibatch=64, dtype='float32')
 
 
 def parse_args(argv=None):
     parser = argparse.ArgumentParser(prog='python -m benchmarks.compare', description=__doc__,
                                      formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument('a', metavar='A', help='folder of a checkout, and what is different: FOLDER[+NAME=VALUE]...')
+    parser.add_argument('a', metavar='A', help='folder of a checkout, and what is different: '
+                                               'FOLDER[+NAME=VALUE]...')
     parser.add_argument('b', metavar='B', help='the other variant')
     for name, value in step_options().items():
-        parser.add_argument(f'--{name}', type=type(value), default=value, help=f'of both (default: {value})')
-    parser.add_argument('--turns', type=int, default=10, help='of each, after one to warm up (default: 10)')
-    parser.add_argument('--seconds', type=float, default=20.0, help='go on for so long, if that is longer (default: 20)')
+        parser.add_argument(f'--{name}', type=type(value), default=value,
+                            help=f'of both (default: {value})')
+    parser.add_argument('--turns', type=int, default=10,
+                        help='of each, after one to warm up (default: 10)')
+    parser.add_argument('--seconds', type=float, default=20.0,
+                        help='go on for so long, if that is longer '
+                        '(default: 20)')
     parser.add_argument('--check', type=int, default=0, metavar='N',
-                        help='first make N rounds of updates from the same seed, and compare the weights that come of them')
+                        help='first make N rounds of updates from the same seed, and compare the '
+                             'weights that come of them')
     args = parser.parse_args(argv)
     for name in ('a', 'b'):
         try:
@@ -63,7 +77,8 @@ def parse_args(argv=None):
 
 
 def parse_variant(text):
-    """'FOLDER+NAME=VALUE...' as a dict: folder, options of the step, environ, patch (a path or None).
+    """'FOLDER+NAME=VALUE...' as a dict: folder, options of the step, environ, patch (a path or
+    None).
 
     Raises:
         ValueError: it is not written so, or names what is not there.
@@ -71,7 +86,8 @@ def parse_variant(text):
     folder, *parts = text.split('+')
     folder = pathlib.Path(folder or '.').resolve()
     if not (folder / 'benchmarks' / 'training_step.py').is_file():
-        raise ValueError(f'{str(folder)!r} is no checkout of this repository: it has no benchmarks/training_step.py.')
+        raise ValueError(f'{str(folder)!r} is no checkout of this repository: it has no '
+                         'benchmarks/training_step.py.')
     variant, known = dict(folder=str(folder), options={}, environ={}, patch=None), step_options()
     for part in parts:
         name, equals, value = part.partition('=')
@@ -82,18 +98,21 @@ def parse_variant(text):
         elif name in known and equals:
             variant['options'][name] = type(known[name])(value)
         else:
-            raise ValueError(f'{part!r} in {text!r}: expected env.NAME=VALUE, patch=FILE (which exists), or NAME=VALUE with one of '
-                             f'{", ".join(known)}.')
+            raise ValueError(f'{part!r} in {text!r}: expected env.NAME=VALUE, patch=FILE (which '
+                             f'exists), or NAME=VALUE with one of {", ".join(known)}.')
     return variant
 
 
 # ---------------------------------------------------------------- a variant's process
 
 def work(variant):
-    """Make the steps of a variant, then answer the lines of the other side: 'turn', or 'moves FILE'."""
+    """Make the steps of a variant, then answer the lines of the other side: 'turn', or 'moves
+    FILE'.
+    """
     common.only_results_on_stdout()
     if variant['patch']:
-        exec(compile(pathlib.Path(variant['patch']).read_text(), variant['patch'], 'exec'), {'__name__': 'patch'})
+        exec(compile(pathlib.Path(variant['patch']).read_text(), variant['patch'], 'exec'),
+             {'__name__': 'patch'})
     import numpy as np
 
     from benchmarks.training_step import make_steps
@@ -104,11 +123,16 @@ def work(variant):
     one_round = _round_of(steps, args)
 
     def weights():
-        return {f'{net.name}/{name}': var.numpy() for net in (steps.G, steps.D, steps.Gs) for name, var in net.trainables.items()}
+        return {
+            f'{net.name}/{name}': var.numpy()
+            for net in (steps.G, steps.D, steps.Gs)
+            for name, var in net.trainables.items()
+        }
     before = weights()
     for _ in range(variant['check']):
         one_round()
-    moves = {name: value - before[name] for name, value in weights().items()} if variant['check'] else {}
+    moves = {name: value - before[name]
+             for name, value in weights().items()} if variant['check'] else {}
     compile_sec = common.timed(one_round)
     rounds = max(1, math.ceil(0.2 / common.timed(one_round)))
 
@@ -116,13 +140,17 @@ def work(variant):
         if line.startswith('moves '):
             np.savez(line.removeprefix('moves '), **moves)
             return {}
-        return dict(sec_per_kimg=common.timed(lambda: [one_round() for _ in range(rounds)]) / (rounds * args.minibatch) * 1000)
+        return dict(sec_per_kimg=common.timed(lambda: [one_round() for _ in range(rounds)]) /
+                    (rounds * args.minibatch) * 1000)
     common.serve(answer, compile_sec=None if variant['check'] else round(compile_sec, 1))
 
 
 def _round_of(steps, args):
-    """Function of one D and one G update. Checkouts from before `TrainingSteps.run` made a list of functions instead."""
-    moment = argparse.Namespace(lod=args.lod, minibatch=args.minibatch, D_lrate=0.001, G_lrate=0.001)
+    """Function of one D and one G update. Checkouts from before `TrainingSteps.run` made a list of
+    functions instead.
+    """
+    moment = argparse.Namespace(lod=args.lod, minibatch=args.minibatch, D_lrate=0.001,
+                                G_lrate=0.001)
     if not hasattr(steps, 'run'):
         steps.set_lod(args.lod)
 
@@ -137,27 +165,36 @@ def _round_of(steps, args):
 
 
 def start(variant, options, check=0):
-    """A `common.Worker` with a variant's steps; its first answer comes when they have been compiled."""
+    """A `common.Worker` with a variant's steps; its first answer comes when they have been
+    compiled.
+    """
     task = dict(variant, options={**options, **variant['options']}, check=check)
-    return common.Worker([sys.executable, str(_HERE), '--work', json.dumps(task)],
-                         environ={'TF_CPP_MIN_LOG_LEVEL': '2', **variant['environ']}, cwd=variant['folder'])
+    return common.Worker([sys.executable, str(_HERE), '--work',
+                          json.dumps(task)],
+                         environ={'TF_CPP_MIN_LOG_LEVEL': '2',
+                                  **variant['environ']}, cwd=variant['folder'])
 
 
 # ---------------------------------------------------------------- both
 
 def apart(a, b):
-    """How far two variants' weights are apart, beside how far they have moved: {of_all: of all weights, most: of a variable, variable}.
+    """How far two variants' weights are apart, beside how far they have moved: {of_all: of all
+    weights, most: of a variable, variable}.
 
     Args:
         a, b: what the same updates, from the same start, added to each variable: {name: array}.
 
-    With Adam's beta1 = 0 each weight moves by about the learning rate in the direction of its gradient's sign, so a gradient that is
-    nothing but rounding moves a weight too, and a few of them always differ.
-    """
+    With Adam's beta1 = 0 each weight moves by about the learning rate in the direction of its
+    gradient's sign, so a gradient that is nothing but rounding moves a weight too, and a few of
+    them always differ. """
     import numpy as np
     if set(a) != set(b):
-        return dict(of_all=None, variable=f'the variants have different variables: {sorted(set(a) ^ set(b))[:4]}')
-    squares = {name: (float(np.square(a[name] - b[name]).sum()), float(np.square(a[name]).sum())) for name in a}
+        return dict(of_all=None, variable='the variants have different variables: '
+                                          f'{sorted(set(a) ^ set(b))[:4]}')
+    squares = {
+        name: (float(np.square(a[name] - b[name]).sum()), float(np.square(a[name]).sum()))
+        for name in a
+    }
     ratio = lambda pair: math.sqrt(pair[0] / pair[1]) if pair[1] else float(pair[0] > 0)
     most = max(squares, key=lambda name: ratio(squares[name]))
     return dict(of_all=common.significant(ratio([sum(pair) for pair in zip(*squares.values())])),
@@ -171,12 +208,16 @@ def measure(args):
     with contextlib.ExitStack() as stack:
         workers = {}
         for name in 'ab':  # one after the other: each compiles undisturbed
-            workers[name] = stack.enter_context(start(getattr(args, f'variant_{name}'), options, args.check))
+            workers[name] = stack.enter_context(
+                start(getattr(args, f'variant_{name}'), options, args.check))
             result[f'{name}_compile_sec'] = workers[name].answer()['compile_sec']
         if args.check:
             folder = stack.enter_context(tempfile.TemporaryDirectory())
             result['after_updates'] = dict(rounds=args.check, **_compare_moves(workers, folder))
-        players = {name: lambda worker=worker: worker.ask()['sec_per_kimg'] for name, worker in workers.items()}
+        players = {
+            name: lambda worker=worker: worker.ask()['sec_per_kimg']
+            for name, worker in workers.items()
+        }
         turns = common.take_turns(players, args.turns, args.seconds)
     for name in 'ab':
         result[f'{name}_sec_per_kimg'] = common.significant(statistics.median(turns[name]))

@@ -1,8 +1,8 @@
 """Images per second of making data sets, on made-up input: python -m benchmarks.dataset_tool -h
 
-Prints one JSON line per case. `records` is no command: it writes what create_cifar10 writes, one image and one record at a time with
-TensorFlow's own Example and TFRecordWriter, which is what a plain program does; the measure that the commands are to be compared with.
-"""
+Prints one JSON line per case. `records` is no command: it writes what create_cifar10 writes, one
+image and one record at a time with TensorFlow's own Example and TFRecordWriter, which is what a
+plain program does; the measure that the commands are to be compared with. """
 import argparse
 import contextlib
 import io
@@ -30,9 +30,13 @@ print(json.dumps(dict(peak_mb=peak_mb())))
 
 
 def parse_args(argv=None):
-    parser = argparse.ArgumentParser(prog='python -m benchmarks.dataset_tool', description=__doc__.split('\n')[0])
-    parser.add_argument('--case', choices=CASES, action='append', help='measure only this; may be given several times')
-    parser.add_argument('--num_images', type=int, default=2000, help='of the cases of 256x256 (default: 2000)')
+    parser = argparse.ArgumentParser(prog='python -m benchmarks.dataset_tool',
+                                     description=__doc__.split('\n')[0])
+    parser.add_argument('--case', choices=CASES, action='append',
+                        help='measure only this; may be given several '
+                        'times')
+    parser.add_argument('--num_images', type=int, default=2000,
+                        help='of the cases of 256x256 (default: 2000)')
     return parser.parse_args(argv)
 
 
@@ -40,22 +44,34 @@ def photograph(rs, width, height):
     """Something with edges and gradients, which compresses like a photograph: a Pillow image."""
     import PIL.Image
     small = rs.randint(0, 256, size=(height // 16 + 1, width // 16 + 1, 3), dtype=np.uint8)
-    pixels = np.asarray(PIL.Image.fromarray(small).resize((width, height), PIL.Image.Resampling.BICUBIC)).astype(np.int16)
-    return PIL.Image.fromarray((pixels + rs.randint(-8, 9, size=pixels.shape)).clip(0, 255).astype(np.uint8))
+    pixels = np.asarray(
+        PIL.Image.fromarray(small).resize((width, height),
+                                          PIL.Image.Resampling.BICUBIC)).astype(np.int16)
+    return PIL.Image.fromarray(
+        (pixels + rs.randint(-8, 9, size=pixels.shape)).clip(0, 255).astype(np.uint8))
 
 
 def make_input(case, folder, num_images):
-    """Write the input of a case; return the command and arguments after the target's name, and the number of images."""
+    """Write the input of a case; return the command and arguments after the target's name, and the
+    number of images.
+    """
     rs = np.random.RandomState(0)
     if case in ('cifar10', 'records'):
         for number in range(1, 6):
-            batch = {'data': rs.randint(0, 256, size=(10000, 3072), dtype=np.uint8), 'labels': list(range(10)) * 1000}
+            batch = {
+                'data': rs.randint(0, 256, size=(10000, 3072), dtype=np.uint8),
+                'labels': list(range(10)) * 1000
+            }
             (folder / f'data_batch_{number}').write_bytes(pickle.dumps(batch, protocol=2))
         return 'create_cifar10', [], 50000
-    originals = [photograph(rs, *((256, 256) if case == 'images256' else (341, 256))) for _ in range(20)]
+    originals = [
+        photograph(rs, *((256, 256) if case == 'images256' else (341, 256))) for _ in range(20)
+    ]
     if case == 'lsun256':
         import lmdb
-        with lmdb.open(str(folder), map_size=1 << 33) as environment, environment.begin(write=True) as transaction:
+        with lmdb.open(
+                str(folder),
+                map_size=1 << 33) as environment, environment.begin(write=True) as transaction:
             for number in range(num_images):
                 stream = io.BytesIO()
                 originals[number % 20].save(stream, 'WEBP', quality=90)
@@ -79,16 +95,23 @@ def write_one_by_one(target, source):
     order = np.arange(images.num_images)
     np.random.RandomState(123).shuffle(order)
     with contextlib.ExitStack() as stack:
-        writers = [stack.enter_context(tf.io.TFRecordWriter(str(target / f'r{log2:02d}.tfrecords'))) for log2 in (5, 4, 3, 2)]
+        writers = [
+            stack.enter_context(tf.io.TFRecordWriter(str(target / f'r{log2:02d}.tfrecords')))
+            for log2 in (5, 4, 3, 2)
+        ]
         for _, image in tqdm(images.fetch(order), total=len(order), leave=False, disable=None):
             for level, writer in enumerate(writers):
                 if level:
                     image = image.astype(np.float32)
-                    image = (image[:, 0::2, 0::2] + image[:, 0::2, 1::2] + image[:, 1::2, 0::2] + image[:, 1::2, 1::2]) * 0.25
+                    image = (image[:, 0::2, 0::2] + image[:, 0::2, 1::2] + image[:, 1::2, 0::2] +
+                             image[:, 1::2, 1::2]) * 0.25
                 pixels = np.rint(image).clip(0, 255).astype(np.uint8)
-                features = tf.train.Features(feature={
-                    'shape': tf.train.Feature(int64_list=tf.train.Int64List(value=pixels.shape)),
-                    'data': tf.train.Feature(bytes_list=tf.train.BytesList(value=[pixels.tobytes()]))})
+                features = tf.train.Features(
+                    feature={
+                        'shape': tf.train.Feature(int64_list=tf.train.Int64List(
+                            value=pixels.shape)), 'data': tf.train.Feature(
+                                bytes_list=tf.train.BytesList(value=[pixels.tobytes()]))
+                    })
                 writer.write(tf.train.Example(features=features).SerializeToString())
 
 
@@ -106,9 +129,11 @@ def measure(case, num_images):
         if case == 'records':
             write_one_by_one(target, source)
         else:
-            peak_mb = run_child([sys.executable, '-c', _RUN, command, target, source, *options])[-1]['peak_mb']
+            peak_mb = run_child([sys.executable, '-c', _RUN, command, target, source,
+                                 *options])[-1]['peak_mb']
         seconds = time.perf_counter() - start
-        return dict(case=case, images=count, seconds=round(seconds, 2), images_per_sec=round(count / seconds), peak_mb=peak_mb)
+        return dict(case=case, images=count, seconds=round(seconds, 2),
+                    images_per_sec=round(count / seconds), peak_mb=peak_mb)
 
 
 if __name__ == '__main__':

@@ -1,8 +1,9 @@
-"""What the machine can do: matrix products, 3x3 convolutions, memory bandwidth: python -m benchmarks.machine -h
+"""What the machine can do: matrix products, 3x3 convolutions, memory bandwidth: python -m
+benchmarks.machine -h
 
-Prints one JSON line for each measure and precision: the fastest of the shapes, and of the repeats. What a training step reaches is
-compared with the convolution that `training_step --ceiling` runs in turn with it, not with these.
-"""
+Prints one JSON line for each measure and precision: the fastest of the shapes, and of the repeats.
+What a training step reaches is compared with the convolution that `training_step --ceiling` runs in
+turn with it, not with these. """
 import argparse
 import json
 import os
@@ -18,11 +19,13 @@ ARRAY_MB = 256
 
 
 def parse_args(argv=None):
-    parser = argparse.ArgumentParser(prog='python -m benchmarks.machine', description=__doc__.split('\n')[0])
+    parser = argparse.ArgumentParser(prog='python -m benchmarks.machine',
+                                     description=__doc__.split('\n')[0])
     parser.add_argument('--seconds', type=float, default=5.0, help='for each shape (default: 5)')
     parser.add_argument('--quick', action='store_true', help='only the smallest shape of each')
     parser.add_argument('--work', nargs=4, metavar=('MINIBATCH', 'SIZE', 'FMAPS', 'DTYPE'),
-                        help='run a convolution once for each line on stdin, and say how many seconds it took')
+                        help='run a convolution once for each line on stdin, and say how many '
+                             'seconds it took')
     return parser.parse_args(argv)
 
 
@@ -31,7 +34,8 @@ def convolution(minibatch, size, fmaps, dtype='float32'):
     import tensorflow as tf
     x, w = (tf.cast(tf.random.stateless_normal(shape, [1, 2]), dtype)
             for shape in ([minibatch, size, size, fmaps], [3, 3, fmaps, fmaps]))
-    return _compiled(lambda: tf.nn.conv2d(x, w, 1, 'SAME')), 2 * 9 * fmaps * fmaps * minibatch * size * size
+    return _compiled(
+        lambda: tf.nn.conv2d(x, w, 1, 'SAME')), 2 * 9 * fmaps * fmaps * minibatch * size * size
 
 
 def matrix_product(size, dtype='float32'):
@@ -69,9 +73,12 @@ def fastest(function, seconds):
 
 
 def convolution_worker(shape, dtype):
-    """A `common.Worker` that runs a convolution in its turns, with all cores. Returns (worker, FLOPs of a turn)."""
+    """A `common.Worker` that runs a convolution in its turns, with all cores. Returns (worker,
+    FLOPs of a turn).
+    """
     minibatch, size, fmaps = shape
-    return Worker(['benchmarks.machine', '--work', *shape, dtype]), 2 * 9 * fmaps * fmaps * minibatch * size * size
+    return Worker(['benchmarks.machine', '--work', *shape,
+                   dtype]), 2 * 9 * fmaps * fmaps * minibatch * size * size
 
 
 def work(minibatch, size, fmaps, dtype):
@@ -86,17 +93,21 @@ def measure(args):
     """Yield results, one for each measure and precision."""
     from tfutil import init_tf
     init_tf(random_seed=1)
-    convolutions, products = ((CONVOLUTIONS[1:2], PRODUCTS[:1]) if args.quick else (CONVOLUTIONS, PRODUCTS))
+    convolutions, products = ((CONVOLUTIONS[1:2], PRODUCTS[:1]) if args.quick else
+                              (CONVOLUTIONS, PRODUCTS))
     for dtype in DTYPES:
-        for name, make, shapes in (('matrix_product', matrix_product, [(size,) for size in products]),
-                                   ('convolution', convolution, convolutions)):
+        for name, make, shapes in (('matrix_product', matrix_product, [
+            (size, ) for size in products
+        ]), ('convolution', convolution, convolutions)):
             rates = {}
             for shape in shapes:
                 function, flops = make(*shape, dtype=dtype)
-                rates['x'.join(map(str, shape))] = significant(flops / fastest(function, args.seconds) / 1e9)
+                rates['x'.join(map(str, shape))] = significant(
+                    flops / fastest(function, args.seconds) / 1e9)
             yield dict(measure=name, dtype=dtype, gflops=max(rates.values()), by_shape=rates)
     function, size = memory_pass(ARRAY_MB // (4 if args.quick else 1))
-    yield dict(measure='memory', gb_per_sec=significant(size / fastest(function, args.seconds) / 1e9))
+    yield dict(measure='memory',
+               gb_per_sec=significant(size / fastest(function, args.seconds) / 1e9))
 
 
 if __name__ == '__main__':

@@ -1,9 +1,9 @@
 """Seconds of SWD and MS-SSIM beside a plain program's: python -m benchmarks.metrics -h
 
-Prints one JSON line per case. The plain program computes the same numbers, straight from the formulas with SciPy: 2-D kernels, image after
-image for MS-SSIM, minibatch after minibatch for SWD. `memory` is the peak of SWD at 1024x1024 for growing numbers of images, each in a
-process of its own; `per_image_mb` is what one more image takes (its descriptors stay, its pyramid does not).
-"""
+Prints one JSON line per case. The plain program computes the same numbers, straight from the
+formulas with SciPy: 2-D kernels, image after image for MS-SSIM, minibatch after minibatch for SWD.
+`memory` is the peak of SWD at 1024x1024 for growing numbers of images, each in a process of its
+own; `per_image_mb` is what one more image takes (its descriptors stay, its pyramid does not). """
 import argparse
 import json
 import sys
@@ -30,21 +30,27 @@ print(json.dumps(dict(peak_mb=peak_mb())))
 
 
 def parse_args(argv=None):
-    parser = argparse.ArgumentParser(prog='python -m benchmarks.metrics', description=__doc__.split('\n')[0])
-    parser.add_argument('--case', choices=CASES, action='append', help='measure only this; may be given several times')
+    parser = argparse.ArgumentParser(prog='python -m benchmarks.metrics',
+                                     description=__doc__.split('\n')[0])
+    parser.add_argument('--case', choices=CASES, action='append',
+                        help='measure only this; may be given several '
+                        'times')
     parser.add_argument('--swd_images', type=int, default=2048, help='of 64x64 (default: 2048)')
-    parser.add_argument('--msssim_images', type=int, default=1024, help='of 128x128 (default: 1024)')
+    parser.add_argument('--msssim_images', type=int, default=1024,
+                        help='of 128x128 (default: 1024)')
     return parser.parse_args(argv)
 
 
 def some_images(count, size, seed):
     """Blobs and noise, uint8 [count, 3, size, size]."""
     r = np.random.RandomState(seed)
-    blobs = r.randint(0, 256, size=(count, 3, size // 4, size // 4), dtype=np.uint8).repeat(4, axis=2).repeat(4, axis=3)
-    return np.clip(blobs + r.randint(-32, 33, size=(count, 3, size, size), dtype=np.int16), 0, 255).astype(np.uint8)
+    blobs = r.randint(0, 256, size=(count, 3, size // 4, size // 4),
+                      dtype=np.uint8).repeat(4, axis=2).repeat(4, axis=3)
+    return np.clip(blobs + r.randint(-32, 33, size=(count, 3, size, size), dtype=np.int16), 0,
+                   255).astype(np.uint8)
 
 
-# ----------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # The plain programs.
 
 def plain_pyramid(minibatch, levels):
@@ -110,15 +116,17 @@ def plain_msssim(a, b):
         y, x = np.mgrid[:size, :size] - (size - 1) / 2
         window = np.exp(-(x ** 2 + y ** 2) / (2 * (1.5 * size / 11) ** 2))
         window = (window / window.sum())[:, :, None]
-        mean_a, mean_b, aa, bb, ab = (fftconvolve(image, window, mode='valid') for image in (a, b, a * a, b * b, a * b))
+        mean_a, mean_b, aa, bb, ab = (fftconvolve(image, window, mode='valid')
+                                      for image in (a, b, a * a, b * b, a * b))
         contrast = (2 * (ab - mean_a * mean_b) + c2) / (aa + bb - mean_a ** 2 - mean_b ** 2 + c2)
         similarity = (2 * mean_a * mean_b + c1) / (mean_a ** 2 + mean_b ** 2 + c1) * contrast
         score *= max(np.mean(similarity if level == len(WEIGHTS) - 1 else contrast), 0) ** weight
-        a, b = ((x[0::2, 0::2] + x[0::2, 1::2] + x[1::2, 0::2] + x[1::2, 1::2]) / 4 if level < 4 else x for x in (a, b))
+        a, b = ((x[0::2, 0::2] + x[0::2, 1::2] + x[1::2, 0::2] + x[1::2, 1::2]) /
+                4 if level < 4 else x for x in (a, b))
     return score
 
 
-# ----------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # Measuring.
 
 def run_pass(api, mode, images, minibatch_size):
@@ -142,7 +150,8 @@ def compared(case, count, plain, ours):
     np.random.seed(0)
     seconds, result = timed(ours)
     np.testing.assert_allclose(result, expected, rtol=1e-4)
-    return dict(case=case, images=count, seconds=round(seconds, 2), plain_seconds=round(plain_seconds, 2),
+    return dict(case=case, images=count, seconds=round(seconds,
+                                                       2), plain_seconds=round(plain_seconds, 2),
                 times_faster=round(plain_seconds / seconds, 2))
 
 
@@ -164,20 +173,30 @@ def measure_msssim(count):
 
     def plain():
         channels_last = images.transpose(0, 2, 3, 1).astype(np.float64)
-        return [np.mean([plain_msssim(a, b) for a, b in zip(channels_last[0::2], channels_last[1::2])])]
-    yield compared('msssim', count, plain, lambda: run_pass(API(count, [3, 128, 128], np.uint8, 64), 'fakes', images, 64))
+        return [
+            np.mean([plain_msssim(a, b) for a, b in zip(channels_last[0::2], channels_last[1::2])])
+        ]
+
+    yield compared('msssim', count, plain,
+                   lambda: run_pass(API(count, [3, 128, 128], np.uint8, 64), 'fakes', images, 64))
 
 
 def measure_memory(counts=(16, 64, 256)):
-    peaks = {count: run_child([sys.executable, '-c', _PEAK, count])[-1]['peak_mb'] for count in counts}
+    peaks = {
+        count: run_child([sys.executable, '-c', _PEAK, count])[-1]['peak_mb']
+        for count in counts
+    }
     for count in counts:
         yield dict(case='memory', images=count, peak_mb=peaks[count])
-    yield dict(case='memory', per_image_mb=round((peaks[counts[-1]] - peaks[counts[-2]]) / (counts[-1] - counts[-2]), 3))
+    yield dict(
+        case='memory', per_image_mb=round(
+            (peaks[counts[-1]] - peaks[counts[-2]]) / (counts[-1] - counts[-2]), 3))
 
 
 if __name__ == '__main__':
     args = parse_args()
     for name in args.case or CASES:
-        cases = dict(swd=lambda: measure_swd(args.swd_images), msssim=lambda: measure_msssim(args.msssim_images), memory=measure_memory)
+        cases = dict(swd=lambda: measure_swd(args.swd_images),
+                     msssim=lambda: measure_msssim(args.msssim_images), memory=measure_memory)
         for line in cases[name]():
             print(json.dumps(line), flush=True)

@@ -1,8 +1,9 @@
-"""A small version of the paper's mode recovery test, on MNIST-RGB made of 5000 digits: python -m benchmarks.mode_recovery -h
+"""A small version of the paper's mode recovery test, on MNIST-RGB made of 5000 digits: python -m
+benchmarks.mode_recovery -h
 
-Trains the variants of configs/mnist_modes.py with several seeds, a hundredth of the paper's images each by default, counts the modes of
-each final Gs, and prints a JSON line per run, a table, and draws both. Runs that are in mode_recovery.jsonl already are not made again.
-"""
+Trains the variants of configs/mnist_modes.py with several seeds, a hundredth of the paper's images
+each by default, counts the modes of each final Gs, and prints a JSON line per run, a table, and
+draws both. Runs that are in mode_recovery.jsonl already are not made again. """
 import argparse
 import concurrent.futures
 import json
@@ -21,18 +22,28 @@ PAPER_KIMG = 10000  # of a run without progression; a progressive one has half a
 
 
 def parse_args(argv=None):
-    parser = argparse.ArgumentParser(prog='python -m benchmarks.mode_recovery', description=__doc__.split('\n')[0])
+    parser = argparse.ArgumentParser(prog='python -m benchmarks.mode_recovery',
+                                     description=__doc__.split('\n')[0])
     parser.add_argument('--variants', nargs='+', default=VARIANTS, help='of configs/mnist_modes.py')
-    parser.add_argument('--K', type=int, default=4, help='the discriminator is so many times smaller (default: 4)')
+    parser.add_argument('--K', type=int, default=4,
+                        help='the discriminator is so many times smaller (default: 4)')
     parser.add_argument('--seeds', type=int, default=3, help='runs of each variant (default: 3)')
-    parser.add_argument('--kimg', type=float, default=100, help="length of a run, in place of the paper's 10000 (default: 100)")
-    parser.add_argument('--minibatch', type=int, default=16, help="in place of the paper's 64 (default: 16)")
-    parser.add_argument('--lrate', type=float, default=0.003, help="in place of the paper's 0.001 (default: 0.003)")
-    parser.add_argument('--G_smoothing', type=float, default=0.995, help='in place of 0.999 (default: 0.995)')
-    parser.add_argument('--images', type=int, default=10000, help='generated images to count modes in (default: 10000)')
-    parser.add_argument('--processes', type=int, default=2, help='runs at the same time, each on one thread (default: 2)')
-    parser.add_argument('--result_dir', default='results', help='for the runs and mode_recovery.jsonl, .png, -images.png')
-    parser.add_argument('--data_dir', default='datasets', help='where the data sets are, or are made')
+    parser.add_argument('--kimg', type=float, default=100,
+                        help="length of a run, in place of the paper's 10000 (default: 100)")
+    parser.add_argument('--minibatch', type=int, default=16,
+                        help="in place of the paper's 64 (default: 16)")
+    parser.add_argument('--lrate', type=float, default=0.003,
+                        help="in place of the paper's 0.001 (default: 0.003)")
+    parser.add_argument('--G_smoothing', type=float, default=0.995,
+                        help='in place of 0.999 (default: 0.995)')
+    parser.add_argument('--images', type=int, default=10000,
+                        help='generated images to count modes in (default: 10000)')
+    parser.add_argument('--processes', type=int, default=2,
+                        help='runs at the same time, each on one thread (default: 2)')
+    parser.add_argument('--result_dir', default='results',
+                        help='for the runs and mode_recovery.jsonl, .png, -images.png')
+    parser.add_argument('--data_dir', default='datasets',
+                        help='where the data sets are, or are made')
     return parser.parse_args(argv)
 
 
@@ -49,7 +60,8 @@ def main(argv=None):
 
     def make(run):
         folder, seconds = train(args, *run)
-        row = dict(variant=run[0], seed=run[1], seconds=round(seconds), run=os.path.basename(folder))
+        row = dict(variant=run[0], seed=run[1], seconds=round(seconds),
+                   run=os.path.basename(folder))
         return add_result(args, {**row, **measure.run(folder)})
     with concurrent.futures.ThreadPoolExecutor(args.processes) as pool:
         results += pool.map(make, [run for run in runs if run not in done])
@@ -58,16 +70,20 @@ def main(argv=None):
     draw_images(results, args.variants, args)
 
 
-# ----------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # Data sets, runs, counts.
 
 def make_data_sets(data_dir, num_images=20000, random_seed=123):
-    """`digits`, for the classifier, and `mnistrgb-5k`: three digits at a time of the same 5000, unless they are there."""
+    """`digits`, for the classifier, and `mnistrgb-5k`: three digits at a time of the same 5000,
+    unless they are there.
+    """
     from pgan.data.writer import TFRecordExporter
     from pgan.importers.digits import load_digits
     digits, rgb = (os.path.join(data_dir, name) for name in ('digits', 'mnistrgb-5k'))
     if not os.path.isdir(digits):
-        subprocess.run([sys.executable, os.path.join(ROOT, 'dataset_tool.py'), 'create_digits', digits], check=True)
+        subprocess.run(
+            [sys.executable,
+             os.path.join(ROOT, 'dataset_tool.py'), 'create_digits', digits], check=True)
     if not os.path.isdir(rgb):
         source, random = load_digits(), np.random.RandomState(random_seed)
         planes = np.stack([image[0] for _, image in source.fetch(range(source.num_images))])
@@ -89,7 +105,8 @@ def train(args, variant, seed):
     name = f'modes-K{args.K}-{variant}-seed{seed}'
     path = os.path.join(args.result_dir, f'{name}.py')
     with open(path, 'w', encoding='utf-8') as file:
-        file.write(configuration(args.K, variant) + f'''
+        file.write(
+            configuration(args.K, variant) + f'''
 desc = {name!r}
 random_seed = {1000 + seed}
 data_dir, result_dir = {args.data_dir!r}, {args.result_dir!r}
@@ -101,7 +118,9 @@ tf_config = EasyDict({{'intra_op_parallelism_threads': 1, 'inter_op_parallelism_
 ''')
     start = time.time()
     with open(os.path.join(args.result_dir, f'{name}.log'), 'w') as log:
-        subprocess.run([sys.executable, os.path.join(ROOT, 'train.py'), '--config', path], stdout=log, stderr=log, check=True)
+        subprocess.run(
+            [sys.executable, os.path.join(ROOT, 'train.py'), '--config', path], stdout=log,
+            stderr=log, check=True)
     folders = [entry for entry in sorted(os.listdir(args.result_dir)) if entry.endswith(f'-{name}')]
     return os.path.join(args.result_dir, folders[-1]), time.time() - start
 
@@ -112,7 +131,8 @@ class Measure:
     def __init__(self, args):
         import metrics
         self._args, self._lock = args, threading.Lock()
-        self._metric = metrics.make('modes', args.images, [3, 32, 32], np.uint8, 250, result_dir=args.result_dir, data_dir=args.data_dir)
+        self._metric = metrics.make('modes', args.images, [3, 32, 32], np.uint8, 250,
+                                    result_dir=args.result_dir, data_dir=args.data_dir)
 
     def reals(self):
         import dataset
@@ -124,7 +144,8 @@ class Measure:
         with self._lock:
             _, _, Gs = misc.load_network_pkl(folder)
             random = np.random.RandomState(1000)
-            return self._count('fakes', lambda count: generate(Gs, random.randn(count, *Gs.input_shape[1:])))
+            return self._count('fakes',
+                               lambda count: generate(Gs, random.randn(count, *Gs.input_shape[1:])))
 
     def _count(self, mode, images):
         self._metric.begin(mode)
@@ -138,7 +159,7 @@ def generate(Gs, latents):
     return Gs.run(latents, out_mul=127.5, out_add=127.5, out_dtype=np.uint8)
 
 
-# ----------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # Results.
 
 def read_results(args):
@@ -163,7 +184,9 @@ def table(results, variants):
     for variant in ['reals', *variants]:
         rows = [row for row in results if row['variant'] == variant]
         modes, kl = ([row[name] for row in rows] for name in ('modes', 'kl'))
-        lines.append(f'| {variant} | {len(rows)} | {np.mean(modes):.1f} +- {np.std(modes):.1f} | {np.mean(kl):.3f} +- {np.std(kl):.3f} |')
+        lines.append(
+            f'| {variant} | {len(rows)} | {np.mean(modes):.1f} +- {np.std(modes):.1f} | {np.mean(kl):.3f} +- {np.std(kl):.3f} |'
+        )
     return '\n'.join(lines)
 
 
@@ -171,7 +194,8 @@ def draw(results, variants, path):
     """Draw each run as a dot, the means as bars, and the reals as a dashed line."""
     from matplotlib.figure import Figure
     figure = Figure(figsize=(8, 3.2), layout='constrained')
-    for axes, name, label in zip(figure.subplots(1, 2), ('modes', 'kl'), ('modes of 1000', 'KL divergence from equal frequencies')):
+    for axes, name, label in zip(figure.subplots(1, 2), ('modes', 'kl'),
+                                 ('modes of 1000', 'KL divergence from equal frequencies')):
         for place, variant in enumerate(variants):
             values = [row[name] for row in results if row['variant'] == variant]
             axes.bar(place, np.mean(values), width=0.6, color='tab:blue', alpha=0.3)
@@ -179,7 +203,8 @@ def draw(results, variants, path):
         for row in results:
             if row['variant'] == 'reals':
                 axes.axhline(row[name], color='tab:gray', linestyle='--', linewidth=1)
-                axes.annotate('real images', (0, row[name]), xycoords=('axes fraction', 'data'), fontsize=8, va='bottom')
+                axes.annotate('real images', (0, row[name]), xycoords=('axes fraction', 'data'),
+                              fontsize=8, va='bottom')
         axes.set_xticks(range(len(variants)), variants)
         axes.set_ylabel(label)
         axes.grid(alpha=0.3, axis='y')
@@ -197,7 +222,8 @@ def draw_images(results, variants, args, columns=16, zoom=2):
         _, _, Gs = misc.load_network_pkl(os.path.join(args.result_dir, row['run']))
         images.append(generate(Gs, np.random.RandomState(1).randn(columns, *Gs.input_shape[1:])))
     grid = np.concatenate(images).repeat(zoom, axis=2).repeat(zoom, axis=3)
-    misc.save_image_grid(grid, os.path.join(args.result_dir, 'mode_recovery-images.png'), drange=[0, 255], grid_size=(columns, len(images)))
+    misc.save_image_grid(grid, os.path.join(args.result_dir, 'mode_recovery-images.png'),
+                         drange=[0, 255], grid_size=(columns, len(images)))
 
 
 if __name__ == '__main__':

@@ -1,8 +1,9 @@
-"""Do the paper's experiments train? Each setting of configs/ for a few hundred updates, narrow: python -m benchmarks.paper_settings -h
+"""Do the paper's experiments train? Each setting of configs/ for a few hundred updates, narrow:
+python -m benchmarks.paper_settings -h
 
 Prints one JSON line per setting: parameters of the networks at full width, seconds, whether every
-variable is finite and the snapshot comes back as it was. The data are blobs of colour, of the data set's shape.
-"""
+variable is finite and the snapshot comes back as it was. The data are blobs of colour, of the data
+set's shape. """
 import argparse
 import json
 import os
@@ -16,9 +17,12 @@ import numpy as np
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 ROWS = ('a', 'b', 'c', 'd', 'e*', 'e', 'f', 'g')  # h has the settings of g
 VARIANTS = ('plain', 'ournorm', 'mbstddev', 'progression')
-SETTINGS = {**{f'ablation {row}': ('ablation', 128, {'row': row}) for row in ROWS},
-            **{f'mnist_modes {variant}': ('mnist_modes', 32, {'variant': variant}) for variant in VARIANTS},
-            'cifar10_paper': ('cifar10_paper', 32, {})}
+SETTINGS = {
+    **{f'ablation {row}': ('ablation', 128, {'row': row})
+       for row in ROWS},
+    **{f'mnist_modes {variant}': ('mnist_modes', 32, {'variant': variant})
+       for variant in VARIANTS}, 'cifar10_paper': ('cifar10_paper', 32, {})
+}
 SHORT = '''
 desc = {desc!r}
 data_dir, result_dir = {data_dir!r}, {result_dir!r}
@@ -34,12 +38,16 @@ if 'paper' in G.func:
 
 
 def parse_args(argv=None):
-    parser = argparse.ArgumentParser(prog='python -m benchmarks.paper_settings', description=__doc__.split('\n')[0])
-    parser.add_argument('--settings', nargs='+', choices=SETTINGS, default=list(SETTINGS), metavar='NAME',
-                        help=f'of: {", ".join(SETTINGS)} (default: all)')
+    parser = argparse.ArgumentParser(prog='python -m benchmarks.paper_settings',
+                                     description=__doc__.split('\n')[0])
+    parser.add_argument('--settings', nargs='+', choices=SETTINGS, default=list(SETTINGS),
+                        metavar='NAME', help=f'of: {", ".join(SETTINGS)} (default: all)')
     parser.add_argument('--updates', type=int, default=300, help='D updates of each (default: 300)')
-    parser.add_argument('--minibatch', type=int, default=8, help="in place of the paper's 16 or 64 (default: 8)")
-    parser.add_argument('--fmap_max', type=int, default=8, help="widest layer, in place of the paper's (default: 8)")
+    parser.add_argument('--minibatch', type=int, default=8, help="in place of the paper's 16 or 64 "
+                                                                 '(default: 8)')
+    parser.add_argument('--fmap_max', type=int, default=8,
+                        help="widest layer, in place of the paper's "
+                        '(default: 8)')
     parser.add_argument('--result_dir', default='results')
     parser.add_argument('--data_dir', default='datasets')
     return parser.parse_args(argv)
@@ -55,7 +63,9 @@ def make_blobs(data_dir, resolution, count=64):
         for _ in range(count):
             image = np.zeros([3, resolution, resolution])
             for size in (4, 8, 32):
-                image += random.uniform(0, 85, [3, size, size]).repeat(resolution // size, axis=1).repeat(resolution // size, axis=2)
+                image += random.uniform(0, 85,
+                                        [3, size, size]).repeat(resolution // size, axis=1).repeat(
+                                            resolution // size, axis=2)
             exporter.add_image(image.astype(np.uint8))
 
 
@@ -73,7 +83,10 @@ def full_parameters(path, resolution):
     import tfutil
     from pgan import settings
     config = settings.load([path])
-    nets = [tfutil.Network(name, num_channels=3, resolution=resolution, **getattr(config, name)) for name in 'GD']
+    nets = [
+        tfutil.Network(name, num_channels=3, resolution=resolution, **getattr(config, name))
+        for name in 'GD'
+    ]
     return [sum(int(np.prod(var.shape)) for var in net.trainables.values()) for net in nets]
 
 
@@ -89,23 +102,31 @@ def run(name, args):
         file.write(choose(source, choices))
     parameters = full_parameters(path, resolution)
     with open(path, 'a', encoding='utf-8') as file:
-        file.write(SHORT.format(desc=desc, data_dir=args.data_dir, result_dir=args.result_dir, resolution=resolution,
-                                minibatch=args.minibatch, kimg=args.updates * args.minibatch / 1000, fmap_max=args.fmap_max))
+        file.write(
+            SHORT.format(desc=desc, data_dir=args.data_dir, result_dir=args.result_dir,
+                         resolution=resolution, minibatch=args.minibatch,
+                         kimg=args.updates * args.minibatch / 1000, fmap_max=args.fmap_max))
     start = time.time()
     with open(os.path.join(args.result_dir, f'{desc}.log'), 'w') as log:
-        subprocess.run([sys.executable, os.path.join(ROOT, 'train.py'), '--config', path], stdout=log, stderr=log, check=True)
+        subprocess.run(
+            [sys.executable, os.path.join(ROOT, 'train.py'), '--config', path], stdout=log,
+            stderr=log, check=True)
     seconds = round(time.time() - start)
-    folder = [entry for entry in sorted(os.listdir(args.result_dir)) if entry.endswith(f'-{desc}')][-1]
+    folder = [entry for entry in sorted(os.listdir(args.result_dir))
+              if entry.endswith(f'-{desc}')][-1]
     nets = misc.load_network_pkl(os.path.join(args.result_dir, folder))
     again_path = os.path.join(args.result_dir, 'again.pkl')
     misc.save_pkl(nets, again_path)
     same = all(np.array_equal(net.get_var(local_name), other.get_var(local_name))
                for net, other in zip(nets, misc.load_pkl(again_path)) for local_name in net.vars)
-    finite = all(np.isfinite(net.get_var(local_name)).all() for net in nets for local_name in net.vars)
+    finite = all(
+        np.isfinite(net.get_var(local_name)).all() for net in nets for local_name in net.vars)
     images = nets[2].run(np.random.RandomState(0).randn(16, *nets[2].input_shape[1:]))
-    return dict(setting=name, G_parameters=parameters[0], D_parameters=parameters[1], updates=args.updates, seconds=seconds,
-                finite=bool(finite and np.isfinite(images).all()), round_trip=bool(same),
-                image_mean=round(float(images.mean()), 3), image_std=round(float(images.std()), 3))
+    return dict(setting=name, G_parameters=parameters[0], D_parameters=parameters[1],
+                updates=args.updates, seconds=seconds, finite=bool(finite
+                                                                   and np.isfinite(images).all()),
+                round_trip=bool(same), image_mean=round(float(images.mean()),
+                                                        3), image_std=round(float(images.std()), 3))
 
 
 if __name__ == '__main__':

@@ -1,7 +1,9 @@
-"""The training step of the PyTorch package pro-gan-pth, as a worker of `benchmarks.peers`, whose virtual environment runs it.
+"""The training step of the PyTorch package pro-gan-pth, as a worker of `benchmarks.peers`, whose
+virtual environment runs it.
 
-Its networks, its WGAN-GP loss and its moving average; the order of things is that of its own training loop (which needs packages that have
-nothing to do with speed): D's update, the average, G's update, each looked at for gradients that are not finite.
+Its networks, its WGAN-GP loss and its moving average; the order of things is that of its own
+training loop (which needs packages that have nothing to do with speed): D's update, the average,
+G's update, each looked at for gradients that are not finite.
 
 python peer_pro_gan_pth.py RESOLUTION MINIBATCH
 """
@@ -21,10 +23,12 @@ def make_round(resolution, minibatch):
     custom_layers.EqualizedConvTranspose2d._output_padding = lambda self, *_, **__: self.output_padding
     torch.manual_seed(1)
     depth = int(math.log2(resolution))
-    G, D = networks.Generator(depth=5, latent_size=512), networks.Discriminator(depth=5, latent_size=512)
+    G, D = networks.Generator(depth=5,
+                              latent_size=512), networks.Discriminator(depth=5, latent_size=512)
     average = copy.deepcopy(G)
     loss = losses.WganGP()
-    G_opt, D_opt = (torch.optim.Adam(net.parameters(), lr=0.001, betas=(0.0, 0.99), eps=1e-8) for net in (G, D))
+    G_opt, D_opt = (torch.optim.Adam(net.parameters(), lr=0.001, betas=(0.0, 0.99), eps=1e-8)
+                    for net in (G, D))
     reals = torch.randn(minibatch, 3, resolution, resolution)
 
     def apply(net, optimizer, value):
@@ -38,7 +42,8 @@ def make_round(resolution, minibatch):
         fakes = G(torch.randn(minibatch, 512), depth, 1.0).detach()
         apply(D, D_opt, loss.dis_loss(D, reals, fakes, depth, 1.0))
         custom_layers.update_average(average, G, 0.999)
-        apply(G, G_opt, loss.gen_loss(D, reals, G(torch.randn(minibatch, 512), depth, 1.0), depth, 1.0))
+        apply(G, G_opt,
+              loss.gen_loss(D, reals, G(torch.randn(minibatch, 512), depth, 1.0), depth, 1.0))
     return one_round
 
 
@@ -49,5 +54,6 @@ if __name__ == '__main__':
     step, size = make_round(int(sys.argv[1]), int(sys.argv[2])), int(sys.argv[2])
     step()
     rounds = max(1, math.ceil(0.2 / common.timed(step)))
-    common.serve(lambda _: dict(sec_per_kimg=common.timed(lambda: [step() for _ in range(rounds)]) / (rounds * size) * 1000),
-                 torch=torch.__version__)
+    common.serve(
+        lambda _: dict(sec_per_kimg=common.timed(lambda: [step() for _ in range(rounds)]) /
+                       (rounds * size) * 1000), torch=torch.__version__)

@@ -1,9 +1,10 @@
-"""This program's training step beside that of the PyTorch package pro-gan-pth 3.4, in turns: python -m benchmarks.peers -h
+"""This program's training step beside that of the PyTorch package pro-gan-pth 3.4, in turns: python
+-m benchmarks.peers -h
 
-The same layers (fmap_base 8192 and fmap_max 512 give 512 maps at 4x4 to 32x32 in both), the same minibatch, float32. Makes a virtual
-environment for the package, which takes a few GB on the disk, and deletes it afterwards unless --venv says where it should stay.
-Prints one JSON line for each resolution.
-"""
+The same layers (fmap_base 8192 and fmap_max 512 give 512 maps at 4x4 to 32x32 in both), the same
+minibatch, float32. Makes a virtual environment for the package, which takes a few GB on the disk,
+and deletes it afterwards unless --venv says where it should stay. Prints one JSON line for each
+resolution. """
 import argparse
 import contextlib
 import json
@@ -22,13 +23,19 @@ PACKAGE = 'pro-gan-pth==3.4'
 
 
 def parse_args(argv=None):
-    parser = argparse.ArgumentParser(prog='python -m benchmarks.peers', description=__doc__.split('\n')[0])
+    parser = argparse.ArgumentParser(prog='python -m benchmarks.peers',
+                                     description=__doc__.split('\n')[0])
     parser.add_argument('--resolution', type=int, action='append', choices=(4, 8, 16, 32),
                         help='measure only this; may be given several times')
     parser.add_argument('--minibatch', type=int, default=16)
-    parser.add_argument('--turns', type=int, default=3, help='of each, after one to warm up (default: 3)')
-    parser.add_argument('--seconds', type=float, default=30.0, help='go on for so long, if that is longer (default: 30)')
-    parser.add_argument('--venv', metavar='FOLDER', help='virtual environment to make, or to use if it is there')
+    parser.add_argument('--turns', type=int, default=3,
+                        help='of each, after one to warm up (default: 3)')
+    parser.add_argument('--seconds', type=float, default=30.0,
+                        help='go on for so long, if that is longer '
+                        '(default: 30)')
+    parser.add_argument('--venv', metavar='FOLDER',
+                        help='virtual environment to make, or to use if '
+                        'it is there')
     return parser.parse_args(argv)
 
 
@@ -42,11 +49,14 @@ def make_environment(folder):
     installed = pathlib.Path(folder, 'installed.txt')
     if not installed.is_file():
         venv.create(folder, with_pip=True)
-        for arguments in (['-r', str(ROOT / 'benchmarks' / 'requirements-peers.txt')], ['--no-deps', PACKAGE]):
-            done = subprocess.run([python, '-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', *arguments],
-                                  capture_output=True, text=True)
+        for arguments in (['-r', str(ROOT / 'benchmarks' / 'requirements-peers.txt')],
+                          ['--no-deps', PACKAGE]):
+            done = subprocess.run([
+                python, '-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', *arguments
+            ], capture_output=True, text=True)
             if done.returncode:
-                sys.exit(f'Error: pip install {" ".join(arguments)} failed: {done.stderr.strip()[-800:]}')
+                sys.exit(f'Error: pip install {" ".join(arguments)} failed: '
+                         f'{done.stderr.strip()[-800:]}')
         installed.write_text(PACKAGE + '\n')
     return str(python)
 
@@ -54,12 +64,17 @@ def make_environment(folder):
 def measure(args, python):
     """Yield results, one for each resolution."""
     for resolution in args.resolution or (4, 8, 16, 32):
-        options = dict(step_options(), fmap_base=8192, fmap_max=512, minibatch=args.minibatch, lod=float(5 - (resolution.bit_length() - 1)))
+        options = dict(step_options(), fmap_base=8192, fmap_max=512, minibatch=args.minibatch,
+                       lod=float(5 - (resolution.bit_length() - 1)))
         script = str(ROOT / 'benchmarks' / 'peer_pro_gan_pth.py')
-        with Worker([python, script, resolution, args.minibatch]) as peer, start(parse_variant(str(ROOT)), options) as product:
+        with Worker([python, script, resolution,
+                     args.minibatch]) as peer, start(parse_variant(str(ROOT)), options) as product:
             version = peer.answer()
             product.answer()
-            players = {name: lambda worker=worker: worker.ask()['sec_per_kimg'] for name, worker in (('peer', peer), ('product', product))}
+            players = {
+                name: lambda worker=worker: worker.ask()['sec_per_kimg']
+                for name, worker in (('peer', peer), ('product', product))
+            }
             turns = take_turns(players, args.turns, args.seconds)
         yield dict(peer=PACKAGE, **version, resolution=resolution, minibatch=args.minibatch,
                    peer_sec_per_kimg=significant(statistics.median(turns['peer'])),

@@ -1,9 +1,12 @@
-"""Images per second from the files of a data set to what the training step gets: python -m benchmarks.pipeline -h
+"""Images per second from the files of a data set to what the training step gets: python -m
+benchmarks.pipeline -h
 
-For each resolution, in the minibatches of training: reading (`read`), and reading, casting, mirroring or not, rescaling (`ready`,
-`ready_mirror`). Cold: the first pass over files that the system has dropped from its cache; `cold_dropped` is the part that it did drop,
-and where that is less than 0.95 there is no cold figure. Warm: later passes. What calling a compiled function costs is taken off
-(`call_sec`), as in training all this is a part of the step. Prints one JSON line for each resolution.
+For each resolution, in the minibatches of training: reading (`read`), and reading, casting,
+mirroring or not, rescaling (`ready`, `ready_mirror`). Cold: the first pass over files that the
+system has dropped from its cache; `cold_dropped` is the part that it did drop, and where that is
+less than 0.95 there is no cold figure. Warm: later passes. What calling a compiled function costs
+is taken off (`call_sec`), as in training all this is a part of the step. Prints one JSON line for
+each resolution.
 
 Without --data, it first makes a data set of made-up images in a temporary folder.
 """
@@ -23,16 +26,23 @@ import time
 from benchmarks.common import load, significant, timed
 
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
-MINIBATCHES = {4: 128, 8: 128, 16: 128, 32: 64, 64: 32, 128: 16, 256: 8, 512: 4, 1024: 4}  # config.py's preset-v2-1gpu
+# config.py's preset-v2-1gpu
+MINIBATCHES = {4: 128, 8: 128, 16: 128, 32: 64, 64: 32, 128: 16, 256: 8, 512: 4, 1024: 4}
 
 
 def parse_args(argv=None):
-    parser = argparse.ArgumentParser(prog='python -m benchmarks.pipeline', description=__doc__.split('\n')[0])
+    parser = argparse.ArgumentParser(prog='python -m benchmarks.pipeline',
+                                     description=__doc__.split('\n')[0])
     parser.add_argument('--data', metavar='FOLDER', help='a data set; default: made-up images')
-    parser.add_argument('--resolution', type=int, default=256, help='of the made-up images (default: 256)')
-    parser.add_argument('--num_images', type=int, default=1000, help='made-up images (default: 1000)')
-    parser.add_argument('--only', type=int, action='append', metavar='R', help='measure only this resolution; may be given several times')
-    parser.add_argument('--seconds', type=float, default=3.0, help='for each warm figure (default: 3)')
+    parser.add_argument('--resolution', type=int, default=256,
+                        help='of the made-up images (default: 256)')
+    parser.add_argument('--num_images', type=int, default=1000,
+                        help='made-up images (default: 1000)')
+    parser.add_argument('--only', type=int, action='append', metavar='R',
+                        help='measure only this resolution; may be '
+                        'given several times')
+    parser.add_argument('--seconds', type=float, default=3.0,
+                        help='for each warm figure (default: 3)')
     return parser.parse_args(argv)
 
 
@@ -57,7 +67,9 @@ def make_data(folder, resolution, num_images):
 # ---------------------------------------------------------------- the system's cache
 
 def drop_from_cache(path):
-    """Ask the system to forget a file's pages; return the part that it forgot, or None where it cannot be asked."""
+    """Ask the system to forget a file's pages; return the part that it forgot, or None where it
+    cannot be asked.
+    """
     if not hasattr(os, 'posix_fadvise') or os.path.getsize(path) == 0:
         return None
     with open(path, 'rb') as file:
@@ -72,11 +84,13 @@ def resident_part(path):
     libc = ctypes.CDLL(None, use_errno=True)
     if not hasattr(libc, 'mincore'):
         return None
-    with open(path, 'rb') as file, mmap.mmap(file.fileno(), 0, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ | mmap.PROT_WRITE) as pages:
+    with open(path, 'rb') as file, mmap.mmap(file.fileno(), 0, flags=mmap.MAP_PRIVATE,
+                                             prot=mmap.PROT_READ | mmap.PROT_WRITE) as pages:
         states = (ctypes.c_ubyte * math.ceil(len(pages) / mmap.PAGESIZE))()
         first = ctypes.c_char.from_buffer(pages)
         try:
-            if libc.mincore(ctypes.c_void_p(ctypes.addressof(first)), ctypes.c_size_t(len(pages)), states):
+            if libc.mincore(ctypes.c_void_p(ctypes.addressof(first)), ctypes.c_size_t(len(pages)),
+                            states):
                 return None
         finally:
             del first  # the map cannot be closed while it is referred to
@@ -86,7 +100,9 @@ def resident_part(path):
 # ---------------------------------------------------------------- measuring
 
 def make_ready(training_set, lod, mirror):
-    """Function from the data set's tensors to what a loss gets: the first lines of the compiled D step."""
+    """Function from the data set's tensors to what a loss gets: the first lines of the compiled D
+    step.
+    """
     import tensorflow as tf
 
     from pgan.training.reals import process_reals
@@ -95,14 +111,16 @@ def make_ready(training_set, lod, mirror):
     @tf.function(autograph=False)
     def ready(images, step):
         with randomness.keyed(1, step):
-            return process_reals(images, lod, mirror, training_set.dynamic_range, [-1, 1], native=True)
+            return process_reals(images, lod, mirror, training_set.dynamic_range, [-1, 1],
+                                 native=True)
     return ready
 
 
 def images_per_sec(training_set, minibatch, ready=None, seconds=None, call_sec=0.0):
     """Take minibatches for so many seconds, or through the whole set once."""
     count, start = 0, time.perf_counter()
-    while count < training_set.num_images if seconds is None else time.perf_counter() - start < seconds:
+    while count < training_set.num_images if seconds is None else time.perf_counter(
+    ) - start < seconds:
         images, _ = training_set.get_minibatch_tf()
         if ready is not None:
             call(ready, images, count)
@@ -111,7 +129,9 @@ def images_per_sec(training_set, minibatch, ready=None, seconds=None, call_sec=0
 
 
 def call(function, images, count):
-    """Call a compiled function of a minibatch and the number of images before it, and wait for a part of what it gives."""
+    """Call a compiled function of a minibatch and the number of images before it, and wait for a
+    part of what it gives.
+    """
     import tensorflow as tf
     function(images, tf.constant(count, tf.int32))[0, 0, 0, 0].numpy()
 
@@ -132,7 +152,8 @@ def measure_resolution(folder, resolution, seconds):
     level = int(math.log2(full // resolution))
     minibatch = min(MINIBATCHES.get(resolution, 4), num_images)
     paths = list(pathlib.Path(folder).glob(f'*-r{int(math.log2(resolution)):02d}.tfrecords'))
-    result = dict(resolution=resolution, full_resolution=full, minibatch=minibatch, images=num_images,
+    result = dict(resolution=resolution, full_resolution=full, minibatch=minibatch,
+                  images=num_images,
                   file_mb=significant(sum(path.stat().st_size for path in paths) / 1e6, 3))
     dropped = [drop_from_cache(path) for path in paths]
     result['cold_dropped'] = None if None in dropped or not dropped else min(dropped)
@@ -146,7 +167,8 @@ def measure_resolution(folder, resolution, seconds):
         for mirror in (False, True):
             ready = make_ready(training_set, level, mirror)
             images_per_sec(training_set, minibatch, ready, seconds=0.01)  # compiles
-            result['warm_ready' + '_mirror' * mirror] = images_per_sec(training_set, minibatch, ready, seconds, result['call_sec'])
+            result['warm_ready' + '_mirror' * mirror] = images_per_sec(
+                training_set, minibatch, ready, seconds, result['call_sec'])
     return dict(result, load=load())
 
 
@@ -158,12 +180,14 @@ def measure(args):
         folder = args.data
         if folder is None:
             with contextlib.redirect_stdout(sys.stderr):
-                folder = make_data(stack.enter_context(tempfile.TemporaryDirectory()), args.resolution, args.num_images)
-        known = sorted(2 ** int(path.stem[-2:]) for path in pathlib.Path(folder).glob('*-r[0-9][0-9].tfrecords'))
+                folder = make_data(stack.enter_context(tempfile.TemporaryDirectory()),
+                                   args.resolution, args.num_images)
+        known = sorted(2**int(path.stem[-2:])
+                       for path in pathlib.Path(folder).glob('*-r[0-9][0-9].tfrecords'))
         missing = sorted(set(args.only or ()) - set(known))
         if missing or not known:
-            sys.exit(f'Error: {folder!r} holds the resolutions {known}, so {missing or "nothing"} can be measured. '
-                     'Give --data a folder that dataset_tool.py made.')
+            sys.exit(f'Error: {folder!r} holds the resolutions {known}, so {missing or "nothing"} '
+                     'can be measured. Give --data a folder that dataset_tool.py made.')
         for resolution in args.only or known:
             yield measure_resolution(folder, resolution, args.seconds)
 

@@ -1,9 +1,10 @@
-"""What several devices cost beside one at the same minibatch, on one CPU: python -m benchmarks.replicas -h
+"""What several devices cost beside one at the same minibatch, on one CPU: python -m
+benchmarks.replicas -h
 
-A process for each number of devices holds the training steps of a stage, and they work in turns, so that whatever else the machine does
-falls on all of them. More CPU devices add no speed, only what it costs to divide the work, to add up the gradients, and to make every
-update on each device. Prints one JSON line for each number of devices.
-"""
+A process for each number of devices holds the training steps of a stage, and they work in turns, so
+that whatever else the machine does falls on all of them. More CPU devices add no speed, only what
+it costs to divide the work, to add up the gradients, and to make every update on each device.
+Prints one JSON line for each number of devices. """
 import argparse
 import contextlib
 import json
@@ -19,10 +20,16 @@ os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
 
 
 def parse_args(argv=None):
-    parser = argparse.ArgumentParser(prog='python -m benchmarks.replicas', description=__doc__.split('\n')[0])
-    parser.add_argument('--devices', type=int, action='append', help='measure this number beside 1; may be given again (default: 2 and 4)')
-    parser.add_argument('--resolution', type=int, default=32, help='full resolution of the networks, pixels')
-    parser.add_argument('--lod', type=float, default=0.0, help='level of detail to measure at; a fraction is fading')
+    parser = argparse.ArgumentParser(prog='python -m benchmarks.replicas',
+                                     description=__doc__.split('\n')[0])
+    parser.add_argument(
+        '--devices', type=int, action='append', help='measure this number beside 1; may be '
+        'given again (default: 2 and 4)')
+    parser.add_argument('--resolution', type=int, default=32,
+                        help='full resolution of the networks, pixels')
+    parser.add_argument('--lod', type=float, default=0.0,
+                        help='level of detail to measure at; a fraction '
+                        'is fading')
     parser.add_argument('--fmap_base', type=int, default=256)
     parser.add_argument('--fmap_max', type=int, default=64)
     parser.add_argument('--minibatch', type=int, default=64, help='on all devices together')
@@ -34,7 +41,9 @@ def parse_args(argv=None):
 
 
 def work(args, count, pipe):
-    """Make the steps of so many devices, then a turn whenever the pipe asks for one: it gets the seconds. In a process of its own."""
+    """Make the steps of so many devices, then a turn whenever the pipe asks for one: it gets the
+    seconds. In a process of its own.
+    """
     from benchmarks.training_step import make_round, make_steps
     from tfutil import init_tf
     with contextlib.redirect_stdout(sys.stderr):  # notes; stdout is for results
@@ -53,11 +62,14 @@ def measure(args):
     spawn, pipes, workers = multiprocessing.get_context('spawn'), {}, []
     for count in (1, *args.devices):
         pipes[count], end = spawn.Pipe()
-        workers.append(spawn.Process(target=work, args=(args, count, end), daemon=True))  # ends with this one
+        # ends with this one
+        workers.append(spawn.Process(target=work, args=(args, count, end), daemon=True))
         workers[-1].start()
         end.close()
         pipes[count].recv()  # it has compiled
-    seconds = take_turns({count: lambda pipe=pipe: pipe.send('go') or pipe.recv() for count, pipe in pipes.items()}, args.turns)
+    seconds = take_turns(
+        {count: lambda pipe=pipe: pipe.send('go') or pipe.recv()
+         for count, pipe in pipes.items()}, args.turns)
     for worker in workers:
         worker.kill()  # TensorFlow's teardown takes longer than a short measurement
     return seconds
@@ -68,11 +80,16 @@ def main(args):
     seconds = measure(args)
     for count in args.devices:
         ratios = sorted(many / one for one, many in zip(seconds[1], seconds[count]))
-        print(json.dumps(dict(
-            benchmark='replicas', resolution=args.resolution, lod=args.lod, fmap_base=args.fmap_base, fmap_max=args.fmap_max,
-            minibatch=args.minibatch, devices=count, turns=args.turns, rounds=args.rounds,
-            one_device_sec_per_kimg=round(statistics.median(seconds[1]) / (args.rounds * args.minibatch) * 1000, 3),
-            time_beside_one_device=round(statistics.median(ratios), 3), lowest=round(ratios[0], 3), highest=round(ratios[-1], 3))))
+        print(
+            json.dumps(
+                dict(
+                    benchmark='replicas', resolution=args.resolution, lod=args.lod,
+                    fmap_base=args.fmap_base, fmap_max=args.fmap_max, minibatch=args.minibatch,
+                    devices=count, turns=args.turns, rounds=args.rounds,
+                    one_device_sec_per_kimg=round(
+                        statistics.median(seconds[1]) / (args.rounds * args.minibatch) * 1000,
+                        3), time_beside_one_device=round(statistics.median(ratios), 3),
+                    lowest=round(ratios[0], 3), highest=round(ratios[-1], 3))))
 
 
 if __name__ == '__main__':

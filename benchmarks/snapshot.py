@@ -1,7 +1,8 @@
-"""Seconds to load a snapshot and to draw images with it, and memory: python -m benchmarks.snapshot -h
+"""Seconds to load a snapshot and to draw images with it, and memory: python -m benchmarks.snapshot
+-h
 
-Prints one JSON line for each precision. Writes a snapshot with random weights to a temporary folder first.
-"""
+Prints one JSON line for each precision. Writes a snapshot with random weights to a temporary folder
+first. """
 import argparse
 import json
 import os
@@ -17,13 +18,18 @@ os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
 
 
 def parse_args(argv=None):
-    parser = argparse.ArgumentParser(prog='python -m benchmarks.snapshot', description=__doc__.split('\n')[0])
+    parser = argparse.ArgumentParser(prog='python -m benchmarks.snapshot',
+                                     description=__doc__.split('\n')[0])
     parser.add_argument('--resolution', type=int, default=1024)
     parser.add_argument('--fmap_base', type=int, default=8192)
     parser.add_argument('--fmap_max', type=int, default=512)
-    parser.add_argument('--dtype', choices=('float32', 'bfloat16'), action='append', help='measure only this; may be given twice')
-    parser.add_argument('--minibatch', type=int, default=4, help='images at a time for the steady rate (default: 4)')
-    parser.add_argument('--seconds', type=float, default=20.0, help='how long to draw images (default: 20)')
+    parser.add_argument('--dtype', choices=('float32', 'bfloat16'), action='append',
+                        help='measure only this; may be given twice')
+    parser.add_argument('--minibatch', type=int, default=4,
+                        help='images at a time for the steady rate '
+                        '(default: 4)')
+    parser.add_argument('--seconds', type=float, default=20.0,
+                        help='how long to draw images (default: 20)')
     parser.add_argument('--measure', metavar='PKL', help=argparse.SUPPRESS)
     return parser.parse_args(argv)
 
@@ -32,13 +38,16 @@ def write_snapshot(args, path):
     """G, D and Gs of the size asked for, as train.py saves them."""
     import misc
     import tfutil
-    options = dict(num_channels=3, resolution=args.resolution, fmap_base=args.fmap_base, fmap_max=args.fmap_max)
+    options = dict(num_channels=3, resolution=args.resolution, fmap_base=args.fmap_base,
+                   fmap_max=args.fmap_max)
     G = tfutil.Network('G', 'networks.G_paper', **options)
     misc.save_pkl((G, tfutil.Network('D', 'networks.D_paper', **options), G.clone('Gs')), path)
 
 
 def measure(args):
-    """Load the snapshot and draw with Gs; return what was measured. In a process of its own, as peak memory is the process's."""
+    """Load the snapshot and draw with Gs; return what was measured. In a process of its own, as
+    peak memory is the process's.
+    """
     start = time.perf_counter()
     import misc
     misc.import_tensorflow()
@@ -59,9 +68,12 @@ def measure(args):
         Gs.run(latents)
         count += args.minibatch
     steady = time.perf_counter() - start_steady
-    return dict(resolution=args.resolution, fmap_base=args.fmap_base, fmap_max=args.fmap_max, dtype=dtype, minibatch=args.minibatch,
-                file_mb=os.path.getsize(args.measure) >> 20, import_sec=round(imported - start, 2), load_sec=round(loaded - imported, 2),
-                first_image_sec=round(first - drawing, 2), images_per_sec=round(count / steady, 3), peak_mb=peak_mb())
+    return dict(resolution=args.resolution, fmap_base=args.fmap_base, fmap_max=args.fmap_max,
+                dtype=dtype, minibatch=args.minibatch, file_mb=os.path.getsize(args.measure) >> 20,
+                import_sec=round(imported - start, 2), load_sec=round(loaded - imported, 2),
+                first_image_sec=round(first - drawing,
+                                      2), images_per_sec=round(count / steady,
+                                                               3), peak_mb=peak_mb())
 
 
 if __name__ == '__main__':
@@ -73,6 +85,10 @@ if __name__ == '__main__':
         path = os.path.join(folder, 'network.pkl')
         write_snapshot(args, path)
         for dtype in args.dtype or ('float32', 'bfloat16'):
-            options = {name: getattr(args, name) for name in ('resolution', 'fmap_base', 'fmap_max', 'minibatch', 'seconds')}
-            result = run_child(['benchmarks.snapshot', *as_options(dict(options, dtype=dtype, measure=path))])[-1]
+            options = {
+                name: getattr(args, name)
+                for name in ('resolution', 'fmap_base', 'fmap_max', 'minibatch', 'seconds')
+            }
+            result = run_child(
+                ['benchmarks.snapshot', *as_options(dict(options, dtype=dtype, measure=path))])[-1]
             print(json.dumps(result), flush=True)

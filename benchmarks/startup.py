@@ -1,11 +1,11 @@
 """From `python train.py` to its end, with a short schedule: python -m benchmarks.startup -h
 
-Seconds to the first training step, seconds that compiling takes in each stage, seconds of image grids, snapshots and checkpoints and their
-share of a run with the official ticks, peak memory. Images are black. Prints one JSON line.
+Seconds to the first training step, seconds that compiling takes in each stage, seconds of image
+grids, snapshots and checkpoints and their share of a run with the official ticks, peak memory.
+Images are black. Prints one JSON line.
 
-A first run is warm: before it, one is made that only counts as warming up, unless --runs is 1 (files that have not been read since
-the machine started take longer).
-"""
+A first run is warm: before it, one is made that only counts as warming up, unless --runs is 1
+(files that have not been read since the machine started take longer). """
 import argparse
 import collections
 import json
@@ -23,12 +23,15 @@ os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
 
 
 def parse_args(argv=None):
-    parser = argparse.ArgumentParser(prog='python -m benchmarks.startup', description=__doc__.split('\n')[0])
+    parser = argparse.ArgumentParser(prog='python -m benchmarks.startup',
+                                     description=__doc__.split('\n')[0])
     parser.add_argument('--resolution', type=int, default=32)
     parser.add_argument('--fmap_base', type=int, default=256)
     parser.add_argument('--fmap_max', type=int, default=64)
     parser.add_argument('--minibatch', type=int, default=64)
-    parser.add_argument('--phase_kimg', type=float, default=1.0, help='of each stage, stable and fading (default: 1)')
+    parser.add_argument('--phase_kimg', type=float, default=1.0,
+                        help='of each stage, stable and fading '
+                        '(default: 1)')
     parser.add_argument('--runs', type=int, default=2, help='of which the last counts (default: 2)')
     parser.add_argument('--measure', metavar='FOLDER', help=argparse.SUPPRESS)
     parser.add_argument('--started', type=float, help=argparse.SUPPRESS)
@@ -39,11 +42,15 @@ def settings_of(args, folder):
     """The run as options of train.py."""
     tick = args.phase_kimg * 2
     total = args.phase_kimg * (2 * (args.resolution.bit_length() - 3) + 1)
-    values = {'desc': 'startup', 'result_dir': folder, 'dataset': {'class_name': 'dataset.SyntheticDataset', 'resolution': args.resolution},
-              'G.fmap_base': args.fmap_base, 'D.fmap_base': args.fmap_base, 'G.fmap_max': args.fmap_max, 'D.fmap_max': args.fmap_max,
-              'sched.lod_training_kimg': args.phase_kimg, 'sched.lod_transition_kimg': args.phase_kimg,
-              'sched.minibatch_base': args.minibatch, 'sched.minibatch_dict': {}, 'sched.tick_kimg_base': tick,
-              'sched.tick_kimg_dict': {}, 'train.total_kimg': total, 'train.network_snapshot_ticks': 2, 'train.mirror_augment': False}
+    values = {
+        'desc': 'startup', 'result_dir': folder,
+        'dataset': {'class_name': 'dataset.SyntheticDataset', 'resolution': args.resolution},
+        'G.fmap_base': args.fmap_base, 'D.fmap_base': args.fmap_base, 'G.fmap_max': args.fmap_max,
+        'D.fmap_max': args.fmap_max, 'sched.lod_training_kimg': args.phase_kimg,
+        'sched.lod_transition_kimg': args.phase_kimg, 'sched.minibatch_base': args.minibatch,
+        'sched.minibatch_dict': {}, 'sched.tick_kimg_base': tick, 'sched.tick_kimg_dict': {},
+        'train.total_kimg': total, 'train.network_snapshot_ticks': 2, 'train.mirror_augment': False
+    }
     return [part for name, value in values.items() for part in ('--set', f'{name}={value}')]
 
 
@@ -60,10 +67,14 @@ class Watch:
         from pgan.reporting.snapshots import ImageSnapshots
         from pgan.training.loop import TrainingRun
         from pgan.training.step import TrainingSteps
-        self._wrap(TrainingSteps, 'run', lambda seconds, steps, moment, *_: self._step(seconds, steps, moment.lod))
-        self._wrap(TrainingRun, 'save', lambda seconds, *_: self.maintenance['checkpoint'].append(seconds))
-        self._wrap(ImageSnapshots, 'save_fakes', lambda seconds, *_: self.maintenance['images'].append(seconds))
-        self._wrap(misc, 'save_pkl', lambda seconds, *_: self.maintenance['networks'].append(seconds))
+        self._wrap(TrainingSteps, 'run',
+                   lambda seconds, steps, moment, *_: self._step(seconds, steps, moment.lod))
+        self._wrap(TrainingRun, 'save',
+                   lambda seconds, *_: self.maintenance['checkpoint'].append(seconds))
+        self._wrap(ImageSnapshots, 'save_fakes',
+                   lambda seconds, *_: self.maintenance['images'].append(seconds))
+        self._wrap(misc, 'save_pkl',
+                   lambda seconds, *_: self.maintenance['networks'].append(seconds))
         self._wrap(TrainingRun, 'train', lambda *_: None, before=self._begin)
 
     def _wrap(self, owner, name, note, before=lambda: None):
@@ -88,9 +99,14 @@ class Watch:
             self.first_step = time.time()
 
     def compile_sec(self):
-        """Seconds that the first step of a stage took beyond what later ones take: {'32', '32 fading': seconds}."""
-        return {f'{resolution}{" fading" * fading}': round(seconds[0] - statistics.median(seconds[1:] or [0.0]), 2)
-                for (resolution, fading), seconds in sorted(self.steps.items())}
+        """Seconds that the first step of a stage took beyond what later ones take: {'32', '32
+        fading': seconds}.
+        """
+        return {
+            f'{resolution}{" fading" * fading}': round(
+                seconds[0] - statistics.median(seconds[1:] or [0.0]), 2)
+            for (resolution, fading), seconds in sorted(self.steps.items())
+        }
 
     def sec_per_kimg(self, resolution, minibatch):
         """Of a stable stage, of one D and one G update."""
@@ -115,18 +131,26 @@ def measure(args):
 
 def report(args, watch):
     from pgan.training.schedule import TICK_KIMG_DICT
-    log = next(open(os.path.join(args.measure, name, 'log.txt')).read() for name in os.listdir(args.measure))
-    ticks = [float(seconds) for seconds in re.findall(r'^tick .* maintenance ([0-9.]+)', log, re.MULTILINE)]
+    log = next(
+        open(os.path.join(args.measure, name, 'log.txt')).read()
+        for name in os.listdir(args.measure))
+    ticks = [
+        float(seconds)
+        for seconds in re.findall(r'^tick .* maintenance ([0-9.]+)', log, re.MULTILINE)
+    ]
     per_kimg = watch.sec_per_kimg(args.resolution, args.minibatch)
     tick_sec = per_kimg * TICK_KIMG_DICT[args.resolution]
     # The least of each: the first ones also compile, at a stage that is new.
     least = {what: round(min(seconds), 3) for what, seconds in watch.maintenance.items()}
-    per_tick = least['images'] + (least['networks'] + least['checkpoint']) / 10  # config.py saves networks every tenth tick
-    return dict(resolution=args.resolution, fmap_base=args.fmap_base, fmap_max=args.fmap_max, minibatch=args.minibatch,
-                first_step_sec=round(watch.first_step - watch.started, 1), setup_sec=round(watch.training_since - watch.started, 1),
-                compile_sec=watch.compile_sec(), sec_per_kimg=significant(per_kimg), maintenance_sec=least,
-                maintenance_in_log_sec=ticks, maintenance_share=significant(per_tick / (per_tick + tick_sec), 3),
-                peak_mb=peak_mb(), load=load())
+    # config.py saves networks every tenth tick
+    per_tick = least['images'] + (least['networks'] + least['checkpoint']) / 10
+    return dict(resolution=args.resolution, fmap_base=args.fmap_base, fmap_max=args.fmap_max,
+                minibatch=args.minibatch, first_step_sec=round(watch.first_step - watch.started, 1),
+                setup_sec=round(watch.training_since - watch.started, 1),
+                compile_sec=watch.compile_sec(), sec_per_kimg=significant(per_kimg),
+                maintenance_sec=least, maintenance_in_log_sec=ticks,
+                maintenance_share=significant(per_tick / (per_tick + tick_sec),
+                                              3), peak_mb=peak_mb(), load=load())
 
 
 if __name__ == '__main__':
@@ -140,6 +164,11 @@ if __name__ == '__main__':
         os._exit(0)
     for _ in range(args.runs):
         with tempfile.TemporaryDirectory() as folder:
-            options = [f'--{name}={getattr(args, name)}' for name in ('resolution', 'fmap_base', 'fmap_max', 'minibatch', 'phase_kimg')]
-            result = run_child(['benchmarks.startup', *options, f'--measure={folder}', f'--started={time.time()}'])[-1]
+            options = [
+                f'--{name}={getattr(args, name)}'
+                for name in ('resolution', 'fmap_base', 'fmap_max', 'minibatch', 'phase_kimg')
+            ]
+            result = run_child(
+                ['benchmarks.startup', *options, f'--measure={folder}',
+                 f'--started={time.time()}'])[-1]
     print(json.dumps(result))

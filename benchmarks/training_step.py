@@ -1,4 +1,5 @@
-"""Seconds per thousand images and peak memory of one training stage, without data files: python -m benchmarks.training_step -h
+"""Seconds per thousand images and peak memory of one training stage, without data files: python -m
+benchmarks.training_step -h
 
 Prints one JSON line. Run it once per measurement: peak memory is the process's.
 """
@@ -19,31 +20,44 @@ os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
 
 
 def parse_args(argv=None):
-    parser = argparse.ArgumentParser(prog='python -m benchmarks.training_step', description=__doc__.split('\n')[0])
-    parser.add_argument('--resolution', type=int, default=32, help='full resolution of the networks, pixels')
-    parser.add_argument('--lod', type=float, default=0.0, help='level of detail to measure at; a fraction is fading')
+    parser = argparse.ArgumentParser(prog='python -m benchmarks.training_step',
+                                     description=__doc__.split('\n')[0])
+    parser.add_argument('--resolution', type=int, default=32,
+                        help='full resolution of the networks, pixels')
+    parser.add_argument('--lod', type=float, default=0.0,
+                        help='level of detail to measure at; a fraction '
+                        'is fading')
     parser.add_argument('--channels', type=int, default=3)
     parser.add_argument('--labels', type=int, default=0)
     parser.add_argument('--fmap_base', type=int, default=256)
     parser.add_argument('--fmap_max', type=int, default=64)
     parser.add_argument('--minibatch', type=int, default=64)
     parser.add_argument('--dtype', default='float32')
-    parser.add_argument('--seconds', type=float, default=10.0, help='how long to measure, after compilation and one warm-up round')
+    parser.add_argument('--seconds', type=float, default=10.0,
+                        help='how long to measure, after compilation '
+                        'and one warm-up round')
     parser.add_argument('--ceiling', action='store_true',
-                        help='in turn with the steps, measure a 3x3 convolution of the same precision, and what part of it they reach')
+                        help='in turn with the steps, measure a 3x3 convolution of the same '
+                             'precision, and what part of it they reach')
     return parser.parse_args(argv)
 
 
 def make_steps(args, num_gpus=1):
-    """The training steps of `train.py` on black images; on several devices after `init_tf(num_gpus=...)`."""
+    """The training steps of `train.py` on black images; on several devices after
+    `init_tf(num_gpus=...)`.
+    """
     import dataset
     from pgan.training import threads
     from tfutil.devices import make_devices
-    options = dict(num_channels=args.channels, resolution=args.resolution, label_size=args.labels, fmap_base=args.fmap_base,
-                   fmap_max=args.fmap_max, dtype=args.dtype)
-    parts = threads.configure_threads(types.SimpleNamespace(
-        tf_config={}, num_gpus=num_gpus, sched=dict(minibatch_base=args.minibatch), G=dict(options, func='networks.G_paper'),
-        D=dict(options, func='networks.D_paper')), types.SimpleNamespace(xla=False, metrics=[], resume_run_id=None))
+    options = dict(num_channels=args.channels, resolution=args.resolution, label_size=args.labels,
+                   fmap_base=args.fmap_base, fmap_max=args.fmap_max, dtype=args.dtype)
+    parts = threads.configure_threads(
+        types.SimpleNamespace(tf_config={}, num_gpus=num_gpus,
+                              sched=dict(minibatch_base=args.minibatch),
+                              G=dict(options,
+                                     func='networks.G_paper'), D=dict(options,
+                                                                      func='networks.D_paper')),
+        types.SimpleNamespace(xla=False, metrics=[], resume_run_id=None))
     devices = make_devices(num_gpus)
     training_set = dataset.SyntheticDataset(args.resolution, args.channels, label_size=args.labels)
     training_set.configure(args.minibatch, args.lod)
@@ -76,11 +90,14 @@ def steps_of(training_set, G_options, D_options, devices=None, use_loss_scaling=
 
 def moment_of(args):
     """The moment of the options: what `TrainingSteps.run` is told of a schedule."""
-    return types.SimpleNamespace(lod=args.lod, minibatch=args.minibatch, D_lrate=0.001, G_lrate=0.001)
+    return types.SimpleNamespace(lod=args.lod, minibatch=args.minibatch, D_lrate=0.001,
+                                 G_lrate=0.001)
 
 
 def make_round(args, steps):
-    """Function of one D and one G update, at the stage and minibatch of the options, that waits for their end."""
+    """Function of one D and one G update, at the stage and minibatch of the options, that waits for
+    their end.
+    """
     from tfutil import summary
     moment = moment_of(args)
 
@@ -92,8 +109,8 @@ def make_round(args, steps):
 
 def flops_per_image(args):
     """`flops.step_flops` of the options' stage."""
-    return step_flops(args.resolution >> math.floor(args.lod), args.fmap_base, args.fmap_max, args.channels, args.labels,
-                      fading=args.lod % 1 > 0)
+    return step_flops(args.resolution >> math.floor(args.lod), args.fmap_base, args.fmap_max,
+                      args.channels, args.labels, fading=args.lod % 1 > 0)
 
 
 def measure(args):
@@ -108,24 +125,34 @@ def measure(args):
         players, rounds = {}, 1
         if args.ceiling:
             from benchmarks.machine import CONVOLUTIONS, convolution_worker
-            worker, probe_flops = convolution_worker(CONVOLUTIONS[0], args.dtype)  # threads are a process's; a step may want fewer
+            # threads are a process's; a step may want fewer
+            worker, probe_flops = convolution_worker(CONVOLUTIONS[0], args.dtype)
             stack.enter_context(worker).answer()
             players['ceiling'] = lambda: worker.ask()['seconds']
-            rounds = max(1, math.ceil(players['ceiling']() / timed(one_round)))  # turns of a like length
+            # turns of a like length
+            rounds = max(1, math.ceil(players['ceiling']() / timed(one_round)))
         players['step'] = lambda: timed(lambda: [one_round() for _ in range(rounds)])
         seconds = take_turns(players, 3, args.seconds)
     sec_per_kimg = [turn / (rounds * args.minibatch) * 1000 for turn in seconds['step']]
     flops = flops_per_image(args)
-    found = dict(sec_per_kimg=significant(statistics.median(sec_per_kimg)), fastest_sec_per_kimg=significant(min(sec_per_kimg)),
-                 compile_sec=round(compile_sec, 1), peak_mb=peak_mb(), rounds=rounds * len(sec_per_kimg),
-                 gflop_per_kimg=significant(flops['total'] / 1e6),
-                 by_pass={name: significant(flops[name] / 1e6) for name in ('forward', 'backward', 'second_order')},
-                 optimizer={name: significant(flops[name] / 1e6 / args.minibatch) for name in ('optimizer', 'optimizer_bytes')},
-                 gflops=significant(flops['total'] / 1e6 / statistics.median(sec_per_kimg)), load=load())
+    found = dict(
+        sec_per_kimg=significant(statistics.median(sec_per_kimg)),
+        fastest_sec_per_kimg=significant(min(sec_per_kimg)), compile_sec=round(compile_sec, 1),
+        peak_mb=peak_mb(), rounds=rounds * len(sec_per_kimg),
+        gflop_per_kimg=significant(flops['total'] / 1e6), by_pass={
+            name: significant(flops[name] / 1e6)
+            for name in ('forward', 'backward', 'second_order')
+        }, optimizer={
+            name: significant(flops[name] / 1e6 / args.minibatch)
+            for name in ('optimizer', 'optimizer_bytes')
+        }, gflops=significant(flops['total'] / 1e6 / statistics.median(sec_per_kimg)), load=load())
     if args.ceiling:
         ceilings = [probe_flops / turn / 1e9 for turn in seconds['ceiling']]
-        shares = [flops['total'] / 1e6 / step / ceiling for step, ceiling in zip(sec_per_kimg, ceilings)]
-        found.update(ceiling_gflops=significant(statistics.median(ceilings)), share_of_ceiling=significant(statistics.median(shares), 3))
+        shares = [
+            flops['total'] / 1e6 / step / ceiling for step, ceiling in zip(sec_per_kimg, ceilings)
+        ]
+        found.update(ceiling_gflops=significant(statistics.median(ceilings)),
+                     share_of_ceiling=significant(statistics.median(shares), 3))
     return dict(vars(args), **found)
 
 

@@ -2,9 +2,9 @@
 
     python examples/digits.py results/000-quickstart-digits
 
-Writes into the run's folder: digits.png (a row per class), interpolation.gif (a walk through the latent space) and digits.txt (how many
-generated digits a nearest-neighbour classifier, fitted on the real ones, reads as what was asked for).
-"""
+Writes into the run's folder: digits.png (a row per class), interpolation.gif (a walk through the
+latent space) and digits.txt (how many generated digits a nearest-neighbour classifier, fitted on
+the real ones, reads as what was asked for). """
 import argparse
 import os
 import sys
@@ -40,35 +40,50 @@ def nearest_labels(images, real_images, real_labels):
 
 def run_uint8(Gs, latents, classes):
     """Images [n, C, R, R], uint8, of latents and class numbers."""
-    return Gs.run(latents.astype(np.float32), np.eye(CLASSES, dtype=np.float32)[classes], minibatch_size=100, out_mul=127.5,
+    return Gs.run(latents.astype(np.float32),
+                  np.eye(CLASSES, dtype=np.float32)[classes], minibatch_size=100, out_mul=127.5,
                   out_add=127.5, out_dtype=np.uint8)
 
 
 def generate_by_class(Gs, count, random_seed=1000):
-    """`count` images whose asked classes go round 0, 1, ..., 9. Returns uint8 images [count, C, R, R] and the classes."""
+    """`count` images whose asked classes go round 0, 1, ..., 9. Returns uint8 images [count, C, R,
+    R] and the classes.
+    """
     asked = np.arange(count) % CLASSES
-    return run_uint8(Gs, np.random.RandomState(random_seed).randn(count, *Gs.input_shape[1:]), asked), asked
+    return run_uint8(Gs,
+                     np.random.RandomState(random_seed).randn(count, *Gs.input_shape[1:]),
+                     asked), asked
 
 
 def save_rows(Gs, path, columns=16, zoom=2):
     """An image grid with a row per class; every column is one latent vector."""
     latents = np.random.RandomState(1).randn(columns, *Gs.input_shape[1:])
     images = run_uint8(Gs, np.tile(latents, [CLASSES, 1]), np.repeat(np.arange(CLASSES), columns))
-    misc.save_image_grid(images.repeat(zoom, axis=2).repeat(zoom, axis=3), path, drange=[0, 255], grid_size=(columns, CLASSES))
+    misc.save_image_grid(
+        images.repeat(zoom, axis=2).repeat(zoom, axis=3), path, drange=[0, 255],
+        grid_size=(columns, CLASSES))
 
 
 def save_interpolation(Gs, path, columns=10, rows=5, seconds=6, fps=20, zoom=2):
     """A GIF of Gaussian-smoothed random latents, one class a column, that ends where it begins."""
     shape = [seconds * fps, columns * rows, *Gs.input_shape[1:]]
-    latents = scipy.ndimage.gaussian_filter(np.random.RandomState(2).randn(*shape), [fps] + [0] * (len(shape) - 1), mode='wrap')
+    latents = scipy.ndimage.gaussian_filter(
+        np.random.RandomState(2).randn(*shape), [fps] + [0] * (len(shape) - 1), mode='wrap')
     latents /= np.sqrt(np.mean(np.square(latents)))
     frames = []
     for step in tqdm(latents, desc='interpolation', unit='frame', leave=False, disable=None):
-        grid = misc.create_image_grid(run_uint8(Gs, step, np.arange(columns * rows) % columns % CLASSES), (columns, rows))
-        frame = misc.convert_to_pil_image(grid, drange=[0, 255]).resize([zoom * s for s in grid.shape[:0:-1]], Image.NEAREST)
-        frames.append(frame.quantize(16))  # sixteen grays are enough for ink, and a third of the bytes
+        grid = misc.create_image_grid(
+            run_uint8(Gs, step,
+                      np.arange(columns * rows) % columns % CLASSES), (columns, rows))
+        frame = misc.convert_to_pil_image(grid,
+                                          drange=[0, 255
+                                                  ]).resize([zoom * s for s in grid.shape[:0:-1]],
+                                                            Image.NEAREST)
+        # sixteen grays are enough for ink, and a third of the bytes
+        frames.append(frame.quantize(16))
     with misc.atomic_write(path) as file:
-        frames[0].save(file, format='GIF', save_all=True, append_images=frames[1:], duration=1000 // fps, loop=0)
+        frames[0].save(file, format='GIF', save_all=True, append_images=frames[1:],
+                       duration=1000 // fps, loop=0)
 
 
 def read_back(Gs, training_set, count=1000):
@@ -76,23 +91,33 @@ def read_back(Gs, training_set, count=1000):
     reals, labels = training_set.get_minibatch_np(training_set.num_images)
     images, asked = generate_by_class(Gs, count)
     right = nearest_labels(images, reals, labels.argmax(axis=1)) == asked
-    lines = [f'asked for {digit}: {right[asked == digit].mean():4.0%} are read as {digit}' for digit in range(CLASSES)]
-    return '\n'.join([*lines, f'all: {right.mean():.1%} of {count} generated digits are read as what was asked for']) + '\n'
+    lines = [
+        f'asked for {digit}: {right[asked == digit].mean():4.0%} are read as {digit}'
+        for digit in range(CLASSES)
+    ]
+    return '\n'.join([*lines, f'all: {right.mean():.1%} of {count} generated digits are read as '
+                              'what was asked for']) + '\n'
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('run', help="the run: its folder, number or name; one trained with ten classes")
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('run', help='the run: its folder, number or name; one trained with ten '
+                                    'classes')
     parser.add_argument('--result_dir', default='results', help='where runs are looked for')
     parser.add_argument('--data_dir', default='datasets', help='where the data set of the run is')
     args = parser.parse_args(argv)
     with exit_on_user_error():
         misc.import_tensorflow()
-        folder = misc.locate_result_subdir(int(args.run) if args.run.isdigit() else args.run, result_dir=args.result_dir)
-        training_set, _ = misc.load_dataset_for_previous_run(folder, result_dir=args.result_dir, data_dir=args.data_dir, shuffle_mb=0)
+        folder = misc.locate_result_subdir(
+            int(args.run) if args.run.isdigit() else args.run, result_dir=args.result_dir)
+        training_set, _ = misc.load_dataset_for_previous_run(folder, result_dir=args.result_dir,
+                                                             data_dir=args.data_dir, shuffle_mb=0)
         if training_set.label_size != CLASSES:
-            raise DataError(f'{folder!r} was trained with labels of {training_set.label_size} components, not {CLASSES} classes: '
-                            'choose a run of configs/quickstart.py, or one with dataset.max_label_size = \'full\' on ten classes.')
+            raise DataError(f'{folder!r} was trained with labels of {training_set.label_size} '
+                            f'components, not {CLASSES} classes: choose a run of '
+                            'configs/quickstart.py, or one with dataset.max_label_size = \'full\' '
+                            'on ten classes.')
         _, _, Gs = misc.load_network_pkl(folder)
         save_rows(Gs, os.path.join(folder, 'digits.png'))
         table = read_back(Gs, training_set)

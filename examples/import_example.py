@@ -2,9 +2,9 @@
 
     python examples/import_example.py karras2018iclr-celebahq-1024x1024.pkl
 
-Writes img0.png to img9.png: what the original's example of the same name draws of the same network. The official networks are at
-https://drive.google.com/open?id=15hvzxt_XxuokSmj0uO4xxMTMWVc0cIMU; snapshots of your own runs, and of the Theano version, work as well.
-"""
+Writes img0.png to img9.png: what the original's example of the same name draws of the same network.
+The official networks are at https://drive.google.com/open?id=15hvzxt_XxuokSmj0uO4xxMTMWVc0cIMU;
+snapshots of your own runs, and of the Theano version, work as well. """
 import argparse
 import os
 import sys
@@ -20,32 +20,42 @@ from pgan.errors import DataError, exit_on_user_error  # noqa: E402
 OFFICIAL = 'karras2018iclr-celebahq-1024x1024.pkl'
 WHERE = 'Official networks: https://drive.google.com/open?id=15hvzxt_XxuokSmj0uO4xxMTMWVc0cIMU'
 SEED = 1000
-CHOSEN = [477, 56, 83, 887, 583, 391, 86, 340, 341, 415]  # of a thousand latents: good ones, for CelebA-HQ
+# of a thousand latents: good ones, for CelebA-HQ
+CHOSEN = [477, 56, 83, 887, 583, 391, 86, 340, 341, 415]
 
 
 def generate(Gs):
-    """The ten images of a generator: uint8 [10, C, R, R]. Of a conditional one with labels of zeros, which mean no class."""
+    """The ten images of a generator: uint8 [10, C, R, R]. Of a conditional one with labels of
+    zeros, which mean no class.
+    """
     latents = np.random.RandomState(SEED).randn(1000, *Gs.input_shapes[0][1:])[CHOSEN]
     labels = np.zeros([len(latents), *Gs.input_shapes[1][1:]])
-    images = Gs.run(latents, labels, minibatch_size=1, print_progress=sys.stderr.isatty())  # one at a time: large images need much memory
+    # one at a time: large images need much memory
+    images = Gs.run(latents, labels, minibatch_size=1, print_progress=sys.stderr.isatty())
     return np.clip(np.rint((images + 1) / 2 * 255), 0, 255).astype(np.uint8)
 
 
 def load_generator(path):
     """Gs of a snapshot (G, D, Gs)."""
     if not os.path.exists(path):
-        raise DataError(f'there is no {path!r}. Expected a network snapshot. {WHERE}; or give one of yours: python '
-                        'examples/import_example.py results/000-.../network-final.pkl')
+        raise DataError(f'there is no {path!r}. Expected a network snapshot. {WHERE}; or give one '
+                        'of yours: python examples/import_example.py '
+                        'results/000-.../network-final.pkl')
     snapshot = misc.load_pkl(path)
     if not isinstance(snapshot, tuple) or len(snapshot) != 3 or not hasattr(snapshot[2], 'run'):
-        raise DataError(f'{path!r} is no network snapshot. Expected a pickle of (G, D, Gs). Received: a {type(snapshot).__name__}. {WHERE}')
+        raise DataError(f'{path!r} is no network snapshot. Expected a pickle of (G, D, Gs). '
+                        f'Received: a {type(snapshot).__name__}. {WHERE}')
     return snapshot[2]
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(description='Write ten images of a pre-trained network as img0.png to img9.png.', epilog=WHERE)
-    parser.add_argument('pkl', nargs='?', default=OFFICIAL, help=f'network snapshot (default: {OFFICIAL})')
-    parser.add_argument('--out', default='.', metavar='DIR', help='folder for the images (default: the current one)')
+    parser = argparse.ArgumentParser(description='Write ten images of a pre-trained network as '
+                                                 'img0.png to img9.png.', epilog=WHERE)
+    parser.add_argument('pkl', nargs='?', default=OFFICIAL,
+                        help=f'network snapshot (default: {OFFICIAL})')
+    parser.add_argument('--out', default='.', metavar='DIR',
+                        help='folder for the images (default: the '
+                        'current one)')
     args = parser.parse_args(argv)
     with exit_on_user_error():
         misc.import_tensorflow()
@@ -53,7 +63,8 @@ def main(argv=None):
         os.makedirs(args.out, exist_ok=True)
         for number, image in enumerate(generate(Gs)):
             misc.save_image(image, os.path.join(args.out, f'img{number}.png'), drange=[0, 255])
-        print(f'Wrote img0.png to img{len(CHOSEN) - 1}.png of {Gs.output_shape[2]}x{Gs.output_shape[3]} to "{args.out}"')
+        print(f'Wrote img0.png to img{len(CHOSEN) - 1}.png of '
+              f'{Gs.output_shape[2]}x{Gs.output_shape[3]} to "{args.out}"')
 
 
 if __name__ == '__main__':

@@ -1,8 +1,8 @@
 """Numbers for how good images are: comparisons of generated images with real ones.
 
     fid = metrics.make('fid', 50000, [3, 128, 128], np.uint8, 64, result_dir='results')
-    fid.begin('reals')
-    for minibatch in ...:           # uint8 [N, 3, 128, 128]; repeat the channel of grayscale images three times
+    fid.begin('reals') for minibatch in ...:           # uint8 [N, 3, 128, 128]; repeat the channel
+    of grayscale images three times
         fid.feed('reals', minibatch)
     fid.end('reals')
     fid.begin('fakes')
@@ -16,9 +16,9 @@ A metric is a class `API(num_images, image_shape, image_dtype, minibatch_size)`:
     image_dtype: np.uint8, range [0, 255].
     minibatch_size: images per minibatch; the last of a pass may have fewer.
 
-with get_metric_names() and get_metric_formatting() (a %-format per name), begin(mode), feed(mode, minibatch), end(mode). Modes: 'reals'
-sets what is compared with; 'fakes' compares; 'warmup' is a pass of any images before the reals, so that their time is not that of a first
-use.
+with get_metric_names() and get_metric_formatting() (a %-format per name), begin(mode), feed(mode,
+minibatch), end(mode). Modes: 'reals' sets what is compared with; 'fakes' compares; 'warmup' is a
+pass of any images before the reals, so that their time is not that of a first use.
 
 | name | module | values |
 | --- | --- | --- |
@@ -45,14 +45,15 @@ SHORT_NAMES = dict(
 _METHODS = ('get_metric_names', 'get_metric_formatting', 'begin', 'feed', 'end')
 
 
-def make(name, num_images, image_shape, image_dtype, minibatch_size, inception=None, result_dir='results', data_dir='datasets',
-         **options):
+def make(name, num_images, image_shape, image_dtype, minibatch_size, inception=None,
+         result_dir='results', data_dir='datasets', **options):
     """Make one metric; see `make_all` for several, which then share the Inception network.
 
     Args:
         name: a short name, or the dotted name of a class of your own.
         num_images, image_shape, image_dtype, minibatch_size: see the module.
-        inception: for the metrics that use it: an `inception.Inception`, or where its graph is. None to look in result_dir, or download it.
+        inception: for the metrics that use it: an `inception.Inception`, or where its graph is.
+            None to look in result_dir, or download it.
         result_dir: the folder of all results.  data_dir: the folder of all data sets.
         options: further arguments of that class.
 
@@ -60,7 +61,8 @@ def make(name, num_images, image_shape, image_dtype, minibatch_size, inception=N
         An object of the class.
 
     Raises:
-        ConfigError: there is no such metric, it has no such option, or does not work with such images.
+        ConfigError: there is no such metric, it has no such option, or does not work with such
+            images.
         DataError: the Inception network cannot be had.
     """
     metric = _find(name)
@@ -68,14 +70,19 @@ def make(name, num_images, image_shape, image_dtype, minibatch_size, inception=N
     takes_all = any(parameter.kind == parameter.VAR_KEYWORD for parameter in known.values())
     unknown = [] if takes_all else [option for option in options if option not in known]
     if unknown:
-        raise ConfigError(f'Metric {name!r} has no option {unknown[0]!r}.{did_you_mean(unknown[0], known)} Known: {", ".join(known)}.')
+        raise ConfigError(f'Metric {name!r} has no option '
+                          f'{unknown[0]!r}.{did_you_mean(unknown[0], known)} Known: '
+                          f'{", ".join(known)}.')
     places = dict(inception=inception, result_dir=result_dir, data_dir=data_dir)
     options.update({place: value for place, value in places.items() if place in known or takes_all})
-    return metric(num_images=num_images, image_shape=list(image_shape), image_dtype=image_dtype, minibatch_size=minibatch_size, **options)
+    return metric(num_images=num_images, image_shape=list(image_shape), image_dtype=image_dtype,
+                  minibatch_size=minibatch_size, **options)
 
 
-def make_all(names, num_images, image_shape, image_dtype, minibatch_size, inception=None, result_dir='results', data_dir='datasets'):
-    """Make several metrics. The Inception network is loaded once, and looks at each minibatch once however many of them use it.
+def make_all(names, num_images, image_shape, image_dtype, minibatch_size, inception=None,
+             result_dir='results', data_dir='datasets'):
+    """Make several metrics. The Inception network is loaded once, and looks at each minibatch once
+    however many of them use it.
 
     Args:
         names: list of names as in `make`.
@@ -90,21 +97,27 @@ def make_all(names, num_images, image_shape, image_dtype, minibatch_size, incept
     classes = [_find(name) for name in names]
     if not callable(inception):
         from metrics.inception import FeatureMetric, Inception
-        if any(isinstance(metric, type) and issubclass(metric, FeatureMetric) for metric in classes):
+        if any(
+                isinstance(metric, type) and issubclass(metric, FeatureMetric)
+                for metric in classes):
             inception = Inception.find(inception, result_dir)
-    return [make(name, num_images, image_shape, image_dtype, minibatch_size, inception, result_dir, data_dir) for name in names]
+    return [
+        make(name, num_images, image_shape, image_dtype, minibatch_size, inception, result_dir,
+             data_dir) for name in names
+    ]
 
 
 def _find(name):
     """The class of a name."""
     dotted = SHORT_NAMES.get(name, name)
     if not isinstance(dotted, str) or '.' not in dotted:
-        raise ConfigError(f'There is no metric {name!r}.{did_you_mean(name, SHORT_NAMES)} Known: {", ".join(SHORT_NAMES)}; or the dotted name '
-                          'of a class of your own, e.g. my_metrics.API.')
+        raise ConfigError(f'There is no metric {name!r}.{did_you_mean(name, SHORT_NAMES)} Known: '
+                          f'{", ".join(SHORT_NAMES)}; or the dotted name of a class of your own, '
+                          'e.g. my_metrics.API.')
     from tfutil.objects import import_obj
     metric = import_obj(dotted)
     missing = [method for method in _METHODS if not hasattr(metric, method)]
     if missing:
-        raise ConfigError(f'{name!r} is no metric: it lacks {", ".join(missing)}. Expected a class as `metrics` describes, or one of '
-                          f'{", ".join(SHORT_NAMES)}.')
+        raise ConfigError(f'{name!r} is no metric: it lacks {", ".join(missing)}. Expected a '
+                          f'class as `metrics` describes, or one of {", ".join(SHORT_NAMES)}.')
     return metric

@@ -1,4 +1,6 @@
-"""Feeding metrics: real images once or several times, then the images of one generator after the other."""
+"""Feeding metrics: real images once or several times, then the images of one generator after the
+other.
+"""
 import numpy as np
 
 import misc
@@ -18,7 +20,8 @@ class Evaluator:
     """Several metrics that look at the same images.
 
     Args:
-        metrics: objects with the methods of a metric's API, made for `num_images` images of shape [3, R, R].
+        metrics: objects with the methods of a metric's API, made for `num_images` images of shape
+            [3, R, R].
         training_set: the data set of the reals, and of the labels that generators are asked for.
         num_images: real images, and generated images, to look at.
         minibatch_size: images at a time.
@@ -32,28 +35,42 @@ class Evaluator:
         ConfigError: fewer images than one.
     """
 
-    def __init__(self, metrics, training_set, num_images, minibatch_size, mirror_augment=False, silent=False):
+    def __init__(self, metrics, training_set, num_images, minibatch_size, mirror_augment=False,
+                 silent=False):
         if num_images < 1 or minibatch_size < 1:
-            raise ConfigError(f'num_images and minibatch_size must be at least 1. Received: {num_images} and {minibatch_size}.')
-        self._metrics, self._training_set, self._num_images = metrics, training_set, num_images
-        self._minibatch_size, self._mirror_augment, self._silent = minibatch_size, mirror_augment, silent
+            raise ConfigError('num_images and minibatch_size must be at least 1. Received: '
+                              f'{num_images} and {minibatch_size}.')
+        self._metrics = metrics
+        self._training_set = training_set
+        self._num_images = num_images
+        self._minibatch_size = minibatch_size
+        self._mirror_augment = mirror_augment
+        self._silent = silent
         self._cache = None
         self.names = [name for metric in metrics for name in metric.get_metric_names()]
         self.formats = [text for metric in metrics for text in metric.get_metric_formatting()]
 
     def warm_up(self):
-        """Let the metrics see random images, so that what they do only once is not counted as time of the reals."""
+        """Let the metrics see random images, so that what they do only once is not counted as time
+        of the reals.
+        """
         shape = [self._minibatch_size, 3, *self._training_set.shape[1:]]
-        self._run('warmup', (np.random.randint(0, 256, size=shape, dtype=np.uint8) for _ in range(NUM_WARMUP_MINIBATCHES)),
+        self._run('warmup', (np.random.randint(0, 256, size=shape, dtype=np.uint8)
+                             for _ in range(NUM_WARMUP_MINIBATCHES)),
                   NUM_WARMUP_MINIBATCHES * self._minibatch_size)
 
     def keep_reals(self, folder, names):
-        """Keep what the metrics, of these names, know of the reals in a folder, and take it from there the next time."""
-        settings = dict(num_images=self._num_images, minibatch_size=self._minibatch_size, mirror_augment=self._mirror_augment)
+        """Keep what the metrics, of these names, know of the reals in a folder, and take it from
+        there the next time.
+        """
+        settings = dict(num_images=self._num_images, minibatch_size=self._minibatch_size,
+                        mirror_augment=self._mirror_augment)
         self._cache = RealsCache(folder, self._training_set, self._metrics, names, settings)
 
     def evaluate_reals(self):
-        """Look at the data set's next images; they become what generators are compared with. Returns the metrics' values, a list."""
+        """Look at the data set's next images; they become what generators are compared with.
+        Returns the metrics' values, a list.
+        """
         kept = self._cache and self._cache.load()
         if kept is not None:
             return kept
@@ -64,15 +81,22 @@ class Evaluator:
         return values
 
     def evaluate_more_reals(self):
-        """Look at the data set's next images as if they were generated: how far apart two draws of real images are. Returns a list."""
+        """Look at the data set's next images as if they were generated: how far apart two draws of
+        real images are. Returns a list.
+        """
         return self._run('fakes', map(self._read_reals, self._sizes()), self._num_images)
 
     def evaluate_fakes(self, Gs, num_gpus=1):
-        """Look at images of random latents and random labels of the data set. Returns the metrics' values, a list."""
-        return self._run('fakes', (self._generate(Gs, size, num_gpus) for size in self._sizes()), self._num_images)
+        """Look at images of random latents and random labels of the data set. Returns the metrics'
+        values, a list.
+        """
+        return self._run('fakes', (self._generate(Gs, size, num_gpus) for size in self._sizes()),
+                         self._num_images)
 
     def _sizes(self):
-        """Sizes of the minibatches; the last one is smaller, so that no image is looked at twice."""
+        """Sizes of the minibatches; the last one is smaller, so that no image is looked at
+        twice.
+        """
         for start in range(0, self._num_images, self._minibatch_size):
             yield min(self._minibatch_size, self._num_images - start)
 
@@ -81,8 +105,11 @@ class Evaluator:
         return to_rgb(misc.apply_mirror_augment(images) if self._mirror_augment else images)
 
     def _generate(self, Gs, size, num_gpus):
-        latents, labels = misc.random_latents(size, Gs), self._training_set.get_random_labels_np(size)
-        return to_rgb(Gs.run(latents, labels, num_gpus=num_gpus, out_mul=127.5, out_add=127.5, out_dtype=np.uint8))
+        latents, labels = misc.random_latents(size,
+                                              Gs), self._training_set.get_random_labels_np(size)
+        return to_rgb(
+            Gs.run(latents, labels, num_gpus=num_gpus, out_mul=127.5, out_add=127.5,
+                   out_dtype=np.uint8))
 
     def _run(self, mode, minibatches, total):
         for metric in self._metrics:

@@ -24,20 +24,25 @@ def check_setting(num_images, image_shape, image_dtype, minibatch_size, fewest=1
         ConfigError: a number is too small, the images are not RGB, or not uint8.
     """
     if len(image_shape) != 3 or image_shape[0] != 3:
-        raise ConfigError(f'Metrics compare RGB images. Expected image_shape=[3, height, width]. Received: {list(image_shape)}. '
-                          'Repeat the channel of grayscale images three times before feeding them: np.repeat(images, 3, axis=1).')
+        raise ConfigError('Metrics compare RGB images. Expected image_shape=[3, height, width]. '
+                          f'Received: {list(image_shape)}. Repeat the channel of grayscale images '
+                          'three times before feeding them: np.repeat(images, 3, axis=1).')
     if np.dtype(image_dtype) != np.uint8:
-        raise ConfigError(f'Metrics compare images of type uint8, range [0, 255]. Received: image_dtype={np.dtype(image_dtype)}. '
-                          'Convert them first, e.g. with misc.adjust_dynamic_range, rounding and clipping.')
-    for name, value, least in (('num_images', num_images, fewest), ('minibatch_size', minibatch_size, 1)):
+        raise ConfigError('Metrics compare images of type uint8, range [0, 255]. Received: '
+                          f'image_dtype={np.dtype(image_dtype)}. Convert them first, e.g. with '
+                          'misc.adjust_dynamic_range, rounding and clipping.')
+    for name, value, least in (('num_images', num_images, fewest), ('minibatch_size',
+                                                                    minibatch_size, 1)):
         if value < least:
-            raise ConfigError(f'This metric needs {name} of at least {least}. Received: {name}={value}. Set a larger number.')
+            raise ConfigError(f'This metric needs {name} of at least {least}. Received: '
+                              f'{name}={value}. Set a larger number.')
 
 
 def check_mode(mode):
     """Raise ConfigError unless a mode is 'warmup', 'reals' or 'fakes'."""
     if mode not in MODES:
-        raise ConfigError(f'Expected one of the modes {", ".join(map(repr, MODES))}. Received: mode={mode!r}. Correct the name.')
+        raise ConfigError(f'Expected one of the modes {", ".join(map(repr, MODES))}. Received: '
+                          f'mode={mode!r}. Correct the name.')
 
 
 def check_minibatch(minibatch, image_shape):
@@ -48,13 +53,17 @@ def check_minibatch(minibatch, image_shape):
     """
     minibatch = np.asarray(minibatch)
     if minibatch.dtype != np.uint8 or minibatch.shape[1:] != tuple(image_shape):
-        raise ConfigError(f'Expected a minibatch of uint8 [N, {", ".join(map(str, image_shape))}]. Received: {minibatch.dtype} '
-                          f'{list(minibatch.shape)}. Feed what the metric was made for (grayscale repeated to three channels).')
+        raise ConfigError('Expected a minibatch of uint8 [N, '
+                          f'{", ".join(map(str, image_shape))}]. Received: {minibatch.dtype} '
+                          f'{list(minibatch.shape)}. Feed what the metric was made for (grayscale '
+                          'repeated to three channels).')
     return minibatch
 
 
 def in_threads(function, parts):
-    """`[function(part) for part in parts]` on all processors: NumPy's inner loops run side by side. Must not be nested."""
+    """`[function(part) for part in parts]` on all processors: NumPy's inner loops run side by side.
+    Must not be nested.
+    """
     if len(parts) < 2 or PROCESSORS < 2:
         return [function(part) for part in parts]
     return list(_threads().map(function, parts))

@@ -1,17 +1,21 @@
-"""Frechet Inception distance (Heusel et al. 2017): the distance of two Gaussians fitted to Inception's features of reals and fakes."""
+"""Frechet Inception distance (Heusel et al. 2017): the distance of two Gaussians fitted to
+Inception's features of reals and fakes.
+"""
 import numpy as np
 
 from metrics.inception import ComparingMetric
 
-# Rows collected before they enter the covariance: one large matrix product instead of many small ones.
+# Rows collected before they enter the covariance: one large matrix product instead of many small
+# ones.
 _ROWS = 512
 
 
 def frechet_distance(mu1, sigma1, mu2, sigma2):
-    """|mu1 - mu2|^2 + Tr(sigma1 + sigma2 - 2 sqrt(sigma1 sigma2)), the squared 2-Wasserstein distance (Dowson and Landau 1982).
+    """|mu1 - mu2|^2 + Tr(sigma1 + sigma2 - 2 sqrt(sigma1 sigma2)), the squared 2-Wasserstein
+    distance (Dowson and Landau 1982).
 
-    The trace of the root is taken of the symmetric sqrt(sigma1) sigma2 sqrt(sigma1), which has the same eigenvalues. They are real, also
-    where a covariance does not have full rank.
+    The trace of the root is taken of the symmetric sqrt(sigma1) sigma2 sqrt(sigma1), which has the
+    same eigenvalues. They are real, also where a covariance does not have full rank.
 
     Args:
         mu1, mu2: means, [D].
@@ -24,7 +28,9 @@ def frechet_distance(mu1, sigma1, mu2, sigma2):
 
 
 def matrix_root(sigma):
-    """The symmetric square root of a covariance, float64 [D, D]; eigenvalues that rounding made negative count as 0."""
+    """The symmetric square root of a covariance, float64 [D, D]; eigenvalues that rounding made
+    negative count as 0.
+    """
     values, vectors = np.linalg.eigh(np.asarray(sigma, np.float64))
     return (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
 
@@ -37,12 +43,15 @@ def _distance(mu1, sigma1, root1, mu2, sigma2):
 
 
 class Statistics:
-    """Mean and covariance of rows that come a few at a time, in float64: those of np.mean and np.cov of all rows (Chan et al. 1979)."""
+    """Mean and covariance of rows that come a few at a time, in float64: those of np.mean and
+    np.cov of all rows (Chan et al. 1979).
+    """
 
     def __init__(self):
         self.count = 0
         self._mean = self._scatter = 0.0
-        self._rows, self._waiting = [], 0
+        self._rows = []
+        self._waiting = 0
 
     def add(self, rows):
         """Take rows, [n, D]."""
@@ -58,7 +67,8 @@ class Statistics:
         mean = rows.mean(axis=0)
         rows -= mean
         step = mean - self._mean
-        self._scatter = self._scatter + rows.T @ rows + np.outer(step, step) * (self.count * len(rows) / total)
+        self._scatter = self._scatter + rows.T @ rows + np.outer(
+            step, step) * (self.count * len(rows) / total)
         self._mean = self._mean + step * (len(rows) / total)
         self.count = total
 
@@ -70,7 +80,9 @@ class Statistics:
 
 
 class API(ComparingMetric):
-    """FID. All images of a pass count (the original dropped a last minibatch that was not full). A pass of reals results in 0."""
+    """FID. All images of a pass count (the original dropped a last minibatch that was not full). A
+    pass of reals results in 0.
+    """
     _state_names = dict(fid_mean=1, fid_covariance=2)
 
     def get_metric_names(self):
@@ -91,7 +103,10 @@ class API(ComparingMetric):
             return [0.0]
         if self._root is None:
             self._root = matrix_root(self._reals['fid_covariance'])
-        return [_distance(self._reals['fid_mean'], self._reals['fid_covariance'], self._root, mean, covariance)]
+        return [
+            _distance(self._reals['fid_mean'], self._reals['fid_covariance'], self._root, mean,
+                      covariance)
+        ]
 
     def set_reals_state(self, state):
         super().set_reals_state(state)

@@ -1,11 +1,12 @@
-"""The Inception network that FID, inception score and their kin look through: Inception-2015-12-05, a frozen TensorFlow graph.
+"""The Inception network that FID, inception score and their kin look through: Inception-2015-12-05,
+a frozen TensorFlow graph.
 
     inception = Inception.find(result_dir='results')
     features, probabilities = inception(minibatch)
 
-The graph was made for one image at a time: past `pool_3` its shapes are fixed. So the features are taken at `pool_3`, and class
-probabilities come of the last layer's weights (without its biases, as the inception score has been computed since Salimans et al. 2016).
-"""
+The graph was made for one image at a time: past `pool_3` its shapes are fixed. So the features are
+taken at `pool_3`, and class probabilities come of the last layer's weights (without its biases, as
+the inception score has been computed since Salimans et al. 2016). """
 import glob
 import hashlib
 import io
@@ -25,19 +26,21 @@ URL = 'http://download.tensorflow.org/models/image/imagenet/inception-2015-12-05
 GRAPH_FILE = 'classify_image_graph_def.pb'
 ARCHIVE = 'inception-2015-12-05.tgz'
 _INPUT, _POOL, _LOGITS = 'ExpandDims:0', 'pool_3:0', 'softmax/logits/MatMul'
-# Images that go through the network at a time: a minibatch of small images would not fit once they are enlarged to 299x299.
+# Images that go through the network at a time: a minibatch of small images would not fit once they
+# are enlarged to 299x299.
 _BATCH = 64
 
 
-# ----------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # Finding the file.
 
 def find_graph(path=None, result_dir='results', url=URL):
     """The bytes of the frozen graph.
 
     Args:
-        path: classify_image_graph_def.pb, the archive it comes in, or a folder with either. None for a folder `_inception*` in result_dir,
-            and if there is none, a download into `_inception` there.
+        path: classify_image_graph_def.pb, the archive it comes in, or a folder with either. None
+            for a folder `_inception*` in result_dir, and if there is none, a download into
+            `_inception` there.
         result_dir: the folder of all results.
         url: where to download from; None not to.
 
@@ -47,20 +50,25 @@ def find_graph(path=None, result_dir='results', url=URL):
     Raises:
         DataError: it is in none of these places, or cannot be read; says where to put it.
     """
-    places = [path] if path is not None else sorted(glob.glob(os.path.join(glob.escape(str(result_dir)), '_inception*')))
+    places = [path] if path is not None else sorted(
+        glob.glob(os.path.join(glob.escape(str(result_dir)), '_inception*')))
     for place in places:
         for file in (place, os.path.join(place, GRAPH_FILE), os.path.join(place, ARCHIVE)):
             if os.path.isfile(file):
                 return _read(file), file
     if path is None and url is not None:
         return _download(url, os.path.join(result_dir, '_inception'))
-    tried = ', '.join(repr(str(place)) for place in places) or f'no folder {os.path.join(result_dir, "_inception*")!r}'
-    raise DataError(f'The Inception network was not found. Tried: {tried}. {_where_to_put_it(result_dir)}')
+    tried = ', '.join(repr(str(place))
+                      for place in places) or ('no folder '
+                                               f'{os.path.join(result_dir, "_inception*")!r}')
+    raise DataError(f'The Inception network was not found. Tried: {tried}. '
+                    f'{_where_to_put_it(result_dir)}')
 
 
 def _where_to_put_it(result_dir):
-    return (f'Put {GRAPH_FILE} (or {ARCHIVE}, which holds it, from {URL}) into {os.path.join(result_dir, "_inception")!r}, or leave out '
-            'the metrics that need it: fid, is, kid, pr.')
+    return (f'Put {GRAPH_FILE} (or {ARCHIVE}, which holds it, from {URL}) into '
+            f'{os.path.join(result_dir, "_inception")!r}, or leave out the metrics that need it: '
+            'fid, is, kid, pr.')
 
 
 def _read(file):
@@ -74,7 +82,8 @@ def _read(file):
     except (OSError, EOFError, tarfile.TarError, zlib.error) as error:
         if isinstance(error, UserError):
             raise
-        raise DataError(f'Cannot read {file!r}: {error}. Expected {GRAPH_FILE} or {ARCHIVE}. Delete it and fetch it anew.') from error
+        raise DataError(f'Cannot read {file!r}: {error}. Expected {GRAPH_FILE} or {ARCHIVE}. '
+                        'Delete it and fetch it anew.') from error
 
 
 def _unpack(stream):
@@ -83,7 +92,8 @@ def _unpack(stream):
         for member in archive:
             if member.isfile() and os.path.basename(member.name) == GRAPH_FILE:
                 return archive.extractfile(member).read()
-    raise DataError(f'The archive holds no {GRAPH_FILE}. Expected {ARCHIVE} from {URL}. Delete it and fetch it anew.')
+    raise DataError(f'The archive holds no {GRAPH_FILE}. Expected {ARCHIVE} from {URL}. Delete it '
+                    'and fetch it anew.')
 
 
 def _download(url, folder):
@@ -94,7 +104,8 @@ def _download(url, folder):
         _parse(graph, url)
     except (OSError, ValueError, EOFError, tarfile.TarError, zlib.error) as error:
         reason = str(error).rstrip('.')
-        raise DataError(f'The Inception network is not in {os.path.dirname(folder)!r}, and could not be had from {url}: {reason}. '
+        raise DataError(f'The Inception network is not in {os.path.dirname(folder)!r}, and could '
+                        f'not be had from {url}: {reason}. '
                         f'{_where_to_put_it(os.path.dirname(folder))}') from error
     make_folder(folder)
     file = os.path.join(folder, GRAPH_FILE)
@@ -127,18 +138,22 @@ def _parse(data, source):
         graph_def.ParseFromString(data)
     except DecodeError:
         graph_def.Clear()
-    missing = {name.split(':')[0] for name in (_INPUT, _POOL, _LOGITS)} - {node.name for node in graph_def.node}
+    missing = {name.split(':')[0]
+               for name in (_INPUT, _POOL, _LOGITS)} - {node.name
+                                                        for node in graph_def.node}
     if missing:
-        raise DataError(f'{source!r} is not the Inception network: it is no frozen graph with {", ".join(sorted(missing))}. '
-                        f'Expected {GRAPH_FILE} of Inception-2015-12-05. Delete it and fetch it anew from {URL}.')
+        raise DataError(f'{source!r} is not the Inception network: it is no frozen graph with '
+                        f'{", ".join(sorted(missing))}. Expected {GRAPH_FILE} of '
+                        f'Inception-2015-12-05. Delete it and fetch it anew from {URL}.')
     return graph_def
 
 
-# ----------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # Running the network.
 
 class Inception:
-    """Features and class probabilities of images. What the last minibatch gave is remembered, so several metrics cost one evaluation.
+    """Features and class probabilities of images. What the last minibatch gave is remembered, so
+    several metrics cost one evaluation.
 
     Args:
         graph_def: bytes of the frozen graph, as `find_graph` returns them.
@@ -155,17 +170,21 @@ class Inception:
         with self._graph.as_default():
             self._images = tf.compat.v1.placeholder(tf.float32, [None, None, None, 3])
             try:
-                pool, logits = tf.graph_util.import_graph_def(graph_def, input_map={_INPUT: self._images}, return_elements=[_POOL, _LOGITS],
-                                                              name='')
+                pool, logits = tf.graph_util.import_graph_def(graph_def,
+                                                              input_map={_INPUT: self._images},
+                                                              return_elements=[_POOL,
+                                                                               _LOGITS], name='')
             except ValueError as error:
-                raise DataError(f'{source!r} cannot be used as the Inception network: {error} Delete it and fetch it anew from {URL}.'
+                raise DataError(f'{source!r} cannot be used as the Inception network: {error} '
+                                f'Delete it and fetch it anew from {URL}.'
                                 ) from error
             features = tf.squeeze(pool, [1, 2])
             self._outputs = [features, tf.nn.softmax(tf.matmul(features, logits.inputs[1]))]
-        # A session and no tf.function: functions forget that the graph is of 2015, and so refuse its batch normalisation, which later
-        # versions of graphs may not use.
+        # A session and no tf.function: functions forget that the graph is of 2015, and so refuse
+        # its batch normalisation, which later versions of graphs may not use.
         options = tf.compat.v1.GPUOptions(allow_growth=True)
-        self._session = tf.compat.v1.Session(graph=self._graph, config=tf.compat.v1.ConfigProto(gpu_options=options))
+        self._session = tf.compat.v1.Session(graph=self._graph,
+                                             config=tf.compat.v1.ConfigProto(gpu_options=options))
         self._last = None, None
 
     @classmethod
@@ -187,22 +206,29 @@ class Inception:
         """
         minibatch = check_minibatch(minibatch, (3, *np.shape(minibatch)[2:]))
         # By contents: callers may fill the same array anew.
-        key = minibatch.shape, hashlib.blake2b(np.ascontiguousarray(minibatch), digest_size=16).digest()
+        key = minibatch.shape, hashlib.blake2b(np.ascontiguousarray(minibatch),
+                                               digest_size=16).digest()
         if self._last[0] != key:
-            parts = [self._run(minibatch[start:start + _BATCH]) for start in range(0, len(minibatch), _BATCH)]
+            parts = [
+                self._run(minibatch[start:start + _BATCH])
+                for start in range(0, len(minibatch), _BATCH)
+            ]
             self._last = key, tuple(np.concatenate(part) for part in zip(*parts))
         return self._last[1]
 
     def _run(self, images):
-        return self._session.run(self._outputs, {self._images: images.transpose(0, 2, 3, 1).astype(np.float32)})
+        return self._session.run(self._outputs,
+                                 {self._images: images.transpose(0, 2, 3, 1).astype(np.float32)})
 
 
 class FeatureMetric:
-    """What the metrics on Inception's features share. A subclass has `_start(mode)`, `_add(features, probabilities)`, `_finish(mode)`.
+    """What the metrics on Inception's features share. A subclass has `_start(mode)`,
+    `_add(features, probabilities)`, `_finish(mode)`.
 
     Args:
         num_images, image_shape, image_dtype, minibatch_size: see `metrics`.
-        inception: a function from uint8 [N, 3, H, W] to (features, probabilities), or the path of the graph; None to look in result_dir.
+        inception: a function from uint8 [N, 3, H, W] to (features, probabilities), or the path of
+            the graph; None to look in result_dir.
         result_dir: see `find_graph`.
 
     Raises:
@@ -211,10 +237,12 @@ class FeatureMetric:
     """
     fewest = 2
 
-    def __init__(self, num_images, image_shape, image_dtype, minibatch_size, inception=None, result_dir='results'):
+    def __init__(self, num_images, image_shape, image_dtype, minibatch_size, inception=None,
+                 result_dir='results'):
         check_setting(num_images, image_shape, image_dtype, minibatch_size, self.fewest)
         self.image_shape = tuple(image_shape)
-        self._inception = inception if callable(inception) else Inception.find(inception, result_dir)
+        self._inception = inception if callable(inception) else Inception.find(
+            inception, result_dir)
 
     def get_metric_formatting(self):
         return ['%-10.4f'] * len(self.get_metric_names())
@@ -235,19 +263,23 @@ class FeatureMetric:
     def end(self, mode):
         """Finish a pass; return the values, one per name."""
         if self._count < self.fewest:
-            raise ConfigError(f'{self.get_metric_names()[0]} needs {self.fewest} images or more. Received: {self._count} in mode {mode!r}. '
-                              'Feed more before end().')
+            raise ConfigError(f'{self.get_metric_names()[0]} needs {self.fewest} images or more. '
+                              f'Received: {self._count} in mode {mode!r}. Feed more before end().')
         return [float(value) for value in self._finish(mode)]
 
 
 class ComparingMetric(FeatureMetric):
-    """A FeatureMetric of two sets: what it knows of the reals can be kept. A subclass has `_state_names`, and the state in `_reals`."""
+    """A FeatureMetric of two sets: what it knows of the reals can be kept. A subclass has
+    `_state_names`, and the state in `_reals`.
+    """
     _reals = None
 
     def _start(self, mode):
         if mode == 'fakes' and self._reals is None:
-            raise ConfigError(f"{self.get_metric_names()[0]} has nothing to compare these images with. Expected a pass of mode 'reals' "
-                              "before the first of mode 'fakes'. Feed real images first, or give what was kept of them to set_reals_state.")
+            raise ConfigError(f'{self.get_metric_names()[0]} has nothing to compare these images '
+                              "with. Expected a pass of mode 'reals' before the first of mode "
+                              "'fakes'. Feed real images first, or give what was kept of them to "
+                              'set_reals_state.')
         if mode != 'fakes':
             self._reals = None  # Their memory is needed.
 
@@ -258,11 +290,13 @@ class ComparingMetric(FeatureMetric):
             ConfigError: no reals were fed yet.
         """
         if self._reals is None:
-            raise ConfigError(f"{self.get_metric_names()[0]} knows nothing of the reals yet. Expected a pass of mode 'reals' first.")
+            raise ConfigError(f'{self.get_metric_names()[0]} knows nothing of the reals yet. '
+                              "Expected a pass of mode 'reals' first.")
         return dict(self._reals)
 
     def set_reals_state(self, state):
-        """Use what `get_reals_state` gave earlier, for the same images and settings, in place of a pass of mode 'reals'.
+        """Use what `get_reals_state` gave earlier, for the same images and settings, in place of a
+        pass of mode 'reals'.
 
         Args:
             state: dict of arrays, or an opened .npz file; other entries are left alone.
@@ -270,16 +304,22 @@ class ComparingMetric(FeatureMetric):
         Raises:
             DataError: entries are missing, or of the wrong number of dimensions.
         """
-        wrong = [name for name, ndim in self._state_names.items() if name not in state or np.ndim(state[name]) != ndim]
+        wrong = [
+            name for name, ndim in self._state_names.items()
+            if name not in state or np.ndim(state[name]) != ndim
+        ]
         if wrong:
-            raise DataError(f'{self.get_metric_names()[0]} cannot use what was kept of the reals. Expected arrays of '
-                            f'{", ".join(self._state_names)}; missing or of another shape: {", ".join(wrong)}. Delete what was kept, and '
-                            'feed the reals again.')
+            raise DataError(f'{self.get_metric_names()[0]} cannot use what was kept of the reals. '
+                            f'Expected arrays of {", ".join(self._state_names)}; missing or of '
+                            f'another shape: {", ".join(wrong)}. Delete what was kept, and feed '
+                            'the reals again.')
         self._reals = {name: np.asarray(state[name]) for name in self._state_names}
 
 
 class CollectingMetric(ComparingMetric):
-    """A ComparingMetric that needs the features of all images of a pass at once; `_collected` hands them to its `_finish`."""
+    """A ComparingMetric that needs the features of all images of a pass at once; `_collected` hands
+    them to its `_finish`.
+    """
 
     def _start(self, mode):
         super()._start(mode)

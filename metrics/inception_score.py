@@ -1,4 +1,6 @@
-"""Inception score (Salimans et al. 2016): whether images are recognisable one by one, and varied together."""
+"""Inception score (Salimans et al. 2016): whether images are recognisable one by one, and varied
+together.
+"""
 import numpy as np
 import scipy.special
 
@@ -18,7 +20,9 @@ def inception_score(probabilities, splits=10):
     """
     splits = min(splits, len(probabilities))
     bounds = [index * len(probabilities) // splits for index in range(splits + 1)]
-    scores = [_score_of_one(probabilities[start:stop]) for start, stop in zip(bounds[:-1], bounds[1:])]
+    scores = [
+        _score_of_one(probabilities[start:stop]) for start, stop in zip(bounds[:-1], bounds[1:])
+    ]
     return float(np.mean(scores)), float(np.std(scores))
 
 
@@ -33,7 +37,8 @@ class API(FeatureMetric):
     """IS_mean and IS_std; nothing is kept of the reals, which get a score of their own."""
     fewest = 1
 
-    def __init__(self, num_images, image_shape, image_dtype, minibatch_size, inception=None, result_dir='results', splits=10):
+    def __init__(self, num_images, image_shape, image_dtype, minibatch_size, inception=None,
+                 result_dir='results', splits=10):
         """As `FeatureMetric`, and
 
         Args:
@@ -42,9 +47,11 @@ class API(FeatureMetric):
         Raises:
             ConfigError: less than one split; see `check_setting` for others.
         """
-        super().__init__(num_images, image_shape, image_dtype, minibatch_size, inception, result_dir)
+        super().__init__(num_images, image_shape, image_dtype, minibatch_size, inception,
+                         result_dir)
         if splits < 1:
-            raise ConfigError(f'The inception score is averaged over at least one split. Received: splits={splits}. Usual are 10.')
+            raise ConfigError('The inception score is averaged over at least one split. Received: '
+                              f'splits={splits}. Usual are 10.')
         self.splits = splits
 
     def get_metric_names(self):

@@ -1,11 +1,14 @@
-"""Kernel Inception distance (Binkowski et al. 2018): unbiased also for few images, where FID is not."""
+"""Kernel Inception distance (Binkowski et al. 2018): unbiased also for few images, where FID is
+not.
+"""
 import numpy as np
 
 from metrics.inception import CollectingMetric
 
 
 def polynomial_mmd(x, y):
-    """Unbiased estimate of the squared maximum mean discrepancy with the kernel (x.y / D + 1)^3 (Binkowski et al., section 3).
+    """Unbiased estimate of the squared maximum mean discrepancy with the kernel (x.y / D + 1)^3
+    (Binkowski et al., section 3).
 
     Args:
         x, y: features, [M, D] and [N, D]; two rows or more.
@@ -18,7 +21,8 @@ def polynomial_mmd(x, y):
     xx, yy, xy = kernel(x, x), kernel(y, y), kernel(x, y)
     m, n = len(x), len(y)
     # Without the diagonals: an image compared with itself is what makes the plain estimate biased.
-    return float((xx.sum() - np.trace(xx)) / (m * (m - 1)) + (yy.sum() - np.trace(yy)) / (n * (n - 1)) - 2 * xy.mean())
+    return float((xx.sum() - np.trace(xx)) / (m * (m - 1)) + (yy.sum() - np.trace(yy)) /
+                 (n * (n - 1)) - 2 * xy.mean())
 
 
 def kernel_distance(reals, fakes, num_subsets=100, subset_size=1000, seed=0):
@@ -27,7 +31,8 @@ def kernel_distance(reals, fakes, num_subsets=100, subset_size=1000, seed=0):
     Args:
         reals, fakes: features, float32 [M, D] and [N, D]; two rows or more.
         num_subsets: how many pairs of subsets.
-        subset_size: rows of each; no more than there are. Where all are taken the subsets are the same, and the deviation is 0.
+        subset_size: rows of each; no more than there are. Where all are taken the subsets are the
+            same, and the deviation is 0.
         seed: of the choice; NumPy's global stream is left alone.
 
     Returns:
@@ -37,19 +42,25 @@ def kernel_distance(reals, fakes, num_subsets=100, subset_size=1000, seed=0):
     size = min(subset_size, len(reals), len(fakes))
     if size == len(reals) == len(fakes):
         num_subsets = 1
-    values = [polynomial_mmd(reals[random.choice(len(reals), size, replace=False)], fakes[random.choice(len(fakes), size, replace=False)])
-              for _ in range(num_subsets)]
+    values = [
+        polynomial_mmd(reals[random.choice(len(reals), size, replace=False)],
+                       fakes[random.choice(len(fakes), size, replace=False)])
+        for _ in range(num_subsets)
+    ]
     return float(np.mean(values)), float(np.std(values))
 
 
 class API(CollectingMetric):
-    """KIDx1e3_mean and KIDx1e3_std, over 100 subsets of 1000 images (or as many as there are). A pass of reals results in zeros."""
+    """KIDx1e3_mean and KIDx1e3_std, over 100 subsets of 1000 images (or as many as there are). A
+    pass of reals results in zeros.
+    """
     _state_names = dict(features=2)
 
-    def __init__(self, num_images, image_shape, image_dtype, minibatch_size, inception=None, result_dir='results', num_subsets=100,
-                 subset_size=1000, seed=0):
+    def __init__(self, num_images, image_shape, image_dtype, minibatch_size, inception=None,
+                 result_dir='results', num_subsets=100, subset_size=1000, seed=0):
         """As `FeatureMetric`; the further arguments are those of `kernel_distance`."""
-        super().__init__(num_images, image_shape, image_dtype, minibatch_size, inception, result_dir)
+        super().__init__(num_images, image_shape, image_dtype, minibatch_size, inception,
+                         result_dir)
         self._options = dict(num_subsets=num_subsets, subset_size=subset_size, seed=seed)
 
     def get_metric_names(self):
@@ -60,4 +71,7 @@ class API(CollectingMetric):
         if mode != 'fakes':
             self._reals = dict(features=features)
             return [0.0, 0.0]
-        return [value * 1e3 for value in kernel_distance(self._reals['features'], features, **self._options)]
+        return [
+            value * 1e3
+            for value in kernel_distance(self._reals['features'], features, **self._options)
+        ]

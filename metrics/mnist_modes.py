@@ -1,11 +1,12 @@
 """Modes of MNIST-RGB that a generator finds (paper, Appendix D; after Metz et al. 2016).
 
-An image of MNIST-RGB is three handwritten digits, one a colour: 1000 modes, 000 to 999, all equally likely. A classifier names the digit of
-each colour plane; counted are the modes that occur at all, and how far their frequencies are from equal ones.
+An image of MNIST-RGB is three handwritten digits, one a colour: 1000 modes, 000 to 999, all equally
+likely. A classifier names the digit of each colour plane; counted are the modes that occur at all,
+and how far their frequencies are from equal ones.
 
-The classifier is trained on a data set of single labelled digits, `mnist` or else `digits` below data_dir, when it is first needed, and
-kept in result_dir/_metrics-cache. A tenth of the digits is held out to tell its accuracy.
-"""
+The classifier is trained on a data set of single labelled digits, `mnist` or else `digits` below
+data_dir, when it is first needed, and kept in result_dir/_metrics-cache. A tenth of the digits is
+held out to tell its accuracy. """
 import glob
 import hashlib
 import json
@@ -33,21 +34,24 @@ def count_modes(counts):
         counts: images of each mode, [NUM_MODES] integers, at least one above 0.
 
     Returns:
-        (number of modes that occur, sum of p log(p / (1 / NUM_MODES)) over those, in nats): (1000, 0) is perfect, (1, 6.9) a single mode.
-    """
+        (number of modes that occur, sum of p log(p / (1 / NUM_MODES)) over those, in nats): (1000,
+    0) is perfect, (1, 6.9) a single mode. """
     counts = np.asarray(counts, np.float64)
     p = counts[counts > 0] / counts.sum()
     return len(p), float(np.sum(p * np.log(p * len(counts))))
 
 
 class API:
-    """Modes and ModesKL, each the mean over as many evaluations as the images suffice for; fewer images than one needs are one.
+    """Modes and ModesKL, each the mean over as many evaluations as the images suffice for; fewer
+    images than one needs are one.
 
     Args:
-        num_images, image_shape, image_dtype, minibatch_size: see `metrics`; images of 32x32. The paper's ten evaluations are 256000 images.
+        num_images, image_shape, image_dtype, minibatch_size: see `metrics`; images of 32x32. The
+            paper's ten evaluations are 256000 images.
         result_dir: the folder of all results, where the classifier is kept.
         data_dir: the folder of all data sets.
-        classifier: function from uint8 [N, 1, 32, 32] to digits [N]; None = `find_classifier(data_dir, result_dir)`.
+        classifier: function from uint8 [N, 1, 32, 32] to digits [N]; None =
+            `find_classifier(data_dir, result_dir)`.
         evaluation_images: images of one evaluation.
 
     Raises:
@@ -55,13 +59,15 @@ class API:
         DataError: there are no digits to train the classifier on.
     """
 
-    def __init__(self, num_images, image_shape, image_dtype, minibatch_size, result_dir='results', data_dir='datasets', classifier=None,
-                 evaluation_images=EVALUATION_IMAGES):
+    def __init__(self, num_images, image_shape, image_dtype, minibatch_size, result_dir='results',
+                 data_dir='datasets', classifier=None, evaluation_images=EVALUATION_IMAGES):
         check_setting(num_images, image_shape, image_dtype, minibatch_size)
         if list(image_shape) != [3, 32, 32]:
-            raise ConfigError('The modes of MNIST-RGB are counted on images of 3x32x32. '
-                              f'Received: image_shape={list(image_shape)}. Use this metric for runs on the data set mnistrgb.')
-        self.image_shape, self._evaluation_images = tuple(image_shape), evaluation_images
+            raise ConfigError('The modes of MNIST-RGB are counted on images of 3x32x32. Received: '
+                              f'image_shape={list(image_shape)}. Use this metric for runs on the '
+                              'data set mnistrgb.')
+        self.image_shape = tuple(image_shape)
+        self._evaluation_images = evaluation_images
         self._classify = classifier or find_classifier(data_dir, result_dir)
 
     def get_metric_names(self):
@@ -79,14 +85,17 @@ class API:
         """Look at a minibatch, uint8 [N, 3, 32, 32]."""
         minibatch = check_minibatch(minibatch, self.image_shape)
         if len(minibatch):
-            digits = np.asarray(self._classify(minibatch.reshape(-1, 1, *minibatch.shape[2:]))).reshape(-1, 3)
+            digits = np.asarray(self._classify(minibatch.reshape(-1, 1,
+                                                                 *minibatch.shape[2:]))).reshape(
+                                                                     -1, 3)
             self._modes.append(digits @ [100, 10, 1])
 
     def end(self, mode):
         """Finish a pass; return [modes, divergence]."""
         modes = np.concatenate(self._modes) if self._modes else np.zeros([0], int)
         if not len(modes):
-            raise ConfigError(f'Modes needs 1 image or more. Received: 0 in mode {mode!r}. Feed more before end().')
+            raise ConfigError(f'Modes needs 1 image or more. Received: 0 in mode {mode!r}. Feed '
+                              'more before end().')
         size = min(self._evaluation_images, len(modes))
         parts = [modes[start:start + size] for start in range(0, len(modes) - size + 1, size)]
         values = [count_modes(np.bincount(part, minlength=NUM_MODES)) for part in parts]
@@ -100,7 +109,7 @@ class API:
         """See `get_reals_state`."""
 
 
-# ----------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # The classifier.
 
 class Classifier:
@@ -115,7 +124,8 @@ class Classifier:
 
     def __init__(self, weights=None):
         import keras
-        self.model, self.accuracy = make_model(), None
+        self.model = make_model()
+        self.accuracy = None
         self._graph = None
         if weights is not None:
             self.model.set_weights(weights)
@@ -129,8 +139,9 @@ class Classifier:
     def __call__(self, images):
         if self._graph is None:
             import tensorflow as tf
-            self._graph = tf.function(lambda x: tf.argmax(self.model(x, training=False), axis=1), autograph=False,
-                                      input_signature=[tf.TensorSpec([None, 32, 32, 1], tf.float32)])
+            self._graph = tf.function(
+                lambda x: tf.argmax(self.model(x, training=False), axis=1), autograph=False,
+                input_signature=[tf.TensorSpec([None, 32, 32, 1], tf.float32)])
         return self._graph(to_input(images)).numpy()
 
     def train(self, images, labels, seed=0, views=_VIEWS):
@@ -149,17 +160,21 @@ class Classifier:
         inputs, targets = tf.constant(to_input(images)), tf.constant(labels.astype(np.int64))
         # Not by Dataset.shuffle: its order depends on TensorFlow's global seed as well.
         random = np.random.RandomState(seed)
-        data = tf.data.Dataset.from_tensor_slices([random.permutation(len(images)) for _ in range(epochs)])
+        data = tf.data.Dataset.from_tensor_slices(
+            [random.permutation(len(images)) for _ in range(epochs)])
         data = data.flat_map(lambda order: tf.data.Dataset.from_tensor_slices(order).batch(64))
         data = data.map(lambda order: (tf.gather(inputs, order), tf.gather(targets, order)))
-        data = data.apply(tf.data.experimental.assert_cardinality(epochs * -(-len(images) // 64)))  # else Keras warns at the end
-        self.model.compile(optimizer=keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(0.002, steps)),
-                           loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+        # else Keras warns at the end
+        data = data.apply(tf.data.experimental.assert_cardinality(epochs * -(-len(images) // 64)))
+        self.model.compile(
+            optimizer=keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(0.002, steps)),
+            loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True))
         self.model.fit(data, epochs=1, verbose=0, shuffle=False)
 
 
 def make_model():
-    """Convolutions 32, 32, pool, 55, 55, pool, 96, 96 (these two without borders), pool, dense 10; leaky ReLU of slope 0.1.
+    """Convolutions 32, 32, pool, 55, 55, pool, 96, 96 (these two without borders), pool, dense 10;
+    leaky ReLU of slope 0.1.
 
     In training, digits are moved and turned a little, and half of the last features dropped.
     """
@@ -167,37 +182,52 @@ def make_model():
     from keras import layers
 
     def conv(number, fmaps, padding):
-        return layers.Conv2D(fmaps, 3, padding=padding, activation=lambda x: keras.ops.maximum(x, 0.1 * x),
+        return layers.Conv2D(fmaps, 3, padding=padding,
+                             activation=lambda x: keras.ops.maximum(x, 0.1 * x),
                              kernel_initializer=keras.initializers.HeNormal(seed=number))
+
     return keras.Sequential([
         keras.Input([32, 32, 1]),
         layers.RandomTranslation(0.07, 0.07, fill_mode='constant', fill_value=-1.0, seed=7),
         layers.RandomRotation(0.03, fill_mode='constant', fill_value=-1.0, seed=8),
-        conv(0, 32, 'same'), conv(1, 32, 'same'), layers.MaxPool2D(),
-        conv(2, 55, 'same'), conv(3, 55, 'same'), layers.MaxPool2D(),
-        conv(4, 96, 'valid'), conv(5, 96, 'valid'), layers.MaxPool2D(),
-        layers.Flatten(), layers.Dropout(0.5, seed=9), layers.Dense(10, kernel_initializer=keras.initializers.GlorotUniform(seed=6))])
+        conv(0, 32, 'same'),
+        conv(1, 32, 'same'),
+        layers.MaxPool2D(),
+        conv(2, 55, 'same'),
+        conv(3, 55, 'same'),
+        layers.MaxPool2D(),
+        conv(4, 96, 'valid'),
+        conv(5, 96, 'valid'),
+        layers.MaxPool2D(),
+        layers.Flatten(),
+        layers.Dropout(0.5, seed=9),
+        layers.Dense(10, kernel_initializer=keras.initializers.GlorotUniform(seed=6))
+    ])
 
 
 def to_input(images):
     """uint8 [N, 1, 32, 32] as the model has it: float32 [N, 32, 32, 1] in [-1, 1]."""
-    return np.asarray(images).transpose(0, 2, 3, 1).astype(np.float32) / np.float32(127.5) - np.float32(1)
+    return np.asarray(images).transpose(0, 2, 3, 1).astype(
+        np.float32) / np.float32(127.5) - np.float32(1)
 
 
 def find_classifier(data_dir, result_dir, views=_VIEWS):
-    """The classifier of the digits below data_dir: what is kept of it, or newly trained (see `Classifier.train`) and kept.
+    """The classifier of the digits below data_dir: what is kept of it, or newly trained (see
+    `Classifier.train`) and kept.
 
     Raises:
         DataError: there is no data set of labelled digits.
     """
     folder = _find_digits(data_dir)
-    path = os.path.join(result_dir, '_metrics-cache', f'mnist-classifier-{_fingerprint(folder)}.npz')
+    path = os.path.join(result_dir, '_metrics-cache',
+                        f'mnist-classifier-{_fingerprint(folder)}.npz')
     classifier = _load(path)
     if classifier is None:
         print(f'Training a classifier on the digits of {folder!r}: some minutes, once...')
         classifier = train_classifier(folder, views)
         _save(path, classifier)
-    print(f'Classifier of digits: {classifier.accuracy:.2%} of the held-out digits of {folder!r} are named right.')
+    print(f'Classifier of digits: {classifier.accuracy:.2%} of the held-out digits of {folder!r} '
+          'are named right.')
     return classifier
 
 
@@ -209,7 +239,8 @@ def train_classifier(folder, views=_VIEWS):
     held_out = max(len(images) // 10, 1)
     classifier = Classifier()
     classifier.train(images[held_out:], labels[held_out:], views=views)
-    named = np.concatenate([classifier(images[i:min(i + 500, held_out)]) for i in range(0, held_out, 500)])
+    named = np.concatenate(
+        [classifier(images[i:min(i + 500, held_out)]) for i in range(0, held_out, 500)])
     classifier.accuracy = float(np.mean(named == labels[:held_out]))
     return classifier
 
@@ -219,8 +250,10 @@ def _load_digits(folder):
     if digits.shape == [1, 32, 32] and glob.glob(os.path.join(glob.escape(folder), '*.labels')):
         digits = dataset.load_dataset(tfrecord_dir=folder, max_label_size='full')
     if digits.shape != [1, 32, 32] or digits.label_size != 10:
-        raise DataError(f'{folder!r} cannot teach a classifier of digits. Expected images of 1x32x32 with labels of 10 classes. Received: '
-                        f'{"x".join(map(str, digits.shape))} with {digits.label_size}. Create it anew with dataset_tool.py create_mnist.')
+        raise DataError(f'{folder!r} cannot teach a classifier of digits. Expected images of '
+                        '1x32x32 with labels of 10 classes. Received: '
+                        f'{"x".join(map(str, digits.shape))} with {digits.label_size}. Create it '
+                        'anew with dataset_tool.py create_mnist.')
     return digits
 
 
@@ -229,9 +262,10 @@ def _find_digits(data_dir):
     for folder in folders:
         if os.path.isdir(folder):
             return folder
-    raise DataError(f'The metric "modes" needs labelled digits to train its classifier on: {" or ".join(folders)}. Create one with '
-                    f'python dataset_tool.py create_mnist {folders[0]} MNIST_DIR, or, of 5000 digits, with '
-                    f'python dataset_tool.py create_digits {folders[1]}.')
+    raise DataError('The metric "modes" needs labelled digits to train its classifier on: '
+                    f'{" or ".join(folders)}. Create one with python dataset_tool.py create_mnist '
+                    f'{folders[0]} MNIST_DIR, or, of 5000 digits, with python dataset_tool.py '
+                    f'create_digits {folders[1]}.')
 
 
 def _fingerprint(folder):
@@ -259,6 +293,9 @@ def _save(path, classifier):
     try:
         make_folder(os.path.dirname(path))
         with atomic_write(path) as file:
-            np.savez(file, accuracy=classifier.accuracy, **{f'weight{number}': w for number, w in enumerate(classifier.weights)})
+            np.savez(file, accuracy=classifier.accuracy,
+                     **{f'weight{number}': w
+                        for number, w in enumerate(classifier.weights)})
     except DataError as error:  # The classifier is there all the same.
-        print(f'Warning: the classifier of digits is not kept for the next time. {error}', file=sys.stderr)
+        print(f'Warning: the classifier of digits is not kept for the next time. {error}',
+              file=sys.stderr)

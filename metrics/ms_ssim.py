@@ -1,14 +1,16 @@
-"""Multi-scale structural similarity of pairs of images (Wang, Simoncelli and Bovik 2003): how little a generator varies.
+"""Multi-scale structural similarity of pairs of images (Wang, Simoncelli and Bovik 2003): how
+little a generator varies.
 
-The paper (section 5) compares pairs of generated images: values above those of the real ones tell of missing variety. Computed in
-float64; a window is the product of two Gaussians, so each axis is filtered by itself.
-"""
+The paper (section 5) compares pairs of generated images: values above those of the real ones tell
+of missing variety. Computed in float64; a window is the product of two Gaussians, so each axis is
+filtered by itself. """
 import numpy as np
 
 from metrics.feeding import check_minibatch, check_mode, check_setting, in_threads, slices
 from pgan.errors import ConfigError
 
-WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # of the levels, finest first; measured with observers (Wang et al., section 3.2)
+# of the levels, finest first; measured with observers (Wang et al., section 3.2)
+WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 # Numbers that a thread filters at a time: what its processor's cache holds.
 _BLOCK = 1 << 16
 # Pixels along an axis that one matrix product makes: few, for most of the matrix is zeros.
@@ -16,7 +18,8 @@ _PIXELS = 16
 
 
 def gaussian(size, sigma):
-    """A window's profile along an axis, float64 [size] with sum 1; the window is its outer product with itself.
+    """A window's profile along an axis, float64 [size] with sum 1; the window is its outer product
+    with itself.
 
     Args:
         size: number of pixels; an even window is centred between two.
@@ -28,10 +31,11 @@ def gaussian(size, sigma):
 
 
 def _filter(x, profile):
-    """Correlate rows and columns of [N, C, H, W] with a profile, where it fits ('valid'): [N, C, H - size + 1, W - size + 1].
+    """Correlate rows and columns of [N, C, H, W] with a profile, where it fits ('valid'): [N, C, H
+    - size + 1, W - size + 1].
 
-    As products with a banded matrix, some pixels at a time: four times faster than adding up shifted images.
-    """
+    As products with a banded matrix, some pixels at a time: four times faster than adding up
+    shifted images. """
     extra = len(profile) - 1
     band = np.zeros((_PIXELS + extra, _PIXELS))
     for pixel in range(_PIXELS):
@@ -40,16 +44,20 @@ def _filter(x, profile):
     rows = np.empty((*x.shape[:2], height, x.shape[3]))
     for part in slices(height, _PIXELS):
         count = part.stop - part.start
-        np.matmul(band[:count + extra, :count].T, x[:, :, part.start:part.stop + extra], out=rows[:, :, part])
+        np.matmul(band[:count + extra, :count].T, x[:, :, part.start:part.stop + extra],
+                  out=rows[:, :, part])
     out = np.empty((*x.shape[:2], height, width))
     for part in slices(width, _PIXELS):
         count = part.stop - part.start
-        np.matmul(rows[..., part.start:part.stop + extra], band[:count + extra, :count], out=out[..., part])
+        np.matmul(rows[..., part.start:part.stop + extra], band[:count + extra, :count],
+                  out=out[..., part])
     return out
 
 
 def _one_level(a, b, max_val, filter_size, filter_sigma, k1, k2):
-    """Per-image means of the similarity and of its contrast part, two float64 [N], of float64 [N, C, H, W]."""
+    """Per-image means of the similarity and of its contrast part, two float64 [N], of float64 [N,
+    C, H, W].
+    """
     size = min(filter_size, a.shape[2], a.shape[3])
     profile = gaussian(size, size * filter_sigma / filter_size)
     c1, c2 = (k1 * max_val) ** 2, (k2 * max_val) ** 2
@@ -63,13 +71,17 @@ def _one_level(a, b, max_val, filter_size, filter_sigma, k1, k2):
 
 
 def _halve(x):
-    """Means of 2x2 pixels; three pixels become two: the outer ones, each averaged with the middle one."""
-    return (x[..., 0::2, 0::2] + x[..., 0::2, 1::2] + x[..., 1::2, 0::2] + x[..., 1::2, 1::2]) * 0.25
+    """Means of 2x2 pixels; three pixels become two: the outer ones, each averaged with the middle
+    one.
+    """
+    return (x[..., 0::2, 0::2] + x[..., 0::2, 1::2] + x[..., 1::2, 0::2] +
+            x[..., 1::2, 1::2]) * 0.25
 
 
 def _some_images(a, b, weights, **options):
     """Similarity of each pair of a few images."""
-    a, b = (np.ascontiguousarray(x.transpose(0, 3, 1, 2), np.float64) for x in (a, b))  # rows of pixels, not of channels
+    # rows of pixels, not of channels
+    a, b = (np.ascontiguousarray(x.transpose(0, 3, 1, 2), np.float64) for x in (a, b))
     score = np.ones(len(a))
     for level, weight in enumerate(weights):
         if level:
@@ -80,18 +92,23 @@ def _some_images(a, b, weights, **options):
     return score
 
 
-def msssim_per_image(img1, img2, max_val=255, filter_size=11, filter_sigma=1.5, k1=0.01, k2=0.03, weights=WEIGHTS):
+def msssim_per_image(img1, img2, max_val=255, filter_size=11, filter_sigma=1.5, k1=0.01, k2=0.03,
+                     weights=WEIGHTS):
     """Similarity of each pair, float64 [N]; see `msssim`."""
     if img1.shape != img2.shape or img1.ndim != 4:
-        raise ConfigError(f'MS-SSIM compares two minibatches of equal shape [N, height, width, channels]. Received: {list(img1.shape)} and '
-                          f'{list(img2.shape)}. Crop or resize one of them.')
+        raise ConfigError('MS-SSIM compares two minibatches of equal shape [N, height, width, '
+                          f'channels]. Received: {list(img1.shape)} and {list(img2.shape)}. Crop '
+                          'or resize one of them.')
     check_sizes(*img1.shape[1:3], levels=len(weights))
-    options = dict(max_val=max_val, filter_size=filter_size, filter_sigma=filter_sigma, k1=k1, k2=k2)
+    options = dict(max_val=max_val, filter_size=filter_size, filter_sigma=filter_sigma, k1=k1,
+                   k2=k2)
     some = slices(len(img1), max(1, _BLOCK // max(img1[:1].size, 1)))
-    return np.concatenate(in_threads(lambda part: _some_images(img1[part], img2[part], weights, **options), some))
+    return np.concatenate(
+        in_threads(lambda part: _some_images(img1[part], img2[part], weights, **options), some))
 
 
-def msssim(img1, img2, max_val=255, filter_size=11, filter_sigma=1.5, k1=0.01, k2=0.03, weights=WEIGHTS):
+def msssim(img1, img2, max_val=255, filter_size=11, filter_sigma=1.5, k1=0.01, k2=0.03,
+           weights=WEIGHTS):
     """Mean similarity of pairs of images.
 
     Args:
@@ -108,14 +125,17 @@ def msssim(img1, img2, max_val=255, filter_size=11, filter_sigma=1.5, k1=0.01, k
     Raises:
         ConfigError: the shapes differ, or cannot be halved as often as there are weights.
     """
-    return float(msssim_per_image(img1, img2, max_val, filter_size, filter_sigma, k1, k2, weights).mean())
+    return float(
+        msssim_per_image(img1, img2, max_val, filter_size, filter_sigma, k1, k2, weights).mean())
 
 
-# ----------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # Which sizes can be halved.
 
 def fits(size, levels=len(WEIGHTS)):
-    """Whether a side can be halved once per level: even, or 3 (see `_halve`), until a last level of at least one pixel."""
+    """Whether a side can be halved once per level: even, or 3 (see `_halve`), until a last level of
+    at least one pixel.
+    """
     for _ in range(levels):
         if size < 1 or (size % 2 and size > 3):
             return False
@@ -124,20 +144,25 @@ def fits(size, levels=len(WEIGHTS)):
 
 
 def check_sizes(height, width, levels=len(WEIGHTS)):
-    """Raise ConfigError unless both sides can be halved as often as there are levels; it names sizes that can."""
+    """Raise ConfigError unless both sides can be halved as often as there are levels; it names
+    sizes that can.
+    """
     wrong = [size for size in (height, width) if not fits(size, levels)]
     if not wrong:
         return
     smallest = next(size for size in range(1, 2 ** levels + 1) if fits(size, levels))
     below = [size for size in range(smallest, wrong[0]) if fits(size, levels)][-1:]
-    above = next(size for size in range(wrong[0] + 1, wrong[0] + 2 ** (levels + 1)) if fits(size, levels))
-    raise ConfigError(f'MS-SSIM halves images {levels} times, which {width}x{height} (width x height) does not allow. The smallest side '
-                      f'that works is {smallest}; the nearest to {wrong[0]}: {" and ".join(map(str, [*below, above]))}. Leave out this '
-                      'metric, or crop or resize the images.')
+    above = next(size for size in range(wrong[0] + 1, wrong[0] + 2**(levels + 1))
+                 if fits(size, levels))
+    raise ConfigError(f'MS-SSIM halves images {levels} times, which {width}x{height} (width x '
+                      f'height) does not allow. The smallest side that works is {smallest}; the '
+                      f'nearest to {wrong[0]}: {" and ".join(map(str, [*below, above]))}. Leave '
+                      'out this metric, or crop or resize the images.')
 
 
 class API:
-    """MS-SSIM: the mean similarity of images 0 and 1, 2 and 3, and so on of a pass. Nothing is kept of the reals.
+    """MS-SSIM: the mean similarity of images 0 and 1, 2 and 3, and so on of a pass. Nothing is kept
+    of the reals.
 
     An image that is alone at the end of a minibatch is paired with the first of the next.
     """
@@ -146,8 +171,8 @@ class API:
         """See `metrics` for the arguments.
 
         Raises:
-            ConfigError: images that cannot be halved five times, or fewer than two of them; see `check_setting` for others.
-        """
+            ConfigError: images that cannot be halved five times, or fewer than two of them; see
+        `check_setting` for others. """
         check_setting(num_images, image_shape, image_dtype, minibatch_size, fewest=2)
         check_sizes(*image_shape[1:])
         self.image_shape = tuple(image_shape)
@@ -178,5 +203,6 @@ class API:
     def end(self, mode):
         """Finish a pass; return [mean similarity]."""
         if not self._pairs:
-            raise ConfigError(f'MS-SSIM compares pairs, but fewer than two images were fed in mode {mode!r}. Feed more before end().')
+            raise ConfigError('MS-SSIM compares pairs, but fewer than two images were fed in mode '
+                              f'{mode!r}. Feed more before end().')
         return [self._sum / self._pairs]

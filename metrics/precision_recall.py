@@ -1,8 +1,9 @@
-"""Improved precision and recall (Kynkaanniemi et al. 2019): how many fakes look real, and how many reals could have been made.
+"""Improved precision and recall (Kynkaanniemi et al. 2019): how many fakes look real, and how many
+reals could have been made.
 
-A set of images stands for all that lies within a ball around each, as wide as the distance to its k-th nearest neighbour in the set.
-The time grows with the square of the number of images: 50000 of each take some minutes.
-"""
+A set of images stands for all that lies within a ball around each, as wide as the distance to its
+k-th nearest neighbour in the set. The time grows with the square of the number of images: 50000 of
+each take some minutes. """
 import numpy as np
 
 from metrics.inception import CollectingMetric
@@ -38,12 +39,15 @@ def squared_radii(features, k=3):
         float32 [N].
     """
     # A row is its own nearest, which takes place 0.
-    return np.concatenate([np.partition(_squared_distances(features[rows], features), k, axis=1)[:, k]
-                           for rows in _chunks(features, features)])
+    return np.concatenate([
+        np.partition(_squared_distances(features[rows], features), k, axis=1)[:, k]
+        for rows in _chunks(features, features)
+    ])
 
 
 def precision_recall(reals, fakes, k=3, real_radii=None):
-    """Fraction of fakes within the reals' balls, and of reals within the fakes' (Kynkaanniemi et al., equations 1 and 2).
+    """Fraction of fakes within the reals' balls, and of reals within the fakes' (Kynkaanniemi et
+    al., equations 1 and 2).
 
     Args:
         reals, fakes: features, float32 [M, D] and [N, D], more than k rows each.
@@ -70,16 +74,20 @@ class API(CollectingMetric):
     """Precision and Recall. A pass of reals results in ones."""
     _state_names = dict(features=2, squared_radii=1)
 
-    def __init__(self, num_images, image_shape, image_dtype, minibatch_size, inception=None, result_dir='results', k=3):
+    def __init__(self, num_images, image_shape, image_dtype, minibatch_size, inception=None,
+                 result_dir='results', k=3):
         """As `FeatureMetric`, and
 
         Args:
             k: which nearest neighbour gives a ball's radius; num_images must be larger.
         """
         if k < 1:
-            raise ConfigError(f'Precision and recall measure to a k-th nearest neighbour. Expected k of at least 1. Received: k={k}.')
-        self.k, self.fewest = k, k + 1
-        super().__init__(num_images, image_shape, image_dtype, minibatch_size, inception, result_dir)
+            raise ConfigError('Precision and recall measure to a k-th nearest neighbour. Expected '
+                              f'k of at least 1. Received: k={k}.')
+        self.k = k
+        self.fewest = k + 1
+        super().__init__(num_images, image_shape, image_dtype, minibatch_size, inception,
+                         result_dir)
 
     def get_metric_names(self):
         return ['Precision', 'Recall']
@@ -87,6 +95,9 @@ class API(CollectingMetric):
     def _finish(self, mode):
         features = self._collected()
         if mode != 'fakes':
-            self._reals = dict(features=features, squared_radii=squared_radii(features - features.mean(axis=0), self.k))
+            self._reals = dict(
+                features=features, squared_radii=squared_radii(features - features.mean(axis=0),
+                                                               self.k))
             return [1.0, 1.0]
-        return precision_recall(self._reals['features'], features, self.k, self._reals['squared_radii'])
+        return precision_recall(self._reals['features'], features, self.k,
+                                self._reals['squared_radii'])

@@ -1,26 +1,31 @@
-"""Sliced Wasserstein distance between Laplacian pyramids (paper, section 5): how alike two sets of images are, per scale.
+"""Sliced Wasserstein distance between Laplacian pyramids (paper, section 5): how alike two sets of
+images are, per scale.
 
-Each level of an image's Laplacian pyramid (Burt and Adelson 1983) gives 128 neighbourhoods of 7x7 pixels. The distance of two sets of them
-is measured along random directions, where optimal transport is a matter of sorting (Rabin et al. 2011).
+Each level of an image's Laplacian pyramid (Burt and Adelson 1983) gives 128 neighbourhoods of 7x7
+pixels. The distance of two sets of them is measured along random directions, where optimal
+transport is a matter of sorting (Rabin et al. 2011).
 
-All random numbers come from NumPy's global stream, in the order of the original: after the same np.random.seed the values are the same.
-"""
+All random numbers come from NumPy's global stream, in the order of the original: after the same
+np.random.seed the values are the same. """
 import numpy as np
 
 from metrics.feeding import check_minibatch, check_mode, check_setting, in_threads, shares, slices
 from pgan.errors import ConfigError
 
-# Projections of one set that are sorted at a time; two sets of them are held, 270 MB. 2^25 is 16 directions of 16384 images.
+# Projections of one set that are sorted at a time; two sets of them are held, 270 MB. 2^25 is 16
+# directions of 16384 images.
 _PROJECTIONS = 1 << 25
 # Floats of an image level that one thread works on at a time: what the processor's caches hold.
 _BLOCK = 1 << 16
 
 
-# ----------------------------------------------------------------------------------------------------------------------
-# Laplacian pyramids. The 5x5 binomial kernel is the outer product of [1, 4, 6, 4, 1] / 16 with itself: one axis after the other.
+# --------------------------------------------------------------------------------------------------
+# Laplacian pyramids. The 5x5 binomial kernel is the outer product of [1, 4, 6, 4, 1] / 16 with
+# itself: one axis after the other.
 
 def pyr_down(minibatch):
-    """Blur with the 5x5 binomial kernel (borders mirrored) and take every second pixel, as cv2.pyrDown does.
+    """Blur with the 5x5 binomial kernel (borders mirrored) and take every second pixel, as
+    cv2.pyrDown does.
 
     Args:
         minibatch: float32 [N, C, H, W].
@@ -32,7 +37,8 @@ def pyr_down(minibatch):
 
 
 def pyr_up(minibatch):
-    """Insert zeros between pixels and blur with four times the 5x5 binomial kernel, as cv2.pyrUp does.
+    """Insert zeros between pixels and blur with four times the 5x5 binomial kernel, as cv2.pyrUp
+    does.
 
     Args:
         minibatch: float32 [N, C, H, W].
@@ -68,12 +74,16 @@ def _down(x, axis):
 
 
 def _up(x, axis):
-    """Twice as many pixels. Of the five taps, three meet pixels at even positions and two at odd ones; the others meet zeros."""
+    """Twice as many pixels. Of the five taps, three meet pixels at even positions and two at odd
+    ones; the others meet zeros.
+    """
     shape = list(x.shape)
     shape[axis] *= 2
     out = np.empty(shape, np.float32)
     # The mirror lies on the last zero, so on that side the last pixel appears once more.
-    padded = np.concatenate([_along(_pad(x, axis, 1, 0), axis, 0, 1), x, _along(x, axis, x.shape[axis] - 1, None)], axis=axis)
+    padded = np.concatenate(
+        [_along(_pad(x, axis, 1, 0), axis, 0, 1), x,
+         _along(x, axis, x.shape[axis] - 1, None)], axis=axis)
     before, after = _along(padded, axis, 0, -2), _along(padded, axis, 2, None)
     even, odd = _along(out, axis, 0, None, 2), _along(out, axis, 1, None, 2)
     np.add(before, after, out=even)
@@ -121,11 +131,12 @@ def downscale_minibatch(minibatch, lod):
     """
     x = minibatch.astype(np.float32)
     for _ in range(lod):
-        x = (x[:, :, 0::2, 0::2] + x[:, :, 0::2, 1::2] + x[:, :, 1::2, 0::2] + x[:, :, 1::2, 1::2]) * 0.25
+        x = (x[:, :, 0::2, 0::2] + x[:, :, 0::2, 1::2] + x[:, :, 1::2, 0::2] +
+             x[:, :, 1::2, 1::2]) * 0.25
     return np.rint(x).clip(0, 255).astype(np.uint8)
 
 
-# ----------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # Descriptors: neighbourhoods of pixels.
 
 def get_descriptors_for_minibatch(minibatch, nhood_size, nhoods_per_image):
@@ -137,8 +148,8 @@ def get_descriptors_for_minibatch(minibatch, nhood_size, nhoods_per_image):
         nhoods_per_image: how many of each image.
 
     Returns:
-        float32 [N * nhoods_per_image, 3, nhood_size, nhood_size]; the last two axes are x and y, in this order.
-    """
+        float32 [N * nhoods_per_image, 3, nhood_size, nhood_size]; the last two axes are x and y, in
+    this order. """
     return _cut(minibatch, nhood_size, *_draw_places(minibatch.shape, nhood_size, nhoods_per_image))
 
 
@@ -152,9 +163,11 @@ def _draw_places(shape, nhood_size, nhoods_per_image):
 
 def _cut(minibatch, nhood_size, image, x, y):
     """Copy the neighbourhoods at given places."""
-    # The columns of a neighbourhood come before its rows: random directions meet them in this order.
+    # The columns of a neighbourhood come before its rows: random directions meet them in this
+    # order.
     turned = np.ascontiguousarray(minibatch.swapaxes(2, 3))
-    return np.lib.stride_tricks.sliding_window_view(turned, (nhood_size, nhood_size), axis=(2, 3))[image, :, x, y]
+    return np.lib.stride_tricks.sliding_window_view(turned, (nhood_size, nhood_size),
+                                                    axis=(2, 3))[image, :, x, y]
 
 
 def finalize_descriptors(desc):
@@ -171,7 +184,9 @@ def finalize_descriptors(desc):
 
 
 def _normalize(parts):
-    """Normalise arrays [n, C, S, S] in place by the statistics of all of them; return them as [n, C * S * S]."""
+    """Normalise arrays [n, C, S, S] in place by the statistics of all of them; return them as [n, C
+    * S * S].
+    """
     mean = _channel_means(parts, lambda part: part)
 
     def center(part):
@@ -188,16 +203,16 @@ def _normalize(parts):
 def _channel_means(parts, function):
     """Mean of function(x) per channel, float32 [C, 1, 1].
 
-    Summed in the order of np.mean(x, axis=(0, 2, 3)), in float32. A sum in float64 would be better by up to 1e-4, but no longer the
-    original's, and would show in the third decimal of the distance.
-    """
+    Summed in the order of np.mean(x, axis=(0, 2, 3)), in float32. A sum in float64 would be better
+    by up to 1e-4, but no longer the original's, and would show in the third decimal of the
+    distance. """
     def row_sums(part):
         return function(part).reshape(*part.shape[:2], -1).sum(axis=2)
     rows = np.concatenate(in_threads(row_sums, parts))
     return (rows.sum(axis=0) / np.float32(len(rows) * parts[0][0, 0].size))[:, None, None]
 
 
-# ----------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # The distance.
 
 def sliced_wasserstein(A, B, dir_repeats, dirs_per_repeat):
@@ -210,7 +225,8 @@ def sliced_wasserstein(A, B, dir_repeats, dirs_per_repeat):
         dirs_per_repeat: directions drawn at a time.
 
     Returns:
-        float, 0 or more: the mean over directions of the 1-Wasserstein distance between the projections.
+        float, 0 or more: the mean over directions of the 1-Wasserstein distance between the
+        projections.
 
     Raises:
         ConfigError: A and B differ in N or D.
@@ -218,13 +234,15 @@ def sliced_wasserstein(A, B, dir_repeats, dirs_per_repeat):
     A, B = ([points] if isinstance(points, np.ndarray) else points for points in (A, B))
     sizes = [(sum(map(len, points)), points[0].shape[1]) for points in (A, B)]
     if sizes[0] != sizes[1]:
-        raise ConfigError(f'The sliced Wasserstein distance compares sets of equal size. Expected two of [N, D]. Received: '
-                          f'{list(sizes[0])} and {list(sizes[1])}. Feed as many images to one pass as to the other.')
+        raise ConfigError('The sliced Wasserstein distance compares sets of equal size. Expected '
+                          f'two of [N, D]. Received: {list(sizes[0])} and {list(sizes[1])}. Feed '
+                          'as many images to one pass as to the other.')
     total, at_a_time = 0.0, max(1, _PROJECTIONS // sizes[0][0])
     for _ in range(dir_repeats):
         directions = _draw_directions(sizes[0][1], dirs_per_repeat)
         for part in slices(dirs_per_repeat, at_a_time):
-            total += _distances(_project(A, directions[:, part]), _project(B, directions[:, part])).sum()
+            total += _distances(_project(A, directions[:, part]),
+                                _project(B, directions[:, part])).sum()
     return float(total / (dir_repeats * dirs_per_repeat))
 
 
@@ -236,7 +254,9 @@ def _draw_directions(dim, count):
 
 
 def _project(points, directions):
-    """Sorted projections of a list of [n, D]: float32 [directions, N]. Rows are contiguous, which sorts eight times faster than columns."""
+    """Sorted projections of a list of [n, D]: float32 [directions, N]. Rows are contiguous, which
+    sorts eight times faster than columns.
+    """
     out = np.empty((directions.shape[1], sum(map(len, points))), np.float32)
     start = 0
     for part in points:
@@ -257,14 +277,15 @@ def _distances(a, b):
 class API:
     """SWDx1e3_<resolution> for each level from the full resolution down to 16, and SWDx1e3_avg.
 
-    A pass in mode 'reals' (or 'warmup') becomes what later ones are compared with, and results in zeros, its distance to itself; random
-    numbers are drawn for it as for any other, so that seeds give what they gave in the original.
+    A pass in mode 'reals' (or 'warmup') becomes what later ones are compared with, and results in
+    zeros, its distance to itself; random numbers are drawn for it as for any other, so that seeds
+    give what they gave in the original.
 
-    Descriptors take 128 * 147 * 4 bytes per image and level: 8.6 GB for 16384 images of 1024x1024, and as much again for the reals.
-    """
+    Descriptors take 128 * 147 * 4 bytes per image and level: 8.6 GB for 16384 images of 1024x1024,
+    and as much again for the reals. """
 
-    def __init__(self, num_images, image_shape, image_dtype, minibatch_size, nhood_size=7, nhoods_per_image=128, dir_repeats=4,
-                 dirs_per_repeat=128):
+    def __init__(self, num_images, image_shape, image_dtype, minibatch_size, nhood_size=7,
+                 nhoods_per_image=128, dir_repeats=4, dirs_per_repeat=128):
         """See `metrics` for the first four arguments.
 
         Args:
@@ -273,8 +294,8 @@ class API:
             dir_repeats, dirs_per_repeat: as in `sliced_wasserstein`.
 
         Raises:
-            ConfigError: images that have no level of 16 pixels, or that cannot be halved down to it; see `check_setting` for others.
-        """
+            ConfigError: images that have no level of 16 pixels, or that cannot be halved down to
+        it; see `check_setting` for others. """
         check_setting(num_images, image_shape, image_dtype, minibatch_size)
         self.nhood_size = nhood_size
         self.nhoods_per_image = nhoods_per_image
@@ -294,8 +315,9 @@ class API:
         """Start a pass: 'warmup', 'reals' or 'fakes'."""
         check_mode(mode)
         if mode == 'fakes' and self._reals is None:
-            raise ConfigError("There is nothing to compare these images with. Expected a pass of mode 'reals' before the first of mode "
-                              "'fakes'. Feed real images first.")
+            raise ConfigError('There is nothing to compare these images with. Expected a pass of '
+                              "mode 'reals' before the first of mode 'fakes'. Feed real images "
+                              'first.')
         if mode != 'fakes':
             self._reals = None  # Their memory is needed.
         self._mode = mode
@@ -305,15 +327,18 @@ class API:
         """Take descriptors of a minibatch, uint8 [N, 3, H, W]; its pyramid is not kept."""
         minibatch = check_minibatch(minibatch, self.image_shape)
         some = slices(len(minibatch), max(1, _BLOCK // minibatch[0].size))
-        pyramids = in_threads(lambda part: generate_laplacian_pyramid(minibatch[part], len(self.resolutions)), some)
+        pyramids = in_threads(
+            lambda part: generate_laplacian_pyramid(minibatch[part], len(self.resolutions)), some)
         for level, parts in enumerate(self._parts):
             images = np.concatenate([pyramid[level] for pyramid in pyramids])
-            parts.append(get_descriptors_for_minibatch(images, self.nhood_size, self.nhoods_per_image))
+            parts.append(
+                get_descriptors_for_minibatch(images, self.nhood_size, self.nhoods_per_image))
 
     def end(self, mode):
         """Finish a pass; return the distances times 1000, one per name."""
         if not self._parts[0]:
-            raise ConfigError(f'No images were fed in mode {mode!r}. Feed at least one minibatch before end().')
+            raise ConfigError(f'No images were fed in mode {mode!r}. Feed at least one minibatch '
+                              'before end().')
         descriptors, self._parts = [_normalize(parts) for parts in self._parts], None
         if mode != 'fakes':
             self._reals = descriptors
@@ -323,7 +348,8 @@ class API:
     def _distance(self, reals, fakes):
         """Of one level."""
         if reals is not fakes:
-            return np.float64(sliced_wasserstein(reals, fakes, self.dir_repeats, self.dirs_per_repeat))
+            return np.float64(
+                sliced_wasserstein(reals, fakes, self.dir_repeats, self.dirs_per_repeat))
         for _ in range(self.dir_repeats):  # It is 0; only the random stream has to move on.
             np.random.randn(reals[0].shape[1], self.dirs_per_repeat)
         return np.float64(0)
@@ -339,6 +365,8 @@ def _resolutions(image_shape):
             break
         height, width = height // 2, width // 2
     if not resolutions or (height >= 16 and width >= 16):
-        raise ConfigError(f'The sliced Wasserstein distance halves images down to 16 pixels. Expected sides that are powers of 2, at least '
-                          f'16. Received: {image_shape[2]}x{image_shape[1]} (width x height). Leave out this metric, or resize the images.')
+        raise ConfigError('The sliced Wasserstein distance halves images down to 16 pixels. '
+                          'Expected sides that are powers of 2, at least 16. Received: '
+                          f'{image_shape[2]}x{image_shape[1]} (width x height). Leave out this '
+                          'metric, or resize the images.')
     return resolutions

@@ -28,8 +28,11 @@ from misc.startup import import_tensorflow
 from pgan.files import atomic_write
 
 __all__ = [
-    'RunToResume', 'adjust_dynamic_range', 'apply_mirror_augment', 'atomic_write', 'convert_to_pil_image', 'create_image_grid',
-    'create_result_subdir', 'draw_text_label', 'find_run', 'format_time', 'get_id_string_for_network_pkl', 'import_tensorflow',
-    'init_output_logging', 'list_network_pkls', 'load_dataset_for_previous_run', 'load_network_pkl', 'load_pkl', 'locate_network_pkl',
-    'locate_result_subdir', 'random_latents', 'restore_output', 'save_image', 'save_image_grid', 'save_pkl', 'set_output_log_file',
-    'setup_text_label', 'write_config', 'write_environment']
+    'RunToResume', 'adjust_dynamic_range', 'apply_mirror_augment', 'atomic_write',
+    'convert_to_pil_image', 'create_image_grid', 'create_result_subdir', 'draw_text_label',
+    'find_run', 'format_time', 'get_id_string_for_network_pkl', 'import_tensorflow',
+    'init_output_logging', 'list_network_pkls', 'load_dataset_for_previous_run', 'load_network_pkl',
+    'load_pkl', 'locate_network_pkl', 'locate_result_subdir', 'random_latents', 'restore_output',
+    'save_image', 'save_image_grid', 'save_pkl', 'set_output_log_file', 'setup_text_label',
+    'write_config', 'write_environment'
+]

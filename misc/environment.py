@@ -1,4 +1,6 @@
-"""environment.json: what a result folder was made with and on, one entry for each time that a program worked in it."""
+"""environment.json: what a result folder was made with and on, one entry for each time that a
+program worked in it.
+"""
 import contextlib
 import datetime
 import json
@@ -25,15 +27,17 @@ def describe(**more):
         more: what else is to be noted, e.g. random_seed.
 
     Returns:
-        dict of time, command, folder, git_commit, python, packages, platform, devices, tf32 and `more`.
-    """
-    return dict(time=datetime.datetime.now().astimezone().isoformat(timespec='seconds'), command=_command(), folder=os.getcwd(),
-                git_commit=git_commit(), python=platform.python_version(), packages=_versions(), platform=platform.platform(),
-                devices=_devices(), tf32=_tf32(), **more)
+        dict of time, command, folder, git_commit, python, packages, platform, devices, tf32 and
+    `more`. """
+    return dict(time=datetime.datetime.now().astimezone().isoformat(timespec='seconds'),
+                command=_command(), folder=os.getcwd(), git_commit=git_commit(),
+                python=platform.python_version(), packages=_versions(),
+                platform=platform.platform(), devices=_devices(), tf32=_tf32(), **more)
 
 
 def write_environment(result_subdir: str, **more) -> None:
-    """Add an entry to a result folder's environment.json. A file there that cannot be read starts anew.
+    """Add an entry to a result folder's environment.json. A file there that cannot be read starts
+    anew.
 
     Args:
         result_subdir: the folder.
@@ -48,13 +52,16 @@ def write_environment(result_subdir: str, **more) -> None:
 
 
 def read_environment(result_subdir):
-    """The entries of a result folder's environment.json, oldest first; none if there is no such file, or another one."""
+    """The entries of a result folder's environment.json, oldest first; none if there is no such
+    file, or another one.
+    """
     try:
         with open(os.path.join(result_subdir, FILE), encoding='utf-8') as file:
             entries = json.load(file)
     except (OSError, ValueError):
         return []
-    return [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
+    return [entry for entry in entries
+            if isinstance(entry, dict)] if isinstance(entries, list) else []
 
 
 def _command():
@@ -62,15 +69,20 @@ def _command():
 
 
 def git_commit(folder=PROGRAM):
-    """The commit of the checkout that the program runs from, with ' and changes' if files differ; None if it is not a checkout."""
+    """The commit of the checkout that the program runs from, with ' and changes' if files differ;
+    None if it is not a checkout.
+    """
     with contextlib.suppress(OSError, subprocess.SubprocessError):
-        if pathlib.Path(_git(folder, 'rev-parse', '--show-toplevel')).resolve() == pathlib.Path(folder).resolve():
-            return _git(folder, 'rev-parse', 'HEAD') + (' and changes' if _git(folder, 'status', '--porcelain', '-uno') else '')
+        if pathlib.Path(_git(folder, 'rev-parse',
+                             '--show-toplevel')).resolve() == pathlib.Path(folder).resolve():
+            return _git(folder, 'rev-parse', 'HEAD') + (' and changes' if _git(
+                folder, 'status', '--porcelain', '-uno') else '')
     return None
 
 
 def _git(folder, *arguments):
-    return subprocess.run(['git', '-C', str(folder), *arguments], check=True, capture_output=True, text=True, timeout=10).stdout.strip()
+    return subprocess.run(['git', '-C', str(folder), *arguments], check=True, capture_output=True,
+                          text=True, timeout=10).stdout.strip()
 
 
 def _versions():
@@ -82,7 +94,9 @@ def _versions():
 
 
 def _devices():
-    """What TensorFlow computes on, if it has been imported: ['GPU 0: NVIDIA ...', 'CPU 0: 8 cores']."""
+    """What TensorFlow computes on, if it has been imported: ['GPU 0: NVIDIA ...', 'CPU 0: 8
+    cores'].
+    """
     if 'tensorflow' not in sys.modules:
         return []
     import tensorflow as tf
@@ -91,7 +105,8 @@ def _devices():
         kind, _, number = device.name.removeprefix('/physical_device:').partition(':')
         name = f'{os.cpu_count()} cores'
         if kind != 'CPU':
-            name = tf.config.experimental.get_device_details(device).get('device_name', 'of unknown make')
+            name = tf.config.experimental.get_device_details(device).get(
+                'device_name', 'of unknown make')
         found.append(f'{kind} {number}: {name}')
     return found
 

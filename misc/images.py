@@ -1,8 +1,7 @@
 """Images: ranges, grids, files, mirroring, and text drawn onto video frames.
 
-Arrays are CHW (one image) or NCHW (several). A `drange` is the pair of values that stand for black and white: [0, 255]
-on disk, [-1, 1] inside the networks.
-"""
+Arrays are CHW (one image) or NCHW (several). A `drange` is the pair of values that stand for black
+and white: [0, 255] on disk, [-1, 1] inside the networks. """
 import functools
 import io
 import os
@@ -18,7 +17,8 @@ from pgan.files import atomic_write
 _FORMATS = {'.jpg': 'JPEG', '.jpeg': 'JPEG', '.png': 'PNG'}
 
 
-def adjust_dynamic_range(data: np.ndarray, drange_in: Sequence[float], drange_out: Sequence[float]) -> np.ndarray:
+def adjust_dynamic_range(data: np.ndarray, drange_in: Sequence[float],
+                         drange_out: Sequence[float]) -> np.ndarray:
     """Map values linearly so that drange_in becomes drange_out. Values outside stay outside.
 
     Args:
@@ -49,10 +49,12 @@ def create_image_grid(images: np.ndarray, grid_size: Sequence[int] | None = None
         ValueError: another number of axes, or more images than places.
     """
     if images.ndim not in (3, 4):
-        raise ValueError(f'A grid is made of images [N, H, W] or [N, C, H, W]. Received: shape {list(images.shape)}.')
+        raise ValueError('A grid is made of images [N, H, W] or [N, C, H, W]. Received: shape '
+                         f'{list(images.shape)}.')
     count, (height, width) = len(images), images.shape[-2:]
     columns = max(int(np.ceil(np.sqrt(count))), 1)
-    columns, rows = (columns, max((count - 1) // columns + 1, 1)) if grid_size is None else map(int, grid_size)
+    columns, rows = (columns, max(
+        (count - 1) // columns + 1, 1)) if grid_size is None else map(int, grid_size)
     if count > columns * rows:
         raise ValueError(f'{count} images do not fit into a grid of {columns} x {rows}.')
     grid = np.zeros([*images.shape[1:-2], rows * height, columns * width], dtype=images.dtype)
@@ -73,14 +75,16 @@ def convert_to_pil_image(image: np.ndarray, drange: Sequence[float] = (0, 1)) ->
         ValueError: another shape.
     """
     if image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[0] not in (1, 3, 4)):
-        raise ValueError(f'An image is [H, W] or [C, H, W] with 1, 3 or 4 channels. Received: shape {list(image.shape)}.')
+        raise ValueError('An image is [H, W] or [C, H, W] with 1, 3 or 4 channels. Received: '
+                         f'shape {list(image.shape)}.')
     if image.ndim == 3:
         image = image[0] if image.shape[0] == 1 else image.transpose(1, 2, 0)
     image = adjust_dynamic_range(image, drange, [0, 255])
     return PIL.Image.fromarray(np.ascontiguousarray(np.rint(image).clip(0, 255).astype(np.uint8)))
 
 
-def save_image(image: np.ndarray, filename: str | os.PathLike, drange: Sequence[float] = (0, 1), quality: int = 95) -> None:
+def save_image(image: np.ndarray, filename: str | os.PathLike, drange: Sequence[float] = (0, 1),
+               quality: int = 95) -> None:
     """Write one image as PNG or JPEG, by the file name's ending; whole or not at all.
 
     Args:
@@ -91,21 +95,24 @@ def save_image(image: np.ndarray, filename: str | os.PathLike, drange: Sequence[
     ending = os.path.splitext(filename)[1].lower()
     if ending not in _FORMATS:
         raise ValueError(f'Images are written as {", ".join(_FORMATS)}. Received: {filename!r}.')
-    options = {'quality': quality, 'optimize': True, 'progressive': True} if _FORMATS[ending] == 'JPEG' else {}
+    options = {'quality': quality, 'optimize': True, 'progressive': True
+               } if _FORMATS[ending] == 'JPEG' else {}
     encoded = io.BytesIO()  # Writing to the file itself, Pillow would not say why it cannot.
     convert_to_pil_image(image, drange).save(encoded, _FORMATS[ending], **options)
     with atomic_write(filename) as file:
         file.write(encoded.getbuffer())
 
 
-def save_image_grid(images: np.ndarray, filename: str | os.PathLike, drange: Sequence[float] = (0, 1),
+def save_image_grid(images: np.ndarray, filename: str | os.PathLike,
+                    drange: Sequence[float] = (0, 1),
                     grid_size: Sequence[int] | None = None) -> None:
     """Write images as one picture: see `create_image_grid` and `save_image`."""
     save_image(create_image_grid(images, grid_size), filename, drange)
 
 
 def apply_mirror_augment(minibatch: np.ndarray) -> np.ndarray:
-    """Flip each image left to right with probability 1/2, drawn from NumPy's global generator (one number an image).
+    """Flip each image left to right with probability 1/2, drawn from NumPy's global generator (one
+    number an image).
 
     Args:
         minibatch: [N, C, H, W]; left as it is.
@@ -120,11 +127,13 @@ def apply_mirror_augment(minibatch: np.ndarray) -> np.ndarray:
     return result
 
 
-# ----------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # Text on images.
 
+
 @functools.lru_cache(maxsize=100)
-def setup_text_label(text: str, fontsize: int = 32, padding: int = 6, glow_size: float = 2.0, glow_coef: float = 3.0,
+def setup_text_label(text: str, fontsize: int = 32, padding: int = 6, glow_size: float = 2.0,
+                     glow_coef: float = 3.0,
                      glow_exp: float = 2.0) -> tuple[np.ndarray, np.ndarray]:
     """The text's shape, and a soft shadow around it that keeps it readable on any background.
 
@@ -132,11 +141,12 @@ def setup_text_label(text: str, fontsize: int = 32, padding: int = 6, glow_size:
         text: what to write.
         fontsize: in pixels.
         padding: pixels around the text for the shadow.
-        glow_size, glow_coef, glow_exp: the shadow's blur in pixels, its strength, and how sharply it ends.
+        glow_size, glow_coef, glow_exp: the shadow's blur in pixels, its strength, and how sharply
+            it ends.
 
     Returns:
-        (alpha, glow): coverage by the text and by the shadow, float64 [H, W] in [0, 1]; read-only, as they are cached.
-    """
+        (alpha, glow): coverage by the text and by the shadow, float64 [H, W] in [0, 1]; read-only,
+    as they are cached. """
     alpha = np.pad(_render_text(text, fontsize), padding)
     blurred = scipy.ndimage.gaussian_filter(alpha, glow_size)
     glow = 1 - np.maximum(1 - blurred * glow_coef, 0) ** glow_exp
@@ -144,15 +154,17 @@ def setup_text_label(text: str, fontsize: int = 32, padding: int = 6, glow_size:
     return alpha, glow
 
 
-def draw_text_label(img: PIL.Image.Image, text: str, x: float, y: float, alignx: float = 0.5, aligny: float = 0.5, color=255,
-                    opacity: float = 1.0, glow_opacity: float = 1.0, **kwargs) -> PIL.Image.Image:
+def draw_text_label(img: PIL.Image.Image, text: str, x: float, y: float, alignx: float = 0.5,
+                    aligny: float = 0.5, color=255, opacity: float = 1.0, glow_opacity: float = 1.0,
+                    **kwargs) -> PIL.Image.Image:
     """Write text onto an image.
 
     Args:
         img: uint8 [H, W, C]; left as it is. What of the text falls outside is cut off.
         text: what to write.
         x, y: position in pixels.
-        alignx, aligny: which point of the text stands there: 0 its left or upper edge, 0.5 its middle, 1 its right or lower edge.
+        alignx, aligny: which point of the text stands there: 0 its left or upper edge, 0.5 its
+            middle, 1 its right or lower edge.
         color: 0 to 255, or one such number a channel.
         opacity, glow_opacity: of all, and of the shadow alone; 0 to 1.
         kwargs: for `setup_text_label`.
@@ -171,12 +183,15 @@ def draw_text_label(img: PIL.Image.Image, text: str, x: float, y: float, alignx:
     alpha, glow = alpha[inside] * opacity, glow[inside] * (glow_opacity * opacity)
     result = np.array(img)
     # Background and text are cut to whole numbers one by one, as in the original's frames.
-    result[rows, columns] = (img[rows, columns] * (1 - glow) * (1 - alpha)).astype(np.uint8) + (color * alpha).astype(np.uint8)
+    result[rows, columns] = (img[rows, columns] * (1 - glow) *
+                             (1 - alpha)).astype(np.uint8) + (color * alpha).astype(np.uint8)
     return result
 
 
 def _render_text(text, fontsize):
-    """The text in Pillow's own font: float64 [H, W], 0 where there is no ink, 1 where it is full."""
+    """The text in Pillow's own font: float64 [H, W], 0 where there is no ink, 1 where it is
+    full.
+    """
     font = PIL.ImageFont.load_default(fontsize)
     mask, _offset = font.getmask2(text or ' ', 'L')
     width, height = mask.size

@@ -1,9 +1,9 @@
 """Everything that is printed also goes to a log file.
 
-`init_output_logging` starts to collect stdout and stderr, before the result folder exists; `set_output_log_file` names the
-file, which gets what was collected and all that follows. Progress bars (text that begins with a carriage return) and
-what a carriage return has overwritten are for the terminal only.
-"""
+`init_output_logging` starts to collect stdout and stderr, before the result folder exists;
+`set_output_log_file` names the file, which gets what was collected and all that follows. Progress
+bars (text that begins with a carriage return) and what a carriage return has overwritten are for
+the terminal only. """
 import contextlib
 import sys
 import threading
@@ -21,7 +21,9 @@ class _Log:
         self.warned = False
 
     def add(self, line, warn_on):
-        """Log one line; a failure is reported once on stream `warn_on` and never reaches the program."""
+        """Log one line; a failure is reported once on stream `warn_on` and never reaches the
+        program.
+        """
         with self.lock:
             if self.file is None:
                 self.kept.append(line)
@@ -33,10 +35,13 @@ class _Log:
                 self._warn(error, warn_on)
 
     def open(self, filename, mode):
-        """Write to another file from now on, what was kept first. If that cannot be opened, all stays as it was."""
+        """Write to another file from now on, what was kept first. If that cannot be opened, all
+        stays as it was.
+        """
         with self.lock:
             try:
-                file = open(filename, mode, encoding='utf-8', errors='backslashreplace')  # noqa: SIM115 -- stays open while logging
+                file = open(filename, mode, encoding='utf-8',
+                            errors='backslashreplace')  # noqa: SIM115 -- stays open while logging
             except OSError as error:
                 self._warn(error, sys.__stderr__)
                 return
@@ -57,14 +62,19 @@ class _Log:
         if not self.warned and stream is not None:
             self.warned = True
             with contextlib.suppress(OSError, ValueError):
-                stream.write(f'warning: the log cannot be written ({error}); the program goes on without it.\n')
+                stream.write(f'warning: the log cannot be written ({error}); the program goes on '
+                             'without it.\n')
 
 
 class _Tee:
-    """A stream that also feeds the log. All else (isatty, fileno, encoding, ...) is the stream's own."""
+    """A stream that also feeds the log. All else (isatty, fileno, encoding, ...) is the stream's
+    own.
+    """
 
     def __init__(self, stream, log, warn_on):
-        self._stream, self._log, self._warn_on = stream, log, warn_on
+        self._stream = stream
+        self._log = log
+        self._warn_on = warn_on
         self._partial = ''
         self._in_progress_bar = False
         self._stream_is_gone = False
@@ -86,12 +96,15 @@ class _Tee:
         try:
             self._stream.write(text)
         except UnicodeEncodeError as error:
-            self._stream.write(text.encode(error.encoding, 'backslashreplace').decode(error.encoding))
+            self._stream.write(
+                text.encode(error.encoding, 'backslashreplace').decode(error.encoding))
         if '\n' in text:
             self._stream.flush()
 
     def _attempt(self, action, *args):
-        """Do something with the stream. If it is gone (`| head` has ended, a lost connection), the program goes on without it."""
+        """Do something with the stream. If it is gone (`| head` has ended, a lost connection), the
+        program goes on without it.
+        """
         if self._stream_is_gone:
             return
         try:
@@ -141,10 +154,12 @@ def output_logging_active():
 
 
 def set_output_log_file(filename: str, mode: str = 'w') -> None:
-    """Write the log to this file: what was collected since `init_output_logging`, then all that is printed.
+    """Write the log to this file: what was collected since `init_output_logging`, then all that is
+    printed.
 
     Args:
-        filename: the log file; its folder exists. If it cannot be opened (a full disk), that is said once, and the program goes on.
+        filename: the log file; its folder exists. If it cannot be opened (a full disk), that is
+            said once, and the program goes on.
         mode: 'w' to replace an existing one, 'a' to append to it.
     """
     if mode not in ('w', 'wt', 'a', 'at'):
@@ -165,7 +180,9 @@ def restore_output() -> None:
 
 
 def format_time(seconds: float) -> str:
-    """A duration for people: '5s', '1m 05s', '2h 02m 05s', '11d 13h 46m'. Seconds are rounded half to even."""
+    """A duration for people: '5s', '1m 05s', '2h 02m 05s', '11d 13h 46m'. Seconds are rounded half
+    to even.
+    """
     s = int(np.rint(seconds))
     if s < 60:
         return f'{s}s'

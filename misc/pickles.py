@@ -1,9 +1,9 @@
 """Network snapshots: pickles that are read as data.
 
-A pickle is a program for a small machine that can import and call anything. `load_pkl` lets it reach only what a snapshot is
-made of: networks, arrays, plain containers. Each name that it may use leads to an object of this module that checks what it is
-given; any other name ends the loading before anything has been called.
-"""
+A pickle is a program for a small machine that can import and call anything. `load_pkl` lets it
+reach only what a snapshot is made of: networks, arrays, plain containers. Each name that it may use
+leads to an object of this module that checks what it is given; any other name ends the loading
+before anything has been called. """
 import collections
 import contextlib
 import itertools
@@ -18,11 +18,13 @@ import numpy as np
 from pgan.errors import DataError, UserError, did_you_mean, in_short
 from pgan.files import atomic_write
 
-_ADMITTED_KINDS = 'biufcSU'  # Of array elements: bool, integers, floats, complex, bytes and text; never Python objects.
+# Of array elements: bool, integers, floats, complex, bytes and text; never Python objects.
+_ADMITTED_KINDS = 'biufcSU'
 
 
 def save_pkl(obj: Any, filename: str | os.PathLike) -> None:
-    """Write a pickle of protocol 4, whole or not at all; arrays in a form that any NumPy version reads.
+    """Write a pickle of protocol 4, whole or not at all; arrays in a form that any NumPy version
+    reads.
 
     Args:
         obj: e.g. the tuple (G, D, Gs).
@@ -30,8 +32,8 @@ def save_pkl(obj: Any, filename: str | os.PathLike) -> None:
 
     Raises:
         DataError: the file cannot be written; nothing was overwritten.
-        TypeError: an array in `obj` has elements that could not be read again, such as Python objects.
-    """
+        TypeError: an array in `obj` has elements that could not be read again, such as Python
+    objects. """
     with atomic_write(filename) as file:
         _Pickler(file, protocol=4).dump(obj)
 
@@ -40,18 +42,18 @@ def load_pkl(filename: str | os.PathLike, trust_source: bool = False) -> Any:
     """Read a pickle of networks, arrays and plain containers. Nothing in the file is executed.
 
     Args:
-        filename: e.g. 'results/000-pgan/network-final.pkl'; this program's, the original's or the Theano version's. The networks of
-            the last are converted; one of an unknown function becomes a network 'Dummy', with a printed line.
-        trust_source: allow a network of an unknown build function to import its module or execute the source text in the file.
-            Say True only to files of people you trust.
+        filename: e.g. 'results/000-pgan/network-final.pkl'; this program's, the original's or the
+            Theano version's. The networks of the last are converted; one of an unknown function
+            becomes a network 'Dummy', with a printed line.
+        trust_source: allow a network of an unknown build function to import its module or execute
+            the source text in the file. Say True only to files of people you trust.
 
     Returns:
         What was pickled, for a snapshot the tuple (G, D, Gs).
 
     Raises:
-        DataError: the file is missing, damaged, no pickle, or asks for something that a snapshot does not need; or it holds a Theano
-            network that cannot be converted.
-    """
+        DataError: the file is missing, damaged, no pickle, or asks for something that a snapshot
+            does not need; or it holds a Theano network that cannot be converted. """
     filename = os.fspath(filename)
     with _open(filename) as file, contextlib.ExitStack() as stack:
         try:
@@ -66,11 +68,13 @@ def load_pkl(filename: str | os.PathLike, trust_source: bool = False) -> Any:
             raise DataError(_damaged(filename, error)) from error
 
 
-# ----------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # Writing.
 
 class _Pickler(pickle.Pickler):
-    """Reduces arrays to numpy.ndarray(shape, dtype, bytes), without NumPy's private paths, which differ between versions."""
+    """Reduces arrays to numpy.ndarray(shape, dtype, bytes), without NumPy's private paths, which
+    differ between versions.
+    """
 
     def reducer_override(self, obj):
         if isinstance(obj, np.ndarray):
@@ -84,19 +88,20 @@ class _Pickler(pickle.Pickler):
 
 def _check_kind(dtype, error_class):
     if dtype.kind not in _ADMITTED_KINDS or dtype.hasobject:
-        raise error_class(f'arrays in a pickle hold plain numbers, truth values or text. Received: dtype {dtype}. Convert it, e.g. with '
-                          '.astype(np.float32).')
+        raise error_class('arrays in a pickle hold plain numbers, truth values or text. Received: '
+                          f'dtype {dtype}. Convert it, e.g. with .astype(np.float32).')
 
 
-# ----------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # Reading.
 
 def _check_sizes(file):
-    """Look at all sizes in a pickle: Python's reader reserves what they ask for before it finds that the file is shorter.
+    """Look at all sizes in a pickle: Python's reader reserves what they ask for before it finds
+    that the file is shorter.
 
     Raises:
-        ValueError: a string is longer than the file, or something has a place in the memo beyond all that has been read so far.
-    """
+        ValueError: a string is longer than the file, or something has a place in the memo beyond
+    all that has been read so far. """
     size = os.fstat(file.fileno()).st_size
     for count in itertools.count():
         code = file.read(1)
@@ -113,14 +118,18 @@ def _check_sizes(file):
 
 
 def _read_argument(file, argument):
-    """Read an opcode's argument up to its bulk: (how many bytes of it follow, the number that it is or 0)."""
+    """Read an opcode's argument up to its bulk: (how many bytes of it follow, the number that it is
+    or 0).
+    """
     if argument is None:
         return 0, 0
     if argument.n == pickletools.UP_TO_NEWLINE:
         lines = [file.readline() for _ in range(2 if argument.name.endswith('_pair') else 1)]
-        return 0, int(lines[0]) if argument.name == 'decimalnl_short' and lines[0].strip().isdigit() else 0
+        return 0, int(
+            lines[0]) if argument.name == 'decimalnl_short' and lines[0].strip().isdigit() else 0
     counted = argument.n in _SIZES_OF_COUNTS
-    number = int.from_bytes(file.read(_SIZES_OF_COUNTS[argument.n] if counted else argument.n), 'little')
+    number = int.from_bytes(file.read(_SIZES_OF_COUNTS[argument.n] if counted else argument.n),
+                            'little')
     return (number, 0) if counted else (0, number)
 
 
@@ -130,8 +139,10 @@ def _expect(fits, number, what):
 
 
 # How many bytes tell how long the rest of an argument is.
-_SIZES_OF_COUNTS = {pickletools.TAKEN_FROM_ARGUMENT1: 1, pickletools.TAKEN_FROM_ARGUMENT4: 4, pickletools.TAKEN_FROM_ARGUMENT4U: 4,
-                    pickletools.TAKEN_FROM_ARGUMENT8U: 8}
+_SIZES_OF_COUNTS = {
+    pickletools.TAKEN_FROM_ARGUMENT1: 1, pickletools.TAKEN_FROM_ARGUMENT4: 4,
+    pickletools.TAKEN_FROM_ARGUMENT4U: 4, pickletools.TAKEN_FROM_ARGUMENT8U: 8
+}
 
 
 class _Unpickler(pickle.Unpickler):
@@ -139,15 +150,17 @@ class _Unpickler(pickle.Unpickler):
 
     def __init__(self, file, filename, stack, trust_source):
         super().__init__(file, encoding='latin1')  # Snapshots of Python 2 hold their bytes as text.
-        self._filename, self._stack, self._trust_source = filename, stack, trust_source
+        self._filename = filename
+        self._stack = stack
+        self._trust_source = trust_source
         self._theano_networks = []
 
     def load_all(self):
         """What was pickled, if no Theano network in it was left blank."""
         obj = self.load()
         if not all(vars(network) for network in self._theano_networks):
-            raise DataError(f'{self._filename!r} holds a Theano network without a state. The file is damaged; copy it again, or use '
-                            'another snapshot.')
+            raise DataError(f'{self._filename!r} holds a Theano network without a state. The file '
+                            'is damaged; copy it again, or use another snapshot.')
         return obj
 
     def find_class(self, module, name):
@@ -157,9 +170,10 @@ class _Unpickler(pickle.Unpickler):
             return self._theano_network_class()
         if (module, name) in _ADMITTED:
             return _ADMITTED[module, name]
-        raise DataError(f'{self._filename!r} asks for {module}.{name}. Loading admits only what a snapshot needs: networks, arrays and '
-                        'plain containers. Nothing was executed. If the file is a snapshot, it is not one of this program; '
-                        'if you do not know where it comes from, delete it.')
+        raise DataError(f'{self._filename!r} asks for {module}.{name}. Loading admits only what a '
+                        'snapshot needs: networks, arrays and plain containers. Nothing was '
+                        'executed. If the file is a snapshot, it is not one of this program; if '
+                        'you do not know where it comes from, delete it.')
 
     def _network_class(self):
         import tfutil  # Brings TensorFlow, which arrays and containers do without.
@@ -179,7 +193,9 @@ class _Unpickler(pickle.Unpickler):
 
 def _blank_class(make_blank):
     class BlankNetwork:
-        """Stands for a Network class, whose constructor would call any function that the pickle names."""
+        """Stands for a Network class, whose constructor would call any function that the pickle
+        names.
+        """
 
         def __new__(cls, *args):
             return make_blank()
@@ -192,7 +208,9 @@ def _blank_class(make_blank):
 
 
 class _Admitted:
-    """A function that a pickle may call, but not alter: pickles can set attributes of what they name."""
+    """A function that a pickle may call, but not alter: pickles can set attributes of what they
+    name.
+    """
 
     __slots__ = ('_function',)
 
@@ -207,7 +225,8 @@ class _Admitted:
 
 
 def _refuse_change():
-    raise DataError('The pickle tries to change a part of the program. Nothing was executed; the file is not a snapshot.')
+    raise DataError('The pickle tries to change a part of the program. Nothing was executed; the '
+                    'file is not a snapshot.')
 
 
 class _PickledDtype:
@@ -219,7 +238,8 @@ class _PickledDtype:
 
     def __setstate__(self, state):
         order, subarray, names, fields = state[1:5]
-        if subarray is not None or names is not None or fields is not None or _text(order) not in '<>|=':
+        if subarray is not None or names is not None or fields is not None or _text(
+                order) not in '<>|=':
             raise ValueError(f'a dtype with parts: {state!r:.100}')
         self._dtype = self._dtype.newbyteorder(_text(order))
 
@@ -248,10 +268,15 @@ def _array(shape, dtype, data):
 
 
 def _check_size(shape, dtype, data):
-    """The bytes must be as many as the shape needs: no header makes the program reserve memory that the file does not fill."""
-    sizes_fit = isinstance(shape, tuple) and all(isinstance(size, int) and 0 <= size < 2 ** 40 for size in shape)
-    if not sizes_fit or not isinstance(data, (bytes, bytearray)) or math.prod(shape) * dtype.itemsize != len(data):
-        raise ValueError(f'an array of shape {shape!r:.100} and dtype {dtype} with {len(data)} bytes')
+    """The bytes must be as many as the shape needs: no header makes the program reserve memory that
+    the file does not fill.
+    """
+    sizes_fit = isinstance(shape, tuple) and all(
+        isinstance(size, int) and 0 <= size < 2**40 for size in shape)
+    if not sizes_fit or not isinstance(
+            data, (bytes, bytearray)) or math.prod(shape) * dtype.itemsize != len(data):
+        raise ValueError(f'an array of shape {shape!r:.100} and dtype {dtype} with {len(data)} '
+                         'bytes')
 
 
 def _reconstruct(array_class, shape, typecode):
@@ -278,7 +303,9 @@ def _encode(text, encoding):
 
 
 def _bytes(data=b'', encoding='latin1'):
-    """bytes and bytearray from bytes or text; never from a number, which would reserve that much memory."""
+    """bytes and bytearray from bytes or text; never from a number, which would reserve that much
+    memory.
+    """
     return _encode(data, encoding) if isinstance(data, str) else memoryview(data).tobytes()
 
 
@@ -304,7 +331,7 @@ for _builtins in ('builtins', '__builtin__'):
     _ADMITTED[_builtins, 'bytearray'] = _Admitted(lambda *args: bytearray(_bytes(*args)))
 
 
-# ----------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # Messages.
 
 def _open(filename):
@@ -314,7 +341,8 @@ def _open(filename):
         folder = os.path.dirname(filename) or '.'
         there = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
         pkls = ', '.join([name for name in there if name.endswith('.pkl')][-8:]) or 'none'
-        raise DataError(f'Cannot open {filename!r}: {error.strerror}.{did_you_mean(os.path.basename(filename), there)} '
+        raise DataError(f'Cannot open {filename!r}: '
+                        f'{error.strerror}.{did_you_mean(os.path.basename(filename), there)} '
                         f'Expected a network snapshot. Pickles in {folder!r}: {pkls}.') from error
 
 
@@ -326,7 +354,10 @@ def _damaged(filename, error):
     if not size:
         what = 'The file is empty.'
     elif head[:1] == b'<' or head.startswith((b'PK', b'\x1f\x8b', b'version http')):
-        what = f'The file is not a pickle; it begins with {head!r}, like a web page or an archive that was saved in its place.'
+        what = (f'The file is not a pickle; it begins with {head!r}, like a web page or an archive '
+                'that was saved in its place.')
     else:
-        what = f'The file ({size} bytes) is damaged, cut off or not a pickle: {type(error).__name__}: {in_short(error)}.'
-    return f'Cannot read {filename!r}. {what} Copy or download it again, or use another snapshot of the run.'
+        what = (f'The file ({size} bytes) is damaged, cut off or not a pickle: '
+                f'{type(error).__name__}: {in_short(error)}.')
+    return (f'Cannot read {filename!r}. {what} Copy or download it again, or use another snapshot '
+            'of the run.')

@@ -15,21 +15,25 @@ from pgan.files import atomic_write
 
 try:
     import fcntl
-except ImportError:  # Windows has no such lock; there two runs started in the same instant may share a number.
+except ImportError:
+    # Windows has no such lock: two runs started in the same instant may share a number.
     fcntl = None
 
 _SHOWN = 12
 
 
 class MissingDataSetError(DataError, KeyError):
-    """An earlier run does not say which data set it was trained on. (Also a KeyError, as for any missing entry.)"""
+    """An earlier run does not say which data set it was trained on. (Also a KeyError, as for any
+    missing entry.)
+    """
 
 
-# ----------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # Making a result folder.
 
 def create_result_subdir(result_dir: str, desc: str, config_values: dict | None = None) -> str:
-    """Make the next numbered folder '%03d-desc', and start log.txt there if output is being collected.
+    """Make the next numbered folder '%03d-desc', and start log.txt there if output is being
+    collected.
 
     Args:
         result_dir: the folder of all results; made if need be.
@@ -44,15 +48,16 @@ def create_result_subdir(result_dir: str, desc: str, config_values: dict | None 
     """
     desc = re.sub(r'[/\\]+', '-', desc)
     if os.path.exists(result_dir) and not os.path.isdir(result_dir):
-        raise DataError(f'Cannot make a result folder in {result_dir!r}: that is a file, not a folder. Set result_dir to another name, or '
-                        'move the file away.')
+        raise DataError(f'Cannot make a result folder in {result_dir!r}: that is a file, not a '
+                        'folder. Set result_dir to another name, or move the file away.')
     try:
         os.makedirs(result_dir, exist_ok=True)
         with _lock(result_dir):
             result_subdir = _make_numbered(result_dir, desc)
     except OSError as error:
-        raise DataError(f'Cannot make a result folder in {result_dir!r}: {error.strerror or error}. Expected a folder that can be written; '
-                        'set result_dir to another one, or mend its permissions.') from error
+        raise DataError(f'Cannot make a result folder in {result_dir!r}: '
+                        f'{error.strerror or error}. Expected a folder that can be written; set '
+                        'result_dir to another one, or mend its permissions.') from error
     print('Saving results to', result_subdir)
     if logs.output_logging_active():
         logs.set_output_log_file(os.path.join(result_subdir, 'log.txt'))
@@ -83,7 +88,9 @@ def _make_numbered(result_dir, desc):
 
 
 def _run_number(name):
-    """The number in front of the first '-' of an entry's name, or None. Without a '-' the last character is cut off instead."""
+    """The number in front of the first '-' of an entry's name, or None. Without a '-' the last
+    character is cut off instead.
+    """
     try:
         return int(name[:name.find('-')])
     except ValueError:
@@ -105,14 +112,15 @@ def _lock(folder):
             os.close(handle)
 
 
-# ----------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # Finding result folders and networks.
 
 def locate_result_subdir(run_id_or_result_subdir: int | str, result_dir: str = 'results') -> str:
     """The folder of a run.
 
     Args:
-        run_id_or_result_subdir: the folder's path, the run's number, or the folder's name or its part before a '-'.
+        run_id_or_result_subdir: the folder's path, the run's number, or the folder's name or its
+            part before a '-'.
         result_dir: where to look; its subfolders `results` and `networks` are searched as well.
 
     Raises:
@@ -123,15 +131,20 @@ def locate_result_subdir(run_id_or_result_subdir: int | str, result_dir: str = '
         return query
     prefix = f'{query:03d}' if isinstance(query, (int, np.integer)) else str(query)
     several = []
-    for folder in (result_dir, os.path.join(result_dir, 'results'), os.path.join(result_dir, 'networks')):
+    for folder in (result_dir, os.path.join(result_dir,
+                                            'results'), os.path.join(result_dir, 'networks')):
         by_name = os.path.join(folder, str(query))
         if os.path.isdir(by_name):
             return by_name
-        found = [path for path in sorted(glob.glob(os.path.join(glob.escape(folder), prefix + '-*'))) if os.path.isdir(path)]
+        found = [
+            path for path in sorted(glob.glob(os.path.join(glob.escape(folder), prefix + '-*')))
+            if os.path.isdir(path)
+        ]
         if len(found) == 1:
             return found[0]
         several += found
-    raise DataError(f'Cannot locate result subdir for run {query!r}. {_what_there_is(several, result_dir)}')
+    raise DataError(f'Cannot locate result subdir for run {query!r}. '
+                    f'{_what_there_is(several, result_dir)}')
 
 
 def _what_there_is(several, result_dir):
@@ -139,9 +152,14 @@ def _what_there_is(several, result_dir):
     if several:
         return f'More than one fits: {_some(several)}. Give the whole name of one of them.'
     if not os.path.isdir(result_dir):
-        return f'There is no folder {result_dir!r} here ({os.getcwd()!r}). Set result_dir, or give the run as a path.'
-    runs = [name for name in sorted(os.listdir(result_dir)) if os.path.isdir(os.path.join(result_dir, name))]
-    return f'Expected a number, name or path of a run. Found in {result_dir!r}: {_some(runs) or "nothing"}.'
+        return (f'There is no folder {result_dir!r} here ({os.getcwd()!r}). Set result_dir, or '
+                'give the run as a path.')
+    runs = [
+        name for name in sorted(os.listdir(result_dir))
+        if os.path.isdir(os.path.join(result_dir, name))
+    ]
+    return (f'Expected a number, name or path of a run. Found in {result_dir!r}: '
+            f'{_some(runs) or "nothing"}.')
 
 
 def _some(names):
@@ -150,8 +168,10 @@ def _some(names):
     return ', '.join((['...'] if len(names) > _SHOWN else []) + shown)
 
 
-def list_network_pkls(run_id_or_result_subdir: int | str, include_final: bool = True, result_dir: str = 'results') -> list[str]:
-    """The network pickles of a run: snapshots sorted by name, then network-final.pkl if there is one and it is wanted.
+def list_network_pkls(run_id_or_result_subdir: int | str, include_final: bool = True,
+                      result_dir: str = 'results') -> list[str]:
+    """The network pickles of a run: snapshots sorted by name, then network-final.pkl if there is
+    one and it is wanted.
 
     Raises:
         DataError: there is no such run.
@@ -163,11 +183,13 @@ def list_network_pkls(run_id_or_result_subdir: int | str, include_final: bool = 
     return pkls
 
 
-def locate_network_pkl(run_id_or_result_subdir_or_network_pkl: int | str, snapshot: int | None = None, result_dir: str = 'results') -> str:
+def locate_network_pkl(run_id_or_result_subdir_or_network_pkl: int | str,
+                       snapshot: int | None = None, result_dir: str = 'results') -> str:
     """The network pickle of a run.
 
     Args:
-        run_id_or_result_subdir_or_network_pkl: a run as in `locate_result_subdir`, or the path of a pickle, returned as it is.
+        run_id_or_result_subdir_or_network_pkl: a run as in `locate_result_subdir`, or the path of a
+            pickle, returned as it is.
         snapshot: its kimg; None for the last in the list, which is the final one of a finished run.
         result_dir: where runs are.
 
@@ -186,23 +208,30 @@ def locate_network_pkl(run_id_or_result_subdir_or_network_pkl: int | str, snapsh
             return pkl
     result_subdir = locate_result_subdir(query, result_dir)
     if not pkls:
-        raise DataError(f'Cannot locate network pkl for snapshot {snapshot!r}: {result_subdir!r} holds no network-*.pkl. '
-                        'A run saves its first one after network_snapshot_ticks ticks.')
-    raise DataError(f'Cannot locate network pkl for snapshot {snapshot!r} in {result_subdir!r}. Expected the kimg of one of these as a '
-                    f'number: {_some([os.path.basename(pkl) for pkl in pkls])}; leave it out for the last.')
+        raise DataError(f'Cannot locate network pkl for snapshot {snapshot!r}: {result_subdir!r} '
+                        'holds no network-*.pkl. A run saves its first one after '
+                        'network_snapshot_ticks ticks.')
+    raise DataError(f'Cannot locate network pkl for snapshot {snapshot!r} in {result_subdir!r}. '
+                    'Expected the kimg of one of these as a number: '
+                    f'{_some([os.path.basename(pkl) for pkl in pkls])}; leave it out for the last.')
 
 
 def get_id_string_for_network_pkl(network_pkl: str) -> str:
-    """A name for files made from a network: its folder and file, joined by a dash, without '.pkl'."""
+    """A name for files made from a network: its folder and file, joined by a dash, without
+    '.pkl'.
+    """
     return '-'.join(network_pkl.replace('.pkl', '').replace('\\', '/').split('/')[-2:])
 
 
-def load_network_pkl(run_id_or_result_subdir_or_network_pkl: int | str, snapshot: int | None = None, result_dir: str = 'results') -> tuple:
+def load_network_pkl(run_id_or_result_subdir_or_network_pkl: int | str, snapshot: int | None = None,
+                     result_dir: str = 'results') -> tuple:
     """Load the networks (G, D, Gs) of a run: see `locate_network_pkl` and `load_pkl`."""
-    return load_pkl(locate_network_pkl(run_id_or_result_subdir_or_network_pkl, snapshot, result_dir))
+    return load_pkl(locate_network_pkl(run_id_or_result_subdir_or_network_pkl, snapshot,
+                                       result_dir))
 
 
-def random_latents(num_latents: int, G, random_state: np.random.RandomState | None = None) -> np.ndarray:
+def random_latents(num_latents: int, G,
+                   random_state: np.random.RandomState | None = None) -> np.ndarray:
     """Latent vectors for a generator, from the normal distribution.
 
     Args:
@@ -217,10 +246,12 @@ def random_latents(num_latents: int, G, random_state: np.random.RandomState | No
     return source.randn(num_latents, *G.input_shape[1:]).astype(np.float32)
 
 
-# ----------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # The data set of an earlier run.
 
-def load_dataset_for_previous_run(run_id: int | str, result_dir: str = 'results', data_dir: str = 'datasets', **kwargs) -> tuple[Any, bool]:
+
+def load_dataset_for_previous_run(run_id: int | str, result_dir: str = 'results',
+                                  data_dir: str = 'datasets', **kwargs) -> tuple[Any, bool]:
     """Load the data set that a run was trained on.
 
     Args:
@@ -236,18 +267,21 @@ def load_dataset_for_previous_run(run_id: int | str, result_dir: str = 'results'
     """
     import dataset  # Brings TensorFlow, which most of this module does without.
 
-    options, mirror_augment = read_dataset_options(locate_result_subdir(run_id, result_dir), data_dir)
+    options, mirror_augment = read_dataset_options(locate_result_subdir(run_id, result_dir),
+                                                   data_dir)
     return dataset.load_dataset(**{**options, 'data_dir': data_dir, **kwargs}), mirror_augment
 
 
 def read_dataset_options(result_subdir, data_dir='datasets'):
-    """The options for `dataset.load_dataset` of a run, and whether it mirrored images, from its config.txt.
+    """The options for `dataset.load_dataset` of a run, and whether it mirrored images, from its
+    config.txt.
 
-    Options and names of the program's older versions are translated. The file is read as literals, never executed.
-    """
+    Options and names of the program's older versions are translated. The file is read as literals,
+    never executed. """
     config = _read_config(result_subdir, ['dataset', 'train'])
     options = config.get('dataset', {})
-    mirror_augment = options.pop('mirror_augment', config.get('train', {}).get('mirror_augment', False))
+    mirror_augment = options.pop('mirror_augment',
+                                 config.get('train', {}).get('mirror_augment', False))
     options.pop('max_images', None)
     if 'h5_path' in options:
         options['tfrecord_dir'] = str(options.pop('h5_path')).replace('.h5', '')
@@ -255,11 +289,13 @@ def read_dataset_options(result_subdir, data_dir='datasets'):
         limit = options.pop('max_labels')
         options['max_label_size'] = 'full' if limit == 'all' else 0 if limit is None else limit
     if not isinstance(options.get('tfrecord_dir'), str):
-        raise MissingDataSetError(f'{os.path.join(result_subdir, "config.txt")!r} names no data set. Expected a line like '
-                                  f"dataset = {{'tfrecord_dir': 'celebahq'}}. Received: {options!r}. "
-                                  'Correct the file, or choose a run that was trained on a data set on disk.')
+        raise MissingDataSetError(f'{os.path.join(result_subdir, "config.txt")!r} names no data '
+                                  f"set. Expected a line like dataset = {{'tfrecord_dir': "
+                                  f"'celebahq'}}. Received: {options!r}. Correct the file, or "
+                                  'choose a run that was trained on a data set on disk.')
     name = options['tfrecord_dir']
-    if not os.path.isdir(os.path.join(data_dir, name)):  # A data set that is called 'faces-256' today is not an old name.
+    # A data set that is called 'faces-256' today is not an old name.
+    if not os.path.isdir(os.path.join(data_dir, name)):
         options['tfrecord_dir'] = _current_dataset_name(name)
     return options, mirror_augment
 
@@ -272,8 +308,9 @@ def _read_config(result_subdir, names):
             lines = file.read().splitlines()
     except (OSError, UnicodeDecodeError) as error:
         there = sorted(os.listdir(result_subdir)) if os.path.isdir(result_subdir) else []
-        raise DataError(f'Cannot read {path!r}, which tells how the run was made: {error}.{did_you_mean("config.txt", there)} '
-                        f'Found in the folder: {_some(there) or "nothing"}.') from error
+        raise DataError(f'Cannot read {path!r}, which tells how the run was made: '
+                        f'{error}.{did_you_mean("config.txt", there)} Found in the folder: '
+                        f'{_some(there) or "nothing"}.') from error
     found = {}
     for line in lines:
         name, separator, text = line.partition(' = ')
@@ -289,13 +326,16 @@ def _read_dict(path, line, text):
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         value = None
     if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
-        raise DataError(f"{path!r} has a line that cannot be read. Expected name = {{'option': value}} with plain values. "
-                        f'Received: {line[:200]!r}. Correct the line, e.g. from the config.txt of a similar run.')
+        raise DataError(f"{path!r} has a line that cannot be read. Expected name = {{'option': "
+                        f'value}} with plain values. Received: {line[:200]!r}. Correct the line, '
+                        'e.g. from the config.txt of a similar run.')
     return value
 
 
 def _current_dataset_name(name):
-    """The name that a data set of an older version's naming has today: 'celeba-hq-1024x1024' is 'celebahq'."""
+    """The name that a data set of an older version's naming has today: 'celeba-hq-1024x1024' is
+    'celebahq'.
+    """
     for old in ('celeba-hq', 'cifar-10', 'mnist-rgb'):  # 'cifar-100' begins with 'cifar-10'.
         name = name.replace(old, old.replace('-', ''))
     name = re.sub(r'lsun-(100k|full)-([^-]*)', r'lsun-\2-\1', name)

@@ -1,6 +1,6 @@
-"""What a run leaves in its folder so that it can go on there after it was stopped: how it was started, who works on it, how long its files
-were. The networks themselves are the business of `pgan.training.checkpoint`.
-"""
+"""What a run leaves in its folder so that it can go on there after it was stopped: how it was
+started, who works on it, how long its files were. The networks themselves are the business of
+`pgan.training.checkpoint`. """
 import contextlib
 import glob
 import json
@@ -13,7 +13,8 @@ from pgan.files import atomic_append, atomic_write, cannot_write, make_folder
 
 try:
     import fcntl
-except ImportError:  # Windows has no such lock; there nobody notices that two processes work on one run.
+except ImportError:
+    # Windows has no such lock: two processes can work on one run without noticing.
     fcntl = None
 
 FOLDER = 'checkpoint'
@@ -25,8 +26,10 @@ class RunToResume(NamedTuple):
     """A run that is to go on.
 
     Attributes:
-        path: its result folder; None on a machine that has none, where the first machine of a run writes it.
-        config_files, assignments: the --config files (absolute paths) and --set texts that it was started with.
+        path: its result folder; None on a machine that has none, where the first machine of a run
+            writes it.
+        config_files, assignments: the --config files (absolute paths) and --set texts that it was
+            started with.
         values: {'train.total_kimg': '12000', ...}: its configuration, see `flat_values`.
         wanted: what `find_run` was asked for, where path is None.
     """
@@ -62,9 +65,12 @@ def flat_values(values):
 
 
 def changed_values(before, after):
-    """What differs between two results of `flat_values`: list of (name, text before or None, text after or None)."""
+    """What differs between two results of `flat_values`: list of (name, text before or None, text
+    after or None).
+    """
     names = sorted({*before, *after})
-    return [(name, before.get(name), after.get(name)) for name in names if before.get(name) != after.get(name)]
+    return [(name, before.get(name), after.get(name)) for name in names
+            if before.get(name) != after.get(name)]
 
 
 def check_changes(run, values):
@@ -81,8 +87,9 @@ def check_changes(run, values):
     for name, before, after in changes:
         section, _, key = name.partition('.')
         if section in ('G', 'D') and key != 'dtype':
-            raise ConfigError(f'{name} was {before or "not set"} when {run.path!r} was started, and is {after or "not set"} now: these '
-                              'would not be the networks that have been trained. Set it back, or start a new run.')
+            raise ConfigError(f'{name} was {before or "not set"} when {run.path!r} was started, '
+                              f'and is {after or "not set"} now: these would not be the networks '
+                              'that have been trained. Set it back, or start a new run.')
     if changes:
         print('Changed since this run was started or last resumed:')
     for name, before, after in changes:
@@ -98,7 +105,8 @@ def write_run(result_subdir, config_files, assignments, values):
         values: {name: value} of the configuration.
     """
     make_folder(os.path.join(result_subdir, FOLDER))
-    content = dict(config_files=[os.path.abspath(path) for path in config_files], assignments=list(assignments), values=flat_values(values))
+    content = dict(config_files=[os.path.abspath(path) for path in config_files],
+                   assignments=list(assignments), values=flat_values(values))
     with atomic_write(_run_json(result_subdir), 'w') as file:
         json.dump(content, file, indent=1)
 
@@ -120,27 +128,36 @@ def find_run(run_id: str, result_dir: str) -> RunToResume:
     Raises:
         DataError: there is none, or it left nothing to go on from.
     """
-    path = _newest_unfinished(result_dir) if run_id == '' else locate_result_subdir(int(run_id) if run_id.isdigit() else run_id, result_dir)
+    path = _newest_unfinished(result_dir) if run_id == '' else locate_result_subdir(
+        int(run_id) if run_id.isdigit() else run_id, result_dir)
     try:
         with open(_run_json(path), encoding='utf-8') as file:
             content = json.load(file)
-        return RunToResume(path, tuple(content['config_files']), tuple(content['assignments']), dict(content['values']))
+        return RunToResume(path, tuple(content['config_files']), tuple(content['assignments']),
+                           dict(content['values']))
     except FileNotFoundError:
-        raise DataError(f'{path!r} has no {FOLDER!r} folder to go on from: it was not made by training, or by a version that left none. To '
-                        'start a new run from its networks, set train.resume_run_id (and train.resume_kimg).') from None
+        raise DataError(f'{path!r} has no {FOLDER!r} folder to go on from: it was not made by '
+                        'training, or by a version that left none. To start a new run from its '
+                        'networks, set train.resume_run_id (and train.resume_kimg).') from None
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f'{_run_json(path)!r}, which tells how the run was started, cannot be read: {in_short(error)}. To start a new run '
-                        'from its networks, set train.resume_run_id (and train.resume_kimg).') from error
+        raise DataError(f'{_run_json(path)!r}, which tells how the run was started, cannot be '
+                        f'read: {in_short(error)}. To start a new run from its networks, set '
+                        'train.resume_run_id (and train.resume_kimg).') from error
 
 
 def _newest_unfinished(result_dir):
-    folders = [os.path.dirname(os.path.dirname(path)) for path in glob.glob(os.path.join(glob.escape(result_dir), '*', FOLDER, 'run.json'))]
+    folders = [
+        os.path.dirname(os.path.dirname(path))
+        for path in glob.glob(os.path.join(glob.escape(result_dir), '*', FOLDER, 'run.json'))
+    ]
     unfinished = [path for path in folders if not os.path.exists(os.path.join(path, DONE_MARK))]
     if unfinished:
         return max(unfinished, key=_number_of)
-    finished = f' Finished: {", ".join(sorted(map(os.path.basename, folders))[-5:])}; to extend one, name it and raise train.total_kimg.'
-    raise DataError(f'--resume: there is no unfinished run in {result_dir!r}, seen from {os.getcwd()!r}.{finished if folders else ""} '
-                    'Start a run with: python train.py')
+    finished = (f' Finished: {", ".join(sorted(map(os.path.basename, folders))[-5:])}; to extend '
+                'one, name it and raise train.total_kimg.')
+    raise DataError(f'--resume: there is no unfinished run in {result_dir!r}, seen from '
+                    f'{os.getcwd()!r}.{finished if folders else ""} Start a run with: python '
+                    'train.py')
 
 
 def _number_of(path):
@@ -154,7 +171,8 @@ def _number_of(path):
 
 @contextlib.contextmanager
 def only_process(result_subdir):
-    """Keep other processes from working on the same run while the block runs; the system lets go when the process ends, however it does.
+    """Keep other processes from working on the same run while the block runs; the system lets go
+    when the process ends, however it does.
 
     Raises:
         DataError: another process is at it.
@@ -180,8 +198,9 @@ def _lock(handle, result_subdir):
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         other = os.read(handle, 20).decode(errors='replace')
-        raise DataError(f'{result_subdir!r} is being trained right now, by process {other or "unknown"}. Wait for its end, or end it '
-                        '(kill it once: it saves what it has), then resume.') from None
+        raise DataError(f'{result_subdir!r} is being trained right now, by process '
+                        f'{other or "unknown"}. Wait for its end, or end it (kill it once: it '
+                        'saves what it has), then resume.') from None
     except OSError:
         pass  # a file system without locks
 
@@ -194,11 +213,15 @@ def appended_sizes(result_subdir):
 
 
 def _appended(result_subdir):
-    return [path for pattern in _APPENDED for path in glob.glob(os.path.join(glob.escape(result_subdir), pattern))]
+    return [
+        path for pattern in _APPENDED
+        for path in glob.glob(os.path.join(glob.escape(result_subdir), pattern))
+    ]
 
 
 def cut_appended(result_subdir, sizes):
-    """Take what was appended after a moment out of a run's files, as it is about to be written again.
+    """Take what was appended after a moment out of a run's files, as it is about to be written
+    again.
 
     Args:
         result_subdir: the run's folder.
@@ -216,7 +239,8 @@ def cut_appended(result_subdir, sizes):
                 file.seek(size)
                 rest = file.read() if path.endswith('.txt') else b''
             if rest:
-                atomic_append(os.path.join(result_subdir, 'log-interrupted.txt'), rest.decode('utf-8', 'replace'))
+                atomic_append(os.path.join(result_subdir, 'log-interrupted.txt'),
+                              rest.decode('utf-8', 'replace'))
             if size == 0 and not path.endswith('.txt'):
                 os.unlink(path)
             elif os.path.getsize(path) > size:

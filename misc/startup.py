@@ -1,7 +1,7 @@
 """TensorFlow's start without the lines it prints about GPU libraries on machines that have no GPU.
 
-They come before TF_CPP_MIN_LOG_LEVEL is read, or are called errors, and tell the user of a laptop nothing.
-"""
+They come before TF_CPP_MIN_LOG_LEVEL is read, or are called errors, and tell the user of a laptop
+nothing. """
 import contextlib
 import glob
 import os
@@ -12,7 +12,8 @@ import sys
 _FILTER = r"""
 import re, sys
 for line in sys.stdin.buffer:
-    if not re.match(rb'WARNING: All log messages before absl|I0000 |[WE]0000 .*\b(cuda|cuInit|computation_placer)', line):
+    if not re.match(rb'WARNING: All log messages before absl|I0000 |'
+                    rb'[WE]0000 .*\b(cuda|cuInit|computation_placer)', line):
         sys.stderr.buffer.write(line)
         sys.stderr.buffer.flush()
 """
@@ -20,7 +21,8 @@ for line in sys.stdin.buffer:
 
 def import_tensorflow() -> None:
     """Import TensorFlow and let it look for GPUs, quietly where there are none to find."""
-    with filtered_stderr() if 'tensorflow' not in sys.modules and quiet_is_wanted() else contextlib.nullcontext():
+    with filtered_stderr(
+    ) if 'tensorflow' not in sys.modules and quiet_is_wanted() else contextlib.nullcontext():
         import tensorflow as tf
         tf.config.list_physical_devices('GPU')
 
@@ -31,16 +33,23 @@ def quiet_is_wanted():
 
 
 def has_gpu():
-    """Whether the machine shows a device that TensorFlow might use: NVIDIA's, Windows' under WSL, AMD's."""
-    return any(glob.glob(pattern) for pattern in ('/proc/driver/nvidia', '/dev/nvidia*', '/dev/dxg', '/dev/kfd')) or os.name == 'nt'
+    """Whether the machine shows a device that TensorFlow might use: NVIDIA's, Windows' under WSL,
+    AMD's.
+    """
+    return any(
+        glob.glob(pattern) for pattern in ('/proc/driver/nvidia', '/dev/nvidia*', '/dev/dxg',
+                                           '/dev/kfd')) or os.name == 'nt'
 
 
 @contextlib.contextmanager
 def filtered_stderr():
-    """Leave TensorFlow's lines about missing GPUs out of what is written to file descriptor 2, by C++ as well."""
+    """Leave TensorFlow's lines about missing GPUs out of what is written to file descriptor 2, by
+    C++ as well.
+    """
     try:
         original = os.dup(2)
-        reader = subprocess.Popen([sys.executable, '-I', '-S', '-c', _FILTER], stdin=subprocess.PIPE, start_new_session=True)
+        reader = subprocess.Popen([sys.executable, '-I', '-S', '-c', _FILTER],
+                                  stdin=subprocess.PIPE, start_new_session=True)
     except OSError:  # No stderr, or no process to be had.
         yield
         return

@@ -6,7 +6,9 @@ import sys
 
 
 class _Unread:
-    """A stream whose reader may go away, or whose disk may be full: from then on what is written to it is dropped."""
+    """A stream whose reader may go away, or whose disk may be full: from then on what is written to
+    it is dropped.
+    """
 
     def __init__(self, stream):
         self._stream = stream
@@ -26,15 +28,17 @@ class _Unread:
 
 @contextlib.contextmanager
 def output_that_may_end(needed):
-    """Let standard output show any text, and its end (`| head`, a closed terminal) end the program quietly, or not at all.
+    """Let standard output show any text, and its end (`| head`, a closed terminal) end the program
+    quietly, or not at all.
 
     Args:
-        needed: True = the output is what the program is for: it exits with 141, as other programs do. False = it goes on in silence.
-    """
+        needed: True = the output is what the program is for: it exits with 141, as other programs
+    do. False = it goes on in silence. """
     if sys.stdout is None:
         sys.stdout = open(os.devnull, 'w')
     if hasattr(sys.stdout, 'reconfigure'):
-        sys.stdout.reconfigure(errors='backslashreplace')  # names of files may hold what the terminal's encoding cannot show
+        # names of files may hold what the terminal's encoding cannot show
+        sys.stdout.reconfigure(errors='backslashreplace')
     original = sys.stdout
     try:
         with contextlib.nullcontext() if needed else contextlib.redirect_stdout(_Unread(original)):

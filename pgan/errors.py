@@ -1,7 +1,8 @@
-"""Errors that are the user's to mend: one paragraph saying what was wrong, what came, and what to do next.
+"""Errors that are the user's to mend: one paragraph saying what was wrong, what came, and what to
+do next.
 
-Entry points print the paragraph and exit with code 1 (`exit_on_user_error`); everything else is a bug and keeps its traceback.
-"""
+Entry points print the paragraph and exit with code 1 (`exit_on_user_error`); everything else is a
+bug and keeps its traceback. """
 import contextlib
 import difflib
 import sys
@@ -31,7 +32,9 @@ def did_you_mean(name, candidates):
 
 
 def in_short(error):
-    """What another library's error says, as a part of one's own paragraph: on one line, and not too long."""
+    """What another library's error says, as a part of one's own paragraph: on one line, and not too
+    long.
+    """
     text = ' '.join(str(error).split()) or type(error).__name__
     return text if len(text) <= _LONGEST else f'{text[:_LONGEST]}...'
 
@@ -44,7 +47,8 @@ def exit_on_user_error():
     except UserError as error:
         _exit_with(error)
     except PermissionError as error:
-        _exit_with(f'no permission to use {error.filename!r}: {error.strerror}. Mend its permissions, or choose another place.')
+        _exit_with(f'no permission to use {error.filename!r}: {error.strerror}. Mend its '
+                   'permissions, or choose another place.')
 
 
 def _exit_with(message):

@@ -20,16 +20,18 @@ def atomic_write(path: str | os.PathLike, mode: str = 'wb', durable: bool = True
     Args:
         path: the file to write; an existing one is replaced in one step, or stays as it was.
         mode: 'wb' for bytes, 'w' for UTF-8 text.
-        durable: wait until it is on the disk, so that not even a power cut leaves half of it. False for thousands of small files.
+        durable: wait until it is on the disk, so that not even a power cut leaves half of it. False
+            for thousands of small files.
 
     Raises:
-        DataError: the file cannot be written, e.g. because the disk is full; nothing was overwritten.
-    """
+        DataError: the file cannot be written, e.g. because the disk is full; nothing was
+    overwritten. """
     path = os.path.realpath(path)  # Write through a symbolic link instead of replacing it.
     folder, name = os.path.split(path)
     beside = os.path.join(folder, f'.{name}.{uuid.uuid4().hex[:8]}.tmp')
     try:
-        with open(beside, mode, encoding=None if 'b' in mode else 'utf-8', newline=None if 'b' in mode else '\n') as file:
+        with open(beside, mode, encoding=None if 'b' in mode else 'utf-8',
+                  newline=None if 'b' in mode else '\n') as file:
             yield file
             if durable:
                 file.flush()
@@ -45,7 +47,8 @@ def atomic_write(path: str | os.PathLike, mode: str = 'wb', durable: bool = True
 
 
 def atomic_append(path, text):
-    """Add UTF-8 text to the end of a file, all of it or nothing; a file that is not there begins with it.
+    """Add UTF-8 text to the end of a file, all of it or nothing; a file that is not there begins
+    with it.
 
     Raises:
         DataError: the file cannot be written; it is as it was.
@@ -58,12 +61,15 @@ def atomic_append(path, text):
 
 
 def make_folder(path):
-    """Make a folder, and those above it, unless it is there. Raises DataError if it cannot be made."""
+    """Make a folder, and those above it, unless it is there. Raises DataError if it cannot be
+    made.
+    """
     try:
         os.makedirs(path, exist_ok=True)
     except OSError as error:
-        raise DataError(f'Cannot make the folder {os.path.realpath(path)!r}: {error.strerror or error}. Make room or mend the '
-                        'permissions of the folder above it, then run the command again.') from error
+        raise DataError(f'Cannot make the folder {os.path.realpath(path)!r}: '
+                        f'{error.strerror or error}. Make room or mend the permissions of the '
+                        'folder above it, then run the command again.') from error
 
 
 def sync(path):
@@ -80,13 +86,15 @@ def cannot_write(path, error):
 def _paragraph(path, error):
     folder = os.path.dirname(path)
     if not os.path.isdir(folder):
-        return f'Cannot write {path!r}: there is no folder {folder!r}. Make it, or correct the path.'
+        return (f'Cannot write {path!r}: there is no folder {folder!r}. Make it, or correct the '
+                'path.')
     try:
         space = f'{shutil.disk_usage(folder).free / 2 ** 20:.0f} MB are free in {folder!r}.'
     except OSError:
         space = f'The free space in {folder!r} cannot be read.'
-    return (f'Cannot write {path!r}: {error.strerror or error}. Nothing was overwritten: an earlier file of that name is as it was. '
-            f'{space} Make room or mend the permissions, then run the command again.')
+    return (f'Cannot write {path!r}: {error.strerror or error}. Nothing was overwritten: an '
+            f'earlier file of that name is as it was. {space} Make room or mend the permissions, '
+            'then run the command again.')
 
 
 def read_npz(path):
@@ -98,7 +106,8 @@ def read_npz(path):
     Raises:
         Exception: of almost any kind, if the file cannot be read or is damaged.
     """
-    # NumPy reads as far as an array's header says. Damage there may let it stop before the end, where checksums are compared.
+    # NumPy reads as far as an array's header says. Damage there may let it stop before the end,
+    # where checksums are compared.
     with zipfile.ZipFile(path) as archive:
         damaged = archive.testzip()
     if damaged is not None:

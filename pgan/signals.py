@@ -1,4 +1,6 @@
-"""What the programs that users start have in common: signals that tidy up, and output that nobody reads any more."""
+"""What the programs that users start have in common: signals that tidy up, and output that nobody
+reads any more.
+"""
 import contextlib
 import os
 import signal
@@ -8,7 +10,9 @@ import threading
 
 
 class Stopped(SystemExit):
-    """A signal asks the program to end. As an exception it lets files that are being written be cleaned up; code is 128 + its number."""
+    """A signal asks the program to end. As an exception it lets files that are being written be
+    cleaned up; code is 128 + its number.
+    """
 
     @property
     def signal_name(self):
@@ -17,12 +21,18 @@ class Stopped(SystemExit):
 
 @contextlib.contextmanager
 def signals_as_exceptions():
-    """Let SIGTERM (kill, a batch system) and SIGHUP (the terminal is gone) raise `Stopped`, once; nohup's choice stays."""
+    """Let SIGTERM (kill, a batch system) and SIGHUP (the terminal is gone) raise `Stopped`, once;
+    nohup's choice stays.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield  # Only the main thread may ask for signals.
         return
-    names = [name for name in ('SIGTERM', 'SIGHUP') if hasattr(signal, name)]  # Windows has no SIGHUP.
-    signals = [number for number in (getattr(signal, name) for name in names) if signal.getsignal(number) is signal.SIG_DFL]
+    # Windows has no SIGHUP.
+    names = [name for name in ('SIGTERM', 'SIGHUP') if hasattr(signal, name)]
+    signals = [
+        number for number in (getattr(signal, name) for name in names)
+        if signal.getsignal(number) is signal.SIG_DFL
+    ]
 
     def stop(number, _frame):
         for each in signals:
@@ -54,9 +64,11 @@ class StopRequest:
 
 @contextlib.contextmanager
 def graceful_stop(note):
-    """In the block, let the first SIGINT (Ctrl-C), SIGTERM or SIGHUP only be noted, and the second one end the process at once.
+    """In the block, let the first SIGINT (Ctrl-C), SIGTERM or SIGHUP only be noted, and the second
+    one end the process at once.
 
-    Python runs its own handlers between two of its instructions, and a training step may take minutes inside of one. So a thread listens.
+    Python runs its own handlers between two of its instructions, and a training step may take
+    minutes inside of one. So a thread listens.
 
     Args:
         note: text for stderr when the first signal comes.
@@ -68,8 +80,14 @@ def graceful_stop(note):
     if threading.current_thread() is not threading.main_thread():
         yield request  # Only the main thread may ask for signals.
         return
-    numbers = [getattr(signal, name) for name in ('SIGINT', 'SIGTERM', 'SIGHUP') if hasattr(signal, name)]
-    before = {number: signal.getsignal(number) for number in numbers if signal.getsignal(number) is not signal.SIG_IGN}  # nohup's choice
+    numbers = [
+        getattr(signal, name) for name in ('SIGINT', 'SIGTERM', 'SIGHUP') if hasattr(signal, name)
+    ]
+    # nohup's choice
+    before = {
+        number: signal.getsignal(number)
+        for number in numbers if signal.getsignal(number) is not signal.SIG_IGN
+    }
     reader, writer = socket.socketpair()
     writer.setblocking(False)
 
@@ -86,7 +104,8 @@ def graceful_stop(note):
     listener.start()
     wakeup = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
     for number in before:
-        signal.signal(number, lambda *_: None)  # what counts is the byte that the system's side of it sends
+        # what counts is the byte that the system's side of it sends
+        signal.signal(number, lambda *_: None)
     try:
         yield request
     finally:
@@ -101,5 +120,3 @@ def graceful_stop(note):
 def _say(text):
     with contextlib.suppress(OSError, ValueError):
         print(text, file=sys.stderr, flush=True)
-
-

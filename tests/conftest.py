@@ -31,7 +31,9 @@ def images(in_tmp):
 
 @pytest.fixture
 def toy(in_tmp, capsys):
-    """The current folder holds datasets/toy and tiny.py; afterwards stdout and stderr are what they were."""
+    """The current folder holds datasets/toy and tiny.py; afterwards stdout and stderr are what they
+    were.
+    """
     make_toy()
     (in_tmp / 'tiny.py').write_text(TINY)
     yield in_tmp

@@ -1,4 +1,6 @@
-"""Reading data sets: the right pixels, the right labels, the right order, and errors that name what is wrong."""
+"""Reading data sets: the right pixels, the right labels, the right order, and errors that name what
+is wrong.
+"""
 import os
 import shutil
 import struct
@@ -50,30 +52,40 @@ def numbers(images):
     return images[:, 0, 0, 0].tolist()
 
 
-# ---------------------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # The record format.
 
 
 def serialize(image, order):
-    """An Example written by protobuf, then put into the given order of keys ('data', 'shape' or 'other', which adds a key)."""
+    """An Example written by protobuf, then put into the given order of keys ('data', 'shape' or
+    'other', which adds a key).
+    """
     feature = {'shape': tf.train.Feature(int64_list=tf.train.Int64List(value=image.shape)),
                'data': tf.train.Feature(bytes_list=tf.train.BytesList(value=[image.tobytes()]))}
     if order == 'other':
-        feature['file'] = tf.train.Feature(bytes_list=tf.train.BytesList(value=[b'x' * (image[0, 0, 0] % 7)]))
+        feature['file'] = tf.train.Feature(bytes_list=tf.train.BytesList(
+            value=[b'x' * (image[0, 0, 0] % 7)]))
     if order != 'shape':
-        return tf.train.Example(features=tf.train.Features(feature=feature)).SerializeToString(deterministic=True)
-    entries = b''.join(tf.train.Features(feature={key: feature[key]}).SerializeToString() for key in ('shape', 'data'))
+        return tf.train.Example(features=tf.train.Features(feature=feature)).SerializeToString(
+            deterministic=True)
+    entries = b''.join(
+        tf.train.Features(feature={key: feature[key]}).SerializeToString()
+        for key in ('shape', 'data'))
     return records._field(1, entries)
 
 
 def read_with_tensorflow(path):
-    features = {'shape': tf.io.FixedLenFeature([3], tf.int64), 'data': tf.io.FixedLenFeature([], tf.string)}
+    features = {
+        'shape': tf.io.FixedLenFeature([3], tf.int64), 'data': tf.io.FixedLenFeature([], tf.string)
+    }
     for record in tf.data.TFRecordDataset(str(path)):
         example = tf.io.parse_single_example(record, features)
         yield tf.reshape(tf.io.decode_raw(example['data'], tf.uint8), example['shape']).numpy()
 
 
-@pytest.mark.parametrize('orders', [['data'], ['shape'], ['data', 'shape', 'shape'], ['other'], ['data', 'other', 'shape']])
+@pytest.mark.parametrize(
+    'orders',
+    [['data'], ['shape'], ['data', 'shape', 'shape'], ['other'], ['data', 'other', 'shape']])
 @pytest.mark.parametrize('shape', [(1, 4, 4), (3, 16, 16), (1, 128, 128)])
 def test_any_mixture_of_key_orders_reads_as_tensorflow_reads_it(orders, shape, tmp_path):
     images = make_images(11, shape)
@@ -88,7 +100,8 @@ def test_any_mixture_of_key_orders_reads_as_tensorflow_reads_it(orders, shape, t
     assert np.array_equal(file.read(picks), images[picks])
 
 
-@pytest.mark.parametrize('case', ['mnist', 'cifar10', 'images-gray-default', 'images-rgb-default', 'images-4x4-default'])
+@pytest.mark.parametrize(
+    'case', ['mnist', 'cifar10', 'images-gray-default', 'images-rgb-default', 'images-4x4-default'])
 def test_first_records_of_the_original_parse(case):
     golden = next(c for c in load_json('datasets.json')['cases'] if c['case'] == case)
     file = golden['files'][f'{case}-r02.tfrecords']
@@ -96,7 +109,8 @@ def test_first_records_of_the_original_parse(case):
     shape, pixels = records.parse_example(payload)
     layout = records.RecordLayout(shape)
     assert (list(shape), layout.stride) == (file['shape'], file['size'] // file['records'])
-    frame = records.frame_header(len(payload)) + payload + struct.pack('<I', records.masked_crc32c(payload))
+    frame = records.frame_header(len(payload)) + payload + struct.pack(
+        '<I', records.masked_crc32c(payload))
     row = np.frombuffer(frame, np.uint8)[np.newaxis]
     images, valid = layout.decode(row)
     assert valid.all() and np.array_equal(images[0].ravel(), pixels)
@@ -108,7 +122,8 @@ def test_layouts_are_protobufs_for_all_sizes():
         layout = records.RecordLayout(shape)
         payload = serialize(image, 'data')
         footer = struct.pack('<I', records.masked_crc32c(payload))
-        assert layout.encode(image[np.newaxis])[0].tobytes() == records.frame_header(len(payload)) + payload + footer
+        assert layout.encode(
+            image[np.newaxis])[0].tobytes() == records.frame_header(len(payload)) + payload + footer
         assert layout.shape_first[0].tobytes()[12:] + image.tobytes() == serialize(image, 'shape')
 
 
@@ -127,14 +142,16 @@ def test_random_bytes_are_not_taken_for_an_example():
             assert np.prod(shape) == pixels.size
 
 
-# ---------------------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # Pixels, labels, order.
 
 
 def test_attributes(folder):
     dset = TFRecordDataset(folder, max_label_size='full')
-    assert (dset.resolution, dset.resolution_log2, dset.shape, dset.num_images) == (16, 4, [3, 16, 16], NUM)
-    assert (dset.dtype, dset.dynamic_range, dset.label_size, dset.label_dtype) == ('uint8', [0, 255], 4, 'float32')
+    assert (dset.resolution, dset.resolution_log2, dset.shape,
+            dset.num_images) == (16, 4, [3, 16, 16], NUM)
+    assert (dset.dtype, dset.dynamic_range, dset.label_size,
+            dset.label_dtype) == ('uint8', [0, 255], 4, 'float32')
 
 
 def test_each_lod_is_its_own_file(folder):
@@ -142,7 +159,8 @@ def test_each_lod_is_its_own_file(folder):
     for lod in range(3):
         dset = TFRecordDataset(folder, shuffle_mb=0)
         images, labels = dset.get_minibatch_np(NUM, lod + 0.7)
-        assert np.array_equal(images, np.rint(expected)) and images.dtype == np.uint8 and labels.shape == (NUM, 0)
+        assert np.array_equal(
+            images, np.rint(expected)) and images.dtype == np.uint8 and labels.shape == (NUM, 0)
         size = expected.shape[-1] // 2
         expected = expected.reshape(NUM, 3, size, 2, size, 2).mean(axis=(3, 5))
 
@@ -178,12 +196,18 @@ def test_unshuffled_is_the_order_of_the_file(folder):
 
 def stream(dset, sizes, lods=(0,)):
     """Image numbers, by their labels, of minibatches of these sizes and lods."""
-    return [int(label[0]) for i, size in enumerate(sizes) for label in dset.get_minibatch_np(size, lods[i % len(lods)])[1]]
+    return [
+        int(label[0]) for i, size in enumerate(sizes)
+        for label in dset.get_minibatch_np(size, lods[i % len(lods)])[1]
+    ]
 
 
 def test_the_stream_does_not_depend_on_minibatch_sizes_and_lods(folder):
-    streams = [stream(TFRecordDataset(folder, max_label_size=1), sizes, lods)
-               for sizes, lods in (([1] * 120, [0]), ([120], [2]), ([7, 50, 13, 1, 49], [0, 1, 2]), ([60, 60], [2.9, 0.5]))]
+    streams = [
+        stream(TFRecordDataset(folder, max_label_size=1), sizes, lods)
+        for sizes, lods in (([1] * 120, [0]), ([120], [2]), ([7, 50, 13, 1, 49], [0, 1, 2]),
+                            ([60, 60], [2.9, 0.5]))
+    ]
     assert all(other == streams[0] for other in streams)
 
 
@@ -236,11 +260,13 @@ def test_a_smaller_resolution_leaves_the_files_above_alone(folder):
 
 def test_labels_of_another_file(folder, tmp_path):
     np.save(tmp_path / 'mine.npy', np.ones([NUM, 2], np.float32))
-    assert TFRecordDataset(folder, label_file=str(tmp_path / 'mine.npy'), max_label_size='full').label_size == 2
-    assert TFRecordDataset(folder, label_file='small-rxx.labels', max_label_size='full').label_size == 4
+    assert TFRecordDataset(folder, label_file=str(tmp_path / 'mine.npy'),
+                           max_label_size='full').label_size == 2
+    assert TFRecordDataset(folder, label_file='small-rxx.labels',
+                           max_label_size='full').label_size == 4
 
 
-# ---------------------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # Tensors and random labels.
 
 
@@ -298,24 +324,30 @@ def test_keyed_random_labels_repeat(folder):
 
 def test_unlabelled_random_labels_are_empty(folder):
     dset = TFRecordDataset(folder)
-    assert dset.get_random_labels_np(5).shape == (5, 0) and dset.get_random_labels_tf(5).shape == (5, 0)
+    assert dset.get_random_labels_np(5).shape == (5,
+                                                  0) and dset.get_random_labels_tf(5).shape == (5,
+                                                                                                0)
 
 
 def test_label_less_datasets_have_labels_of_width_zero(tmp_path):
     dset = TFRecordDataset(write_dataset(tmp_path / 'plain', make_images(5)))
-    assert dset.label_size == 0 and dset.get_minibatch_np(7)[1].shape == (7, 0) and dset.labels.shape == (5, 0)
+    assert dset.label_size == 0 and dset.get_minibatch_np(7)[1].shape == (
+        7, 0) and dset.labels.shape == (5, 0)
 
 
 @pytest.mark.parametrize('max_label_size', ['full', 1, 7])
 def test_labels_asked_for_must_be_there(max_label_size, tmp_path):
     plain = write_dataset(tmp_path / 'plain', make_images(5))
-    with pytest.raises(ConfigError, match=rf'max_label_size is {max_label_size!r}.*0 label components: it has no \.labels file'):
+    with pytest.raises(
+            ConfigError, match=
+            rf'max_label_size is {max_label_size!r}.*0 label components: it has no \.labels file'):
         TFRecordDataset(plain, max_label_size=max_label_size)
     assert not dataset.has_labels(plain)
 
 
 def test_more_components_than_there_are(folder):
-    with pytest.raises(ConfigError, match=r'max_label_size is 9, but.*small-rxx\.labels.*have 4 components'):
+    with pytest.raises(ConfigError,
+                       match=r'max_label_size is 9, but.*small-rxx\.labels.*have 4 components'):
         TFRecordDataset(folder, max_label_size=9)
     assert dataset.has_labels(folder)
 
@@ -327,10 +359,11 @@ def test_labels_must_be_finite(value, copy):
     np.save(copy / 'bad.npy', labels)
     with pytest.raises(DataError, match=rf'bad\.npy.*2 of {NUM} rows.*first row 7'):
         TFRecordDataset(copy, label_file='bad.npy', max_label_size='full')
-    assert TFRecordDataset(copy, label_file='bad.npy', max_label_size=1).label_size == 1  # the bad components are not used
+    # the bad components are not used
+    assert TFRecordDataset(copy, label_file='bad.npy', max_label_size=1).label_size == 1
 
 
-# ---------------------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # Looking things up.
 
 
@@ -355,20 +388,25 @@ def test_all_labels_can_be_looked_at(folder):
     assert SyntheticDataset(resolution=8, label_size=3).labels is None
 
 
-# ---------------------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # Mistakes.
 
 
-@pytest.mark.parametrize('name, command', [
-    ('cifar10', 'create_cifar10 {} '), ('cifar100', 'create_cifar100 {} '), ('svhn', 'create_svhn {} '), ('mnist', 'create_mnist {} '),
-    ('mnistrgb', 'create_mnistrgb {} '), ('celeba', 'create_celeba {} '), ('celebahq', 'create_celebahq {} CELEBA_DIR DELTAS_DIR'),
-    ('lsun-cat-100k', 'create_lsun {} LSUN_LMDB_DIR --resolution 256 --max_images 100000'), ('mine', 'create_from_images {} ')])
+@pytest.mark.parametrize(
+    'name, command',
+    [('cifar10', 'create_cifar10 {} '), ('cifar100', 'create_cifar100 {} '),
+     ('svhn', 'create_svhn {} '), ('mnist', 'create_mnist {} '),
+     ('mnistrgb', 'create_mnistrgb {} '), ('celeba', 'create_celeba {} '),
+     ('celebahq', 'create_celebahq {} CELEBA_DIR DELTAS_DIR'),
+     ('lsun-cat-100k', 'create_lsun {} LSUN_LMDB_DIR --resolution 256 --max_images 100000'),
+     ('mine', 'create_from_images {} ')])
 def test_a_missing_folder_comes_with_the_command_that_makes_it(name, command, in_tmp):
     with pytest.raises(DataError) as info:
         TFRecordDataset(f'datasets/{name}')
     message = str(info.value)
     assert message.startswith(f"dataset 'datasets/{name}' not found.")
-    assert f'python dataset_tool.py {command.format(f"datasets/{name}")}' in message and 'bash quickstart.sh' in message
+    assert f'python dataset_tool.py {command.format(f"datasets/{name}")}' in message
+    assert 'bash quickstart.sh' in message
     assert repr(str(in_tmp / 'datasets' / name)) in message
     # It must not send anybody to a command that is not there.
     assert command.split()[0] in [command.function.__name__ for command in dataset_tool.COMMANDS]
@@ -384,11 +422,14 @@ def test_a_misspelt_folder_finds_its_neighbour(in_tmp):
 
 def test_a_doubled_data_dir_is_recognised(in_tmp, monkeypatch):
     os.makedirs('datasets/mine')
-    with pytest.raises(DataError, match=r"'datasets/datasets/mine' not found, but 'datasets/mine' is there.*'mine' instead of"):
+    with pytest.raises(
+            DataError, match=
+            r"'datasets/datasets/mine' not found, but 'datasets/mine' is there.*'mine' instead of"):
         load_dataset(data_dir='datasets', tfrecord_dir='datasets/mine')
     (in_tmp / 'elsewhere').mkdir()
     monkeypatch.chdir('elsewhere')
-    with pytest.raises(DataError, match=r"relative to data_dir.*: 'mine' instead of 'datasets/mine'"):
+    with pytest.raises(DataError,
+                       match=r"relative to data_dir.*: 'mine' instead of 'datasets/mine'"):
         load_dataset(data_dir=str(in_tmp / 'datasets'), tfrecord_dir='datasets/mine')
 
 
@@ -400,8 +441,10 @@ def test_a_file_is_not_a_data_set(in_tmp):
 
 @pytest.mark.parametrize('name', [None, 5, ['a'], b'a', ''])
 def test_a_folder_name_that_is_none(name):
-    for make in (TFRecordDataset, lambda name: load_dataset(data_dir='datasets', tfrecord_dir=name)):
-        with pytest.raises(ConfigError, match='tfrecord_dir must be the name of a folder. Received: '):
+    for make in (TFRecordDataset,
+                 lambda name: load_dataset(data_dir='datasets', tfrecord_dir=name)):
+        with pytest.raises(ConfigError, match='tfrecord_dir must be the name of a folder. '
+                                              'Received: '):
             make(name)
 
 
@@ -418,7 +461,8 @@ def test_a_truncated_file_is_named_with_its_sizes(copy):
     spoil(path, cut=100)
     with pytest.raises(DataError) as info:
         TFRecordDataset(copy)
-    for words in (repr(str(path)), 'truncated', f'{NUM * stride - 100} bytes', f'a multiple of {stride} bytes', f'{NUM - 1} whole records'):
+    for words in (repr(str(path)), 'truncated', f'{NUM * stride - 100} bytes',
+                  f'a multiple of {stride} bytes', f'{NUM - 1} whole records'):
         assert words in str(info.value)
 
 
@@ -445,7 +489,8 @@ def test_damaged_headers_in_the_middle_are_found_at_once(at_a_time, offset, copy
     path = copy / 'small-r04.tfrecords'
     stride = path.stat().st_size // NUM
     spoil(path, 7 * stride + offset, 0x21)
-    with pytest.raises(DataError, match=rf'small-r04.tfrecords.*damaged.*record 7 \(at byte {7 * stride}\)'):
+    with pytest.raises(DataError,
+                       match=rf'small-r04.tfrecords.*damaged.*record 7 \(at byte {7 * stride}\)'):
         TFRecordDataset(copy)
 
 
@@ -518,7 +563,11 @@ def test_levels_must_agree(copy, tmp_path):
         TFRecordDataset(copy)
 
 
-@pytest.mark.parametrize('labels', [np.zeros([NUM - 1, 4], np.float32), np.zeros([NUM], np.float32), np.zeros([NUM, 2], 'U3')])
+@pytest.mark.parametrize(
+    'labels',
+    [np.zeros([NUM - 1, 4], np.float32),
+     np.zeros([NUM], np.float32),
+     np.zeros([NUM, 2], 'U3')])
 def test_labels_that_do_not_fit_are_refused(labels, copy):
     with open(copy / 'small-rxx.labels', 'wb') as file:
         np.save(file, labels)
@@ -535,17 +584,22 @@ def test_labels_that_cannot_be_read_are_refused(copy, folder):
     (copy / 'text').write_text('1 0\n0 1\n')
     (copy / 'nothing').write_bytes(b'')
     (copy / 'cut').write_bytes((copy / 'small-rxx.labels').read_bytes()[:40])
-    for name, words in ((None, 'it holds Python objects'), ('two.npz', 'it is no .npy file'), ('text', 'it is no .npy file'),
-                        ('nothing', 'it is no .npy file'), ('cut', 'cannot be read')):
-        with pytest.raises(DataError, match=f'cannot be read: .*{words}' if 'cannot' not in words else words) as info:
+    for name, words in ((None, 'it holds Python objects'), ('two.npz', 'it is no .npy file'),
+                        ('text', 'it is no .npy file'), ('nothing', 'it is no .npy file'),
+                        ('cut', 'cannot be read')):
+        with pytest.raises(
+                DataError,
+                match=f'cannot be read: .*{words}' if 'cannot' not in words else words) as info:
             TFRecordDataset(copy, label_file=name, max_label_size=1)
         assert 'pickle' not in str(info.value)
     with pytest.raises(DataError, match="'absent' does not exist"):
         TFRecordDataset(folder, label_file='absent')
 
 
-@pytest.mark.parametrize('kwargs, words', [({'resolution': 12}, '12'), ({'resolution': 2}, '2'), ({'max_label_size': -1}, '-1'),
-                                           ({'max_label_size': 'all'}, 'all'), ({'random_seed': -3}, '-3')])
+@pytest.mark.parametrize('kwargs, words', [({'resolution': 12}, '12'), ({'resolution': 2}, '2'),
+                                           ({'max_label_size': -1}, '-1'),
+                                           ({'max_label_size': 'all'}, 'all'),
+                                           ({'random_seed': -3}, '-3')])
 def test_arguments_that_make_no_sense(kwargs, words, folder):
     with pytest.raises(ConfigError, match=f'Received: .*{words}'):
         TFRecordDataset(folder, **kwargs)
@@ -556,7 +610,8 @@ def test_a_resolution_that_is_not_there(folder):
         TFRecordDataset(folder, resolution=64)
 
 
-@pytest.mark.parametrize('size, lod, words', [(0, 0, 'minibatch size'), (2.5, 0, 'minibatch size'), (4, 3, r'lod must be from 0.*to 2'),
+@pytest.mark.parametrize('size, lod, words', [(0, 0, 'minibatch size'), (2.5, 0, 'minibatch size'),
+                                              (4, 3, r'lod must be from 0.*to 2'),
                                               (4, -0.1, 'lod must be')])
 def test_minibatches_that_make_no_sense(size, lod, words, folder):
     with pytest.raises(ConfigError, match=words):
@@ -570,13 +625,14 @@ def test_a_closed_dataset_says_so(folder):
         dset.get_minibatch_np(1)
 
 
-# ---------------------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # SyntheticDataset and load_dataset.
 
 
 def test_synthetic_images_are_black():
     dset = SyntheticDataset(resolution=32, num_channels=1, label_size=5)
-    assert (dset.shape, dset.dynamic_range, dset.label_size, dset.dtype) == ([1, 32, 32], [0, 255], 5, 'uint8')
+    assert (dset.shape, dset.dynamic_range, dset.label_size, dset.dtype) == ([1, 32, 32], [0, 255],
+                                                                             5, 'uint8')
     images, labels = dset.get_minibatch_np(3, 1.4)
     assert images.shape == (3, 1, 16, 16) and images.dtype == np.uint8 and not images.any()
     assert labels.shape == (3, 5) and labels.dtype == np.float32
@@ -622,11 +678,14 @@ def test_a_compiled_function_makes_new_labels_at_each_call(cls):
         draws = [compiled(size) for _ in range(3)]
         assert all(labels.shape == (4, 2) and labels.dtype == tf.float32 for labels in draws)
         assert len({labels.numpy().tobytes() for labels in draws}) == 3
-    assert tf.function(lambda: dset.get_random_labels_tf(4)).get_concrete_function().output_shapes == (4, 2)
+    assert tf.function(
+        lambda: dset.get_random_labels_tf(4)).get_concrete_function().output_shapes == (4, 2)
 
 
-@pytest.mark.parametrize('kwargs', [{'num_channels': 0}, {'num_channels': 2}, {'dtype': 'uint9'}, {'dtype': None}, {'dtype': 'object'},
-                                    {'label_dtype': 'text'}, {'label_size': -1}, {'label_size': 'full'}])
+@pytest.mark.parametrize(
+    'kwargs',
+    [{'num_channels': 0}, {'num_channels': 2}, {'dtype': 'uint9'}, {'dtype': None},
+     {'dtype': 'object'}, {'label_dtype': 'text'}, {'label_size': -1}, {'label_size': 'full'}])
 def test_synthetic_options_that_make_no_sense(kwargs):
     (name, value), = kwargs.items()
     with pytest.raises(ConfigError, match=f'^{name} .*Received: {value!r}'):
@@ -643,18 +702,22 @@ def test_load_dataset_prints_what_the_original_prints(tmp_path, capsys):
     write_dataset(tmp_path / 'gray', make_images(3, (1, 32, 32)))
     dset = load_dataset(data_dir=str(tmp_path), verbose=True, tfrecord_dir='gray')
     assert capsys.readouterr().out.splitlines() == [
-        'Streaming data using dataset.TFRecordDataset...', 'Dataset shape = [1, 32, 32]', 'Dynamic range = [0, 255]', 'Label size    = 0']
+        'Streaming data using dataset.TFRecordDataset...', 'Dataset shape = [1, 32, 32]',
+        'Dynamic range = [0, 255]', 'Label size    = 0'
+    ]
     assert type(dset) is dataset.TFRecordDataset
 
 
 def test_load_dataset_is_silent_and_takes_absolute_folders(folder, capsys):
     assert load_dataset(data_dir='elsewhere', tfrecord_dir=folder).num_images == NUM
-    assert load_dataset(class_name='dataset.SyntheticDataset', data_dir='elsewhere', resolution=8).shape == [3, 8, 8]
+    assert load_dataset(class_name='dataset.SyntheticDataset', data_dir='elsewhere',
+                        resolution=8).shape == [3, 8, 8]
     assert capsys.readouterr().out == ''
 
 
 def test_load_dataset_names_misspelt_and_missing_options(folder):
-    with pytest.raises(ConfigError, match="no option 'max_label_sise'. Did you mean 'max_label_size'"):
+    with pytest.raises(ConfigError, match="no option 'max_label_sise'. Did you mean "
+                                          "'max_label_size'"):
         load_dataset(tfrecord_dir=folder, max_label_sise=1)
     with pytest.raises(ConfigError, match='lack tfrecord_dir'):
         load_dataset()
@@ -663,8 +726,8 @@ def test_load_dataset_names_misspelt_and_missing_options(folder):
 
 
 def test_importing_and_reading_need_no_tensorflow(folder):
-    code = (f'import sys, dataset; d = dataset.TFRecordDataset({folder!r}, max_label_size=1); d.get_minibatch_np(5); '
-            "sys.exit('tensorflow' in sys.modules)")
+    code = (f'import sys, dataset; d = dataset.TFRecordDataset({folder!r}, max_label_size=1); '
+            "d.get_minibatch_np(5); sys.exit('tensorflow' in sys.modules)")
     assert subprocess.run([sys.executable, '-c', code], cwd=ROOT, check=False).returncode == 0
 
 

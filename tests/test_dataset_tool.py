@@ -16,12 +16,18 @@ from pgan.importers import celeba
 from tests.support.data_inputs import CASES, fails, sha256, write_input
 from tests.support.golden import ROOT
 
-CREATE = [name for name, case in CASES.items() if case['exit'] == 0 and case['command'].startswith('create_')]
+CREATE = [
+    name for name, case in CASES.items()
+    if case['exit'] == 0 and case['command'].startswith('create_')
+]
 EXTRACT = [name for name, case in CASES.items() if case['command'] == 'extract']
 COMPARE = [name for name, case in CASES.items() if case['command'] == 'compare']
-FAIL = [name for name, case in CASES.items() if case['command'] == 'create_from_images' and case['exit'] == 1]
+FAIL = [
+    name for name, case in CASES.items()
+    if case['command'] == 'create_from_images' and case['exit'] == 1
+]
 
-# ---------------------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # Golden data sets.
 
 
@@ -37,8 +43,12 @@ def made(tmp_path_factory):
             source, out = root / f'in-{name}', root / name
             write_input(name, source)
             capsys.readouterr()
-            dataset_tool.main([case['command'], *(arg.replace('<out>', str(out)).replace('<in>', str(source)) for arg in case['args'])])
-            results[name] = out, capsys.readouterr().out.replace(str(out), '<out>').replace(str(source), '<in>').splitlines()
+            dataset_tool.main([
+                case['command'], *(arg.replace('<out>', str(out)).replace('<in>', str(source))
+                                   for arg in case['args'])
+            ])
+            results[name] = out, capsys.readouterr().out.replace(str(out), '<out>').replace(
+                str(source), '<in>').splitlines()
             shutil.rmtree(source)
         return results[name]
 
@@ -52,10 +62,14 @@ def test_create_gives_the_bytes_of_the_original(name, made, capsys, monkeypatch)
     folder, lines = made(name, capsys)
     case = CASES[name]
     if name == 'lsun-odd-32':
-        # What is printed about entries that cannot be read is the library's in the original; here it names the entry.
+        # What is printed about entries that cannot be read is the library's in the original; here
+        # it names the entry.
         reports = [line for line in lines if line.startswith('Skipped: ')]
-        assert len(reports) == 3 and all(repr(key) in line for key, line in zip(('b-garbage', 'd-palette-gif', 'g-empty'), reports))
-        assert lines[:2] + lines[-1:] == case['stdout_lines'][:2] + case['stdout_lines'][-1:] and len(lines) == 6
+        assert len(reports) == 3 and all(
+            repr(key) in line
+            for key, line in zip(('b-garbage', 'd-palette-gif', 'g-empty'), reports))
+        assert lines[:2] + lines[-1:] == case['stdout_lines'][:2] + case['stdout_lines'][
+            -1:] and len(lines) == 6
     else:
         assert lines == case['stdout_lines']
     assert sorted(os.listdir(folder)) == sorted(case['files'])
@@ -65,26 +79,33 @@ def test_create_gives_the_bytes_of_the_original(name, made, capsys, monkeypatch)
             labels = np.load(folder / file_name, allow_pickle=False)
             assert (list(labels.shape), labels.dtype.name) == (golden['shape'], golden['dtype'])
             assert sha256(labels.tobytes()) == golden['sha256_array']
-            assert len(data) == golden['size'] - golden['npy_header_bytes'] + 80  # NumPy 1.13's header
+            # NumPy 1.13's header
+            assert len(data) == golden['size'] - golden['npy_header_bytes'] + 80
         else:
             assert (len(data), sha256(data)) == (golden['size'], golden['sha256_data_first'])
 
 
 def test_no_case_is_left_out():
     assert len(CREATE) == 25 and len(EXTRACT) == 3 and len(COMPARE) == 4 and len(FAIL) == 4
-    assert {CASES[name]['command'] for name in CREATE} | {'create_celebahq', 'create_digits'} == {
-        command.function.__name__ for command in dataset_tool.COMMANDS if command.function.__name__.startswith('create_')}
+    assert {CASES[name]['command']
+            for name in CREATE} | {'create_celebahq', 'create_digits'} == {
+                command.function.__name__
+                for command in dataset_tool.COMMANDS
+                if command.function.__name__.startswith('create_')
+            }
 
 
 def test_the_wrong_number_of_portraits_is_refused_with_the_words_of_the_original(in_tmp, capsys):
     write_input('celeba', in_tmp / 'in')
     message = fails(['create_celeba', 'out', 'in'], capsys)
-    assert message.startswith(CASES['celeba-err-count']['stdout_lines'][-1].replace('Error', 'error')) and 'Received: 20.' in message
+    assert message.startswith(CASES['celeba-err-count']['stdout_lines'][-1].replace(
+        'Error', 'error')) and 'Received: 20.' in message
 
 
 def test_cifar10_has_the_published_sizes(made, capsys):
     folder, _ = made('cifar10', capsys)
-    assert [path.stat().st_size for path in sorted(folder.iterdir())] == [4900000, 12350000, 41150000, 156350000, 2000080]
+    assert [path.stat().st_size for path in sorted(folder.iterdir())
+            ] == [4900000, 12350000, 41150000, 156350000, 2000080]
 
 
 @pytest.mark.parametrize('name', EXTRACT)
@@ -92,20 +113,28 @@ def test_extract_gives_the_pixels_of_the_original(name, made, capsys, tmp_path):
     case = CASES[name]
     folder, _ = made(re.search(r'output of ([\w-]+)', case['args'][0])[1], capsys)
     dataset_tool.main(['extract', str(folder), str(tmp_path / 'out')])
-    lines = capsys.readouterr().out.replace(str(folder), '<in>').replace(str(tmp_path / 'out'), '<out>').splitlines()
+    lines = capsys.readouterr().out.replace(str(folder),
+                                            '<in>').replace(str(tmp_path / 'out'),
+                                                            '<out>').splitlines()
     assert lines == case['stdout_lines']
     assert sorted(os.listdir(tmp_path / 'out')) == sorted(case['files'])
     for file_name, golden in case['files'].items():
         with PIL.Image.open(tmp_path / 'out' / file_name) as image:
-            assert (image.mode, list(image.size), sha256(image.tobytes())) == (golden['mode'], golden['size'], golden['sha256_pixels'])
+            assert (image.mode, list(image.size),
+                    sha256(image.tobytes())) == (golden['mode'], golden['size'],
+                                                 golden['sha256_pixels'])
 
 
 @pytest.mark.parametrize('name', COMPARE)
 def test_compare_prints_what_the_original_prints(name, made, capsys):
     case = CASES[name]
-    folders = [made(re.search(r'output of ([\w-]+)', arg)[1], capsys)[0] for arg in case['args'][:2]]
+    folders = [
+        made(re.search(r'output of ([\w-]+)', arg)[1], capsys)[0] for arg in case['args'][:2]
+    ]
     dataset_tool.main(['compare', *map(str, folders), *case['args'][2:]])
-    lines = capsys.readouterr().out.replace(f'"{folders[0]}"', '"<a>"').replace(f'"{folders[1]}"', '"<b>"').splitlines()
+    lines = capsys.readouterr().out.replace(f'"{folders[0]}"',
+                                            '"<a>"').replace(f'"{folders[1]}"',
+                                                             '"<b>"').splitlines()
     assert lines == case['stdout_lines']
 
 
@@ -116,11 +145,16 @@ def test_compare_finds_different_labels(tmp_path, capsys):
                 out.add_image(np.zeros([1, 4, 4], np.uint8))
             out.add_labels(np.array(values))
     dataset_tool.compare(str(tmp_path / 'a'), str(tmp_path / 'b'))
-    assert capsys.readouterr().out.splitlines()[-3:] == ['Label 1 is different', 'Identical images: 2 / 2', 'Identical labels: 1 / 2']
+    assert capsys.readouterr().out.splitlines()[-3:] == [
+        'Label 1 is different', 'Identical images: 2 / 2', 'Identical labels: 1 / 2'
+    ]
 
 
 def write_bad_images(name, folder):
-    shapes = {'images-err-notsquare': (8, 16, 3), 'images-err-notpow2': (12, 12, 3), 'images-err-rgba': (8, 8, 4)}
+    shapes = {
+        'images-err-notsquare': (8, 16, 3), 'images-err-notpow2': (12, 12, 3),
+        'images-err-rgba': (8, 8, 4)
+    }
     if name in shapes:
         PIL.Image.fromarray(np.zeros(shapes[name], np.uint8)).save(folder / 'a.png')
 
@@ -129,7 +163,8 @@ def write_bad_images(name, folder):
 def test_bad_image_folders_are_refused_with_the_words_of_the_original(name, in_tmp, capsys):
     (in_tmp / 'in').mkdir()
     write_bad_images(name, in_tmp / 'in')
-    assert fails(['create_from_images', 'out', 'in'], capsys).startswith(CASES[name]['stdout_lines'][-1].replace('Error', 'error'))
+    assert fails(['create_from_images', 'out', 'in'],
+                 capsys).startswith(CASES[name]['stdout_lines'][-1].replace('Error', 'error'))
     assert os.listdir(in_tmp) == ['in']
 
 
@@ -143,13 +178,14 @@ def test_extract_does_not_overwrite(images, capsys):
 def test_extract_wants_a_folder_of_its_own(images, capsys):
     dataset_tool.main(['create_from_images', 'out', 'in'])
     (images / 'file').write_text('')
-    for target, words in (('out', 'it is a data set'), ('file', "'file' is a file"), ('file/pngs', 'is a file'), ('', 'is empty')):
+    for target, words in (('out', 'it is a data set'), ('file', "'file' is a file"),
+                          ('file/pngs', 'is a file'), ('', 'is empty')):
         for force in ([], ['--force']):
             assert words in fails(['extract', 'out', target, *force], capsys)
     assert os.listdir('out') == ['out-r02.tfrecords']
 
 
-# ---------------------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # The command line.
 
 
@@ -159,16 +195,21 @@ def test_no_arguments_print_the_help(capsys):
     assert all(command.function.__name__ in out for command in dataset_tool.COMMANDS)
 
 
-@pytest.mark.parametrize('command', [command.function.__name__ for command in dataset_tool.COMMANDS])
+@pytest.mark.parametrize('command',
+                         [command.function.__name__ for command in dataset_tool.COMMANDS])
 def test_each_help_has_an_example(command, capsys):
     with pytest.raises(SystemExit) as info:
         dataset_tool.main([command, '-h'])
     assert info.value.code == 0
-    assert f'dataset_tool.py {command} ' in capsys.readouterr().out.replace('\n', ' ').split('example:')[1]
+    assert f'dataset_tool.py {command} ' in capsys.readouterr().out.replace(
+        '\n', ' ').split('example:')[1]
 
 
 def test_the_recipes_for_missing_data_sets_are_commands():
-    assert {recipe.split()[0] for recipe in dataset._RECIPES.values()} <= {command.function.__name__ for command in dataset_tool.COMMANDS}
+    assert {recipe.split()[0]
+            for recipe in dataset._RECIPES.values()
+            } <= {command.function.__name__
+                  for command in dataset_tool.COMMANDS}
 
 
 def test_the_help_begins_with_the_commands_of_the_original_in_its_words(capsys):
@@ -196,7 +237,8 @@ def test_making_a_data_set_needs_no_tensorflow(in_tmp):
     write_input('images-4x4-default', in_tmp / 'in')
     code = ("import sys, dataset_tool; dataset_tool.main(['create_from_images', 'out', 'in']); "
             "dataset_tool.main(['info', 'out', '--verify']); sys.exit('tensorflow' in sys.modules)")
-    assert subprocess.run([sys.executable, '-c', code], env={**os.environ, 'PYTHONPATH': str(ROOT)}, check=False).returncode == 0
+    assert subprocess.run([sys.executable, '-c', code], env={**os.environ, 'PYTHONPATH': str(ROOT)},
+                          check=False).returncode == 0
 
 
 def test_an_unknown_command_lists_the_known_ones(capsys):

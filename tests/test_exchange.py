@@ -1,7 +1,8 @@
-"""Snapshots that travel: to the original program, read by another Python with a stand-in for its class; from it; between processes.
+"""Snapshots that travel: to the original program, read by another Python with a stand-in for its
+class; from it; between processes.
 
-OLD_PYTHONS names further interpreters to try, e.g. OLD_PYTHONS=/opt/python3.7/bin/python (with NumPy; separated by ':').
-"""
+OLD_PYTHONS names further interpreters to try, e.g. OLD_PYTHONS=/opt/python3.7/bin/python (with
+NumPy; separated by ':'). """
 import hashlib
 import json
 import os
@@ -37,25 +38,34 @@ def test_other_pythons_read_the_state(interpreter, writer, networks, tmp_path):
         misc.save_pkl(networks, path)
     else:
         path.write_bytes(pickle.dumps(networks, protocol=4))
-    done = subprocess.run([interpreter, ROOT / 'tests' / 'snapshot_reader.py', path], capture_output=True, text=True)
+    done = subprocess.run([interpreter, ROOT / 'tests' / 'snapshot_reader.py', path],
+                          capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     for network, state in zip(networks, json.loads(done.stdout)['states'], strict=True):
-        assert state.pop('variables') == [[name, ['float32', list(var.shape), hashlib.sha256(var.numpy().tobytes()).hexdigest()]]
-                                          for name, var in network.vars.items()]
+        assert state.pop('variables') == [[
+            name, ['float32',
+                   list(var.shape),
+                   hashlib.sha256(var.numpy().tobytes()).hexdigest()]
+        ] for name, var in network.vars.items()]
         func = {'G': 'G_paper', 'D': 'D_paper', 'Gs': 'G_paper'}[network.name]
-        # Exactly the original's keys; its class executes build_module_src, which gets it its own functions of these names.
-        assert state == {'version': 2, 'name': network.name, 'static_kwargs': network.static_kwargs, 'build_func_name': func,
-                         'build_module_src': 'from networks import *\n'}
+        # Exactly the original's keys; its class executes build_module_src, which gets it its own
+        # functions of these names.
+        assert state == {
+            'version': 2, 'name': network.name, 'static_kwargs': network.static_kwargs,
+            'build_func_name': func, 'build_module_src': 'from networks import *\n'
+        }
 
 
 def test_what_another_program_would_read_is_what_we_read(networks, tmp_path):
     misc.save_pkl(networks, tmp_path / 'network.pkl')
     for network, again in zip(networks, misc.load_pkl(tmp_path / 'network.pkl'), strict=True):
-        assert list(again.vars) == list(network.vars) and again.static_kwargs == network.static_kwargs
-        assert all(np.array_equal(again.get_var(name), network.get_var(name)) for name in network.vars)
+        assert list(again.vars) == list(
+            network.vars) and again.static_kwargs == network.static_kwargs
+        assert all(
+            np.array_equal(again.get_var(name), network.get_var(name)) for name in network.vars)
 
 
-# ---------------------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # Networks of one's own, through processes that know of them and others that do not.
 
 OWN = '''
@@ -88,8 +98,12 @@ print('loaded')
 
 
 def run_python(code, folder, *argv, path=()):
-    env = {**os.environ, 'PYTHONPATH': os.pathsep.join([str(ROOT), *map(str, path)]), 'TF_CPP_MIN_LOG_LEVEL': '2'}
-    done = subprocess.run([sys.executable, '-c', code, *argv], cwd=folder, capture_output=True, text=True, env=env)
+    env = {
+        **os.environ, 'PYTHONPATH': os.pathsep.join([str(ROOT), *map(str, path)]),
+        'TF_CPP_MIN_LOG_LEVEL': '2'
+    }
+    done = subprocess.run([sys.executable, '-c', code, *argv], cwd=folder, capture_output=True,
+                          text=True, env=env)
     return done.stdout + done.stderr.splitlines()[-1] if done.returncode else done.stdout
 
 
@@ -102,16 +116,19 @@ def test_networks_of_ones_own_travel(tmp_path):
     # A file alone makes nothing run, even where its module could be imported.
     for path in (here, {}):
         message = run_python(LOAD, tmp_path, 'no', **path)
-        assert 'trust_source=True' in message and 'the module runs' not in message and 'loaded' not in message
+        assert 'trust_source=True' in message and 'the module runs' not in message
+        assert 'loaded' not in message
         assert run_python(LOAD, tmp_path, 'trust', **path) == 'the module runs\nloaded\n'
 
 
-# ---------------------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # The original's networks, put to use.
 
 
 def test_imported_networks_are_ordinary_networks():
-    """Without a session: run, evaluated inside of a graph with gradients, cloned, converted, changed."""
+    """Without a session: run, evaluated inside of a graph with gradients, cloned, converted,
+    changed.
+    """
     import tensorflow as tf
     data = load_npz('original-format-network.npz')
     with open(GOLDEN / 'original-format-network.pkl', 'rb') as file:
@@ -126,7 +143,9 @@ def test_imported_networks_are_ordinary_networks():
             total = tf.reduce_sum(scores)
         return scores, tape.gradient(total, z)
     scores, gradients = score(latents)
-    assert max_abs(scores, D.run(data['Gs_out'])[0]) <= 1e-4 and max_abs(Gs.get_output_for(latents, labels), data['Gs_out']) <= 1e-4
+    assert max_abs(scores,
+                   D.run(data['Gs_out'])[0]) <= 1e-4 and max_abs(Gs.get_output_for(latents, labels),
+                                                                 data['Gs_out']) <= 1e-4
     step = 1e-2 * gradients / tf.norm(gradients)
     rise = tf.reduce_sum(score(latents + step)[0] - score(latents - step)[0]) / 2e-2
     assert abs(float(rise / tf.norm(gradients)) - 1) < 0.02  # central difference, float32
@@ -141,22 +160,30 @@ def test_imported_networks_are_ordinary_networks():
 
 def test_the_example_draws_what_the_original_example_draws(tmp_path):
     snapshot = GOLDEN / 'original-format-network.pkl'
-    done = subprocess.run([sys.executable, ROOT / 'examples' / 'import_example.py', snapshot, '--out', tmp_path / 'out'],
-                          capture_output=True, text=True, cwd=tmp_path)
+    done = subprocess.run([
+        sys.executable, ROOT / 'examples' / 'import_example.py', snapshot, '--out', tmp_path / 'out'
+    ], capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert sorted(os.listdir(tmp_path / 'out')) == [f'img{number}.png' for number in range(10)]
     _, _, Gs = misc.load_pkl(snapshot)
-    latents = np.random.RandomState(1000).randn(1000, *Gs.input_shape[1:])[[477, 56, 83, 887, 583, 391, 86, 340, 341, 415]]
+    latents = np.random.RandomState(1000).randn(
+        1000, *Gs.input_shape[1:])[[477, 56, 83, 887, 583, 391, 86, 340, 341, 415]]
     images = np.clip(np.rint((Gs.run(latents, np.zeros([10, 0])) + 1) / 2 * 255), 0, 255)
     for number, image in enumerate(images):
         with PIL.Image.open(tmp_path / 'out' / f'img{number}.png') as picture:
             pixels = np.asarray(picture).astype(float)
-        assert max_abs(pixels if pixels.ndim == 2 else pixels.transpose(2, 0, 1), np.squeeze(image)) <= 1  # one at a time, or all at once
+        # one at a time, or all at once
+        assert max_abs(pixels if pixels.ndim == 2 else pixels.transpose(2, 0, 1),
+                       np.squeeze(image)) <= 1
 
 
-@pytest.mark.parametrize('content, words', [(None, "there is no 'x.pkl'"), (b'\x80\x04]\x94.', 'Received: a list'), (b'hello', 'x.pkl')])
+@pytest.mark.parametrize('content, words', [(None, "there is no 'x.pkl'"),
+                                            (b'\x80\x04]\x94.', 'Received: a list'),
+                                            (b'hello', 'x.pkl')])
 def test_the_example_says_what_it_needs(content, words, in_tmp):
     if content:
         (in_tmp / 'x.pkl').write_bytes(content)
-    done = subprocess.run([sys.executable, ROOT / 'examples' / 'import_example.py', 'x.pkl'], capture_output=True, text=True)
-    assert done.returncode == 1 and words in done.stderr and done.stderr.count('\n') == 1 and os.listdir() in ([], ['x.pkl'])
+    done = subprocess.run([sys.executable, ROOT / 'examples' / 'import_example.py', 'x.pkl'],
+                          capture_output=True, text=True)
+    assert done.returncode == 1 and words in done.stderr and done.stderr.count(
+        '\n') == 1 and os.listdir() in ([], ['x.pkl'])

@@ -1,4 +1,6 @@
-"""Everything that the program writes, on a disk that fails at every step: there is the old file or the new one, and a word about it."""
+"""Everything that the program writes, on a disk that fails at every step: there is the old file or
+the new one, and a word about it.
+"""
 import errno
 import gc
 import io
@@ -44,7 +46,8 @@ def network(version):
         options = dict(num_channels=1, resolution=4, fmap_base=4, fmap_max=4, latent_size=3)
         NETWORKS.extend(tfutil.Network('G', 'networks.G_paper', **options) for _ in range(2))
         for number, net in enumerate(NETWORKS):
-            net.set_var('4x4/Dense/weight', np.full(net.vars['4x4/Dense/weight'].shape, number, np.float32))
+            net.set_var('4x4/Dense/weight',
+                        np.full(net.vars['4x4/Dense/weight'].shape, number, np.float32))
     return NETWORKS[version]
 
 
@@ -70,10 +73,12 @@ def write_rows(version):
 
 def write_projection(version):
     os.makedirs('run', exist_ok=True)
-    found = types.SimpleNamespace(latents=np.full([2, 3], version, np.float32), labels=np.full([1, 2], version, np.float32))
+    found = types.SimpleNamespace(latents=np.full([2, 3], version, np.float32),
+                                  labels=np.full([1, 2], version, np.float32))
     target = np.full([1, 3, 16, 16], version - 0.5, np.float32)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(projection, 'draw', lambda *args, **options: picture(version)[np.newaxis, :, :16, :16])
+        patch.setattr(projection, 'draw',
+                      lambda *args, **options: picture(version)[np.newaxis, :, :16, :16])
         patch.setattr(projection, 'write_video', lambda *args: None)
         projection.save('run', None, target, found, 2, 1)
 
@@ -81,7 +86,8 @@ def write_projection(version):
 def write_inception(version):
     """The graph that has been downloaded."""
     with pytest.MonkeyPatch.context() as patch:
-        for name, result in (('_fetch', b''), ('_unpack', bytes([version]) * 1000), ('_parse', None)):
+        for name, result in (('_fetch', b''), ('_unpack', bytes([version]) * 1000), ('_parse',
+                                                                                     None)):
             patch.setattr(inception, name, lambda *args, result=result: result)
         inception._download('url', '_inception')
 
@@ -92,25 +98,28 @@ def write_extracted(version):
 
 
 def plot(version):
-    evaluation.plot([{'snapshot': '1', 'FID': float(version)}, {'snapshot': '2', 'FID': 3.0}], ['FID'], 'metric.png')
+    evaluation.plot([{'snapshot': '1', 'FID': float(version)}, {'snapshot': '2', 'FID': 3.0}],
+                    ['FID'], 'metric.png')
 
 
 # Functions of the version: 0 was there before, 1 is being written.
 WRITERS = {
-    'snapshot': lambda version: misc.save_pkl((np.full(500, version, np.float32), 'x'), 'network-final.pkl'),
-    'networks': lambda version: misc.save_pkl((network(version),) * 3, 'network-snapshot-000010.pkl'),
+    'snapshot': lambda version: misc.save_pkl(
+        (np.full(500, version, np.float32), 'x'), 'network-final.pkl'),
+    'networks': lambda version: misc.save_pkl(
+        (network(version), ) * 3, 'network-snapshot-000010.pkl'),
     'png': lambda version: misc.save_image(picture(version), 'fakes.png', drange=[0, 255]),
     'jpg': lambda version: misc.save_image(picture(version), 'fakes.jpg', drange=[0, 255]),
-    'image grid': lambda version: misc.save_image_grid(picture(version)[:, np.newaxis], 'reals.png', drange=[0, 255]),
-    'config.txt': lambda version: misc.write_config('.', {f'name{number}': 'x' * 50 + str(version) for number in range(20)}),
+    'image grid': lambda version: misc.save_image_grid(
+        picture(version)[:, np.newaxis], 'reals.png', drange=[0, 255]),
+    'config.txt': lambda version: misc.write_config(
+        '.', {f'name{number}': 'x' * 50 + str(version)
+              for number in range(20)}),
     'weights': lambda version: network(version).save_weights('weights.npz'),
     'data set': write_dataset,
     'text appended': lambda version: files.atomic_append('rows.jsonl', f'{version}\n' * 200),
-    'metric rows': write_rows,
-    'metric plot': plot,
-    'projection': write_projection,
-    'inception graph': write_inception,
-    'extracted images': write_extracted,
+    'metric rows': write_rows, 'metric plot': plot, 'projection': write_projection,
+    'inception graph': write_inception, 'extracted images': write_extracted,
     'done': lambda version: generator.mark_done('.'),
 }
 SEVERAL_FILES = ('projection', 'extracted images')  # each for itself whole
@@ -129,7 +138,10 @@ def faults_of(write, folder, monkeypatch):
     for operation in OPERATIONS:
         numbers = range(disk.counts[operation])
         if len(numbers) > MOST_WRITES:
-            numbers = sorted({int(number) for number in np.linspace(0, len(numbers) - 1, MOST_WRITES)})
+            numbers = sorted(
+                {int(number)
+                 for number in np.linspace(0,
+                                           len(numbers) - 1, MOST_WRITES)})
         for number in numbers:
             yield operation, number
 
@@ -162,7 +174,9 @@ def write_images(folder, version):
 
 @pytest.fixture(params=[False, True], ids=['nothing there', 'old one there'])
 def prepare(request, room, monkeypatch):
-    """A function: name of a writer -> (the writer, what is there before and after it, all faults)."""
+    """A function: name of a writer -> (the writer, what is there before and after it, all
+    faults).
+    """
     def do(name):
         write = WRITERS[name]
         for folder in ('run', '_inception'):  # results stand in folders that are there
@@ -178,14 +192,17 @@ def prepare(request, room, monkeypatch):
 
 
 def check_whole(name, before, after):
-    """Nothing but whole files: those from before, or, where several are written, new ones among them."""
+    """Nothing but whole files: those from before, or, where several are written, new ones among
+    them.
+    """
     if name not in SEVERAL_FILES:
         assert tree() == before
         return
     now = tree()
     assert before.keys() <= now.keys() <= after.keys()
     for path, data in now.items():
-        assert data in (before.get(path, data), after[path]) and (path in before or data == after[path])
+        assert data in (before.get(path, data), after[path]) and (path in before
+                                                                  or data == after[path])
 
 
 @pytest.mark.parametrize('name', WRITERS)
@@ -199,7 +216,8 @@ def test_an_error_leaves_what_was_there(name, prepare, room, monkeypatch, record
                     write(1)
                 assert disk.failed
             check_whole(name, before, after)
-            check_message(caught.value, "'toy'" if name == 'data set' else f"'{room}/", os.strerror(cause))
+            check_message(caught.value, "'toy'" if name == 'data set' else f"'{room}/",
+                          os.strerror(cause))
     record_property('faults', 2 * len(faults))
 
 
@@ -216,11 +234,16 @@ def test_a_crash_leaves_what_was_there(name, prepare, room, monkeypatch, record_
         if name == 'data set':
             gc.collect(1)  # a dead process holds no locks
             clear_leftovers('toy')
-        leftovers = {path: data for path, data in tree().items() if os.path.basename(path).startswith('.')}
+        leftovers = {
+            path: data
+            for path, data in tree().items() if os.path.basename(path).startswith('.')
+        }
         start_anew({path: data for path, data in tree().items() if path not in leftovers})
         check_whole(name, before, after)
         start_anew({**before, **leftovers})
-        assert misc.list_network_pkls('.') == [f'./{path}' for path in before if path.endswith('.pkl')]
+        assert misc.list_network_pkls('.') == [
+            f'./{path}' for path in before if path.endswith('.pkl')
+        ]
         write(1)
         assert {path: data for path, data in tree().items() if path not in leftovers} == after
     record_property('crashes', len(faults))
@@ -239,7 +262,8 @@ def test_a_saved_model_is_replaced_whole(room, monkeypatch):
         for number in {0, disk.counts[operation] - 1}:
             for cause in ERRORS.values():
                 start_anew(before)
-                with Disk(room, operation, number, cause).installed(monkeypatch), pytest.raises(DataError) as caught:
+                with Disk(room, operation, number,
+                          cause).installed(monkeypatch), pytest.raises(DataError) as caught:
                     export('model', 1)
                 assert tree() == before, (operation, number)
                 check_message(caught.value, f"'{room}/model'", os.strerror(cause))
@@ -274,14 +298,20 @@ def test_a_video_is_replaced_whole(operation, room, monkeypatch):
     """ffmpeg writes it; what the disk does to ffmpeg itself is in the tests of videos."""
     pathlib.Path('out.mp4').write_bytes(b'old')
     for cause in ERRORS.values():
-        with Disk(room, operation, 0, cause).installed(monkeypatch), pytest.raises(DataError) as caught:
-            write_video('out.mp4', lambda index: np.zeros([16, 16, 3], np.uint8), 2, fps=2, silent=True)
+        with Disk(room, operation, 0,
+                  cause).installed(monkeypatch), pytest.raises(DataError) as caught:
+            write_video('out.mp4', lambda index: np.zeros([16, 16, 3], np.uint8), 2, fps=2,
+                        silent=True)
         assert tree() == {'out.mp4': b'old'}
         check_message(caught.value, f"'{room}/out.mp4'", os.strerror(cause))
 
 
-# Neither several files, nor such as say something: the limit is on what pytest takes that down in as well.
-REAL = [name for name in WRITERS if name not in (*SEVERAL_FILES, 'done', 'text appended', 'metric rows', 'inception graph')]
+# Neither several files, nor such as say something: the limit is on what pytest takes that down in
+# as well.
+REAL = [
+    name for name in WRITERS
+    if name not in (*SEVERAL_FILES, 'done', 'text appended', 'metric rows', 'inception graph')
+]
 
 
 @pytest.mark.parametrize('name', REAL)
@@ -296,7 +326,8 @@ def test_real_errors_leave_what_was_there(name, room):
         with file_size_limit(size), pytest.raises(DataError) as caught:
             WRITERS[name](1)
         assert tree() == before
-        check_message(caught.value, "'toy'" if name == 'data set' else f"'{room}/", 'File too large')
+        check_message(caught.value, "'toy'" if name == 'data set' else f"'{room}/",
+                      'File too large')
 
 
 # ------------------------------------------------------------ what a run does not stop for
@@ -344,14 +375,17 @@ def test_metrics_go_on_without_their_cache(room, monkeypatch, capsys):
                 check_message(capsys.readouterr().err.strip(), "cache", os.strerror(cause))
                 assert kept() == ([0.0] if old else None)
             start_anew(before)
-            with Disk(room, operation, number, Killed).installed(monkeypatch), pytest.raises(Killed):
+            with Disk(room, operation, number,
+                      Killed).installed(monkeypatch), pytest.raises(Killed):
                 keep(1)
             assert kept() == ([0.0] if old else None)
 
 
 @pytest.fixture
 def console(monkeypatch):
-    """A function that puts stand-ins for the terminal in place (pytest sets the streams between the phases); logging ends with the test."""
+    """A function that puts stand-ins for the terminal in place (pytest sets the streams between the
+    phases); logging ends with the test.
+    """
     def start():
         out, err = io.StringIO(), io.StringIO()
         for name, stream in (('stdout', out), ('stderr', err), ('__stderr__', err)):
@@ -362,8 +396,10 @@ def console(monkeypatch):
 
 
 @pytest.mark.parametrize('cause', ERRORS.values(), ids=ERRORS)
-@pytest.mark.parametrize(('operation', 'number'), [('open', 0), ('write', 0), ('write', 2), ('close', 0)])
-def test_a_log_that_cannot_be_written_stops_nothing(operation, number, cause, room, console, monkeypatch):
+@pytest.mark.parametrize(('operation', 'number'), [('open', 0), ('write', 0), ('write', 2),
+                                                   ('close', 0)])
+def test_a_log_that_cannot_be_written_stops_nothing(operation, number, cause, room, console,
+                                                    monkeypatch):
     out, err = console()
     with Disk(room, operation, number, cause).installed(monkeypatch) as disk:
         misc.init_output_logging()
@@ -387,7 +423,8 @@ def test_a_full_disk_is_said_once(room, console):
             print('line', line)
         misc.restore_output()
     assert out.getvalue().count('line') == 50
-    assert err.getvalue().count('warning: the log cannot be written') == err.getvalue().count('File too large') == 1
+    assert err.getvalue().count('warning: the log cannot be written') == err.getvalue().count(
+        'File too large') == 1
     assert out.getvalue().startswith(pathlib.Path('log.txt').read_text())
 
 
@@ -430,7 +467,8 @@ def test_curves_that_cannot_be_written_stop_nothing(size, room, capsys):
     for name in os.listdir():
         events = EventAccumulator(name)
         events.Reload()
-        read = [(event.step, event.value) for event in events.Scalars('Loss/x')] if 'Loss/x' in events.Tags()['scalars'] else []
+        read = [(event.step, event.value) for event in events.Scalars('Loss/x')
+                ] if 'Loss/x' in events.Tags()['scalars'] else []
         assert read == [(step, float(step)) for step in range(len(read))]
 
 

@@ -1,4 +1,6 @@
-"""loss.py against the original's losses and gradients, at full resolution (as the original) and at the stage's own (as training runs)."""
+"""loss.py against the original's losses and gradients, at full resolution (as the original) and at
+the stage's own (as training runs).
+"""
 import contextlib
 import os
 import subprocess
@@ -31,25 +33,29 @@ class GivenLabels:
 
 def load(case):
     info, data = CASES[case], load_npz(f'losses-{case}.npz')
-    nets = [network_from(data, f'{n}/', info[f'{n}_func'], info[f'{n}_static_kwargs'], n) for n in 'GD']
+    nets = [
+        network_from(data, f'{n}/', info[f'{n}_func'], info[f'{n}_static_kwargs'], n) for n in 'GD'
+    ]
     return info, data, *nets
 
 
 def views(G, D, mode, lod):
-    """The networks as the loss gets them: everything evaluated at full resolution, or one stage at its own resolution."""
+    """The networks as the loss gets them: everything evaluated at full resolution, or one stage at
+    its own resolution.
+    """
     if mode == 'full':
         return G, D, lambda x: x
     stage = Stage.of(lod, G.model.resolution)
-    return G.at_stage(stage, native=True), D.at_stage(stage), lambda x: x[:, :, ::2 ** stage.floor_lod, ::2 ** stage.floor_lod]
+    return G.at_stage(stage, native=True), D.at_stage(
+        stage), lambda x: x[:, :, ::2**stage.floor_lod, ::2**stage.floor_lod]
 
 
 @contextlib.contextmanager
 def evaluating_as(mode, monkeypatch, *views):
     """Evaluate networks in one of the ways that must give the same numbers.
 
-    'full': kernels made for each evaluation; else once. 'parts': the minibatch in two parts. '4x4': the original's kernels. 'fused':
-    small operations compiled by XLA, as on GPUs.
-    """
+    'full': kernels made for each evaluation; else once. 'parts': the minibatch in two parts. '4x4':
+    the original's kernels. 'fused': small operations compiled by XLA, as on GPUs. """
     with contextlib.ExitStack() as stack:
         monkeypatch.setattr(fused_convolutions, 'kernels_hold_the_box', lambda: '4x4' in mode)
         stack.enter_context(fusing('fused' in mode))
@@ -62,7 +68,8 @@ def evaluating_as(mode, monkeypatch, *views):
 
 
 def check(key, actual, data, info):
-    assert max_abs(actual, np.reshape(data[key], np.shape(actual))) <= info['accuracy'][key]['atol'], key
+    assert max_abs(actual, np.reshape(data[key],
+                                      np.shape(actual))) <= info['accuracy'][key]['atol'], key
 
 
 def check_gradients(which, gradients, net, data, info):
@@ -74,13 +81,16 @@ def check_gradients(which, gradients, net, data, info):
         assert max_abs(actual, expected) <= bound, name
 
 
-FUSED = [('lod0.4', 'fused'), ('truncated-labels-lod0', 'fused 4x4')]  # compiled by XLA, which takes a while
+# compiled by XLA, which takes a while
+FUSED = [('lod0.4', 'fused'), ('truncated-labels-lod0', 'fused 4x4')]
 
 
 @pytest.mark.parametrize('case, mode, compiled, scaling', [
-    *((case, *mode) for case in CASES for mode in [
-        ('full', True, False), ('native', False, False), ('native', True, True), ('parts', True, False), ('4x4', True, False)]),
-    *((*fused, True, True) for fused in FUSED)])
+    *((case, *mode) for case in CASES
+      for mode in [('full', True, False), ('native', False, False), ('native', True, True),
+                   ('parts', True, False), ('4x4', True, False)]), *((*fused, True, True)
+                                                                     for fused in FUSED)
+])
 def test_G_loss(case, mode, compiled, scaling, monkeypatch):
     info, data, G, D = load(case)
     G_view, D_view, _ = views(G, D, mode, info['lod'])
@@ -89,8 +99,8 @@ def test_G_loss(case, mode, compiled, scaling, monkeypatch):
 
     def compute_loss():
         with evaluating_as(mode, monkeypatch, G_view, D_view):
-            return loss.G_wgan_acgan(G_view, D_view, opt, labels, info['minibatch'], latents=data['G_loss/latents'],
-                                     **info['G_loss_kwargs'])
+            return loss.G_wgan_acgan(G_view, D_view, opt, labels, info['minibatch'],
+                                     latents=data['G_loss/latents'], **info['G_loss_kwargs'])
 
     def compute():
         with fusing('fused' in mode):
@@ -98,14 +108,18 @@ def test_G_loss(case, mode, compiled, scaling, monkeypatch):
     values, gradients = tf.function(compute, autograph=False)() if compiled else compute()
     assert values.shape == [info['minibatch']]
     check('G_loss/loss_mean', tf.reduce_mean(values), data, info)
-    assert max_abs(values, data['G_loss/loss_per_sample']) <= info['accuracy']['G_loss/loss']['atol']
+    assert max_abs(values,
+                   data['G_loss/loss_per_sample']) <= info['accuracy']['G_loss/loss']['atol']
     unscaled = [None if g is None else opt.undo_loss_scaling(g) for g in gradients]
     check_gradients('G', unscaled, G, data, info)
 
 
 @pytest.mark.parametrize('case, mode, scaling', [
-    *((case, *mode) for case in CASES for mode in [('full', False), ('native', False), ('native', True), ('parts', False), ('4x4', False)]),
-    *((*fused, True) for fused in FUSED)])
+    *((case, *mode) for case in CASES
+      for mode in [('full', False), ('native', False), ('native', True), ('parts',
+                                                                          False), ('4x4', False)]),
+    *((*fused, True) for fused in FUSED)
+])
 def test_D_loss(case, mode, scaling, monkeypatch):
     info, data, G, D = load(case)
     G_view, D_view, shrink = views(G, D, mode, info['lod'])
@@ -113,9 +127,11 @@ def test_D_loss(case, mode, scaling, monkeypatch):
 
     def compute_loss():
         with evaluating_as(mode, monkeypatch, G_view, D_view):
-            return loss.D_wgangp_acgan(
-                G_view, D_view, opt, None, info['minibatch'], tf.constant(shrink(data['D_loss/reals'])), data['D_loss/labels'],
-                latents=data['D_loss/latents'], mixing_factors=data['D_loss/mixing_factors'], **info['D_loss_kwargs'])
+            return loss.D_wgangp_acgan(G_view, D_view, opt, None, info['minibatch'],
+                                       tf.constant(shrink(data['D_loss/reals'])),
+                                       data['D_loss/labels'], latents=data['D_loss/latents'],
+                                       mixing_factors=data['D_loss/mixing_factors'],
+                                       **info['D_loss_kwargs'])
 
     @tf.function(autograph=False)
     def compute():
@@ -125,12 +141,18 @@ def test_D_loss(case, mode, scaling, monkeypatch):
     values, gradients, statistics = compute()
     assert values.shape == [info['minibatch']]
     check('D_loss/loss_mean', tf.reduce_mean(values), data, info)
-    assert max_abs(values, data['D_loss/loss_per_sample']) <= info['accuracy']['D_loss/loss']['atol']
-    check_gradients('D', [None if g is None else opt.undo_loss_scaling(g) for g in gradients], D, data, info)
+    assert max_abs(values,
+                   data['D_loss/loss_per_sample']) <= info['accuracy']['D_loss/loss']['atol']
+    check_gradients('D', [None if g is None else opt.undo_loss_scaling(g) for g in gradients], D,
+                    data, info)
 
-    reported = {tag.split('/')[1]: s / n for tag, (s, n) in zip(statistics.tags, statistics.values.numpy())}
+    reported = {
+        tag.split('/')[1]: s / n
+        for tag, (s, n) in zip(statistics.tags, statistics.values.numpy())
+    }
     expected = {'real_scores', 'fake_scores', 'mixed_scores', 'mixed_norms', 'epsilon_penalty'}
-    expected |= {'label_penalty_reals', 'label_penalty_fakes'} if info['label_mode'] != 'none' else set()
+    expected |= {'label_penalty_reals', 'label_penalty_fakes'
+                 } if info['label_mode'] != 'none' else set()
     assert set(reported) == expected
     for name in expected:
         key = f'D_loss/{name}'
@@ -138,11 +160,13 @@ def test_D_loss(case, mode, scaling, monkeypatch):
 
 
 def test_with_determinism_on_they_are_the_same():
-    """The same tests in a process with TF_DETERMINISTIC_OPS, where TensorFlow's own cross-entropy has another gradient."""
-    done = subprocess.run(
-        [sys.executable, '-m', 'pytest', '-q', '-p', 'no:cacheprovider', '-p', 'no:xdist', __file__, '-k',
-         'native and (truncated or lod2.6)'],
-        env={**os.environ, 'TF_DETERMINISTIC_OPS': '1'}, capture_output=True, text=True, cwd=ROOT)
+    """The same tests in a process with TF_DETERMINISTIC_OPS, where TensorFlow's own cross-entropy
+    has another gradient.
+    """
+    done = subprocess.run([
+        sys.executable, '-m', 'pytest', '-q', '-p', 'no:cacheprovider', '-p', 'no:xdist', __file__,
+        '-k', 'native and (truncated or lod2.6)'
+    ], env={**os.environ, 'TF_DETERMINISTIC_OPS': '1'}, capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0 and '8 passed' in done.stdout, done.stdout
 
 
@@ -168,15 +192,19 @@ def test_without_given_draws_the_losses_draw_by_seed_and_step():
 
 
 def test_a_loss_may_call_functions_of_its_own():
-    """A tf.function nested in the compiled step has tensors of its own: neither statistics nor shared kernels may leak out of it."""
+    """A tf.function nested in the compiled step has tensors of its own: neither statistics nor
+    shared kernels may leak out of it.
+    """
     _, data, G, D = load('base-lod0')
     opt, labels = tfutil.Optimizer(), GivenLabels(np.zeros([4, 0], np.float32))
-    nested = tf.function(lambda z: tfutil.autosummary('nested', loss.G_wgan_acgan(G, D, opt, labels, 4, latents=z)))
+    nested = tf.function(
+        lambda z: tfutil.autosummary('nested', loss.G_wgan_acgan(G, D, opt, labels, 4, latents=z)))
 
     @tf.function
     def step(z):
         with summary.collecting() as collected, sharing.evaluating():
-            return nested(z) + loss.G_wgan_acgan(G, D, opt, labels, 4, latents=z), collected.statistics()
+            return nested(z) + loss.G_wgan_acgan(G, D, opt, labels, 4,
+                                                 latents=z), collected.statistics()
     summary.flush()
     values, _ = step(data['G_loss/latents'])
     assert max_abs(values, 2 * data['G_loss/loss_per_sample']) <= 1e-4

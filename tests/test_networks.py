@@ -16,7 +16,8 @@ CASES = NETWORKS['cases']
 
 
 def inputs_of(case, data):
-    return [data['latents'], data['labels']] if CASES[case]['func'] == 'G_paper' else [data['images']]
+    return [data['latents'], data['labels']
+            ] if CASES[case]['func'] == 'G_paper' else [data['images']]
 
 
 def expected_of(case, data, lod):
@@ -25,10 +26,11 @@ def expected_of(case, data, lod):
 
 
 @pytest.mark.parametrize('case', CASES)
-@pytest.mark.parametrize('structure, kernels_hold_the_box', [('linear', False), ('recursive', False), ('linear', True)])
+@pytest.mark.parametrize('structure, kernels_hold_the_box',
+                         [('linear', False), ('recursive', False), ('linear', True)])
 def test_outputs_are_the_originals(case, structure, kernels_hold_the_box, monkeypatch):
-    """Both structures at all lods, and with the kernels that GPUs use, within the measured tolerance of each case: 1e-5 to 5e-4, at most
-    1e-4 of the output's scale."""
+    """Both structures at all lods, and with the kernels that GPUs use, within the measured
+    tolerance of each case: 1e-5 to 5e-4, at most 1e-4 of the output's scale."""
     monkeypatch.setattr(fused_convolutions, 'kernels_hold_the_box', lambda: kernels_hold_the_box)
     info, data = CASES[case], load_npz(f'networks-{case}.npz')
     net = network_from(data, '', info['func'], info['static_kwargs'])
@@ -57,7 +59,8 @@ def test_initial_values_have_the_originals_distribution(tag):
     assert [v['name'] for v in info['variables']] == list(net.vars)
     for var in info['variables']:
         value, multiplier = net.get_var(var['name']), var.get('runtime_multiplier')
-        assert list(value.shape) == var['shape'] and (var['name'] in net.trainables) == var['trainable']
+        assert list(value.shape) == var['shape'] and (var['name']
+                                                      in net.trainables) == var['trainable']
         if multiplier is None:
             assert not value.any()
             continue
@@ -69,14 +72,16 @@ def test_initial_values_have_the_originals_distribution(tag):
 
 
 def he_std(func, name, shape):
-    gain = {'4x4/Dense/weight': np.sqrt(2) / 4, '4x4/Dense1/weight': 1.0}.get(name, 1.0 if 'ToRGB' in name else np.sqrt(2))
+    gain = {'4x4/Dense/weight': np.sqrt(2) / 4,
+            '4x4/Dense1/weight': 1.0}.get(name, 1.0 if 'ToRGB' in name else np.sqrt(2))
     fan_in = shape[0] * shape[1] * shape[3] if 'Conv0_up' in name else np.prod(shape[:-1])
     return gain / np.sqrt(fan_in)
 
 
 def scale_of(net, name):
-    layer = next(layer for layer in net.model._flatten_layers() if getattr(layer, 'weight', None) is not None
-                 and layer.weight.value is net.vars[name])
+    layer = next(
+        layer for layer in net.model._flatten_layers()
+        if getattr(layer, 'weight', None) is not None and layer.weight.value is net.vars[name])
     return float(layer.scale)
 
 
@@ -89,8 +94,10 @@ def test_print_layers_is_the_originals_text(which, capsys):
 
 @pytest.mark.parametrize('lod', [0, 0.3, 1, 1.6, 2])
 def test_native_resolution_is_the_full_one_shrunk(lod):
-    G = tfutil.Network('G', 'networks.G_paper', num_channels=3, resolution=16, fmap_base=64, fmap_max=16)
-    D = tfutil.Network('D', 'networks.D_paper', num_channels=3, resolution=16, fmap_base=64, fmap_max=16)
+    G = tfutil.Network('G', 'networks.G_paper', num_channels=3, resolution=16, fmap_base=64,
+                       fmap_max=16)
+    D = tfutil.Network('D', 'networks.D_paper', num_channels=3, resolution=16, fmap_base=64,
+                       fmap_max=16)
     for net in (G, D):
         net.set_var('lod', lod)
     latents = np.random.RandomState(0).randn(4, 16).astype(np.float32)
@@ -100,9 +107,11 @@ def test_native_resolution_is_the_full_one_shrunk(lod):
     assert max_abs(D.run(native)[0], D.run(full)[0]) <= 1e-6
 
 
-@pytest.mark.parametrize('lod, resolution, stage', [
-    (0, 16, (0, False)), (-0.5, 16, (0, False)), (0.25, 16, (0, True)), (1, 16, (1, False)), (2, 16, (2, False)), (2.5, 16, (2, False)),
-    (8, 1024, (8, False)), (7.999, 1024, (7, True)), (3, 4, (0, False))])
+@pytest.mark.parametrize('lod, resolution, stage', [(0, 16, (0, False)), (-0.5, 16, (0, False)),
+                                                    (0.25, 16, (0, True)), (1, 16, (1, False)),
+                                                    (2, 16, (2, False)), (2.5, 16, (2, False)),
+                                                    (8, 1024, (8, False)), (7.999, 1024, (7, True)),
+                                                    (3, 4, (0, False))])
 def test_stage_of_lod(lod, resolution, stage):
     assert Stage.of(lod, resolution) == stage
 
@@ -110,21 +119,28 @@ def test_stage_of_lod(lod, resolution, stage):
 @pytest.mark.parametrize('lod', [0, 0.5, 1, 1.5, 2])
 def test_a_stage_uses_exactly_the_layers_it_needs(lod):
     """Gradient exists for the layers of the active resolutions and is absent for the rest."""
-    G = tfutil.Network('G', 'networks.G_paper', num_channels=1, resolution=16, fmap_base=64, fmap_max=16)
+    G = tfutil.Network('G', 'networks.G_paper', num_channels=1, resolution=16, fmap_base=64,
+                       fmap_max=16)
     G.set_var('lod', lod)
     with tf.GradientTape() as tape:
         out = tf.reduce_sum(G.get_output_for(tf.ones([2, 16])))
     gradients = tape.gradient(out, list(G.trainables.values()))
     used = {name.rsplit('/', 1)[0] for name, g in zip(G.trainables, gradients) if g is not None}
     top = 4 - int(lod)
-    expected = {'4x4/Dense', '4x4/Conv', f'ToRGB_lod{4 - top}'} | ({f'ToRGB_lod{5 - top}'} if lod % 1 else set())
-    expected |= {f'{2 ** r}x{2 ** r}/{layer}' for r in range(3, top + 1) for layer in ('Conv0_up', 'Conv1')}
+    expected = {'4x4/Dense', '4x4/Conv', f'ToRGB_lod{4 - top}'
+                } | ({f'ToRGB_lod{5 - top}'} if lod % 1 else set())
+    expected |= {
+        f'{2 ** r}x{2 ** r}/{layer}'
+        for r in range(3, top + 1)
+        for layer in ('Conv0_up', 'Conv1')
+    }
     assert used == expected
 
 
 def test_inside_a_function_the_output_follows_the_lod():
     """Compiled once, get_output_for must still follow the variable lod."""
-    G = tfutil.Network('G', 'networks.G_paper', num_channels=1, resolution=16, fmap_base=64, fmap_max=16)
+    G = tfutil.Network('G', 'networks.G_paper', num_channels=1, resolution=16, fmap_base=64,
+                       fmap_max=16)
     compiled = tf.function(lambda z: G.get_output_for(z))
     latents = tf.random.normal([3, 16], seed=1)
     for lod in (2, 1.25, 0):
@@ -132,9 +148,12 @@ def test_inside_a_function_the_output_follows_the_lod():
         assert max_abs(compiled(latents), G.run(latents.numpy())) <= 1e-5
 
 
-@pytest.mark.parametrize('options, text', [
-    (dict(resolution=48), 'power of two'), (dict(resolution=2), 'power of two'), (dict(dtype='int8'), 'dtype'),
-    (dict(structure='tree'), 'structure'), (dict(resolution=1024, fmap_base=128), 'no feature maps are left at (512x512|1024x1024)')])
+@pytest.mark.parametrize('options, text',
+                         [(dict(resolution=48), 'power of two'),
+                          (dict(resolution=2), 'power of two'), (dict(dtype='int8'), 'dtype'),
+                          (dict(structure='tree'), 'structure'),
+                          (dict(resolution=1024, fmap_base=128), 'no feature maps are left at '
+                           '(512x512|1024x1024)')])
 @pytest.mark.parametrize('func', ['G_paper', 'D_paper'])
 def test_impossible_options_are_refused(func, options, text):
     with pytest.raises(tfutil.network.ConfigError, match=text):
@@ -162,7 +181,9 @@ def test_minibatch_stddev_is_numpys(n, group):
 @pytest.mark.parametrize('dtype, tolerance', [('bfloat16', 0.15), ('float16', 0.02)])
 @pytest.mark.parametrize('lod', [0, 0.5, 2])
 def test_half_precision_stays_near_float32(dtype, tolerance, lod):
-    """8 (bfloat16) and 11 (float16) bits of mantissa through some ten layers: a few percent of the output's scale, no more."""
+    """8 (bfloat16) and 11 (float16) bits of mantissa through some ten layers: a few percent of the
+    output's scale, no more.
+    """
     options = dict(num_channels=3, resolution=16, fmap_base=64, fmap_max=16, pixelnorm_epsilon=1e-4)
     G = tfutil.Network('G', 'networks.G_paper', **options)
     half = G.convert(dtype=dtype)
@@ -177,10 +198,14 @@ def test_half_precision_stays_near_float32(dtype, tolerance, lod):
 
 @pytest.mark.parametrize('kernels_hold_the_box', [False, True])
 @pytest.mark.parametrize('size, inputs, fmaps', [((4, 4), 5, 3), ((8, 2), 1, 4), ((2, 6), 16, 16)])
-def test_layers_that_scale_are_scaling_and_a_convolution(size, inputs, fmaps, kernels_hold_the_box, monkeypatch):
-    """Outputs and gradients of the first and second order, up to float32's rounding: 1e-5 of the largest."""
+def test_layers_that_scale_are_scaling_and_a_convolution(size, inputs, fmaps, kernels_hold_the_box,
+                                                         monkeypatch):
+    """Outputs and gradients of the first and second order, up to float32's rounding: 1e-5 of the
+    largest.
+    """
     monkeypatch.setattr(fused_convolutions, 'kernels_hold_the_box', lambda: kernels_hold_the_box)
-    up, down = fused_convolutions.UpConv2D(inputs, fmaps, name='up'), fused_convolutions.DownConv2D(inputs, fmaps, name='down')
+    up, down = fused_convolutions.UpConv2D(inputs, fmaps, name='up'), fused_convolutions.DownConv2D(
+        inputs, fmaps, name='down')
     for layer in (up, down):
         layer.build()
         layer.bias.assign(tf.random.stateless_normal([fmaps], [1, 2]))
@@ -190,23 +215,28 @@ def test_layers_that_scale_are_scaling_and_a_convolution(size, inputs, fmaps, ke
         return tf.nn.conv2d(operations.upscale2d(x), weight, 1, 'SAME') + up.bias
 
     def plain_down(x):
-        return operations.downscale2d(tf.nn.conv2d(x, down.weight * down.scale, 1, 'SAME') + down.bias)
+        return operations.downscale2d(
+            tf.nn.conv2d(x, down.weight * down.scale, 1, 'SAME') + down.bias)
     x = tf.random.stateless_normal([3, *size, inputs], [3, 4])
     for layer, plain in ((up, plain_up), (down, plain_down)):
         variables = [layer.weight.value, layer.bias.value]
-        for result, expected in zip(derivatives(layer, x, variables), derivatives(plain, x, variables), strict=True):
-            assert result.shape == expected.shape and max_abs(result, expected) <= 1e-5 * np.abs(expected).max()
+        for result, expected in zip(derivatives(layer, x, variables),
+                                    derivatives(plain, x, variables), strict=True):
+            assert result.shape == expected.shape and max_abs(
+                result, expected) <= 1e-5 * np.abs(expected).max()
 
 
-@pytest.mark.parametrize('dtype, tolerance', [('float64', 1e-15), ('float32', 1e-6), ('float16', 2e-3), ('bfloat16', 2e-2)])
+@pytest.mark.parametrize('dtype, tolerance', [('float64', 1e-15), ('float32', 1e-6),
+                                              ('float16', 2e-3), ('bfloat16', 2e-2)])
 @pytest.mark.parametrize('size, maps', [((4, 4), 1), ((1, 6), 3), ((8, 2), 16)])
 @pytest.mark.parametrize('minibatch', [5, None], ids=['', 'exported'])
 def test_means_of_framed_images(dtype, tolerance, size, maps, minibatch):
-    """And their gradient, the means of the unframed, up to some roundings; in an exported network the minibatch is open, and no gradient's
-    operation is used."""
+    """And their gradient, the means of the unframed, up to some roundings; in an exported network
+    the minibatch is open, and no gradient's operation is used."""
     x = np.random.RandomState(0).randn(5, *size, maps)
     framed = np.pad(x, [(0, 0), (1, 1), (1, 1), (0, 0)])
-    expected = sum(framed[:, i:framed.shape[1] - 1 + i, j:framed.shape[2] - 1 + j] for i in (0, 1) for j in (0, 1)) / 4
+    expected = sum(framed[:, i:framed.shape[1] - 1 + i, j:framed.shape[2] - 1 + j] for i in (0, 1)
+                   for j in (0, 1)) / 4
 
     @tf.function(input_signature=[tf.TensorSpec([minibatch, *size, maps], dtype)])
     def means(x):
@@ -223,10 +253,13 @@ def test_means_of_framed_images(dtype, tolerance, size, maps, minibatch):
     assert ('AvgPoolGrad' in operations) == (minibatch is not None and maps == 16)
 
 
-@pytest.mark.parametrize('shape, epsilon', [([4, 3, 3, 8], 2 ** -27), ([2, 1], 2 ** -10), ([5, 16], 0.125)])
+@pytest.mark.parametrize('shape, epsilon', [([4, 3, 3, 8], 2**-27), ([2, 1], 2**-10),
+                                            ([5, 16], 0.125)])
 @pytest.mark.parametrize('compiled', [False, True])
 def test_the_gradient_of_pixel_norm(shape, epsilon, compiled):
-    """First and second order, against TensorFlow's own of the formula in float64: 1e-12 of the largest, some thousand roundings."""
+    """First and second order, against TensorFlow's own of the formula in float64: 1e-12 of the
+    largest, some thousand roundings.
+    """
     def plain(x):
         return x / tf.sqrt(tf.reduce_mean(x ** 2, axis=-1, keepdims=True) + epsilon)
     x = tf.random.stateless_normal(shape, [1, 2], dtype=tf.float64)
@@ -237,7 +270,9 @@ def test_the_gradient_of_pixel_norm(shape, epsilon, compiled):
 
 
 def derivatives(call, x, variables):
-    """What call(x) gives, the gradient of a function of it by x, and the gradients of a function of that by x and by variables."""
+    """What call(x) gives, the gradient of a function of it by x, and the gradients of a function of
+    that by x and by variables.
+    """
     with tf.GradientTape() as outer:
         outer.watch([x, *variables])
         with tf.GradientTape() as inner:

@@ -1,4 +1,6 @@
-"""pyproject.toml and the API for notebooks: what `pip install -e .` brings is complete, described and has types."""
+"""pyproject.toml and the API for notebooks: what `pip install -e .` brings is complete, described
+and has types.
+"""
 import inspect
 import os
 import pydoc
@@ -30,43 +32,66 @@ def test_every_module_and_package_of_the_tree_is_listed(project):
     assert sorted(listed['py-modules']) == sorted(path.stem for path in ROOT.glob('*.py'))
     found = find_packages(ROOT, **listed['packages']['find'])
     packages = {path.parent.relative_to(ROOT) for path in ROOT.rglob('__init__.py')}
-    packages = {'.'.join(path.parts) for path in packages if path.parts[0] not in NOT_INSTALLED | {'.venv'}}
+    packages = {
+        '.'.join(path.parts)
+        for path in packages if path.parts[0] not in NOT_INSTALLED | {'.venv'}
+    }
     assert sorted(found) == sorted(packages)
 
 
 def test_what_is_declared_exists(project):
     declared = project['project']
-    assert (ROOT / declared['readme']).exists() and all((ROOT / name).exists() for name in declared['license-files'])
+    assert (ROOT / declared['readme']).exists() and all(
+        (ROOT / name).exists() for name in declared['license-files'])
     requirements = project['tool']['setuptools']['dynamic']['dependencies']['file']
-    assert all((ROOT / name).exists() for name in requirements) and declared['dynamic'] == ['dependencies']
-    assert declared['requires-python'] == '>=3.11' and re.fullmatch(r'\d+\.\d+\.\d+', declared['version'])
+    assert all((ROOT / name).exists()
+               for name in requirements) and declared['dynamic'] == ['dependencies']
+    assert declared['requires-python'] == '>=3.11' and re.fullmatch(r'\d+\.\d+\.\d+',
+                                                                    declared['version'])
 
 
 def test_imports_from_elsewhere(tmp_path):
-    """As from a notebook in another folder, with the checkout on the path: nothing relies on the current folder."""
-    code = 'import misc, tfutil, dataset, train; from pgan import settings; print(settings.load().desc)'
-    done = subprocess.run([sys.executable, '-c', code], cwd=tmp_path, capture_output=True, text=True,
-                          env={**os.environ, 'PYTHONPATH': str(ROOT)})
+    """As from a notebook in another folder, with the checkout on the path: nothing relies on the
+    current folder.
+    """
+    code = ('import misc, tfutil, dataset, train; from pgan import settings; '
+            'print(settings.load().desc)')
+    done = subprocess.run([sys.executable, '-c', code], cwd=tmp_path, capture_output=True,
+                          text=True, env={**os.environ, 'PYTHONPATH': str(ROOT)})
     assert done.returncode == 0 and done.stdout.startswith('pgan-'), done.stderr
 
 
 def notebook_functions():
     """The functions and methods that notebooks use: {name: function}."""
-    functions = {f'misc.{name}': getattr(misc, name) for name in misc.__all__ if inspect.isfunction(getattr(misc, name))}
+    functions = {
+        f'misc.{name}': getattr(misc, name)
+        for name in misc.__all__ if inspect.isfunction(getattr(misc, name))
+    }
     methods = {f'tfutil.Network.{name}': value for name, value in vars(tfutil.Network).items()
                if inspect.isfunction(value) and not name.startswith('_')}
-    return {**functions, **methods, 'dataset.load_dataset': dataset.load_dataset, 'tfutil.init_tf': tfutil.init_tf}
+    return {
+        **functions, **methods, 'dataset.load_dataset': dataset.load_dataset,
+        'tfutil.init_tf': tfutil.init_tf
+    }
 
 
-WITHOUT_TYPES = {'img', 'G', 'value', 'color', 'stage', 'kwargs', 'inputs', 'static_kwargs', 'dynamic_kwargs', 'more', 'out_dtype', 'self'}
+WITHOUT_TYPES = {
+    'img', 'G', 'value', 'color', 'stage', 'kwargs', 'inputs', 'static_kwargs', 'dynamic_kwargs',
+    'more', 'out_dtype', 'self'
+}
 
 
 @pytest.mark.parametrize('name', sorted(notebook_functions()))
 def test_types_and_help(name):
-    """Parameters have types that can be resolved, unless any kind will do; help() shows a docstring."""
+    """Parameters have types that can be resolved, unless any kind will do; help() shows a
+    docstring.
+    """
     function = notebook_functions()[name]
     hints = typing.get_type_hints(inspect.unwrap(function))
-    untyped = {parameter for parameter in inspect.signature(function).parameters if parameter not in hints}
+    untyped = {
+        parameter
+        for parameter in inspect.signature(function).parameters if parameter not in hints
+    }
     assert untyped <= WITHOUT_TYPES, untyped
     text = pydoc.plain(pydoc.render_doc(function))
     first = inspect.getdoc(function).split('\n')[0]

@@ -1,4 +1,6 @@
-"""The repository as a whole: everything imports, no import runs upward, every --help works, documents say what is so."""
+"""The repository as a whole: everything imports, no import runs upward, every --help works,
+documents say what is so.
+"""
 import ast
 import os
 import re
@@ -10,14 +12,20 @@ import pytest
 from tests.support.golden import ROOT
 
 # From the ground up: a room may import those before it, and its own modules.
-ROOMS = ['pgan', 'tfutil', 'pgan.nn', 'networks', 'loss', 'pgan.data', 'dataset', 'pgan.importers', 'legacy', 'misc', 'pgan.inspection',
-         'metrics', 'pgan.settings', 'pgan.reporting', 'pgan.training', 'pgan.scripts', 'util_scripts', 'train', 'dataset_tool', 'examples',
-         'benchmarks']
+ROOMS = [
+    'pgan', 'tfutil', 'pgan.nn', 'networks', 'loss', 'pgan.data', 'dataset', 'pgan.importers',
+    'legacy', 'misc', 'pgan.inspection', 'metrics', 'pgan.settings', 'pgan.reporting',
+    'pgan.training', 'pgan.scripts', 'util_scripts', 'train', 'dataset_tool', 'examples',
+    'benchmarks'
+]
 SKIPPED = ('.venv', 'tests', 'configs')
 
 
 def sources():
-    return [path for path in sorted(ROOT.rglob('*.py')) if not path.relative_to(ROOT).parts[0].startswith(SKIPPED)]
+    return [
+        path for path in sorted(ROOT.rglob('*.py'))
+        if not path.relative_to(ROOT).parts[0].startswith(SKIPPED)
+    ]
 
 
 def room_of(module):
@@ -38,7 +46,8 @@ def imports_of(path):
             yield from (f'{node.module}.{alias.name}' for alias in node.names)
 
 
-@pytest.mark.parametrize('path', [p for p in sources() if p.name != 'config.py'], ids=lambda p: str(p.relative_to(ROOT)))
+@pytest.mark.parametrize('path', [p for p in sources() if p.name != 'config.py'],
+                         ids=lambda p: str(p.relative_to(ROOT)))
 def test_no_import_runs_upward(path):
     own = ROOMS.index(room_of(name_of(path)))
     for name in imports_of(path):
@@ -50,20 +59,24 @@ def test_no_import_runs_upward(path):
 def test_every_module_imports():
     """In a process of its own, without importing one by way of another test."""
     names = [name_of(path) for path in sources()]
-    code = f'import importlib, sys\nsys.path.insert(0, {str(ROOT)!r})\nfor name in {names!r}: importlib.import_module(name)'
+    code = (f'import importlib, sys\nsys.path.insert(0, {str(ROOT)!r})\nfor name in {names!r}: '
+            'importlib.import_module(name)')
     done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize('command', ['train.py', 'dataset_tool.py', 'util_scripts.py', 'examples/digits.py', 'examples/import_example.py',
-                                     '-m benchmarks.training_step', '-m benchmarks.dataset_tool', '-m benchmarks.snapshot',
-                                     '-m benchmarks.metrics', '-m benchmarks.replicas', '-m benchmarks.celebahq',
-                                     '-m benchmarks.mode_recovery', '-m benchmarks.paper_settings',
-                                     '-m benchmarks', '-m benchmarks.machine', '-m benchmarks.bare_step', '-m benchmarks.compare',
-                                     '-m benchmarks.pipeline', '-m benchmarks.startup', '-m benchmarks.peers',
-                                     '-m benchmarks.gpu', '-m benchmarks.peer_torch_step'])
+@pytest.mark.parametrize('command', [
+    'train.py', 'dataset_tool.py', 'util_scripts.py', 'examples/digits.py',
+    'examples/import_example.py', '-m benchmarks.training_step', '-m benchmarks.dataset_tool',
+    '-m benchmarks.snapshot', '-m benchmarks.metrics', '-m benchmarks.replicas',
+    '-m benchmarks.celebahq', '-m benchmarks.mode_recovery', '-m benchmarks.paper_settings',
+    '-m benchmarks', '-m benchmarks.machine', '-m benchmarks.bare_step', '-m benchmarks.compare',
+    '-m benchmarks.pipeline', '-m benchmarks.startup', '-m benchmarks.peers', '-m benchmarks.gpu',
+    '-m benchmarks.peer_torch_step'
+])
 def test_help(command):
-    done = subprocess.run([sys.executable, *command.split(), '--help'], capture_output=True, text=True, cwd=ROOT)
+    done = subprocess.run([sys.executable, *command.split(), '--help'], capture_output=True,
+                          text=True, cwd=ROOT)
     assert done.returncode == 0 and 'usage:' in done.stdout, done.stderr
 
 
@@ -86,7 +99,8 @@ def test_documents_name_files_that_exist():
         for target in re.findall(r'\]\((?!https?:)([^)#]+)\)', text):
             assert (document.parent / target).exists(), f'{document.name} links to {target}'
         for name in re.findall(r'`((?:[\w-]+/)*[\w-]+\.(?:py|sh))`', text):
-            exists = any((folder / name).exists() for folder in (ROOT, ROOT / 'tfutil', ROOT / 'pgan' / 'training'))
+            exists = any((folder / name).exists()
+                         for folder in (ROOT, ROOT / 'tfutil', ROOT / 'pgan' / 'training'))
             assert exists, f'{document.name} names {name}'
 
 
@@ -96,9 +110,12 @@ def test_scripts_are_sound_bash():
 
 
 def test_names_of_tests_are_the_same_in_every_process(request):
-    """The suite's processes must agree on them: a time stamp or the order of a set in a name stops the whole suite, now and then."""
+    """The suite's processes must agree on them: a time stamp or the order of a set in a name stops
+    the whole suite, now and then.
+    """
     seed = str((int(os.environ.get('PYTHONHASHSEED', '0').replace('random', '0')) + 1) % 1000)
-    done = subprocess.run([sys.executable, '-m', 'pytest', '--collect-only', '-q', '-p', 'no:xdist', 'tests'], capture_output=True,
-                          text=True, cwd=ROOT, env={**os.environ, 'PYTHONHASHSEED': seed})
+    done = subprocess.run(
+        [sys.executable, '-m', 'pytest', '--collect-only', '-q', '-p', 'no:xdist', 'tests'],
+        capture_output=True, text=True, cwd=ROOT, env={**os.environ, 'PYTHONHASHSEED': seed})
     assert done.returncode == 0, done.stdout + done.stderr
     assert {item.nodeid for item in request.session.items} - set(done.stdout.splitlines()) == set()

@@ -1,4 +1,6 @@
-"""train.py as a command: how it ends when it is interrupted, stopped or misused, before any training."""
+"""train.py as a command: how it ends when it is interrupted, stopped or misused, before any
+training.
+"""
 import os
 import shutil
 import subprocess
@@ -15,16 +17,18 @@ from tests.support.golden import ROOT
 def train(folder, override, **environment):
     """Run train.py in a folder with the text of an override file."""
     (folder / 'override.py').write_text(override)
-    return subprocess.run([sys.executable, ROOT / 'train.py', '--config', 'override.py'], cwd=folder, capture_output=True, text=True,
+    return subprocess.run([sys.executable, ROOT / 'train.py', '--config', 'override.py'],
+                          cwd=folder, capture_output=True, text=True,
                           env={**os.environ, **environment})
 
 
-@pytest.mark.parametrize(('override', 'code', 'message'), [
-    ('raise KeyboardInterrupt', 130, 'Interrupted. What was finished'),
-    ('import os, signal; os.kill(os.getpid(), signal.SIGINT)', 130, 'Interrupted. What was finished'),
-    ('import os, signal; os.kill(os.getpid(), signal.SIGTERM)', 143, 'Stopped by SIGTERM.'),
-    ('import os, signal; os.kill(os.getpid(), signal.SIGHUP)', 129, 'Stopped by SIGHUP.'),
-])
+@pytest.mark.parametrize(
+    ('override', 'code', 'message'),
+    [('raise KeyboardInterrupt', 130, 'Interrupted. What was finished'),
+     ('import os, signal; os.kill(os.getpid(), signal.SIGINT)', 130,
+      'Interrupted. What was finished'),
+     ('import os, signal; os.kill(os.getpid(), signal.SIGTERM)', 143, 'Stopped by SIGTERM.'),
+     ('import os, signal; os.kill(os.getpid(), signal.SIGHUP)', 129, 'Stopped by SIGHUP.'), ])
 def test_interrupted_before_anything_began(override, code, message, tmp_path):
     done = train(tmp_path, override)
     assert (done.returncode, done.stderr) == (code, '')
@@ -32,31 +36,36 @@ def test_interrupted_before_anything_began(override, code, message, tmp_path):
 
 
 def test_no_unfinished_file_is_left(tmp_path):
-    done = train(tmp_path, "import misc, os, signal\nwith misc.atomic_write('network.pkl') as file:\n    file.write(b'half')\n"
-                           '    os.kill(os.getpid(), signal.SIGTERM)\n')
+    done = train(tmp_path, "import misc, os, signal\nwith misc.atomic_write('network.pkl') as "
+                           "file:\n    file.write(b'half')\n    os.kill(os.getpid(), "
+                           'signal.SIGTERM)\n')
     assert done.returncode == 143
     assert [path.name for path in tmp_path.iterdir()] == ['override.py']
 
 
 def test_nohup_is_respected(tmp_path):
     """What ignores SIGHUP when the program starts goes on ignoring it."""
-    (tmp_path / 'override.py').write_text("import os, signal, sys\nos.kill(os.getpid(), signal.SIGHUP)\nraise KeyError('went on')\n")
-    done = subprocess.run(['nohup', sys.executable, ROOT / 'train.py', '--config', 'override.py'], cwd=tmp_path, capture_output=True,
-                          text=True, stdin=subprocess.DEVNULL)
+    (tmp_path / 'override.py').write_text('import os, signal, sys\nos.kill(os.getpid(), '
+                                          "signal.SIGHUP)\nraise KeyError('went on')\n")
+    done = subprocess.run(['nohup', sys.executable, ROOT / 'train.py', '--config', 'override.py'],
+                          cwd=tmp_path, capture_output=True, text=True, stdin=subprocess.DEVNULL)
     assert done.returncode == 1 and 'went on' in done.stderr
 
 
-@pytest.mark.skipif(startup.has_gpu(), reason='this machine has a GPU: what TensorFlow says about it is of interest')
+@pytest.mark.skipif(startup.has_gpu(), reason='this machine has a GPU: what TensorFlow says about '
+                                              'it is of interest')
 def test_an_error_stands_alone(tmp_path):
     """None of the lines of TensorFlow's start are around it."""
     done = train(tmp_path, 'train.total_kimgs = 3', TF_CPP_MIN_LOG_LEVEL='1')
     assert (done.returncode, done.stdout) == (1, '')
-    assert done.stderr.startswith('error: train.total_kimgs is not an option.') and done.stderr.count('\n') == 1
+    assert done.stderr.startswith(
+        'error: train.total_kimgs is not an option.') and done.stderr.count('\n') == 1
 
 
 def test_thread_numbers_are_checked_before_tensorflow_sees_them():
     """It would raise a bare ValueError, or end the process at a negative one."""
-    with pytest.raises(ConfigError, match="intra_op_parallelism_threads.*expected an integer, at least 0. Received: 'two'"):
+    with pytest.raises(ConfigError, match='intra_op_parallelism_threads.*expected an integer, at '
+                                          "least 0. Received: 'two'"):
         tfutil.init_tf({'intra_op_parallelism_threads': 'two'})
 
 
@@ -76,7 +85,11 @@ def test_each_list_of_requirements_is_installed_once(tmp_path):
                               env={**os.environ, 'PYTHON': sys.executable})
         return 'Installing' in done.stdout
 
-    assert [installs('one.txt'), installs('one.txt', 'two.txt'), installs('one.txt'), installs('one.txt', 'two.txt')] == [
-        True, True, False, False]
+    assert [
+        installs('one.txt'),
+        installs('one.txt', 'two.txt'),
+        installs('one.txt'),
+        installs('one.txt', 'two.txt')
+    ] == [True, True, False, False]
     (tmp_path / 'one.txt').write_text('scipy\n')
     assert [installs('one.txt'), installs('one.txt')] == [True, False]

@@ -31,7 +31,8 @@ class Cluster(NamedTuple):
 
     @classmethod
     def from_environment(cls, environ=os.environ):
-        """The cluster of the environment variable TF_CONFIG; None where it is not set, or names just one machine.
+        """The cluster of the environment variable TF_CONFIG; None where it is not set, or names
+        just one machine.
 
         Raises:
             ConfigError: TF_CONFIG is set, but not as TensorFlow wants it.
@@ -47,14 +48,17 @@ class Cluster(NamedTuple):
         except (ValueError, TypeError, AttributeError) as error:
             raise _bad_cluster(text, f'it cannot be read ({error})') from None
         if set(jobs) - set(_TASKS):
-            raise _bad_cluster(text, f'it has tasks of type {sorted(set(jobs) - set(_TASKS))[0]!r}, which training has no use for')
+            raise _bad_cluster(text, 'it has tasks of type '
+                                     f'{sorted(set(jobs) - set(_TASKS))[0]!r}, which training has '
+                                     'no use for')
         everyone = addresses['chief'] + addresses['worker']
         if not all(map(_is_address, everyone)):
             raise _bad_cluster(text, "an address is not 'host:port'")
         if len(set(everyone)) < len(everyone):
             raise _bad_cluster(text, 'two tasks have the same address')
         if kind not in _TASKS or not 0 <= index < len(addresses[kind]):
-            raise _bad_cluster(text, f'it says that this process is {kind!r} number {index}, which its cluster does not have')
+            raise _bad_cluster(text, f'it says that this process is {kind!r} number {index}, '
+                                     'which its cluster does not have')
         if len(everyone) == 1:
             return None
         return cls(tuple(everyone), index + (len(addresses['chief']) if kind == 'worker' else 0))
@@ -67,13 +71,15 @@ def _is_address(address):
 
 def _bad_cluster(text, what):
     return ConfigError(
-        f'TF_CONFIG does not describe the machines of a run: {what}. Expected, on the first of two machines: '
-        '{"cluster": {"worker": ["host1:12345", "host2:12345"]}, "task": {"type": "worker", "index": 0}}, and "index": 1 on the second. '
-        f'Received: {text[:300]!r}. To train on one machine, unset TF_CONFIG. See docs/distributed.md.')
+        f'TF_CONFIG does not describe the machines of a run: {what}. Expected, on the first of '
+        'two machines: {"cluster": {"worker": ["host1:12345", "host2:12345"]}, "task": {"type": '
+        f'"worker", "index": 0}}}}, and "index": 1 on the second. Received: {text[:300]!r}. To '
+        'train on one machine, unset TF_CONFIG. See docs/distributed.md.')
 
 
 def wait_for_machines(cluster, limit=WAIT_MINUTES * 60, repeat=60):
-    """Come back when each other machine has been seen; this one's port answers them meanwhile, and is free again afterwards.
+    """Come back when each other machine has been seen; this one's port answers them meanwhile, and
+    is free again afterwards.
 
     TensorFlow alone would wait in silence, and not say for whom.
 
@@ -86,18 +92,20 @@ def wait_for_machines(cluster, limit=WAIT_MINUTES * 60, repeat=60):
         ClusterError: a machine has not appeared. ConfigError: this machine's port is taken.
     """
     missing = [address for i, address in enumerate(cluster.addresses) if i != cluster.index]
-    print(f'This is machine {cluster.index} of {len(cluster.addresses)}, {cluster.addresses[cluster.index]}. Waiting for '
-          f'{", ".join(missing)}, up to {limit / 60:g} minutes...', flush=True)
+    print(f'This is machine {cluster.index} of {len(cluster.addresses)}, '
+          f'{cluster.addresses[cluster.index]}. Waiting for {", ".join(missing)}, up to '
+          f'{limit / 60:g} minutes...', flush=True)
     start = reminded = time.monotonic()
     with _answering(cluster):
         while missing := [address for address in missing if not _answers(address)]:
             now = time.monotonic()
             if now - start >= limit:
                 raise ClusterError(
-                    f'{len(missing)} of {len(cluster.addresses)} machines did not appear within {limit / 60:g} minutes: '
-                    f'{", ".join(missing)}. Check that each runs the same command, with the same TF_CONFIG but for its own index, that '
-                    'these names lead to them from here, and that no firewall closes their ports; then start all of them again. See '
-                    'docs/distributed.md.')
+                    f'{len(missing)} of {len(cluster.addresses)} machines did not appear within '
+                    f'{limit / 60:g} minutes: {", ".join(missing)}. Check that each runs the same '
+                    'command, with the same TF_CONFIG but for its own index, that these names '
+                    'lead to them from here, and that no firewall closes their ports; then start '
+                    'all of them again. See docs/distributed.md.')
             if now - reminded >= repeat:
                 print(f'Still waiting for {", ".join(missing)}...', flush=True)
                 reminded = now
@@ -110,11 +118,14 @@ def _answering(cluster):
     port = int(cluster.addresses[cluster.index].rpartition(':')[2])
     both = socket.has_dualstack_ipv6()
     try:
-        server = socket.create_server(('', port), family=socket.AF_INET6 if both else socket.AF_INET, backlog=1024, dualstack_ipv6=both)
+        server = socket.create_server(
+            ('', port), family=socket.AF_INET6 if both else socket.AF_INET, backlog=1024,
+            dualstack_ipv6=both)
     except OSError as error:
-        raise ConfigError(f'port {port}, which TF_CONFIG gives to this machine (number {cluster.index}), cannot be opened: '
-                          f'{error.strerror}. If an earlier run is still at work here, stop it; or choose another port, the same in '
-                          'the TF_CONFIG of every machine.') from error
+        raise ConfigError(f'port {port}, which TF_CONFIG gives to this machine (number '
+                          f'{cluster.index}), cannot be opened: {error.strerror}. If an earlier '
+                          'run is still at work here, stop it; or choose another port, the same '
+                          'in the TF_CONFIG of every machine.') from error
     with server:
         yield
 
@@ -123,7 +134,8 @@ def _answers(address):
     host, _, port = address.rpartition(':')
     try:
         with socket.create_connection((host.strip('[]'), int(port)), timeout=2) as connection:
-            # A connection to a port of this machine that nobody has opened may, by chance, end at itself.
+            # A connection to a port of this machine that nobody has opened may, by chance, end at
+            # itself.
             return connection.getsockname() != connection.getpeername()
     except (OSError, UnicodeError):
         return False

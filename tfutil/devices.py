@@ -1,8 +1,9 @@
-"""The devices of a run: one; several GPUs of one machine; those of several machines. CPU devices stand in where there are no GPUs.
+"""The devices of a run: one; several GPUs of one machine; those of several machines. CPU devices
+stand in where there are no GPUs.
 
-Every device trains on its own share of each minibatch: it is a replica. What the replicas must agree on (gradients, statistics) is summed
-over all of them inside the compiled step, see `all_reduce`.
-"""
+Every device trains on its own share of each minibatch: it is a replica. What the replicas must
+agree on (gradients, statistics) is summed over all of them inside the compiled step, see
+`all_reduce`. """
 import contextlib
 import functools
 from typing import NamedTuple
@@ -21,8 +22,8 @@ class Devices(NamedTuple):
 
     Attributes:
         strategy: TensorFlow's; variables are made in its scope, and steps run by it.
-        index, workers: which process this is, of how many. Process 0 is the chief, which writes the results.
-    """
+        index, workers: which process this is, of how many. Process 0 is the chief, which writes the
+    results. """
     strategy: tf.distribute.Strategy
     index: int = 0
     workers: int = 1
@@ -49,18 +50,23 @@ class Devices(NamedTuple):
         return replica_devices(1)
 
     def shares(self, *tensors):
-        """Split this process's part of a minibatch among its replicas, in order, each on its own device; for `strategy.run`.
+        """Split this process's part of a minibatch among its replicas, in order, each on its own
+        device; for `strategy.run`.
 
         Args:
             tensors: tensors in the memory of the host, [N, ...].
         """
-        shares = [[_on_device(part, name) for part, name in zip(np.split(tensor.numpy(), self.local_replicas), self.local_names)]
-                  for tensor in tensors]
+        shares = [[
+            _on_device(part, name)
+            for part, name in zip(np.split(tensor.numpy(), self.local_replicas), self.local_names)
+        ] for tensor in tensors]
         if self.local_replicas == 1:
             return tuple(parts[0] for parts in shares)
         first = self.index * self.local_replicas
-        return tuple(self.strategy.experimental_distribute_values_from_function(
-            lambda context, parts=parts: parts[context.replica_id_in_sync_group - first]) for parts in shares)
+        return tuple(
+            self.strategy.experimental_distribute_values_from_function(
+                lambda context, parts=parts: parts[context.replica_id_in_sync_group - first])
+            for parts in shares)
 
     def wait_for_all(self):
         """Come back when every process has called this."""
@@ -110,20 +116,24 @@ class Devices(NamedTuple):
         errors = tf.errors
         try:
             yield
-        except (errors.UnavailableError, errors.AbortedError, errors.CancelledError, errors.DeadlineExceededError,
-                errors.FailedPreconditionError) as error:
+        except (errors.UnavailableError, errors.AbortedError, errors.CancelledError,
+                errors.DeadlineExceededError, errors.FailedPreconditionError) as error:
             if self.workers == 1:
                 raise
             raise ClusterError(
-                f'another machine of this run has stopped or cannot be reached, so this one (number {self.index} of {self.workers}) stops, '
-                'too. What was saved before is in the result folder, where the first machine wrote it. Look at the other machines for the '
-                f'cause, then start all of them again. TensorFlow says: {_telling_part(error)}') from error
+                'another machine of this run has stopped or cannot be reached, so this one '
+                f'(number {self.index} of {self.workers}) stops, too. What was saved before is in '
+                'the result folder, where the first machine wrote it. Look at the other machines '
+                'for the cause, then start all of them again. TensorFlow says: '
+                f'{_telling_part(error)}') from error
 
 
 def _telling_part(error):
     """The telling line of a TensorFlow error, which also lists where in the program it came up."""
     lines = [line.strip() for line in str(error.message).split('\n') if line.strip()]
-    return in_short(next((line for line in lines if line.startswith('Collective ops is aborted')), lines[-1] if lines else error))
+    return in_short(
+        next((line for line in lines if line.startswith('Collective ops is aborted')),
+             lines[-1] if lines else error))
 
 
 def _on_device(array, name):
@@ -132,13 +142,15 @@ def _on_device(array, name):
 
 
 def all_reduce(tensors):
-    """Sum tensors over all replicas, inside of a replica's step; alone, a replica gets its own back.
+    """Sum tensors over all replicas, inside of a replica's step; alone, a replica gets its own
+    back.
 
     Args:
         tensors: list of float tensors, of the same shapes on each replica.
     """
     context = tf.distribute.get_replica_context()
-    return tensors if context.num_replicas_in_sync == 1 or not tensors else context.all_reduce(tf.distribute.ReduceOp.SUM, tensors)
+    return tensors if context.num_replicas_in_sync == 1 or not tensors else context.all_reduce(
+        tf.distribute.ReduceOp.SUM, tensors)
 
 
 def copies(var):
@@ -147,23 +159,27 @@ def copies(var):
 
 
 def set_in_replica(var, value):
-    """Set a variable inside of a replica's step, each replica its own copy: they must all set the same."""
+    """Set a variable inside of a replica's step, each replica its own copy: they must all set the
+    same.
+    """
     tf.raw_ops.AssignVariableOp(resource=var.handle, value=tf.cast(value, var.dtype))
 
 
 def prepare_devices(num_gpus):
-    """Before TensorFlow starts: see that there are `num_gpus` GPUs, or CPU devices where this machine has none.
+    """Before TensorFlow starts: see that there are `num_gpus` GPUs, or CPU devices where this
+    machine has none.
 
     Raises:
-        ConfigError: there are fewer GPUs, or TensorFlow has started already, with fewer CPU devices.
-    """
+        ConfigError: there are fewer GPUs, or TensorFlow has started already, with fewer CPU
+    devices. """
     cluster = Cluster.from_environment()
     gpus = tf.config.list_physical_devices('GPU')
     local = num_gpus if cluster is None else _share_of_machine(num_gpus, cluster, bool(gpus))
     if gpus:
         _check_gpus(num_gpus, local, len(gpus), cluster)
-        # TensorFlow takes the memory of every GPU that it sees, and the strategy of several machines also trains on all of them.
-        with contextlib.suppress(RuntimeError):  # TensorFlow has started: it has taken what it takes
+        # TensorFlow takes the memory of every GPU that it sees, and the strategy of several
+        # machines also trains on all of them. TensorFlow has started: it has taken what it takes
+        with contextlib.suppress(RuntimeError):
             tf.config.set_visible_devices(gpus[:local], 'GPU')
     elif local > 1:
         make_cpu_devices(local)
@@ -173,12 +189,15 @@ def _share_of_machine(num_gpus, cluster, has_gpus):
     """Replicas on each machine of a cluster."""
     machines = len(cluster.addresses)
     if num_gpus % machines:
-        raise ConfigError(f'num_gpus = {num_gpus} is the number of GPUs of all machines together, and TF_CONFIG names {machines} machines. '
-                          f'Expected a multiple of {machines}: the same number on each.')
+        raise ConfigError(f'num_gpus = {num_gpus} is the number of GPUs of all machines together, '
+                          f'and TF_CONFIG names {machines} machines. Expected a multiple of '
+                          f'{machines}: the same number on each.')
     if not has_gpus and num_gpus != machines:
-        raise ConfigError(f'num_gpus = {num_gpus} on {machines} machines asks for {num_gpus // machines} GPUs on each, but this one '
-                          f'(number {cluster.index}, {cluster.addresses[cluster.index]}) has none that TensorFlow can use. Without GPUs, '
-                          f'each machine trains on its CPU: set num_gpus={machines}.')
+        raise ConfigError(f'num_gpus = {num_gpus} on {machines} machines asks for '
+                          f'{num_gpus // machines} GPUs on each, but this one (number '
+                          f'{cluster.index}, {cluster.addresses[cluster.index]}) has none that '
+                          'TensorFlow can use. Without GPUs, each machine trains on its CPU: set '
+                          f'num_gpus={machines}.')
     return num_gpus // machines
 
 
@@ -186,11 +205,16 @@ def _check_gpus(num_gpus, local, available, cluster):
     if local <= available:
         return
     machines = 1 if cluster is None else len(cluster.addresses)
-    where = 'this machine' if cluster is None else f'machine {cluster.index} ({cluster.addresses[cluster.index]})'
-    fitting = [count for count in PRESETS if count <= available * machines and count % machines == 0]
-    preset = f"choose 'preset-v2-{fitting[-1]}gpu{'s' if fitting[-1] > 1 else ''}' in config.py, or " if fitting else ''
-    raise ConfigError(f'num_gpus = {num_gpus} asks for {local} GPUs on {where}, which has {available}. To use what there is, {preset}run '
-                      f'with --set num_gpus={available * machines}.')
+    where = 'this machine' if cluster is None else (f'machine {cluster.index} '
+                                                    f'({cluster.addresses[cluster.index]})')
+    fitting = [
+        count for count in PRESETS if count <= available * machines and count % machines == 0
+    ]
+    preset = (f"choose 'preset-v2-{fitting[-1]}gpu{'s' if fitting[-1] > 1 else ''}' in config.py, "
+              'or ') if fitting else ''
+    raise ConfigError(f'num_gpus = {num_gpus} asks for {local} GPUs on {where}, which has '
+                      f'{available}. To use what there is, {preset}run with --set '
+                      f'num_gpus={available * machines}.')
 
 
 def make_cpu_devices(count):
@@ -199,28 +223,33 @@ def make_cpu_devices(count):
     configured = tf.config.get_logical_device_configuration(cpus[0])
     if configured is None or len(configured) < count:
         try:
-            tf.config.set_logical_device_configuration(cpus[0], [tf.config.LogicalDeviceConfiguration()] * count)
+            tf.config.set_logical_device_configuration(
+                cpus[0], [tf.config.LogicalDeviceConfiguration()] * count)
         except RuntimeError as error:
-            raise ConfigError(f'num_gpus = {count}: this machine has no GPU, and TensorFlow has started already, with '
-                              f'{len(tf.config.list_logical_devices("CPU"))} CPU device(s). Call tfutil.init_tf(num_gpus={count}) before '
-                              'anything else.') from error
+            raise ConfigError(f'num_gpus = {count}: this machine has no GPU, and TensorFlow has '
+                              'started already, with '
+                              f'{len(tf.config.list_logical_devices("CPU"))} CPU device(s). Call '
+                              f'tfutil.init_tf(num_gpus={count}) before anything else.') from error
 
 
 def replica_devices(num_gpus):
-    """Names of up to `num_gpus` devices of this machine to compute on: its GPUs, or else its CPU devices."""
+    """Names of up to `num_gpus` devices of this machine to compute on: its GPUs, or else its CPU
+    devices.
+    """
     devices = tf.config.list_logical_devices('GPU') or tf.config.list_logical_devices('CPU')
     return [device.name for device in devices[:num_gpus]]
 
 
 def make_devices(num_gpus=1):
-    """The devices of a training run, with TensorFlow's strategy for them; tells where CPU devices stand in, and of other machines.
+    """The devices of a training run, with TensorFlow's strategy for them; tells where CPU devices
+    stand in, and of other machines.
 
     Args:
         num_gpus: replicas, over all machines.
 
     Raises:
-        ConfigError: see `prepare_devices`, or several machines are asked for after TensorFlow has started.
-    """
+        ConfigError: see `prepare_devices`, or several machines are asked for after TensorFlow has
+    started. """
     cluster = Cluster.from_environment()
     prepare_devices(num_gpus)
     if cluster is not None:
@@ -228,16 +257,19 @@ def make_devices(num_gpus=1):
     if num_gpus == 1:
         return Devices(tf.distribute.get_strategy())
     if not tf.config.list_physical_devices('GPU'):
-        print(f'Note: TensorFlow finds no GPU on this machine. {num_gpus} CPU devices stand for num_gpus = {num_gpus}: the run computes '
-              'what it would on so many GPUs, at the speed of one CPU.')
+        print(f'Note: TensorFlow finds no GPU on this machine. {num_gpus} CPU devices stand for '
+              f'num_gpus = {num_gpus}: the run computes what it would on so many GPUs, at the '
+              'speed of one CPU.')
     return Devices(_mirrored(tuple(replica_devices(num_gpus))))
 
 
 @functools.cache
 def _mirrored(devices):
-    # What adds up across CPU devices by default takes the sums of two strategies in one process for one another's.
+    # What adds up across CPU devices by default takes the sums of two strategies in one process for
+    # one another's.
     on_cpu = 'CPU' in devices[0]
-    return tf.distribute.MirroredStrategy(devices, tf.distribute.ReductionToOneDevice() if on_cpu else None)
+    return tf.distribute.MirroredStrategy(devices,
+                                          tf.distribute.ReductionToOneDevice() if on_cpu else None)
 
 
 def _join(cluster):
@@ -246,10 +278,14 @@ def _join(cluster):
     try:
         strategy = tf.distribute.MultiWorkerMirroredStrategy()
     except RuntimeError as error:
-        raise ConfigError(f'TF_CONFIG asks for {len(cluster.addresses)} machines, but TensorFlow has started already on this one alone: '
-                          f'{in_short(error)} Start training in a process of its own, as python train.py does.') from error
+        raise ConfigError(f'TF_CONFIG asks for {len(cluster.addresses)} machines, but TensorFlow '
+                          f'has started already on this one alone: {in_short(error)} Start '
+                          'training in a process of its own, as python train.py does.') from error
     except tf.errors.OpError as error:
-        raise ClusterError(f'the machines of TF_CONFIG ({", ".join(cluster.addresses)}) do not find one another: {_telling_part(error)}. '
-                           'Check that each runs the same command, with its own index, and that the ports are open and free.') from error
-    print(f'All {len(cluster.addresses)} machines are here: {strategy.num_replicas_in_sync} replicas.')
+        raise ClusterError(f'the machines of TF_CONFIG ({", ".join(cluster.addresses)}) do not '
+                           f'find one another: {_telling_part(error)}. Check that each runs the '
+                           'same command, with its own index, and that the ports are open and '
+                           'free.') from error
+    print(f'All {len(cluster.addresses)} machines are here: {strategy.num_replicas_in_sync} '
+          'replicas.')
     return Devices(strategy, cluster.index, len(cluster.addresses))

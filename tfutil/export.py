@@ -1,5 +1,5 @@
-"""Networks for other programs: SavedModel folders, ONNX files, and weights by name. `Network.export`, `save_weights` and `load_weights`
-lead here."""
+"""Networks for other programs: SavedModel folders, ONNX files, and weights by name.
+`Network.export`, `save_weights` and `load_weights` lead here."""
 import os
 import shutil
 import uuid
@@ -14,7 +14,9 @@ ONNX_OPSET = 17  # of 2022, which everything that reads ONNX today knows
 
 
 class _Served(tf.Module):
-    """A network at its current stage as one function of float32 tensors, without inputs and outputs that have no components."""
+    """A network at its current stage as one function of float32 tensors, without inputs and outputs
+    that have no components.
+    """
 
     def __init__(self, network):
         super().__init__()
@@ -22,12 +24,21 @@ class _Served(tf.Module):
         inputs = list(zip(network.input_names, network.input_shapes))
         stage = network.stage
 
-        @tf.function(autograph=False, input_signature=[tf.TensorSpec(shape, tf.float32, name) for name, shape in inputs if 0 not in shape])
+        @tf.function(
+            autograph=False, input_signature=[
+                tf.TensorSpec(shape, tf.float32, name) for name, shape in inputs if 0 not in shape
+            ])
         def evaluate(*arrays):
             rest, count = iter(arrays), tf.shape(arrays[0])[0]
-            full = [tf.zeros([count, *shape[1:]]) if 0 in shape else next(rest) for _, shape in inputs]
-            outputs = zip(network.output_names, network.output_shapes, network.get_output_for(*full, stage=stage, return_as_list=True))
-            return {name: tf.cast(output, tf.float32) for name, shape, output in outputs if 0 not in shape}
+            full = [
+                tf.zeros([count, *shape[1:]]) if 0 in shape else next(rest) for _, shape in inputs
+            ]
+            outputs = zip(network.output_names, network.output_shapes,
+                          network.get_output_for(*full, stage=stage, return_as_list=True))
+            return {
+                name: tf.cast(output, tf.float32)
+                for name, shape, output in outputs if 0 not in shape
+            }
 
         self.evaluate = evaluate
 
@@ -38,7 +49,8 @@ def export(network, path, overwrite=False):
     if os.path.lexists(path) and not overwrite:
         raise DataError(f'{path!r} exists. Choose another name, or pass overwrite=True.')
     if not os.path.isdir(os.path.dirname(path)):
-        raise DataError(f'cannot export to {path!r}: there is no folder {os.path.dirname(path)!r}. Make it, or correct the path.')
+        raise DataError(f'cannot export to {path!r}: there is no folder '
+                        f'{os.path.dirname(path)!r}. Make it, or correct the path.')
     if network.static_kwargs.get('dtype', 'float32') != 'float32':
         network = network.convert(dtype='float32')  # other programs may not compute in less
     write = _write_onnx if path.endswith('.onnx') else _write_saved_model
@@ -49,16 +61,20 @@ def _write_onnx(served, path):
     try:
         import tf2onnx
     except ImportError as error:
-        raise ConfigError('writing ONNX files needs the package tf2onnx, which is not installed. Install it with: pip install tf2onnx '
-                          '(or export a SavedModel: a path that does not end in .onnx).') from error
-    model, _ = tf2onnx.convert.from_function(served.evaluate, input_signature=served.evaluate.input_signature, opset=ONNX_OPSET)
+        raise ConfigError('writing ONNX files needs the package tf2onnx, which is not installed. '
+                          'Install it with: pip install tf2onnx (or export a SavedModel: a path '
+                          'that does not end in .onnx).') from error
+    model, _ = tf2onnx.convert.from_function(served.evaluate,
+                                             input_signature=served.evaluate.input_signature,
+                                             opset=ONNX_OPSET)
     with atomic_write(path) as file:
         file.write(model.SerializeToString())
 
 
 def _write_saved_model(served, path):
     if os.path.lexists(path) and not os.path.isfile(os.path.join(path, 'saved_model.pb')):
-        raise DataError(f'{path!r} exists and is no SavedModel: it is not overwritten. Choose another name.')
+        raise DataError(f'{path!r} exists and is no SavedModel: it is not overwritten. Choose '
+                        'another name.')
     folder, name = os.path.split(path)
     beside = os.path.join(folder, f'.{name}.{uuid.uuid4().hex[:8]}.tmp')
     try:
@@ -68,8 +84,8 @@ def _write_saved_model(served, path):
                 sync(os.path.join(place, each))
         _move_into_place(beside, path)
     except (OSError, tf.errors.OpError) as error:
-        raise DataError(f'cannot export to {path!r}: {in_short(error)}. Nothing was overwritten. See to free space and permissions, then '
-                        'export again.') from error
+        raise DataError(f'cannot export to {path!r}: {in_short(error)}. Nothing was overwritten. '
+                        'See to free space and permissions, then export again.') from error
     finally:
         shutil.rmtree(beside, ignore_errors=True)
 
@@ -99,14 +115,17 @@ def load_weights(network, path):
     """Read variables from an .npz file: see `Network.load_weights`."""
     path = os.fspath(path)
     values = _read_npz(path)
-    missing, unknown = sorted(set(network.vars) - set(values)), sorted(set(values) - set(network.vars))
+    missing, unknown = sorted(set(network.vars) -
+                              set(values)), sorted(set(values) - set(network.vars))
     if missing or unknown:
-        raise DataError(f'the weights {path!r} do not fit network {network.name!r}: missing {missing[:5]}, unknown {unknown[:5]} '
-                        f'({len(missing)} and {len(unknown)} in all). Load them into a network of the same build function and options.')
+        raise DataError(f'the weights {path!r} do not fit network {network.name!r}: missing '
+                        f'{missing[:5]}, unknown {unknown[:5]} ({len(missing)} and {len(unknown)} '
+                        'in all). Load them into a network of the same build function and options.')
     for name, var in network.vars.items():
         if values[name].shape != tuple(var.shape) or values[name].dtype.kind not in 'fiu':
-            raise DataError(f'the weights {path!r} do not fit network {network.name!r}: {name!r} is {values[name].dtype} of shape '
-                            f'{list(values[name].shape)}. Expected numbers of shape {list(var.shape)}.')
+            raise DataError(f'the weights {path!r} do not fit network {network.name!r}: {name!r} '
+                            f'is {values[name].dtype} of shape {list(values[name].shape)}. '
+                            f'Expected numbers of shape {list(var.shape)}.')
     for name, var in network.vars.items():
         var.assign(values[name].astype(var.dtype.as_numpy_dtype))
 
@@ -116,5 +135,5 @@ def _read_npz(path):
         return read_npz(path)
     # A damaged archive can raise almost anything.
     except Exception as error:
-        raise DataError(f'the weights {path!r} cannot be read: {in_short(error)}. Expected an .npz file that Network.save_weights has '
-                        'written.') from error
+        raise DataError(f'the weights {path!r} cannot be read: {in_short(error)}. Expected an '
+                        '.npz file that Network.save_weights has written.') from error

@@ -23,7 +23,8 @@ def fusing(enabled=True):
 
 
 def fused(function, *tensors):
-    """function(*tensors), compiled by XLA in a block of `fusing`, as are its gradients of any order.
+    """function(*tensors), compiled by XLA in a block of `fusing`, as are its gradients of any
+    order.
 
     Args:
         function: of tensors to a tensor or a list of tensors. Where it is differentiated, it must

@@ -1,8 +1,8 @@
 """Network: a build function's variables, their evaluation, cloning, averaging and pickled state.
 
-The Keras model inside is made by a build function such as `networks.G_paper` (its docstring tells what a model must offer).
-Everything public speaks NCHW and NumPy; a network keeps its `lod` as a variable, and evaluates only the layers that lod needs.
-"""
+The Keras model inside is made by a build function such as `networks.G_paper` (its docstring tells
+what a model must offer). Everything public speaks NCHW and NumPy; a network keeps its `lod` as a
+variable, and evaluates only the layers that lod needs. """
 import contextlib
 import contextvars
 import importlib
@@ -22,31 +22,41 @@ from tfutil.evaluation import Evaluation
 from tfutil.objects import import_obj
 from tfutil.stages import Stage
 
-# Functions that may rewrite a pickled state before it is used: state -> state. Old formats hook in here.
+# Functions that may rewrite a pickled state before it is used: state -> state. Old formats hook in
+# here.
 network_import_handlers = []
 
-# Whether unpickling may execute the source text that a snapshot of a user's own network carries. See misc.load_pkl.
+# Whether unpickling may execute the source text that a snapshot of a user's own network carries.
+# See misc.load_pkl.
 TRUST_SOURCE = contextvars.ContextVar('TRUST_SOURCE', default=False)
 
-# Build functions that a pickled state may name: (module, function) -> function. A name alone must not make unpickling call
-# something, so a user's function is known only once it is marked with @build_function or has built a network in this process.
+# Build functions that a pickled state may name: (module, function) -> function. A name alone must
+# not make unpickling call something, so a user's function is known only once it is marked with
+# @build_function or has built a network in this process.
 _known_functions = {}
 
 # The functions that a state may name without their module: the program's own.
-STOCK_FUNCTIONS = {'G_paper': 'networks.G_paper', 'D_paper': 'networks.D_paper', 'dummy': 'legacy.dummy',
-                   'G_mnist_mode_recovery': 'networks.G_mnist_mode_recovery',
-                   'D_mnist_mode_recovery': 'networks.D_mnist_mode_recovery'}
-STOCK_SOURCE = 'from networks import *\n'  # lets the original program, whose module has the same name, load our snapshots
+STOCK_FUNCTIONS = {
+    'G_paper': 'networks.G_paper', 'D_paper': 'networks.D_paper', 'dummy': 'legacy.dummy',
+    'G_mnist_mode_recovery': 'networks.G_mnist_mode_recovery',
+    'D_mnist_mode_recovery': 'networks.D_mnist_mode_recovery'
+}
+# lets the original program, whose module has the same name, load our snapshots
+STOCK_SOURCE = 'from networks import *\n'
 
 
 def build_function(func):
-    """Mark a function of one's own as a build function, so that snapshots which name it can be loaded once its module is imported."""
+    """Mark a function of one's own as a build function, so that snapshots which name it can be
+    loaded once its module is imported.
+    """
     _known_functions[func.__module__, func.__name__] = func
     return func
 
 
 class PortableArray(np.ndarray):
-    """An array that pickles as numpy.ndarray(shape, dtype, bytes): no private NumPy path, so every NumPy version reads it."""
+    """An array that pickles as numpy.ndarray(shape, dtype, bytes): no private NumPy path, so every
+    NumPy version reads it.
+    """
 
     def __reduce_ex__(self, protocol):
         array = np.ascontiguousarray(self)
@@ -63,7 +73,8 @@ class Network:
 
     Attributes:
         name, static_kwargs: as given.
-        num_inputs, num_outputs, input_names, output_names, input_shapes, output_shapes: lists; a shape's first entry is None.
+        num_inputs, num_outputs, input_names, output_names, input_shapes, output_shapes: lists; a
+            shape's first entry is None.
         input_shape, output_shape: the first of each.
         vars, trainables: dicts of local name ('4x4/Conv/weight') to tf.Variable, in pickling order.
 
@@ -71,9 +82,11 @@ class Network:
         ConfigError: no such function, or it refuses the keywords.
     """
 
-    def __init__(self, name: str | None = None, func: str | Callable | None = None, **static_kwargs):
+    def __init__(self, name: str | None = None, func: str | Callable | None = None,
+                 **static_kwargs):
         if func is None:
-            raise ConfigError(f"network {name!r} has no build function: pass func='networks.G_paper', or your own.")
+            raise ConfigError(f'network {name!r} has no build function: pass '
+                              "func='networks.G_paper', or your own.")
         build_func = build_function(import_obj(func) if isinstance(func, str) else func)
         self._create(name, build_func, static_kwargs)
 
@@ -84,7 +97,8 @@ class Network:
             with _fresh_layer_names():
                 self.model = build_func(**static_kwargs)
         except (ValueError, TypeError) as error:
-            raise ConfigError(f'network {name!r}: {build_func.__name__} cannot be built: {error}') from error
+            raise ConfigError(
+                f'network {name!r}: {build_func.__name__} cannot be built: {error}') from error
         self._describe()
         self._evaluation = Evaluation(self)
 
@@ -96,7 +110,10 @@ class Network:
         self.input_shape, self.output_shape = self.input_shapes[0], self.output_shapes[0]
         self.vars = {self._local_path(v.path): v.value for v in model.variables}
         trainable = {v.path for v in model.trainable_variables}
-        self.trainables = {self._local_path(v.path): v.value for v in model.variables if v.path in trainable}
+        self.trainables = {
+            self._local_path(v.path): v.value
+            for v in model.variables if v.path in trainable
+        }
         self._grows = 'stage' in inspect.signature(model.call).parameters
 
     def _local_path(self, path):
@@ -110,7 +127,8 @@ class Network:
         if not isinstance(name_or_var, str):
             return name_or_var
         if name_or_var not in self.vars:
-            raise ConfigError(f'network {self.name!r} has no variable {name_or_var!r}.{did_you_mean(name_or_var, self.vars)}')
+            raise ConfigError(f'network {self.name!r} has no variable '
+                              f'{name_or_var!r}.{did_you_mean(name_or_var, self.vars)}')
         return self.vars[name_or_var]
 
     def get_var(self, name_or_var: str | tf.Variable) -> np.ndarray:
@@ -127,18 +145,22 @@ class Network:
 
     def reset_vars(self) -> None:
         """Draw all variables anew from their initial distributions."""
-        self._copy(type(self)._from_func(self.name, self._build_func, self.static_kwargs), self.vars)
+        self._copy(
+            type(self)._from_func(self.name, self._build_func, self.static_kwargs), self.vars)
 
     def reset_trainables(self) -> None:
         """Draw the trainable variables anew from their initial distributions."""
-        self._copy(type(self)._from_func(self.name, self._build_func, self.static_kwargs), self.trainables)
+        self._copy(
+            type(self)._from_func(self.name, self._build_func, self.static_kwargs), self.trainables)
 
     def copy_vars_from(self, src: 'Network') -> None:
         """Take over the values of all variables of another network that has the same names."""
         self._copy(src, self.vars)
 
     def copy_trainables_from(self, src: 'Network') -> None:
-        """Take over the values of the trainable variables of another network that has the same names."""
+        """Take over the values of the trainable variables of another network that has the same
+        names.
+        """
         self._copy(src, self.trainables)
 
     def _copy(self, src, names):
@@ -155,7 +177,9 @@ class Network:
 
     @property
     def gives_native_images(self):
-        """Whether a generator can hand out images at a stage's own resolution: it grows, and is not of structure 'linear'."""
+        """Whether a generator can hand out images at a stage's own resolution: it grows, and is not
+        of structure 'linear'.
+        """
         return self.stage is not None and 'native' in inspect.signature(self.model.call).parameters
 
     @property
@@ -179,21 +203,27 @@ class Network:
         network.copy_vars_from(self)
         return network
 
-    def convert(self, name: str | None = None, func: str | Callable | None = None, **static_kwargs) -> 'Network':
-        """A network of another build function, with the keywords given over one's own and the values of all common variables."""
-        network = type(self)(name or self.name, func or self._build_func, **{**self.static_kwargs, **static_kwargs})
+    def convert(self, name: str | None = None, func: str | Callable | None = None,
+                **static_kwargs) -> 'Network':
+        """A network of another build function, with the keywords given over one's own and the
+        values of all common variables.
+        """
+        network = type(self)(name or self.name, func or self._build_func,
+                             **{**self.static_kwargs, **static_kwargs})
         for local_name, var in network.vars.items():
             if local_name in self.vars and self.vars[local_name].shape == var.shape:
                 var.assign(self.vars[local_name])
         return network
 
-    def setup_as_moving_average_of(self, src: 'Network', beta: float = 0.99, beta_nontrainable: float = 0.0) -> Callable[[], None]:
-        """Return a function that moves this network one step towards `src`: new = lerp(src, own, beta).
+    def setup_as_moving_average_of(self, src: 'Network', beta: float = 0.99,
+                                   beta_nontrainable: float = 0.0) -> Callable[[], None]:
+        """Return a function that moves this network one step towards `src`: new = lerp(src, own,
+        beta).
 
         Args:
             src: the network to follow; one with the same variables.
-            beta: decay per step of the trainables.  beta_nontrainable: of the others; 0 copies them (so lod follows).
-        """
+            beta: decay per step of the trainables.  beta_nontrainable: of the others; 0 copies them
+        (so lod follows). """
         @tf.function(autograph=False)
         def update():
             for name, var in self.vars.items():
@@ -203,34 +233,43 @@ class Network:
 
     # ------------------------------------------------------------ evaluation
 
-    def get_output_for(self, *inputs, stage='current', return_as_list: bool = False, **dynamic_kwargs) -> tf.Tensor | list | tuple:
-        """Evaluate on tensors: eagerly or inside a tf.function, differentiable in the inputs and the variables.
+    def get_output_for(self, *inputs, stage='current', return_as_list: bool = False,
+                       **dynamic_kwargs) -> tf.Tensor | list | tuple:
+        """Evaluate on tensors: eagerly or inside a tf.function, differentiable in the inputs and
+        the variables.
 
         Args:
-            inputs: tensors in the order of `input_names`; a zero-width one at the end may be left out.
-            stage: the growth stage to evaluate. 'current' follows the variable lod: outside of a tf.function by evaluating what the
-                lod needs, inside of one (where the lod may change after compilation) by evaluating every layer.
-            dynamic_kwargs: handed to the model where it knows them (e.g. native=True), is_training also as Keras's `training`; others are
-                ignored.
+            inputs: tensors in the order of `input_names`; a zero-width one at the end may be left
+                out.
+            stage: the growth stage to evaluate. 'current' follows the variable lod: outside of a
+                tf.function by evaluating what the lod needs, inside of one (where the lod may
+                change after compilation) by evaluating every layer.
+            dynamic_kwargs: handed to the model where it knows them (e.g. native=True), is_training
+                also as Keras's `training`; others are ignored.
 
         Returns:
             One tensor, or a tuple (list if asked) in the order of `output_names`.
         """
         known = inspect.signature(self.model.call).parameters
         if 'is_training' in dynamic_kwargs:
-            dynamic_kwargs = {'training': dynamic_kwargs['is_training'], **dynamic_kwargs}  # Keras's name for it
+            # Keras's name for it
+            dynamic_kwargs = {'training': dynamic_kwargs['is_training'], **dynamic_kwargs}
         options = {name: value for name, value in dynamic_kwargs.items() if name in known}
         if self._grows:
-            options['stage'] = (self.stage if tf.executing_eagerly() else None) if stage == 'current' else stage
+            options['stage'] = (
+                self.stage if tf.executing_eagerly() else None) if stage == 'current' else stage
         inputs = self._complete([tf.convert_to_tensor(x) for x in inputs])
-        outputs = self.model(inputs, **options) if self._takes_list() else self.model(*inputs, **options)
+        outputs = self.model(inputs, **options) if self._takes_list() else self.model(
+            *inputs, **options)
         outputs = list(outputs) if isinstance(outputs, (list, tuple)) else [outputs]
         if return_as_list:
             return outputs
         return outputs[0] if len(outputs) == 1 else tuple(outputs)
 
     def at_stage(self, stage, **dynamic_kwargs):
-        """This network with the stage (and options such as native=True) filled in: what a compiled training step hands to the losses."""
+        """This network with the stage (and options such as native=True) filled in: what a compiled
+        training step hands to the losses.
+        """
         return NetworkAtStage(self, dict(stage=stage, **dynamic_kwargs))
 
     def _takes_list(self):
@@ -238,27 +277,32 @@ class Network:
         return self.num_inputs > 1 and hasattr(self.model, 'operations')
 
     def _complete(self, inputs):
-        """Add the zero-width inputs (labels of an unconditional network) that the caller left out; check the number."""
+        """Add the zero-width inputs (labels of an unconditional network) that the caller left out;
+        check the number.
+        """
         for shape in self.input_shapes[len(inputs):]:
             if 0 not in shape:
                 break
             inputs = inputs + [tf.zeros([tf.shape(inputs[0])[0], *shape[1:]], inputs[0].dtype)]
         if len(inputs) != self.num_inputs:
-            raise ConfigError(f'network {self.name!r} takes {self.num_inputs} inputs ({", ".join(self.input_names)}). '
-                              f'Received: {len(inputs)}.')
+            raise ConfigError(f'network {self.name!r} takes {self.num_inputs} inputs '
+                              f'({", ".join(self.input_names)}). Received: {len(inputs)}.')
         return inputs
 
-    def run(self, *in_arrays: np.ndarray, return_as_list: bool = False, print_progress: bool = False, minibatch_size: int | None = None,
-            num_gpus: int = 1, out_mul: float = 1.0, out_add: float = 0.0, out_shrink: int = 1, out_dtype=None,
+    def run(self, *in_arrays: np.ndarray, return_as_list: bool = False,
+            print_progress: bool = False, minibatch_size: int | None = None, num_gpus: int = 1,
+            out_mul: float = 1.0, out_add: float = 0.0, out_shrink: int = 1, out_dtype=None,
             **dynamic_kwargs) -> np.ndarray | list | tuple:
         """Evaluate on NumPy arrays, minibatch by minibatch.
 
         Args:
             in_arrays: arrays in the order of `input_names`; zero-width labels may be left out.
             print_progress: show a progress bar.
-            minibatch_size: samples per evaluation; None = all at once. A layer that compares samples (minibatch stddev) sees one minibatch.
-            num_gpus: split each minibatch into so many shares, evaluated at the same time on as many devices of this machine, or on those
-                that there are. A layer that compares samples then sees a share.
+            minibatch_size: samples per evaluation; None = all at once. A layer that compares
+                samples (minibatch stddev) sees one minibatch.
+            num_gpus: split each minibatch into so many shares, evaluated at the same time on as
+                many devices of this machine, or on those that there are. A layer that compares
+                samples then sees a share.
             out_mul, out_add: applied to the outputs in this order.
             out_shrink: then box-average images by this factor.
             out_dtype: then convert; integer types are rounded half to even and saturated.
@@ -266,9 +310,11 @@ class Network:
         Returns:
             Float32 arrays (or out_dtype): one, or a tuple (list if asked).
         """
-        inputs = [np.asarray(x) for x in self._complete([np.asarray(x, np.float32) for x in in_arrays])]
-        outputs = self._evaluation.run(inputs, minibatch_size, num_gpus, print_progress, out_mul, out_add, out_shrink, out_dtype,
-                                       dynamic_kwargs)
+        inputs = [
+            np.asarray(x) for x in self._complete([np.asarray(x, np.float32) for x in in_arrays])
+        ]
+        outputs = self._evaluation.run(inputs, minibatch_size, num_gpus, print_progress, out_mul,
+                                       out_add, out_shrink, out_dtype, dynamic_kwargs)
         if return_as_list:
             return outputs
         return outputs[0] if len(outputs) == 1 else tuple(outputs)
@@ -276,20 +322,26 @@ class Network:
     # ------------------------------------------------------------ listings
 
     def list_layers(self) -> list[tuple]:
-        """Rows (name, output shape with an open first axis or None if unknown, list of variables) of inputs, layers and outputs."""
+        """Rows (name, output shape with an open first axis or None if unknown, list of variables)
+        of inputs, layers and outputs.
+        """
         rows = [(name, shape, []) for name, shape in zip(self.input_names, self.input_shapes)]
         if 'lod' in self.vars:
             rows.append(('lod', [], []))
         for name, shape in self._layer_rows():
-            rows.append((name, shape and [None, *shape], [v for n, v in self.trainables.items() if n.startswith(name + '/')]))
-        return rows + [(name, shape, []) for name, shape in zip(self.output_names, self.output_shapes)]
+            rows.append((name, shape and [None, *shape],
+                         [v for n, v in self.trainables.items() if n.startswith(name + '/')]))
+        return rows + [(name, shape, [])
+                       for name, shape in zip(self.output_names, self.output_shapes)]
 
     def _layer_rows(self):
         if hasattr(self.model, 'layer_rows'):
             return self.model.layer_rows()
         if hasattr(self.model, 'operations'):  # a functional Keras model knows its layers' outputs
-            return [(layer.name, list(layer.output.shape[1:])) for layer in self.model.layers if layer.weights]
-        return [(name, None) for name in dict.fromkeys(name.rpartition('/')[0] for name in self.trainables)]
+            return [(layer.name, list(layer.output.shape[1:])) for layer in self.model.layers
+                    if layer.weights]
+        return [(name, None) for name in dict.fromkeys(
+            name.rpartition('/')[0] for name in self.trainables)]
 
     def print_layers(self, title: str | None = None) -> None:
         """Print a table of layers: parameters, output shape (NCHW), weight shape."""
@@ -301,7 +353,8 @@ class Network:
         for name, shape, variables in self.list_layers():
             params = sum(int(np.prod(v.shape)) for v in variables)
             weights = [v.shape for v in variables if len(v.shape) > 1]
-            line(name, params or '-', _shape_text(shape), _shape_text(weights[0]) if len(weights) == 1 else '-')
+            line(name, params or '-', _shape_text(shape),
+                 _shape_text(weights[0]) if len(weights) == 1 else '-')
         line(*['---'] * 4)
         line('Total', sum(int(np.prod(v.shape)) for v in self.trainables.values()), '', '')
         print()
@@ -309,18 +362,21 @@ class Network:
     def setup_weight_histograms(self, title: str | None = None) -> list[tuple[str, np.ndarray]]:
         """Return (tag, values) of every weight, for `SummaryWriter.histogram`."""
         title = title or self.name
-        return [(f'{title}/{name}', var.numpy()) for name, var in self.trainables.items() if len(var.shape) > 1]
+        return [(f'{title}/{name}', var.numpy()) for name, var in self.trainables.items()
+                if len(var.shape) > 1]
 
     # ------------------------------------------------------------ other programs
 
     def export(self, path: str | os.PathLike, overwrite: bool = False):
         """Write this network, at its current lod, for programs that know nothing of this one.
 
-        Inputs and outputs have the names and shapes of `input_names`, `output_names` and so on: NCHW, float32, any minibatch size. Those
-        that have no components, such as the labels of an unconditional network, are left out.
+        Inputs and outputs have the names and shapes of `input_names`, `output_names` and so on:
+        NCHW, float32, any minibatch size. Those that have no components, such as the labels of an
+        unconditional network, are left out.
 
         Args:
-            path: ending in '.onnx', an ONNX file (that needs the package tf2onnx); otherwise the folder of a SavedModel.
+            path: ending in '.onnx', an ONNX file (that needs the package tf2onnx); otherwise the
+                folder of a SavedModel.
             overwrite: replace an earlier file or SavedModel.
 
         Raises:
@@ -330,25 +386,31 @@ class Network:
         export.export(self, path, overwrite)
 
     def save_weights(self, path: str | os.PathLike) -> None:
-        """Write all variables as an .npz file: arrays by local name, e.g. '4x4/Conv/weight'. Read it with np.load or `load_weights`."""
+        """Write all variables as an .npz file: arrays by local name, e.g. '4x4/Conv/weight'. Read
+        it with np.load or `load_weights`.
+        """
         export.save_weights(self, path)
 
     def load_weights(self, path: str | os.PathLike) -> None:
         """Set all variables from an .npz file of `save_weights`.
 
         Raises:
-            DataError: the file cannot be read, or is of a network with other variables; then no variable has changed.
-        """
+            DataError: the file cannot be read, or is of a network with other variables; then no
+        variable has changed. """
         export.load_weights(self, path)
 
     # ------------------------------------------------------------ pickling
 
     def __getstate__(self):
         func_name = self._build_func.__name__
-        stock = func_name in STOCK_FUNCTIONS and import_obj(STOCK_FUNCTIONS[func_name]) is self._build_func
-        state = dict(version=2, name=self.name, static_kwargs=self.static_kwargs,
-                     build_module_src=STOCK_SOURCE if stock else _module_source(self._build_func), build_func_name=func_name,
-                     variables=[(name, np.asarray(var.numpy()).view(PortableArray)) for name, var in self.vars.items()])
+        stock = func_name in STOCK_FUNCTIONS and import_obj(
+            STOCK_FUNCTIONS[func_name]) is self._build_func
+        state = dict(
+            version=2, name=self.name, static_kwargs=self.static_kwargs,
+            build_module_src=STOCK_SOURCE if stock else _module_source(self._build_func),
+            build_func_name=func_name,
+            variables=[(name, np.asarray(var.numpy()).view(PortableArray))
+                       for name, var in self.vars.items()])
         return state if stock else dict(state, build_module_name=self._build_func.__module__)
 
     def __setstate__(self, state):
@@ -360,27 +422,32 @@ class Network:
             var = self.find_var(name)
             value = np.asarray(value)
             if tuple(value.shape) != tuple(var.shape):
-                raise DataError(f'snapshot of network {self.name!r}: variable {name!r} has shape {value.shape}, its build function '
-                                f'makes {tuple(var.shape)}. The build function has changed since the snapshot was written.')
+                raise DataError(f'snapshot of network {self.name!r}: variable {name!r} has shape '
+                                f'{value.shape}, its build function makes {tuple(var.shape)}. The '
+                                'build function has changed since the snapshot was written.')
             var.assign(value)
         missing = set(self.vars) - {name for name, _ in state['variables']}
         if missing:
-            raise DataError(f'snapshot of network {self.name!r} lacks the variables {sorted(missing)}. '
-                            'The build function has changed since the snapshot was written.')
+            raise DataError(f'snapshot of network {self.name!r} lacks the variables '
+                            f'{sorted(missing)}. The build function has changed since the '
+                            'snapshot was written.')
 
 
 Network.__module__ = 'tfutil'  # the class path that snapshots name
 
 
 class NetworkAtStage:
-    """A network whose `get_output_for` has its stage and options filled in; every other attribute is the network's.
+    """A network whose `get_output_for` has its stage and options filled in; every other attribute
+    is the network's.
 
     Attributes:
         chosen_stage: the stage; None evaluates everything.
     """
 
     def __init__(self, network, options):
-        self._network, self._options, self.chosen_stage = network, options, options['stage']
+        self._network = network
+        self._options = options
+        self.chosen_stage = options['stage']
 
     def __getattr__(self, name):
         return getattr(self._network, name)
@@ -390,12 +457,16 @@ class NetworkAtStage:
 
 
 def defined_by_its_class(model, name):
-    """Whether a model's own class says something: what it inherits may not hold for the layers that it adds."""
+    """Whether a model's own class says something: what it inherits may not hold for the layers that
+    it adds.
+    """
     return name in vars(type(model))
 
 
 def trusting_source(trust=True):
-    """Allow (or forbid) unpickling in the block to execute the source text that a user's own network carries."""
+    """Allow (or forbid) unpickling in the block to execute the source text that a user's own
+    network carries.
+    """
     return holding(TRUST_SOURCE, trust)
 
 
@@ -405,10 +476,11 @@ def trusting_source(trust=True):
 def _fresh_layer_names():
     """Let Keras number unnamed layers from the start in the block.
 
-    It numbers them through the life of the process (dense, dense_1, ...), and layers' names are variables' names: without this, a clone
-    or a snapshot of a network of unnamed layers would not find its own variables again.
-    """
-    from keras.src.backend.common import global_state  # Keras has no public way to do this short of clearing everything
+    It numbers them through the life of the process (dense, dense_1, ...), and layers' names are
+    variables' names: without this, a clone or a snapshot of a network of unnamed layers would not
+    find its own variables again. """
+    # Keras has no public way to do this short of clearing everything
+    from keras.src.backend.common import global_state
     saved = global_state.get_global_attribute('object_name_uids')
     global_state.set_global_attribute('object_name_uids', None)
     try:
@@ -438,16 +510,22 @@ def _module_source(func):
 
 
 def _check_state(state):
-    needed = {'version', 'name', 'static_kwargs', 'build_module_src', 'build_func_name', 'variables'}
+    needed = {
+        'version', 'name', 'static_kwargs', 'build_module_src', 'build_func_name', 'variables'
+    }
     if not isinstance(state, dict) or not needed <= set(state):
         found = sorted(state) if isinstance(state, dict) else type(state).__name__
-        raise DataError(f'not the state of a network: expected the keys {sorted(needed)}. Received: {found}.')
+        raise DataError(f'not the state of a network: expected the keys {sorted(needed)}. '
+                        f'Received: {found}.')
     if state['version'] != 2:
-        raise DataError(f"network {state['name']!r} has state version {state['version']!r}; this program reads version 2.")
+        raise DataError(f"network {state['name']!r} has state version {state['version']!r}; this "
+                        'program reads version 2.')
 
 
 def _find_build_func(state):
-    """The build function that a state names: ours for the stock networks, else one known here, else (if trusted) its module's."""
+    """The build function that a state names: ours for the stock networks, else one known here, else
+    (if trusted) its module's.
+    """
     name, module_name = state['build_func_name'], state.get('build_module_name', 'networks')
     if name in STOCK_FUNCTIONS and module_name == 'networks':
         return import_obj(STOCK_FUNCTIONS[name])
@@ -455,9 +533,11 @@ def _find_build_func(state):
         return _known_functions[module_name, name]
     if not TRUST_SOURCE.get():
         raise DataError(
-            f"network {state['name']!r} is built by {name!r} of module {module_name!r}, which is not known here. Import that module first, "
-            'with the function marked @tfutil.build_function; or, if you trust whoever made the file, load it with '
-            'misc.load_pkl(path, trust_source=True), which imports the module or executes the source text inside the file.')
+            f"network {state['name']!r} is built by {name!r} of module {module_name!r}, which is "
+            'not known here. Import that module first, with the function marked '
+            '@tfutil.build_function; or, if you trust whoever made the file, load it with '
+            'misc.load_pkl(path, trust_source=True), which imports the module or executes the '
+            'source text inside the file.')
     with contextlib.suppress(ImportError, AttributeError):
         return getattr(importlib.import_module(module_name), name)
     module = types.ModuleType(f'_snapshot_{state["name"]}')

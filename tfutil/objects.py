@@ -22,25 +22,34 @@ def find_obj_in_module(module, name):
 
 
 def _split(dotted_name):
-    """Import the longest prefix of a dotted name that is a module; return it and the rest of the name."""
+    """Import the longest prefix of a dotted name that is a module; return it and the rest of the
+    name.
+    """
     parts = str(dotted_name).split('.')
     if not all(part.isidentifier() for part in parts):
-        raise ConfigError(f'a dotted name is needed, like networks.G_paper. Received: {dotted_name!r}.')
+        raise ConfigError('a dotted name is needed, like networks.G_paper. Received: '
+                          f'{dotted_name!r}.')
     for count in range(len(parts), 0, -1):
         module_name = '.'.join(parts[:count])
         try:
             return importlib.import_module(module_name), '.'.join(parts[count:])
         except ModuleNotFoundError as error:
-            # A missing prefix is what we are probing for; a missing import inside a module that exists is not.
-            if error.name is None or not (module_name == error.name or module_name.startswith(error.name + '.')):
+            # A missing prefix is what we are probing for; a missing import inside a module that
+            # exists is not.
+            if error.name is None or not (module_name == error.name
+                                          or module_name.startswith(error.name + '.')):
                 raise
     known = [n for n in sys.modules if '.' not in n]
-    raise ConfigError(f'there is no module {parts[0]!r} (in {dotted_name!r}).{did_you_mean(parts[0], known)} '
-                      'Write names as module.function, e.g. networks.G_paper; the module must be importable from here.')
+    raise ConfigError(f'there is no module {parts[0]!r} (in '
+                      f'{dotted_name!r}).{did_you_mean(parts[0], known)} Write names as '
+                      'module.function, e.g. networks.G_paper; the module must be importable from '
+                      'here.')
 
 
 def import_module(dotted_name):
-    """Import the module that a dotted name is or starts with: 'networks.G_paper' gives `networks`."""
+    """Import the module that a dotted name is or starts with: 'networks.G_paper' gives
+    `networks`.
+    """
     return _split(dotted_name)[0]
 
 
@@ -55,7 +64,10 @@ def import_obj(dotted_name: str) -> Any:
 
 
 def call_func_by_name(*args, func=None, **kwargs):
-    """Call the function of a dotted name with the other arguments: how every `func` line of config.py is run."""
+    """Call the function of a dotted name with the other arguments: how every `func` line of
+    config.py is run.
+    """
     if func is None:
-        raise ConfigError("a 'func' line is missing: write e.g. train = EasyDict(func='train.train_progressive_gan').")
+        raise ConfigError("a 'func' line is missing: write e.g. train = "
+                          "EasyDict(func='train.train_progressive_gan').")
     return import_obj(func)(*args, **kwargs)

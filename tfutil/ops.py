@@ -39,6 +39,8 @@ def shape_to_list(shape):
 
 
 def fp32(*values):
-    """Cast tensors to float32: losses and norms are computed in it whatever the networks' dtype. One value in, one out."""
+    """Cast tensors to float32: losses and norms are computed in it whatever the networks' dtype.
+    One value in, one out.
+    """
     cast = [tf.cast(value, tf.float32) for value in values]
     return cast[0] if len(cast) == 1 else cast

@@ -1,4 +1,6 @@
-"""Optimizer: Adam as the original had it, with gradient averaging, loss scaling and skipping of bad updates."""
+"""Optimizer: Adam as the original had it, with gradient averaging, loss scaling and skipping of bad
+updates.
+"""
 import tensorflow as tf
 
 from tfutil import ops
@@ -8,27 +10,36 @@ from tfutil.summary import autosummary
 
 
 class Optimizer:
-    """Adam with the epsilon outside of the corrected root: w -= lr * sqrt(1 - b2^t) / (1 - b1^t) * m / (sqrt(v) + epsilon).
+    """Adam with the epsilon outside of the corrected root: w -= lr * sqrt(1 - b2^t) / (1 - b1^t) *
+    m / (sqrt(v) + epsilon).
 
-    Gradients are averaged over everything registered and over all replicas, in float32. An update in which any of them is not finite, on
-    whichever replica, is skipped whole on all of them (weights, moments, step count) and counted.
+    Gradients are averaged over everything registered and over all replicas, in float32. An update
+    in which any of them is not finite, on whichever replica, is skipped whole on all of them
+    (weights, moments, step count) and counted.
 
     Args:
         name: prefix of the TensorBoard tags, e.g. 'TrainG'.
         learning_rate: default for `apply_updates`.
-        use_loss_scaling: multiply losses by 2^x and gradients by 2^-x, so that float16 gradients do not vanish.
-        loss_scaling_init, loss_scaling_inc, loss_scaling_dec: x at the start, its growth after each update and its drop after
-            each overflow.
+        use_loss_scaling: multiply losses by 2^x and gradients by 2^-x, so that float16 gradients do
+            not vanish.
+        loss_scaling_init, loss_scaling_inc, loss_scaling_dec: x at the start, its growth after each
+            update and its drop after each overflow.
         beta1, beta2, epsilon: Adam's.
     """
 
-    def __init__(self, name='Train', learning_rate=0.001, use_loss_scaling=False, loss_scaling_init=64.0, loss_scaling_inc=0.0005,
-                 loss_scaling_dec=1.0, beta1=0.9, beta2=0.999, epsilon=1e-8):
+    def __init__(self, name='Train', learning_rate=0.001, use_loss_scaling=False,
+                 loss_scaling_init=64.0, loss_scaling_inc=0.0005, loss_scaling_dec=1.0, beta1=0.9,
+                 beta2=0.999, epsilon=1e-8):
         self.id = name.replace('/', '.')
-        self.learning_rate, self.use_loss_scaling = learning_rate, use_loss_scaling
-        self.loss_scaling_inc, self.loss_scaling_dec = loss_scaling_inc, loss_scaling_dec
-        self.beta1, self.beta2, self.epsilon = beta1, beta2, epsilon
-        self.loss_scaling = tf.Variable(loss_scaling_init if use_loss_scaling else 0.0, trainable=False, dtype=tf.float32)
+        self.learning_rate = learning_rate
+        self.use_loss_scaling = use_loss_scaling
+        self.loss_scaling_inc = loss_scaling_inc
+        self.loss_scaling_dec = loss_scaling_dec
+        self.beta1 = beta1
+        self.beta2 = beta2
+        self.epsilon = epsilon
+        self.loss_scaling = tf.Variable(loss_scaling_init if use_loss_scaling else 0.0,
+                                        trainable=False, dtype=tf.float32)
         self.beta1_power = tf.Variable(beta1, trainable=False, dtype=tf.float32)
         self.beta2_power = tf.Variable(beta2, trainable=False, dtype=tf.float32)
         self.slots = {}  # variable reference -> (m, v)
@@ -58,16 +69,20 @@ class Optimizer:
             variables: list of tf.Variable.
 
         Returns:
-            The loss, and a list of float32 gradients, still scaled; None for variables that the loss does not depend on.
-        """
+            The loss, and a list of float32 gradients, still scaled; None for variables that the
+        loss does not depend on. """
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(variables)
             loss = loss_func()
             scaled = self.scaled_mean(loss)
-        return loss, [None if g is None else tf.cast(g, tf.float32) for g in tape.gradient(scaled, variables)]
+        return loss, [
+            None if g is None else tf.cast(g, tf.float32) for g in tape.gradient(scaled, variables)
+        ]
 
     def register_gradients(self, loss_func, variables):
-        """Differentiate a loss and keep the gradients for `apply_updates`, which averages all that were registered. Returns the loss."""
+        """Differentiate a loss and keep the gradients for `apply_updates`, which averages all that
+        were registered. Returns the loss.
+        """
         loss, gradients = self.compute_gradients(loss_func, variables)
         self.register(gradients, variables)
         return loss
@@ -75,19 +90,24 @@ class Optimizer:
     def register(self, gradients, variables):
         """Keep scaled gradients for `apply_updates`; those that don't exist count as zero."""
         for grad, var in zip(gradients, variables):
-            self._registered.setdefault(var.ref(), (var, []))[1].append(tf.zeros_like(var) if grad is None else grad)
+            self._registered.setdefault(
+                var.ref(), (var, []))[1].append(tf.zeros_like(var) if grad is None else grad)
 
     # ------------------------------------------------------------ the update
 
     def create_slots(self, variables):
-        """Make the moments of the variables; to be called before a step that uses them is compiled."""
+        """Make the moments of the variables; to be called before a step that uses them is
+        compiled.
+        """
         for var in variables:
             if var.ref() not in self.slots:
                 with tf.init_scope():
-                    self.slots[var.ref()] = tuple(tf.Variable(tf.zeros(var.shape), trainable=False) for _ in 'mv')
+                    self.slots[var.ref()] = tuple(
+                        tf.Variable(tf.zeros(var.shape), trainable=False) for _ in 'mv')
 
     def apply_updates(self, learning_rate=None):
-        """Average the registered gradients and make one update, or none if any of them is not finite.
+        """Average the registered gradients and make one update, or none if any of them is not
+        finite.
 
         Args:
             learning_rate: number or scalar tensor; None = the default.
@@ -98,7 +118,8 @@ class Optimizer:
         rate = tf.cast(self.learning_rate if learning_rate is None else learning_rate, tf.float32)
         if not self._registered:
             raise ValueError(f'{self.id}: no gradients to apply. Call register_gradients first.')
-        # Empty before the replicas meet: they are traced one after the other, and the next one registers its gradients here, too.
+        # Empty before the replicas meet: they are traced one after the other, and the next one
+        # registers its gradients here, too.
         registered, self._registered = list(self._registered.values()), {}
         variables = [var for var, _ in registered]
         self.create_slots(variables)
@@ -113,20 +134,22 @@ class Optimizer:
     def _update(self, scaled, variables, rate):
         """Adam if all gradients are finite. Returns whether they are.
 
-        A skipped update is one with gradients and a rate of 0 and decays of 1: no bit of weights, moments and step count moves. A
-        condition around the update would have a GPU wait for the host.
-        """
-        # Look before the scale is undone: a compiler may fold the two multiplications into one, and no overflow would be seen.
-        # All replicas look at the same averages, in which a value that is not finite leaves its mark, so they decide alike.
+        A skipped update is one with gradients and a rate of 0 and decays of 1: no bit of weights,
+        moments and step count moves. A condition around the update would have a GPU wait for the
+        host. """
+        # Look before the scale is undone: a compiler may fold the two multiplications into one, and
+        # no overflow would be seen. All replicas look at the same averages, in which a value that
+        # is not finite leaves its mark, so they decide alike.
         finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(g)) for g in scaled])
         factor, rate, beta1, beta2 = (tf.where(finite, made, skipped) for made, skipped in (
             (self.undo_loss_scaling(1.0), 0.0), (rate, 0.0), (self.beta1, 1.0), (self.beta2, 1.0)))
         beta1_power, beta2_power = tf.identity(self.beta1_power), tf.identity(self.beta2_power)
         for grad, var in zip(scaled, variables):
             m, v = self.slots[var.ref()]
-            tf.raw_ops.ResourceApplyAdam(
-                var=var.handle, m=m.handle, v=v.handle, beta1_power=beta1_power, beta2_power=beta2_power, lr=rate, beta1=beta1,
-                beta2=beta2, epsilon=self.epsilon, grad=tf.math.multiply_no_nan(grad, factor))
+            tf.raw_ops.ResourceApplyAdam(var=var.handle, m=m.handle, v=v.handle,
+                                         beta1_power=beta1_power, beta2_power=beta2_power, lr=rate,
+                                         beta1=beta1, beta2=beta2, epsilon=self.epsilon,
+                                         grad=tf.math.multiply_no_nan(grad, factor))
         set_in_replica(self.beta1_power, beta1_power * beta1)
         set_in_replica(self.beta2_power, beta2_power * beta2)
         if self.use_loss_scaling:
@@ -142,7 +165,8 @@ class Optimizer:
         """
         self.create_slots(named.values())
         m, v = ({name: self.slots[var.ref()][i] for name, var in named.items()} for i in range(2))
-        return dict(m=m, v=v, beta1_power=self.beta1_power, beta2_power=self.beta2_power, loss_scaling=self.loss_scaling)
+        return dict(m=m, v=v, beta1_power=self.beta1_power, beta2_power=self.beta2_power,
+                    loss_scaling=self.loss_scaling)
 
     def reset_optimizer_state(self):
         """Forget moments and step count; the loss scale stays."""

@@ -64,7 +64,9 @@ class _TableKey:
     """Keys of the draws of one step, from a `key_table`. Draws beyond its end repeat the last."""
 
     def __init__(self, table):
-        self.table, self.draws, self.replica = table, 0, None
+        self.table = table
+        self.draws = 0
+        self.replica = None
         self.used = [0]  # shared with the copies that `as_replica` makes
 
     def bits(self, shape):

@@ -17,11 +17,11 @@ def _allow_growth(value):
 def allow_tf32(value):
     """Allow TensorFloat-32 for convolutions and matrix products of float32 tensors, or forbid it.
 
-    GPUs from Ampere on then round the factors to 10 bits of mantissa: about twice as fast, with relative errors of 1e-3.
-    """
+    GPUs from Ampere on then round the factors to 10 bits of mantissa: about twice as fast, with
+    relative errors of 1e-3. """
     tf.config.experimental.enable_tensor_float_32_execution(bool(value))
-    # Tensor cores want channels last, as the networks have them. TensorFlow's graph optimizer turns large float32 steps into channels first
-    # for the GPUs that had none.
+    # Tensor cores want channels last, as the networks have them. TensorFlow's graph optimizer turns
+    # large float32 steps into channels first for the GPUs that had none.
     tf.config.optimizer.set_experimental_options({'layout_optimizer': not value})
 
 
@@ -30,43 +30,52 @@ def tf32_allowed():
     return tf.config.experimental.tensor_float_32_execution_enabled()
 
 
-allow_tf32(False)  # TensorFlow's default is True. Whoever imports this program gets float32 where it says float32.
+# TensorFlow's default is True. Whoever imports this program gets float32 where it says float32.
+allow_tf32(False)
 
 
-# tf_config's keys and what each sets. Dotted ones are those of TF1's ConfigProto. None: accepted, without a TF2 meaning.
+# tf_config's keys and what each sets. Dotted ones are those of TF1's ConfigProto. None: accepted,
+# without a TF2 meaning.
 TF_CONFIG_OPTIONS = {
     'gpu_options.allow_growth': _allow_growth,
     'allow_soft_placement': lambda value: tf.config.set_soft_device_placement(bool(value)),
-    'intra_op_parallelism_threads': lambda value: tf.config.threading.set_intra_op_parallelism_threads(int(value)),
-    'inter_op_parallelism_threads': lambda value: tf.config.threading.set_inter_op_parallelism_threads(int(value)),
-    'graph_options.place_pruned_graph': None,
-    'tf32': allow_tf32,
+    'intra_op_parallelism_threads': lambda value: tf.config.threading.
+    set_intra_op_parallelism_threads(int(value)), 'inter_op_parallelism_threads': lambda value: tf.
+    config.threading.set_inter_op_parallelism_threads(int(value)),
+    'graph_options.place_pruned_graph': None, 'tf32': allow_tf32,
 }
 
 
 def check_tf_config(config_dict):
-    """Names and values of tf_config. TensorFlow itself would end the process at a negative number of threads.
+    """Names and values of tf_config. TensorFlow itself would end the process at a negative number
+    of threads.
 
     Raises:
         ConfigError: an unknown key, or a value of the wrong kind.
     """
     for key, value in config_dict.items():
         if key not in TF_CONFIG_OPTIONS:
-            raise ConfigError(f'tf_config has no option {key!r}.{did_you_mean(key, TF_CONFIG_OPTIONS)} Known: {", ".join(TF_CONFIG_OPTIONS)}.')
+            raise ConfigError('tf_config has no option '
+                              f'{key!r}.{did_you_mean(key, TF_CONFIG_OPTIONS)} Known: '
+                              f'{", ".join(TF_CONFIG_OPTIONS)}.')
         if key.endswith('_threads'):
-            good, expected = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2 ** 31, 'an integer, at least 0'
+            good, expected = isinstance(value, int) and not isinstance(
+                value, bool) and 0 <= value < 2**31, 'an integer, at least 0'
         else:
             good, expected = value in (True, False), 'True or False'
         if not good:
             raise ConfigError(f'tf_config[{key!r}]: expected {expected}. Received: {value!r}.')
 
 
-def init_tf(config_dict: dict | None = None, random_seed: int | None = None, num_gpus: int = 1) -> None:
-    """Prepare TensorFlow. Call once, before the first tensor is made. TensorFloat-32 is off unless config_dict['tf32'] is True.
+def init_tf(config_dict: dict | None = None, random_seed: int | None = None,
+            num_gpus: int = 1) -> None:
+    """Prepare TensorFlow. Call once, before the first tensor is made. TensorFloat-32 is off unless
+    config_dict['tf32'] is True.
 
     Args:
         config_dict: config.tf_config.
-        random_seed: integer for Python's, NumPy's and TensorFlow's generators; None leaves them alone.
+        random_seed: integer for Python's, NumPy's and TensorFlow's generators; None leaves them
+            alone.
         num_gpus: on a machine without GPUs, cut the CPU into so many devices, which stand for them.
 
     Raises:
@@ -84,9 +93,11 @@ def init_tf(config_dict: dict | None = None, random_seed: int | None = None, num
     if not tf.config.list_physical_devices('GPU'):
         if num_gpus > 1:
             make_cpu_devices(num_gpus)
-        # This pass fails on the gradients of a leaky ReLU, says so as an error, and gains nothing here: steps are as fast without it.
+        # This pass fails on the gradients of a leaky ReLU, says so as an error, and gains nothing
+        # here: steps are as fast without it.
         tf.config.optimizer.set_experimental_options({'remapping': False})
-        # oneDNN's primitives for large minibatches and for gradients of kernels would be made anew at each use, to save a little memory.
+        # oneDNN's primitives for large minibatches and for gradients of kernels would be made anew
+        # at each use, to save a little memory.
         os.environ.setdefault('TF_MKL_OPTIMIZE_PRIMITIVE_MEMUSE', '0')
     if random_seed is not None:
         random.seed(random_seed)
@@ -95,8 +106,13 @@ def init_tf(config_dict: dict | None = None, random_seed: int | None = None, num
 
 
 def run(*values):
-    """The original's session call: tensors and variables become NumPy arrays, functions are called. One value in, one out."""
-    results = [value() if callable(value) else value.numpy() if hasattr(value, 'numpy') else value for value in values]
+    """The original's session call: tensors and variables become NumPy arrays, functions are called.
+    One value in, one out.
+    """
+    results = [
+        value() if callable(value) else value.numpy() if hasattr(value, 'numpy') else value
+        for value in values
+    ]
     return results[0] if len(results) == 1 else results
 
 

@@ -4,7 +4,8 @@ from typing import NamedTuple
 
 
 class Stage(NamedTuple):
-    """The part of a lod that decides which layers exist: known when a step is compiled, so each stage has a step of its own.
+    """The part of a lod that decides which layers exist: known when a step is compiled, so each
+    stage has a step of its own.
 
     Attributes:
         floor_lod: halvings between the full resolution and the active one: 0 = full resolution.
@@ -15,7 +16,9 @@ class Stage(NamedTuple):
 
     @classmethod
     def of(cls, lod, resolution):
-        """The stage of a lod in a network of the given full resolution; lods beyond 4x4 or below 0 are clipped."""
+        """The stage of a lod in a network of the given full resolution; lods beyond 4x4 or below 0
+        are clipped.
+        """
         lod = min(max(float(lod), 0.0), math.log2(resolution) - 2)
         return cls(int(math.floor(lod)), lod != math.floor(lod))
 

@@ -1,8 +1,8 @@
 """autosummary: averages of named values between two ticks, written as TensorBoard scalars.
 
-Inside a compiled step the values are collected as an output of that step (`collecting`, `Statistics`), which works on every device, under
-XLA and on replicas alike; anywhere else they are added to the host's accumulators at once.
-"""
+Inside a compiled step the values are collected as an output of that step (`collecting`,
+`Statistics`), which works on every device, under XLA and on replicas alike; anywhere else they are
+added to the host's accumulators at once. """
 import contextvars
 import itertools
 
@@ -17,7 +17,8 @@ MOST_UNSETTLED = 64  # steps; one transfer for as many is next to nothing
 
 _accumulators = {}  # tag -> [sum, count] of the finite values since the last flush
 _unsettled = []  # `Statistics` of steps that may still be at work
-_active = contextvars.ContextVar('collector', default=None)  # replicas are traced in threads of their own, in turns
+# replicas are traced in threads of their own, in turns
+_active = contextvars.ContextVar('collector', default=None)
 
 
 def autosummary(name: str, value):
@@ -25,8 +26,8 @@ def autosummary(name: str, value):
 
     Args:
         name: the tag, e.g. 'Loss/real_scores'.
-        value: Python number, array or tensor of any shape; its finite elements count, the others are ignored.
-    """
+        value: Python number, array or tensor of any shape; its finite elements count, the others
+    are ignored. """
     if not tf.is_tensor(value) and not isinstance(value, tf.Variable):
         _accumulate(name, np.asarray(value, np.float64))
     elif tf.executing_eagerly():
@@ -84,21 +85,27 @@ class _Collector:
     """
 
     def __init__(self):
-        self.values, self.rows = {}, {}
+        self.values = {}
+        self.rows = {}
         self.graph = tf.compat.v1.get_default_graph()
 
     def statistics(self):
         """All of it as `Statistics`."""
         tagged = [(tag, value) for tag, values in self.values.items() for value in values]
-        sums = fused(lambda *values: [_sum_and_count(value) for value in values], *[value for _, value in tagged])
+        sums = fused(lambda *values: [_sum_and_count(value) for value in values],
+                     *[value for _, value in tagged])
         rows = {tag: list(known) for tag, known in self.rows.items()}
         for (tag, _), row in zip(tagged, sums, strict=True):
             rows.setdefault(tag, []).append(row)
-        return Statistics(tuple(rows), tf.stack([tf.add_n(own) for own in rows.values()]) if rows else tf.zeros([0, 2]))
+        return Statistics(
+            tuple(rows),
+            tf.stack([tf.add_n(own) for own in rows.values()]) if rows else tf.zeros([0, 2]))
 
 
 def collecting():
-    """Collect the autosummaries of the block while a step is compiled: yields an object whose `statistics()` are the step's output."""
+    """Collect the autosummaries of the block while a step is compiled: yields an object whose
+    `statistics()` are the step's output.
+    """
     return holding(_active, _Collector())
 
 
@@ -111,8 +118,8 @@ def collect(statistics):
 def add_later(statistics):
     """Accumulate the `Statistics` of a step that may still be at work.
 
-    Reading them would wait for the device, so they stay there until somebody asks (`settle`), or until they are many.
-    """
+    Reading them would wait for the device, so they stay there until somebody asks (`settle`), or
+    until they are many. """
     _unsettled.append(statistics)
     if len(_unsettled) >= MOST_UNSETTLED:
         settle()
@@ -121,16 +128,20 @@ def add_later(statistics):
 def settle():
     """Wait for the steps whose statistics have been added, and accumulate them."""
     while _unsettled:
-        tags, alike = next(itertools.groupby(list(_unsettled), key=lambda statistics: statistics.tags))
+        tags, alike = next(
+            itertools.groupby(list(_unsettled), key=lambda statistics: statistics.tags))
         alike = list(alike)
         del _unsettled[:len(alike)]
-        for values in tf.stack([statistics.values for statistics in alike]).numpy().astype(np.float64):
+        for values in tf.stack([statistics.values
+                                for statistics in alike]).numpy().astype(np.float64):
             for tag, (total, count) in zip(tags, values):
                 add(tag, total, count)
 
 
 def finalize_autosummaries():
-    """The original laid out its TensorBoard page here; tags are laid out by their names now. Kept for its users."""
+    """The original laid out its TensorBoard page here; tags are laid out by their names now. Kept
+    for its users.
+    """
 
 
 def state():
@@ -147,12 +158,16 @@ def restore(saved):
 
 
 def finite_losses(optimizer_id):
-    """Tag under which training notes the share of finite losses, for itself: tags that begin with '_' are not written."""
+    """Tag under which training notes the share of finite losses, for itself: tags that begin with
+    '_' are not written.
+    """
     return f'_finite_losses/{optimizer_id}'
 
 
 def flush():
-    """Take the mean of each tag since the last flush as {tag: mean}; tags without values are left out."""
+    """Take the mean of each tag since the last flush as {tag: mean}; tags without values are left
+    out.
+    """
     settle()
     means = {name: total / count for name, (total, count) in _accumulators.items() if count}
     _accumulators.clear()
@@ -160,7 +175,8 @@ def flush():
 
 
 def save_summaries(writer: SummaryWriter, global_step: int | None = None) -> None:
-    """Write the mean of every autosummary since the last call as a scalar of its tag, and start anew.
+    """Write the mean of every autosummary since the last call as a scalar of its tag, and start
+    anew.
 
     Args:
         writer: a `SummaryWriter`.

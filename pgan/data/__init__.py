@@ -1,1 +1,3 @@
-"""Data sets on disk: records, label files, the writer of every data set, decoding of image files."""
+"""Data sets on disk: records, label files, the writer of every data set, decoding of image
+files.
+"""

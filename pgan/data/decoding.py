@@ -8,7 +8,8 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from pgan.errors import ConfigError, DataError, UserError
 
-MAX_SIDE = 16384  # of a square; Pillow by itself believes images of half as many pixels to be attacks
+# of a square; Pillow by itself believes images of half as many pixels to be attacks
+MAX_SIDE = 16384
 
 DEEP_GRAY = ('I;16', 'I;16L', 'I;16B', 'I;16N')
 GRAY = ('1', 'L', 'LA', 'La', *DEEP_GRAY)
@@ -18,7 +19,8 @@ _NOT_THE_FILES_FAULT = (errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 
 @contextlib.contextmanager
 def opened(file, name):
-    """An image, of which only the header has been read. Whatever Pillow reports, now or within the block, becomes a DataError.
+    """An image, of which only the header has been read. Whatever Pillow reports, now or within the
+    block, becomes a DataError.
 
     Args:
         file: path, or file object.
@@ -26,12 +28,13 @@ def opened(file, name):
 
     Raises:
         DataError: the file is no image, is damaged or is too large.
-        UserError: the machine lacks memory, or its disk has failed; that says nothing about the image.
-    """
+        UserError: the machine lacks memory, or its disk has failed; that says nothing about the
+    image. """
     try:
         with _pillows_limit_lifted(), Image.open(file) as image:
             if image.width * image.height > MAX_SIDE ** 2:
-                raise DataError(f'the image {name!r} is too large: {image.width}x{image.height}. Expected at most {MAX_SIDE}x{MAX_SIDE}.')
+                raise DataError(f'the image {name!r} is too large: {image.width}x{image.height}. '
+                                f'Expected at most {MAX_SIDE}x{MAX_SIDE}.')
             yield image
     except UserError:
         raise
@@ -43,14 +46,19 @@ def opened(file, name):
     except Exception as error:
         if isinstance(error, OSError) and error.errno in _NOT_THE_FILES_FAULT:
             raise UserError(f'the image {name!r} cannot be read now: {error.strerror}.') from error
-        raise DataError(f'the image {name!r} cannot be read: {error or type(error).__name__}.') from error
+        raise DataError(
+            f'the image {name!r} cannot be read: {error or type(error).__name__}.') from error
 
 
 class _PillowsLimit:
-    """Pillow's limit to the size of images, which is one for all threads and is looked at when opening and when decoding."""
+    """Pillow's limit to the size of images, which is one for all threads and is looked at when
+    opening and when decoding.
+    """
 
     def __init__(self):
-        self._lock, self._users, self._limit = threading.Lock(), 0, None
+        self._lock = threading.Lock()
+        self._users = 0
+        self._limit = None
 
     def lift(self):
         with self._lock:
@@ -85,7 +93,8 @@ def mode_of(image):
 def check_resolution(resolution):
     """Raise ConfigError unless it is a resolution that a data set can have."""
     if resolution < 4 or resolution & (resolution - 1):
-        raise ConfigError(f'--resolution must be a power of two, at least 4. Received: {resolution}.')
+        raise ConfigError('--resolution must be a power of two, at least 4. Received: '
+                          f'{resolution}.')
 
 
 def to_chw(pixels):
@@ -111,7 +120,8 @@ def centre_square(pixels, resolution):
 
 
 def upright_pixels(image, gray):
-    """An image of any kind as 8-bit gray or RGB: turned as its EXIF data say, what is transparent laid onto white.
+    """An image of any kind as 8-bit gray or RGB: turned as its EXIF data say, what is transparent
+    laid onto white.
 
     Args:
         image: as Pillow opens it, in any mode but those in NUMBERS.

@@ -9,28 +9,34 @@ from pgan.errors import ConfigError, DataError, in_short
 
 
 def load_labels(tfrecord_dir, label_file, max_label_size, num_images):
-    """Labels [num_images, components], cut to max_label_size; [num_images, 0] float32 if there are none or none are wanted."""
+    """Labels [num_images, components], cut to max_label_size; [num_images, 0] float32 if there are
+    none or none are wanted.
+    """
     path = find_label_file(tfrecord_dir, label_file)
     if max_label_size == 0:
         return np.zeros([num_images, 0], np.float32)
     if path is None:
-        raise ConfigError(f'max_label_size is {max_label_size!r}, but the data set {os.fspath(tfrecord_dir)!r} has 0 label components: it '
-                          'has no .labels file. Set max_label_size=0 (or leave it out), or name a label_file.')
+        raise ConfigError(f'max_label_size is {max_label_size!r}, but the data set '
+                          f'{os.fspath(tfrecord_dir)!r} has 0 label components: it has no .labels '
+                          'file. Set max_label_size=0 (or leave it out), or name a label_file.')
     labels = read_labels(path)
     if labels.ndim != 2 or len(labels) != num_images or labels.dtype.kind not in 'fiu':
-        raise DataError(f'the labels in {path!r} do not fit the data set. Expected numbers of shape [{num_images}, components], one row '
-                        f'per image. Received: {labels.dtype.name} of shape {list(labels.shape)}. Create the data set again, or set '
-                        'max_label_size=0 to train without labels.')
+        raise DataError(f'the labels in {path!r} do not fit the data set. Expected numbers of '
+                        f'shape [{num_images}, components], one row per image. Received: '
+                        f'{labels.dtype.name} of shape {list(labels.shape)}. Create the data set '
+                        'again, or set max_label_size=0 to train without labels.')
     if max_label_size != 'full':
         if max_label_size > labels.shape[1]:
-            raise ConfigError(f'max_label_size is {max_label_size}, but the labels in {path!r} have {labels.shape[1]} components. Lower '
-                              "it, or use 'full' for all of them.")
+            raise ConfigError(f'max_label_size is {max_label_size}, but the labels in {path!r} '
+                              f"have {labels.shape[1]} components. Lower it, or use 'full' for "
+                              'all of them.')
         labels = np.ascontiguousarray(labels[:, :max_label_size])
     bad = ~np.isfinite(labels).all(axis=1)
     if bad.any():
         row = int(np.argmax(bad))
-        raise DataError(f'the labels in {path!r} are damaged: {int(bad.sum())} of {num_images} rows hold nan or inf, first row {row}. '
-                        f'Expected finite numbers. Received: {labels[row].tolist()[:8]}. Create the data set again.')
+        raise DataError(f'the labels in {path!r} are damaged: {int(bad.sum())} of {num_images} '
+                        f'rows hold nan or inf, first row {row}. Expected finite numbers. '
+                        f'Received: {labels[row].tolist()[:8]}. Create the data set again.')
     labels.flags.writeable = False
     return labels
 
@@ -44,12 +50,15 @@ def read_labels(path):
             return np.load(file, allow_pickle=False)
     # NumPy parses the header as Python, and lets through whatever that raises.
     except Exception as error:
-        raise DataError(f'the labels in {path!r} cannot be read: {in_short(error)}. Expected an .npy file of float32 [images, components]. '
-                        'Create the data set again, or set max_label_size=0 to train without labels.') from error
+        raise DataError(f'the labels in {path!r} cannot be read: {in_short(error)}. Expected an '
+                        '.npy file of float32 [images, components]. Create the data set again, or '
+                        'set max_label_size=0 to train without labels.') from error
 
 
 def _check_npy_size(file):
-    """Raise ValueError if the file is not as long as its header says: NumPy would reserve that much memory before it looks."""
+    """Raise ValueError if the file is not as long as its header says: NumPy would reserve that much
+    memory before it looks.
+    """
     if file.read(6) != b'\x93NUMPY':
         raise ValueError('it is no .npy file')
     file.seek(0)
@@ -61,7 +70,8 @@ def _check_npy_size(file):
         raise ValueError('it holds Python objects')
     expected = file.tell() + math.prod(shape) * dtype.itemsize
     if min(shape, default=0) < 0 or size != expected:
-        raise ValueError(f'it has {size} bytes, its header ({dtype} of shape {list(shape)}) asks for {expected}')
+        raise ValueError(f'it has {size} bytes, its header ({dtype} of shape {list(shape)}) asks '
+                         f'for {expected}')
 
 
 def has_labels(tfrecord_dir):
@@ -70,12 +80,15 @@ def has_labels(tfrecord_dir):
 
 
 def find_label_file(tfrecord_dir, label_file):
-    """The path of a data set's labels: the file asked for, or the folder's own; None if it has none."""
+    """The path of a data set's labels: the file asked for, or the folder's own; None if it has
+    none.
+    """
     if label_file is None:
-        return next(iter(sorted(glob.glob(os.path.join(glob.escape(tfrecord_dir), '*.labels')))), None)
+        return next(iter(sorted(glob.glob(os.path.join(glob.escape(tfrecord_dir), '*.labels')))),
+                    None)
     candidates = [label_file, os.path.join(tfrecord_dir, label_file)]
     for path in candidates:
         if os.path.isfile(path):
             return path
-    raise DataError(f'the label file {label_file!r} does not exist, neither from here nor in {tfrecord_dir!r}. Leave label_file out to use '
-                    "the data set's own.")
+    raise DataError(f'the label file {label_file!r} does not exist, neither from here nor in '
+                    f"{tfrecord_dir!r}. Leave label_file out to use the data set's own.")

@@ -1,9 +1,10 @@
 """Files of records: how one resolution of a data set lies on disk, and how to read any image of it.
 
-A file is a row of TFRecord frames (uint64 length, uint32 masked crc of the length, payload, uint32 masked crc of the payload), and each
-payload is an uncompressed tf.train.Example: a map with `shape` (int64 [3], CHW) and `data` (raw uint8 pixels). All images of a file have
-one shape, so record i stands at i * stride. Protobuf promises no order of map entries: either key may stand first, record by record.
-"""
+A file is a row of TFRecord frames (uint64 length, uint32 masked crc of the length, payload, uint32
+masked crc of the payload), and each payload is an uncompressed tf.train.Example: a map with `shape`
+(int64 [3], CHW) and `data` (raw uint8 pixels). All images of a file have one shape, so record i
+stands at i * stride. Protobuf promises no order of map entries: either key may stand first, record
+by record. """
 import math
 import os
 import struct
@@ -18,12 +19,13 @@ HEADER_BYTES = 12  # uint64 length and its uint32 crc
 FOOTER_BYTES = 4  # uint32 crc of the payload
 FRAME = struct.Struct('<QI')
 LONGEST_VARINT = 10  # bytes of a number of 64 bits in protobuf's wire format
-# Opening a file checks the frame headers of all records, a few thousand at a time spread over the whole file, for about so long. From
-# memory or an SSD that covers any data set; on a slow disk the rest is checked when it is read.
+# Opening a file checks the frame headers of all records, a few thousand at a time spread over the
+# whole file, for about so long. From memory or an SSD that covers any data set; on a slow disk the
+# rest is checked when it is read.
 HEADERS_AT_A_TIME = 2048
 HEADER_CHECK_SECONDS = 1.0
 
-# ---------------------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # Checksums and protobuf wire format.
 
 
@@ -34,7 +36,9 @@ def masked_crc32c(data):
 
 
 def checksums(rows):
-    """The checksum of each row of a uint8 array [n, size], as the four bytes that stand in a file: uint8 [n, 4]."""
+    """The checksum of each row of a uint8 array [n, size], as the four bytes that stand in a file:
+    uint8 [n, 4].
+    """
     crcs = np.fromiter((masked_crc32c(row) for row in rows), '<u4', len(rows))
     return crcs.view(np.uint8).reshape(-1, FOOTER_BYTES)
 
@@ -76,7 +80,9 @@ def _field(number, payload):
 
 
 def _fields(data):
-    """Iterate over (number, value) of a message's fields; value is a bytes-like object or, for varints, an int."""
+    """Iterate over (number, value) of a message's fields; value is a bytes-like object or, for
+    varints, an int.
+    """
     pos = 0
     while pos < len(data):
         tag, pos = _read_varint(data, pos)
@@ -127,11 +133,12 @@ def parse_example(payload):
     except (AttributeError, IndexError, KeyError, TypeError) as error:
         raise ValueError("no Example with the features 'shape' and 'data'") from error
     if len(shape) != 3 or 0 in shape or math.prod(shape) != pixels.size:
-        raise ValueError(f'the shape {str(list(shape)):.100} does not fit {pixels.size} bytes of pixels')
+        raise ValueError(f'the shape {str(list(shape)):.100} does not fit {pixels.size} bytes of '
+                         'pixels')
     return shape, pixels
 
 
-# ---------------------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # The fixed layout.
 
 
@@ -150,21 +157,27 @@ class RecordLayout:
         shape_entry = _field(1, _field(1, b'shape') + _field(2, shape_list))
         data_entry = self._before_pixels(b'', 1)  # BytesList.value
         data_entry = self._before_pixels(data_entry, 1)  # Feature.bytes_list
-        data_entry = _field(1, b'data') + self._before_pixels(data_entry, 2)  # key and value of the map entry
+        # key and value of the map entry
+        data_entry = _field(1, b'data') + self._before_pixels(data_entry, 2)
         data_entry = self._before_pixels(data_entry, 1)  # Features.feature
         start = _head(1, len(shape_entry) + len(data_entry) + self.num_pixels)  # Example.features
         self.payload_size = len(start) + len(shape_entry) + len(data_entry) + self.num_pixels
         self.stride = HEADER_BYTES + self.payload_size + FOOTER_BYTES
         header = frame_header(self.payload_size)
         # What stands before and after the pixels.
-        self.data_first = tuple(np.frombuffer(part, np.uint8) for part in (header + start + data_entry, shape_entry))
-        self.shape_first = tuple(np.frombuffer(part, np.uint8) for part in (header + start + shape_entry + data_entry, b''))
+        self.data_first = tuple(
+            np.frombuffer(part, np.uint8) for part in (header + start + data_entry, shape_entry))
+        self.shape_first = tuple(
+            np.frombuffer(part, np.uint8)
+            for part in (header + start + shape_entry + data_entry, b''))
 
     def _before_pixels(self, inner, number):
         return _head(number, len(inner) + self.num_pixels) + inner
 
     def encode(self, images):
-        """Whole records, framing included, of uint8 images [n, C, H, W], `data` first: uint8 [n, stride]."""
+        """Whole records, framing included, of uint8 images [n, C, H, W], `data` first: uint8 [n,
+        stride].
+        """
         before, after = self.data_first
         end = before.size + self.num_pixels
         rows = np.empty([len(images), self.stride], np.uint8)
@@ -182,18 +195,21 @@ class RecordLayout:
             verify: compare checksums.
 
         Returns:
-            (images, valid): uint8 [n, C, H, W], and bool [n], False where a record is not of this layout or its checksum is wrong.
-        """
-        data_first, shape_first = self._matches(rows, self.data_first), self._matches(rows, self.shape_first)
+            (images, valid): uint8 [n, C, H, W], and bool [n], False where a record is not of this
+        layout or its checksum is wrong. """
+        data_first, shape_first = self._matches(rows, self.data_first), self._matches(
+            rows, self.shape_first)
         if data_first.all():
             pixels = self._pixels(rows, self.data_first)
         elif shape_first.all():
             pixels = self._pixels(rows, self.shape_first)
         else:
-            pixels = np.where(data_first[:, np.newaxis], self._pixels(rows, self.data_first), self._pixels(rows, self.shape_first))
+            pixels = np.where(data_first[:, np.newaxis], self._pixels(rows, self.data_first),
+                              self._pixels(rows, self.shape_first))
         valid = data_first | shape_first
         if verify:
-            valid &= (rows[:, -FOOTER_BYTES:] == checksums(rows[:, HEADER_BYTES:-FOOTER_BYTES])).all(axis=1)
+            valid &= (rows[:, -FOOTER_BYTES:] == checksums(
+                rows[:, HEADER_BYTES:-FOOTER_BYTES])).all(axis=1)
         return np.ascontiguousarray(pixels).reshape(-1, *self.shape), valid
 
     def _pixels(self, rows, order):
@@ -202,23 +218,30 @@ class RecordLayout:
     def _matches(self, rows, order):
         before, after = order
         end = before.size + self.num_pixels
-        return (rows[:, :before.size] == before).all(axis=1) & (rows[:, end:end + after.size] == after).all(axis=1)
+        return (rows[:, :before.size] == before).all(axis=1) & (rows[:, end:end + after.size]
+                                                                == after).all(axis=1)
 
 
-# ---------------------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # Files.
 
 
 class FixedFile:
-    """A file whose records all have one layout, memory-mapped: any image costs one copy of its bytes."""
+    """A file whose records all have one layout, memory-mapped: any image costs one copy of its
+    bytes.
+    """
 
     def __init__(self, path, data, layout):
-        self.path, self.shape, self._layout = path, layout.shape, layout
+        self.path = path
+        self.shape = layout.shape
+        self._layout = layout
         self._rows = data.reshape(-1, layout.stride)
         self.num_images = len(self._rows)
 
     def headers_fit(self):
-        """Whether all records, as far as there is time to look, begin with the frame header of the layout."""
+        """Whether all records, as far as there is time to look, begin with the frame header of the
+        layout.
+        """
         expected = np.frombuffer(frame_header(self._layout.payload_size), np.uint8)
         deadline = time.monotonic() + HEADER_CHECK_SECONDS
         step = -(-self.num_images // HEADERS_AT_A_TIME)
@@ -230,7 +253,8 @@ class FixedFile:
         return True
 
     def read(self, indices, verify=True):
-        """Images of the given numbers: uint8 [n, C, H, W]; checksums are compared unless verify is False.
+        """Images of the given numbers: uint8 [n, C, H, W]; checksums are compared unless verify is
+        False.
 
         Raises:
             DataError: a record is damaged.
@@ -238,8 +262,10 @@ class FixedFile:
         images, valid = self._layout.decode(self._rows[indices], verify)
         if not valid.all():
             bad = int(np.asarray(indices)[~valid][0])
-            raise DataError(f'{self.path!r} is damaged: record {bad} (at byte {bad * self._layout.stride}) has a wrong checksum, or is not '
-                            f'an image of shape {list(self.shape)} like the first one. Create the data set again.')
+            raise DataError(f'{self.path!r} is damaged: record {bad} (at byte '
+                            f'{bad * self._layout.stride}) has a wrong checksum, or is not an '
+                            f'image of shape {list(self.shape)} like the first one. Create the '
+                            'data set again.')
         return images
 
     def position(self, number):
@@ -248,20 +274,27 @@ class FixedFile:
 
     def damaged(self, start, stop):
         """Numbers of the records from `start` to `stop` - 1 that cannot be read: a list of int."""
-        return [start + int(index) for index in np.flatnonzero(~self._layout.decode(self._rows[start:stop])[1])]
+        return [
+            start + int(index)
+            for index in np.flatnonzero(~self._layout.decode(self._rows[start:stop])[1])
+        ]
 
 
 class IndexedFile:
-    """A file whose records differ in length (other keys, another writer): the same access, through a table of positions."""
+    """A file whose records differ in length (other keys, another writer): the same access, through
+    a table of positions.
+    """
 
     def __init__(self, path, data):
-        self.path, self._data = path, data
+        self.path = path
+        self._data = data
         self._offsets, self._sizes = _frame_table(path, data)
         self.num_images = len(self._offsets)
         self.shape = self._parse(0)[0]
 
     def read(self, indices, verify=True):
-        """Images of the given numbers: uint8 [n, C, H, W]. Raises DataError for a record that is not like the first.
+        """Images of the given numbers: uint8 [n, C, H, W]. Raises DataError for a record that is
+        not like the first.
 
         Checksums are always compared: what there is to parse may lead anywhere.
         """
@@ -270,8 +303,9 @@ class IndexedFile:
         for image, index in zip(images, indices):
             shape, pixels = self._parse(index)
             if shape != self.shape:
-                raise DataError(f'record {index} of {self.path!r} has the shape {list(shape)}, expected {list(self.shape)} like the '
-                                'first one. All images of a file must have one shape; create the data set again.')
+                raise DataError(f'record {index} of {self.path!r} has the shape {list(shape)}, '
+                                f'expected {list(self.shape)} like the first one. All images of a '
+                                'file must have one shape; create the data set again.')
             image[...] = pixels.reshape(shape)
         return images
 
@@ -281,7 +315,9 @@ class IndexedFile:
 
     def damaged(self, start, stop):
         """Numbers of the records from `start` to `stop` - 1 that cannot be read: a list of int."""
-        return [index for index in range(start, min(stop, self.num_images)) if not self._is_sound(index)]
+        return [
+            index for index in range(start, min(stop, self.num_images)) if not self._is_sound(index)
+        ]
 
     def _is_sound(self, index):
         try:
@@ -294,21 +330,25 @@ class IndexedFile:
         try:
             return parse_example(_checked_payload(self._data, start, size))
         except ValueError as error:
-            raise DataError(f'record {index} of {self.path!r} (at byte {start}) cannot be read: {error}. Expected a tf.train.Example '
-                            "with 'shape' and 'data' as dataset_tool.py writes it; create the data set again.") from error
+            raise DataError(f'record {index} of {self.path!r} (at byte {start}) cannot be read: '
+                            f"{error}. Expected a tf.train.Example with 'shape' and 'data' as "
+                            'dataset_tool.py writes it; create the data set again.') from error
 
 
 def open_records(path):
-    """Open one .tfrecords file for random access and check what is cheap to check: its size, its first and last record, all headers.
+    """Open one .tfrecords file for random access and check what is cheap to check: its size, its
+    first and last record, all headers.
 
     Returns:
-        a FixedFile or IndexedFile: attributes path, shape (C, H, W), num_images; method read(indices).
+        a FixedFile or IndexedFile: attributes path, shape (C, H, W), num_images; method
+        read(indices).
 
     Raises:
         DataError: the file is empty, truncated, damaged, or of something else.
     """
     if os.path.isdir(path):
-        raise DataError(f'{path!r} is a folder. Expected a file of records; move it away, or create the data set again.')
+        raise DataError(f'{path!r} is a folder. Expected a file of records; move it away, or '
+                        'create the data set again.')
     try:
         if os.path.getsize(path) == 0:
             raise DataError(f'{path!r} is empty. Create the data set again.')
@@ -317,10 +357,11 @@ def open_records(path):
     except DataError:
         raise
     except OSError as error:
-        raise DataError(f'{path!r} cannot be read: {error.strerror or error}. See to its permissions, or create the data set '
-                        'again.') from error
+        raise DataError(f'{path!r} cannot be read: {error.strerror or error}. See to its '
+                        'permissions, or create the data set again.') from error
     layout = RecordLayout(_first_shape(path, data))
-    first = layout.decode(data[np.newaxis, :layout.stride])[1] if data.size >= layout.stride else np.array([False])
+    first = layout.decode(
+        data[np.newaxis, :layout.stride])[1] if data.size >= layout.stride else np.array([False])
     if data.size % layout.stride or not first.all():
         return IndexedFile(path, data)
     file = FixedFile(path, data, layout)
@@ -335,16 +376,20 @@ def _first_shape(path, data):
     try:
         payload = _checked_payload(data, HEADER_BYTES, size)
     except ValueError as error:
-        raise DataError(f'{path!r} is damaged: record 0 (at byte 0) cannot be read, {error}. Copy or create the data set again.') from error
+        raise DataError(f'{path!r} is damaged: record 0 (at byte 0) cannot be read, {error}. Copy '
+                        'or create the data set again.') from error
     try:
         return parse_example(payload)[0]
     except ValueError as error:
-        raise DataError(f'{path!r} is not a file of this program: {error} in its first record. Expected a tf.train.Example of uint8 '
-                        'pixels; create the data set with dataset_tool.py.') from error
+        raise DataError(f'{path!r} is not a file of this program: {error} in its first record. '
+                        'Expected a tf.train.Example of uint8 pixels; create the data set with '
+                        'dataset_tool.py.') from error
 
 
 def _checked_payload(data, start, size):
-    """The payload at a position. ValueError if it does not fit its checksum: then there is no telling what parsing it would lead to."""
+    """The payload at a position. ValueError if it does not fit its checksum: then there is no
+    telling what parsing it would lead to.
+    """
     end = start + size
     payload = data[start:end]
     if data[end:end + FOOTER_BYTES].tobytes() != struct.pack('<I', masked_crc32c(payload)):
@@ -359,17 +404,20 @@ def _payload_size(path, data, position, number):
     header = data[position:position + HEADER_BYTES].tobytes()
     size, crc = FRAME.unpack(header)
     if crc != masked_crc32c(header[:8]):
-        raise DataError(f'{path!r} is damaged or no TFRecord file: the header of record {number} (at byte {position}) has a wrong '
-                        'checksum. Create the data set again.')
+        raise DataError(f'{path!r} is damaged or no TFRecord file: the header of record {number} '
+                        f'(at byte {position}) has a wrong checksum. Create the data set again.')
     if position + HEADER_BYTES + size + FOOTER_BYTES > data.size:
         raise _truncated(path, data, position, number)
     return size
 
 
 def _truncated(path, data, position, number):
-    stride = f'a multiple of {position // number} bytes, ' if number and position % number == 0 else ''
-    return DataError(f'{path!r} is truncated: it has {data.size} bytes, expected {stride}{number} whole records ({position} bytes) and '
-                     f'no {data.size - position} bytes of another. Copy or create the data set again.')
+    stride = ''
+    if number and position % number == 0:
+        stride = f'a multiple of {position // number} bytes, '
+    return DataError(f'{path!r} is truncated: it has {data.size} bytes, expected {stride}{number} '
+                     f'whole records ({position} bytes) and no {data.size - position} bytes of '
+                     'another. Copy or create the data set again.')
 
 
 def _frame_table(path, data):

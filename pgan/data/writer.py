@@ -18,7 +18,8 @@ try:
 except ImportError:  # Windows
     fcntl = None
 
-# Images are averaged and written in groups of about so many bytes: large enough that NumPy's cost per call does not show.
+# Images are averaged and written in groups of about so many bytes: large enough that NumPy's cost
+# per call does not show.
 GROUP_BYTES = 1 << 20
 _ENDINGS = ('.tfrecords', '.labels', '-classes.txt')  # of the files of a data set
 
@@ -27,46 +28,52 @@ def check_target(tfrecord_dir, force=False):
     """See to it that a data set may be written there; call it before any long work.
 
     Raises:
-        DataError: the name is empty or means the current folder or one above it, or something is there already, and it is not an empty
-            folder; or, with `force`, not a data set.
-    """
+        DataError: the name is empty or means the current folder or one above it, or something is
+            there already, and it is not an empty folder; or, with `force`, not a data set. """
     if not os.fspath(tfrecord_dir).strip():
-        raise DataError('the name of the data set to create is empty. Expected the folder to make, e.g. datasets/mydataset.')
+        raise DataError('the name of the data set to create is empty. Expected the folder to '
+                        'make, e.g. datasets/mydataset.')
     target, here = os.path.realpath(tfrecord_dir), os.path.realpath(os.curdir)
     if here == target or here.startswith(os.path.join(target, '')):
-        raise DataError(f'{tfrecord_dir!r} is {target!r}, which is the current folder or one above it. Give the data set a folder of its '
-                        'own, e.g. datasets/mydataset.')
+        raise DataError(f'{tfrecord_dir!r} is {target!r}, which is the current folder or one '
+                        'above it. Give the data set a folder of its own, e.g. datasets/mydataset.')
     check_parents(target)
     if not os.path.lexists(target):
         return
     if not os.path.isdir(target):
-        raise DataError(f'{tfrecord_dir!r} exists and is not a folder. Choose another name for the data set.')
+        raise DataError(f'{tfrecord_dir!r} exists and is not a folder. Choose another name for '
+                        'the data set.')
     if _entries(target) and not force:
-        raise DataError(f'the folder {tfrecord_dir!r} exists and is not empty. Choose another name, or replace the data set there '
-                        'with --force.')
+        raise DataError(f'the folder {tfrecord_dir!r} exists and is not empty. Choose another '
+                        'name, or replace the data set there with --force.')
     _check_replaceable(tfrecord_dir, target)
 
 
 def check_parents(path):
-    """Raise DataError if a folder cannot be made at `path` because one of the folders above it is a file."""
+    """Raise DataError if a folder cannot be made at `path` because one of the folders above it is a
+    file.
+    """
     parent = os.path.dirname(os.path.abspath(path))
     while not os.path.lexists(parent):
         parent = os.path.dirname(parent)
     if not os.path.isdir(parent):
-        raise DataError(f'the folder {os.fspath(path)!r} cannot be made: {parent!r} is a file. Choose another place, or move that away.')
+        raise DataError(f'the folder {os.fspath(path)!r} cannot be made: {parent!r} is a file. '
+                        'Choose another place, or move that away.')
 
 
 def _check_replaceable(tfrecord_dir, folder):
     # --force is for data sets; it must not be able to wipe out somebody's home folder.
     foreign = _foreign(folder)
     if foreign:
-        raise DataError(f'the folder {tfrecord_dir!r} is not replaced, in spite of --force, because it holds {foreign[0]!r}, which is no '
-                        'part of a data set. Move that away or choose another name.')
+        raise DataError(f'the folder {tfrecord_dir!r} is not replaced, in spite of --force, '
+                        f'because it holds {foreign[0]!r}, which is no part of a data set. Move '
+                        'that away or choose another name.')
 
 
 def _foreign(folder):
     """Names in a folder that are not files of a data set, sorted."""
-    return sorted(entry.name for entry in _entries(folder) if entry.is_dir() or not entry.name.endswith(_ENDINGS))
+    return sorted(entry.name for entry in _entries(folder)
+                  if entry.is_dir() or not entry.name.endswith(_ENDINGS))
 
 
 def _entries(folder):
@@ -74,12 +81,14 @@ def _entries(folder):
         with os.scandir(folder) as entries:
             return list(entries)
     except OSError as error:
-        raise DataError(f'the folder {folder!r} cannot be looked into: {error.strerror}. Mend its permissions, or choose another '
-                        'name.') from error
+        raise DataError(f'the folder {folder!r} cannot be looked into: {error.strerror}. Mend its '
+                        'permissions, or choose another name.') from error
 
 
 def _remove_dataset(folder):
-    """Remove a folder and the files of a data set in it. OSError, and nothing but those files gone, if it holds anything else."""
+    """Remove a folder and the files of a data set in it. OSError, and nothing but those files gone,
+    if it holds anything else.
+    """
     if not _foreign(folder):
         for name in os.listdir(folder):
             os.unlink(os.path.join(folder, name))
@@ -87,9 +96,11 @@ def _remove_dataset(folder):
 
 
 def clear_leftovers(tfrecord_dir):
-    """Clear away what processes that were killed (SIGKILL, power cut) have left of this data set, and say so.
+    """Clear away what processes that were killed (SIGKILL, power cut) have left of this data set,
+    and say so.
 
-    A half-written data set is removed. One that was just being replaced goes back to its place if nothing has come there.
+    A half-written data set is removed. One that was just being replaced goes back to its place if
+    nothing has come there.
 
     Raises:
         DataError: another process is writing this data set now.
@@ -102,7 +113,8 @@ def clear_leftovers(tfrecord_dir):
         return  # not there yet, or not to be looked into
     for entry in entries:
         match = re.fullmatch(re.escape(f'.{name}.partial-') + r'[a-z0-9_]{8}(-old)?', entry)
-        if name and match and os.path.isdir(os.path.join(parent, entry)) and not os.path.islink(os.path.join(parent, entry)):
+        if name and match and os.path.isdir(os.path.join(
+                parent, entry)) and not os.path.islink(os.path.join(parent, entry)):
             _clear_leftover(tfrecord_dir, os.path.join(parent, entry), is_old=match[1])
 
 
@@ -110,22 +122,25 @@ def _clear_leftover(tfrecord_dir, path, is_old):
     target = os.path.realpath(tfrecord_dir)
     try:
         with locked(path):
-            if is_old and (not os.path.lexists(target) or os.path.isdir(target) and not os.listdir(target)):
+            if is_old and (not os.path.lexists(target)
+                           or os.path.isdir(target) and not os.listdir(target)):
                 os.rename(path, target)
                 print(f'Restored "{tfrecord_dir}", which a killed process was about to replace')
             else:
                 _remove_dataset(path)
                 print(f'Removed "{path}", left behind by a killed process')
     except BlockingIOError as error:
-        raise DataError(f'another process is writing the data set {os.fspath(tfrecord_dir)!r}, in {path!r}. Wait until it is done, or '
-                        'choose another name.') from error
+        raise DataError(f'another process is writing the data set {os.fspath(tfrecord_dir)!r}, in '
+                        f'{path!r}. Wait until it is done, or choose another name.') from error
     except OSError as error:
-        print(f'Left "{path}" alone, although it may be of a killed process: {error.strerror or error}')
+        print(f'Left "{path}" alone, although it may be of a killed process: '
+              f'{error.strerror or error}')
 
 
 @contextlib.contextmanager
 def locked(folder):
-    """Hold a folder's lock, which ends with the process that holds it, whatever kills it, and is seen from other containers too.
+    """Hold a folder's lock, which ends with the process that holds it, whatever kills it, and is
+    seen from other containers too.
 
     Raises:
         BlockingIOError: another process holds it.
@@ -144,7 +159,8 @@ def locked(folder):
 def box_average(images):
     """Halve the resolution: float32 [..., H, W] to [..., H/2, W/2], means of 2x2 pixels."""
     top, bottom = images[..., 0::2, :], images[..., 1::2, :]
-    return (top[..., 0::2] + top[..., 1::2] + bottom[..., 0::2] + bottom[..., 1::2]) * np.float32(0.25)
+    return (top[..., 0::2] + top[..., 1::2] + bottom[..., 0::2] +
+            bottom[..., 1::2]) * np.float32(0.25)
 
 
 def quantize(images):
@@ -155,14 +171,17 @@ def quantize(images):
 class TFRecordExporter:
     """Writes one data set; a context manager.
 
-    The files grow in a hidden folder beside the target, `.NAME.partial-XXXXXXXX`, which takes the target's name when the block ends well
-    and disappears when it does not. (Only SIGKILL or a power cut can leave the hidden folder; see `clear_leftovers`.)
+    The files grow in a hidden folder beside the target, `.NAME.partial-XXXXXXXX`, which takes the
+    target's name when the block ends well and disappears when it does not. (Only SIGKILL or a power
+    cut can leave the hidden folder; see `clear_leftovers`.)
 
     Args:
         tfrecord_dir: folder to create; its name is the data set's name.
         expected_images: how many images will be added.
-        print_progress: show a progress bar on a terminal, and say at the end how many images there are.
-        exact: expect neither more nor fewer than that; False = fewer will do (sources with undecodable images).
+        print_progress: show a progress bar on a terminal, and say at the end how many images there
+            are.
+        exact: expect neither more nor fewer than that; False = fewer will do (sources with
+            undecodable images).
         force: replace a data set that is there already, once the new one is complete.
 
     Raises:
@@ -174,19 +193,23 @@ class TFRecordExporter:
         self.expected_images = expected_images
         self.cur_images = 0
         self.shape = None
-        self._exact, self._force, self._print_progress = exact, force, print_progress
+        self._exact = exact
+        self._force = force
+        self._print_progress = print_progress
         self._name = os.path.basename(os.path.abspath(tfrecord_dir))
         self._target = os.path.realpath(tfrecord_dir)
         self._partial = None
         self._lock = contextlib.ExitStack()
-        self._group, self._group_size = [], 1
+        self._group = []
+        self._group_size = 1
         self._levels = []  # (layout, open file) from the full resolution down
         check_target(tfrecord_dir, force)
 
     def __enter__(self):
         if self._print_progress:
             print(f'Creating dataset "{self.tfrecord_dir}"', flush=True)
-        self._progress = progress_bar(total=self.expected_images, unit='img', silent=not self._print_progress)
+        self._progress = progress_bar(total=self.expected_images, unit='img',
+                                      silent=not self._print_progress)
         try:
             with self._disk_errors():
                 self._make_partial()
@@ -224,54 +247,71 @@ class TFRecordExporter:
         self._lock.close()
 
     def choose_shuffled_order(self):
-        """The order to add images and labels in, the same for every data set of so many images: int [expected_images]."""
+        """The order to add images and labels in, the same for every data set of so many images: int
+        [expected_images].
+        """
         order = np.arange(self.expected_images)
         np.random.RandomState(123).shuffle(order)
         return order
 
     def add_image(self, image):
-        """Add one image, uint8 or float in 0..255, [C, R, R]; all must have one shape, R a power of two of at least 4."""
+        """Add one image, uint8 or float in 0..255, [C, R, R]; all must have one shape, R a power of
+        two of at least 4.
+        """
         if self.shape is None:
             self._start(image.shape)
         if image.shape != self.shape:
-            raise DataError(f'image {self.cur_images} has the shape {list(image.shape)}, but the first one has {list(self.shape)}. All '
-                            'images of a data set must have one shape.')
+            raise DataError(f'image {self.cur_images} has the shape {list(image.shape)}, but the '
+                            f'first one has {list(self.shape)}. All images of a data set must '
+                            'have one shape.')
         self._group.append(np.array(image))  # a copy: the caller may use its array again
         self.cur_images += 1
         if len(self._group) >= self._group_size:
             self._write_group()
 
     def add_labels(self, labels):
-        """Write the labels of all images, in the order in which they were added: [images, components]; stored as float32."""
+        """Write the labels of all images, in the order in which they were added: [images,
+        components]; stored as float32.
+        """
         with np.errstate(over='ignore'):  # is looked at below
             labels = np.asarray(labels, np.float32)
         if labels.ndim != 2 or len(labels) != self.cur_images:
-            raise DataError(f'the labels do not fit the images. Expected the shape [{self.cur_images}, components]. '
-                            f'Received: {list(labels.shape)}.')
+            raise DataError('the labels do not fit the images. Expected the shape '
+                            f'[{self.cur_images}, components]. Received: {list(labels.shape)}.')
         if not np.isfinite(labels).all():
-            raise DataError(f'the labels of image {int(np.argmin(np.isfinite(labels).all(axis=1)))} are not finite. Expected numbers '
-                            'without nan and inf.')
-        with self._disk_errors(), open(os.path.join(self._partial, f'{self._name}-rxx.labels'), 'wb') as file:
+            raise DataError('the labels of image '
+                            f'{int(np.argmin(np.isfinite(labels).all(axis=1)))} are not finite. '
+                            'Expected numbers without nan and inf.')
+        with self._disk_errors(), open(os.path.join(self._partial, f'{self._name}-rxx.labels'),
+                                       'wb') as file:
             file.write(npy_bytes(labels))
 
     def add_class_names(self, names):
-        """Write down what the components of one-hot labels stand for: NAME-classes.txt, one name a line. Training has no use for it."""
-        with self._disk_errors(), open(os.path.join(self._partial, f'{self._name}-classes.txt'), 'w', encoding='utf-8',
-                                        errors='surrogateescape') as file:
+        """Write down what the components of one-hot labels stand for: NAME-classes.txt, one name a
+        line. Training has no use for it.
+        """
+        with self._disk_errors(), open(os.path.join(self._partial, f'{self._name}-classes.txt'),
+                                       'w', encoding='utf-8', errors='surrogateescape') as file:
             file.writelines(f'{" ".join(name.split())}\n' for name in names)
 
     def _start(self, shape):
         channels, height, width = shape
         if height != width or height < 4 or height & (height - 1) or channels not in (1, 3):
-            raise DataError('images must be square, with sides that are a power of two and at least 4, and have 1 or 3 channels. '
-                            f'Received: {width}x{height} with {channels} channels.')
+            raise DataError('images must be square, with sides that are a power of two and at '
+                            f'least 4, and have 1 or 3 channels. Received: {width}x{height} with '
+                            f'{channels} channels.')
         self.shape = tuple(shape)
         self._group_size = max(1, GROUP_BYTES // (channels * height * width))
-        layouts = [RecordLayout((channels, 1 << log2, 1 << log2)) for log2 in range(height.bit_length() - 1, 1, -1)]
+        layouts = [
+            RecordLayout((channels, 1 << log2, 1 << log2))
+            for log2 in range(height.bit_length() - 1, 1, -1)
+        ]
         self._check_space(sum(layout.stride for layout in layouts) * self.expected_images)
         with self._disk_errors():
             for layout in layouts:
-                path = os.path.join(self._partial, f'{self._name}-r{layout.shape[1].bit_length() - 1:02d}.tfrecords')
+                path = os.path.join(
+                    self._partial,
+                    f'{self._name}-r{layout.shape[1].bit_length() - 1:02d}.tfrecords')
                 self._levels.append((layout, open(path, 'wb')))
 
     def _check_space(self, needed):
@@ -280,8 +320,9 @@ class TFRecordExporter:
             free = shutil.disk_usage(self._partial).free
         if needed > free:
             needed, free = (f'{tqdm.format_sizeof(size)}B' for size in (needed, free))
-            raise DataError(f'the data set {self.tfrecord_dir!r} does not fit on the disk: {self.expected_images} images need {needed}, '
-                            f'and {free} are free. Make room, or choose another place.')
+            raise DataError(f'the data set {self.tfrecord_dir!r} does not fit on the disk: '
+                            f'{self.expected_images} images need {needed}, and {free} are free. '
+                            'Make room, or choose another place.')
 
     def _write_group(self):
         images = np.stack(self._group)
@@ -297,9 +338,12 @@ class TFRecordExporter:
     def _finish(self):
         if self._group:
             self._write_group()
-        if self.cur_images == 0 or self.cur_images > self.expected_images or (self._exact and self.cur_images < self.expected_images):
-            raise DataError('no data set was made: ' + ('none of the images can be used.' if self.cur_images == 0 and not self._exact else
-                                                        f'expected {self.expected_images} images, got {self.cur_images}.'))
+        if self.cur_images == 0 or self.cur_images > self.expected_images or (
+                self._exact and self.cur_images < self.expected_images):
+            raise DataError('no data set was made: ' +
+                            ('none of the images can be used.' if self.cur_images == 0
+                             and not self._exact else f'expected {self.expected_images} images, '
+                             f'got {self.cur_images}.'))
         with self._disk_errors():
             self._close_files()
             for entry in os.scandir(self._partial):
@@ -307,7 +351,9 @@ class TFRecordExporter:
             self._move_into_place()
 
     def _move_into_place(self):
-        """Give the new folder its name. What had it is gone only if it was empty, or is a data set and `force` was asked for."""
+        """Give the new folder its name. What had it is gone only if it was empty, or is a data set
+        and `force` was asked for.
+        """
         with contextlib.suppress(OSError):
             os.rmdir(self._target)  # never removes anything but an empty folder
         if not os.path.lexists(self._target):
@@ -342,15 +388,18 @@ class TFRecordExporter:
         except DataError:
             raise
         except OSError as error:
-            raise DataError(f'the data set {self.tfrecord_dir!r} cannot be written: {error}. What was written so far is removed; see '
-                            'to free space and permissions, and start again.') from error
+            raise DataError(f'the data set {self.tfrecord_dir!r} cannot be written: {error}. What '
+                            'was written so far is removed; see to free space and permissions, '
+                            'and start again.') from error
 
 
 def npy_bytes(array):
     """A C-ordered array as an .npy file with the short header of NumPy 1.13, padded to 16 bytes.
 
-    Today's np.save pads to 64. With the short one the label files have the sizes published with the original; any NumPy reads both.
-    """
-    header = repr({'descr': array.dtype.str, 'fortran_order': False, 'shape': array.shape})[:-1] + ', }'
+    Today's np.save pads to 64. With the short one the label files have the sizes published with the
+    original; any NumPy reads both. """
+    header = repr({'descr': array.dtype.str, 'fortran_order': False, 'shape': array.shape
+                   })[:-1] + ', }'
     header += ' ' * (-(10 + len(header) + 1) % 16) + '\n'
-    return b'\x93NUMPY\x01\x00' + len(header).to_bytes(2, 'little') + header.encode('latin1') + np.ascontiguousarray(array).tobytes()
+    return b'\x93NUMPY\x01\x00' + len(header).to_bytes(
+        2, 'little') + header.encode('latin1') + np.ascontiguousarray(array).tobytes()

@@ -1,1 +1,3 @@
-"""Sources of images for data sets: one module per source, each with a function that returns a `source.Source`."""
+"""Sources of images for data sets: one module per source, each with a function that returns a
+`source.Source`.
+"""

@@ -9,7 +9,8 @@ from pgan.importers.source import Source, in_threads, not_found
 NUM_IMAGES = 202599
 WIDTH, HEIGHT, SIDE = 178, 218, 128
 FOLDER = 'img_align_celeba_png'
-EXPECTED = f'the folder {FOLDER} of 000001.png to {NUM_IMAGES}.png (img_align_celeba_png.7z, unpacked)'
+EXPECTED = (f'the folder {FOLDER} of 000001.png to {NUM_IMAGES}.png (img_align_celeba_png.7z, '
+            'unpacked)')
 DOWNLOAD = 'https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html ("Align&Cropped Images", PNG)'
 
 
@@ -27,18 +28,21 @@ def load_celeba(celeba_dir, cx=89, cy=121):
     half = SIDE // 2
     for name, value, size in (('--cx', cx, WIDTH), ('--cy', cy, HEIGHT)):
         if not half <= value <= size - half:
-            raise ConfigError(f'{name} must be from {half} to {size - half}, so that {SIDE}x{SIDE} pixels around it lie inside the '
-                              f'{WIDTH}x{HEIGHT} images. Received: {value}.')
+            raise ConfigError(f'{name} must be from {half} to {size - half}, so that '
+                              f'{SIDE}x{SIDE} pixels around it lie inside the {WIDTH}x{HEIGHT} '
+                              f'images. Received: {value}.')
     print(f'Loading CelebA from "{celeba_dir}"')
     folder = os.path.join(celeba_dir, FOLDER)
     if not os.path.isdir(folder):
         raise not_found(celeba_dir, FOLDER, EXPECTED, DOWNLOAD)
     paths = sorted(glob.glob(os.path.join(glob.escape(folder), '*.png')))
     if len(paths) != NUM_IMAGES:
-        raise DataError(f'Expected to find {NUM_IMAGES} images, *.png, in {folder!r}. Received: {len(paths)}. Download: {DOWNLOAD}')
+        raise DataError(f'Expected to find {NUM_IMAGES} images, *.png, in {folder!r}. Received: '
+                        f'{len(paths)}. Download: {DOWNLOAD}')
 
     def fetch(order):
-        return in_threads(lambda index: (index, _read_face(paths[index], cx - half, cy - half)), order)
+        return in_threads(lambda index: (index, _read_face(paths[index], cx - half, cy - half)),
+                          order)
 
     return Source(len(paths), fetch)
 
@@ -46,6 +50,7 @@ def load_celeba(celeba_dir, cx=89, cy=121):
 def _read_face(path, left, top):
     image = read_image(path)
     if image.shape != (3, HEIGHT, WIDTH):
-        raise DataError(f'{path!r} is not an image of CelebA. Expected RGB of {WIDTH}x{HEIGHT}. Received: {image.shape[0]} channels of '
+        raise DataError(f'{path!r} is not an image of CelebA. Expected RGB of {WIDTH}x{HEIGHT}. '
+                        f'Received: {image.shape[0]} channels of '
                         f'{image.shape[2]}x{image.shape[1]}. Download: {DOWNLOAD}')
     return image[:, top:top + SIDE, left:left + SIDE]

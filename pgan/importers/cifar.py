@@ -17,7 +17,8 @@ def load_cifar10(cifar10_dir):
         DataError: a file is missing or is not that of CIFAR-10.
     """
     print(f'Loading CIFAR-10 from "{cifar10_dir}"')
-    return _load(cifar10_dir, [f'data_batch_{number}' for number in range(1, 6)], 'labels', 10000, 10)
+    return _load(cifar10_dir, [f'data_batch_{number}' for number in range(1, 6)], 'labels', 10000,
+                 10)
 
 
 def load_cifar100(cifar100_dir):
@@ -35,25 +36,32 @@ def _load(folder, names, label_key, images_per_file, num_classes):
     for name in names:
         if not os.path.exists(os.path.join(folder, name)):
             raise not_found(folder, name, expected, DOWNLOAD)
-    batches = [_read_batch(os.path.join(folder, name), label_key, images_per_file) for name in names]
+    batches = [
+        _read_batch(os.path.join(folder, name), label_key, images_per_file) for name in names
+    ]
     images, labels = (np.concatenate(parts) for parts in zip(*batches))
     check_range(f'CIFAR-{num_classes}', folder, images, labels, num_classes, DOWNLOAD)
     return Source.from_arrays(images, onehot(labels, num_classes))
 
 
 def _read_batch(path, label_key, num_images):
-    """One pickled batch: images uint8 [num_images, 3, 32, 32] and class numbers int64 [num_images]."""
+    """One pickled batch: images uint8 [num_images, 3, 32, 32] and class numbers int64
+    [num_images].
+    """
     batch = load_arrays(path, DOWNLOAD)
     if not isinstance(batch, dict) or 'data' not in batch or label_key not in batch:
         keys = sorted(map(str, batch)) if isinstance(batch, dict) else f'a {type(batch).__name__}'
-        raise DataError(f"{path!r} is not a CIFAR batch. Expected a pickled dict with 'data' and {label_key!r}. Received: {keys}. "
-                        f'Download: {DOWNLOAD}')
+        raise DataError(f"{path!r} is not a CIFAR batch. Expected a pickled dict with 'data' and "
+                        f'{label_key!r}. Received: {keys}. Download: {DOWNLOAD}')
     images, labels = batch['data'], np.asarray(batch[label_key])
-    if not isinstance(images, np.ndarray) or images.dtype != np.uint8 or images.shape != (num_images, 3072):
-        raise DataError(f'the images in {path!r} are not those of CIFAR. Expected uint8 of shape [{num_images}, 3072]. '
-                        f'Received: {getattr(images, "dtype", type(images).__name__)} of shape {list(np.shape(images))}. '
-                        f'Download: {DOWNLOAD}')
+    if not isinstance(images,
+                      np.ndarray) or images.dtype != np.uint8 or images.shape != (num_images, 3072):
+        raise DataError(f'the images in {path!r} are not those of CIFAR. Expected uint8 of shape '
+                        f'[{num_images}, 3072]. Received: '
+                        f'{getattr(images, "dtype", type(images).__name__)} of shape '
+                        f'{list(np.shape(images))}. Download: {DOWNLOAD}')
     if labels.shape != (num_images,) or labels.dtype.kind not in 'iu':
-        raise DataError(f'the labels in {path!r} are not those of CIFAR. Expected {num_images} whole numbers. '
-                        f'Received: {labels.dtype} of shape {list(labels.shape)}. Download: {DOWNLOAD}')
+        raise DataError(f'the labels in {path!r} are not those of CIFAR. Expected {num_images} '
+                        f'whole numbers. Received: {labels.dtype} of shape {list(labels.shape)}. '
+                        f'Download: {DOWNLOAD}')
     return images.reshape(-1, 3, 32, 32), labels.astype(np.int64)

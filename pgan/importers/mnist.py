@@ -11,7 +11,8 @@ from pgan.importers.source import Source, not_found, onehot, pad_to_32
 NUM_IMAGES = 60000
 IMAGE_FILE, LABEL_FILE = 'train-images-idx3-ubyte.gz', 'train-labels-idx1-ubyte.gz'
 EXPECTED = f'{IMAGE_FILE} and {LABEL_FILE}'
-DOWNLOAD = 'https://ossci-datasets.s3.amazonaws.com/mnist/ (a copy of http://yann.lecun.com/exdb/mnist/)'
+DOWNLOAD = ('https://ossci-datasets.s3.amazonaws.com/mnist/ (a copy of '
+            'http://yann.lecun.com/exdb/mnist/)')
 
 
 def load_mnist(mnist_dir):
@@ -26,11 +27,13 @@ def load_mnist(mnist_dir):
 
 
 def load_mnistrgb(mnist_dir, num_images=1000000, random_seed=123):
-    """Stacks of three digits, picked at random, as the colours of one image of 3x32x32; without labels.
+    """Stacks of three digits, picked at random, as the colours of one image of 3x32x32; without
+    labels.
 
     Args:
         mnist_dir: folder of the files of MNIST.
-        num_images: how many images to make; they are made as they are written, so any number fits into memory.
+        num_images: how many images to make; they are made as they are written, so any number fits
+            into memory.
         random_seed: 0 to 2^32 - 1, of picking the digits.
 
     Raises:
@@ -40,7 +43,8 @@ def load_mnistrgb(mnist_dir, num_images=1000000, random_seed=123):
     if num_images < 1:
         raise ConfigError(f'--num_images must be at least 1. Received: {num_images}.')
     if not 0 <= random_seed < 1 << 32:
-        raise ConfigError(f'--random_seed must be from 0 to {(1 << 32) - 1}. Received: {random_seed}.')
+        raise ConfigError(f'--random_seed must be from 0 to {(1 << 32) - 1}. Received: '
+                          f'{random_seed}.')
     print(f'Loading MNIST from "{mnist_dir}"')
     digits = pad_to_32(read_digits(mnist_dir)[0])[:, 0]
 
@@ -57,28 +61,37 @@ def read_digits(mnist_dir):
     images = _read_idx(mnist_dir, IMAGE_FILE, (NUM_IMAGES, 28, 28))
     labels = _read_idx(mnist_dir, LABEL_FILE, (NUM_IMAGES,))
     if (images.min(), images.max()) != (0, 255):
-        raise DataError(f'{IMAGE_FILE} in {mnist_dir!r} is not that of MNIST. Expected pixels from 0 to 255. '
-                        f'Received: {images.min()} to {images.max()}. Download: {DOWNLOAD}')
+        raise DataError(f'{IMAGE_FILE} in {mnist_dir!r} is not that of MNIST. Expected pixels '
+                        f'from 0 to 255. Received: {images.min()} to {images.max()}. Download: '
+                        f'{DOWNLOAD}')
     if not np.array_equal(np.unique(labels), np.arange(10)):
-        raise DataError(f'{LABEL_FILE} in {mnist_dir!r} is not that of MNIST. Expected the labels 0 to 9. '
-                        f'Received: {np.unique(labels).tolist()}. Download: {DOWNLOAD}')
+        raise DataError(f'{LABEL_FILE} in {mnist_dir!r} is not that of MNIST. Expected the labels '
+                        f'0 to 9. Received: {np.unique(labels).tolist()}. Download: {DOWNLOAD}')
     return images, labels
 
 
 def _read_idx(mnist_dir, name, shape):
-    """Read an IDX file of uint8: a magic number 0 0 8 dimensions, big-endian sizes, the values. Gzipped, or unpacked already."""
+    """Read an IDX file of uint8: a magic number 0 0 8 dimensions, big-endian sizes, the values.
+    Gzipped, or unpacked already.
+    """
     path = os.path.join(mnist_dir, name)
     unpacked = path.removesuffix('.gz')
     try:
-        with open(unpacked, 'rb') if os.path.isfile(unpacked) and not os.path.exists(path) else gzip.open(path, 'rb') as file:
+        with open(unpacked,
+                  'rb') if os.path.isfile(unpacked) and not os.path.exists(path) else gzip.open(
+                      path, 'rb') as file:
             data = file.read()
     except (FileNotFoundError, NotADirectoryError) as error:
         raise not_found(mnist_dir, name, EXPECTED, DOWNLOAD) from error
     except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f'{path!r} cannot be read: {error}. Download it again: {DOWNLOAD}') from error
+        raise DataError(
+            f'{path!r} cannot be read: {error}. Download it again: {DOWNLOAD}') from error
     start = 4 + 4 * len(shape)
-    found = [int(size) for size in np.frombuffer(data[4:start], '>u4')] if len(data) >= start else []
-    if data[:4] != bytes([0, 0, 8, len(shape)]) or found != list(shape) or len(data) != start + np.prod(shape):
-        raise DataError(f'{path!r} is not that of MNIST. Expected an IDX file of the shape {list(shape)}. Received: {len(data)} bytes, '
-                        f'shape {found}. Download it again: {DOWNLOAD}')
+    found = [int(size)
+             for size in np.frombuffer(data[4:start], '>u4')] if len(data) >= start else []
+    if data[:4] != bytes([0, 0, 8, len(shape)
+                          ]) or found != list(shape) or len(data) != start + np.prod(shape):
+        raise DataError(f'{path!r} is not that of MNIST. Expected an IDX file of the shape '
+                        f'{list(shape)}. Received: {len(data)} bytes, shape {found}. Download it '
+                        f'again: {DOWNLOAD}')
     return np.frombuffer(data, np.uint8, offset=start).reshape(shape)

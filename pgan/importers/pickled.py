@@ -1,4 +1,6 @@
-"""Reading the pickles that data sets are published as, without giving a pickle the power to run anything."""
+"""Reading the pickles that data sets are published as, without giving a pickle the power to run
+anything.
+"""
 import pickle
 
 import numpy as np
@@ -32,7 +34,8 @@ class _ArrayUnpickler(pickle.Unpickler):
         try:
             return _ADMITTED[module, name]
         except KeyError:
-            raise pickle.UnpicklingError(f'it asks for {module}.{name}, which no such data set needs') from None
+            raise pickle.UnpicklingError(f'it asks for {module}.{name}, which no such data set '
+                                         'needs') from None
 
 
 def load_arrays(path, download):
@@ -50,4 +53,5 @@ def load_arrays(path, download):
             return _ArrayUnpickler(file, encoding='latin1').load()
     # A damaged pickle can raise almost anything.
     except Exception as error:
-        raise DataError(f'{path!r} cannot be read: {error}. Download it again: {download}') from error
+        raise DataError(
+            f'{path!r} cannot be read: {error}. Download it again: {download}') from error

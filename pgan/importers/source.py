@@ -1,4 +1,6 @@
-"""Where images come from: one module per source, each with a function that returns a `Source`; `exporter` writes any of them to disk."""
+"""Where images come from: one module per source, each with a function that returns a `Source`;
+`exporter` writes any of them to disk.
+"""
 import collections
 import concurrent.futures
 import dataclasses
@@ -16,8 +18,8 @@ class Source:
 
     Attributes:
         num_images: how many there are, or at most.
-        fetch: takes an iterable of image numbers, yields (number, image) in that order; images are uint8 or float in 0..255, [C, R, R].
-            Raises DataError for a bad one.
+        fetch: takes an iterable of image numbers, yields (number, image) in that order; images are
+            uint8 or float in 0..255, [C, R, R]. Raises DataError for a bad one.
         labels: float32 [num_images, components], or None.
         sequential: the images come in an order of their own, whatever numbers are asked for.
         may_skip: bad images are reported and left out, instead of raising.
@@ -42,12 +44,16 @@ def onehot(labels, num_classes):
 
 
 def pad_to_32(images):
-    """Handwritten digits [n, 28, 28] with a border of 2 pixels of 0 and a channel axis: [n, 1, 32, 32]."""
+    """Handwritten digits [n, 28, 28] with a border of 2 pixels of 0 and a channel axis: [n, 1, 32,
+    32].
+    """
     return np.pad(images, [(0, 0), (2, 2), (2, 2)])[:, np.newaxis]
 
 
 def in_threads(function, items):
-    """Yield function(item) for each item, in order, worked out a few items ahead: for decoding, during which Pillow lets others run."""
+    """Yield function(item) for each item, in order, worked out a few items ahead: for decoding,
+    during which Pillow lets others run.
+    """
     num_threads = os.cpu_count() or 1
     with concurrent.futures.ThreadPoolExecutor(num_threads) as pool:
         ahead = collections.deque()
@@ -63,17 +69,22 @@ def in_threads(function, items):
 
 
 def check_range(what, folder, images, labels, num_classes, download):
-    """Raise DataError unless pixels reach from 0 to 255 and labels are 0 to num_classes - 1, each at least once."""
+    """Raise DataError unless pixels reach from 0 to 255 and labels are 0 to num_classes - 1, each
+    at least once.
+    """
     if (images.min(), images.max()) != (0, 255):
-        raise DataError(f'the images in {folder!r} are not those of {what}. Expected pixels from 0 to 255. '
-                        f'Received: {images.min()} to {images.max()}. Download: {download}')
+        raise DataError(f'the images in {folder!r} are not those of {what}. Expected pixels from '
+                        f'0 to 255. Received: {images.min()} to {images.max()}. Download: '
+                        f'{download}')
     if not np.array_equal(np.unique(labels), np.arange(num_classes)):
-        raise DataError(f'the labels in {folder!r} are not those of {what}. Expected 0 to {num_classes - 1}. '
-                        f'Received: {len(np.unique(labels))} different ones from {labels.min()} to {labels.max()}. Download: {download}')
+        raise DataError(f'the labels in {folder!r} are not those of {what}. Expected 0 to '
+                        f'{num_classes - 1}. Received: {len(np.unique(labels))} different ones '
+                        f'from {labels.min()} to {labels.max()}. Download: {download}')
 
 
 def not_found(folder, name, expected, download):
-    """The error for a file or folder of a published data set that is not there, with what is there instead.
+    """The error for a file or folder of a published data set that is not there, with what is there
+    instead.
 
     Args:
         folder: where the user says the data set is.
@@ -86,16 +97,24 @@ def not_found(folder, name, expected, download):
     except OSError as error:
         state = {FileNotFoundError: 'does not exist', NotADirectoryError: 'is a file'}.get(
             type(error), f'cannot be looked into: {error.strerror}')
-        return DataError(f'the folder {folder!r} {state}. Expected a folder that holds {expected}. Download: {download}')
-    found = ', '.join(names[:5]) + (f' and {len(names) - 5} more' if len(names) > 5 else '') if names else 'nothing'
-    return DataError(f'{os.path.join(folder, name)!r} does not exist. Expected a folder that holds {expected}. Found there: {found}.'
-                     f'{_where_else(folder, name, names)} Download: {download}')
+        return DataError(f'the folder {folder!r} {state}. Expected a folder that holds '
+                         f'{expected}. Download: {download}')
+    found = ', '.join(names[:5]) + (
+        f' and {len(names) - 5} more' if len(names) > 5 else '') if names else 'nothing'
+    return DataError(f'{os.path.join(folder, name)!r} does not exist. Expected a folder that '
+                     f'holds {expected}. Found there: {found}.{_where_else(folder, name, names)} '
+                     f'Download: {download}')
 
 
 def _where_else(folder, name, names):
-    """A sentence on where the file may be after all: one folder down, or in an archive that has not been unpacked."""
+    """A sentence on where the file may be after all: one folder down, or in an archive that has not
+    been unpacked.
+    """
     below = [entry for entry in names if os.path.lexists(os.path.join(folder, entry, name))]
     if below:
         return f' There is one in {os.path.join(folder, below[0])!r}: give that folder instead.'
-    archives = [entry for entry in names if entry.endswith(('.tar.gz', '.tgz', '.tar', '.zip', '.7z', '.7z.001'))]
+    archives = [
+        entry for entry in names
+        if entry.endswith(('.tar.gz', '.tgz', '.tar', '.zip', '.7z', '.7z.001'))
+    ]
     return f' Unpack {archives[0]!r} first?' if archives else ''

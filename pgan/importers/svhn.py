@@ -15,7 +15,8 @@ DOWNLOAD = f'http://ufldl.stanford.edu/housenumbers/{MAT_FILE}'
 
 
 def load_svhn(svhn_dir):
-    """The training set, 3x32x32, with one-hot labels of 10 classes: from the original's three pickles, or the published MATLAB file.
+    """The training set, 3x32x32, with one-hot labels of 10 classes: from the original's three
+    pickles, or the published MATLAB file.
 
     Raises:
         DataError: a file is missing or is not that of SVHN.
@@ -31,8 +32,8 @@ def load_svhn(svhn_dir):
         parts = [_read_pickle(os.path.join(svhn_dir, name)) for name in PICKLES]
         images, labels = (np.concatenate(arrays) for arrays in zip(*parts))
     if len(images) != NUM_IMAGES:
-        raise DataError(f'the images in {svhn_dir!r} are not those of SVHN. Expected {NUM_IMAGES} in all. Received: {len(images)}. '
-                        f'Download: {DOWNLOAD}')
+        raise DataError(f'the images in {svhn_dir!r} are not those of SVHN. Expected {NUM_IMAGES} '
+                        f'in all. Received: {len(images)}. Download: {DOWNLOAD}')
     check_range('SVHN', svhn_dir, images, labels, 10, DOWNLOAD)
     return Source.from_arrays(images, onehot(labels, 10))
 
@@ -40,8 +41,10 @@ def load_svhn(svhn_dir):
 def _read_pickle(path):
     """A pair (images, labels): uint8 [n, 3, 32, 32] and whole numbers [n]."""
     pair = load_arrays(path, DOWNLOAD)
-    if not isinstance(pair, (tuple, list)) or len(pair) != 2 or not all(isinstance(part, np.ndarray) for part in pair):
-        raise DataError(f'{path!r} is not a part of SVHN. Expected a pickled pair (images, labels) of arrays. Download: {DOWNLOAD}')
+    if not isinstance(pair, (tuple, list)) or len(pair) != 2 or not all(
+            isinstance(part, np.ndarray) for part in pair):
+        raise DataError(f'{path!r} is not a part of SVHN. Expected a pickled pair (images, '
+                        f'labels) of arrays. Download: {DOWNLOAD}')
     return _checked(path, *pair)
 
 
@@ -52,16 +55,18 @@ def _read_mat(path):
         images, labels = content['X'].transpose(3, 2, 0, 1), content['y'].reshape(-1)
     # A damaged file can raise almost anything.
     except Exception as error:
-        raise DataError(f"{path!r} cannot be read: {error}. Expected a MATLAB file with 'X' of shape [32, 32, 3, n] and 'y'. "
-                        f'Download it again: {DOWNLOAD}') from error
+        raise DataError(f"{path!r} cannot be read: {error}. Expected a MATLAB file with 'X' of "
+                        f"shape [32, 32, 3, n] and 'y'. Download it again: {DOWNLOAD}") from error
     return _checked(path, images, labels % 10)  # the digit 0 is called 10 there
 
 
 def _checked(path, images, labels):
     if images.dtype != np.uint8 or images.shape[1:] != (3, 32, 32):
-        raise DataError(f'the images in {path!r} are not those of SVHN. Expected uint8 of shape [n, 3, 32, 32]. '
-                        f'Received: {images.dtype} of shape {list(images.shape)}. Download: {DOWNLOAD}')
+        raise DataError(f'the images in {path!r} are not those of SVHN. Expected uint8 of shape '
+                        f'[n, 3, 32, 32]. Received: {images.dtype} of shape {list(images.shape)}. '
+                        f'Download: {DOWNLOAD}')
     if labels.dtype.kind not in 'iu' or labels.shape != images.shape[:1]:
-        raise DataError(f'the labels in {path!r} are not those of SVHN. Expected {len(images)} whole numbers. '
-                        f'Received: {labels.dtype} of shape {list(labels.shape)}. Download: {DOWNLOAD}')
+        raise DataError(f'the labels in {path!r} are not those of SVHN. Expected {len(images)} '
+                        f'whole numbers. Received: {labels.dtype} of shape {list(labels.shape)}. '
+                        f'Download: {DOWNLOAD}')
     return images, labels.astype(np.int64)

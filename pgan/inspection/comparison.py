@@ -10,10 +10,13 @@ from pgan.progress_bar import progress_bar
 
 def compare(tfrecord_dir_a, tfrecord_dir_b, ignore_labels=0):
     """Print which images and labels of two data sets differ, and how many are the same."""
-    dset_a, dset_b = (open_in_order(folder, labels=not ignore_labels) for folder in (tfrecord_dir_a, tfrecord_dir_b))
-    for what, a, b in (('images', dset_a.shape, dset_b.shape), ('label components', dset_a.label_size, dset_b.label_size)):
+    dset_a, dset_b = (open_in_order(folder, labels=not ignore_labels)
+                      for folder in (tfrecord_dir_a, tfrecord_dir_b))
+    for what, a, b in (('images', dset_a.shape, dset_b.shape),
+                       ('label components', dset_a.label_size, dset_b.label_size)):
         if a != b:
-            print(f'note: they cannot be the same, as their {what} are {a} and {b}', file=sys.stderr)
+            print(f'note: they cannot be the same, as their {what} are {a} and {b}',
+                  file=sys.stderr)
     print('Comparing datasets')
     number = same_images = same_labels = 0
     with progress_bar(total=min(dset_a.num_images, dset_b.num_images), delay=3, unit='img') as bar:

@@ -21,27 +21,35 @@ def check_sheet(sheet, force):
     """See to it that a picture may be written there, before any work."""
     folder = os.path.dirname(os.path.abspath(sheet))
     if os.path.splitext(sheet)[1].lower() not in SHEET_ENDINGS:
-        raise DataError(f'a contact sheet is written as {", ".join(SHEET_ENDINGS)}. Received: {sheet!r}. Choose a name with one of these '
-                        'endings, e.g. sheet.png.')
+        raise DataError(f'a contact sheet is written as {", ".join(SHEET_ENDINGS)}. Received: '
+                        f'{sheet!r}. Choose a name with one of these endings, e.g. sheet.png.')
     if not os.path.isdir(folder):
-        raise DataError(f'the contact sheet {sheet!r} cannot be written: there is no folder {folder!r}. Make it, or correct the path.')
+        raise DataError(f'the contact sheet {sheet!r} cannot be written: there is no folder '
+                        f'{folder!r}. Make it, or correct the path.')
     if os.path.isdir(sheet):
-        raise DataError(f'{sheet!r} is a folder. Expected the name of a file for the contact sheet; choose another one.')
+        raise DataError(f'{sheet!r} is a folder. Expected the name of a file for the contact '
+                        'sheet; choose another one.')
     if os.path.lexists(sheet) and not force:
-        raise DataError(f'the file {sheet!r} exists. Choose another name, or overwrite it with --force.')
+        raise DataError(f'the file {sheet!r} exists. Choose another name, or overwrite it with '
+                        '--force.')
 
 
 def sheet_layout(resolution, num_images):
-    """How a contact sheet is laid out: (lod to read, side of an image on the sheet in pixels, columns, rows)."""
+    """How a contact sheet is laid out: (lod to read, side of an image on the sheet in pixels,
+    columns, rows).
+    """
     shown = min(resolution, LARGEST_CELL)
     cell = shown * max(1, round(CELL_PIXELS / shown))
     columns = min(SHEET_COLUMNS, (SHEET_PIXELS - GAP) // (cell + GAP), num_images)
-    rows = min(SHEET_ROWS, (SHEET_PIXELS - GAP) // (cell + CAPTION_PIXELS + GAP), -(-num_images // columns))
+    rows = min(SHEET_ROWS, (SHEET_PIXELS - GAP) // (cell + CAPTION_PIXELS + GAP),
+               -(-num_images // columns))
     return (resolution // shown).bit_length() - 1, cell, columns, rows
 
 
 def write_sheet(dset, classes, sheet):
-    """Write the first images, in the order on disk, with their numbers and labels; returns how many."""
+    """Write the first images, in the order on disk, with their numbers and labels; returns how
+    many.
+    """
     import PIL.Image
     import PIL.ImageDraw
     import PIL.ImageFont
@@ -53,8 +61,11 @@ def write_sheet(dset, classes, sheet):
     picture = PIL.Image.new('L' if dset.shape[0] == 1 else 'RGB', size, '#303030')
     draw, font = PIL.ImageDraw.Draw(picture), PIL.ImageFont.load_default(FONT_PIXELS)
     for number, (image, label) in enumerate(zip(images, labels)):
-        x, y = GAP + number % columns * (cell + GAP), GAP + number // columns * (cell + CAPTION_PIXELS + GAP)
-        picture.paste(PIL.Image.fromarray(to_hwc(image)).resize((cell, cell), PIL.Image.Resampling.NEAREST), (x, y))
+        x, y = GAP + number % columns * (cell + GAP), GAP + number // columns * (
+            cell + CAPTION_PIXELS + GAP)
+        picture.paste(
+            PIL.Image.fromarray(to_hwc(image)).resize((cell, cell), PIL.Image.Resampling.NEAREST),
+            (x, y))
         _draw_caption(draw, font, (x, y + cell, cell), str(number), short_label(label, classes))
     array = np.asarray(picture)
     save_image(array if array.ndim == 2 else array.transpose(2, 0, 1), sheet, drange=(0, 255))
@@ -62,7 +73,9 @@ def write_sheet(dset, classes, sheet):
 
 
 def _draw_caption(draw, font, place, number, label):
-    """Write an image's number at the left and its label, as much of it as fits, at the right; place: (x, y, width) in pixels."""
+    """Write an image's number at the left and its label, as much of it as fits, at the right;
+    place: (x, y, width) in pixels.
+    """
     x, y, width = place
     draw.text((x + 1, y + 2), number, fill='#a0a0a0', font=font)
     room = width - font.getlength(number) - 8

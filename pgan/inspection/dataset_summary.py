@@ -23,25 +23,34 @@ def info(tfrecord_dir, verify=False):
     sound = [file for _, file in files if not isinstance(file, DataError)]
     top = max(sound, key=lambda file: file.shape[1], default=None)
     labels = _open_labels(tfrecord_dir)
-    shown = labels is not None and labels.ndim == 2 and labels.size > 0 and labels.dtype.kind in 'fiu'
+    shown = (labels is not None and labels.ndim == 2 and labels.size > 0
+             and labels.dtype.kind in 'fiu')
     classes = class_texts(tfrecord_dir, labels) if shown else None
-    _print_rows([('Folder', tfrecord_dir), ('Images', top.num_images if top else 'unknown'), ('Resolution', _size_text(top)),
-                 ('Channels', {1: '1 (grayscale)', 3: '3 (RGB)'}.get(top.shape[0], top.shape[0]) if top else 'unknown'),
-                 ('Labels', _labels_text(labels, classes, dataset.has_labels(tfrecord_dir)))], '<<')
+    _print_rows(
+        [('Folder', tfrecord_dir), ('Images', top.num_images if top else 'unknown'),
+         ('Resolution', _size_text(top)),
+         ('Channels',
+          {1: '1 (grayscale)', 3: '3 (RGB)'}.get(top.shape[0], top.shape[0]) if top else 'unknown'),
+         ('Labels', _labels_text(labels, classes, dataset.has_labels(tfrecord_dir)))], '<<')
     _print_files(files)
     if shown:
-        _print_components(labels) if classes is None else _print_classes(tfrecord_dir, labels, classes)
+        _print_components(labels) if classes is None else _print_classes(
+            tfrecord_dir, labels, classes)
     sys.stdout.flush()
     if verify:
         verify_records(tfrecord_dir, files)
     # Says what is missing or does not fit together.
-    dataset.TFRecordDataset(tfrecord_dir, max_label_size='full' if dataset.has_labels(tfrecord_dir) else 0)
+    dataset.TFRecordDataset(tfrecord_dir,
+                            max_label_size='full' if dataset.has_labels(tfrecord_dir) else 0)
     if verify:
-        print(f'\nAll {sum(file.num_images for file in sound)} records of {len(sound)} files are sound.')
+        print(f'\nAll {sum(file.num_images for file in sound)} records of {len(sound)} files are '
+              'sound.')
 
 
 def _open_files(tfrecord_dir):
-    """The data set's files from the full resolution down, the unreadable last: a list of (path, opened file or DataError)."""
+    """The data set's files from the full resolution down, the unreadable last: a list of (path,
+    opened file or DataError).
+    """
     paths = sorted(glob.glob(os.path.join(glob.escape(tfrecord_dir), '*.tfrecords')))
     if not paths:
         dataset.TFRecordDataset(tfrecord_dir)  # raises
@@ -55,7 +64,9 @@ def _open_files(tfrecord_dir):
 
 
 def _open_labels(tfrecord_dir):
-    """The labels as they stand in the file: an array; None if there are none or they are unreadable."""
+    """The labels as they stand in the file: an array; None if there are none or they are
+    unreadable.
+    """
     path = dataset.find_label_file(tfrecord_dir, None)
     try:
         return None if path is None else dataset.read_labels(path)
@@ -72,7 +83,8 @@ def _labels_text(labels, classes, there):
         return 'unreadable' if there else 'none'
     if labels.ndim != 2 or labels.dtype.kind not in 'fiu':
         return f'{labels.dtype.name} of shape {list(labels.shape)}'
-    return f'{labels.shape[1]} components, {labels.dtype.name}, {"not one-hot" if classes is None else "one-hot"}'
+    return (f'{labels.shape[1]} components, {labels.dtype.name}, '
+            f'{"not one-hot" if classes is None else "one-hot"}')
 
 
 def _print_rows(rows, alignment):
@@ -80,7 +92,8 @@ def _print_rows(rows, alignment):
     rows = [[str(value) for value in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows)]
     for row in rows:
-        print('  '.join(f'{value:{side}{width}}' for value, side, width in zip(row, alignment, widths)).rstrip())
+        print('  '.join(f'{value:{side}{width}}'
+                        for value, side, width in zip(row, alignment, widths)).rstrip())
 
 
 def _print_files(files):
@@ -88,8 +101,8 @@ def _print_files(files):
     for path, file in files:
         size = os.path.getsize(path)
         broken = isinstance(file, DataError)
-        rows.append(('unreadable' if broken else _size_text(file), os.path.basename(path), '' if broken else file.num_images, size,
-                     f'{tqdm.format_sizeof(size)}B'))
+        rows.append(('unreadable' if broken else _size_text(file), os.path.basename(path),
+                     '' if broken else file.num_images, size, f'{tqdm.format_sizeof(size)}B'))
     print()
     _print_rows(rows, '<<>>>')
 
@@ -100,14 +113,16 @@ def _print_classes(tfrecord_dir, labels, classes):
     names = read_class_names(tfrecord_dir)
     print()
     if names is not None and len(names) != len(counts):
-        print(f'The file of class names has {len(names)} lines for {len(counts)} classes: it is not used.')
+        print(f'The file of class names has {len(names)} lines for {len(counts)} classes: it is '
+              'not used.')
     if len(counts) <= MAX_CLASSES:
         bars = ['#' * -(-BAR_LENGTH * int(count) // int(counts.max())) for count in counts]
         _print_rows([('Class', 'Images', ''), *zip(classes, counts, bars)], '<><')
         return
     least, most = int(np.argmin(counts)), int(np.argmax(counts))
     _print_rows([('Classes', len(counts)), ('without images', int((counts == 0).sum())),
-                 ('fewest images', f'{counts[least]} (class {classes[least]})'), ('on average', f'{counts.mean():.1f}'),
+                 ('fewest images', f'{counts[least]} (class {classes[least]})'),
+                 ('on average', f'{counts.mean():.1f}'),
                  ('most images', f'{counts[most]} (class {classes[most]})')], '<<')
 
 
@@ -115,7 +130,9 @@ def _print_components(labels):
     """Range and mean of each component of labels [n, components]."""
     rows = [('Component', 'min', 'mean', 'max')]
     for number, column in enumerate(labels[:, :MAX_COMPONENTS].T):
-        rows.append((number, *(f'{value:.6g}' for value in (column.min(), column.mean(dtype=np.float64), column.max()))))
+        rows.append(
+            (number, *(f'{value:.6g}'
+                       for value in (column.min(), column.mean(dtype=np.float64), column.max()))))
     print()
     _print_rows(rows, '>>>>')
     if labels.shape[1] > MAX_COMPONENTS:

@@ -15,7 +15,8 @@ def extract(tfrecord_dir, output_dir, force=False):
     _check_output(output_dir)
     dset = open_in_order(tfrecord_dir)
     if glob.glob(os.path.join(glob.escape(output_dir), 'img' + '[0-9]' * 8 + '.png')) and not force:
-        raise DataError(f'the folder {output_dir!r} already has extracted images. Choose another one, or overwrite them with --force.')
+        raise DataError(f'the folder {output_dir!r} already has extracted images. Choose another '
+                        'one, or overwrite them with --force.')
     print(f'Extracting images to "{output_dir}"')
     make_folder(output_dir)
     _save_all(dset, output_dir)
@@ -30,7 +31,9 @@ def _save_all(dset, output_dir):
             PIL.Image.fromarray(to_hwc(image)).save(file, 'PNG')
 
     # Threads are enough: Pillow lets go of Python's lock while it compresses.
-    with progress_bar(total=dset.num_images, delay=3, unit='img') as bar, concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+    with progress_bar(total=dset.num_images, delay=3,
+                      unit='img') as bar, concurrent.futures.ThreadPoolExecutor(
+                          os.cpu_count()) as pool:
         for images, _ in groups(dset):
             for _ in pool.map(save, range(dset.position - len(images), dset.position), images):
                 bar.update()
@@ -38,9 +41,12 @@ def _save_all(dset, output_dir):
 
 def _check_output(output_dir):
     if not output_dir.strip():
-        raise DataError('the name of the folder for the images is empty. Expected a folder, e.g. extracted-images.')
+        raise DataError('the name of the folder for the images is empty. Expected a folder, e.g. '
+                        'extracted-images.')
     check_parents(output_dir)
     if os.path.lexists(output_dir) and not os.path.isdir(output_dir):
-        raise DataError(f'{output_dir!r} is a file. Expected a folder for the images; choose another name.')
+        raise DataError(f'{output_dir!r} is a file. Expected a folder for the images; choose '
+                        'another name.')
     if glob.glob(os.path.join(glob.escape(output_dir), '*.tfrecords')):
-        raise DataError(f'the folder {output_dir!r} holds .tfrecords files: it is a data set. Choose another folder for the images.')
+        raise DataError(f'the folder {output_dir!r} holds .tfrecords files: it is a data set. '
+                        'Choose another folder for the images.')

@@ -9,14 +9,17 @@ GROUP_BYTES = 8 << 20
 
 
 def open_in_order(tfrecord_dir, labels=False):
-    """Open a data set to be read once, in the order on disk; with `labels`, all components of them, if it has any."""
+    """Open a data set to be read once, in the order on disk; with `labels`, all components of them,
+    if it has any.
+    """
     print(f'Loading dataset "{tfrecord_dir}"')
     size = 'full' if labels and dataset.has_labels(tfrecord_dir) else 0
     return dataset.TFRecordDataset(tfrecord_dir, repeat=False, shuffle_mb=0, max_label_size=size)
 
 
 def groups(dset):
-    """Iterate over (images uint8 [n, C, R, R], labels [n, components]) of a data set as they stand on disk.
+    """Iterate over (images uint8 [n, C, R, R], labels [n, components]) of a data set as they stand
+    on disk.
 
     All images before a damaged one come before its DataError.
     """

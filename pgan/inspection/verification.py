@@ -12,19 +12,22 @@ LISTED_FAULTS = 5
 
 
 def verify_records(tfrecord_dir, files):
-    """Check all records of the files that _open_files found, and the lower resolutions against those above them.
+    """Check all records of the files that _open_files found, and the lower resolutions against
+    those above them.
 
     Raises:
         DataError: what is damaged, all files in one paragraph.
     """
     faults = [str(error) for _, error in files if isinstance(error, DataError)]
     levels = [file for _, file in files if not isinstance(file, DataError)]
-    sizes = {file.path: os.path.getsize(file.path) / file.num_images for file in levels}  # bytes a record
+    # bytes a record
+    sizes = {file.path: os.path.getsize(file.path) / file.num_images for file in levels}
     total = sum(os.path.getsize(file.path) for file in levels)
     damaged = {file.path: [] for file in levels}
     different = {file.path: [] for file in levels}
     step = max(1, reading.GROUP_BYTES // int(np.prod(levels[0].shape))) if levels else 1
-    with progress_bar(total=round(total), delay=3, unit='B', unit_scale=True, desc='Checking') as bar:
+    with progress_bar(total=round(total), delay=3, unit='B', unit_scale=True,
+                      desc='Checking') as bar:
         for start in range(0, max((file.num_images for file in levels), default=0), step):
             above = None
             for file in levels:
@@ -35,14 +38,17 @@ def verify_records(tfrecord_dir, files):
                 bar.update(max(0, stop - start) * sizes[file.path])
     for file in levels:
         faults += _fault(file, damaged[file.path], 'cannot be read') + _fault(
-            file, different[file.path], 'do not show the average of the image at twice the resolution')
+            file, different[file.path], 'do not show the average of the image at twice the '
+                                        'resolution')
     if faults:
-        raise DataError(f'the data set {os.fspath(tfrecord_dir)!r} is damaged. {" ".join(faults)} Copy it again from where it came, if '
-                        'it is sound there.')
+        raise DataError(f'the data set {os.fspath(tfrecord_dir)!r} is damaged. {" ".join(faults)} '
+                        'Copy it again from where it came, if it is sound there.')
 
 
 def _read_sound(file, start, stop, damaged):
-    """Images `start` to `stop` - 1 of a file, or None if there are none or any is damaged; the numbers of those are added to a list."""
+    """Images `start` to `stop` - 1 of a file, or None if there are none or any is damaged; the
+    numbers of those are added to a list.
+    """
     if start >= stop:
         return None
     try:
@@ -53,12 +59,13 @@ def _read_sound(file, start, stop, damaged):
 
 
 def _unlike(above, images):
-    """Which images [n, C, r, r] are not the 2x2 averages of those above, [n, C, 2r, 2r], up to rounding; None: nothing to compare.
+    """Which images [n, C, r, r] are not the 2x2 averages of those above, [n, C, 2r, 2r], up to
+    rounding; None: nothing to compare.
 
-    Levels are averaged before they are rounded, so that numbers may differ by 1; and before they are clipped, so that what is black or
-    white above may have been blacker or whiter.
-    """
-    if above is None or images is None or above.shape != (*images.shape[:2], 2 * images.shape[2], 2 * images.shape[3]):
+    Levels are averaged before they are rounded, so that numbers may differ by 1; and before they
+    are clipped, so that what is black or white above may have been blacker or whiter. """
+    if above is None or images is None or above.shape != (*images.shape[:2], 2 * images.shape[2],
+                                                          2 * images.shape[3]):
         return []
     off = images - box_average(above.astype(np.float32))
     suspects = np.flatnonzero((np.abs(off) > 1).any(axis=(1, 2, 3)))
@@ -74,6 +81,8 @@ def _fault(file, numbers, what):
     """The sentence about some records of a file, in a list; an empty list if there are none."""
     if not numbers:
         return []
-    listed = ', '.join(f'{number} (at byte {file.position(number)})' for number in numbers[:LISTED_FAULTS])
+    listed = ', '.join(f'{number} (at byte {file.position(number)})'
+                       for number in numbers[:LISTED_FAULTS])
     more = ' and so on' if len(numbers) > LISTED_FAULTS else ''
-    return [f'{os.path.basename(file.path)}: {len(numbers)} of {file.num_images} records {what}, namely {listed}{more}.']
+    return [f'{os.path.basename(file.path)}: {len(numbers)} of {file.num_images} records {what}, '
+            f'namely {listed}{more}.']

@@ -11,13 +11,16 @@ from pgan.inspection.class_names import class_texts, full_label, short_label
 from pgan.inspection.contact_sheet import check_sheet, write_sheet
 from pgan.inspection.reading import in_order, open_in_order, to_hwc
 
-WINDOW_INCHES, TITLE_INCHES, DPI = 7.68, 0.32, 100  # of a new window; screens with finer pixels have more of them to the inch
+# of a new window; screens with finer pixels have more of them to the inch
+WINDOW_INCHES, TITLE_INCHES, DPI = 7.68, 0.32, 100
 TITLE_LENGTH = 90  # characters
 WATCH_MILLISECONDS = 200
 
 
 def display(tfrecord_dir, sheet=None, force=False):
-    """Show the images of a data set one after the other in a window, or write the first ones as a contact sheet."""
+    """Show the images of a data set one after the other in a window, or write the first ones as a
+    contact sheet.
+    """
     if sheet is not None:
         check_sheet(sheet, force)
     dset = open_in_order(tfrecord_dir, labels=True)
@@ -39,44 +42,56 @@ def _make_figure(tfrecord_dir):
     """
     try:
         import matplotlib
-        chosen = matplotlib.get_backend(auto_select=False)  # None = by what is installed and what screen there is
+        # None = by what is installed and what screen there is
+        chosen = matplotlib.get_backend(auto_select=False)
         from matplotlib import pyplot
         with matplotlib.rc_context({'toolbar': 'None'}):
-            figure = pyplot.figure(figsize=(WINDOW_INCHES, WINDOW_INCHES + TITLE_INCHES), dpi=DPI, facecolor='black')
+            figure = pyplot.figure(figsize=(WINDOW_INCHES, WINDOW_INCHES + TITLE_INCHES), dpi=DPI,
+                                   facecolor='black')
     except Exception as error:  # each window toolkit has exceptions of its own
-        raise _no_window(tfrecord_dir, _no_screen() or f'matplotlib cannot open one: {str(error).rstrip(".")}') from error
+        raise _no_window(tfrecord_dir, _no_screen() or 'matplotlib cannot open one: '
+                                                       f'{str(error).rstrip(".")}') from error
     if figure.canvas.required_interactive_framework is None:
         pyplot.close(figure)
-        raise _no_window(tfrecord_dir, _no_screen() or _no_toolkit(chosen, matplotlib.get_backend(), matplotlib.matplotlib_fname()))
+        raise _no_window(
+            tfrecord_dir,
+            _no_screen()
+            or _no_toolkit(chosen, matplotlib.get_backend(), matplotlib.matplotlib_fname()))
     return figure
 
 
 def _no_screen():
     """What to say if there is no screen; None if there may be one."""
-    if sys.platform in ('darwin', 'win32') or os.environ.get('DISPLAY') or os.environ.get('WAYLAND_DISPLAY'):
+    if sys.platform in ('darwin',
+                        'win32') or os.environ.get('DISPLAY') or os.environ.get('WAYLAND_DISPLAY'):
         return None
     return 'there is no screen ($DISPLAY and $WAYLAND_DISPLAY are unset)'
 
 
 def _no_toolkit(chosen, backend, settings_file):
-    """What to say when matplotlib has taken a backend without windows: by the user's choice, or (None) for want of others."""
+    """What to say when matplotlib has taken a backend without windows: by the user's choice, or
+    (None) for want of others.
+    """
     if chosen is not None and chosen.lower() == backend.lower():
         place = 'unset $MPLBACKEND' if os.environ.get('MPLBACKEND') else f'mend {settings_file!r}'
         return f'matplotlib is set to the backend {chosen!r}, which has none ({place})'
-    return ('matplotlib finds no toolkit that opens windows on this screen. See that the screen can be reached, and install a toolkit: '
-            'python3-tk of your system, or pip install PySide6')
+    return ('matplotlib finds no toolkit that opens windows on this screen. See that the screen '
+            'can be reached, and install a toolkit: python3-tk of your system, or pip install '
+            'PySide6')
 
 
 def _no_window(tfrecord_dir, reason):
     """The error for want of a window."""
     folder = shlex.quote(os.fspath(tfrecord_dir))
-    return DataError(f'no window can be opened: {reason}. To see the images without one, write the first ones as one picture: python '
-                     f'dataset_tool.py display {folder} --sheet sheet.png; or all of them as files: python dataset_tool.py extract '
+    return DataError(f'no window can be opened: {reason}. To see the images without one, write '
+                     f'the first ones as one picture: python dataset_tool.py display {folder} '
+                     '--sheet sheet.png; or all of them as files: python dataset_tool.py extract '
                      f'{folder} extracted-images')
 
 
 class Window:
-    """A window that shows the images of a data set, one at a time, and prints their labels; keys lead on.
+    """A window that shows the images of a data set, one at a time, and prints their labels; keys
+    lead on.
 
     Attributes:
         num_shown: images shown so far.
@@ -84,11 +99,14 @@ class Window:
 
     def __init__(self, dset, classes):
         self.num_shown = 0
-        self._dset, self._classes, self._images = dset, classes, in_order(dset)
+        self._dset = dset
+        self._classes = classes
+        self._images = in_order(dset)
         self._image = self._picture = self._error = None
         self._figure = _make_figure(dset.tfrecord_dir)
         self._figure.canvas.manager.set_window_title(f'dataset_tool - {dset.tfrecord_dir}')
-        self._title = self._figure.text(0.5, 1, '', color='white', fontsize=10, ha='center', va='center', parse_math=False)
+        self._title = self._figure.text(0.5, 1, '', color='white', fontsize=10, ha='center',
+                                        va='center', parse_math=False)
 
     def run(self):
         """Show the window until the last image has been seen or the user closes it.
@@ -99,7 +117,8 @@ class Window:
         """
         from matplotlib import pyplot
         canvas = self._figure.canvas
-        canvas.mpl_disconnect(canvas.manager.key_press_handler_id)  # matplotlib's own keys: s saves, f fills the screen...
+        # matplotlib's own keys: s saves, f fills the screen...
+        canvas.mpl_disconnect(canvas.manager.key_press_handler_id)
         canvas.mpl_connect('key_press_event', self._on_key)
         canvas.mpl_connect('resize_event', lambda event: self._draw())
         # Toolkits wait for events outside of Python, and see Ctrl-C only when something wakes them.
@@ -123,15 +142,19 @@ class Window:
             self._close()
 
     def _draw(self):
-        """Draw the image as large as the window allows: enlarged by a whole factor, pixel by pixel, or reduced."""
+        """Draw the image as large as the window allows: enlarged by a whole factor, pixel by pixel,
+        or reduced.
+        """
         import PIL.Image
         width, height = self._figure.bbox.size  # pixels
         title = TITLE_INCHES * self._figure.dpi
         room, resolution = max(1, int(min(width, height - title))), self._dset.resolution
         size = room // resolution * resolution or room
-        filter_ = PIL.Image.Resampling.NEAREST if size >= resolution else PIL.Image.Resampling.LANCZOS
+        resampling = PIL.Image.Resampling
+        filter_ = resampling.NEAREST if size >= resolution else resampling.LANCZOS
         # As RGB: matplotlib's scale of greys is off by one here and there.
-        pixels = np.asarray(PIL.Image.fromarray(to_hwc(self._image)).resize((size, size), filter_).convert('RGB'))
+        pixels = np.asarray(
+            PIL.Image.fromarray(to_hwc(self._image)).resize((size, size), filter_).convert('RGB'))
         left, below = int(width - size) // 2, max(0, int(height - title - size) // 2)
         if self._picture is not None:
             self._picture.remove()
@@ -164,7 +187,9 @@ class Window:
     def _show(self, image, label):
         number = self.num_shown
         print(f'Image {number}{full_label(label, self._classes)}', flush=True)
-        self._title.set_text(_shorten(f'image {number} of {self._dset.num_images}{self._title_label(label)}', TITLE_LENGTH))
+        self._title.set_text(
+            _shorten(f'image {number} of '
+                     f'{self._dset.num_images}{self._title_label(label)}', TITLE_LENGTH))
         self._image = image
         self._draw()
         self.num_shown += 1

@@ -1,9 +1,8 @@
 """Layers that convolve and scale by 2 in one (paper, Appendix A), on NHWC activations.
 
-They compute one pixel in four, and apply a 2x2 box. The original made the box a part of the kernel, which is 4x4 then. Here the pixels go
-through the box and the kernel stays 3x3: 9 multiplications, not 16, at the price of a pass over memory (docs/performance.md). The numbers
-are the same.
-"""
+They compute one pixel in four, and apply a 2x2 box. The original made the box a part of the kernel,
+which is 4x4 then. Here the pixels go through the box and the kernel stays 3x3: 9 multiplications,
+not 16, at the price of a pass over memory (docs/performance.md). The numbers are the same. """
 import numpy as np
 import tensorflow as tf
 
@@ -13,16 +12,20 @@ from pgan.nn.layers import Conv2D
 def kernels_hold_the_box():
     """Whether layers that scale by 2 use 4x4 kernels.
 
-    3x3 was measured to be faster on CPUs. On GPUs neither has been measured: a roofline model gives 3x3 up to 17 % less time at 32x32 to
-    128x128, and 1 to 12 % less at 1024x1024. `python -m benchmarks.gpu` measures both.
-    """
+    3x3 was measured to be faster on CPUs. On GPUs neither has been measured: a roofline model gives
+    3x3 up to 17 % less time at 32x32 to 128x128, and 1 to 12 % less at 1024x1024. `python -m
+    benchmarks.gpu` measures both. """
     return False
 
 
 def four_shifts(weight):
-    """Sum of a kernel's four one-pixel shifts: 3x3 becomes the 4x4 kernel that also doubles (or, times 1/4, averages) pixels."""
-    rows = tf.pad(weight, [[0, 1], [0, 0], [0, 0], [0, 0]]) + tf.pad(weight, [[1, 0], [0, 0], [0, 0], [0, 0]])
-    return tf.pad(rows, [[0, 0], [0, 1], [0, 0], [0, 0]]) + tf.pad(rows, [[0, 0], [1, 0], [0, 0], [0, 0]])
+    """Sum of a kernel's four one-pixel shifts: 3x3 becomes the 4x4 kernel that also doubles (or,
+    times 1/4, averages) pixels.
+    """
+    rows = tf.pad(weight, [[0, 1], [0, 0], [0, 0], [0, 0]]) + tf.pad(
+        weight, [[1, 0], [0, 0], [0, 0], [0, 0]])
+    return tf.pad(rows, [[0, 0], [0, 1], [0, 0], [0, 0]]) + tf.pad(rows,
+                                                                   [[0, 0], [1, 0], [0, 0], [0, 0]])
 
 
 @tf.custom_gradient
@@ -33,11 +36,16 @@ def box_means(x):
 
 @tf.custom_gradient
 def framed_box_means(x):
-    """`box_means` with a frame of zeros around the image: [N, H, W, C] to [N, H + 1, W + 1, C]. Each of the two is the other's gradient."""
+    """`box_means` with a frame of zeros around the image: [N, H, W, C] to [N, H + 1, W + 1, C].
+    Each of the two is the other's gradient.
+    """
     n, h, w, c = x.shape
-    if n is not None and c % 16 == 0:  # no copy of x in its frame, but slow for other numbers of maps
-        y = tf.raw_ops.AvgPoolGrad(orig_input_shape=[n, h + 1, w + 1, c], grad=x, ksize=[1, 2, 2, 1], strides=[1, 1, 1, 1], padding='VALID')
-    else:  # the minibatch of a network that is exported is open: gradients' operations are not known everywhere
+    # no copy of x in its frame, but slow for other numbers of maps
+    if n is not None and c % 16 == 0:
+        y = tf.raw_ops.AvgPoolGrad(orig_input_shape=[n, h + 1, w + 1, c], grad=x,
+                                   ksize=[1, 2, 2, 1], strides=[1, 1, 1, 1], padding='VALID')
+    else:
+        # An exported network has an open minibatch; other programs know no gradients' operations.
         y = tf.nn.avg_pool2d(tf.pad(x, [[0, 0], [1, 1], [1, 1], [0, 0]]), 2, 1, 'VALID')
     return y, box_means
 
@@ -45,8 +53,8 @@ def framed_box_means(x):
 class UpConv2D(Conv2D):
     """Nearest-neighbour up-scaling and convolution in one: [N, H, W, inputs] to [N, 2H, 2W, fmaps].
 
-    The weight is [3, 3, fmaps, inputs]: the transposed convolution's own order, as old snapshots have it.
-    """
+    The weight is [3, 3, fmaps, inputs]: the transposed convolution's own order, as old snapshots
+    have it. """
 
     def weight_shape(self):
         return [self.kernel, self.kernel, self.fmaps, self.inputs]
@@ -55,7 +63,9 @@ class UpConv2D(Conv2D):
         return self.kernel * self.kernel * self.inputs
 
     def make_kernel(self, weight):
-        return four_shifts(weight * self.scale) if kernels_hold_the_box() else weight * (self.scale * np.float32(4))
+        return four_shifts(
+            weight *
+            self.scale) if kernels_hold_the_box() else weight * (self.scale * np.float32(4))
 
     def call(self, x):
         w = self.scaled_kernel(x.dtype)
@@ -66,7 +76,9 @@ class UpConv2D(Conv2D):
         return self.add_bias(y)
 
     def _spread(self, x, w, padding, extra):
-        """Transposed convolution of stride 2; the result is `extra` pixels larger than twice the input."""
+        """Transposed convolution of stride 2; the result is `extra` pixels larger than twice the
+        input.
+        """
         h, width = (size * 2 + extra for size in x.shape[1:3])
         minibatch = tf.shape(x)[0] if x.shape[0] is None else x.shape[0]
         y = tf.nn.conv2d_transpose(x, w, [minibatch, h, width, self.fmaps], 2, padding)
@@ -74,10 +86,14 @@ class UpConv2D(Conv2D):
 
 
 class DownConv2D(Conv2D):
-    """Convolution and 2x2 box averaging in one: [N, H, W, inputs] to [N, H/2, W/2, fmaps]. The weight is [3, 3, inputs, fmaps]."""
+    """Convolution and 2x2 box averaging in one: [N, H, W, inputs] to [N, H/2, W/2, fmaps]. The
+    weight is [3, 3, inputs, fmaps].
+    """
 
     def make_kernel(self, weight):
-        return four_shifts(weight * (self.scale * np.float32(0.25))) if kernels_hold_the_box() else super().make_kernel(weight)
+        return four_shifts(
+            weight * (self.scale *
+                      np.float32(0.25))) if kernels_hold_the_box() else super().make_kernel(weight)
 
     def call(self, x):
         w = self.scaled_kernel(x.dtype)

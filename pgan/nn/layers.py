@@ -1,8 +1,8 @@
 """The layers of the growing networks (paper, sections 2 to 4), on NHWC activations.
 
-Public tensors of this program are NCHW; the networks turn them round once on the way in and once on the way out, because
-TensorFlow's CPU kernels and tensor cores want channels last. Every weight and bias is a float32 variable, cast when it is used.
-"""
+Public tensors of this program are NCHW; the networks turn them round once on the way in and once on
+the way out, because TensorFlow's CPU kernels and tensor cores want channels last. Every weight and
+bias is a float32 variable, cast when it is used. """
 import keras
 import numpy as np
 import tensorflow as tf
@@ -26,7 +26,9 @@ def make_kernels(view):
     if not defined_by_its_class(view.model, 'layers_at'):
         return
     dtype = view.model.activation_dtype
-    layers = [layer for layer in view.model.layers_at(view.chosen_stage) if isinstance(layer, Equalized)]
+    layers = [
+        layer for layer in view.model.layers_at(view.chosen_stage) if isinstance(layer, Equalized)
+    ]
     weights = [tf.convert_to_tensor(layer.weight) for layer in layers]
     biases = [tf.convert_to_tensor(layer.bias) for layer in layers if layer.norm is None]
 
@@ -34,25 +36,32 @@ def make_kernels(view):
         kernels = [layer.make_kernel(weight) for layer, weight in zip(layers, tensors)]
         return [tf.cast(x, dtype) for x in (*kernels, *tensors[len(layers):])]
     made = fused(make, *weights, *biases)
-    names = [(layer, 'kernel') for layer in layers] + [(layer, 'bias') for layer in layers if layer.norm is None]
+    names = [(layer, 'kernel') for layer in layers] + [(layer, 'bias')
+                                                       for layer in layers if layer.norm is None]
     for (layer, name), tensor in zip(names, made, strict=True):
         keep(layer, name, dtype, tensor)
 
 
 class Equalized(keras.layers.Layer):
-    """Base of the weighted layers: one weight with an equalized learning rate (paper, section 4.1) and one bias.
+    """Base of the weighted layers: one weight with an equalized learning rate (paper, section 4.1)
+    and one bias.
 
     Args:
         inputs, fmaps: number of incoming and outgoing feature maps.
         gain: He gain; the weight's standard deviation at run time is gain / sqrt(fan_in).
-        use_wscale: store the weight as N(0, 1) and scale it at run time; else store it with that standard deviation.
-        norm: class of a normalization that takes the bias's place, `BatchNorm` or `LayerNorm`; None = a bias.
-        name: the layer's name: its variables are <name>/weight and <name>/bias, or <name>/<norm>/... .
-    """
+        use_wscale: store the weight as N(0, 1) and scale it at run time; else store it with that
+            standard deviation.
+        norm: class of a normalization that takes the bias's place, `BatchNorm` or `LayerNorm`; None
+            = a bias.
+        name: the layer's name: its variables are <name>/weight and <name>/bias, or
+    <name>/<norm>/... . """
 
     def __init__(self, inputs, fmaps, gain=GAIN, use_wscale=True, norm=None, name=None):
         super().__init__(name=name, dtype='float32', autocast=False)
-        self.inputs, self.fmaps, self.gain, self.use_wscale = inputs, fmaps, gain, use_wscale
+        self.inputs = inputs
+        self.fmaps = fmaps
+        self.gain = gain
+        self.use_wscale = use_wscale
         self.norm = norm and norm(fmaps)
 
     def weight_shape(self):
@@ -65,7 +74,8 @@ class Equalized(keras.layers.Layer):
         std = float(self.gain / np.sqrt(self.fan_in()))
         self.scale = np.float32(std if self.use_wscale else 1.0)
         initializer = keras.initializers.RandomNormal(0.0, 1.0 if self.use_wscale else std)
-        self.weight = self.add_weight(name='weight', shape=self.weight_shape(), initializer=initializer)
+        self.weight = self.add_weight(name='weight', shape=self.weight_shape(),
+                                      initializer=initializer)
         if self.norm is None:
             self.bias = self.add_weight(name='bias', shape=[self.fmaps], initializer='zeros')
         else:
@@ -81,7 +91,8 @@ class Equalized(keras.layers.Layer):
     def add_bias(self, x):
         if self.norm is not None:
             return self.norm(x)
-        return tf.nn.bias_add(x, made_once(self, 'bias', x.dtype, lambda: tf.convert_to_tensor(self.bias)))
+        return tf.nn.bias_add(
+            x, made_once(self, 'bias', x.dtype, lambda: tf.convert_to_tensor(self.bias)))
 
 
 class Dense(Equalized):
@@ -95,7 +106,9 @@ class Dense(Equalized):
 
 
 class DenseToImage(Equalized):
-    """Fully connected to a 4x4 image: [N, inputs] to [N, 4, 4, fmaps]. The weight's columns are in C, H, W order; one bias a map."""
+    """Fully connected to a 4x4 image: [N, inputs] to [N, 4, 4, fmaps]. The weight's columns are in
+    C, H, W order; one bias a map.
+    """
 
     def weight_shape(self):
         return [self.inputs, self.fmaps * 16]
@@ -106,7 +119,9 @@ class DenseToImage(Equalized):
 
 
 class Conv2D(Equalized):
-    """Convolution, stride 1, SAME: [N, H, W, inputs] to [N, H, W, fmaps]. The weight is [k, k, inputs, fmaps]."""
+    """Convolution, stride 1, SAME: [N, H, W, inputs] to [N, H, W, fmaps]. The weight is [k, k,
+    inputs, fmaps].
+    """
 
     def __init__(self, inputs, fmaps, kernel=3, **kwargs):
         super().__init__(inputs, fmaps, **kwargs)
@@ -121,5 +136,5 @@ class Conv2D(Equalized):
 
 
 #
-# Where a layer does something else in training, its `call` has an argument `training`. Keras hands the one that the network was called
-# with down to the layers inside. All compute in float32.
+# Where a layer does something else in training, its `call` has an argument `training`. Keras hands
+# the one that the network was called with down to the layers inside. All compute in float32.

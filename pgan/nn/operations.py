@@ -1,4 +1,6 @@
-"""Operations of the growing networks that have no variables (paper, sections 2 to 4), on NHWC activations."""
+"""Operations of the growing networks that have no variables (paper, sections 2 to 4), on NHWC
+activations.
+"""
 import tensorflow as tf
 
 from tfutil.fusion import fused
@@ -8,9 +10,9 @@ from tfutil.runtime import tf32_allowed
 def leaky_relu(x, slope=0.2):
     """max(slope * x, x).
 
-    Its second derivative is nothing. TensorFlow's own is a tensor of zeros, which the gradient penalty would carry back through all of the
-    discriminator, at the price of two evaluations. The first looks at the sign of the result, which is that of x: x need not be kept.
-    """
+    Its second derivative is nothing. TensorFlow's own is a tensor of zeros, which the gradient
+    penalty would carry back through all of the discriminator, at the price of two evaluations. The
+    first looks at the sign of the result, which is that of x: x need not be kept. """
     @tf.custom_gradient
     def activated(x):
         y = tf.nn.leaky_relu(x, alpha=slope)
@@ -18,12 +20,15 @@ def leaky_relu(x, slope=0.2):
 
     @tf.custom_gradient
     def differentiated(dy, y):
-        return tf.raw_ops.LeakyReluGrad(gradients=dy, features=y, alpha=slope), lambda ddy: (differentiated(ddy, y), None)
+        return tf.raw_ops.LeakyReluGrad(gradients=dy, features=y,
+                                        alpha=slope), lambda ddy: (differentiated(ddy, y), None)
     return activated(x)
 
 
 def pixel_norm(x, epsilon=1e-8):
-    """Scale each pixel's feature vector to unit mean square (paper, section 4.2). x: [..., C]; also used on latents [N, L]."""
+    """Scale each pixel's feature vector to unit mean square (paper, section 4.2). x: [..., C]; also
+    used on latents [N, L].
+    """
     @tf.custom_gradient
     def normalized(x):
         fuse = fused if _stays_channels_last(x) else lambda function, *tensors: function(*tensors)
@@ -31,7 +36,8 @@ def pixel_norm(x, epsilon=1e-8):
         return y, lambda dy: fuse(_normalize_gradient, dy, y, scale)
 
     def _normalize(x):
-        scale = tf.math.rsqrt(tf.reduce_mean(tf.square(x), axis=-1, keepdims=True) + tf.cast(epsilon, x.dtype))
+        scale = tf.math.rsqrt(
+            tf.reduce_mean(tf.square(x), axis=-1, keepdims=True) + tf.cast(epsilon, x.dtype))
         return x * scale, scale
     return normalized(x)
 
@@ -42,10 +48,11 @@ def _normalize_gradient(dy, y, scale):
 
 
 def _stays_channels_last(x):
-    """Whether TensorFlow leaves convolutions of this precision channels last on a GPU, because its tensor cores want them so.
+    """Whether TensorFlow leaves convolutions of this precision channels last on a GPU, because its
+    tensor cores want them so.
 
-    Others it turns, and would transpose on the way into everything that XLA has compiled, and out of it again.
-    """
+    Others it turns, and would transpose on the way into everything that XLA has compiled, and out
+    of it again. """
     return x.dtype != tf.float32 or tf32_allowed()
 
 
@@ -64,15 +71,18 @@ def downscale2d(x, factor=2):
 
 
 def minibatch_stddev(x, group_size=4, minibatches=1):
-    """Append one feature map that tells the discriminator how varied its minibatch is (paper, section 3).
+    """Append one feature map that tells the discriminator how varied its minibatch is (paper,
+    section 3).
 
     Args:
-        x: activations of one minibatch of N, or of several one after the other, float [minibatches * N, H, W, C].
+        x: activations of one minibatch of N, or of several one after the other, float [minibatches
+            * N, H, W, C].
         group_size: members per group; groups are strided (members stand N / group_size apart).
         minibatches: number of minibatches; groups are formed in each by itself.
 
     Returns:
-        [minibatches * N, H, W, C + 1]; the new map is constant over H, W, C within a group. Computed in float32.
+        [minibatches * N, H, W, C + 1]; the new map is constant over H, W, C within a group.
+        Computed in float32.
 
     Raises:
         ValueError: N is not a multiple of min(group_size, N).
@@ -83,8 +93,10 @@ def minibatch_stddev(x, group_size=4, minibatches=1):
     else:
         group = min(group_size, n // minibatches)
         if n // minibatches % max(group, 1):
-            raise ValueError(f'minibatch {n // minibatches} cannot be split into the groups of {group} that the minibatch stddev layer '
-                             f'compares. Use a multiple of {group}, or set mbstd_group_size to a divisor of {n // minibatches}.')
+            raise ValueError(f'minibatch {n // minibatches} cannot be split into the groups of '
+                             f'{group} that the minibatch stddev layer compares. Use a multiple '
+                             f'of {group}, or set mbstd_group_size to a divisor of '
+                             f'{n // minibatches}.')
 
     def spread(x):
         y = tf.reshape(tf.cast(x, tf.float32), [minibatches, group, -1, h, w, c])

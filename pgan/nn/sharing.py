@@ -1,4 +1,6 @@
-"""What evaluations of a network in one step share: kernels and biases are made once, minibatches can be cut into parts."""
+"""What evaluations of a network in one step share: kernels and biases are made once, minibatches
+can be cut into parts.
+"""
 import contextvars
 from typing import NamedTuple
 
@@ -8,23 +10,28 @@ from tfutil.context import holding
 
 
 class _Evaluation(NamedTuple):
-    """How networks are evaluated in a block of `evaluating`: kernels and biases made so far, and parts of a minibatch."""
+    """How networks are evaluated in a block of `evaluating`: kernels and biases made so far, and
+    parts of a minibatch.
+    """
     made: dict
     parts: int = 1
 
 
-_evaluation = contextvars.ContextVar('evaluation', default=None)  # replicas are traced in threads of their own
+# replicas are traced in threads of their own
+_evaluation = contextvars.ContextVar('evaluation', default=None)
 
 
 def evaluating(parts=1):
-    """Let networks share their kernels in the block, and treat a minibatch in parts where each sample stands for itself.
+    """Let networks share their kernels in the block, and treat a minibatch in parts where each
+    sample stands for itself.
 
-    A discriminator step evaluates D three times. Scaling and summing its weights each time costs more than the convolutions where
-    images are small and layers wide. So every layer makes its kernel once, however often it is called. The block must lie inside of
-    the gradient tape.
+    A discriminator step evaluates D three times. Scaling and summing its weights each time costs
+    more than the convolutions where images are small and layers wide. So every layer makes its
+    kernel once, however often it is called. The block must lie inside of the gradient tape.
 
-    The parts do not wait for each other. On CPUs, operations of one thread each that run side by side are faster than one operation at
-    a time in several threads, as long as they are small (docs/performance.md).
+    The parts do not wait for each other. On CPUs, operations of one thread each that run side by
+    side are faster than one operation at a time in several threads, as long as they are small
+    (docs/performance.md).
 
     Args:
         parts: number of parts of a minibatch.
@@ -59,7 +66,8 @@ def _place(layer, name, dtype):
 
 
 def by_parts(function, *tensors):
-    """function(*tensors), computed in the parts that `evaluating` asks for, where the minibatch can be cut into them.
+    """function(*tensors), computed in the parts that `evaluating` asks for, where the minibatch can
+    be cut into them.
 
     Args:
         function: of tensors [N, ...] to a tensor [N, ...], sample by sample.
@@ -68,4 +76,5 @@ def by_parts(function, *tensors):
     count = 1 if evaluation is None else evaluation.parts
     if count == 1 or not size or size % count:
         return function(*tensors)
-    return tf.concat([function(*part) for part in zip(*(tf.split(x, count) for x in tensors))], axis=0)
+    return tf.concat([function(*part) for part in zip(*(tf.split(x, count) for x in tensors))],
+                     axis=0)

@@ -1,1 +1,3 @@
-"""What a run says of itself: log lines, image grids, curves, report.html, time left, metrics while it trains."""
+"""What a run says of itself: log lines, image grids, curves, report.html, time left, metrics while
+it trains.
+"""

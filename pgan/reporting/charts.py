@@ -23,30 +23,41 @@ def chart(title, series, levels={}):
     drawn = [(x, y) for points in series.values() for x, y in points if y is not None]
     if not drawn:
         return ''
-    x_range, y_range = _range(x for x, _ in drawn), _range([y for _, y in drawn] + [y for y in levels.values() if math.isfinite(y)])
-    place = lambda x, y: (LEFT + (x - x_range[0]) / (x_range[1] - x_range[0]) * (WIDTH - LEFT - RIGHT),
-                          HEIGHT - BOTTOM - (y - y_range[0]) / (y_range[1] - y_range[0]) * (HEIGHT - TOP - BOTTOM))
-    parts = [f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{html.escape(title)}">',
-             f'<text x="{LEFT}" y="14" class="title">{html.escape(title)}</text>', *_grid(x_range, y_range, place)]
+    x_range, y_range = _range(
+        x for x, _ in drawn), _range([y for _, y in drawn] +
+                                     [y for y in levels.values() if math.isfinite(y)])
+    place = lambda x, y: (LEFT + (x - x_range[0]) / (x_range[1] - x_range[0]) *
+                          (WIDTH - LEFT - RIGHT), HEIGHT - BOTTOM - (y - y_range[0]) /
+                          (y_range[1] - y_range[0]) * (HEIGHT - TOP - BOTTOM))
+    parts = [
+        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{html.escape(title)}">',
+        f'<text x="{LEFT}" y="14" class="title">{html.escape(title)}</text>',
+        *_grid(x_range, y_range, place)
+    ]
     for value in levels.values():
         if math.isfinite(value):
             y = place(x_range[0], value)[1]
-            parts.append(f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}" class="level"/>')
+            parts.append(f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}" '
+                         'class="level"/>')
     for number, (_, points) in enumerate(series.items()):
         parts += _curve(points, place, COLOURS[number % len(COLOURS)])
     return '\n'.join([*parts, '</svg>', _legend(series, levels)])
 
 
 def thin(points, most=MOST_POINTS):
-    """At most so many points: means over spans of equal length, so that a curve of a month's run is drawn in a moment."""
-    points = [(float(x), None if y is None or not math.isfinite(y) else float(y)) for x, y in points]
+    """At most so many points: means over spans of equal length, so that a curve of a month's run is
+    drawn in a moment.
+    """
+    points = [(float(x), None if y is None or not math.isfinite(y) else float(y))
+              for x, y in points]
     if len(points) <= most:
         return points
     found, step = [], len(points) / most
     for i in range(most):
         span = points[int(i * step):int((i + 1) * step)]
         values = [y for _, y in span if y is not None]
-        found.append((sum(x for x, _ in span) / len(span), sum(values) / len(values) if values else None))
+        found.append(
+            (sum(x for x, _ in span) / len(span), sum(values) / len(values) if values else None))
     return found
 
 
@@ -69,12 +80,14 @@ def _grid(x_range, y_range, place):
     parts = []
     for value in ticks(*y_range):
         y = place(x_range[0], value)[1]
-        parts.append(f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}" class="grid"/>'
-                     f'<text x="{LEFT - 6}" y="{y + 4:.1f}" class="y">{value:.6g}</text>')
+        parts.append(f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}" '
+                     f'class="grid"/><text x="{LEFT - 6}" y="{y + 4:.1f}" '
+                     f'class="y">{value:.6g}</text>')
     for value in ticks(*x_range):
         if value >= 0:
             x = place(value, y_range[0])[0]
-            parts.append(f'<text x="{x:.1f}" y="{HEIGHT - BOTTOM + 16}" class="x">{value:.6g}</text>')
+            parts.append(f'<text x="{x:.1f}" y="{HEIGHT - BOTTOM + 16}" '
+                         f'class="x">{value:.6g}</text>')
     parts.append(f'<text x="{WIDTH - RIGHT}" y="{HEIGHT - 4}" class="y">kimg</text>')
     return parts
 
@@ -88,15 +101,25 @@ def _curve(points, place, colour):
         elif current:
             stretches.append(current)
             current = []
-    parts = [f'<polyline points="{" ".join(stretch)}" stroke="{colour}"/>' for stretch in stretches if len(stretch) > 1]
+    parts = [
+        f'<polyline points="{" ".join(stretch)}" stroke="{colour}"/>' for stretch in stretches
+        if len(stretch) > 1
+    ]
     if len(points) <= 30:
         for stretch in stretches:
-            parts += ['<circle cx="{}" cy="{}" r="2.2" fill="{}"/>'.format(*point.split(','), colour) for point in stretch]
+            parts += [
+                '<circle cx="{}" cy="{}" r="2.2" fill="{}"/>'.format(*point.split(','), colour)
+                for point in stretch
+            ]
     return parts
 
 
 def _legend(series, levels):
-    entries = [f'<span><i style="background:{COLOURS[number % len(COLOURS)]}"></i>{html.escape(name)}</span>'
+    entries = ['<span><i '
+               f'style="background:{COLOURS[number % len(COLOURS)]}"></i>{html.escape(name)}</span>'
                for number, name in enumerate(series)]
-    entries += [f'<span><i class="dashed"></i>{html.escape(name)} {value:.4g}</span>' for name, value in levels.items()]
+    entries += [
+        f'<span><i class="dashed"></i>{html.escape(name)} {value:.4g}</span>'
+        for name, value in levels.items()
+    ]
     return f'<p class="legend">{"".join(entries)}</p>'

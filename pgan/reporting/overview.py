@@ -17,7 +17,9 @@ def print_overview(run, run_phases, sec_per_kimg):
     for name, text in overview(run).items():
         print(f'  {name:<14s}{text}')
     if run_phases:
-        schedule_table.print_schedule(run_phases, sec_per_kimg, 'what has been measured so far, and the arithmetic of the other stages')
+        schedule_table.print_schedule(
+            run_phases, sec_per_kimg, 'what has been measured so far, and the '
+            'arithmetic of the other stages')
 
 
 def overview(run):
@@ -32,7 +34,8 @@ def overview(run):
         'Discriminator': f'{parameters(D):,} parameters',
         'Precision': precision_text(G, D),
         'Devices': devices_text(run.devices),
-        'Length': f'{run.options.total_kimg:g} kimg' + (f', of which {run.cur_nimg / 1000:.1f} are done' if run.cur_nimg else ''),
+        'Length': f'{run.options.total_kimg:g} kimg' + (f', of which {run.cur_nimg / 1000:.1f} are '
+                                                        'done' if run.cur_nimg else ''),
         'Random seed': config.random_seed,
         'Result folder': run.path or 'on machine 0',
     }
@@ -45,7 +48,9 @@ def data_name(options):
 
 def _images(data):
     shape = 'x'.join(str(int(size)) for size in data.shape)
-    return f'{data.num_images} images of {shape}' if data.num_images else f'images of {shape} without an end'
+    if not data.num_images:
+        return f'images of {shape} without an end'
+    return f'{data.num_images} images of {shape}'
 
 
 def parameters(net):
@@ -56,7 +61,8 @@ def parameters(net):
 def precision_text(G, D):
     """'float32', 'float32 / bfloat16', 'float32 (TensorFloat-32 on)'."""
     dtypes = ' / '.join(dict.fromkeys(net.static_kwargs.get('dtype', 'float32') for net in (G, D)))
-    return dtypes + (' (TensorFloat-32 on)' if tf32_allowed() else ' (TensorFloat-32 off)' if _uses_gpus() else '')
+    return dtypes + (' (TensorFloat-32 on)'
+                     if tf32_allowed() else ' (TensorFloat-32 off)' if _uses_gpus() else '')
 
 
 def _uses_gpus():
@@ -66,4 +72,5 @@ def _uses_gpus():
 def devices_text(devices):
     """'2 x GPU', or '4 x GPU on 2 machines'."""
     kind = 'GPU' if _uses_gpus() else 'CPU'
-    return f'{devices.num_replicas} x {kind}' + (f' on {devices.workers} machines' if devices.workers > 1 else '')
+    return f'{devices.num_replicas} x {kind}' + (f' on {devices.workers} machines'
+                                                 if devices.workers > 1 else '')

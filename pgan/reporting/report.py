@@ -1,10 +1,13 @@
-"""report.html: a run at a glance, in one file that needs no server: pictures over time, curves, metrics, options, the end of the log."""
+"""report.html: a run at a glance, in one file that needs no server: pictures over time, curves,
+metrics, options, the end of the log.
+"""
 import base64
 import glob
 import html
 import io
 import json
 import os
+import pathlib
 import re
 import string
 import sys
@@ -24,60 +27,10 @@ PICTURE_SIZE = 960  # pixels of an embedded picture's longer side
 MOST_PICTURE_BYTES = 200_000
 LOG_LINES = 60
 
-_PAGE = string.Template("""<!DOCTYPE html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<meta http-equiv="Content-Security-Policy"
- content="default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'">
-<title>$title</title>
-<style>
-:root { color-scheme: light dark; --line: #8884; --soft: #888; }
-body { font: 15px/1.45 system-ui, sans-serif; max-width: 1000px; margin: 1.5em auto; padding: 0 1em; }
-h1 { font-size: 1.4em; margin-bottom: .2em; } h2 { font-size: 1.1em; margin: 1.6em 0 .5em; border-bottom: 1px solid var(--line); }
-figure { margin: 0; } figure img { max-width: 100%; max-height: 80vh; } figure img[hidden] { display: none; }
-.controls { display: flex; gap: .8em; align-items: center; margin: .5em 0; } .controls input { flex: 1; }
-.charts { display: grid; grid-template-columns: repeat(auto-fill, minmax(400px, 1fr)); gap: 1em; }
-svg { width: 100%; } svg text { fill: currentColor; font-size: 11px; } svg .title { font-size: 13px; font-weight: 600; }
-svg .y { text-anchor: end; } svg .x { text-anchor: middle; } svg polyline { fill: none; stroke-width: 1.6; }
-svg .grid { stroke: var(--line); } svg .level { stroke: var(--soft); stroke-dasharray: 5 4; }
-.legend { margin: 0 0 0 58px; font-size: 12px; } .legend span { margin-right: 1.2em; white-space: nowrap; }
-.legend i { display: inline-block; width: 1em; height: 3px; margin-right: .4em; vertical-align: middle; }
-.legend .dashed { height: 0; border-top: 2px dashed var(--soft); }
-table { border-collapse: collapse; font-size: 13px; } td, th { text-align: left; padding: .15em 1em .15em 0; vertical-align: top; }
-pre { font-size: 12px; overflow-x: auto; background: #8881; padding: .7em; } .soft { color: var(--soft); }
-</style></head><body>
-<h1>$title</h1><p class="soft">$status</p>
-$pictures
-<h2>Curves</h2>
-<div class="charts">$charts</div>
-$metrics
-<h2>Options</h2>
-<details open><summary>config.txt</summary><pre>$config</pre></details>
-<h2>Made with</h2>
-<table>$environment</table>
-<h2>The end of the log</h2>
-<pre>$log</pre>
-<script>
-const slider = document.querySelector('#when'), caption = document.querySelector('#caption');
-const pictures = document.querySelectorAll('#fakes img');
-function show(number) {
-  pictures.forEach((picture, i) => picture.hidden = i != number);
-  caption.textContent = pictures[number].alt;
-  slider.value = number;
-}
-if (slider) {
-  slider.oninput = () => show(+slider.value);
-  const wanted = [...pictures].findIndex(picture => '#' + picture.id == location.hash);  // report.html#fakes000123
-  show(wanted >= 0 ? wanted : pictures.length - 1);
-  let timer = null;
-  document.querySelector('#play').onclick = () => {
-    clearInterval(timer);
-    let number = 0;
-    show(0);
-    timer = setInterval(() => ++number < pictures.length ? show(number) : clearInterval(timer), 400);
-  };
-}
-</script></body></html>
-""")
+_HERE = pathlib.Path(__file__).parent
+_PAGE = string.Template((_HERE / 'report_page.html').read_text(encoding='utf-8'))
+_STYLE = (_HERE / 'report.css').read_text(encoding='utf-8')
+_SCRIPT = (_HERE / 'report.js').read_text(encoding='utf-8')
 
 
 class Report:
@@ -88,50 +41,76 @@ class Report:
     """
 
     def __init__(self, folder):
-        self.folder, self._pictures, self._is_broken = folder, {}, False
+        self.folder = folder
+        self._pictures = {}
+        self._is_broken = False
 
     def refresh(self):
-        """Write the page. Whatever keeps it from being written is told once: a page is not worth a run."""
+        """Write the page. Whatever keeps it from being written is told once: a page is not worth a
+        run.
+        """
         try:
             self.write()
         except Exception as error:  # whatever it is
             if not self._is_broken:
-                print(f'Warning: {os.path.join(self.folder, FILE)} is not up to date: {type(error).__name__}: {error}', file=sys.stderr)
+                print(f'Warning: {os.path.join(self.folder, FILE)} is not up to date: '
+                      f'{type(error).__name__}: {error}', file=sys.stderr)
             self._is_broken = True
 
     def write(self):
         """Write the page, whole or not at all."""
+        curves = curve_charts(statistics.read(self.folder))
         text = _PAGE.substitute(
-            title=html.escape(os.path.basename(os.path.realpath(self.folder))), status=html.escape(self._status()),
-            pictures=self._picture_section(), charts='\n'.join(f'<div>{svg}</div>' for svg in curve_charts(statistics.read(self.folder))),
-            metrics=_metric_section(self.folder), config=html.escape(_read(self.folder, 'config.txt')),
-            environment=_environment_rows(read_environment(self.folder)), log=html.escape(_log_tail(self.folder)))
+            style=_STYLE,
+            script=_SCRIPT,
+            title=html.escape(os.path.basename(os.path.realpath(self.folder))),
+            status=html.escape(self._status()),
+            pictures=self._picture_section(),
+            charts='\n'.join(f'<div>{svg}</div>' for svg in curves),
+            metrics=_metric_section(self.folder),
+            config=html.escape(_read(self.folder, 'config.txt')),
+            environment=_environment_rows(read_environment(self.folder)),
+            log=html.escape(_log_tail(self.folder)))
         with atomic_write(os.path.join(self.folder, FILE), 'w', durable=False) as file:
             file.write(text)
 
     def _status(self):
         done = os.path.exists(os.path.join(self.folder, DONE_MARK))
-        return f'{"Finished" if done else "In training"}, as of {time.strftime("%Y-%m-%d %H:%M:%S")}.'
+        return (f'{"Finished" if done else "In training"}, as of '
+                f'{time.strftime("%Y-%m-%d %H:%M:%S")}.')
 
     def _picture_section(self):
-        names = chosen(sorted(map(os.path.basename, glob.glob(os.path.join(glob.escape(self.folder), 'fakes*.png'))), key=_kimg))
-        fakes = [(name, data) for name, data in ((name, self._embedded(name)) for name in names) if data]
+        names = chosen(
+            sorted(
+                map(os.path.basename, glob.glob(os.path.join(glob.escape(self.folder),
+                                                             'fakes*.png'))), key=_kimg))
+        fakes = [(name, data) for name, data in ((name, self._embedded(name)) for name in names)
+                 if data]
         reals = self._embedded('reals.png')
-        self._pictures = {name: data for name, data in self._pictures.items() if name in {*names, 'reals.png'}}
+        self._pictures = {
+            name: data
+            for name, data in self._pictures.items() if name in {*names, 'reals.png'}
+        }
         parts = []
         if fakes:
-            images = '\n'.join(f'<img id="{html.escape(os.path.splitext(name)[0])}" src="{data}" alt="{_kimg(name)} kimg"'
-                               f'{"" if name == fakes[-1][0] else " hidden"}>' for name, data in fakes)
+            images = '\n'.join(f'<img id="{html.escape(os.path.splitext(name)[0])}" src="{data}" '
+                               f'alt="{_kimg(name)} kimg"'
+                               f'{"" if name == fakes[-1][0] else " hidden"}>'
+                               for name, data in fakes)
             parts.append('<h2>Fakes</h2>\n<div class="controls"><button id="play">play</button>'
-                         f'<input id="when" type="range" min="0" max="{len(fakes) - 1}" value="{len(fakes) - 1}" aria-label="when">'
-                         f'<span id="caption">{_kimg(fakes[-1][0])} kimg</span></div>\n<figure id="fakes">{images}</figure>')
+                         f'<input id="when" type="range" min="0" max="{len(fakes) - 1}" '
+                         f'value="{len(fakes) - 1}" aria-label="when"><span '
+                         f'id="caption">{_kimg(fakes[-1][0])} kimg</span></div>\n<figure '
+                         f'id="fakes">{images}</figure>')
         if reals:
-            parts.append(f'<h2>Reals</h2>\n<details><summary>what the data set looks like</summary><figure><img src="{reals}" alt="reals">'
+            parts.append('<h2>Reals</h2>\n<details><summary>what the data set looks '
+                         f'like</summary><figure><img src="{reals}" alt="reals">'
                          '</figure></details>')
         return '\n'.join(parts)
 
     def add_picture(self, name):
-        """Make the small copy of a picture that has just been written, for this page and others. Returns what `small_copy` does.
+        """Make the small copy of a picture that has just been written, for this page and others.
+        Returns what `small_copy` does.
 
         Raises:
             OSError: it cannot be read.
@@ -149,7 +128,9 @@ class Report:
 
 
 def chosen(names, most=MOST_PICTURES):
-    """At most `most` + 1 of the names: every 1st, 2nd, 4th, ... so that the choice seldom changes as they become more, and the last."""
+    """At most `most` + 1 of the names: every 1st, 2nd, 4th, ... so that the choice seldom changes
+    as they become more, and the last.
+    """
     step = 1
     while len(names) > most * step:
         step *= 2
@@ -158,14 +139,16 @@ def chosen(names, most=MOST_PICTURES):
 
 
 def small_copy(path, size=PICTURE_SIZE, most_bytes=MOST_PICTURE_BYTES):
-    """A picture as bytes for a page or TensorBoard: (data, (width, height), 'png' or 'jpeg'), no larger than `size` either way.
+    """A picture as bytes for a page or TensorBoard: (data, (width, height), 'png' or 'jpeg'), no
+    larger than `size` either way.
 
-    PNG where that is small enough, as pictures of few colours are; else JPEG, of a quality that keeps it below `most_bytes` if 50 does.
-    """
+    PNG where that is small enough, as pictures of few colours are; else JPEG, of a quality that
+    keeps it below `most_bytes` if 50 does. """
     with Image.open(path) as picture:
         picture = picture.convert('RGB')
         picture.thumbnail((size, size), Image.Resampling.BOX, reducing_gap=2.0)
-        for kind, options in (('png', {}), *(('jpeg', {'quality': quality}) for quality in (85, 70, 50))):
+        for kind, options in (('png', {}), *(('jpeg', {'quality': quality})
+                                             for quality in (85, 70, 50))):
             buffer = io.BytesIO()
             picture.save(buffer, kind, **options)
             if buffer.tell() <= most_bytes:
@@ -189,13 +172,21 @@ _NOT_SHOWN = ('Progress/tick', 'Progress/kimg', 'Timing/')
 
 
 def curve_charts(rows):
-    """SVG texts for the lines of stats.jsonl; a tag that is not known, such as a user's own, gets a chart of its own."""
+    """SVG texts for the lines of stats.jsonl; a tag that is not known, such as a user's own, gets a
+    chart of its own.
+    """
     tags = dict.fromkeys(tag for row in rows for tag in row if '/' in tag)
     known = {tag for _, group in _TOGETHER for tag in group}
-    groups = [*_TOGETHER, *((tag, (tag,)) for tag in tags if tag not in known and not tag.startswith(_NOT_SHOWN))]
+    groups = [
+        *_TOGETHER,
+        *((tag, (tag, )) for tag in tags if tag not in known and not tag.startswith(_NOT_SHOWN))
+    ]
     charts = []
     for title, group in groups:
-        series = {tag: [(row.get('nimg', 0) / 1000, row[tag]) for row in rows if tag in row] for tag in group if tag in tags}
+        series = {
+            tag: [(row.get('nimg', 0) / 1000, row[tag]) for row in rows if tag in row]
+            for tag in group if tag in tags
+        }
         if any(value not in (0, None) for points in series.values() for _, value in points):
             charts.append(chart(title, series))
     return [svg for svg in charts if svg]
@@ -205,25 +196,38 @@ def _metric_section(folder):
     """Curves and tables of what evaluate_metrics has left: metric-*.jsonl."""
     parts = []
     for path in sorted(glob.glob(os.path.join(glob.escape(folder), 'metric-*.jsonl'))):
-        rows = {str(row.get('snapshot')): row for row in _json_lines(path)}  # of several measurements of a snapshot the last
-        names = list(dict.fromkeys(name for row in rows.values() for name in row if name not in ('snapshot', 'seconds')))
+        # of several measurements of a snapshot the last
+        rows = {str(row.get('snapshot')): row for row in _json_lines(path)}
+        names = list(
+            dict.fromkeys(name for row in rows.values() for name in row
+                          if name not in ('snapshot', 'seconds')))
         if names:
-            parts.append(f'<h2>{html.escape(os.path.basename(path).removesuffix(".jsonl"))}</h2>\n<div class="charts">'
-                         + '\n'.join(f'<div>{_metric_chart(name, rows)}</div>' for name in names) + '</div>\n' + _table(names, rows))
+            parts.append(
+                f'<h2>{html.escape(os.path.basename(path).removesuffix(".jsonl"))}</h2>\n<div '
+                'class="charts">' + '\n'.join(f'<div>{_metric_chart(name, rows)}</div>'
+                                              for name in names) + '</div>\n' + _table(names, rows))
     return '\n'.join(parts)
 
 
 def _metric_chart(name, rows):
-    values = {title: row[name] for title, row in rows.items() if isinstance(row.get(name), (int, float))}
+    values = {
+        title: row[name]
+        for title, row in rows.items() if isinstance(row.get(name), (int, float))
+    }
     points = sorted((int(title), value) for title, value in values.items() if title.isdigit())
-    return chart(name, {name: points}, {title: value for title, value in values.items() if not title.isdigit()})
+    return chart(name, {name: points},
+                 {title: value
+                  for title, value in values.items() if not title.isdigit()})
 
 
 def _table(names, rows):
-    ordered = sorted(rows, key=lambda title: (title.isdigit(), int(title) if title.isdigit() else 0))
+    ordered = sorted(rows, key=lambda title: (title.isdigit(), int(title)
+                                              if title.isdigit() else 0))
     lines = [''.join(f'<th>{html.escape(name)}</th>' for name in ('snapshot', *names))]
-    lines += [f'<td>{html.escape(title)}</td>' + ''.join(f'<td>{_number(rows[title].get(name))}</td>' for name in names)
-              for title in ordered]
+    lines += [
+        f'<td>{html.escape(title)}</td>' + ''.join(f'<td>{_number(rows[title].get(name))}</td>'
+                                                   for name in names) for title in ordered
+    ]
     return '<table>' + '\n'.join(f'<tr>{line}</tr>' for line in lines) + '</table>'
 
 
@@ -237,8 +241,11 @@ def _environment_rows(entries):
     """Table rows for the newest entry of environment.json, and how often the run was started."""
     if not entries:
         return '<tr><td>unknown</td></tr>'
-    entry = {**entries[-1], 'started': f'{len(entries)} time{"s" if len(entries) > 1 else ""}, first {entries[0].get("time")}'}
-    return '\n'.join(f'<tr><th>{html.escape(str(name))}</th><td>{html.escape(_plain(value))}</td></tr>' for name, value in entry.items())
+    entry = {**entries[-1], 'started': f'{len(entries)} time{"s" if len(entries) > 1 else ""}, '
+                                       f'first {entries[0].get("time")}'}
+    return '\n'.join(
+        f'<tr><th>{html.escape(str(name))}</th><td>{html.escape(_plain(value))}</td></tr>'
+        for name, value in entry.items())
 
 
 def _plain(value):

@@ -10,12 +10,16 @@ def print_schedule(run_phases, sec_per_kimg=None, measured='the steps measured j
         sec_per_kimg: {resolution: seconds}; adds columns of times.
         measured: what these are from.
     """
-    heading = f'{"kimg":>17s}  {"resolution":>10s}  {"lod":>12s}  {"minibatch":>9s}  {"G_lrate":>8s}  {"D_lrate":>8s}'
+    heading = (f'{"kimg":>17s}  {"resolution":>10s}  {"lod":>12s}  {"minibatch":>9s}  '
+               f'{"G_lrate":>8s}  {"D_lrate":>8s}')
     print(heading + (f'  {"sec/kimg":>9s}  {"time":>12s}' if sec_per_kimg else ''))
     for phase in run_phases:
         sched = phase.last
-        lods = f'{phase.first.lod:.2f} - {phase.last.lod:.2f}' if phase.is_fading else f'{sched.lod:.2f}'
-        line = (f'{phase.start_kimg:8.5g} - {phase.end_kimg:6.6g}  {f"{sched.resolution}x{sched.resolution}":>10s}  {lods:>12s}  '
+        lods = f'{sched.lod:.2f}'
+        if phase.is_fading:
+            lods = f'{phase.first.lod:.2f} - {lods}'
+        line = (f'{phase.start_kimg:8.5g} - {phase.end_kimg:6.6g}  '
+                f'{f"{sched.resolution}x{sched.resolution}":>10s}  {lods:>12s}  '
                 f'{sched.minibatch:9d}  {sched.G_lrate:8.3g}  {sched.D_lrate:8.3g}')
         if sec_per_kimg:
             seconds = sec_per_kimg[sched.resolution]
@@ -23,4 +27,5 @@ def print_schedule(run_phases, sec_per_kimg=None, measured='the steps measured j
         print(line)
     if sec_per_kimg:
         total = sum(sec_per_kimg[phase.last.resolution] * phase.kimg for phase in run_phases)
-        print(f'In all {misc.format_time(total)} of training, by {measured}; compiling, fading, snapshots and metrics come on top.')
+        print(f'In all {misc.format_time(total)} of training, by {measured}; compiling, fading, '
+              'snapshots and metrics come on top.')

@@ -9,7 +9,8 @@ from metrics.evaluator import Evaluator, default_minibatch_size
 
 
 class SnapshotMetrics:
-    """Measures Gs whenever networks are saved. What is drawn at random for that leaves the run's own random numbers as they were.
+    """Measures Gs whenever networks are saved. What is drawn at random for that leaves the run's
+    own random numbers as they were.
 
     Args:
         names: short or dotted names of metrics; may be empty.
@@ -22,18 +23,24 @@ class SnapshotMetrics:
     """
 
     def __init__(self, names, num_images, config, mirror_augment):
-        self._evaluator, self._has_reals = None, False
-        self._num_gpus, self._random_seed = config.num_gpus, config.random_seed
+        self._evaluator = None
+        self._has_reals = False
+        self._num_gpus = config.num_gpus
+        self._random_seed = config.random_seed
         if names:
-            training_set = dataset.load_dataset(data_dir=config.data_dir, **config.dataset)  # its position is not the run's
+            # its position is not the run's
+            training_set = dataset.load_dataset(data_dir=config.data_dir, **config.dataset)
             resolution = training_set.shape[1]
             size = default_minibatch_size(resolution)
-            made = metrics_room.make_all(names, num_images, [3, resolution, resolution], np.uint8, size, result_dir=config.result_dir,
+            made = metrics_room.make_all(names, num_images, [3, resolution, resolution], np.uint8,
+                                         size, result_dir=config.result_dir,
                                          data_dir=config.data_dir)
             self._evaluator = Evaluator(made, training_set, num_images, size, mirror_augment)
 
     def __call__(self, Gs):
-        """The values of all metrics by name: {} without metrics. The first call also looks at the real images."""
+        """The values of all metrics by name: {} without metrics. The first call also looks at the
+        real images.
+        """
         if self._evaluator is None:
             return {}
         with _random_numbers_of_its_own(self._random_seed):
@@ -41,7 +48,9 @@ class SnapshotMetrics:
                 self._evaluator.evaluate_reals()
                 self._has_reals = True
             np.random.seed(self._random_seed)  # the same latents and projections at each snapshot
-            return dict(zip(self._evaluator.names, map(float, self._evaluator.evaluate_fakes(Gs, self._num_gpus))))
+            return dict(
+                zip(self._evaluator.names,
+                    map(float, self._evaluator.evaluate_fakes(Gs, self._num_gpus))))
 
 
 @contextlib.contextmanager

@@ -11,7 +11,8 @@ from pgan.reporting.report import Report
 from pgan.reporting.statistics import Statistics
 from tfutil import save_summaries, summary
 
-GRID_SIZES = {'1080p': (1920, 1080, 3, 2), '4k': (3840, 2160, 7, 4)}  # pixels across and down; at least so many images
+# pixels across and down; at least so many images
+GRID_SIZES = {'1080p': (1920, 1080, 3, 2), '4k': (3840, 2160, 7, 4)}
 GRID_LAYOUTS = ('random', 'row_per_class')
 
 
@@ -20,7 +21,8 @@ def snapshot_grid_size(image_width, image_height, size):
     if size not in GRID_SIZES:
         raise ConfigError(f'grid.size must be one of {", ".join(GRID_SIZES)}. Received: {size!r}')
     width, height, min_across, min_down = GRID_SIZES[size]
-    return int(np.clip(width // image_width, min_across, 32)), int(np.clip(height // image_height, min_down, 32))
+    return int(np.clip(width // image_width, min_across,
+                       32)), int(np.clip(height // image_height, min_down, 32))
 
 
 def setup_snapshot_image_grid(G, training_set, size='1080p', layout='random'):
@@ -33,7 +35,8 @@ def setup_snapshot_image_grid(G, training_set, size='1080p', layout='random'):
         layout: 'random', or 'row_per_class': row y shows only class y mod label_size.
 
     Returns:
-        ((images across, down), reals uint8 [n, C, R, R], labels [n, label size], latents [n, latent size]).
+        ((images across, down), reals uint8 [n, C, R, R], labels [n, label size], latents [n, latent
+        size]).
 
     Raises:
         ConfigError: another size or layout, or rows per class asked of a run without labels.
@@ -45,34 +48,42 @@ def setup_snapshot_image_grid(G, training_set, size='1080p', layout='random'):
     elif layout == 'row_per_class':
         reals, labels = reals_by_row(training_set, gw, gh)
     else:
-        raise ConfigError(f'grid.layout must be one of {", ".join(GRID_LAYOUTS)}. Received: {layout!r}')
+        raise ConfigError(f'grid.layout must be one of {", ".join(GRID_LAYOUTS)}. Received: '
+                          f'{layout!r}')
     return (gw, gh), reals, labels, latents
 
 
 def reals_by_row(training_set, gw, gh):
-    """Real images of which row y shows only class y mod label_size, and their labels; where a class has too few images they come again.
+    """Real images of which row y shows only class y mod label_size, and their labels; where a class
+    has too few images they come again.
 
-    A class without any image stays black. Data sets without an end (no `labels`) are drawn from for a while.
-    """
+    A class without any image stays black. Data sets without an end (no `labels`) are drawn from for
+    a while. """
     classes = training_set.label_size
     if classes == 0:
-        raise ConfigError("grid.layout 'row_per_class' needs labels: condition the run with dataset.max_label_size = 'full' "
-                          "(the line '-cond'), or choose grid.layout = 'random'.")
+        raise ConfigError("grid.layout 'row_per_class' needs labels: condition the run with "
+                          "dataset.max_label_size = 'full' (the line '-cond'), or choose "
+                          "grid.layout = 'random'.")
     row_classes = np.arange(gh) % classes
     labels = np.eye(classes, dtype=training_set.label_dtype)[row_classes.repeat(gw)]
     reals = np.zeros([gh, gw, *training_set.shape], training_set.dtype)
-    choose = _choose_from_stream if getattr(training_set, 'labels', None) is None else _choose_by_label
+    choose = _choose_from_stream if getattr(training_set, 'labels',
+                                            None) is None else _choose_by_label
     for k, images in choose(training_set, classes, gw * -(-gh // classes)).items():
         rows = np.flatnonzero(row_classes == k)
         cells = len(rows) * gw
-        reals[rows] = images[np.arange(cells) % len(images)].reshape(len(rows), gw, *training_set.shape)
+        reals[rows] = images[np.arange(cells) % len(images)].reshape(len(rows), gw,
+                                                                     *training_set.shape)
     return reals.reshape(-1, *training_set.shape), labels
 
 
 def _choose_by_label(training_set, classes, count):
     """{class: up to `count` images of it}, picked at random; only these images are read."""
     of_class = np.where(training_set.labels.max(axis=1) > 0, training_set.labels.argmax(axis=1), -1)
-    picked = {k: np.random.permutation(np.flatnonzero(of_class == k))[:count] for k in range(classes)}
+    picked = {
+        k: np.random.permutation(np.flatnonzero(of_class == k))[:count]
+        for k in range(classes)
+    }
     return {k: training_set.read_images(indices) for k, indices in picked.items() if len(indices)}
 
 
@@ -92,13 +103,17 @@ class ImageSnapshots:
     """reals.png once, and fakes%06d.png (kimg) of the same latents and labels throughout."""
 
     def __init__(self, Gs, training_set, drange_net, size, layout):
-        self.Gs, self.training_set, self.drange_net = Gs, training_set, drange_net
-        self.grid_size, self.reals, self.labels, self.latents = setup_snapshot_image_grid(Gs, training_set, size, layout)
+        self.Gs = Gs
+        self.training_set = training_set
+        self.drange_net = drange_net
+        self.grid_size, self.reals, self.labels, self.latents = setup_snapshot_image_grid(
+            Gs, training_set, size, layout)
 
     def save_reals(self, folder):
         """Write reals.png; returns its path."""
         path = os.path.join(folder, 'reals.png')
-        misc.save_image_grid(self.reals, path, drange=self.training_set.dynamic_range, grid_size=self.grid_size)
+        misc.save_image_grid(self.reals, path, drange=self.training_set.dynamic_range,
+                             grid_size=self.grid_size)
         self.reals = None  # a 4k grid of 1024x1024 images takes as much memory as a network
         return path
 
@@ -107,10 +122,13 @@ class ImageSnapshots:
         return dict(latents=self.latents, labels=self.labels)
 
     def restore(self, state):
-        """Draw the pictures that the run has drawn so far. Raises ConfigError if they had another size."""
+        """Draw the pictures that the run has drawn so far. Raises ConfigError if they had another
+        size.
+        """
         if len(state['latents']) != len(self.latents):
-            raise ConfigError(f'grid.size: expected the size that the run was started with, {len(state["latents"])} images a picture. '
-                              f'Received one of {len(self.latents)}.')
+            raise ConfigError('grid.size: expected the size that the run was started with, '
+                              f'{len(state["latents"])} images a picture. Received one of '
+                              f'{len(self.latents)}.')
         self.latents, self.labels, self.reals = state['latents'], state['labels'], None
 
     def save_fakes(self, folder, cur_nimg, minibatch):
@@ -128,19 +146,28 @@ class RunFolder:
         path: the folder, already made.
         networks: (G, D, Gs).
         grid: `ImageSnapshots`.
-        image_snapshot_ticks, network_snapshot_ticks: ticks between two fakes*.png, and between two network-snapshot-*.pkl.
+        image_snapshot_ticks, network_snapshot_ticks: ticks between two fakes*.png, and between two
+            network-snapshot-*.pkl.
         save_weight_histograms: write them to the event file at each tick.
         metrics: function from Gs to {name: value}, called whenever networks are saved.
     """
 
-    def __init__(self, path, networks, grid, image_snapshot_ticks, network_snapshot_ticks, save_weight_histograms, metrics=lambda Gs: {}):
-        self.path, self.networks, self.grid = path, networks, grid
-        self.image_snapshot_ticks, self.network_snapshot_ticks = image_snapshot_ticks, network_snapshot_ticks
-        self.save_weight_histograms, self.metrics = save_weight_histograms, metrics
-        self.writer, self.report = Statistics(path), Report(path)
+    def __init__(self, path, networks, grid, image_snapshot_ticks, network_snapshot_ticks,
+                 save_weight_histograms, metrics=lambda Gs: {}):
+        self.path = path
+        self.networks = networks
+        self.grid = grid
+        self.image_snapshot_ticks = image_snapshot_ticks
+        self.network_snapshot_ticks = network_snapshot_ticks
+        self.save_weight_histograms = save_weight_histograms
+        self.metrics = metrics
+        self.writer = Statistics(path)
+        self.report = Report(path)
 
     def begin(self, cur_nimg, minibatch, options={}):
-        """Save the grids of a run that has not trained yet, and its options {name: value} for TensorBoard."""
+        """Save the grids of a run that has not trained yet, and its options {name: value} for
+        TensorBoard.
+        """
         self.writer.hparams(options)
         self._show_picture('reals', self.grid.save_reals(self.path), cur_nimg)
         self._show_picture('fakes', self.grid.save_fakes(self.path, cur_nimg, minibatch), cur_nimg)
@@ -156,7 +183,8 @@ class RunFolder:
             self.writer.image(tag, data, width, height, cur_nimg)
 
     def tick(self, cur_tick, cur_nimg, minibatch, done, graph_def=None):
-        """Save the snapshots that are due (all of them when the run is done), and the tick's statistics.
+        """Save the snapshots that are due (all of them when the run is done), and the tick's
+        statistics.
 
         Returns:
             Whether networks were saved.
@@ -166,7 +194,8 @@ class RunFolder:
             self._save_networks(f'network-snapshot-{cur_nimg // 1000:06d}.pkl')
             self._save_metrics(cur_nimg)
         if cur_tick % self.image_snapshot_ticks == 0 or done:
-            self._show_picture('fakes', self.grid.save_fakes(self.path, cur_nimg, minibatch), cur_nimg)
+            self._show_picture('fakes', self.grid.save_fakes(self.path, cur_nimg, minibatch),
+                               cur_nimg)
         if graph_def is not None:
             self.writer.graph(graph_def)
         if self.save_weight_histograms:

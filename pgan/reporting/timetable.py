@@ -1,7 +1,8 @@
-"""How long a run has still to go: what each stage has been seen to take, and for stages not seen yet, what their arithmetic says.
+"""How long a run has still to go: what each stage has been seen to take, and for stages not seen
+yet, what their arithmetic says.
 
-While the networks grow, an image costs the more the later it comes, so the time so far says little about the time left.
-"""
+While the networks grow, an image costs the more the later it comes, so the time so far says little
+about the time left. """
 import re
 
 _OF_STAGE = re.compile(r'(\d+)x\1/(\w+)/weight$')
@@ -24,11 +25,13 @@ def network_cost(shapes, resolution, full_resolution):
             size *= length
         of_stage, of_colours = _OF_STAGE.search(name), _OF_COLOURS.search(name)
         if of_colours:
-            total += size * resolution ** 2 if full_resolution >> int(of_colours[1]) == resolution else 0
+            total += size * resolution**2 if full_resolution >> int(
+                of_colours[1]) == resolution else 0
         elif of_stage and len(shape) == 4:
             at = int(of_stage[1])
-            # A fused layer's 4x4 kernel meets each pixel of the lower resolution once: 16 / 4 per pixel of the upper one, not 9. On CPUs
-            # it is a 3x3 one, which takes about as long, as convolutions of stride 2 run at half the speed there.
+            # A fused layer's 4x4 kernel meets each pixel of the lower resolution once: 16 / 4 per
+            # pixel of the upper one, not 9. On CPUs it is a 3x3 one, which takes about as long, as
+            # convolutions of stride 2 run at half the speed there.
             per_weight = at ** 2 * (4 / 9 if of_stage[2].endswith(('_up', '_down')) else 1)
             total += size * per_weight if at <= resolution else 0
         else:
@@ -39,8 +42,9 @@ def network_cost(shapes, resolution, full_resolution):
 def image_cost(G, D, D_repeats, resolution):
     """Multiplications per image shown, at a stage: its share of the updates of G and D.
 
-    A D update evaluates G once, and D on reals, fakes and mixed images, whose penalty is differentiated twice: some 12 evaluations. A G
-    update takes three of G (a backward pass counts two) and two of D (no gradients of its weights).
+    A D update evaluates G once, and D on reals, fakes and mixed images, whose penalty is
+    differentiated twice: some 12 evaluations. A G update takes three of G (a backward pass counts
+    two) and two of D (no gradients of its weights).
 
     Args:
         G, D: networks, or anything with `vars` (name -> variable) and an image shape.
@@ -48,7 +52,8 @@ def image_cost(G, D, D_repeats, resolution):
         resolution: the stage's.
     """
     full = G.output_shape[-1]
-    g, d = (network_cost({name: var.shape for name, var in net.vars.items()}, resolution, full) for net in (G, D))
+    g, d = (network_cost({name: var.shape
+                          for name, var in net.vars.items()}, resolution, full) for net in (G, D))
     return g + 12 * d + (3 * g + 2 * d) / D_repeats
 
 
@@ -61,13 +66,18 @@ class Timetable:
     """
 
     def __init__(self, run_phases, cost):
-        self.run_phases, self._cost = run_phases, cost
+        self.run_phases = run_phases
+        self._cost = cost
         self._seen = {}  # (resolution, fading?) -> [seconds, kimg], older rounds counting less
         self._last = None
-        self._first_rounds, self._maintenance = [0.0, 0], [0.0, 0]  # seconds and how often
+        # seconds and how often
+        self._first_rounds = [0.0, 0]
+        self._maintenance = [0.0, 0]
 
     def add(self, resolution, is_fading, seconds, kimg):
-        """Take note of how long a round took. The step is compiled in the first one of a stage, which counts for the start of a stage."""
+        """Take note of how long a round took. The step is compiled in the first one of a stage,
+        which counts for the start of a stage.
+        """
         stage, is_first = (resolution, is_fading), (resolution, is_fading) != self._last
         self._last = stage
         if is_first:
@@ -81,12 +91,15 @@ class Timetable:
         self._maintenance = [self._maintenance[0] + seconds, self._maintenance[1] + 1]
 
     def set_measured(self, sec_per_kimg):
-        """Take {resolution: sec/kimg} of trial steps for what stages take, until they have been seen."""
+        """Take {resolution: sec/kimg} of trial steps for what stages take, until they have been
+        seen.
+        """
         for resolution, seconds in sec_per_kimg.items():
             self._seen.setdefault((resolution, False), [seconds * 1e-6, 1e-6])
 
     def sec_per_kimg(self, resolution, is_fading):
-        """Seconds per thousand images of a stage: as seen, or else those of the stage seen whose cost is nearest, times the ratio of costs.
+        """Seconds per thousand images of a stage: as seen, or else those of the stage seen whose
+        cost is nearest, times the ratio of costs.
 
         None before anything has been seen.
         """
@@ -94,34 +107,47 @@ class Timetable:
             return None
         cost = self._cost(resolution)
         ratio = lambda stage: self._cost(stage[0]) / cost
-        nearest = min(self._seen, key=lambda stage: (max(ratio(stage), 1 / ratio(stage)), stage[1] != is_fading))
+        nearest = min(
+            self._seen, key=lambda stage:
+            (max(ratio(stage), 1 / ratio(stage)), stage[1] != is_fading))
         seconds, kimg = self._seen[nearest]
         return seconds / kimg / ratio(nearest)
 
     def left(self, kimg):
-        """(seconds left of the current stage, seconds left of the run) after `kimg` thousand images; (None, None) before it is known."""
+        """(seconds left of the current stage, seconds left of the run) after `kimg` thousand
+        images; (None, None) before it is known.
+        """
         of_stages = []
-        per_tick, per_start = (total / max(count, 1) for total, count in (self._maintenance, self._first_rounds))
+        per_tick, per_start = (total / max(count, 1)
+                               for total, count in (self._maintenance, self._first_rounds))
         for phase in self.run_phases:
             if phase.end_kimg > kimg:
                 seconds = self.sec_per_kimg(phase.last.resolution, phase.is_fading)
                 if seconds is None:
                     return None, None
                 kimg_left = phase.end_kimg - max(kimg, phase.start_kimg)
-                of_stages.append(seconds * kimg_left + per_tick * kimg_left / phase.last.tick_kimg + per_start * (phase.start_kimg > kimg))
+                of_stages.append(seconds * kimg_left + per_tick * kimg_left / phase.last.tick_kimg +
+                                 per_start * (phase.start_kimg > kimg))
         return (of_stages[0], sum(of_stages)) if of_stages else (0.0, 0.0)
 
     def by_resolution(self):
-        """{resolution: sec/kimg} for every resolution of the run; None before anything has been seen."""
-        found = {phase.last.resolution: self.sec_per_kimg(phase.last.resolution, phase.is_fading) for phase in self.run_phases}
+        """{resolution: sec/kimg} for every resolution of the run; None before anything has been
+        seen.
+        """
+        found = {
+            phase.last.resolution: self.sec_per_kimg(phase.last.resolution, phase.is_fading)
+            for phase in self.run_phases
+        }
         return None if None in found.values() else found
 
     def state(self):
         """What has been seen, in plain values, for a checkpoint."""
-        return dict(seen=[[*stage, *values] for stage, values in self._seen.items()], first_rounds=self._first_rounds,
-                    maintenance=self._maintenance)
+        return dict(seen=[[*stage, *values] for stage, values in self._seen.items()],
+                    first_rounds=self._first_rounds, maintenance=self._maintenance)
 
     def restore(self, state):
         """Know again what `state` gave."""
-        self._seen.update({(int(resolution), bool(is_fading)): [seconds, kimg] for resolution, is_fading, seconds, kimg in state['seen']})
-        self._first_rounds, self._maintenance = list(state['first_rounds']), list(state['maintenance'])
+        self._seen.update({(int(resolution), bool(is_fading)): [seconds, kimg]
+                           for resolution, is_fading, seconds, kimg in state['seen']})
+        self._first_rounds, self._maintenance = list(state['first_rounds']), list(
+            state['maintenance'])

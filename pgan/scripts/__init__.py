@@ -1,1 +1,3 @@
-"""What a finished run is used for: one module per script, named like its function (see util_scripts.py)."""
+"""What a finished run is used for: one module per script, named like its function (see
+util_scripts.py).
+"""

@@ -15,25 +15,28 @@ from pgan.files import atomic_append, atomic_write
 from pgan.reporting.report import Report
 
 
-def evaluate_metrics(run_id, log, metrics: list, num_images, real_passes, minibatch_size=None, inception=None, *, config):
+def evaluate_metrics(run_id, log, metrics: list, num_images, real_passes, minibatch_size=None,
+                     inception=None, *, config):
     """Measure how far the images of a run's snapshots are from real ones, newest snapshot first.
 
-    Adds to files in the run's folder: the table, as text, to `log`; the same as `<log>.jsonl`, a line for each row. Draws curves over
-    kimg as `<log>.png`.
+    Adds to files in the run's folder: the table, as text, to `log`; the same as `<log>.jsonl`, a
+    line for each row. Draws curves over kimg as `<log>.png`.
 
     Args:
         run_id: number, name or folder of the run.
         log: name of the text file, e.g. 'metric-fid-50k.txt'.
         metrics: list of short names (swd, fid, is, msssim, kid, pr) or dotted names of classes.
         num_images: how many real and generated images to look at.
-        real_passes: how often to measure the reals themselves: the second time tells how much of a distance is chance.
+        real_passes: how often to measure the reals themselves: the second time tells how much of a
+            distance is chance.
         minibatch_size: images at a time; None = by resolution.
-        inception: where classify_image_graph_def.pb is, for the metrics that need it; None = found in result_dir, or downloaded.
+        inception: where classify_image_graph_def.pb is, for the metrics that need it; None = found
+            in result_dir, or downloaded.
         config: the configuration's other values: result_dir, data_dir, num_gpus.
 
     Raises:
-        ConfigError, DataError: no such run, no snapshots, no data set, or metrics that cannot be had.
-    """
+        ConfigError, DataError: no such run, no snapshots, no data set, or metrics that cannot be
+    had. """
     folder = misc.locate_result_subdir(run_id, config.result_dir)
     pkls = misc.list_network_pkls(folder, include_final=False, result_dir=config.result_dir)
     _check(folder, pkls, log, metrics, real_passes)
@@ -41,16 +44,18 @@ def evaluate_metrics(run_id, log, metrics: list, num_images, real_passes, miniba
     print('Logging output to', table.path)
     if logs.output_logging_active():
         logs.set_output_log_file(table.path, mode='a')  # what was measured before is kept
-    training_set, mirror_augment = misc.load_dataset_for_previous_run(folder, config.result_dir, config.data_dir, verbose=True)
+    training_set, mirror_augment = misc.load_dataset_for_previous_run(folder, config.result_dir,
+                                                                      config.data_dir, verbose=True)
     resolution = training_set.shape[1]
     minibatch_size = minibatch_size or default_minibatch_size(resolution)
     names = [metrics_room.SHORT_NAMES.get(name, name) for name in metrics]
     for name in names:
         print(f'Initializing {name}...')
-    made = metrics_room.make_all(names, num_images, [3, resolution, resolution], np.uint8, minibatch_size, inception, config.result_dir,
-                                 config.data_dir)
+    made = metrics_room.make_all(names, num_images, [3, resolution, resolution], np.uint8,
+                                 minibatch_size, inception, config.result_dir, config.data_dir)
     evaluator = Evaluator(made, training_set, num_images, minibatch_size, mirror_augment)
-    evaluator.keep_reals(os.path.join(config.result_dir, '_metrics-cache'), [*names, str(inception)])
+    evaluator.keep_reals(os.path.join(config.result_dir, '_metrics-cache'),
+                         [*names, str(inception)])
     table.begin(evaluator.names, evaluator.formats)
     evaluator.warm_up()
     _measure(table, 'Reals', evaluator.evaluate_reals)
@@ -58,24 +63,28 @@ def evaluate_metrics(run_id, log, metrics: list, num_images, real_passes, miniba
         _measure(table, f'Reals{number}', evaluator.evaluate_more_reals)
     for pkl in reversed(pkls):
         with_networks = misc.load_pkl(pkl)
-        _measure(table, _kimg(pkl), lambda Gs=with_networks[2]: evaluator.evaluate_fakes(Gs, config.num_gpus))
+        _measure(table, _kimg(pkl),
+                 lambda Gs=with_networks[2]: evaluator.evaluate_fakes(Gs, config.num_gpus))
     print()
     Report(folder).refresh()
 
 
 def _check(folder, pkls, log, metrics, real_passes):
     if not pkls:
-        raise DataError(f'the run {folder!r} has no network-snapshot-*.pkl to evaluate. A run saves the first one after '
-                        'train.network_snapshot_ticks ticks.')
+        raise DataError(f'the run {folder!r} has no network-snapshot-*.pkl to evaluate. A run '
+                        'saves the first one after train.network_snapshot_ticks ticks.')
     if not isinstance(log, str) or not re.fullmatch(r'[\w. ()+-]+\.txt', log):
-        raise ConfigError(f"train.log must be the name of a file in the run's folder that ends in .txt, e.g. 'metric-swd-16k.txt'. "
-                          f'Received: {log!r}.')
+        raise ConfigError("train.log must be the name of a file in the run's folder that ends in "
+                          f".txt, e.g. 'metric-swd-16k.txt'. Received: {log!r}.")
     if log in ('log.txt', 'config.txt', '_training-done.txt'):
-        raise ConfigError(f'train.log = {log!r} is the name of a file that training has written. Choose another one.')
+        raise ConfigError(f'train.log = {log!r} is the name of a file that training has written. '
+                          'Choose another one.')
     if isinstance(metrics, str) or not list(metrics):
-        raise ConfigError(f"train.metrics must be a list of names, e.g. ['swd']. Received: {metrics!r}.")
+        raise ConfigError("train.metrics must be a list of names, e.g. ['swd']. Received: "
+                          f'{metrics!r}.')
     if real_passes < 1:
-        raise ConfigError(f'train.real_passes must be at least 1: generators are compared with real images. Received: {real_passes!r}.')
+        raise ConfigError('train.real_passes must be at least 1: generators are compared with '
+                          f'real images. Received: {real_passes!r}.')
 
 
 def _kimg(pkl):
@@ -90,7 +99,8 @@ def _measure(table, title, evaluate):
 
 
 class _Table:
-    """Rows of values: printed, which the log file takes down, and as jsonl and plot beside it, up to date after each row.
+    """Rows of values: printed, which the log file takes down, and as jsonl and plot beside it, up
+    to date after each row.
 
     Attributes:
         path: of the text file.
@@ -105,13 +115,17 @@ class _Table:
         self._names, self._formats = names, formats
         heads = [re.sub(r'%(-?\d+).*', r'%\1s', text) for text in formats]
         print()
-        print(self._line('Snapshot', 'Time_eval', [head % name for head, name in zip(heads, names)]))
+        print(self._line('Snapshot', 'Time_eval',
+                         [head % name for head, name in zip(heads, names)]))
         print(self._line('---', '---', [head % '---' for head in heads]))
 
     def add(self, title, seconds, values):
         """Print a row, add it to the .jsonl file, and draw all rows so far."""
-        print(self._line(title, misc.format_time(seconds), [text % value for text, value in zip(self._formats, values)]), flush=True)
-        self._rows.append({'snapshot': title, 'seconds': round(seconds, 3), **dict(zip(self._names, values))})
+        print(
+            self._line(title, misc.format_time(seconds),
+                       [text % value for text, value in zip(self._formats, values)]), flush=True)
+        self._rows.append(
+            {'snapshot': title, 'seconds': round(seconds, 3), **dict(zip(self._names, values))})
         atomic_append(self.path.removesuffix('.txt') + '.jsonl', json.dumps(self._rows[-1]) + '\n')
         if any(row['snapshot'].isdigit() for row in self._rows):
             plot(self._rows, self._names, self.path.removesuffix('.txt') + '.png')
@@ -130,14 +144,18 @@ def plot(rows, names, path):
         path: of the PNG to write.
     """
     from matplotlib.figure import Figure  # without pyplot no window toolkit is looked for
-    snapshots = sorted((row for row in rows if row['snapshot'].isdigit()), key=lambda row: int(row['snapshot']))
+    snapshots = sorted((row for row in rows if row['snapshot'].isdigit()),
+                       key=lambda row: int(row['snapshot']))
     reals = [row for row in rows if not row['snapshot'].isdigit()]
     figure = Figure(figsize=(8, 2.6 * len(names)), layout='constrained')
-    for axes, name in zip(np.ravel(figure.subplots(len(names), 1, sharex=True, squeeze=False)), names):
-        axes.plot([int(row['snapshot']) for row in snapshots], [row[name] for row in snapshots], marker='o', color='tab:blue')
+    for axes, name in zip(np.ravel(figure.subplots(len(names), 1, sharex=True, squeeze=False)),
+                          names):
+        axes.plot([int(row['snapshot']) for row in snapshots], [row[name] for row in snapshots],
+                  marker='o', color='tab:blue')
         for row in reals:
             axes.axhline(row[name], color='tab:gray', linestyle='--', linewidth=1)
-            axes.annotate(row['snapshot'], (1, row[name]), xycoords=('axes fraction', 'data'), fontsize=8, va='bottom', ha='right')
+            axes.annotate(row['snapshot'], (1, row[name]), xycoords=('axes fraction', 'data'),
+                          fontsize=8, va='bottom', ha='right')
         axes.set_ylabel(name)
         axes.grid(alpha=0.3)
     axes.set_xlabel('kimg')

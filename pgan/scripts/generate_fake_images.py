@@ -9,9 +9,11 @@ from pgan.scripts import generator, option_checks
 from pgan.scripts.label_choice import check_labels, label_source
 
 
-def generate_fake_images(run_id, snapshot=None, grid_size=[1, 1], num_pngs=1, image_shrink=1, png_prefix=None, random_seed=1000,
-                         minibatch_size=8, labels=None, *, config):
-    """Write PNG files of images that a trained generator makes of random latents, to a result folder of their own.
+def generate_fake_images(run_id, snapshot=None, grid_size=[1, 1], num_pngs=1, image_shrink=1,
+                         png_prefix=None, random_seed=1000, minibatch_size=8, labels=None, *,
+                         config):
+    """Write PNG files of images that a trained generator makes of random latents, to a result
+    folder of their own.
 
     Args:
         run_id: the run's number, name or folder, or the path of a network pickle.
@@ -19,10 +21,12 @@ def generate_fake_images(run_id, snapshot=None, grid_size=[1, 1], num_pngs=1, im
         grid_size: images across and down in each PNG.
         num_pngs: how many PNGs.
         image_shrink: average squares of so many pixels, a power of two.
-        png_prefix: what file names begin with, before '%06d.png'; None for the run's and the network's names.
+        png_prefix: what file names begin with, before '%06d.png'; None for the run's and the
+            network's names.
         random_seed: of the latents.
         minibatch_size: images per evaluation.
-        labels: of a network with labels: None = those of the data set at random, k = class k for all, 'rows' = a class per grid row.
+        labels: of a network with labels: None = those of the data set at random, k = class k for
+            all, 'rows' = a class per grid row.
         config: the configuration's other values: result_dir, data_dir, desc, num_gpus.
 
     Returns:
@@ -33,7 +37,8 @@ def generate_fake_images(run_id, snapshot=None, grid_size=[1, 1], num_pngs=1, im
         DataError: there is no such run or snapshot, or the disk is in the way.
     """
     option_checks.expect_grid(grid_size)
-    option_checks.expect_integers(1, num_pngs=num_pngs, image_shrink=image_shrink, minibatch_size=minibatch_size)
+    option_checks.expect_integers(1, num_pngs=num_pngs, image_shrink=image_shrink,
+                                  minibatch_size=minibatch_size)
     option_checks.expect_file_name('png_prefix', png_prefix)
     option_checks.expect_seed(random_seed)
     check_labels(labels)
@@ -50,8 +55,11 @@ def generate_fake_images(run_id, snapshot=None, grid_size=[1, 1], num_pngs=1, im
             with bar.external_write_mode():
                 print(f'Generating png {index} / {num_pngs}...')
             latents = misc.random_latents(grid_size[0] * grid_size[1], Gs, random_state)
-            images = generator.draw(Gs, latents, labels_for(grid_size), minibatch_size, config.num_gpus, image_shrink)
-            misc.save_image_grid(images, os.path.join(result_subdir, f'{png_prefix}{index:06d}.png'), drange=[0, 255], grid_size=grid_size)
+            images = generator.draw(Gs, latents, labels_for(grid_size), minibatch_size,
+                                    config.num_gpus, image_shrink)
+            misc.save_image_grid(images, os.path.join(result_subdir,
+                                                      f'{png_prefix}{index:06d}.png'),
+                                 drange=[0, 255], grid_size=grid_size)
             bar.update()
     generator.mark_done(result_subdir)
     return result_subdir

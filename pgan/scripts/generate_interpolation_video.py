@@ -10,10 +10,12 @@ from pgan.scripts.label_choice import check_labels, label_source
 from pgan.scripts.video import check_video_options, write_video
 
 
-def generate_interpolation_video(
-        run_id, snapshot=None, grid_size=[1, 1], image_shrink=1, image_zoom=1, duration_sec=60.0, smoothing_sec=1.0, mp4=None, mp4_fps=30,
-        mp4_codec='libx264', mp4_bitrate='16M', random_seed=1000, minibatch_size=8, labels=None, *, config):
-    """Write a video, without a seam between its end and its start, of what a trained generator makes of wandering latents.
+def generate_interpolation_video(run_id, snapshot=None, grid_size=[1, 1], image_shrink=1,
+                                 image_zoom=1, duration_sec=60.0, smoothing_sec=1.0, mp4=None,
+                                 mp4_fps=30, mp4_codec='libx264', mp4_bitrate='16M',
+                                 random_seed=1000, minibatch_size=8, labels=None, *, config):
+    """Write a video, without a seam between its end and its start, of what a trained generator
+    makes of wandering latents.
 
     Args:
         run_id: the run's number, name or folder, or the path of a network pickle.
@@ -22,13 +24,14 @@ def generate_interpolation_video(
         image_shrink: average squares of so many pixels, a power of two.
         image_zoom: then repeat each pixel so many times across and down.
         duration_sec: length of the video in seconds.
-        smoothing_sec: how slowly the latents wander: the standard deviation of the filter along time, in seconds.
+        smoothing_sec: how slowly the latents wander: the standard deviation of the filter along
+            time, in seconds.
         mp4: file name; None for the run's and the network's names with '-lerp.mp4'.
         mp4_fps, mp4_codec, mp4_bitrate: of the video.
         random_seed: of the latents.
         minibatch_size: images per evaluation.
-        labels: of a network with labels: None = those of the data set at random, k = class k for all, 'rows' = a class per grid row. Each
-            cell keeps its own throughout.
+        labels: of a network with labels: None = those of the data set at random, k = class k for
+            all, 'rows' = a class per grid row. Each cell keeps its own throughout.
         config: the configuration's other values: result_dir, data_dir, desc, num_gpus.
 
     Returns:
@@ -38,7 +41,8 @@ def generate_interpolation_video(
         ConfigError: an option cannot be used; nothing has been written.
         DataError: there is no such run or snapshot, or the disk is in the way.
     """
-    num_frames = check_options(grid_size, image_shrink, image_zoom, duration_sec, smoothing_sec, mp4_fps, random_seed, minibatch_size)
+    num_frames = check_options(grid_size, image_shrink, image_zoom, duration_sec, smoothing_sec,
+                               mp4_fps, random_seed, minibatch_size)
     check_video_options(mp4, mp4_fps, mp4_codec, mp4_bitrate)
     check_labels(labels)
     Gs, network_pkl = generator.load_generator(run_id, snapshot, config)
@@ -47,19 +51,24 @@ def generate_interpolation_video(
     mp4 = mp4 or misc.get_id_string_for_network_pkl(network_pkl) + '-lerp.mp4'
 
     print('Generating latent vectors...')
-    latents = wandering_latents(Gs, num_frames, grid_size[0] * grid_size[1], smoothing_sec * mp4_fps, random_seed)
+    latents = wandering_latents(Gs, num_frames, grid_size[0] * grid_size[1],
+                                smoothing_sec * mp4_fps, random_seed)
     result_subdir = generator.new_result_folder(config)
-    draw = lambda latents, labels: generator.draw(Gs, latents, labels, minibatch_size, config.num_gpus, image_shrink)
+    draw = lambda latents, labels: generator.draw(Gs, latents, labels, minibatch_size, config.
+                                                  num_gpus, image_shrink)
     frames = InterpolationFrames(draw, latents, cell_labels, grid_size, image_zoom, minibatch_size)
-    write_video(os.path.join(result_subdir, mp4), frames, num_frames, mp4_fps, mp4_codec, mp4_bitrate)
+    write_video(os.path.join(result_subdir, mp4), frames, num_frames, mp4_fps, mp4_codec,
+                mp4_bitrate)
     generator.mark_done(result_subdir)
     return result_subdir
 
 
-def check_options(grid_size, image_shrink, image_zoom, duration_sec, smoothing_sec, mp4_fps, random_seed, minibatch_size):
+def check_options(grid_size, image_shrink, image_zoom, duration_sec, smoothing_sec, mp4_fps,
+                  random_seed, minibatch_size):
     """Check the options that are not the video file's. Returns the number of frames."""
     option_checks.expect_grid(grid_size)
-    option_checks.expect_integers(1, image_shrink=image_shrink, image_zoom=image_zoom, mp4_fps=mp4_fps, minibatch_size=minibatch_size)
+    option_checks.expect_integers(1, image_shrink=image_shrink, image_zoom=image_zoom,
+                                  mp4_fps=mp4_fps, minibatch_size=minibatch_size)
     option_checks.expect_number('smoothing_sec', smoothing_sec)
     option_checks.expect_seed(random_seed)
     return option_checks.frame_count(duration_sec, mp4_fps)
@@ -81,13 +90,15 @@ def wandering_latents(Gs, num_frames, num_images, smoothing, random_seed):
     latents = np.empty([num_frames, num_images, *Gs.input_shape[1:]], np.float32)
     for frame in latents:  # not all at once: in double precision they take twice the memory
         frame[:] = misc.random_latents(num_images, Gs, random_state)
-    latents = scipy.ndimage.gaussian_filter(latents, [smoothing] + [0] * (latents.ndim - 1), mode='wrap')
+    latents = scipy.ndimage.gaussian_filter(latents, [smoothing] + [0] * (latents.ndim - 1),
+                                            mode='wrap')
     latents /= np.sqrt(np.mean(np.square(latents)))
     return latents
 
 
 class InterpolationFrames:
-    """Frames by number. While images of a whole frame do not fill a minibatch, those of the following frames are drawn along with them.
+    """Frames by number. While images of a whole frame do not fill a minibatch, those of the
+    following frames are drawn along with them.
 
     Args:
         draw: function: latents [N, ...], labels [N, label size] -> images uint8 [N, C, H, W].
@@ -99,16 +110,22 @@ class InterpolationFrames:
     """
 
     def __init__(self, draw, latents, labels, grid_size, image_zoom, minibatch_size):
-        self.draw, self.latents, self.labels, self.grid_size, self.image_zoom = draw, latents, labels, grid_size, image_zoom
+        self.draw = draw
+        self.latents = latents
+        self.labels = labels
+        self.grid_size = grid_size
+        self.image_zoom = image_zoom
         self.ahead = max(minibatch_size // len(labels), 1)
-        self.start, self.images = None, None
+        self.start = None
+        self.images = None
 
     def __call__(self, index):
         """Frame `index` as uint8 [height, width, 3]."""
         start = index - index % self.ahead
         if start != self.start:
             latents = self.latents[start:start + self.ahead]
-            images = self.draw(latents.reshape(-1, *latents.shape[2:]), np.tile(self.labels, (len(latents), 1)))
+            images = self.draw(latents.reshape(-1, *latents.shape[2:]),
+                               np.tile(self.labels, (len(latents), 1)))
             self.start, self.images = start, images.reshape(*latents.shape[:2], *images.shape[1:])
         grid = misc.create_image_grid(self.images[index - start], self.grid_size)
         grid = grid.repeat(self.image_zoom, axis=1).repeat(self.image_zoom, axis=2)

@@ -17,19 +17,22 @@ MAX_WIDTH, MAX_HEIGHT = 1920, 1080  # larger pictures are halved until they fit
 MARGIN_X, MARGIN_Y = 16, 4  # pixels between the picture's edges and the labels
 
 # No run has numbers of more than nine digits; a damaged log may.
-_TICK = re.compile(r'^tick +\d+ +kimg +(?P<kimg>\d{1,9}(?:\.\d{1,9})?) +lod +(?P<lod>\d{1,2}\.\d{1,9}) .*?\btime +'
-                   r'(?P<time>(?=\d)(?:\d{1,9}d )?(?:\d{1,9}h )?(?:\d{1,9}m)?(?: ?\d{1,9}s)?) +sec/tick ', re.MULTILINE | re.ASCII)
+_TICK = re.compile(
+    r'^tick +\d+ +kimg +(?P<kimg>\d{1,9}(?:\.\d{1,9})?) +lod +(?P<lod>\d{1,2}\.\d{1,9}) .*?\btime +'
+    r'(?P<time>(?=\d)(?:\d{1,9}d )?(?:\d{1,9}h )?(?:\d{1,9}m)?(?: ?\d{1,9}s)?) +sec/tick ',
+    re.MULTILINE | re.ASCII)
 _UNITS = {'d': 24 * 60 * 60, 'h': 60 * 60, 'm': 60, 's': 1}
 
 
-def generate_training_video(run_id, duration_sec=20.0, time_warp=1.5, mp4=None, mp4_fps=30, mp4_codec='libx264', mp4_bitrate='16M',
-                            *, config):
+def generate_training_video(run_id, duration_sec=20.0, time_warp=1.5, mp4=None, mp4_fps=30,
+                            mp4_codec='libx264', mp4_bitrate='16M', *, config):
     """Write a video of a run's fakes*.png, labelled with lod, time and kimg.
 
     Args:
         run_id: the run's number, name or folder.
         duration_sec: length of the video in seconds.
-        time_warp: second t of the video shows the run at (t / duration_sec) ^ time_warp of its time: above 1 the start is slower.
+        time_warp: second t of the video shows the run at (t / duration_sec) ^ time_warp of its
+            time: above 1 the start is slower.
         mp4: file name; None for the run's name with '-train.mp4'.
         mp4_fps, mp4_codec, mp4_bitrate: of the video.
         config: the configuration's other values: result_dir, desc.
@@ -49,23 +52,28 @@ def generate_training_video(run_id, duration_sec=20.0, time_warp=1.5, mp4=None, 
     mp4 = mp4 or os.path.basename(os.path.abspath(run_dir)) + '-train.mp4'
     result_subdir = generator.new_result_folder(config)
     frames = TrainingFrames(snapshots, duration_sec, time_warp)
-    write_video(os.path.join(result_subdir, mp4), lambda index: frames.at(index / mp4_fps), num_frames, mp4_fps, mp4_codec, mp4_bitrate)
+    write_video(os.path.join(result_subdir, mp4), lambda index: frames.at(index / mp4_fps),
+                num_frames, mp4_fps, mp4_codec, mp4_bitrate)
     generator.mark_done(result_subdir)
     return result_subdir
 
 
-# ----------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # What a run has left.
 
 class Tick(NamedTuple):
-    """A tick line of log.txt: thousands of images, level of detail as it is written there, seconds since the start."""
+    """A tick line of log.txt: thousands of images, level of detail as it is written there, seconds
+    since the start.
+    """
     kimg: float
     lod: str
     time: float
 
 
 class Snapshots(NamedTuple):
-    """The ticks that have a picture, the pictures' paths, and the seconds that the whole run took."""
+    """The ticks that have a picture, the pictures' paths, and the seconds that the whole run
+    took.
+    """
     ticks: list
     paths: list
     total_time: float
@@ -74,9 +82,9 @@ class Snapshots(NamedTuple):
 def parse_log(text):
     """The ticks of a log, in order.
 
-    A run that goes on in the same log counts from where it started again: ticks that it repeats replace the earlier ones. If its clock
-    started at zero again, it goes on from the last tick's time instead.
-    """
+    A run that goes on in the same log counts from where it started again: ticks that it repeats
+    replace the earlier ones. If its clock started at zero again, it goes on from the last tick's
+    time instead. """
     ticks, offset = [], 0.0
     for match in _TICK.finditer(text):
         tick = Tick(float(match['kimg']), match['lod'], parse_time(match['time']) + offset)
@@ -91,7 +99,8 @@ def parse_log(text):
 
 def parse_time(text):
     """Seconds of a duration as `misc.format_time` writes it, e.g. '1h 01m 15s'."""
-    return float(sum(int(number) * _UNITS[unit] for number, unit in re.findall(r'(\d+)([dhms])', text)))
+    return float(
+        sum(int(number) * _UNITS[unit] for number, unit in re.findall(r'(\d+)([dhms])', text)))
 
 
 def find_snapshots(run_dir):
@@ -105,24 +114,28 @@ def find_snapshots(run_dir):
         with open(path, encoding='utf-8', errors='replace') as file:
             ticks = parse_log(file.read())
     except OSError as error:
-        raise DataError(f'Cannot read {path!r}, which tells when each picture was made: {error.strerror or error}. Choose a run of '
-                        'train.train_progressive_gan, whose log is still in its folder.') from error
+        raise DataError(f'Cannot read {path!r}, which tells when each picture was made: '
+                        f'{error.strerror or error}. Choose a run of train.train_progressive_gan, '
+                        'whose log is still in its folder.') from error
     if not ticks:
-        raise DataError(f"{path!r} holds no line like 'tick 1  kimg 1.0  lod 4.00  ... time 12s  ...', so it does not tell when pictures "
-                        'were made. Choose a run of train.train_progressive_gan that has come to its first tick.')
+        raise DataError(f"{path!r} holds no line like 'tick 1  kimg 1.0  lod 4.00  ... time 12s  "
+                        "...', so it does not tell when pictures were made. Choose a run of "
+                        'train.train_progressive_gan that has come to its first tick.')
     paths = picture_paths(run_dir, ticks)
     found = [(tick, path) for tick, path in zip(ticks, paths) if path is not None]
     if not found:
-        raise DataError(f'{run_dir!r} holds no picture fakes*.png of any of the {len(ticks)} ticks in its log.txt. Expected names like '
-                        f'fakes{int(ticks[-1].kimg):06d}.png. Choose another run, or put the pictures back.')
+        raise DataError(f'{run_dir!r} holds no picture fakes*.png of any of the {len(ticks)} '
+                        'ticks in its log.txt. Expected names like '
+                        f'fakes{int(ticks[-1].kimg):06d}.png. Choose another run, or put the '
+                        'pictures back.')
     return Snapshots([tick for tick, _ in found], [path for _, path in found], ticks[-1].time)
 
 
 def picture_paths(run_dir, ticks):
     """The path of each tick's picture, or None if it has none.
 
-    Pictures are named by whole kimg, rounded down; the log rounds to the nearest tenth, so that 'kimg 4.0' may be of fakes000003.png.
-    """
+    Pictures are named by whole kimg, rounded down; the log rounds to the nearest tenth, so that
+    'kimg 4.0' may be of fakes000003.png. """
     there, earlier, paths = set(os.listdir(run_dir)), set(), []
     for tick in ticks:
         kimg = int(tick.kimg)
@@ -134,7 +147,7 @@ def picture_paths(run_dir, ticks):
     return paths
 
 
-# ----------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # Frames.
 
 class TrainingFrames:
@@ -147,27 +160,34 @@ class TrainingFrames:
     """
 
     def __init__(self, snapshots, duration_sec, time_warp):
-        self.snapshots, self.duration_sec, self.time_warp = snapshots, duration_sec, time_warp
+        self.snapshots = snapshots
+        self.duration_sec = duration_sec
+        self.time_warp = time_warp
         self.times = [tick.time for tick in snapshots.ticks]
-        self.picture = functools.lru_cache(maxsize=2)(read_picture)  # a run's pictures together may be larger than memory
+        # a run's pictures together may be larger than memory
+        self.picture = functools.lru_cache(maxsize=2)(read_picture)
 
     def choose(self, t):
         """(Number of the snapshot, seconds of the run) at second t of the video."""
-        run_time = np.clip(t / self.duration_sec, 0, 1) ** self.time_warp * self.snapshots.total_time
+        run_time = np.clip(t / self.duration_sec, 0, 1)**self.time_warp * self.snapshots.total_time
         return max(bisect.bisect_right(self.times, run_time) - 1, 0), run_time
 
     def at(self, t):
-        """The frame at second t: [height, width, 3], uint8, or float32 if the picture was halved."""
+        """The frame at second t: [height, width, 3], uint8, or float32 if the picture was
+        halved.
+        """
         number, run_time = self.choose(t)
         tick, picture = self.snapshots.ticks[number], self.picture(self.snapshots.paths[number])
-        return draw_labels(picture, f'lod {tick.lod}', misc.format_time(run_time), f'{tick.kimg:.0f} kimg')
+        return draw_labels(picture, f'lod {tick.lod}', misc.format_time(run_time),
+                           f'{tick.kimg:.0f} kimg')
 
 
 def draw_labels(picture, left, middle, right):
     """Three texts along the lower edge of a picture [height, width, 3]."""
     height, width = picture.shape[:2]
     y = float(height - MARGIN_Y)
-    for text, x, align in ((left, float(MARGIN_X), 0.0), (middle, width / 2, 0.5), (right, float(width - MARGIN_X), 1.0)):
+    for text, x, align in ((left, float(MARGIN_X), 0.0), (middle, width / 2, 0.5),
+                           (right, float(width - MARGIN_X), 1.0)):
         picture = misc.draw_text_label(picture, text, x, y, alignx=align, aligny=1.0)
     return picture
 
@@ -182,11 +202,14 @@ def read_picture(path):
         with PIL.Image.open(path) as image:
             return shrink_to_fit(np.asarray(image.convert('RGB')))
     except (OSError, SyntaxError, ValueError, PIL.Image.DecompressionBombError) as error:
-        raise DataError(f'Cannot read the picture {path!r}: {error}. Remove it; the picture before it is shown in its place.') from error
+        raise DataError(f'Cannot read the picture {path!r}: {error}. Remove it; the picture '
+                        'before it is shown in its place.') from error
 
 
 def shrink_to_fit(picture):
-    """Halve a picture until it fits 1920x1080: squares of 2x2 pixels are averaged, to float32. One that fits stays uint8."""
+    """Halve a picture until it fits 1920x1080: squares of 2x2 pixels are averaged, to float32. One
+    that fits stays uint8.
+    """
     while picture.shape[1] > MAX_WIDTH or picture.shape[0] > MAX_HEIGHT:
         height, width = (size // 2 for size in picture.shape[:2])
         even = picture[:height * 2, :width * 2].astype(np.float32)

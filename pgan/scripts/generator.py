@@ -1,4 +1,6 @@
-"""What the scripts have in common: the generator of a run, its images, and a result folder of their own."""
+"""What the scripts have in common: the generator of a run, its images, and a result folder of their
+own.
+"""
 import os
 
 import numpy as np
@@ -16,7 +18,8 @@ def load_generator(run_id, snapshot, config):
     Args:
         run_id: the run's number, name or folder, or the path of a network pickle.
         snapshot: its kimg; None for the last one.
-        config: the configuration's values result_dir and G; functions that it names are trusted to build networks.
+        config: the configuration's values result_dir and G; functions that it names are trusted to
+            build networks.
 
     Returns:
         (Gs, the pickle's path).
@@ -29,8 +32,10 @@ def load_generator(run_id, snapshot, config):
     for name in ('G', 'D'):
         _vouch_for(getattr(config, name, None))
     networks = misc.load_pkl(path)
-    if not isinstance(networks, (tuple, list)) or len(networks) != 3 or not all(hasattr(net, 'run') for net in networks):
-        raise DataError(f'{path!r} does not hold the three networks G, D, Gs of a training run. Name a run, or one of its network-*.pkl.')
+    if not isinstance(networks, (tuple, list)) or len(networks) != 3 or not all(
+            hasattr(net, 'run') for net in networks):
+        raise DataError(f'{path!r} does not hold the three networks G, D, Gs of a training run. '
+                        'Name a run, or one of its network-*.pkl.')
     return networks[2], path
 
 
@@ -42,7 +47,8 @@ def _vouch_for(options):
 
 
 def draw(Gs, latents, labels, minibatch_size, num_gpus=1, image_shrink=1):
-    """Images of a generator whose range is [-1, 1], as uint8 [N, C, R / image_shrink, R / image_shrink].
+    """Images of a generator whose range is [-1, 1], as uint8 [N, C, R / image_shrink, R /
+    image_shrink].
 
     Args:
         latents: float32 [N, ...].
@@ -50,9 +56,10 @@ def draw(Gs, latents, labels, minibatch_size, num_gpus=1, image_shrink=1):
         minibatch_size: images per evaluation.
         image_shrink: average squares of so many pixels.
     """
-    inputs = [latents, labels][:len(Gs.input_shapes)]  # a network of one's own may have no input for labels
-    return Gs.run(*inputs, minibatch_size=minibatch_size, num_gpus=num_gpus, out_mul=127.5, out_add=127.5, out_shrink=image_shrink,
-                  out_dtype=np.uint8)
+    # a network of one's own may have no input for labels
+    inputs = [latents, labels][:len(Gs.input_shapes)]
+    return Gs.run(*inputs, minibatch_size=minibatch_size, num_gpus=num_gpus, out_mul=127.5,
+                  out_add=127.5, out_shrink=image_shrink, out_dtype=np.uint8)
 
 
 def label_size(Gs):
@@ -62,7 +69,8 @@ def label_size(Gs):
 
 def new_result_folder(config):
     """The next numbered folder, with config.txt and environment.json in it."""
-    result_subdir = misc.create_result_subdir(config.result_dir, config.desc, settings.values(config))
+    result_subdir = misc.create_result_subdir(config.result_dir, config.desc,
+                                              settings.values(config))
     misc.write_environment(result_subdir, random_seed=getattr(config, 'random_seed', None))
     return result_subdir
 

@@ -1,4 +1,6 @@
-"""Which labels to feed a conditional network: those of its data set, one class for all, or a class per row."""
+"""Which labels to feed a conditional network: those of its data set, one class for all, or a class
+per row.
+"""
 import os
 
 import numpy as np
@@ -13,15 +15,18 @@ def label_source(labels, Gs, network_pkl, config, random_seed):
     """How to label the cells of image grids.
 
     Args:
-        labels: None = labels of the run's data set at random; k = class k for all; 'rows' = row r of a grid shows class r, and so on
-            from the first class again.
+        labels: None = labels of the run's data set at random; k = class k for all; 'rows' = row r
+            of a grid shows class r, and so on from the first class again.
         Gs: the network; it may have no labels, then only None is legal.
-        network_pkl: path of its pickle; the run's config.txt stands beside it and names the data set.
+        network_pkl: path of its pickle; the run's config.txt stands beside it and names the data
+            set.
         config: the configuration's values result_dir and data_dir.
-        random_seed: of the random choice, which has random numbers of its own: latents of the same seed are as ever.
+        random_seed: of the random choice, which has random numbers of its own: latents of the same
+            seed are as ever.
 
     Returns:
-        A function: grid_size (columns, rows) -> float32 [columns * rows, label size]. Each call makes a new random choice.
+        A function: grid_size (columns, rows) -> float32 [columns * rows, label size]. Each call
+        makes a new random choice.
 
     Raises:
         ConfigError: there is no such class, or the network takes no labels.
@@ -34,30 +39,36 @@ def label_source(labels, Gs, network_pkl, config, random_seed):
     if labels is None:
         rows = _labels_of_run(network_pkl, size, config)
         rows = classes if rows is None else rows
-        # Not RandomState(random_seed) itself: the bits that choose the labels would be those that make the latents.
+        # Not RandomState(random_seed) itself: the bits that choose the labels would be those that
+        # make the latents.
         random_state = np.random.RandomState([random_seed, 1])
-        return lambda grid_size: np.asarray(rows[random_state.randint(len(rows), size=_cells(grid_size))], np.float32)
+        return lambda grid_size: np.asarray(
+            rows[random_state.randint(len(rows), size=_cells(grid_size))], np.float32)
     if labels == 'rows':
         return lambda grid_size: classes[(np.arange(grid_size[1]) % size).repeat(grid_size[0])]
     return lambda grid_size: classes[np.full(_cells(grid_size), labels)]
 
 
 def check_labels(labels, size=None):
-    """Refuse an option `labels` that no network, or none with labels of `size` components, can be given.
+    """Refuse an option `labels` that no network, or none with labels of `size` components, can be
+    given.
 
     Raises:
         ConfigError
     """
-    known = labels is None or (isinstance(labels, str) and labels == 'rows') or (is_integer(labels) and labels >= 0)
+    known = labels is None or (isinstance(labels, str) and labels == 'rows') or (is_integer(labels)
+                                                                                 and labels >= 0)
     if not known:
-        raise ConfigError("train.labels: expected None (labels of the data set at random), the number of a class, or 'rows' (a class per "
-                          f'row of the grid). Received: {labels!r}.')
+        raise ConfigError('train.labels: expected None (labels of the data set at random), the '
+                          "number of a class, or 'rows' (a class per row of the grid). Received: "
+                          f'{labels!r}.')
     if labels is not None and size == 0:
-        raise ConfigError('train.labels: this network was trained without labels, so it has no classes to choose from. Received: '
-                          f'{labels!r}. Leave train.labels out, or choose a run that was trained with dataset.max_label_size.')
+        raise ConfigError('train.labels: this network was trained without labels, so it has no '
+                          f'classes to choose from. Received: {labels!r}. Leave train.labels out, '
+                          'or choose a run that was trained with dataset.max_label_size.')
     if is_integer(labels) and size is not None and labels >= size:
-        raise ConfigError(f'train.labels: expected a class from 0 to {size - 1}, as the labels of this network have {size} components. '
-                          f'Received: {labels!r}.')
+        raise ConfigError(f'train.labels: expected a class from 0 to {size - 1}, as the labels of '
+                          f'this network have {size} components. Received: {labels!r}.')
 
 
 def _cells(grid_size):
@@ -65,18 +76,23 @@ def _cells(grid_size):
 
 
 def _labels_of_run(network_pkl, size, config):
-    """The labels of all images that a run was trained on, [images, size], or None, which is said aloud."""
+    """The labels of all images that a run was trained on, [images, size], or None, which is said
+    aloud.
+    """
     folder = os.path.dirname(network_pkl) or os.curdir
     try:
-        data, _ = misc.load_dataset_for_previous_run(folder, result_dir=config.result_dir, data_dir=config.data_dir)
+        data, _ = misc.load_dataset_for_previous_run(folder, result_dir=config.result_dir,
+                                                     data_dir=config.data_dir)
         labels = data.labels
         data.close()
     except UserError as error:
         return _no_labels(str(error))
     if labels is None or labels.shape[1:] != (size,) or not len(labels):
-        return _no_labels(f'Its labels have {data.label_size} components, those of the network {size}, or its images have no end.')
+        return _no_labels(f'Its labels have {data.label_size} components, those of the network '
+                          f'{size}, or its images have no end.')
     return labels
 
 
 def _no_labels(reason):
-    print(f'Note: the labels of the data set that the run was trained on cannot be had, so each image gets a class at random. {reason}')
+    print('Note: the labels of the data set that the run was trained on cannot be had, so each '
+          f'image gets a class at random. {reason}')

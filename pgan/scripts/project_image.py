@@ -23,13 +23,14 @@ SMALLEST_SHOWN = 256  # pixels; of an image in the comparison and the video
 RAMPDOWN = 0.5  # of the steps, during which the learning rate falls to zero
 
 
-def project_image(run_id, image, snapshot=None, num_steps=500, num_starts=4, learning_rate=0.2, label=None, duration_sec=5.0, mp4_fps=30,
-                  random_seed=1000, *, config):
+def project_image(run_id, image, snapshot=None, num_steps=500, num_starts=4, learning_rate=0.2,
+                  label=None, duration_sec=5.0, mp4_fps=30, random_seed=1000, *, config):
     """Find the latent of which a run's generator draws the image closest to a given one.
 
-    Of 256 random latents the closest ones are improved with Adam on the sphere that latents are normalised to, all at once. Writes a
-    result folder: `projected.npy` (the latent, float32 [1, L]), `label.npy` for conditional networks, `comparison.png` (target left,
-    found image right) and `trajectory.mp4` (the best one's way there, the target at its left).
+    Of 256 random latents the closest ones are improved with Adam on the sphere that latents are
+    normalised to, all at once. Writes a result folder: `projected.npy` (the latent, float32 [1,
+    L]), `label.npy` for conditional networks, `comparison.png` (target left, found image right) and
+    `trajectory.mp4` (the best one's way there, the target at its left).
 
     Args:
         run_id: number, name or folder of the run, or the path of a pickle.
@@ -50,7 +51,8 @@ def project_image(run_id, image, snapshot=None, num_steps=500, num_starts=4, lea
         ConfigError, DataError: no such run, no such picture, a number out of its range.
     """
     option_checks.expect_integers(1, num_steps=num_steps, num_starts=num_starts)
-    option_checks.expect(num_starts <= NUM_CANDIDATES, 'num_starts', f'at most {NUM_CANDIDATES}', num_starts)
+    option_checks.expect(num_starts <= NUM_CANDIDATES, 'num_starts', f'at most {NUM_CANDIDATES}',
+                         num_starts)
     option_checks.expect_number('learning_rate', learning_rate, above=True)
     option_checks.expect_seed(random_seed)
     check_video_options(None, mp4_fps, 'libx264', '16M')
@@ -62,7 +64,8 @@ def project_image(run_id, image, snapshot=None, num_steps=500, num_starts=4, lea
     print('Projecting...')
     found = improve(Gs, target, latents, labels, num_steps, learning_rate)
     save(folder, Gs, target, found, num_frames, mp4_fps)
-    print(f'Loss {found.losses[-1]:.4f}, at the start {found.losses[0]:.4f}; PSNR {found.psnr:.2f} dB')
+    print(f'Loss {found.losses[-1]:.4f}, at the start {found.losses[0]:.4f}; PSNR '
+          f'{found.psnr:.2f} dB')
     return folder
 
 
@@ -73,24 +76,26 @@ def load_target(path, Gs):
         raise DataError(f'train.image: there is no file {path!r}. Expected a picture.')
     with opened(path, path) as picture:
         if mode_of(picture) in ('I', 'F'):
-            raise DataError(f'{path!r} is stored as numbers without a black and a white. Expected 8 or 16 bits a channel; convert it.')
+            raise DataError(f'{path!r} is stored as numbers without a black and a white. Expected '
+                            '8 or 16 bits a channel; convert it.')
         pixels = upright_pixels(picture, gray=False)
     if channels == 1:
         pixels = np.asarray(PIL.Image.fromarray(pixels).convert('L'))
     return centre_square(pixels, resolution)[np.newaxis].astype(np.float32) / 127.5 - 1
 
 
-# ---------------------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # How far apart two images are.
 
 _BINOMIAL = np.outer([1, 4, 6, 4, 1], [1, 4, 6, 4, 1]).astype(np.float32) / 256
 
 
 def image_distance(images, target):
-    """Mean squared difference of the pixels, plus the mean absolute difference of each level of a Laplacian pyramid.
+    """Mean squared difference of the pixels, plus the mean absolute difference of each level of a
+    Laplacian pyramid.
 
-    The pyramid is that of Bojanowski et al., "Optimizing the Latent Space of Generative Networks", ICML 2018, section 3.2: coarse
-    levels lead the way to where fine ones can match.
+    The pyramid is that of Bojanowski et al., "Optimizing the Latent Space of Generative Networks",
+    ICML 2018, section 3.2: coarse levels lead the way to where fine ones can match.
 
     Args:
         images: [N, C, R, R] in -1..1.
@@ -107,7 +112,9 @@ def image_distance(images, target):
 
 
 def laplacian_pyramid(images):
-    """Bands of images [N, C, R, R] from fine to coarse, each half the size, and what remains: a list of [N, C, r, r]."""
+    """Bands of images [N, C, R, R] from fine to coarse, each half the size, and what remains: a
+    list of [N, C, r, r].
+    """
     levels = []
     while images.shape[2] > SMALLEST_LEVEL:
         smaller = _blur(images)[:, :, ::2, ::2]
@@ -120,17 +127,19 @@ def _blur(images):
     channels = images.shape[1]
     padded = tf.pad(images, [[0, 0], [0, 0], [2, 2], [2, 2]], mode='REFLECT')
     kernel = tf.constant(np.repeat(_BINOMIAL[:, :, np.newaxis, np.newaxis], channels, axis=2))
-    blurred = tf.nn.depthwise_conv2d(tf.transpose(padded, [0, 2, 3, 1]), kernel, [1, 1, 1, 1], 'VALID')  # CPUs want channels last
+    # CPUs want channels last
+    blurred = tf.nn.depthwise_conv2d(tf.transpose(padded, [0, 2, 3, 1]), kernel, [1, 1, 1, 1],
+                                     'VALID')
     return tf.transpose(blurred, [0, 3, 1, 2])
 
 
-# ---------------------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # Finding the latent.
 
 
 class Found(NamedTuple):
-    """What `improve` found: `latents` [steps + 1, L], the best start's way; `labels` [1, components]; `losses` of it, one a step; `psnr`
-    in dB."""
+    """What `improve` found: `latents` [steps + 1, L], the best start's way; `labels` [1,
+    components]; `losses` of it, one a step; `psnr` in dB."""
     latents: np.ndarray
     labels: np.ndarray
     losses: list
@@ -138,32 +147,44 @@ class Found(NamedTuple):
 
 
 def on_sphere(latents):
-    """Latents of the same directions and unit mean square, which is what the networks make of them (paper, appendix A.1)."""
+    """Latents of the same directions and unit mean square, which is what the networks make of them
+    (paper, appendix A.1).
+    """
     return latents / tf.sqrt(tf.reduce_mean(tf.square(latents), axis=-1, keepdims=True) + 1e-8)
 
 
 def best_candidates(Gs, target, num_starts, label, random_seed):
-    """Of NUM_CANDIDATES random latents those closest to the target: float32 [num_starts, L], and their labels."""
+    """Of NUM_CANDIDATES random latents those closest to the target: float32 [num_starts, L], and
+    their labels.
+    """
     random = np.random.RandomState(random_seed)
     latents = misc.random_latents(NUM_CANDIDATES, Gs, random)
     labels = candidate_labels(label_size(Gs), label)
     images = Gs.run(latents, labels, minibatch_size=CANDIDATES_AT_A_TIME)
-    distances = np.concatenate([image_distance(images[start:start + CANDIDATES_AT_A_TIME], target).numpy()
-                                for start in range(0, NUM_CANDIDATES, CANDIDATES_AT_A_TIME)])
+    distances = np.concatenate([
+        image_distance(images[start:start + CANDIDATES_AT_A_TIME], target).numpy()
+        for start in range(0, NUM_CANDIDATES, CANDIDATES_AT_A_TIME)
+    ])
     best = np.argsort(distances)[:num_starts]
     return latents[best], labels[best]
 
 
 def candidate_labels(num_classes, label):
-    """One-hot labels of the candidates, [NUM_CANDIDATES, num_classes]: of one class, or of all in turn."""
+    """One-hot labels of the candidates, [NUM_CANDIDATES, num_classes]: of one class, or of all in
+    turn.
+    """
     fits = label is None or option_checks.is_integer(label) and 0 <= label < num_classes
-    option_checks.expect(fits, 'label', f'None or a class of this network, of which there are {num_classes}', label)
-    classes = np.arange(NUM_CANDIDATES) % max(num_classes, 1) if label is None else np.full(NUM_CANDIDATES, label)
+    option_checks.expect(fits, 'label', 'None or a class of this network, of which there are '
+                                        f'{num_classes}', label)
+    classes = np.arange(NUM_CANDIDATES) % max(num_classes, 1) if label is None else np.full(
+        NUM_CANDIDATES, label)
     return np.eye(max(num_classes, 1), dtype=np.float32)[classes][:, :num_classes]
 
 
 def improve(Gs, target, latents, labels, num_steps, learning_rate):
-    """Move latents [n, L] so that their images come closer to the target; see `Found` for what comes back."""
+    """Move latents [n, L] so that their images come closer to the target; see `Found` for what
+    comes back.
+    """
     variable, labels = tf.Variable(on_sphere(latents)), tf.constant(labels)
     optimizer = tf.keras.optimizers.Adam()
     optimizer.build([variable])
@@ -180,14 +201,16 @@ def improve(Gs, target, latents, labels, num_steps, learning_rate):
 
     way, all_losses = [variable.numpy()], []
     for number in progress_bar(range(num_steps), desc='Projecting', unit='step'):
-        all_losses.append(step(tf.constant(learning_rate * _ramp(number / num_steps), tf.float32)).numpy())
+        all_losses.append(
+            step(tf.constant(learning_rate * _ramp(number / num_steps), tf.float32)).numpy())
         way.append(variable.numpy())
     images = network.get_output_for(variable, labels)
     all_losses.append(image_distance(images, target).numpy())
     best = int(np.argmin(all_losses[-1]))
     error = float(tf.reduce_mean(tf.square(tf.cast(images[best], tf.float32) - target[0])))
-    return Found(np.stack(way)[:, best], labels[best:best + 1].numpy(), [float(losses[best]) for losses in all_losses],
-                 10 * np.log10(4 / max(error, 1e-12)))
+    return Found(
+        np.stack(way)[:, best], labels[best:best + 1].numpy(),
+        [float(losses[best]) for losses in all_losses], 10 * np.log10(4 / max(error, 1e-12)))
 
 
 def _ramp(progress):
@@ -195,7 +218,7 @@ def _ramp(progress):
     return 0.5 - 0.5 * np.cos(np.pi * min(1, (1 - progress) / RAMPDOWN))
 
 
-# ---------------------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # Saving.
 
 
@@ -204,21 +227,29 @@ def save(folder, Gs, target, found, num_frames, mp4_fps):
     for name, array in (('projected.npy', found.latents[-1:]), ('label.npy', found.labels)):
         if array.size:
             with atomic_write(os.path.join(folder, name)) as file:
-                file.write(npy_bytes(array))  # np.save writes past Python's file, and does not say why it cannot
+                # np.save writes past Python's file, and does not say why it cannot
+                file.write(npy_bytes(array))
 
     def frame(number):
         # More of the early steps, in which more happens.
         step = round((number / max(num_frames - 1, 1)) ** 2 * (len(found.latents) - 1))
-        return side_by_side(target, draw(Gs, found.latents[step:step + 1], found.labels, minibatch_size=1))
+        return side_by_side(target,
+                            draw(Gs, found.latents[step:step + 1], found.labels, minibatch_size=1))
 
-    misc.save_image(frame(num_frames - 1).transpose(2, 0, 1), os.path.join(folder, 'comparison.png'), drange=[0, 255])
+    misc.save_image(
+        frame(num_frames - 1).transpose(2, 0, 1), os.path.join(folder, 'comparison.png'),
+        drange=[0, 255])
     write_video(os.path.join(folder, 'trajectory.mp4'), frame, num_frames, mp4_fps)
     mark_done(folder)
 
 
 def side_by_side(target, image):
-    """The target, [1, C, R, R] in -1..1, and an image, uint8 of that shape, as one frame: uint8 [height, width, 3]; small ones enlarged."""
+    """The target, [1, C, R, R] in -1..1, and an image, uint8 of that shape, as one frame: uint8
+    [height, width, 3]; small ones enlarged.
+    """
     target = np.rint((target + 1) * 127.5).astype(np.uint8)
     both = np.concatenate([target, image], axis=3)[0].transpose(1, 2, 0)
     zoom = max(1, SMALLEST_SHOWN // both.shape[0])
-    return np.broadcast_to(both.repeat(zoom, axis=0).repeat(zoom, axis=1), (both.shape[0] * zoom, both.shape[1] * zoom, 3))
+    return np.broadcast_to(
+        both.repeat(zoom, axis=0).repeat(zoom, axis=1),
+        (both.shape[0] * zoom, both.shape[1] * zoom, 3))

@@ -29,10 +29,13 @@ def check_video_options(mp4, mp4_fps, mp4_codec, mp4_bitrate):
     """
     option_checks.expect_file_name('mp4', mp4, option_checks.VIDEO_ENDINGS)
     option_checks.expect_integers(1, mp4_fps=mp4_fps)
-    option_checks.expect(isinstance(mp4_bitrate, str) and re.fullmatch(r'[1-9]\d*(\.\d+)?[kKM]?', mp4_bitrate), 'mp4_bitrate',
-                   "bits per second as a text like '16M' or '500k'", mp4_bitrate)
-    option_checks.expect(isinstance(mp4_codec, str) and re.fullmatch(r'[\w-]+', mp4_codec) and _has_encoder(mp4_codec), 'mp4_codec',
-                   "an encoder that the installed ffmpeg has, e.g. 'libx264', 'libx265' or 'mpeg4'", mp4_codec)
+    option_checks.expect(
+        isinstance(mp4_bitrate, str) and re.fullmatch(r'[1-9]\d*(\.\d+)?[kKM]?', mp4_bitrate),
+        'mp4_bitrate', "bits per second as a text like '16M' or '500k'", mp4_bitrate)
+    option_checks.expect(
+        isinstance(mp4_codec, str) and re.fullmatch(r'[\w-]+', mp4_codec)
+        and _has_encoder(mp4_codec), 'mp4_codec',
+        "an encoder that the installed ffmpeg has, e.g. 'libx264', 'libx265' or 'mpeg4'", mp4_codec)
 
 
 def write_video(path, frame, num_frames, fps, codec='libx264', bitrate='16M', silent=False):
@@ -40,8 +43,9 @@ def write_video(path, frame, num_frames, fps, codec='libx264', bitrate='16M', si
 
     Args:
         path: the file; its ending chooses the container.
-        frame: function: frame number -> uint8 [height, width, 3], or floats from 0 to 255, which are rounded. Called once for each number
-            from 0 up; all frames are of one size. Odd sizes, which players refuse, get another line or column like the last one.
+        frame: function: frame number -> uint8 [height, width, 3], or floats from 0 to 255, which
+            are rounded. Called once for each number from 0 up; all frames are of one size. Odd
+            sizes, which players refuse, get another line or column like the last one.
         num_frames: how many.
         fps: frames per second, an integer.
         codec, bitrate: of ffmpeg.
@@ -53,7 +57,8 @@ def write_video(path, frame, num_frames, fps, codec='libx264', bitrate='16M', si
     """
     from moviepy import VideoClip  # Takes a second, and only videos need it.
 
-    with _whole_file(path) as beside, progress_bar(total=num_frames, unit='frame', silent=silent) as bar:
+    with _whole_file(path) as beside, progress_bar(total=num_frames, unit='frame',
+                                                   silent=silent) as bar:
         frames = _Frames(frame, num_frames, fps, bar)
         # Half a frame more: moviepy rounds down, and 29 / 100 * 100 is less than 29.
         clip = VideoClip(frames, duration=(num_frames + 0.5) / fps)
@@ -62,19 +67,27 @@ def write_video(path, frame, num_frames, fps, codec='libx264', bitrate='16M', si
 
 
 class _Frames:
-    """Frames by time, as moviepy asks for them, ready for the encoder; the last one is kept, as moviepy asks twice for the first."""
+    """Frames by time, as moviepy asks for them, ready for the encoder; the last one is kept, as
+    moviepy asks twice for the first.
+    """
 
     def __init__(self, frame, num_frames, fps, bar):
-        self.frame, self.num_frames, self.fps, self.bar = frame, num_frames, fps, bar
-        self.index, self.kept = None, None
+        self.frame = frame
+        self.num_frames = num_frames
+        self.fps = fps
+        self.bar = bar
+        self.index = None
+        self.kept = None
 
     def __call__(self, t):
         index = time_to_frame(t, self.fps, self.num_frames)
         if index != self.index:
             image = encodable(self.frame(index))
             if self.kept is not None and image.shape != self.kept.shape:
-                raise DataError(f'frame {index} of the video is of shape {list(image.shape)}, the one before of {list(self.kept.shape)}. '
-                                'Expected pictures of one size throughout: remove the others from the folder that they come from.')
+                raise DataError(f'frame {index} of the video is of shape {list(image.shape)}, the '
+                                f'one before of {list(self.kept.shape)}. Expected pictures of one '
+                                'size throughout: remove the others from the folder that they '
+                                'come from.')
             self.index, self.kept = index, image
             self.bar.update()
         return self.kept
@@ -86,7 +99,9 @@ def time_to_frame(t, fps, num_frames):
 
 
 def encodable(image):
-    """A frame as encoders and players take it: uint8, even sizes of at least 16 pixels. Small ones grow by a whole factor."""
+    """A frame as encoders and players take it: uint8, even sizes of at least 16 pixels. Small ones
+    grow by a whole factor.
+    """
     if image.dtype != np.uint8:
         image = np.rint(image).clip(0, 255).astype(np.uint8)
     zoom = -(-MIN_SIZE // min(image.shape[:2]))
@@ -97,10 +112,13 @@ def encodable(image):
 
 
 def _encode(clip, path, beside, fps, codec, bitrate):
-    """Run ffmpeg. What it complains of is the user's to mend: a codec that does not fit, or a disk that is full."""
+    """Run ffmpeg. What it complains of is the user's to mend: a codec that does not fit, or a disk
+    that is full.
+    """
     try:
-        clip.write_videofile(beside, fps=fps, codec=codec, bitrate=bitrate, audio=False, logger=None,
-                             ffmpeg_params=['-vf', 'format=yuv420p'])  # what all players take
+        clip.write_videofile(beside, fps=fps, codec=codec, bitrate=bitrate, audio=False,
+                             logger=None, ffmpeg_params=['-vf',
+                                                         'format=yuv420p'])  # what all players take
     except OSError as error:
         if isinstance(error, UserError):
             raise
@@ -121,13 +139,17 @@ def _check_written(path, beside, num_frames, codec):
 
 
 def _cannot_write(path, codec, reason):
-    return DataError(f'Cannot write the video {path!r} with the encoder {codec!r}: {reason}. No video was written. See that there is room '
-                     "on the disk and that the encoder fits the file's ending; train.mp4_codec='libx264' and the ending .mp4 always do.")
+    return DataError(f'Cannot write the video {path!r} with the encoder {codec!r}: {reason}. No '
+                     'video was written. See that there is room on the disk and that the encoder '
+                     "fits the file's ending; train.mp4_codec='libx264' and the ending .mp4 "
+                     'always do.')
 
 
 @contextlib.contextmanager
 def _whole_file(path):
-    """The name of a file beside `path`, with the same ending, that takes its place when the block has come to its end."""
+    """The name of a file beside `path`, with the same ending, that takes its place when the block
+    has come to its end.
+    """
     path = os.path.realpath(path)
     folder, name = os.path.split(path)
     beside = os.path.join(folder, f'.tmp-{uuid.uuid4().hex[:8]}-{name}')
@@ -148,7 +170,9 @@ def _has_encoder(name):
     try:
         from moviepy.config import FFMPEG_BINARY
     except ImportError as error:
-        raise ConfigError("videos are written by the package moviepy, which is not installed: run 'pip install -r requirements-pip.txt'."
+        raise ConfigError('videos are written by the package moviepy, which is not installed: run '
+                          "'pip install -r requirements-pip.txt'."
                           ) from error
-    said = subprocess.run([FFMPEG_BINARY, '-hide_banner', '-encoders'], capture_output=True, text=True, stdin=subprocess.DEVNULL).stdout
+    said = subprocess.run([FFMPEG_BINARY, '-hide_banner', '-encoders'], capture_output=True,
+                          text=True, stdin=subprocess.DEVNULL).stdout
     return re.search(rf'^ V\S+ {re.escape(name)} ', said, re.MULTILINE) is not None

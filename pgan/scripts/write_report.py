@@ -6,7 +6,8 @@ from pgan.reporting.report import FILE, Report
 
 
 def write_report(run_id, *, config):
-    """Write a run's report.html anew from what is in its folder, e.g. for a run of an older version.
+    """Write a run's report.html anew from what is in its folder, e.g. for a run of an older
+    version.
 
     Args:
         run_id: the run's number, name or folder.

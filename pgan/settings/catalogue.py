@@ -1,8 +1,9 @@
-"""What config.py offers, read from its own lines and comments: `python train.py --list`, and the names in `--help`.
+"""What config.py offers, read from its own lines and comments: `python train.py --list`, and the
+names in `--help`.
 
-An option is a line `desc += '-name'; ...`, commented out or not; what it means stands behind it, or in the comment above its section as
-`#   name   Meaning.` A utility is a line `#train = EasyDict(func='util_scripts...)`, likewise.
-"""
+An option is a line `desc += '-name'; ...`, commented out or not; what it means stands behind it, or
+in the comment above its section as `#   name   Meaning.` A utility is a line `#train =
+EasyDict(func='util_scripts...)`, likewise. """
 import ast
 import pathlib
 import re
@@ -12,12 +13,17 @@ from typing import NamedTuple
 from pgan.settings.loading import CONFIG_PY
 
 _OPTION = re.compile(r"(?P<off>#?)desc \+= '-(?P<name>[^']+)';(?P<code>.*)")
-_UTILITY = re.compile(r"(?P<off>#)train = EasyDict\(func='util_scripts\.(?P<code>.*?)\); .*desc = f'(?P<name>[\w-]+?)-\{")
+_UTILITY = re.compile(
+    r"(?P<off>#)train = EasyDict\(func='util_scripts\.(?P<code>.*?)\); "
+    r".*desc = f'(?P<name>[\w-]+?)-\{"
+)
 _MEANING = re.compile(r'#   (?P<names>[\w-]+(?:, [\w-]+)*)  +(?P<text>.+)')
 
 
 class Option(NamedTuple):
-    """A line of config.py. Attributes: its name, what it means (may be ''), the code that it runs, whether it is active."""
+    """A line of config.py. Attributes: its name, what it means (may be ''), the code that it runs,
+    whether it is active.
+    """
     name: str
     meaning: str
     code: str
@@ -35,8 +41,14 @@ def sections(text):
     found = []
     for part in re.split(r'^# -{20,}$', text, flags=re.MULTILINE)[1:]:
         lines = part.strip('\n').split('\n')
-        meanings = {name: match['text'] for match in map(_MEANING.match, lines) if match for name in match['names'].split(', ')}
-        options = [_option(match, meanings) for match in (_OPTION.match(line) or _UTILITY.match(line) for line in lines) if match]
+        meanings = {
+            name: match['text']
+            for match in map(_MEANING.match, lines) if match for name in match['names'].split(', ')
+        }
+        options = [
+            _option(match, meanings)
+            for match in (_OPTION.match(line) or _UTILITY.match(line) for line in lines) if match
+        ]
         if options:
             found.append(Section(lines[0].removeprefix('# '), options))
     return found
@@ -48,7 +60,9 @@ def _option(match, meanings):
 
 
 def _split_comment(code):
-    """('sched.x = 1', 'Meaning.') of ' sched.x = 1   # Meaning.'; no value of config.py's holds a '#'."""
+    """('sched.x = 1', 'Meaning.') of ' sched.x = 1   # Meaning.'; no value of config.py's holds a
+    '#'.
+    """
     code, _, comment = code.partition('#')
     return code.strip(), comment.strip()
 
@@ -59,23 +73,28 @@ def read():
 
 
 def ready_made(folder=CONFIG_PY.parent / 'configs'):
-    """Override files that come with the program: {path from config.py's folder: first sentence of its docstring}."""
+    """Override files that come with the program: {path from config.py's folder: first sentence of
+    its docstring}.
+    """
     found = {}
     for path in sorted(pathlib.Path(folder).glob('*.py')):
         text = ast.get_docstring(ast.parse(path.read_text(encoding='utf-8'))) or ''
-        found[path.relative_to(CONFIG_PY.parent).as_posix()] = ' '.join(re.split(r'(?<=\.)\s|\n\n', text)[0].split())
+        found[path.relative_to(CONFIG_PY.parent).as_posix()] = ' '.join(
+            re.split(r'(?<=\.)\s|\n\n', text)[0].split())
     return found
 
 
 def print_catalogue():
     """Print all of it for `--list`."""
-    print('What config.py offers; * = active now. Uncomment a line there (and comment out the one it replaces), or set its values from\n'
-          "outside with --config and --set. Each adds '-name' to the result folder's name.")
+    print('What config.py offers; * = active now. Uncomment a line there (and comment out the one '
+          'it replaces), or set its values from\noutside with --config and --set. Each adds '
+          "'-name' to the result folder's name.")
     for section in read():
         print(f'\n{section.title}')
         width = max(len(option.name) for option in section.options)
         for option in section.options:
-            print(f' {"*" if option.is_active else " "} {option.name:<{width}s}  {_meaning(option)}'.rstrip())
+            print(f' {"*" if option.is_active else " "} {option.name:<{width}s}  '
+                  f'{_meaning(option)}'.rstrip())
     print('\nReady-made override files, for --config:')
     for path, meaning in ready_made().items():
         print(f'   {path}  {meaning}')
@@ -83,7 +102,8 @@ def print_catalogue():
 
 def _meaning(option):
     """What an option means; what a data set's line says is more than its comment."""
-    return f'{option.meaning}  [{option.code}]' if option.code.startswith('dataset = ') else option.meaning
+    return f'{option.meaning}  [{option.code}]' if option.code.startswith(
+        'dataset = ') else option.meaning
 
 
 def names():
@@ -92,5 +112,7 @@ def names():
     for section in read():
         title = re.split(r'[.:,] ', section.title + ' ')[0]
         text = f'{title}: {", ".join(option.name for option in section.options)}'
-        paragraphs.append(textwrap.fill(text, 110, initial_indent='  ', subsequent_indent='    ', break_on_hyphens=False))
+        paragraphs.append(
+            textwrap.fill(text, 110, initial_indent='  ', subsequent_indent='    ',
+                          break_on_hyphens=False))
     return '\n'.join(paragraphs)

@@ -1,4 +1,6 @@
-"""From a configuration to the function that it names, running: what `train.py` and `util_scripts.py` have in common."""
+"""From a configuration to the function that it names, running: what `train.py` and
+`util_scripts.py` have in common.
+"""
 import inspect
 import signal
 
@@ -8,7 +10,9 @@ from pgan.signals import Stopped, signals_as_exceptions
 
 
 def exit_code_of(action, *arguments):
-    """Run a program's action; mistakes of the user and signals end it with a line that says so. Returns the exit code."""
+    """Run a program's action; mistakes of the user and signals end it with a line that says so.
+    Returns the exit code.
+    """
     try:
         with exit_on_user_error(), signals_as_exceptions():
             action(*arguments)
@@ -16,14 +20,16 @@ def exit_code_of(action, *arguments):
         print('Interrupted. What was finished before is in the result folder.')
         return 128 + signal.SIGINT
     except Stopped as stopped:
-        print(f'Stopped by {stopped.signal_name}. What was finished before is in the result folder; a training run goes on with: '
-              'python train.py --resume')
+        print(f'Stopped by {stopped.signal_name}. What was finished before is in the result '
+              'folder; a training run goes on with: python train.py --resume')
         return stopped.code
     return 0
 
 
 def start(config, resume=None, dry_run=False):
-    """Start TensorFlow as the configuration wants it, check the configuration, and run config.train.func."""
+    """Start TensorFlow as the configuration wants it, check the configuration, and run
+    config.train.func.
+    """
     import misc  # does without TensorFlow
     settings.apply_env(config)  # before anything imports TensorFlow
 
@@ -39,7 +45,9 @@ def start(config, resume=None, dry_run=False):
 
 
 def run(config, resume=None, dry_run=False):
-    """Call config.train's function with its options; one that has a `config` argument also gets the rest of the configuration."""
+    """Call config.train's function with its options; one that has a `config` argument also gets the
+    rest of the configuration.
+    """
     from tfutil import import_obj
     options = dict(config.train)
     func = import_obj(options.pop('func'))
@@ -48,7 +56,8 @@ def run(config, resume=None, dry_run=False):
         if name in parameters:
             options[name] = value
         elif value:
-            raise ConfigError(f'{flag} is for training, but config.train.func is {config.train.func!r}, which has no argument {name!r}.')
+            raise ConfigError(f'{flag} is for training, but config.train.func is '
+                              f'{config.train.func!r}, which has no argument {name!r}.')
     if 'config' in parameters:
         options['config'] = config
     return func(**options)

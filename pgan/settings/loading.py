@@ -17,17 +17,22 @@ CONFIG_PY = pathlib.Path(__file__).resolve().parents[2] / 'config.py'
 # These are texts, whatever they look like and whether or not they are set.
 _TEXTS = {'dataset.tfrecord_dir', 'dataset.label_file'}
 
-# A command line value that is not a Python literal is taken as text when it looks like a name, a path or a date.
+# A command line value that is not a Python literal is taken as text when it looks like a name, a
+# path or a date.
 _BARE_WORD = re.compile(r'[\w./\\:~@%-]+')
 _ALMOST_LITERAL = {'true': 'True', 'false': 'False', 'none': 'None', 'null': 'None'}
 
 
 def add_arguments(parser):
-    """Add the two options that every entry point shares to an argparse parser: --config and --set."""
+    """Add the two options that every entry point shares to an argparse parser: --config and
+    --set.
+    """
     parser.add_argument('--config', metavar='FILE', action='append', default=[],
-                        help='Python file with a few lines in the manner of config.py, run after it; may be given several times')
+                        help='Python file with a few lines in the manner of config.py, run after '
+                             'it; may be given several times')
     parser.add_argument('--set', metavar='NAME=VALUE', action='append', default=[],
-                        help='set one option, e.g. train.total_kimg=100 or "sched.minibatch_dict={4: 128}"; may be given several times')
+                        help='set one option, e.g. train.total_kimg=100 or '
+                             '"sched.minibatch_dict={4: 128}"; may be given several times')
 
 
 def load(config_files=(), assignments=()):
@@ -56,18 +61,24 @@ def load(config_files=(), assignments=()):
 
 
 def command_line(config):
-    """What was read on top of config.py: (override files, assignments), each a list of texts in order."""
+    """What was read on top of config.py: (override files, assignments), each a list of texts in
+    order.
+    """
     return getattr(config, '_command_line', ([], []))
 
 
 def values(config):
-    """The configuration's public names and their values, sorted by name: what config.txt records."""
+    """The configuration's public names and their values, sorted by name: what config.txt
+    records.
+    """
     return {name: value for name, value in sorted(vars(config).items())
             if not name.startswith('_') and not isinstance(value, types.ModuleType)}
 
 
 def plain_options(config):
-    """The configuration as {'train.total_kimg': 12000, 'desc': 'pgan', ...}, for pages that show a value a line."""
+    """The configuration as {'train.total_kimg': 12000, 'desc': 'pgan', ...}, for pages that show a
+    value a line.
+    """
     found = {}
     for name, value in values(config).items():
         if isinstance(value, dict):
@@ -78,17 +89,22 @@ def plain_options(config):
 
 
 def apply_env(config):
-    """Set the environment variables of `config.env`. TensorFlow reads most of them once, when it is imported.
+    """Set the environment variables of `config.env`. TensorFlow reads most of them once, when it is
+    imported.
 
-    A log level that the environment brings along stays: it is how a caller asks for more or less than config.py.
+    A log level that the environment brings along stays: it is how a caller asks for more or less
+    than config.py.
 
     Raises:
         ConfigError: a name or value that no environment variable can have.
     """
     expect(isinstance(config.env, dict), 'env', 'an EasyDict', config.env)
     for name, value in config.env.items():
-        expect(isinstance(name, str) and name and not set('=\0') & set(name), 'env', "names of variables, without '='", name)
-        expect((isinstance(value, str) and '\0' not in value) or is_number(value), f'env.{name}', 'a text or a number', value)
+        expect(
+            isinstance(name, str) and name and not set('=\0') & set(name), 'env',
+            "names of variables, without '='", name)
+        expect((isinstance(value, str) and '\0' not in value) or is_number(value), f'env.{name}',
+               'a text or a number', value)
     kept = {'TF_CPP_MIN_LOG_LEVEL'} & set(os.environ)
     os.environ.update({name: str(value) for name, value in config.env.items() if name not in kept})
 
@@ -105,13 +121,16 @@ def _import_config():
 def _run_override(config, path):
     """Execute an override file in the configuration's namespace."""
     if os.path.isdir(path):
-        raise ConfigError(f'--config {path}: that is a folder. Expected a Python file with lines in the manner of config.py.')
+        raise ConfigError(f'--config {path}: that is a folder. Expected a Python file with lines '
+                          'in the manner of config.py.')
     if not os.path.isfile(path):
         there = {p.name: os.path.relpath(p) for p in sorted(CONFIG_PY.parent.glob('configs/*.py'))}
         close = difflib.get_close_matches(os.path.basename(path), there, n=1)
         hint = f' Did you mean {there[close[0]]!r}?' if close else ''
-        raise ConfigError(f'--config {path}: there is no such file, seen from the current folder {os.getcwd()!r}.{hint} Expected a Python '
-                          f'file with lines in the manner of config.py. Ready-made ones: {", ".join(there.values()) or "none"}.')
+        raise ConfigError(f'--config {path}: there is no such file, seen from the current folder '
+                          f'{os.getcwd()!r}.{hint} Expected a Python file with lines in the '
+                          'manner of config.py. Ready-made ones: '
+                          f'{", ".join(there.values()) or "none"}.')
     _run(path, vars(config))
 
 
@@ -120,24 +139,32 @@ def _run(path, namespace):
     try:
         source = pathlib.Path(path).read_text(encoding='utf-8')
         if '\0' in source:
-            raise ConfigError(f'{path} contains NUL bytes, so it is no Python file. Expected text, in the manner of config.py.')
-        exec(compile(source, str(path), 'exec'), namespace)  # noqa: S102 -- a configuration is a program, like config.py itself
+            raise ConfigError(f'{path} contains NUL bytes, so it is no Python file. Expected '
+                              'text, in the manner of config.py.')
+        exec(compile(source, str(path), 'exec'),
+             namespace)  # noqa: S102 -- a configuration is a program, like config.py itself
     except ConfigError:
         raise
     except SystemExit as error:
         if type(error) is not SystemExit:  # Not the file's own: a signal.
             raise
-        raise ConfigError(f'{path} ends the program by itself, with sys.exit({error.code!r}). Expected lines that set values, and no more.'
+        raise ConfigError(f'{path} ends the program by itself, with sys.exit({error.code!r}). '
+                          'Expected lines that set values, and no more.'
                           ) from error
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f'{path} cannot be read: {error}.') from error
     except SyntaxError as error:
-        raise ConfigError(f'{path}, line {error.lineno}: {error.msg}: {(error.text or "").strip()!r}.') from error
+        raise ConfigError(f'{path}, line {error.lineno}: {error.msg}: '
+                          f'{(error.text or "").strip()!r}.') from error
     except Exception as error:
-        where = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+        where = [
+            frame for frame in traceback.extract_tb(error.__traceback__)
+            if frame.filename == str(path)
+        ]
         line = f', line {where[-1].lineno}: {where[-1].line!r}' if where else ''
         hint = did_you_mean(error.name, _public(namespace)) if isinstance(error, NameError) else ''
-        raise ConfigError(f'{path}{line} failed with {type(error).__name__}: {error}.{hint}') from error
+        raise ConfigError(
+            f'{path}{line} failed with {type(error).__name__}: {error}.{hint}') from error
 
 
 def _public(namespace):
@@ -148,32 +175,45 @@ def _restore_easy_dicts(config, names):
     """Let an override file write `sched = {...}` or `sched = dict(...)`, too."""
     for name, before in names.items():
         value = getattr(config, name, None)
-        if isinstance(before, dict) and isinstance(value, dict) and not isinstance(value, config.EasyDict):
+        if isinstance(before, dict) and isinstance(value,
+                                                   dict) and not isinstance(value, config.EasyDict):
             setattr(config, name, config.EasyDict(value))
 
 
 def _check_known(config, names, path):
-    """A public name that config.py does not have is a misspelt one, and all that it has are needed."""
+    """A public name that config.py does not have is a misspelt one, and all that it has are
+    needed.
+    """
     for name in values(config):
         if name not in names:
-            raise ConfigError(f'{path} sets {name!r}, which is not a name of config.py.{_nearest_option(config, name)} Its names are: '
-                              f'{", ".join(names)}. A name that the file needs for itself starts with an underscore: del {name} at the '
-                              f'end, or call it _{name}.')
+            raise ConfigError(f'{path} sets {name!r}, which is not a name of '
+                              f'config.py.{_nearest_option(config, name)} Its names are: '
+                              f'{", ".join(names)}. A name that the file needs for itself starts '
+                              f'with an underscore: del {name} at the end, or call it _{name}.')
     for name in names:
         if not hasattr(config, name):
-            raise ConfigError(f'{path} deletes {name!r}, which the program needs. Expected a new value, e.g. an empty EasyDict().')
+            raise ConfigError(f'{path} deletes {name!r}, which the program needs. Expected a new '
+                              'value, e.g. an empty EasyDict().')
 
 
 def _nearest_option(config, name):
-    """' Did you mean ...?' among config.py's names and the options below them, which a user may have forgotten to put there."""
-    options = [f'{section}.{key}' for section, items in values(config).items() if isinstance(items, dict) for key in items]
-    dotted = {option.rpartition('.')[2]: option for option in [*options, *CHOICES, *RANGES] if '.' in option}
+    """' Did you mean ...?' among config.py's names and the options below them, which a user may
+    have forgotten to put there.
+    """
+    options = [
+        f'{section}.{key}' for section, items in values(config).items() if isinstance(items, dict)
+        for key in items
+    ]
+    dotted = {
+        option.rpartition('.')[2]: option
+        for option in [*options, *CHOICES, *RANGES] if '.' in option
+    }
     dotted.update({top: top for top in values(config) if top != name})
     close = difflib.get_close_matches(name, dotted, n=1)
     return f' Did you mean {dotted[close[0]]!r}?' if close else ''
 
 
-# ----------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # Assignments from the command line.
 
 def _assign(config, assignment):
@@ -182,19 +222,23 @@ def _assign(config, assignment):
     dotted = dotted.strip()
     name, dot, key = dotted.partition('.')
     if not equals or not name or (dot and not key):
-        raise ConfigError(f'--set {assignment}: expected NAME=VALUE, e.g. --set train.total_kimg=100.')
+        raise ConfigError(f'--set {assignment}: expected NAME=VALUE, e.g. --set '
+                          'train.total_kimg=100.')
     names = [n for n in values(config) if n != 'EasyDict']
     if name not in names:
-        raise ConfigError(f'--set {assignment}: config.py has no name {name!r}.{_nearest_option(config, name)} Its names are: '
+        raise ConfigError(f'--set {assignment}: config.py has no name '
+                          f'{name!r}.{_nearest_option(config, name)} Its names are: '
                           f'{", ".join(names)}.')
     options = getattr(config, name)
     if not dot:
         value = _parse(assignment, text.strip(), options)
         setattr(config, name, config.EasyDict(value) if isinstance(value, dict) else value)
     elif isinstance(options, dict):
-        options[key] = _parse(assignment, text.strip(), '' if name == 'env' or dotted in _TEXTS else options.get(key))
+        options[key] = _parse(assignment, text.strip(),
+                              '' if name == 'env' or dotted in _TEXTS else options.get(key))
     else:
-        raise ConfigError(f'--set {assignment}: {name!r} has no parts; it is {options!r}. Write --set {name}=VALUE.')
+        raise ConfigError(f'--set {assignment}: {name!r} has no parts; it is {options!r}. Write '
+                          f'--set {name}=VALUE.')
 
 
 def _parse(assignment, text, before):
@@ -203,8 +247,8 @@ def _parse(assignment, text, before):
     Args:
         assignment: the whole assignment, for messages.
         text: what stands after the '='.
-        before: the value that is replaced, or None; where it is a text, `005`, `1e3` and `my run` are texts as well.
-    """
+        before: the value that is replaced, or None; where it is a text, `005`, `1e3` and `my run`
+    are texts as well. """
     any_text = isinstance(before, str) and text and text[0] not in '\'"'
     try:
         value = ast.literal_eval(text)
@@ -212,10 +256,13 @@ def _parse(assignment, text, before):
         if any_text:
             return text
         if text.lower() in _ALMOST_LITERAL:
-            raise ConfigError(f'--set {assignment}: write {_ALMOST_LITERAL[text.lower()]}, with a capital letter.') from None
+            raise ConfigError(f'--set {assignment}: write {_ALMOST_LITERAL[text.lower()]}, with a '
+                              'capital letter.') from None
         if not _BARE_WORD.fullmatch(text):
-            raise ConfigError(f"--set {assignment}: expected a Python literal (3, 1e-4, True, None, [1, 2], {{4: 128}}, 'text') or a "
-                              f'bare word like row_per_class. Received: {text!r}. Mind that the shell takes quotes, spaces and braces '
-                              'for itself: put the whole assignment in double quotes.') from None
+            raise ConfigError(f'--set {assignment}: expected a Python literal (3, 1e-4, True, '
+                              f"None, [1, 2], {{4: 128}}, 'text') or a bare word like "
+                              f'row_per_class. Received: {text!r}. Mind that the shell takes '
+                              'quotes, spaces and braces for itself: put the whole assignment in '
+                              'double quotes.') from None
         value = text
     return text if isinstance(before, str) and not isinstance(value, (str, type(None))) else value

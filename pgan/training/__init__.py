@@ -1,1 +1,3 @@
-"""Training: the schedule, the compiled steps, and the loop that carries them out, checks, saves and resumes."""
+"""Training: the schedule, the compiled steps, and the loop that carries them out, checks, saves and
+resumes.
+"""

@@ -2,7 +2,8 @@
 from pgan.errors import UserError
 from tfutil import summary
 
-# A discriminator whose scores hardly depend on the image: the gradient penalty wants a norm of 1, training keeps it near that.
+# A discriminator whose scores hardly depend on the image: the gradient penalty wants a norm of 1,
+# training keeps it near that.
 COLLAPSED_NORM = 0.05
 COLLAPSED_SCORES = 1e-3
 
@@ -16,9 +17,9 @@ class HealthWatch:
 
     Args:
         optimizers: those to watch.
-        patience: ticks without a single update of one of them after which the run is given up. With loss scaling, skipped updates are
-            how the scale is found: nothing is said of them, and nothing given up.
-    """
+        patience: ticks without a single update of one of them after which the run is given up. With
+            loss scaling, skipped updates are how the scale is found: nothing is said of them, and
+            nothing given up. """
 
     def __init__(self, optimizers, patience=3):
         self.ids = [opt.id for opt in optimizers]
@@ -48,29 +49,40 @@ class HealthWatch:
     def _look_at_losses(self, name, sums, cur_tick):
         mean = _mean(sums, summary.finite_losses(name))
         if mean is not None and mean < 0.5:
-            self._warn_once(f'losses of {name}', f'in tick {cur_tick}, {1 - mean:.0%} of the losses that {name} minimises were not finite. '
-                            'The run has most likely diverged. (This is said once.)')
+            self._warn_once(f'losses of {name}', f'in tick {cur_tick}, {1 - mean:.0%} of the '
+                                                 f'losses that {name} minimises were not finite. '
+                                                 'The run has most likely diverged. (This is said '
+                                                 'once.)')
 
     def _look_at_updates(self, name, sums):
         skipped = _mean(sums, f'{name}/overflow_frequency')
         if not skipped:
             self.idle_ticks[name] = 0
             return
-        print(f"Warning: {skipped:.0%} of {name}'s updates in this tick were skipped, their gradients were not finite.")
+        print(f"Warning: {skipped:.0%} of {name}'s updates in this tick were skipped, their "
+              'gradients were not finite.')
         self.idle_ticks[name] = self.idle_ticks[name] + 1 if skipped == 1 else 0
         if self.idle_ticks[name] >= self.patience:
-            raise TrainingError(f'{name} has made no update for {self.patience} ticks, its gradients are not finite: the run diverged. '
-                                'Start again from an earlier snapshot (train.resume_run_id, train.resume_snapshot, train.resume_kimg) '
-                                'with a lower learning rate (sched.G_lrate_base, sched.D_lrate_base, and the dicts beside them).')
+            raise TrainingError(f'{name} has made no update for {self.patience} ticks, its '
+                                'gradients are not finite: the run diverged. Start again from an '
+                                'earlier snapshot (train.resume_run_id, train.resume_snapshot, '
+                                'train.resume_kimg) with a lower learning rate '
+                                '(sched.G_lrate_base, sched.D_lrate_base, and the dicts beside '
+                                'them).')
 
     def _look_at_scores(self, sums, cur_tick):
         """Whether D still reacts to images; known of losses that report what the stock one does."""
-        norm, reals, fakes = (_mean(sums, f'Loss/{tag}') for tag in ('mixed_norms', 'real_scores', 'fake_scores'))
-        if None in (norm, reals, fakes) or norm > COLLAPSED_NORM or abs(reals - fakes) > COLLAPSED_SCORES:
+        norm, reals, fakes = (_mean(sums, f'Loss/{tag}')
+                              for tag in ('mixed_norms', 'real_scores', 'fake_scores'))
+        if None in (norm, reals,
+                    fakes) or norm > COLLAPSED_NORM or abs(reals - fakes) > COLLAPSED_SCORES:
             return
-        self._warn_once('collapse', f'in tick {cur_tick}, the discriminator gave reals and fakes the same score ({reals:.4g}, {fakes:.4g}) '
-                        f'and hardly reacted to changes of an image (gradient norm {norm:.2g}): it has collapsed, and G learns nothing '
-                        'from it. Lower sched.D_lrate_base, or start again from an earlier snapshot. (This is said once.)')
+        self._warn_once('collapse', f'in tick {cur_tick}, the discriminator gave reals and fakes '
+                                    f'the same score ({reals:.4g}, {fakes:.4g}) and hardly '
+                                    f'reacted to changes of an image (gradient norm {norm:.2g}): '
+                                    'it has collapsed, and G learns nothing from it. Lower '
+                                    'sched.D_lrate_base, or start again from an earlier snapshot. '
+                                    '(This is said once.)')
 
     def state(self):
         """What was seen so far, for a checkpoint."""

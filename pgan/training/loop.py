@@ -31,11 +31,14 @@ from tfutil.devices import make_devices
 from tfutil.fusion import fusion_works
 
 
-def train_progressive_gan(
-        G_smoothing=0.999, D_repeats=1, minibatch_repeats=4, reset_opt_for_new_lod=True, total_kimg=15000, mirror_augment=False,
-        drange_net=[-1, 1], image_snapshot_ticks=1, network_snapshot_ticks=10, save_tf_graph=False, save_weight_histograms=False,
-        metrics=[], metric_images=2048, xla=False, checkpoint_minutes=15.0, dry_step=True, resume_run_id=None, resume_snapshot=None,
-        resume_kimg=0.0, resume_time=0.0, separate_funcs=True, dequantize_reals=False, *, config, resume=None, dry_run=False):
+def train_progressive_gan(G_smoothing=0.999, D_repeats=1, minibatch_repeats=4,
+                          reset_opt_for_new_lod=True, total_kimg=15000, mirror_augment=False,
+                          drange_net=[-1, 1], image_snapshot_ticks=1, network_snapshot_ticks=10,
+                          save_tf_graph=False, save_weight_histograms=False, metrics=[],
+                          metric_images=2048, xla=False, checkpoint_minutes=15.0, dry_step=True,
+                          resume_run_id=None, resume_snapshot=None, resume_kimg=0.0,
+                          resume_time=0.0, separate_funcs=True, dequantize_reals=False, *, config,
+                          resume=None, dry_run=False):
     """Train G and D on a data set while they grow, and leave a result folder.
 
     Args:
@@ -46,40 +49,54 @@ def train_progressive_gan(
         total_kimg: length of the run in thousands of real images shown.
         mirror_augment: mirror each real image with probability 1/2.
         drange_net: value range of images inside the networks.
-        image_snapshot_ticks, network_snapshot_ticks: ticks between two fakes*.png, and between two network-snapshot-*.pkl.
+        image_snapshot_ticks, network_snapshot_ticks: ticks between two fakes*.png, and between two
+            network-snapshot-*.pkl.
         save_tf_graph, save_weight_histograms: also into the TensorBoard file.
-        metrics: names of metrics (swd, fid, is, msssim, kid, pr) to measure whenever networks are saved.
+        metrics: names of metrics (swd, fid, is, msssim, kid, pr) to measure whenever networks are
+            saved.
         metric_images: real and generated images that they look at.
         xla: compile losses, gradients and updates with XLA; meant for GPUs, on CPUs it is slower.
-        checkpoint_minutes: minutes between two checkpoints; there is also one whenever networks are saved. 0 = only these.
-        dry_step: make a step at the largest resolution before the first one, to see that it fits into memory.
-        resume_run_id, resume_snapshot: start from the networks of an earlier run: its number, name or folder, and the snapshot's kimg
-            (None = latest).
-        resume_kimg, resume_time: what to count as already shown (thousands of images) and already spent (seconds).
+        checkpoint_minutes: minutes between two checkpoints; there is also one whenever networks are
+            saved. 0 = only these.
+        dry_step: make a step at the largest resolution before the first one, to see that it fits
+            into memory.
+        resume_run_id, resume_snapshot: start from the networks of an earlier run: its number, name
+            or folder, and the snapshot's kimg (None = latest).
+        resume_kimg, resume_time: what to count as already shown (thousands of images) and already
+            spent (seconds).
         separate_funcs: update D and G in turns; False updates both at once, from the same latents.
         dequantize_reals: add uniform noise in [-0.5, 0.5] to the values of the reals' pixels.
-        config: the configuration's other values, as attributes: G, D, G_opt, D_opt, G_loss, D_loss, sched, grid, dataset, num_gpus,
-            random_seed, data_dir, result_dir, desc.
-        resume: a `misc.RunToResume`: go on in its folder from its newest checkpoint, as if it had not been stopped.
-        dry_run: only check everything, print the schedule with the time it will take, and leave nothing behind.
+        config: the configuration's other values, as attributes: G, D, G_opt, D_opt, G_loss, D_loss,
+            sched, grid, dataset, num_gpus, random_seed, data_dir, result_dir, desc.
+        resume: a `misc.RunToResume`: go on in its folder from its newest checkpoint, as if it had
+            not been stopped.
+        dry_run: only check everything, print the schedule with the time it will take, and leave
+            nothing behind.
 
-    Where TF_CONFIG names several machines, each runs this, and they train together; see docs/distributed.md.
+    Where TF_CONFIG names several machines, each runs this, and they train together; see
+    docs/distributed.md.
 
     Returns:
         The result folder's path; None on a machine that is not the chief, and of a dry run.
 
     Raises:
-        UserError: something in the configuration, the data set or the file system is in the way; the text says what.
+        UserError: something in the configuration, the data set or the file system is in the way;
+            the text says what.
         Stopped: a signal asked for the end; the run's state has been saved.
     """
-    options = types.SimpleNamespace(**{name: value for name, value in locals().items() if name not in ('config', 'resume', 'dry_run')})
+    options = types.SimpleNamespace(**{
+        name: value
+        for name, value in locals().items() if name not in ('config', 'resume', 'dry_run')
+    })
     if resume is not None:
         resuming.check_changes(resume, settings.values(config))
     with contextlib.ExitStack() as stack:
         parts = threads.configure_threads(config, options)
-        devices = make_devices(config.num_gpus)  # may wait for other machines, with nothing to save yet
-        stop = stack.enter_context(graceful_stop('Stopping after this step. The state of the run will be saved; a second signal stops '
-                                                   'at once, without.'))
+        # may wait for other machines, with nothing to save yet
+        devices = make_devices(config.num_gpus)
+        stop = stack.enter_context(graceful_stop('Stopping after this step. The state of the run '
+                                                 'will be saved; a second signal stops at once, '
+                                                 'without.'))
         stack.enter_context(_telling_who_stopped(devices, stop))
         if resume is not None and devices.is_chief:
             if resume.path is None:
@@ -98,7 +115,9 @@ def train_progressive_gan(
 
 @contextlib.contextmanager
 def _telling_who_stopped(devices, stop):
-    """A machine that was told to stop goes on until the chief does; that its partners are gone then is no error."""
+    """A machine that was told to stop goes on until the chief does; that its partners are gone then
+    is no error.
+    """
     try:
         with devices.watching_machines():
             yield
@@ -121,24 +140,35 @@ class TrainingRun:
     """
 
     def __init__(self, options, config, devices, stop, resume=None, parts=1):
-        self.options, self.config, self.devices, self.stop = options, config, devices, stop
+        self.options = options
+        self.config = config
+        self.devices = devices
+        self.stop = stop
         self.setup_start = time.time()
         summary.flush()  # statistics of whatever this process did before are not this run's
         self.cur_nimg = int(options.resume_kimg * 1000)  # images shown so far
-        # A round is what happens between two looks at the schedule. A run may be stopped inside of one.
-        self.round_nimg, self.steps_in_round = self.cur_nimg, 0
+        # A round is what happens between two looks at the schedule. A run may be stopped inside of
+        # one.
+        self.round_nimg = self.cur_nimg
+        self.steps_in_round = 0
         self.previous_lod = None
         self.training_set = load_training_set(config)
         settings.check_minibatches(config, self.training_set.resolution)
-        self.schedule = functools.partial(TrainingSchedule, training_set=self.training_set, num_gpus=config.num_gpus,
-                                          total_kimg=options.total_kimg, **config.sched)
-        self.metrics = SnapshotMetrics(options.metrics, options.metric_images, config, options.mirror_augment)
+        self.schedule = functools.partial(TrainingSchedule, training_set=self.training_set,
+                                          num_gpus=config.num_gpus, total_kimg=options.total_kimg,
+                                          **config.sched)
+        self.metrics = SnapshotMetrics(options.metrics, options.metric_images, config,
+                                       options.mirror_augment)
         with devices.strategy.scope():
-            self.networks = make_networks(config, self.training_set, *_snapshot_to_start_from(options, resume))
+            self.networks = make_networks(config, self.training_set,
+                                          *_snapshot_to_start_from(options, resume))
             print('Building TensorFlow graph...')
             self.steps = TrainingSteps(
-                self.networks, [Optimizer('TrainG', **config.G_opt), Optimizer('TrainD', **config.D_opt)],
-                [loss_function(config.G_loss), loss_function(config.D_loss)], self.training_set,
+                self.networks,
+                [Optimizer('TrainG', **config.G_opt),
+                 Optimizer('TrainD', **config.D_opt)],
+                [loss_function(config.G_loss),
+                 loss_function(config.D_loss)], self.training_set,
                 update_options(options, config.random_seed, parts), devices, self.cur_nimg)
         tf.random.set_global_generator(tf.random.Generator.from_seed(config.random_seed))
         self.watch = HealthWatch((self.steps.G_opt, self.steps.D_opt))
@@ -154,29 +184,39 @@ class TrainingRun:
     def check(self):
         """Room on the disk, and in memory. Returns the phases of the schedule."""
         options = self.options
-        run_phases = phases.list_phases(self.schedule, self.config.sched, self.cur_nimg / 1000, options.total_kimg)
+        run_phases = phases.list_phases(self.schedule, self.config.sched, self.cur_nimg / 1000,
+                                        options.total_kimg)
         if run_phases and self.devices.is_chief:
-            preflight.check_disk_space(self.config.result_dir, preflight.disk_space_needed(
-                run_phases, self.networks, self.config.grid.get('size', '1080p'), options.image_snapshot_ticks,
-                options.network_snapshot_ticks))
+            preflight.check_disk_space(
+                self.config.result_dir,
+                preflight.disk_space_needed(run_phases, self.networks,
+                                            self.config.grid.get('size', '1080p'),
+                                            options.image_snapshot_ticks,
+                                            options.network_snapshot_ticks))
         G, D, _ = self.networks
-        self.timetable = Timetable(run_phases, lambda resolution: image_cost(G, D, options.D_repeats, resolution))
+        self.timetable = Timetable(
+            run_phases, lambda resolution: image_cost(G, D, options.D_repeats, resolution))
         if run_phases and options.dry_step:
             self.timetable.set_measured(preflight.try_largest(self.steps, run_phases))
         return run_phases
 
     def open_folder(self, resume=None):
-        """Make the result folder, or go on in that of a `RunToResume`. Returns its path; None on a machine that is not the chief."""
+        """Make the result folder, or go on in that of a `RunToResume`. Returns its path; None on a
+        machine that is not the chief.
+        """
         self.check()
         self.steps.set_lod(self.schedule(self.cur_nimg).lod)
         self.path = self.grid = None
         if self.devices.is_chief:
             print('Setting up snapshot image grid...')
-            self.grid = ImageSnapshots(self.networks[2], self.training_set, self.options.drange_net, **self.config.grid)
+            self.grid = ImageSnapshots(self.networks[2], self.training_set, self.options.drange_net,
+                                       **self.config.grid)
             print('Setting up result dir...')
             values = settings.values(self.config)
-            self.path = resume.path if resume else misc.create_result_subdir(self.config.result_dir, self.config.desc, values)
-        self.checkpoints = Checkpoints(self.path, self.devices, self.networks, (self.steps.G_opt, self.steps.D_opt))
+            self.path = resume.path if resume else misc.create_result_subdir(
+                self.config.result_dir, self.config.desc, values)
+        self.checkpoints = Checkpoints(self.path, self.devices, self.networks,
+                                       (self.steps.G_opt, self.steps.D_opt))
         state = self.checkpoints.restore() if resume else None
         if state is not None:
             self._check_something_is_left(resume, state)
@@ -184,11 +224,16 @@ class TrainingRun:
         if resume and self.path is not None:
             self._reopen_files({} if state is None else state['files'])
         if self.path is not None:
-            resuming.write_run(self.path, *settings.command_line(self.config), settings.values(self.config))
-            misc.write_environment(self.path, random_seed=self.config.random_seed, replicas=self.devices.num_replicas,
-                                   machines=self.devices.workers, minibatch_parts=self.steps.options.parts, began_at_nimg=self.cur_nimg)
+            resuming.write_run(self.path, *settings.command_line(self.config),
+                               settings.values(self.config))
+            misc.write_environment(self.path, random_seed=self.config.random_seed,
+                                   replicas=self.devices.num_replicas,
+                                   machines=self.devices.workers,
+                                   minibatch_parts=self.steps.options.parts,
+                                   began_at_nimg=self.cur_nimg)
         if state is None and self.options.resume_run_id is None:
-            initialize_from_reals(self.networks[1], self.training_set, self.schedule(self.cur_nimg).lod, self.options.drange_net)
+            initialize_from_reals(self.networks[1], self.training_set,
+                                  self.schedule(self.cur_nimg).lod, self.options.drange_net)
         self._make_folder(is_new=state is None)
         self.save()
         return self.path
@@ -199,30 +244,39 @@ class TrainingRun:
         if self.path is None:
             self.folder = NoFolder(self.devices)
         else:
-            self.folder = RunFolder(self.path, self.networks, self.grid, options.image_snapshot_ticks, options.network_snapshot_ticks,
+            self.folder = RunFolder(self.path, self.networks, self.grid,
+                                    options.image_snapshot_ticks, options.network_snapshot_ticks,
                                     options.save_weight_histograms, self.metrics)
         if is_new:
-            self.folder.begin(self.cur_nimg, self.schedule(self.cur_nimg).minibatch, settings.plain_options(self.config))
-            self.training_set.position = self.cur_nimg  # whatever the grids have read, and on from there in a run that goes on
+            self.folder.begin(self.cur_nimg,
+                              self.schedule(self.cur_nimg).minibatch,
+                              settings.plain_options(self.config))
+            # whatever the grids have read, and on from there in a run that goes on
+            self.training_set.position = self.cur_nimg
             self.progress = self._make_progress(time.time() - self.setup_start)
 
     def _make_progress(self, setup_time):
-        return Progress(self.options.total_kimg, self.cur_nimg, self.options.resume_time, setup_time, shown=self.devices.is_chief,
-                        timetable=self.timetable)
+        return Progress(self.options.total_kimg, self.cur_nimg, self.options.resume_time,
+                        setup_time, shown=self.devices.is_chief, timetable=self.timetable)
 
     def _check_something_is_left(self, resume, state):
         shown = state['loop']['cur_nimg'] / 1000
         if self.path is not None and resume.is_done and shown >= self.options.total_kimg:
-            raise ConfigError(f'{resume.path!r} has come to its end, at {shown:g} kimg. To train on, raise its length: python train.py '
-                              f'--resume {os.path.basename(resume.path)} --set train.total_kimg={math.ceil(2 * shown)}')
+            raise ConfigError(f'{resume.path!r} has come to its end, at {shown:g} kimg. To train '
+                              'on, raise its length: python train.py --resume '
+                              f'{os.path.basename(resume.path)} --set '
+                              f'train.total_kimg={math.ceil(2 * shown)}')
 
     def _reopen_files(self, sizes):
-        """Let log and curves go on from where they were, see `resuming.cut_appended`. From here on the folder is changed."""
+        """Let log and curves go on from where they were, see `resuming.cut_appended`. From here on
+        the folder is changed.
+        """
         resuming.cut_appended(self.path, sizes)
         misc.write_config(self.path, settings.values(self.config))
         with contextlib.suppress(FileNotFoundError):
             os.unlink(os.path.join(self.path, resuming.DONE_MARK))
-        print(f'Resuming {self.path} ' + (f'at kimg {self.cur_nimg / 1000:.1f}' if sizes else 'from its beginning'))
+        print(f'Resuming {self.path} ' +
+              (f'at kimg {self.cur_nimg / 1000:.1f}' if sizes else 'from its beginning'))
         if logs.output_logging_active():
             misc.set_output_log_file(os.path.join(self.path, 'log.txt'), 'a')
 
@@ -235,7 +289,8 @@ class TrainingRun:
         with contextlib.closing(self.steps.minibatches), contextlib.closing(self.progress):
             while self.round_nimg < self.options.total_kimg * 1000:
                 sched = self.schedule(self.round_nimg)
-                if self.options.reset_opt_for_new_lod and crosses_layers(self.previous_lod, sched.lod):
+                if self.options.reset_opt_for_new_lod and crosses_layers(
+                        self.previous_lod, sched.lod):
                     self.steps.reset_optimizers()
                 self.previous_lod = sched.lod
                 self._round(sched)
@@ -248,7 +303,8 @@ class TrainingRun:
 
     def _round(self, sched):
         """The steps between two looks at the schedule, or what is left of them."""
-        for number in range(self.steps_in_round, self.options.minibatch_repeats * len(self.steps.cycle)):
+        for number in range(self.steps_in_round,
+                            self.options.minibatch_repeats * len(self.steps.cycle)):
             with preflight.explaining_memory_shortage(sched):
                 self.cur_nimg += self.steps.run(sched, number)
             self.steps_in_round += 1
@@ -262,8 +318,10 @@ class TrainingRun:
             self.steps.minibatches.wait()  # what is done now may draw random numbers
         self.progress.tick(self.cur_nimg, sched)
         self.watch.tick(self.progress.cur_tick)
-        graph_def = self.steps.graph_def() if self.options.save_tf_graph and self.progress.cur_tick == 1 else None
-        saved = self.folder.tick(self.progress.cur_tick, self.cur_nimg, sched.minibatch, done, graph_def)
+        graph_def = self.steps.graph_def(
+        ) if self.options.save_tf_graph and self.progress.cur_tick == 1 else None
+        saved = self.folder.tick(self.progress.cur_tick, self.cur_nimg, sched.minibatch, done,
+                                 graph_def)
         self.progress.maintenance_is_over()
         if saved:
             self.save()
@@ -291,10 +349,11 @@ class TrainingRun:
         """All that is not a variable, in plain values."""
         self.steps.minibatches.wait(1.0)  # for random numbers that it may put back
         own = ('cur_nimg', 'round_nimg', 'steps_in_round', 'previous_lod')
-        return dict(loop={name: getattr(self, name) for name in own}, steps=self.steps.state(), data=self.steps.minibatches.state(),
-                    summary=summary.state(), watch=self.watch.state(),
-                    progress=self.progress.state(), random=random_state(), grid=self.grid.state(),
-                    files=resuming.appended_sizes(self.path))
+        return dict(loop={name: getattr(self, name)
+                          for name in own}, steps=self.steps.state(),
+                    data=self.steps.minibatches.state(), summary=summary.state(),
+                    watch=self.watch.state(), progress=self.progress.state(), random=random_state(),
+                    grid=self.grid.state(), files=resuming.appended_sizes(self.path))
 
     def restore(self, state):
         """Go to where the run was when `state` was taken."""
@@ -313,9 +372,9 @@ class TrainingRun:
 def _snapshot_to_start_from(options, resume):
     """(run, snapshot) whose networks a run begins with; (None, None) = new ones.
 
-    A run that goes on takes its weights from its checkpoint, but if it began with the networks of another one, their layers are known from
-    there, or from its own snapshots: the other run may be gone by now.
-    """
+    A run that goes on takes its weights from its checkpoint, but if it began with the networks of
+    another one, their layers are known from there, or from its own snapshots: the other run may be
+    gone by now. """
     if options.resume_run_id is not None and resume is not None and resume.path is not None:
         own = misc.list_network_pkls(resume.path)
         if own:
@@ -326,12 +385,13 @@ def _snapshot_to_start_from(options, resume):
 def update_options(options, random_seed, parts):
     """The arguments of `train_progressive_gan` that updates depend on, as `UpdateOptions`."""
     if not options.separate_funcs and options.D_repeats != 1:
-        raise ConfigError('train.separate_funcs = False updates D and G together, so train.D_repeats must be 1. Received: '
-                          f'{options.D_repeats}.')
-    return UpdateOptions(
-        G_smoothing=options.G_smoothing, drange_net=tuple(options.drange_net), mirror_augment=options.mirror_augment,
-        dequantize_reals=options.dequantize_reals, random_seed=random_seed, D_repeats=options.D_repeats,
-        joint=not options.separate_funcs, xla=options.xla, fuse=fusion_works(), parts=parts)
+        raise ConfigError('train.separate_funcs = False updates D and G together, so '
+                          f'train.D_repeats must be 1. Received: {options.D_repeats}.')
+    return UpdateOptions(G_smoothing=options.G_smoothing, drange_net=tuple(options.drange_net),
+                         mirror_augment=options.mirror_augment,
+                         dequantize_reals=options.dequantize_reals, random_seed=random_seed,
+                         D_repeats=options.D_repeats, joint=not options.separate_funcs,
+                         xla=options.xla, fuse=fusion_works(), parts=parts)
 
 
 def crosses_layers(previous_lod, lod):

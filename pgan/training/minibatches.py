@@ -30,7 +30,8 @@ class Minibatches:
     """
 
     def __init__(self, training_set, devices):
-        self._training_set, self._devices = training_set, devices
+        self._training_set = training_set
+        self._devices = devices
         self._reader = None  # made after the first minibatch
         self._ahead = getattr(training_set, 'reads_ahead', True)
         self._coming = collections.deque()  # (what to read, its future) of minibatches ahead
@@ -88,7 +89,8 @@ class Minibatches:
         """The next minibatch, and the data set's state after it."""
         self._training_set.configure(*wanted)
         with tf.device('CPU:0'):  # to be split there, and copied once
-            tensors = self._training_set.get_minibatch_tf(self._devices.index, self._devices.workers)
+            tensors = self._training_set.get_minibatch_tf(self._devices.index,
+                                                          self._devices.workers)
         return self._devices.shares(*tensors), copy.deepcopy(self._training_set.state())
 
     # ------------------------------------------------------------ what has been read ahead
@@ -146,7 +148,8 @@ class _Drawn:
     """
 
     def __init__(self, before, after):
-        self.before, self.after = before, after
+        self.before = before
+        self.after = after
 
 
 class _Reader:
@@ -183,6 +186,7 @@ def _serve(requests, function):
 def _equal(a, b):
     """Whether two results of `random_state` are the same."""
     numpy_a, numpy_b = a['numpy'], b['numpy']
-    return (a['python'] == b['python'] and (numpy_a['state']['key'] == numpy_b['state']['key']).all()
+    return (a['python'] == b['python']
+            and (numpy_a['state']['key'] == numpy_b['state']['key']).all()
             and all(numpy_a[name] == numpy_b[name] for name in ('has_gauss', 'gauss'))
             and numpy_a['state']['pos'] == numpy_b['state']['pos'])

@@ -33,14 +33,20 @@ def list_phases(schedule, sched_options, start_kimg, total_kimg):
 
     Args:
         schedule: function from images shown to a `TrainingSchedule`.
-        sched_options: the schedule's options, for lod_training_kimg and lod_transition_kimg; as the schedule has them by default.
+        sched_options: the schedule's options, for lod_training_kimg and lod_transition_kimg; as the
+            schedule has them by default.
         start_kimg, total_kimg: where the run begins and ends.
     """
-    stable, fading = sched_options.get('lod_training_kimg', 600), sched_options.get('lod_transition_kimg', 600)
+    stable, fading = sched_options.get('lod_training_kimg',
+                                       600), sched_options.get('lod_transition_kimg', 600)
     marks, kimg = [start_kimg], 0.0
     while stable + fading > 0 and kimg < total_kimg and schedule(int(kimg * 1000)).lod > 0:
-        marks += [mark for mark in (kimg + stable, kimg + stable + fading) if start_kimg < mark < total_kimg]
+        marks += [
+            mark for mark in (kimg + stable, kimg + stable + fading)
+            if start_kimg < mark < total_kimg
+        ]
         kimg += stable + fading
     marks = sorted({*marks, total_kimg})
-    inside = [(start, end, schedule(int(start * 1000 + 1)), schedule(int(end * 1000 - 1))) for start, end in zip(marks, marks[1:])]
+    inside = [(start, end, schedule(int(start * 1000 + 1)), schedule(int(end * 1000 - 1)))
+              for start, end in zip(marks, marks[1:])]
     return [Phase(*phase) for phase in inside]

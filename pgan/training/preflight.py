@@ -1,6 +1,6 @@
-"""What is found out before the first step, so that nothing comes up a week later: whether the largest step fits into memory, whether the
-disk has room for the run, how the schedule goes and how long it will take.
-"""
+"""What is found out before the first step, so that nothing comes up a week later: whether the
+largest step fits into memory, whether the disk has room for the run, how the schedule goes and how
+long it will take. """
 import contextlib
 import os
 import shutil
@@ -22,7 +22,9 @@ PICTURE_COPIES = 250_000  # bytes of a grid's smaller copies in the event file a
 
 # ---------------------------------------------------------------- room on the disk
 
-def disk_space_needed(run_phases, networks, grid_size, image_snapshot_ticks, network_snapshot_ticks):
+
+def disk_space_needed(run_phases, networks, grid_size, image_snapshot_ticks,
+                      network_snapshot_ticks):
     """Bytes that a run will fill: (its checkpoints and one snapshot, everything), from above.
 
     Args:
@@ -31,12 +33,15 @@ def disk_space_needed(run_phases, networks, grid_size, image_snapshot_ticks, net
         grid_size: config.grid's size.
         image_snapshot_ticks, network_snapshot_ticks: as for training.
     """
-    G, D, Gs = (sum(np.prod(var.shape, dtype=np.int64) * var.dtype.size for var in net.vars.values()) for net in networks)
+    G, D, Gs = (sum(
+        np.prod(var.shape, dtype=np.int64) * var.dtype.size for var in net.vars.values())
+                for net in networks)
     snapshot, checkpoint = G + D + Gs, G + D + Gs + 2 * (G + D)
     channels, height, width = networks[0].output_shape[1:]
     across, down = snapshot_grid_size(width, height, grid_size)
     ticks = sum(phase.ticks for phase in run_phases)
-    pictures = (2 + ticks // image_snapshot_ticks) * (channels * height * across * width * down + PICTURE_COPIES)
+    pictures = (2 + ticks // image_snapshot_ticks) * (channels * height * across * width * down +
+                                                      PICTURE_COPIES)
     least = int(checkpoint * (KEPT + 1) + snapshot)
     return least, int(least + snapshot * (1 + ticks // network_snapshot_ticks) + pictures)
 
@@ -60,11 +65,13 @@ def check_disk_space(result_dir, needed):
         return
     least, everything = needed
     if free < least:
-        raise DataError(f'{_gigabytes(free)} are free on the disk of result_dir = {result_dir!r}, but checkpoints and a snapshot of these '
-                        f'networks take {_gigabytes(least)}. Make room, or set result_dir to another disk.')
+        raise DataError(f'{_gigabytes(free)} are free on the disk of result_dir = {result_dir!r}, '
+                        'but checkpoints and a snapshot of these networks take '
+                        f'{_gigabytes(least)}. Make room, or set result_dir to another disk.')
     if free < everything:
-        print(f'Warning: {_gigabytes(free)} are free on the disk of result_dir = {result_dir!r}, but the whole run will take up to '
-              f'{_gigabytes(everything)}. Make room in time, or save less often: train.network_snapshot_ticks, train.image_snapshot_ticks.')
+        print(f'Warning: {_gigabytes(free)} are free on the disk of result_dir = {result_dir!r}, '
+              f'but the whole run will take up to {_gigabytes(everything)}. Make room in time, or '
+              'save less often: train.network_snapshot_ticks, train.image_snapshot_ticks.')
 
 
 def _gigabytes(size):
@@ -75,7 +82,8 @@ def _gigabytes(size):
 
 @contextlib.contextmanager
 def leaving_no_trace(steps):
-    """Training steps made in the block change nothing: networks, optimizers, statistics, data and random numbers are as before.
+    """Training steps made in the block change nothing: networks, optimizers, statistics, data and
+    random numbers are as before.
 
     Args:
         steps: `TrainingSteps` of a run that has made no update yet: its optimizers are empty.
@@ -83,7 +91,8 @@ def leaving_no_trace(steps):
     networks = (steps.G, steps.D, steps.Gs)
     values = [{name: net.get_var(name) for name in net.vars} for net in networks]
     scales = [opt.loss_scaling.numpy() for opt in (steps.G_opt, steps.D_opt)]
-    state, data, sums, draws = steps.state(), steps.minibatches.state(), summary.state(), random_state()
+    state, data, sums, draws = steps.state(), steps.minibatches.state(), summary.state(
+    ), random_state()
     try:
         yield
     finally:
@@ -107,7 +116,8 @@ def dry_step(steps, sched):
         sched: `TrainingSchedule`.
 
     Returns:
-        Seconds that a thousand images would take at this speed; compiling counts where it is needed.
+        Seconds that a thousand images would take at this speed; compiling counts where it is
+        needed.
 
     Raises:
         ConfigError: the step does not fit into memory.
@@ -119,13 +129,16 @@ def dry_step(steps, sched):
     return (time.perf_counter() - start) / shown * 1000
 
 
-# What libraries say in errors of other types when memory is short: cuDNN's autotuning and workspaces, the driver.
-_SHORTAGE = ('no algorithm worked', 'failed to allocate', 'out of memory', 'oom when allocating', 'cudnn_status_alloc_failed')
+# What libraries say in errors of other types when memory is short: cuDNN's autotuning and
+# workspaces, the driver.
+_SHORTAGE = ('no algorithm worked', 'failed to allocate', 'out of memory', 'oom when allocating',
+             'cudnn_status_alloc_failed')
 
 
 def is_memory_shortage(error):
     """Whether an error says that memory does not suffice, of a device or of the host."""
-    if isinstance(error, (tf.errors.ResourceExhaustedError, MemoryError)):  # NumPy's error is a MemoryError
+    # NumPy's error is a MemoryError
+    if isinstance(error, (tf.errors.ResourceExhaustedError, MemoryError)):
         return True
     text = str(getattr(error, 'message', error)).lower()
     return isinstance(error, tf.errors.OpError) and any(said in text for said in _SHORTAGE)
@@ -145,23 +158,29 @@ def explaining_memory_shortage(sched):
             raise
         of = 'this machine' if isinstance(error, MemoryError) else 'the device(s)'
         raise ConfigError(
-            f'a minibatch of {sched.minibatch} at {sched.resolution}x{sched.resolution} does not fit into the memory of {of}. Lower '
-            f'sched.minibatch_dict[{sched.resolution}] or set sched.max_minibatch_per_gpu, choose half precision (-fp16 or -bf16 in '
-            'config.py), or lower G.fmap_max and D.fmap_max.') from error
+            f'a minibatch of {sched.minibatch} at {sched.resolution}x{sched.resolution} does not '
+            f'fit into the memory of {of}. Lower sched.minibatch_dict[{sched.resolution}] or set '
+            'sched.max_minibatch_per_gpu, choose half precision (-fp16 or -bf16 in config.py), or '
+            'lower G.fmap_max and D.fmap_max.') from error
 
 
 def largest(run_phases):
-    """The schedule at the run's largest resolution, while it fades in: the step that takes most memory."""
+    """The schedule at the run's largest resolution, while it fades in: the step that takes most
+    memory.
+    """
     return max((phase.last for phase in run_phases), key=lambda sched: sched.resolution)
 
 
 def try_largest(steps, run_phases):
-    """See that the run's largest step fits into memory, and how long it takes: {resolution: sec/kimg}.
+    """See that the run's largest step fits into memory, and how long it takes: {resolution:
+    sec/kimg}.
 
-    Compiling takes a while at 1024x1024. The compiled step is kept, and used when the run gets there.
-    """
+    Compiling takes a while at 1024x1024. The compiled step is kept, and used when the run gets
+    there. """
     sched = largest(run_phases)
-    with leaving_no_trace(steps), progress_bar(total=2, desc=f'Trying a step at {sched.resolution}x{sched.resolution}', unit='step') as bar:
+    with leaving_no_trace(steps), progress_bar(
+            total=2, desc='Trying a step at '
+            f'{sched.resolution}x{sched.resolution}', unit='step') as bar:
         with steps.compiling_early():
             for _ in range(2):  # the first one is also compiled
                 sec_per_kimg = dry_step(steps, sched)
@@ -170,7 +189,9 @@ def try_largest(steps, run_phases):
 
 
 def measure(steps, run_phases):
-    """Seconds per thousand images at each resolution of a run: {resolution: sec/kimg}, from a few steps each after one to compile."""
+    """Seconds per thousand images at each resolution of a run: {resolution: sec/kimg}, from a few
+    steps each after one to compile.
+    """
     by_resolution, sec_per_kimg = {}, {}
     for phase in run_phases:
         if not phase.is_fading or phase.last.resolution not in by_resolution:
@@ -179,6 +200,7 @@ def measure(steps, run_phases):
         for resolution, sched in bar:
             with leaving_no_trace(steps):
                 dry_step(steps, sched)
-                times = [dry_step(steps, sched) for _ in range(3)]  # the same number on each machine: they work together
+                # the same number on each machine: they work together
+                times = [dry_step(steps, sched) for _ in range(3)]
             sec_per_kimg[resolution] = min(times)
     return sec_per_kimg

@@ -10,15 +10,19 @@ from tfutil import lerp, randomness
 def process_reals(x, lod, mirror_augment, drange_data, drange_net, native=False, dequantize=False):
     """Cast, rescale, mirror and cross-fade real images.
 
-    While a resolution fades in, the generator shows a blend of it and the one below; so do the reals.
+    While a resolution fades in, the generator shows a blend of it and the one below; so do the
+    reals.
 
     Args:
         x: images [N, C, r, r], any dtype, r = the resolution of floor(lod).
-        lod: level of detail, number or scalar tensor; its fraction is the weight of the 2x2-averaged version.
+        lod: level of detail, number or scalar tensor; its fraction is the weight of the
+            2x2-averaged version.
         mirror_augment: mirror each image with probability 1/2.
         drange_data, drange_net: value ranges [low, high] of x and of the result.
-        dequantize: add uniform noise in [-0.5, 0.5] to integer values, so that they fill the range between each other.
-        native: stay at r; else repeat pixels up to the full resolution r * 2^floor(lod), for which lod must be a number.
+        dequantize: add uniform noise in [-0.5, 0.5] to integer values, so that they fill the range
+            between each other.
+        native: stay at r; else repeat pixels up to the full resolution r * 2^floor(lod), for which
+            lod must be a number.
 
     Returns:
         Float32 [N, C, R, R], or [N, C, r, r] if native.
@@ -38,7 +42,8 @@ def process_reals(x, lod, mirror_augment, drange_data, drange_net, native=False,
 
 
 def initialize_from_reals(D, training_set, lod, drange_net, count=500):
-    """Let a discriminator look at real images before it is trained, if it has layers whose variables start from data.
+    """Let a discriminator look at real images before it is trained, if it has layers whose
+    variables start from data.
 
     Args:
         D: `tfutil.Network`; see `networks` for what its model may have.
@@ -48,7 +53,8 @@ def initialize_from_reals(D, training_set, lod, drange_net, count=500):
     """
     if getattr(D.model, 'starts_from_reals', False):
         images, _ = training_set.get_minibatch_np(count, lod)
-        reals = process_reals(tf.constant(images), lod, False, training_set.dynamic_range, drange_net, native=True)
+        reals = process_reals(tf.constant(images), lod, False, training_set.dynamic_range,
+                              drange_net, native=True)
         if D.stage is None:
             reals = repeat_pixels(reals, D.input_shape[-1] // reals.shape[-1])
         D.model.initialize_from_reals(reals, D.stage)
@@ -65,4 +71,5 @@ def repeat_pixels(x, factor):
     if factor == 1:
         return x
     _, c, h, w = x.shape
-    return tf.reshape(tf.tile(x[:, :, :, None, :, None], [1, 1, 1, factor, 1, factor]), [-1, c, h * factor, w * factor])
+    return tf.reshape(tf.tile(x[:, :, :, None, :, None], [1, 1, 1, factor, 1, factor]),
+                      [-1, c, h * factor, w * factor])

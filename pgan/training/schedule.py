@@ -1,4 +1,6 @@
-"""The growth schedule: pure arithmetic on the number of images shown so far (paper, section 2 and Appendix A)."""
+"""The growth schedule: pure arithmetic on the number of images shown so far (paper, section 2 and
+Appendix A).
+"""
 import math
 
 from pgan.errors import ConfigError
@@ -9,7 +11,8 @@ TICK_KIMG_DICT = {4: 160, 8: 140, 16: 120, 32: 100, 64: 80, 128: 60, 256: 40, 51
 class TrainingSchedule:
     """What holds at one moment of a training run.
 
-    A phase is `lod_training_kimg` at one lod and then `lod_transition_kimg` of linear fading to the next lower one; lod ends at 0.
+    A phase is `lod_training_kimg` at one lod and then `lod_transition_kimg` of linear fading to the
+    next lower one; lod ends at 0.
 
     Args:
         cur_nimg: images shown so far.
@@ -20,19 +23,24 @@ class TrainingSchedule:
         max_minibatch_per_gpu: upper bounds by resolution.
         G_lrate_base, G_lrate_dict, D_lrate_base, D_lrate_dict: learning rates, likewise.
         tick_kimg_base, tick_kimg_dict: thousands of images between two progress reports, likewise.
-        rampup_kimg: learning rates rise to their value over the first so many thousand images; 0 = from the start.
-        rampdown_kimg: learning rates fall linearly to zero over the last so many thousand images of total_kimg; 0 = they do not.
+        rampup_kimg: learning rates rise to their value over the first so many thousand images; 0 =
+            from the start.
+        rampdown_kimg: learning rates fall linearly to zero over the last so many thousand images of
+            total_kimg; 0 = they do not.
         total_kimg: length of the run, for rampdown_kimg.
 
     Attributes:
-        kimg, lod (float), resolution (pixels of floor(lod)), minibatch, G_lrate, D_lrate, tick_kimg.
-    """
+        kimg, lod (float), resolution (pixels of floor(lod)), minibatch, G_lrate, D_lrate,
+    tick_kimg. """
 
-    def __init__(self, cur_nimg, training_set, num_gpus=1, lod_initial_resolution=4, lod_training_kimg=600, lod_transition_kimg=600,
-                 minibatch_base=16, minibatch_dict={}, max_minibatch_per_gpu={}, G_lrate_base=0.001, G_lrate_dict={}, D_lrate_base=0.001,
-                 D_lrate_dict={}, tick_kimg_base=160, tick_kimg_dict=TICK_KIMG_DICT, rampup_kimg=0, rampdown_kimg=0, total_kimg=None):
+    def __init__(self, cur_nimg, training_set, num_gpus=1, lod_initial_resolution=4,
+                 lod_training_kimg=600, lod_transition_kimg=600, minibatch_base=16,
+                 minibatch_dict={}, max_minibatch_per_gpu={}, G_lrate_base=0.001, G_lrate_dict={},
+                 D_lrate_base=0.001, D_lrate_dict={}, tick_kimg_base=160,
+                 tick_kimg_dict=TICK_KIMG_DICT, rampup_kimg=0, rampdown_kimg=0, total_kimg=None):
         self.kimg = cur_nimg / 1000.0
-        self.lod = lod_at(self.kimg, training_set.resolution_log2, lod_initial_resolution, lod_training_kimg, lod_transition_kimg)
+        self.lod = lod_at(self.kimg, training_set.resolution_log2, lod_initial_resolution,
+                          lod_training_kimg, lod_transition_kimg)
         self.resolution = 2 ** (training_set.resolution_log2 - int(math.floor(self.lod)))
 
         minibatch = minibatch_dict.get(self.resolution, minibatch_base)
@@ -40,8 +48,10 @@ class TrainingSchedule:
         if self.resolution in max_minibatch_per_gpu:
             minibatch = min(minibatch, max_minibatch_per_gpu[self.resolution] * num_gpus)
         if minibatch < 1:
-            raise ConfigError(f'the minibatch at {self.resolution}x{self.resolution} is smaller than the number of GPUs ({num_gpus}): '
-                              f'raise sched.minibatch_dict[{self.resolution}] or sched.minibatch_base, or lower num_gpus.')
+            raise ConfigError(f'the minibatch at {self.resolution}x{self.resolution} is smaller '
+                              f'than the number of GPUs ({num_gpus}): raise '
+                              f'sched.minibatch_dict[{self.resolution}] or sched.minibatch_base, '
+                              'or lower num_gpus.')
         self.minibatch = minibatch
         ramps = rampup(self.kimg, rampup_kimg) * rampdown(self.kimg, rampdown_kimg, total_kimg)
         self.G_lrate = G_lrate_dict.get(self.resolution, G_lrate_base) * ramps
@@ -50,20 +60,26 @@ class TrainingSchedule:
 
 
 def rampup(kimg, rampup_kimg):
-    """Factor of the learning rates at the beginning: exp(-5 (1 - p)^2), p = kimg / rampup_kimg, until p reaches 1."""
+    """Factor of the learning rates at the beginning: exp(-5 (1 - p)^2), p = kimg / rampup_kimg,
+    until p reaches 1.
+    """
     p = kimg / rampup_kimg if rampup_kimg > 0 else 1.0
     return math.exp(-5.0 * (1.0 - p) ** 2) if p < 1.0 else 1.0
 
 
 def rampdown(kimg, rampdown_kimg, total_kimg):
-    """Factor of the learning rates towards the end: linear from 1, rampdown_kimg before total_kimg, to 0."""
+    """Factor of the learning rates towards the end: linear from 1, rampdown_kimg before total_kimg,
+    to 0.
+    """
     if not rampdown_kimg or total_kimg is None:
         return 1.0
     return min(max((total_kimg - kimg) / rampdown_kimg, 0.0), 1.0)
 
 
 def lod_at(kimg, resolution_log2, lod_initial_resolution, lod_training_kimg, lod_transition_kimg):
-    """Level of detail after `kimg` thousand images: 0 is the full resolution, fractions are between two."""
+    """Level of detail after `kimg` thousand images: 0 is the full resolution, fractions are between
+    two.
+    """
     phase_kimg = lod_training_kimg + lod_transition_kimg
     phase = int(math.floor(kimg / phase_kimg)) if phase_kimg > 0 else 0
     into_phase = kimg - phase * phase_kimg

@@ -19,7 +19,8 @@ def load_training_set(config):
 
 
 def make_networks(config, training_set, resume_run_id=None, resume_snapshot=None):
-    """New networks for a data set, or those of an earlier run's snapshot, with their layers printed.
+    """New networks for a data set, or those of an earlier run's snapshot, with their layers
+    printed.
 
     Raises:
         ConfigError: the snapshot's networks are for another image shape or label size.
@@ -28,7 +29,8 @@ def make_networks(config, training_set, resume_run_id=None, resume_snapshot=None
         G, D, Gs = load_networks(config, training_set, resume_run_id, resume_snapshot)
     else:
         print('Constructing networks...')
-        shape = dict(num_channels=training_set.shape[0], resolution=training_set.shape[1], label_size=training_set.label_size)
+        shape = dict(num_channels=training_set.shape[0], resolution=training_set.shape[1],
+                     label_size=training_set.label_size)
         G = Network('G', **shape, **config.G)
         D = Network('D', **shape, **config.D)
         Gs = G.clone('Gs')
@@ -42,20 +44,30 @@ def load_networks(config, training_set, run_id, snapshot):
     path = misc.locate_network_pkl(run_id, snapshot, result_dir=config.result_dir)
     print(f'Loading networks from "{path}"...')
     for options in (config.G, config.D):
-        tfutil.build_function(tfutil.import_obj(options.func))  # the configuration vouches for the functions that it names itself
+        # the configuration vouches for the functions that it names itself
+        tfutil.build_function(tfutil.import_obj(options.func))
     networks = misc.load_pkl(path)
-    if not (isinstance(networks, (tuple, list)) and len(networks) == 3 and all(isinstance(net, Network) for net in networks)):
-        raise DataError(f'{path!r} does not hold the three networks G, D, Gs of a training run. Name a run, or one of its network-*.pkl.')
+    if not (isinstance(networks, (tuple, list)) and len(networks) == 3
+            and all(isinstance(net, Network) for net in networks)):
+        raise DataError(f'{path!r} does not hold the three networks G, D, Gs of a training run. '
+                        'Name a run, or one of its network-*.pkl.')
     G, D, Gs = networks
-    have, want = (D.input_shape[1:], D.output_shapes[1][1]), (list(training_set.shape), training_set.label_size)
+    have, want = (D.input_shape[1:], D.output_shapes[1][1]), (list(training_set.shape),
+                                                              training_set.label_size)
     if have != want:
-        raise ConfigError(f'the networks of {path!r} are for images of shape {have[0]} and labels of {have[1]} components, the data '
-                          f'set has {want[0]} and {want[1]}: choose the one (and dataset.max_label_size) that they were trained on, '
+        raise ConfigError(f'the networks of {path!r} are for images of shape {have[0]} and labels '
+                          f'of {have[1]} components, the data set has {want[0]} and {want[1]}: '
+                          'choose the one (and dataset.max_label_size) that they were trained on, '
                           'or start without resume_run_id.')
     for name, net in (('G', G), ('D', D)):
-        unused = {key: value for key, value in getattr(config, name).items() if key != 'func' and net.static_kwargs.get(key) != value}
+        unused = {
+            key: value
+            for key, value in getattr(config, name).items()
+            if key != 'func' and net.static_kwargs.get(key) != value
+        }
         if unused:
-            print(f'Note: {name} is as it was in the snapshot; these options of the configuration are not used: {unused}')
+            print(f'Note: {name} is as it was in the snapshot; these options of the configuration '
+                  f'are not used: {unused}')
     return networks
 
 

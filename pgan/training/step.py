@@ -1,5 +1,5 @@
-"""Training steps: the updates of `pgan.training.updates`, compiled for each growth stage and minibatch
-size, and run on every device.
+"""Training steps: the updates of `pgan.training.updates`, compiled for each growth stage and
+minibatch size, and run on every device.
 
 floor(lod) and "fading or not" change a dozen times in a run. They are fixed when a step is
 compiled, so nothing above the active resolution is computed or held in memory; only the weight of
@@ -73,7 +73,8 @@ class TrainingSteps:
         self.G, self.D, self.Gs = networks
         self.G_opt, self.D_opt = optimizers
         self.G_loss, self.D_loss = losses
-        self.training_set, self.options = training_set, options
+        self.training_set = training_set
+        self.options = options
         self.devices = devices or make_devices()
         self.minibatches = Minibatches(training_set, self.devices)
         self.key_streams = self.devices.num_replicas  # each replica draws numbers of its own
@@ -193,7 +194,9 @@ class TrainingSteps:
         return {name for name, var in self.G.trainables.items() if var.ref() in used}
 
     def _compile(self, kind, moment, stage, data, draws):
-        """Compile a step with keys for `draws` random draws in its updates, or as many as needed."""
+        """Compile a step with keys for `draws` random draws in its updates, or as many as
+        needed.
+        """
         size = moment.minibatch // self.devices.num_replicas
         updates = Updates(self, self.options, stage, size)
         strategy = self.devices.strategy

@@ -1,8 +1,7 @@
 """The updates of G and D as mathematics, on one device's share of a minibatch, at one growth stage.
 
-Functions of tensors. `pgan.training.step` compiles them, gives them their draws, and runs them on every
-device.
-"""
+Functions of tensors. `pgan.training.step` compiles them, gives them their draws, and runs them on
+every device. """
 import contextlib
 import dataclasses
 from typing import NamedTuple
@@ -73,7 +72,10 @@ class Updates:
     """
 
     def __init__(self, run, options, stage, size):
-        self.run, self.options, self.stage, self.size = run, options, stage, size
+        self.run = run
+        self.options = options
+        self.stage = stage
+        self.size = size
         self.G, self.D, self.native = run.views(stage)
         self.G_variables = used_trainables(self.G)
         self.D_variables = used_trainables(self.D)

@@ -1,9 +1,9 @@
 """Every command and every piece of Python in README.md and docs/.
 
-All of them are parsed by the program's own parsers, and their options checked as the program would (`HANDLERS`). Those in `RUN` are also
-carried out, in the order of that list and word by word, on a small data set and small networks; `RUN_PYTHON` likewise. Commands that are
-programs of their own are carried out in tests/test_documents_programs.py, which also sees that none is left out.
-"""
+All of them are parsed by the program's own parsers, and their options checked as the program would
+(`HANDLERS`). Those in `RUN` are also carried out, in the order of that list and word by word, on a
+small data set and small networks; `RUN_PYTHON` likewise. Commands that are programs of their own
+are carried out in tests/test_documents_programs.py, which also sees that none is left out. """
 import ast
 import glob
 import os
@@ -31,7 +31,8 @@ from tests.support.toy_runs import TINY
 
 def parse_train(words):
     args = train.parse_args(words)
-    config = settings.load([path if os.path.exists(path) else str(ROOT / path) for path in args.config], args.set)
+    config = settings.load(
+        [path if os.path.exists(path) else str(ROOT / path) for path in args.config], args.set)
     settings.check_config(config)
 
 
@@ -54,20 +55,24 @@ def parse_tensorboard(words):
 def parse_module(words):
     if words[0] == 'pip':
         return parse_pip(words[1:])
-    done = subprocess.run([sys.executable, '-m', *words, '--help'], capture_output=True, text=True, cwd=ROOT)
+    done = subprocess.run([sys.executable, '-m', *words, '--help'], capture_output=True, text=True,
+                          cwd=ROOT)
     assert done.returncode == 0 and 'usage' in done.stdout, done.stderr
 
 
 def parse_pip(words):
     """Packages are those of the requirements files; '-e .' needs a pyproject.toml."""
     assert words[0] == 'install'
-    known = (ROOT / 'requirements-pip.txt').read_text() + (ROOT / 'requirements-dev.txt').read_text()
+    known = (ROOT / 'requirements-pip.txt').read_text() + (ROOT /
+                                                           'requirements-dev.txt').read_text()
     if words[1] == '-r':
         assert all((ROOT / name).exists() for name in words[2:])
     elif words[1:] == ['-e', '.']:
         assert '[project]' in (ROOT / 'pyproject.toml').read_text()
     else:
-        assert all(re.search(rf'^(# .*)?"?{re.escape(word)}\b', known, re.MULTILINE) or word in known for word in words[1:]), words
+        assert all(
+            re.search(rf'^(# .*)?"?{re.escape(word)}\b', known, re.MULTILINE) or word in known
+            for word in words[1:]), words
 
 
 def parse_bash(words):
@@ -79,21 +84,25 @@ def parse_git(words):
 
 
 def parse_export(words):
-    assert re.fullmatch(r'TF_CONFIG=\{.*\}', words[0], re.DOTALL)  # tests/test_documents.py and test_devices.py read such values
+    # tests/test_documents.py and test_devices.py read such values
+    assert re.fullmatch(r'TF_CONFIG=\{.*\}', words[0], re.DOTALL)
 
 
 def parse_program(words):
-    """A program of the repository whose parser is its own affair: it has a --help that knows the options."""
-    done = subprocess.run([sys.executable, ROOT / words[0], '--help'], capture_output=True, text=True)
+    """A program of the repository whose parser is its own affair: it has a --help that knows the
+    options.
+    """
+    done = subprocess.run([sys.executable, ROOT / words[0], '--help'], capture_output=True,
+                          text=True)
     assert done.returncode == 0, done.stderr
     assert all(word in done.stdout for word in words[1:] if word.startswith('--'))
 
 
 HANDLERS = {
-    'python train.py': parse_train, 'python util_scripts.py': parse_script, 'python dataset_tool.py': parse_dataset_tool,
-    'python -m': parse_module, 'tensorboard': parse_tensorboard, 'pip': parse_pip, 'bash': parse_bash, 'export': parse_export,
-    'git': parse_git,
-    'python': parse_program,
+    'python train.py': parse_train, 'python util_scripts.py': parse_script,
+    'python dataset_tool.py': parse_dataset_tool, 'python -m': parse_module,
+    'tensorboard': parse_tensorboard, 'pip': parse_pip, 'bash': parse_bash, 'export': parse_export,
+    'git': parse_git, 'python': parse_program,
 }
 
 
@@ -104,7 +113,8 @@ def handler_of(words):
     raise AssertionError(f'a command that no test knows: {" ".join(words)}')
 
 
-@pytest.mark.parametrize('where, words', commands(), ids=lambda value: value if isinstance(value, str) else '')
+@pytest.mark.parametrize('where, words', commands(), ids=lambda value: value
+                         if isinstance(value, str) else '')
 def test_each_command_is_understood(in_tmp, where, words):
     handle, arguments = handler_of(normalised(words))
     (in_tmp / 'results').mkdir()
@@ -112,9 +122,13 @@ def test_each_command_is_understood(in_tmp, where, words):
 
 
 @pytest.mark.parametrize('words', [
-    'python train.py --rezume', 'python train.py --set train.total_kimgs=3', 'python util_scripts.py generate_fake_image --run_id 3',
-    'python util_scripts.py generate_fake_images --run_id 3 --num_png 0', 'python dataset_tool.py create_from_image a b',
-    'pip install nonesuch', 'python -m benchmarks.nonesuch', 'frobnicate'])
+    'python train.py --rezume', 'python train.py --set train.total_kimgs=3',
+    'python util_scripts.py '
+    'generate_fake_image --run_id 3',
+    'python util_scripts.py generate_fake_images --run_id 3 --num_png 0',
+    'python dataset_tool.py create_from_image '
+    'a b', 'pip install nonesuch', 'python -m benchmarks.nonesuch', 'frobnicate'
+])
 def test_a_wrong_command_is_noticed(in_tmp, words, capsys):
     """What this file's tests are worth."""
     from pgan.errors import ConfigError
@@ -125,13 +139,18 @@ def test_a_wrong_command_is_noticed(in_tmp, words, capsys):
 
 def test_inline_commands_are_understood(in_tmp):
     """`python ...` inside of a sentence."""
-    inline = [match for path in DOCUMENTS for match in re.findall(r'`((?:\.venv/bin/)?python [\w./-]+\.py[^`]*)`', path.read_text())]
+    inline = [
+        match for path in DOCUMENTS
+        for match in re.findall(r'`((?:\.venv/bin/)?python [\w./-]+\.py[^`]*)`', path.read_text())
+    ]
     assert len(inline) >= 5
     for text in inline:
         words = normalised(text.split())
-        if '...' in text or words[1] in ('examples/import_example.py',) or any(word.isupper() for word in words):
+        if '...' in text or words[1] in ('examples/import_example.py', ) or any(word.isupper()
+                                                                                for word in words):
             assert (ROOT / words[1]).exists()
-        elif words[1] != 'train.py' or '--config' not in words or os.path.exists(words[words.index('--config') + 1]):
+        elif words[1] != 'train.py' or '--config' not in words or os.path.exists(
+                words[words.index('--config') + 1]):
             if len(words) > 2 or words[1] == 'train.py':
                 handle, arguments = handler_of(words)
                 handle(arguments)
@@ -139,14 +158,19 @@ def test_inline_commands_are_understood(in_tmp):
 
 # ------------------------------------------------------------ carried out
 
-# A data set of 12 images, networks of a few weights, a few hundred images of training; the commands are the documents' own.
-SMALLER = TINY.replace("dataset = EasyDict(tfrecord_dir='toy')\n", '').replace("desc = 'tiny'\n", '') + '''
+# A data set of 12 images, networks of a few weights, a few hundred images of training; the commands
+# are the documents' own.
+SMALLER = TINY.replace("dataset = EasyDict(tfrecord_dir='toy')\n", '').replace(
+    "desc = 'tiny'\n", '') + '''
 dataset.resolution = 16
 train.update(total_kimg=0.2)
 '''
 # Sizes, and a folder that is not here.
-REPLACED = {'train.total_kimg=15000': 'train.total_kimg=0.25', 'train.total_kimg=60': 'train.total_kimg=0.2', '256': '16',
-            '~/my_images': 'my_images', '60': '1', '10': '2', '1000': '10', '16384': '12', '50000': '12'}
+REPLACED = {
+    'train.total_kimg=15000': 'train.total_kimg=0.25',
+    'train.total_kimg=60': 'train.total_kimg=0.2', '256': '16', '~/my_images': 'my_images',
+    '60': '1', '10': '2', '1000': '10', '16384': '12', '50000': '12'
+}
 
 
 def test_what_is_run_stands_in_the_documents():
@@ -157,14 +181,17 @@ def test_what_is_run_stands_in_the_documents():
 
 @pytest.fixture(scope='module')
 def session(tmp_path_factory):
-    """A folder in which the commands of RUN have been carried out. Gives it, and what each has printed."""
+    """A folder in which the commands of RUN have been carried out. Gives it, and what each has
+    printed.
+    """
     folder = tmp_path_factory.mktemp('documents')
     (folder / 'my_images').mkdir()
     write_pictures(folder / 'my_images', 12)
     (folder / 'smaller.py').write_text(SMALLER)
     (folder / 'results' / '011-before').mkdir(parents=True)
     (folder / 'results' / '_inception').mkdir()
-    (folder / 'results' / '_inception' / GRAPH_FILE).write_bytes(graph_bytes(16))  # in place of the true one, which is large
+    # in place of the true one, which is large
+    (folder / 'results' / '_inception' / GRAPH_FILE).write_bytes(graph_bytes(16))
     words = {' '.join(words): words for _, words in commands()}
     before, output = os.getcwd(), {}
     os.chdir(folder)
@@ -173,7 +200,8 @@ def session(tmp_path_factory):
             if re.search(r'--resume( 12)?$', command):
                 for mark in glob.glob('results/012-mine/_training-done.txt'):
                     os.unlink(mark)  # as if it had been stopped right before its end
-            output[command] = carry_out([REPLACED.get(word, word) for word in normalised(words[command])])
+            output[command] = carry_out(
+                [REPLACED.get(word, word) for word in normalised(words[command])])
     finally:
         os.chdir(before)
     return folder, output
@@ -186,7 +214,9 @@ def write_pictures(folder, count):
 
 
 def carry_out(words):
-    """Run one of the program's programs in this process, as the words say. Returns what it has printed."""
+    """Run one of the program's programs in this process, as the words say. Returns what it has
+    printed.
+    """
     import contextlib
     import io
     said = io.StringIO()
@@ -197,7 +227,9 @@ def carry_out(words):
             elif words[1] == 'util_scripts.py':
                 code = command_line.main(words[2:])
             else:
-                smaller = [] if '--resume' in words or '--list' in words else ['--config', 'smaller.py']
+                smaller = [] if '--resume' in words or '--list' in words else [
+                    '--config', 'smaller.py'
+                ]
                 smaller += ['--set', 'dataset.tfrecord_dir=mine'] if '--dry-run' in words else []
                 code = train.main([*smaller, *words[2:]])
         except SystemExit as end:
@@ -216,13 +248,18 @@ def test_data_set(session):
 def test_training(session):
     folder, said = session
     run = folder / 'results/012-mine'
-    assert {'report.html', 'stats.jsonl', 'environment.json', 'network-final.pkl', '_training-done.txt'} <= set(os.listdir(run))
-    text = said['.venv/bin/python train.py --set dataset.tfrecord_dir=mine --set desc=mine --set train.mirror_augment=False']
-    for line in ('This run:', '  Data set      mine: 12 images of 3x16x16, not mirrored', '  Devices       1 x CPU',
-                 '  Result folder results/012-mine'):
+    assert {
+        'report.html', 'stats.jsonl', 'environment.json', 'network-final.pkl', '_training-done.txt'
+    } <= set(os.listdir(run))
+    text = said['.venv/bin/python train.py --set dataset.tfrecord_dir=mine --set desc=mine --set '
+                'train.mirror_augment=False']
+    for line in ('This run:', '  Data set      mine: 12 images of 3x16x16, not mirrored',
+                 '  Devices       1 x CPU', '  Result folder results/012-mine'):
         assert line in text.splitlines(), text
-    assert text.index('This run:') < text.index('\nTraining...') and 'In all ' not in text  # no trial step was made, so there is no time
-    assert 'train.total_kimg: 0.2 -> 0.25' in said[LONGER] and 'of which 0.2 are done' in said[LONGER], said[LONGER]
+    # no trial step was made, so there is no time
+    assert text.index('This run:') < text.index('\nTraining...') and 'In all ' not in text
+    assert 'train.total_kimg: 0.2 -> 0.25' in said[LONGER] and 'of which 0.2 are done' in said[
+        LONGER], said[LONGER]
 
 
 def test_scripts(session):
@@ -236,14 +273,16 @@ def test_metrics(session):
     folder, _ = session
     for name, column in (('swd-16k', 'SWDx1e3_16'), ('fid-50k', 'FID')):
         text = next(folder.glob(f'results/*/metric-{name}.txt')).read_text()
-        assert re.search(rf'^Snapshot .* {column} .*\n---.*\nReals .*\nReals2 .*\n\d+ ', text, re.MULTILINE), text
+        assert re.search(rf'^Snapshot .* {column} .*\n---.*\nReals .*\nReals2 .*\n\d+ ', text,
+                         re.MULTILINE), text
 
 
 def test_resuming(session):
     _, said = session
     assert 'Everything fits' in said['.venv/bin/python train.py --dry-run']
     for command in ('.venv/bin/python train.py --resume', '.venv/bin/python train.py --resume 12'):
-        assert 'Resuming results/012-mine at kimg 0.2' in said[command] and 'Exiting...' in said[command]
+        assert 'Resuming results/012-mine at kimg 0.2' in said[command] and 'Exiting...' in said[
+            command]
 
 
 def test_commands_for_labels(in_tmp):
@@ -251,13 +290,17 @@ def test_commands_for_labels(in_tmp):
         (in_tmp / 'my_images' / name).mkdir(parents=True)
         write_pictures(in_tmp / 'my_images' / name, 3)
     (in_tmp / 'my_images' / 'a' / 'broken.png').write_bytes(b'nothing')
-    (in_tmp / 'smaller.py').write_text(SMALLER + "dataset.max_label_size = 'full'\ntrain.total_kimg = 0.05\ngrid.size = '1080p'\n")
+    (in_tmp / 'smaller.py').write_text(SMALLER + 'dataset.max_label_size = '
+                                                 "'full'\ntrain.total_kimg = 0.05\ngrid.size = "
+                                                 "'1080p'\n")
     for command in RUN_WITH_LABELS:
         words = [REPLACED.get(word, word) for word in normalised(command.split())]
         carry_out(['0' if word == '12' else word for word in words])
     run, *_ = glob.glob('results/000-*')
     assert misc.load_network_pkl(run)[2].input_shapes[1] == [None, 4]
-    assert [len(glob.glob(f'{folder}/*.png')) for folder in sorted(glob.glob('results/*fake-images*'))] == [5, 10]
+    assert [
+        len(glob.glob(f'{folder}/*.png')) for folder in sorted(glob.glob('results/*fake-images*'))
+    ] == [5, 10]
     with open(f'{run}/log.txt') as file:
         assert 'train.total_kimg: 0.05 -> 0.2' in file.read()
 
@@ -268,7 +311,8 @@ PYTHON = [block for block in blocks() if block.language == 'python']
 # Of these, in order, in one namespace for each document.
 RUN_PYTHON = ['README.md', 'notebooks.md', 'training.md']
 PATHS = {'results/000-pgan-mine': 'results/012-mine'}
-NOT_RUN = ('generator.onnx', 'max_label_size', 'Gs.input_shapes[1][1]', 'EasyDict')  # ONNX has tests of its own; there are no labels here
+# ONNX has tests of its own; there are no labels here
+NOT_RUN = ('generator.onnx', 'max_label_size', 'Gs.input_shapes[1][1]', 'EasyDict')
 
 
 @pytest.mark.parametrize('block', PYTHON, ids=lambda block: f'{block.document}:{block.line}')
@@ -285,7 +329,8 @@ def test_python_runs(session, document, monkeypatch, capsys):
             text = block.text
             for old, new in PATHS.items():
                 text = text.replace(old, new)
-            exec(compile(text, f'{document}:{block.line}', 'exec'), namespace)  # noqa: S102 -- the document under test
+            exec(compile(text, f'{document}:{block.line}', 'exec'),
+                 namespace)  # noqa: S102 -- the document under test
             count += 1
     assert count
     if document == 'README.md':
@@ -307,7 +352,10 @@ def test_the_override_file_of_the_documents(in_tmp):
 def headings(text):
     """The anchors that a page's headings get: lower case, spaces as dashes, without other marks."""
     text = re.sub(r'^ *```.*?^ *```$', '', text, flags=re.DOTALL | re.MULTILINE)
-    return {re.sub(r'[^\w\- ]', '', heading.lower()).strip().replace(' ', '-') for heading in re.findall(r'^#+ +(.*)$', text, re.MULTILINE)}
+    return {
+        re.sub(r'[^\w\- ]', '', heading.lower()).strip().replace(' ', '-')
+        for heading in re.findall(r'^#+ +(.*)$', text, re.MULTILINE)
+    }
 
 
 @pytest.mark.parametrize('path', DOCUMENTS, ids=lambda path: path.name)
@@ -327,4 +375,5 @@ def test_each_page_is_linked_from_the_readme():
 
 def test_pictures_are_small():
     pictures = [path for path in ROOT.glob('docs/*') if path.suffix in ('.png', '.jpg', '.gif')]
-    assert pictures and all(path.stat().st_size < (400_000 if path.suffix == '.gif' else 150_000) for path in pictures)
+    assert pictures and all(path.stat().st_size < (400_000 if path.suffix == '.gif' else 150_000)
+                            for path in pictures)

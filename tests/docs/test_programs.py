@@ -1,4 +1,5 @@
-"""The commands of README.md and docs/ that are programs of their own, carried out in a copy of the repository; and that none is left out.
+"""The commands of README.md and docs/ that are programs of their own, carried out in a copy of the
+repository; and that none is left out.
 
 `tests/test_documents_commands.py` carries out the others, within the test's own process.
 """
@@ -24,17 +25,25 @@ QUICKSTART, TESTS = 'bash quickstart.sh', 'bash test.sh'
 TWO_DEVICES = '.venv/bin/python train.py --config configs/quickstart.py --set num_gpus=2'
 TENSORBOARD = '.venv/bin/tensorboard --logdir results'
 BEFORE_AND_AFTER = ['git worktree add ../before HEAD~1',
-                    'python -m benchmarks.compare ../before . --resolution 32 --minibatch 64 --check 20',
+                    'python -m benchmarks.compare ../before . --resolution 32 --minibatch 64 '
+                    '--check 20',
                     'git worktree remove ../before']
 EDITABLE = 'pip install -e .'
 JPEGLIB = '.venv/bin/python -m pip install -r requirements-celebahq.txt'
-CELEBAHQ = ['.venv/bin/python dataset_tool.py create_celebahq datasets/celebahq CELEBA DELTAS --only 0 1 2',
-            '.venv/bin/python dataset_tool.py create_celebahq datasets/celebahq CELEBA DELTAS --num_threads 8']
-CARRIED_OUT = [*RUN, *RUN_WITH_LABELS, QUICKSTART, TESTS, TWO_DEVICES, TENSORBOARD, *BEFORE_AND_AFTER, EDITABLE, JPEGLIB, *CELEBAHQ]
+CELEBAHQ = ['.venv/bin/python dataset_tool.py create_celebahq datasets/celebahq CELEBA DELTAS '
+            '--only 0 1 2',
+            '.venv/bin/python dataset_tool.py create_celebahq datasets/celebahq CELEBA DELTAS '
+            '--num_threads 8']
+CARRIED_OUT = [
+    *RUN, *RUN_WITH_LABELS, QUICKSTART, TESTS, TWO_DEVICES, TENSORBOARD, *BEFORE_AND_AFTER,
+    EDITABLE, JPEGLIB, *CELEBAHQ
+]
 ELSEWHERE = {
-    'export TF_CONFIG={"cluster": {"worker": ["host1:12345", "host2:12345"]}, "task": {"type": "worker", "index": 0}}':
+    'export TF_CONFIG={"cluster": {"worker": ["host1:12345", "host2:12345"]}, "task": {"type": '
+    '"worker", "index": 0}}':
         'tests/test_machines.py does that with addresses of this machine',
-    '.venv/bin/python train.py': 'the same; and the plain command wants a data set of 1024x1024 (see test_entry.py)',
+    '.venv/bin/python train.py': 'the same; and the plain command wants a data set of 1024x1024 '
+                                 '(see test_entry.py)',
     '.venv/bin/python -m pip install tensorflow[and-cuda]': 'several GB, for GPUs; only parsed',
 }
 SMALLER = '''
@@ -55,25 +64,33 @@ def test_every_command_is_carried_out_or_has_a_reason():
 
 @pytest.fixture(scope='module')
 def checkout(tmp_path_factory):
-    """A copy of the repository, with two commits, this virtual environment, and a quick start of a few hundred images."""
+    """A copy of the repository, with two commits, this virtual environment, and a quick start of a
+    few hundred images.
+    """
     if sys.prefix == sys.base_prefix or not shutil.which('git'):
         pytest.skip('needs git, and tests that run in a virtual environment')
     folder = tmp_path_factory.mktemp('checkout') / 'copy'
-    unwanted = shutil.ignore_patterns('.git', '.venv', 'datasets', 'results', 'tests', '__pycache__', '.*_cache', '*.egg-info')
+    unwanted = shutil.ignore_patterns('.git', '.venv', 'datasets', 'results', 'tests',
+                                      '__pycache__', '.*_cache', '*.egg-info')
     shutil.copytree(ROOT, folder, ignore=unwanted, symlinks=True)
     (folder / '.venv').symlink_to(sys.prefix)
     with open(folder / 'configs' / 'quickstart.py', 'a') as file:
         file.write(SMALLER)
     (folder / 'tests').mkdir()
-    (folder / 'tests' / 'test_one.py').write_text('"""A test."""\n\n\ndef test_one():\n    assert 1 + 1 == 2\n')
+    (folder / 'tests' / 'test_one.py').write_text('"""A test."""\n\n\ndef test_one():\n    assert '
+                                                  '1 + 1 == 2\n')
     git = ['git', '-c', 'user.name=Nobody', '-c', 'user.email=nobody@example.com']
-    for command in (['init', '-q'], ['add', '.'], ['commit', '-qm', 'One'], ['commit', '-qm', 'Two', '--allow-empty']):
+    for command in (['init', '-q'], ['add',
+                                     '.'], ['commit', '-qm',
+                                            'One'], ['commit', '-qm', 'Two', '--allow-empty']):
         subprocess.run([*git, *command], cwd=folder, check=True)
     return folder
 
 
 def carry_out(folder, command, *more, replaced=()):
-    """Run a command in a folder, with more options, and some words replaced. Returns what it has printed."""
+    """Run a command in a folder, with more options, and some words replaced. Returns what it has
+    printed.
+    """
     words = [dict(replaced).get(word, word) for word in command.split()]
     if words[0] == 'python':
         words[0] = sys.executable
@@ -90,13 +107,15 @@ def test_quick_start(checkout):
     assert (result / '_training-done.txt').exists() and (checkout / 'datasets' / 'digits').is_dir()
     table = (result / 'digits.txt').read_text()
     assert table in said
-    assert re.search(r'^all: \d+\.\d% of 1000 generated digits are read as what was asked for$', table, re.MULTILINE)
+    assert re.search(r'^all: \d+\.\d% of 1000 generated digits are read as what was asked for$',
+                     table, re.MULTILINE)
     assert Image.open(result / 'digits.png').size == (1024, 640)
     film = Image.open(result / 'interpolation.gif')
     assert film.n_frames == 120 and film.size == (640, 320)
     written = {path: path.stat().st_mtime_ns for path in result.iterdir()}
     assert table in carry_out(checkout, QUICKSTART)
-    assert {path: path.stat().st_mtime_ns for path in result.iterdir()} == written and len(os.listdir(checkout / 'results')) == 1
+    assert {path: path.stat().st_mtime_ns
+            for path in result.iterdir()} == written and len(os.listdir(checkout / 'results')) == 1
 
 
 @pytest.mark.slow
@@ -104,20 +123,24 @@ def test_two_devices(checkout):
     if not (checkout / 'datasets' / 'digits').exists():
         carry_out(checkout, '.venv/bin/python dataset_tool.py create_digits datasets/digits')
     said = carry_out(checkout, TWO_DEVICES, '--set', 'train.total_kimg=0.1', '--set', 'desc=two')
-    assert 'Devices       2 x CPU' in said and (next(checkout.glob('results/*-two')) / '_training-done.txt').exists()
+    assert 'Devices       2 x CPU' in said and (next(checkout.glob('results/*-two')) /
+                                                '_training-done.txt').exists()
 
 
 def test_the_tests(checkout):
     assert '1 passed' in carry_out(checkout, TESTS)
-    (checkout / 'tests' / 'test_one.py').write_text('"""A test."""\n\n\ndef test_one():\n    assert 1 + 1 == 3\n')
+    (checkout / 'tests' / 'test_one.py').write_text('"""A test."""\n\n\ndef test_one():\n    '
+                                                    'assert 1 + 1 == 3\n')
     assert subprocess.run(TESTS.split(), cwd=checkout, capture_output=True).returncode != 0
 
 
 def test_curves(checkout):
     """TensorBoard serves the folder of results. It gets a port that is free."""
-    with subprocess.Popen([*TENSORBOARD.split(), '--port', '0'], cwd=checkout, stderr=subprocess.PIPE, text=True) as server:
+    with subprocess.Popen([*TENSORBOARD.split(), '--port', '0'], cwd=checkout,
+                          stderr=subprocess.PIPE, text=True) as server:
         try:
-            address = next(found[0] for found in (re.search(r'http://\S+', line) for line in server.stderr) if found)
+            address = next(found[0] for found in (re.search(r'http://\S+', line)
+                                                  for line in server.stderr) if found)
             with urllib.request.urlopen(address) as page:
                 assert b'TensorBoard' in page.read()
         finally:
@@ -127,35 +150,45 @@ def test_curves(checkout):
 def test_before_and_after_a_change(checkout):
     add, compare, remove = BEFORE_AND_AFTER
     carry_out(checkout, add)
-    said = carry_out(checkout, compare, '--turns', '1', '--seconds', '0.1', '--fmap_base', '32', '--fmap_max', '8',
-                     replaced={'32': '8', '64': '4', '20': '1'})
+    said = carry_out(checkout, compare, '--turns', '1', '--seconds', '0.1', '--fmap_base', '32',
+                     '--fmap_max', '8', replaced={'32': '8', '64': '4', '20': '1'})
     assert '"after_updates": {"rounds": 1, "of_all": 0.0' in said  # the two are alike
     carry_out(checkout, remove)
     assert not (checkout.parent / 'before').exists()
 
 
 def test_editable_install(checkout, tmp_path):
-    """Into an environment of its own, without what the program needs. pip fetches what it builds with."""
+    """Into an environment of its own, without what the program needs. pip fetches what it builds
+    with.
+    """
     subprocess.run([sys.executable, '-m', 'venv', tmp_path / 'venv'], check=True)
     python = tmp_path / 'venv' / 'bin' / 'python'
-    done = subprocess.run([python, '-m', *EDITABLE.split(), '--no-deps'], cwd=checkout, capture_output=True, text=True)
-    if done.returncode and re.search('Failed to establish a new connection|NewConnectionError|timed out', done.stderr):
+    done = subprocess.run([python, '-m', *EDITABLE.split(), '--no-deps'], cwd=checkout,
+                          capture_output=True, text=True)
+    if done.returncode and re.search('Failed to establish a new '
+                                     'connection|NewConnectionError|timed out', done.stderr):
         pytest.skip('no network')
     assert done.returncode == 0, done.stderr
-    done = subprocess.run([python, '-c', 'from pgan import errors; print(errors.__file__)'], cwd=tmp_path, capture_output=True, text=True)
+    done = subprocess.run([python, '-c', 'from pgan import errors; print(errors.__file__)'],
+                          cwd=tmp_path, capture_output=True, text=True)
     assert done.stdout.strip() == str(checkout / 'errors.py'), done.stderr
 
 
 # ---------------------------------------------------------------- CelebA-HQ
 
-@pytest.mark.skipif(importlib.util.find_spec('jpeglib') is None, reason='jpeglib has no wheel for this machine')
+
+@pytest.mark.skipif(
+    importlib.util.find_spec('jpeglib') is None, reason='jpeglib has no wheel for this machine')
 def test_celebahq(checkout, in_tmp, monkeypatch):
     """On a toy tree of two photographs. jpeglib is there already, so that pip has nothing to do."""
     assert 'already satisfied' in carry_out(checkout, JPEGLIB)
     write_tree(in_tmp, UNPADDED)
     set_counts(monkeypatch, 2)
     for command in CELEBAHQ:
-        words = normalised(command.replace('CELEBA', 'celeba').replace('DELTAS', 'deltas').replace(' 2', '').split())
+        words = normalised(
+            command.replace('CELEBA', 'celeba').replace('DELTAS', 'deltas').replace(' 2',
+                                                                                    '').split())
         assert not dataset_tool.main(words[2:])
     assert sorted(os.listdir('datasets')) == ['celebahq', 'celebahq-only']
-    assert len(os.listdir('datasets/celebahq')) == 9 and len(os.listdir('datasets/celebahq-only')) == 2
+    assert len(os.listdir('datasets/celebahq')) == 9 and len(
+        os.listdir('datasets/celebahq-only')) == 2

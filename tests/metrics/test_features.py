@@ -1,4 +1,6 @@
-"""The metrics on Inception's features: golden arithmetic, closed forms, and passes of them with a function in place of the network."""
+"""The metrics on Inception's features: golden arithmetic, closed forms, and passes of them with a
+function in place of the network.
+"""
 import numpy as np
 import pytest
 
@@ -40,14 +42,15 @@ def made(name, num_images=40, **options):
     return metrics.make(name, num_images, [3, 8, 8], np.uint8, 16, inception=look, **options)
 
 
-# ----------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # FID
 
 @pytest.mark.parametrize('index', range(6))
 def test_fid_golden(index):
     case = CASES[f'fid/{index}']
     _, *first = golden_stats(case['seed1'], case['n1'], case['dim'], 0.25, 1.0)
-    _, *second = first if case['kind'] == 'identical statistics' else golden_stats(case['seed2'], case['n2'], case['dim'], 0.0, 1.5)
+    _, *second = first if case['kind'] == 'identical statistics' else golden_stats(
+        case['seed2'], case['n2'], case['dim'], 0.0, 1.5)
     second = first if case['kind'] == 'identical statistics' else second
     for name, value in zip(('mu1', 'sigma1', 'mu2', 'sigma2'), (*first, *second)):
         if f'fid/{index}/{name}' in GOLDEN:
@@ -61,19 +64,23 @@ def test_fid_of_diagonal_gaussians():
     """|mu1 - mu2|^2 + sum (s1 - s2)^2, with deviations s1 and s2; some of them 0."""
     s1, s2 = np.array([1, 2, 0, 0, 3.5]), np.array([2, 0, 0, 1.5, 3])
     mu1, mu2 = np.array([0, 1, 2, 3, 4.0]), np.array([0, 1, 0, 3, 5.0])
-    assert fid.frechet_distance(mu1, np.diag(s1 ** 2), mu2, np.diag(s2 ** 2)) == pytest.approx(5 + 1 + 4 + 0 + 2.25 + 0.25, rel=1e-12)
+    assert fid.frechet_distance(mu1, np.diag(s1**2), mu2,
+                                np.diag(s2**2)) == pytest.approx(5 + 1 + 4 + 0 + 2.25 + 0.25,
+                                                                 rel=1e-12)
 
 
 def test_fid_of_negative_noise_is_real():
     """Rounding leaves eigenvalues a little below 0."""
     sigma = np.diag([1, 1e-3, -1e-12])
-    assert fid.frechet_distance(np.zeros(3), sigma, np.zeros(3), sigma) == pytest.approx(0, abs=1e-9)
+    assert fid.frechet_distance(np.zeros(3), sigma, np.zeros(3),
+                                sigma) == pytest.approx(0, abs=1e-9)
     assert np.isfinite(fid.matrix_root(sigma)).all()
 
 
 @pytest.mark.parametrize('sizes', [[1000], [7] * 143, [1, 511, 1, 600], [3, 4]])
 def test_streaming_statistics_are_those_of_all_rows(sizes):
-    rows = np.random.RandomState(0).randn(sum(sizes), 5) @ np.random.RandomState(1).randn(5, 5) + 1000
+    rows = np.random.RandomState(0).randn(sum(sizes), 5) @ np.random.RandomState(1).randn(5,
+                                                                                          5) + 1000
     statistics = fid.Statistics()
     for start, size in zip(np.cumsum([0, *sizes]), sizes):
         statistics.add(rows[start:start + size])
@@ -86,15 +93,17 @@ def test_fid_of_a_pass_uses_all_images():
     reals, fakes = some_images(40, 1), some_images(40, 2, 200)
     api = made('fid')
     assert run_pass(api, 'reals', reals, 16) == [0.0]
-    wanted = fid.frechet_distance(*(value for images in (reals, fakes) for value in
-                                    (look(images)[0].mean(axis=0), np.cov(look(images)[0].astype(np.float64), rowvar=False))))
+    wanted = fid.frechet_distance(
+        *(value for images in (reals, fakes)
+          for value in (look(images)[0].mean(axis=0),
+                        np.cov(look(images)[0].astype(np.float64), rowvar=False))))
     assert run_pass(api, 'fakes', fakes, 16) == [pytest.approx(wanted, rel=1e-5)]
     assert run_pass(api, 'fakes', reals, 16) == [pytest.approx(0, abs=1e-8)]
     run_pass(api, 'reals', fakes, 16)  # other reals, another root
     assert run_pass(api, 'fakes', fakes, 16) == [pytest.approx(0, abs=1e-8)]
 
 
-# ----------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # Inception score
 
 @pytest.mark.parametrize('index', range(4))
@@ -105,8 +114,10 @@ def test_inception_score_golden(index, splits):
 
 
 def test_inception_score_of_certain_and_of_equal_guesses():
-    assert inception_score.inception_score(np.tile(np.eye(7, dtype=np.float32), [20, 1]), 10) == pytest.approx((7, 0), abs=1e-9)
-    assert inception_score.inception_score(np.full([50, 7], 1 / 7), 10) == pytest.approx((1, 0), abs=1e-9)
+    assert inception_score.inception_score(np.tile(np.eye(7, dtype=np.float32), [20, 1]),
+                                           10) == pytest.approx((7, 0), abs=1e-9)
+    assert inception_score.inception_score(np.full([50, 7], 1 / 7), 10) == pytest.approx((1, 0),
+                                                                                         abs=1e-9)
 
 
 def test_inception_score_of_fewer_images_than_splits():
@@ -117,27 +128,38 @@ def test_inception_score_of_a_pass():
     images = some_images(40, 1)
     api = made('is', splits=4)
     for mode in ('reals', 'fakes'):
-        assert run_pass(api, mode, images, 16) == pytest.approx(inception_score.inception_score(look(images)[1], 4), rel=1e-6)
+        assert run_pass(api, mode, images,
+                        16) == pytest.approx(inception_score.inception_score(look(images)[1], 4),
+                                             rel=1e-6)
     with pytest.raises(ConfigError, match='splits=0'):
         made('is', splits=0)
 
 
-# ----------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # KID
 
 def test_mmd_by_hand():
     """Two rows in one dimension: kernel (x y + 1)^3."""
     x, y = np.float32([[1], [2]]), np.float32([[0], [3]])
-    assert kernel_inception_distance.polynomial_mmd(x, y) == pytest.approx(27 + 1 - 2 * (1 + 64 + 1 + 343) / 4)
+    assert kernel_inception_distance.polynomial_mmd(x, y) == pytest.approx(27 + 1 - 2 *
+                                                                           (1 + 64 + 1 + 343) / 4)
 
 
 def test_kid_is_unbiased():
-    """Over many draws from one distribution the mean is within four standard errors of 0, and a plain (biased) estimate would not be."""
+    """Over many draws from one distribution the mean is within four standard errors of 0, and a
+    plain (biased) estimate would not be.
+    """
     r = np.random.RandomState(0)
-    values = [kernel_inception_distance.polynomial_mmd(*r.randn(2, 20, 4).astype(np.float32)) for _ in range(600)]
+    values = [
+        kernel_inception_distance.polynomial_mmd(*r.randn(2, 20, 4).astype(np.float32))
+        for _ in range(600)
+    ]
     error = np.std(values) / np.sqrt(len(values))
     assert abs(np.mean(values)) < 4 * error < 0.1
-    shifted = [kernel_inception_distance.polynomial_mmd(x, y + 1) for x, y in r.randn(100, 2, 20, 4).astype(np.float32)]
+    shifted = [
+        kernel_inception_distance.polynomial_mmd(x, y + 1)
+        for x, y in r.randn(100, 2, 20, 4).astype(np.float32)
+    ]
     assert np.mean(shifted) > 1
 
 
@@ -151,7 +173,8 @@ def test_kid_subsets():
     assert result == kernel_inception_distance.kernel_distance(x, y, 8, 20) and result[1] > 0
     assert result != kernel_inception_distance.kernel_distance(x, y, 8, 20, seed=1)
     whole = kernel_inception_distance.kernel_distance(x[:30], y, 8, 1000)
-    assert whole == (pytest.approx(kernel_inception_distance.polynomial_mmd(x[:30], y), rel=1e-5), 0)
+    assert whole == (pytest.approx(kernel_inception_distance.polynomial_mmd(x[:30], y),
+                                   rel=1e-5), 0)
 
 
 def test_kid_of_a_pass():
@@ -162,7 +185,7 @@ def test_kid_of_a_pass():
     assert run_pass(api, 'fakes', fakes, 16) == pytest.approx([mmd * 1e3, 0], rel=1e-4)
 
 
-# ----------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # Precision and recall
 
 def test_radii_by_hand():
@@ -173,12 +196,16 @@ def test_radii_by_hand():
 
 @pytest.mark.parametrize('bound', [1 << 25, 8])
 def test_precision_and_recall_by_hand(monkeypatch, bound):
-    """Balls of the first neighbour, in one dimension: the real at 10 reaches from 2 to 18, the fake at 17 from 4 to 30."""
+    """Balls of the first neighbour, in one dimension: the real at 10 reaches from 2 to 18, the fake
+    at 17 from 4 to 30.
+    """
     monkeypatch.setattr(precision_recall, '_DISTANCES', bound)
     reals, fakes = np.float32([[0], [1], [2], [10]]), np.float32([[0.5], [1.5], [30], [31], [17]])
     for offset in (0, 100000):  # squares of the latter have no digits left for distances
-        assert precision_recall.precision_recall(reals + offset, fakes + offset, 1) == (pytest.approx(3 / 5), 1)
-        assert precision_recall.precision_recall(fakes + offset, reals + offset, 1) == (1, pytest.approx(3 / 5))
+        assert precision_recall.precision_recall(reals + offset, fakes + offset,
+                                                 1) == (pytest.approx(3 / 5), 1)
+        assert precision_recall.precision_recall(fakes + offset, reals + offset,
+                                                 1) == (1, pytest.approx(3 / 5))
 
 
 def test_precision_and_recall_of_equal_and_of_disjoint_sets(monkeypatch):
@@ -201,21 +228,24 @@ def test_precision_recall_of_a_pass():
     api = made('pr')
     assert run_pass(api, 'reals', reals, 16) == [1.0, 1.0]
     result = run_pass(api, 'fakes', fakes, 16)
-    assert result == pytest.approx(precision_recall.precision_recall(look(reals)[0], look(fakes)[0])) and 0 < sum(result) < 2
+    assert result == pytest.approx(precision_recall.precision_recall(
+        look(reals)[0],
+        look(fakes)[0])) and 0 < sum(result) < 2
     with pytest.raises(ConfigError, match='num_images of at least 6'):
         made('pr', 5, k=5)
     with pytest.raises(ConfigError, match='k=0'):
         made('pr', k=0)
 
 
-# ----------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # What they share.
 
 @pytest.mark.parametrize('name', NAMES)
 def test_names_and_formats(name):
     api = made(name)
     if name in CASES['names_and_formats']:
-        assert [api.get_metric_names(), api.get_metric_formatting()] == CASES['names_and_formats'][name]
+        assert [api.get_metric_names(),
+                api.get_metric_formatting()] == CASES['names_and_formats'][name]
     assert len(api.get_metric_names()) == len(api.get_metric_formatting())
 
 
@@ -274,11 +304,12 @@ def test_too_few_images():
     with pytest.raises(ConfigError, match='num_images of at least 2'):
         made('fid', 1)
     api = made('pr')
-    with pytest.raises(ConfigError, match="Precision needs 4 images or more. Received: 3 in mode 'reals'"):
+    with pytest.raises(ConfigError, match='Precision needs 4 images or more. Received: 3 in mode '
+                                          "'reals'"):
         run_pass(api, 'reals', some_images(3, 1), 16)
 
 
-# ----------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # Making metrics.
 
 def test_several_metrics_look_once(in_tmp, monkeypatch):
@@ -286,7 +317,8 @@ def test_several_metrics_look_once(in_tmp, monkeypatch):
     (in_tmp / 'results' / '_inception' / 'classify_image_graph_def.pb').write_bytes(graph_bytes())
     runs = []
     run = Inception._run
-    monkeypatch.setattr(Inception, '_run', lambda self, images: runs.append(len(images)) or run(self, images))
+    monkeypatch.setattr(Inception, '_run',
+                        lambda self, images: runs.append(len(images)) or run(self, images))
     several = metrics.make_all(NAMES, 12, [3, 8, 8], np.uint8, 5)
     for mode in ('reals', 'fakes'):
         for api in several:
@@ -339,5 +371,7 @@ def test_unknown_metrics(name, words):
 
 
 def test_dotted_names_of_the_stock_ones():
-    assert {type(made(name)).__module__ for name in NAMES} == {metrics.SHORT_NAMES[name].rpartition('.')[0] for name in NAMES}
+    assert {type(made(name)).__module__
+            for name in NAMES} == {metrics.SHORT_NAMES[name].rpartition('.')[0]
+                                   for name in NAMES}
     assert isinstance(made(metrics.SHORT_NAMES['fid']), FeatureMetric)

@@ -1,4 +1,6 @@
-"""metrics.inception on a small stand-in graph: where it is found, what it computes, what is said where it cannot be had."""
+"""metrics.inception on a small stand-in graph: where it is found, what it computes, what is said
+where it cannot be had.
+"""
 import functools
 import http.server
 import threading
@@ -9,7 +11,14 @@ import pytest
 from metrics import inception
 from metrics.inception import Inception, find_graph
 from pgan.errors import ConfigError, DataError
-from tests.support.inception_standin import CLASSES, FEATURES, GRAPH_FILE, archive_bytes, expected, graph_bytes
+from tests.support.inception_standin import (
+    CLASSES,
+    FEATURES,
+    GRAPH_FILE,
+    archive_bytes,
+    expected,
+    graph_bytes,
+)
 
 
 @pytest.fixture(scope='module')
@@ -26,7 +35,7 @@ def some_images(n=5, size=8, seed=0):
     return np.random.RandomState(seed).randint(0, 256, size=(n, 3, size, size), dtype=np.uint8)
 
 
-# ----------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # What it computes.
 
 @pytest.mark.parametrize('n', [1, 5, 130])
@@ -69,7 +78,7 @@ def test_no_graph_at_all():
         Inception(b'<html>not found</html>', 'some.pb')
 
 
-# ----------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # Where it is found.
 
 def put(file, data):
@@ -112,7 +121,8 @@ def test_nowhere(in_tmp):
     with pytest.raises(DataError) as caught:
         find_graph(url=None)
     message = str(caught.value)
-    assert "no folder 'results/_inception*'" in message and f"Put {GRAPH_FILE}" in message and "into 'results/_inception'" in message
+    assert "no folder 'results/_inception*'" in message and f"Put {GRAPH_FILE}" in message
+    assert "into 'results/_inception'" in message
     (in_tmp / 'results' / '_inception_empty').mkdir(parents=True)
     with pytest.raises(DataError, match="Tried: 'results/_inception_empty'"):
         find_graph(url=None)
@@ -123,7 +133,7 @@ def test_a_path_that_is_wrong_is_not_replaced_by_a_download(in_tmp):
         find_graph('missing.pb')
 
 
-# ----------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # Downloading.
 
 @pytest.fixture
@@ -134,7 +144,10 @@ def served(in_tmp):
     class Quiet(http.server.SimpleHTTPRequestHandler):
         def log_message(self, *args):
             pass
-    server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), functools.partial(Quiet, directory=str(in_tmp / 'www')))
+
+    server = http.server.ThreadingHTTPServer(('127.0.0.1', 0),
+                                             functools.partial(Quiet,
+                                                               directory=str(in_tmp / 'www')))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield in_tmp / 'www', f'http://127.0.0.1:{server.server_port}/'
     server.shutdown()
@@ -159,7 +172,8 @@ def test_download(in_tmp, served, graph, capsys):
 def test_download_that_fails_leaves_nothing(in_tmp, served, graph, content, words):
     folder, url = served
     if content is not None:
-        put(folder / 'inception.tgz', archive_bytes(graph, content) if isinstance(content, str) else content)
+        put(folder / 'inception.tgz',
+            archive_bytes(graph, content) if isinstance(content, str) else content)
     with pytest.raises(DataError, match=words) as caught:
         find_graph(url=url + 'inception.tgz')
     assert url in str(caught.value) and f'Put {GRAPH_FILE}' in str(caught.value)

@@ -1,4 +1,6 @@
-"""metrics.ms_ssim against the original's numbers (tests/golden/metrics.*), a plain version, and what must hold of any similarity."""
+"""metrics.ms_ssim against the original's numbers (tests/golden/metrics.*), a plain version, and
+what must hold of any similarity.
+"""
 import hashlib
 
 import numpy as np
@@ -19,7 +21,8 @@ OPTIONS = dict(max_val=255, filter_size=11, filter_sigma=1.5, k1=0.01, k2=0.03)
 @pytest.mark.parametrize('size', [1, 2, 4, 8, 11])
 def test_window(size):
     profile = ms_ssim.gaussian(size, 1.5 * size / 11)
-    np.testing.assert_allclose(np.outer(profile, profile), GOLDEN[f'msssim/window/{size}'], rtol=1e-12)
+    np.testing.assert_allclose(np.outer(profile, profile), GOLDEN[f'msssim/window/{size}'],
+                               rtol=1e-12)
 
 
 @pytest.mark.parametrize('size', [16, 32, 64, 160, 256])
@@ -31,8 +34,11 @@ def test_golden_images(size):
     others = dict(a=a, b=b, c=evaluate(case['c'], a=a), d=evaluate(case['d'], a=a))
     for name, images in others.items():
         assert ms_ssim.msssim(a, images) == pytest.approx(case[f'msssim_a_{name}'], abs=1e-5)
-        np.testing.assert_allclose(ms_ssim.msssim_per_image(a, images), case[f'msssim_a_{name}_per_image'], rtol=0, atol=1e-5)
-    similarity, contrast = ms_ssim._one_level(*(images.transpose(0, 3, 1, 2).astype(np.float64) for images in (a, others['d'])), **OPTIONS)
+        np.testing.assert_allclose(ms_ssim.msssim_per_image(a, images),
+                                   case[f'msssim_a_{name}_per_image'], rtol=0, atol=1e-5)
+    similarity, contrast = ms_ssim._one_level(
+        *(images.transpose(0, 3, 1, 2).astype(np.float64) for images in (a, others['d'])),
+        **OPTIONS)
     np.testing.assert_allclose(similarity, case['one_level_ssim_a_d'], rtol=0, atol=1e-5)
     np.testing.assert_allclose(contrast, case['one_level_cs_a_d'], rtol=0, atol=1e-5)
 
@@ -54,7 +60,9 @@ def test_golden_passes(case):
 
 
 def test_message_about_sizes_names_those_that_work():
-    with pytest.raises(ConfigError, match=r'80x64 .*smallest side that works is 12; the nearest to 80: 64 and 96\.'):
+    with pytest.raises(
+            ConfigError,
+            match=r'80x64 .*smallest side that works is 12; the nearest to 80: 64 and 96\.'):
         ms_ssim.API(4, [3, 64, 80], np.uint8, 2)
     with pytest.raises(ConfigError, match=r'4x4 .*the nearest to 4: 12\.'):
         ms_ssim.API(4, [3, 4, 4], np.uint8, 2)
@@ -66,7 +74,9 @@ def test_filter_is_the_two_dimensional_one():
     x = np.random.RandomState(0).rand(2, 3, 17, 23)
     profile = ms_ssim.gaussian(8, 1.1)
     window = np.outer(profile, profile)[None, None]
-    np.testing.assert_allclose(ms_ssim._filter(x, profile), scipy.signal.fftconvolve(x, window, mode='valid'), rtol=0, atol=1e-12)
+    np.testing.assert_allclose(ms_ssim._filter(x, profile),
+                               scipy.signal.fftconvolve(x, window, mode='valid'), rtol=0,
+                               atol=1e-12)
 
 
 def test_either_way_the_same_and_one_with_itself():
@@ -80,7 +90,10 @@ def test_either_way_the_same_and_one_with_itself():
 
 def test_minibatch_size_does_not_matter():
     images = np.random.RandomState(0).randint(100, 130, size=(13, 3, 16, 16), dtype=np.uint8)
-    results = [run_pass(ms_ssim.API(13, [3, 16, 16], np.uint8, size), 'fakes', images, size)[0] for size in (1, 3, 4, 13)]
+    results = [
+        run_pass(ms_ssim.API(13, [3, 16, 16], np.uint8, size), 'fakes', images, size)[0]
+        for size in (1, 3, 4, 13)
+    ]
     np.testing.assert_allclose(results, results[-1], rtol=1e-12)
 
 

@@ -1,4 +1,6 @@
-"""metrics.sliced_wasserstein against the original's numbers (tests/golden/metrics.*), and what must hold of any such distance."""
+"""metrics.sliced_wasserstein against the original's numbers (tests/golden/metrics.*), and what must
+hold of any such distance.
+"""
 import numpy as np
 import pytest
 
@@ -38,14 +40,16 @@ def test_pyramid_leaves_its_input_as_it_was():
 
 @pytest.mark.parametrize('lod', [0, 1, 2])
 def test_downscale_minibatch(lod):
-    assert_close(swd.downscale_minibatch(GOLDEN['swd/downscale_in'], lod), GOLDEN[f'swd/downscale_minibatch/{lod}'], 0)
+    assert_close(swd.downscale_minibatch(GOLDEN['swd/downscale_in'], lod),
+                 GOLDEN[f'swd/downscale_minibatch/{lod}'], 0)
 
 
 @pytest.mark.parametrize('case', [0, 1, 2])
 def test_descriptors_and_the_random_stream(case):
     options = CASES[f'desc/{case}']
     np.random.seed(options['seed'])
-    desc = swd.get_descriptors_for_minibatch(GOLDEN['swd/x'].astype(np.float32), options['nhood_size'], options['nhoods_per_image'])
+    desc = swd.get_descriptors_for_minibatch(GOLDEN['swd/x'].astype(np.float32),
+                                             options['nhood_size'], options['nhoods_per_image'])
     assert_close(desc, GOLDEN[f'swd/desc/{case}'], 0)
     assert_close(np.random.rand(2), GOLDEN[f'swd/desc/{case}_next_rand'], 0)
     assert desc.flags.c_contiguous  # or flattening them would copy gigabytes
@@ -62,7 +66,8 @@ def test_distance_and_the_random_stream(case):
     A, B = (evaluate(options[name]) for name in 'AB')
     for parts in (A, [A[:1], A[1:]]):
         np.random.seed(options['seed'])
-        distance = swd.sliced_wasserstein(parts, B, options['dir_repeats'], options['dirs_per_repeat'])
+        distance = swd.sliced_wasserstein(parts, B, options['dir_repeats'],
+                                          options['dirs_per_repeat'])
         np.testing.assert_allclose(distance, GOLDEN[f'swd/sw/{case}'], rtol=1e-6)
         assert_close(np.random.rand(2), GOLDEN[f'swd/sw/{case}_next_rand'], 0)
 
@@ -85,7 +90,9 @@ def test_distance_to_itself_is_zero_and_either_way_the_same():
 
 
 def test_shift_along_one_dimension():
-    """In one dimension every direction is +1 or -1, and the distance of shifted points is the shift."""
+    """In one dimension every direction is +1 or -1, and the distance of shifted points is the
+    shift.
+    """
     A = np.random.RandomState(0).randn(300, 1).astype(np.float32)
     assert swd.sliced_wasserstein(A, A + np.float32(2.5), 1, 20) == pytest.approx(2.5, rel=1e-5)
 
@@ -96,7 +103,9 @@ def test_distance_of_sets_that_differ_in_size():
 
 
 def test_reals_draw_what_a_distance_would():
-    """The random stream stands where it would if the distance of the reals to themselves had been computed."""
+    """The random stream stands where it would if the distance of the reals to themselves had been
+    computed.
+    """
     images = np.random.RandomState(0).randint(0, 256, size=(2, 3, 16, 16), dtype=np.uint8)
     api = swd.API(2, [3, 16, 16], np.uint8, 2)
     follows = []
@@ -119,7 +128,9 @@ def test_sizes_without_levels_to_16(shape):
 
 
 def test_names_of_levels():
-    assert swd.API(4, [3, 128, 64], np.uint8, 2).get_metric_names() == ['SWDx1e3_128', 'SWDx1e3_64', 'SWDx1e3_32', 'SWDx1e3_avg']
+    assert swd.API(4, [3, 128, 64], np.uint8, 2).get_metric_names() == [
+        'SWDx1e3_128', 'SWDx1e3_64', 'SWDx1e3_32', 'SWDx1e3_avg'
+    ]
 
 
 def test_fakes_before_reals():

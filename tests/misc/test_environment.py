@@ -15,10 +15,13 @@ def test_an_entry_for_each_start(in_tmp, monkeypatch):
     environment.write_environment('.', random_seed=7, began_at_nimg=0)
     environment.write_environment('.', random_seed=7, began_at_nimg=5000)
     first, second = environment.read_environment('.')
-    assert first['command'] == "python train.py --set 'desc=two words'" and first['random_seed'] == 7 and first['folder'] == str(in_tmp)
-    assert first['packages']['tensorflow'] == tf.__version__ and first['packages']['numpy'] == np.__version__
+    assert first['command'] == "python train.py --set 'desc=two words'" and first[
+        'random_seed'] == 7 and first['folder'] == str(in_tmp)
+    assert first['packages']['tensorflow'] == tf.__version__ and first['packages'][
+        'numpy'] == np.__version__
     assert [entry['began_at_nimg'] for entry in (first, second)] == [0, 5000]
-    assert len(first['devices']) == len(tf.config.list_physical_devices()) and first['devices'][0].startswith('CPU 0: ')
+    assert len(first['devices']) == len(
+        tf.config.list_physical_devices()) and first['devices'][0].startswith('CPU 0: ')
 
 
 def test_it_does_not_grow_without_end(in_tmp):
@@ -41,11 +44,14 @@ def test_a_folder_that_cannot_be_written(in_tmp):
 
 
 def git(folder, *arguments):
-    subprocess.run(['git', '-c', 'user.name=a', '-c', 'user.email=a@b', *arguments], cwd=folder, check=True, capture_output=True)
+    subprocess.run(['git', '-c', 'user.name=a', '-c', 'user.email=a@b', *arguments], cwd=folder,
+                   check=True, capture_output=True)
 
 
 def test_the_commit_of_the_checkout(in_tmp):
-    """With a word about changes; not that of another repository that the program's folder happens to lie in."""
+    """With a word about changes; not that of another repository that the program's folder happens
+    to lie in.
+    """
     (in_tmp / 'repo' / 'inside').mkdir(parents=True)
     git(in_tmp / 'repo', 'init')
     (in_tmp / 'repo' / 'a.py').write_text('1')
@@ -55,7 +61,8 @@ def test_the_commit_of_the_checkout(in_tmp):
     assert len(commit) == 40 and int(commit, 16)
     (in_tmp / 'repo' / 'a.py').write_text('2')
     assert environment.git_commit(in_tmp / 'repo') == f'{commit} and changes'
-    assert environment.git_commit(in_tmp / 'repo' / 'inside') is None and environment.git_commit(in_tmp) is None
+    assert environment.git_commit(
+        in_tmp / 'repo' / 'inside') is None and environment.git_commit(in_tmp) is None
 
 
 def test_no_git_at_all(in_tmp, monkeypatch):

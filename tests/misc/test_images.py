@@ -24,14 +24,16 @@ def recipe(text):
 
 
 def same(received, expected):
-    return received.dtype == expected.dtype and received.shape == expected.shape and np.array_equal(received, expected)
+    return received.dtype == expected.dtype and received.shape == expected.shape and np.array_equal(
+        received, expected)
 
 
 # ------------------------------------------------------------ ranges
 
 @pytest.mark.parametrize('case', JSON['adjust_dynamic_range'], ids=lambda case: case['index'])
 def test_adjust_dynamic_range(case):
-    received = misc.adjust_dynamic_range(NPZ[f'drange/{case["index"]}/in'], case['drange_in'], case['drange_out'])
+    received = misc.adjust_dynamic_range(NPZ[f'drange/{case["index"]}/in'], case['drange_in'],
+                                         case['drange_out'])
     assert same(received, NPZ[f'drange/{case["index"]}/out'])
 
 
@@ -64,7 +66,8 @@ def test_convert_to_pil_image(case):
     assert same(np.asarray(received), NPZ[f'pil/{case["index"]}/out'])
 
 
-@pytest.mark.parametrize('case', JSON['convert_to_pil_image_raises'], ids=lambda case: str(case['shape']))
+@pytest.mark.parametrize('case', JSON['convert_to_pil_image_raises'],
+                         ids=lambda case: str(case['shape']))
 def test_convert_to_pil_image_shapes(case):
     if 'value' in case:
         assert str(misc.convert_to_pil_image(np.zeros(case['shape'])).size) == case['value']
@@ -75,9 +78,11 @@ def test_convert_to_pil_image_shapes(case):
 
 @pytest.mark.parametrize('case', JSON['save_image_grid'], ids=lambda case: case['index'])
 def test_save_image_grid(case, in_tmp):
-    misc.save_image_grid(NPZ[f'savegrid/{case["index"]}/in'], 'grid.png', case['drange'], case['grid_size'])
+    misc.save_image_grid(NPZ[f'savegrid/{case["index"]}/in'], 'grid.png', case['drange'],
+                         case['grid_size'])
     with PIL.Image.open('grid.png') as image:
-        assert (image.mode, image.format, list(image.size)) == (case['mode'], case['format'], case['size'])
+        assert (image.mode, image.format, list(image.size)) == (case['mode'], case['format'],
+                                                                case['size'])
         assert same(np.asarray(image), NPZ[f'savegrid/{case["index"]}/out'])
 
 
@@ -87,7 +92,9 @@ def test_save_image(ending, in_tmp):
     with PIL.Image.open('image.' + ending) as image:
         assert image.format == JSON['save_image'][f'{ending}_format']
         # JPEG decoders may round differently, by one level.
-        np.testing.assert_allclose(np.asarray(image).astype(int), NPZ[f'save_image/{ending}'].astype(int), atol=int(ending == 'jpg'))
+        np.testing.assert_allclose(
+            np.asarray(image).astype(int), NPZ[f'save_image/{ending}'].astype(int),
+            atol=int(ending == 'jpg'))
     assert os.listdir() == ['image.' + ending]
 
 
@@ -132,17 +139,22 @@ def test_draw_text_label(case, monkeypatch):
     misc.setup_text_label.cache_clear()
     alpha, glow = misc.setup_text_label('text')
     assert np.array_equal(alpha, NPZ[f'{key}/alpha'])
-    np.testing.assert_allclose(glow, NPZ[f'{key}/glow'], rtol=0, atol=1e-15)  # SciPy's versions sum in different orders.
+    # SciPy's versions sum in different orders.
+    np.testing.assert_allclose(glow, NPZ[f'{key}/glow'], rtol=0, atol=1e-15)
     image = NPZ[f'{key}/img'].copy()
     keys = ('x', 'y', 'alignx', 'aligny', 'opacity', 'glow_opacity')
-    received = misc.draw_text_label(image, 'text', color=np.array(case['color']), **{k: case[k] for k in keys})
+    received = misc.draw_text_label(image, 'text', color=np.array(case['color']),
+                                    **{k: case[k]
+                                       for k in keys})
     assert same(received, NPZ[f'{key}/out'])
     assert same(image, NPZ[f'{key}/img'])
     misc.setup_text_label.cache_clear()
 
 
 def test_text_is_rendered():
-    """Real letters: a wide text is wider, ink is inside, a label far outside changes nothing, colours may be a list."""
+    """Real letters: a wide text is wider, ink is inside, a label far outside changes nothing,
+    colours may be a list.
+    """
     misc.setup_text_label.cache_clear()
     narrow, wide = misc.setup_text_label('1')[0], misc.setup_text_label('1111')[0]
     assert wide.shape[1] > narrow.shape[1] > 12

@@ -24,7 +24,9 @@ def test_format_time_of_odd_values(text, expected):
     if 'value' in expected:
         assert misc.format_time(float(text)) == expected['value']
     else:
-        with pytest.raises({'ValueError': ValueError, 'OverflowError': OverflowError}[expected['raises']], match=expected['args'][0]):
+        with pytest.raises({'ValueError': ValueError,
+                            'OverflowError': OverflowError}[expected['raises']],
+                           match=expected['args'][0]):
             misc.format_time(float(text))
 
 
@@ -33,7 +35,8 @@ def console(in_tmp, monkeypatch):
     """A function that puts stand-ins for the terminal in place; logging ends with the test."""
     def start():
         out, err = io.StringIO(), io.StringIO()
-        monkeypatch.setattr(sys, 'stdout', out)  # Not before the test's own body: pytest sets the streams between the phases.
+        # Not before the test's own body: pytest sets the streams between the phases.
+        monkeypatch.setattr(sys, 'stdout', out)
         monkeypatch.setattr(sys, 'stderr', err)
         return out, err
     yield start
@@ -121,7 +124,10 @@ def test_a_full_disk_warns_once_and_stops_nothing(console, monkeypatch):
 
     def full(text):
         raise OSError(28, 'No space left on device')
-    monkeypatch.setattr(logs._log, 'file', type('Full', (), {'write': staticmethod(full), 'close': lambda self: full('')})())
+
+    monkeypatch.setattr(
+        logs._log, 'file',
+        type('Full', (), {'write': staticmethod(full), 'close': lambda self: full('')})())
     print('one')
     print('two')
     assert out.getvalue() == 'one\ntwo\n'
@@ -153,7 +159,10 @@ class Gone(io.StringIO):
             raise self.error
 
 
-@pytest.mark.parametrize('error', [BrokenPipeError(), OSError(5, 'Input/output error'), ValueError('closed file')], ids=repr)
+@pytest.mark.parametrize(
+    'error', [BrokenPipeError(),
+              OSError(5, 'Input/output error'),
+              ValueError('closed file')], ids=repr)
 def test_a_lost_terminal_does_not_end_the_program(error, console, monkeypatch):
     console()
     out = Gone(error)
@@ -170,8 +179,9 @@ def test_a_pipe_that_is_closed(in_tmp):
     """As in `train.py | head -n 1`."""
     code = ("import sys, misc; misc.init_output_logging(); misc.set_output_log_file('log.txt')\n"
             "print('first'); sys.stdin.readline(); print('second'); print('third')\n")
-    with subprocess.Popen([sys.executable, '-c', code], env={**os.environ, 'PYTHONPATH': str(ROOT)}, text=True, stdin=subprocess.PIPE,
-                          stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    with subprocess.Popen([sys.executable, '-c', code], env={**os.environ, 'PYTHONPATH': str(ROOT)},
+                          text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE) as process:
         assert process.stdout.readline() == 'first\n'
         process.stdout.close()
         process.stdin.write('go\n')

@@ -1,4 +1,6 @@
-"""misc.pickles: what is written can be read anywhere; what is read is data, whatever the file says."""
+"""misc.pickles: what is written can be read anywhere; what is read is data, whatever the file
+says.
+"""
 import collections
 import gzip
 import os
@@ -16,11 +18,13 @@ from pgan.errors import DataError
 from tests.support.golden import GOLDEN
 
 ARRAYS = {
-    'float32': np.arange(6, dtype=np.float32).reshape(2, 3), 'float16': np.float16([1, 2]), 'int64': np.arange(3),
-    'big endian': np.arange(3, dtype='>i2'), 'bool': np.array([True, False]), 'complex': np.array([1j]), 'no axes': np.array(3.5),
-    'empty': np.zeros([0, 4], np.float32), 'fortran': np.asfortranarray(np.arange(6.0).reshape(2, 3)),
-    'strided': np.arange(12).reshape(3, 4)[::2, ::-1], 'text': np.array(['a', 'bcd']), 'bytes': np.array([b'a', b'bc']),
-    'number': np.float32(0.1), 'truth': np.bool_(True)}
+    'float32': np.arange(6, dtype=np.float32).reshape(2, 3), 'float16': np.float16([1, 2]),
+    'int64': np.arange(3), 'big endian': np.arange(3, dtype='>i2'), 'bool': np.array([True, False]),
+    'complex': np.array([1j]), 'no axes': np.array(3.5), 'empty': np.zeros([0, 4], np.float32),
+    'fortran': np.asfortranarray(np.arange(6.0).reshape(2, 3)),
+    'strided': np.arange(12).reshape(3, 4)[::2, ::-1], 'text': np.array(['a', 'bcd']),
+    'bytes': np.array([b'a', b'bc']), 'number': np.float32(0.1), 'truth': np.bool_(True)
+}
 
 
 def assert_same(received, expected):
@@ -54,13 +58,16 @@ def test_round_trip(array, in_tmp):
 def test_numpys_own_forms_are_read(array, protocol, in_tmp):
     data = pickle.dumps(array, protocol=protocol)
     assert_same(load_bytes(data), pickle.loads(data))
-    if protocol < 4:  # Names stand on lines of their own there, so another version's are easily put in their place.
+    # Names stand on lines of their own there, so another version's are easily put in their place.
+    if protocol < 4:
         assert_same(load_bytes(data.replace(b'numpy._core.', b'numpy.core.')), pickle.loads(data))
 
 
 def test_containers(in_tmp):
-    value = [{'a': (1, 2.5, None, True), 'b': {3, 4}}, frozenset([5]), 1 + 2j, b'bytes', bytearray(b'array'), collections.OrderedDict(x=1),
-             10 ** 40]
+    value = [{'a': (1, 2.5, None, True), 'b': {3, 4}},
+             frozenset([5]), 1 + 2j, b'bytes',
+             bytearray(b'array'),
+             collections.OrderedDict(x=1), 10**40]
     for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
         assert load_bytes(pickle.dumps(value, protocol=protocol)) == value
     misc.save_pkl(value, 'a.pkl')
@@ -77,7 +84,10 @@ def test_written_files_are_protocol_4_without_private_names(in_tmp):
     assert max(op.proto for op, _, _ in pickletools.genops(data)) <= 4
 
 
-@pytest.mark.parametrize('array', [np.array([os.system]), np.zeros(2, [('a', 'f4')]), np.array(['2018-01-01'], 'M8[D]')])
+@pytest.mark.parametrize(
+    'array', [np.array([os.system]),
+              np.zeros(2, [('a', 'f4')]),
+              np.array(['2018-01-01'], 'M8[D]')])
 def test_arrays_that_could_not_be_read_are_not_written(array, in_tmp):
     misc.save_pkl('old', 'a.pkl')
     with pytest.raises(TypeError, match='Received: dtype'):
@@ -116,7 +126,8 @@ def test_trust_reaches_the_network(trust, in_tmp, monkeypatch):
     import tfutil
     from tfutil.network import TRUST_SOURCE
     heard = []
-    monkeypatch.setattr(tfutil.Network, '__setstate__', lambda self, state: heard.append((TRUST_SOURCE.get(), state)))
+    monkeypatch.setattr(tfutil.Network, '__setstate__', lambda self, state: heard.append(
+        (TRUST_SOURCE.get(), state)))
     data = b'\x80\x02ctfutil\nNetwork\n)\x81}X\x01\x00\x00\x00aK\x01sb.'
     with open('a.pkl', 'wb') as file:
         file.write(data)
@@ -139,19 +150,19 @@ class Call:
 
 def state_attack(module, name, state):
     """A pickle that names something and then sets its state."""
-    return b'\x80\x02c' + f'{module}\n{name}\n'.encode() + pickle.dumps(state, protocol=2)[2:-1] + b'b.'
+    return b'\x80\x02c' + f'{module}\n{name}\n'.encode() + pickle.dumps(state,
+                                                                        protocol=2)[2:-1] + b'b.'
 
 
 REFUSED = {
-    'shell': pickle.dumps(Call(os.system, 'touch hacked')),
-    'shell, protocol 0': pickle.dumps(Call(os.system, 'touch hacked'), protocol=0),
-    'eval': pickle.dumps(Call(eval, "open('hacked', 'w')")),
+    'shell': pickle.dumps(Call(os.system, 'touch hacked')), 'shell, protocol 0': pickle.dumps(
+        Call(os.system, 'touch hacked'),
+        protocol=0), 'eval': pickle.dumps(Call(eval, "open('hacked', 'w')")),
     'eval, Python 2 name': b"c__builtin__\neval\n(S\"open('hacked', 'w')\"\ntR.",
     'getattr': pickle.dumps(Call(getattr, np.ndarray, 'tofile')),
-    'import': pickle.dumps(Call(__import__, 'os')),
-    'nested in what is admitted': pickle.dumps(collections.OrderedDict(a=[{'b': (Call(os.mkdir, 'hacked'),)}])),
-    'open': pickle.dumps(Call(open, 'hacked', 'w')),
-    'numpy.load': pickle.dumps(Call(np.load, 'x')),
+    'import': pickle.dumps(Call(__import__, 'os')), 'nested in what is admitted': pickle.dumps(
+        collections.OrderedDict(a=[{'b': (Call(os.mkdir, 'hacked'), )}])),
+    'open': pickle.dumps(Call(open, 'hacked', 'w')), 'numpy.load': pickle.dumps(Call(np.load, 'x')),
     'dotted name': b'\x80\x04\x8c\x05numpy\x8c\x0endarray.tofile\x93.',
     'method of Network': b'\x80\x04\x8c\x06tfutil\x8c\x0bNetwork.run\x93.',
     'module attribute': b'ctfutil\nimport_obj\n(S"os.system"\ntR.',
@@ -172,20 +183,18 @@ MALFORMED = {
     'network made by calling its class': b'ctfutil\nNetwork\n(S"x"\nS"tempfile.mkdtemp"\ntR(dS"a"\nI1\nsb.',
     'change of a function': state_attack('numpy', 'ndarray', (None, {'_function': 1})),
     'change of the network class': state_attack('tfutil', 'Network', (None, {'run': 1})),
-    'huge array': pickle.dumps(Call(np.ndarray, (2 ** 50,), '<f4', b'')),
-    'huge array, small product': pickle.dumps(Call(np.ndarray, (0, 2 ** 62), '<f4', b'')),
+    'huge array': pickle.dumps(Call(np.ndarray, (2**50, ), '<f4', b'')),
+    'huge array, small product': pickle.dumps(Call(np.ndarray, (0, 2**62), '<f4', b'')),
     'negative shape': pickle.dumps(Call(np.ndarray, (-1, -4), '<f4', b'\0' * 16)),
     'shape is no tuple': pickle.dumps(Call(np.ndarray, 4, '<f4', b'\0' * 16)),
-    'too many bytes': pickle.dumps(Call(np.ndarray, (2,), '<f4', b'\0' * 16)),
-    'objects': pickle.dumps(Call(np.ndarray, (1,), 'O', b'\0' * 8)),
-    'a field of objects': pickle.dumps(Call(np.ndarray, (1,), 'i4,O', b'\0' * 12)),
-    'objects in NumPys form': pickle.dumps(np.array([None, 1])),
-    'dtype with parts': pickle.dumps(np.zeros(2, [('a', 'f4')])),
-    'huge bytearray': pickle.dumps(Call(bytearray, 2 ** 45)),
-    'huge bytes': pickle.dumps(Call(bytes, 2 ** 45)),
-    'persistent id': b'Phacked\n.',
-    'codec': b'c_codecs\nencode\n(Vx\nVzlib_codec\ntR.',
-    'state for a set': state_attack('builtins', 'set', (None, {'add': 1})),
+    'too many bytes': pickle.dumps(Call(np.ndarray, (2, ), '<f4', b'\0' * 16)),
+    'objects': pickle.dumps(Call(np.ndarray, (1, ), 'O', b'\0' * 8)),
+    'a field of objects': pickle.dumps(Call(np.ndarray, (1, ), 'i4,O', b'\0' * 12)),
+    'objects in NumPys form': pickle.dumps(np.array([None, 1])), 'dtype with parts': pickle.dumps(
+        np.zeros(2, [('a', 'f4')])), 'huge bytearray': pickle.dumps(Call(bytearray, 2**45)),
+    'huge bytes': pickle.dumps(Call(bytes, 2**45)), 'persistent id': b'Phacked\n.',
+    'codec': b'c_codecs\nencode\n(Vx\nVzlib_codec\ntR.', 'state for a set': state_attack(
+        'builtins', 'set', (None, {'add': 1})),
     'network without a state': b'ctfutil\nNetwork\n)\x81(dS"version"\nI2\nsb.',
 }
 
@@ -200,16 +209,22 @@ def test_malformed_use_of_what_is_admitted(data, in_tmp, monkeypatch):
     assert (vars(pickles), pickles._ADMITTED) == before
 
 
-@pytest.mark.parametrize('name', [name for name in MALFORMED if 'shape' in name or 'huge array' in name or 'too many' in name])
+@pytest.mark.parametrize(
+    'name',
+    [name for name in MALFORMED if 'shape' in name or 'huge array' in name or 'too many' in name])
 def test_sizes_are_checked_before_memory_is_reserved(name, in_tmp):
     with pytest.raises(DataError, match='an array of shape'):
         load_bytes(MALFORMED[name])
 
 
 def test_a_networks_state_does_not_name_functions_to_call(in_tmp):
-    """Build functions are called with the file's keywords, so a file may not choose any function that can be imported."""
-    state = {'version': 2, 'name': 'G', 'static_kwargs': {'path': 'hacked'}, 'build_module_src': '', 'build_func_name': 'mkdir',
-             'build_module_name': 'os', 'variables': []}
+    """Build functions are called with the file's keywords, so a file may not choose any function
+    that can be imported.
+    """
+    state = {
+        'version': 2, 'name': 'G', 'static_kwargs': {'path': 'hacked'}, 'build_module_src': '',
+        'build_func_name': 'mkdir', 'build_module_name': 'os', 'variables': []
+    }
     data = b'\x80\x02ctfutil\nNetwork\n)\x81' + pickle.dumps(state, protocol=2)[2:-1] + b'b.'
     with pytest.raises(DataError):
         load_bytes(data)
@@ -242,7 +257,8 @@ def test_not_a_pickle(data, message, in_tmp):
 
 def test_missing_file_names_the_nearest(in_tmp):
     misc.save_pkl(1, 'network-final.pkl')
-    with pytest.raises(DataError, match="Did you mean 'network-final.pkl'.*Pickles in '.': network-final.pkl"):
+    with pytest.raises(DataError, match="Did you mean 'network-final.pkl'.*Pickles in '.': "
+                                        'network-final.pkl'):
         misc.load_pkl('network-finale.pkl')
     with pytest.raises(DataError, match=r"Cannot open '\.'"):
         misc.load_pkl('.')

@@ -39,10 +39,13 @@ def check(case, function, *args, **kwargs):
 
 # ------------------------------------------------------------ making folders
 
-@pytest.mark.parametrize('case', JSON['create_result_subdir'], ids=lambda case: ' '.join(case['existing']) or 'none')
+
+@pytest.mark.parametrize('case', JSON['create_result_subdir'],
+                         ids=lambda case: ' '.join(case['existing']) or 'none')
 def test_create_result_subdir(case, in_tmp, capsys):
     make_tree([f'results/{entry}' for entry in case['existing']])
-    assert misc.create_result_subdir('results', case['desc'], {'b': 1, 'a': 'text'}) == case['returned']
+    assert misc.create_result_subdir('results', case['desc'],
+                                     {'b': 1, 'a': 'text'}) == case['returned']
     assert capsys.readouterr().out == case['stdout']
     assert os.listdir(case['returned']) == case['created_files']
     with open(os.path.join(case['returned'], 'config.txt')) as file:
@@ -71,7 +74,10 @@ def test_write_config_has_the_golden_form(in_tmp):
     with open(GOLDEN / 'sample_config.txt') as file:
         golden = file.read()
     values = dict(line.split(' = ', 1) for line in reversed(golden.splitlines()))
-    misc.write_config('.', {name: eval(text) if text[0] in '{0123456789' else text for name, text in values.items()})
+    misc.write_config(
+        '.',
+        {name: eval(text) if text[0] in '{0123456789' else text
+         for name, text in values.items()})
     with open('config.txt') as file:
         assert file.read() == golden
     misc.write_config('.', {'two': 'a\nb'})
@@ -81,7 +87,8 @@ def test_write_config_has_the_golden_form(in_tmp):
 
 def test_runs_that_start_at_once_get_different_numbers(in_tmp, capsys):
     with concurrent.futures.ThreadPoolExecutor(16) as pool:
-        folders = list(pool.map(lambda i: misc.create_result_subdir('results', f'run{i}'), range(32)))
+        folders = list(
+            pool.map(lambda i: misc.create_result_subdir('results', f'run{i}'), range(32)))
     assert sorted(int(re.search(r'/(\d+)-', folder)[1]) for folder in folders) == list(range(32))
 
 
@@ -110,19 +117,22 @@ def test_locate_result_subdir(case, tree):
     check(case, misc.locate_result_subdir, case['query'])
 
 
-@pytest.mark.parametrize('case', JSON['list_network_pkls'], ids=lambda case: f'{case["query"]}-{case["include_final"]}')
+@pytest.mark.parametrize('case', JSON['list_network_pkls'],
+                         ids=lambda case: f'{case["query"]}-{case["include_final"]}')
 def test_list_network_pkls(case, tree):
     check(case, misc.list_network_pkls, case['query'], case['include_final'])
 
 
-@pytest.mark.parametrize('case', JSON['locate_network_pkl'], ids=lambda case: f'{case["query"]}-{case["snapshot"]}')
+@pytest.mark.parametrize('case', JSON['locate_network_pkl'],
+                         ids=lambda case: f'{case["query"]}-{case["snapshot"]}')
 def test_locate_network_pkl(case, tree):
     check(case, misc.locate_network_pkl, case['query'], case['snapshot'])
 
 
 def test_another_result_dir(tree):
     os.rename('results', 'else')
-    assert misc.locate_network_pkl(1, result_dir='else') == 'else/001-second/network-snapshot-012000.pkl'
+    assert misc.locate_network_pkl(
+        1, result_dir='else') == 'else/001-second/network-snapshot-012000.pkl'
     with pytest.raises(DataError, match="no folder 'results'"):
         misc.locate_result_subdir(1)
 
@@ -132,7 +142,8 @@ def test_messages_say_what_there_is(tree):
         misc.locate_result_subdir(2)
     with pytest.raises(DataError, match="Found in 'results': ..., .*008-both2.*1234-big"):
         misc.locate_result_subdir(99)
-    with pytest.raises(DataError, match='network-snapshot-000002.pkl, network-snapshot-000010.pkl, network-final.pkl'):
+    with pytest.raises(DataError, match='network-snapshot-000002.pkl, '
+                                        'network-snapshot-000010.pkl, network-final.pkl'):
         misc.locate_network_pkl(0, 3)
     with pytest.raises(DataError, match=r"'results/003-empty' holds no network-\*\.pkl"):
         misc.locate_network_pkl(3)
@@ -182,7 +193,8 @@ def write_config_txt(text):
         file.write(text)
 
 
-@pytest.mark.parametrize('case', JSON['load_dataset_for_previous_run/cases'], ids=range(len(JSON['load_dataset_for_previous_run/cases'])))
+@pytest.mark.parametrize('case', JSON['load_dataset_for_previous_run/cases'],
+                         ids=range(len(JSON['load_dataset_for_previous_run/cases'])))
 def test_load_dataset_for_previous_run(case, loaded):
     write_config_txt(case['config_txt'])
     if 'raises' in case:
@@ -191,7 +203,8 @@ def test_load_dataset_for_previous_run(case, loaded):
         assert isinstance(caught.value, DataError)
         assert case['args'][0] in str(caught.value)
         return
-    assert misc.load_dataset_for_previous_run(0, **case['call_kwargs']) == ('the data set', case['mirror_augment'])
+    assert misc.load_dataset_for_previous_run(0, **case['call_kwargs']) == ('the data set',
+                                                                            case['mirror_augment'])
     assert loaded == [case['load_dataset_kwargs']]
 
 
@@ -210,8 +223,9 @@ def test_a_folder_that_exists_is_no_older_name(loaded):
 
 
 @pytest.mark.parametrize('line', [
-    "dataset = __import__('os').system('touch hacked')", 'dataset = {', 'dataset = 3', "train = {'a': open('hacked', 'w')}",
-    "dataset = {'tfrecord_dir': 'x', 'resolution': 2"])
+    "dataset = __import__('os').system('touch hacked')", 'dataset = {', 'dataset = 3',
+    "train = {'a': open('hacked', 'w')}", "dataset = {'tfrecord_dir': 'x', 'resolution': 2"
+])
 def test_config_txt_is_read_not_run(line, loaded):
     write_config_txt(f"dataset = {{'tfrecord_dir': 'x'}}\n{line}\n")
     with pytest.raises(DataError, match='a line that cannot be read') as caught:

@@ -48,7 +48,8 @@ def test_a_full_disk_is_a_data_error(in_tmp, monkeypatch):
 
 
 def test_missing_folder(in_tmp):
-    with pytest.raises(DataError, match="there is no folder '.*/none'"), misc.atomic_write('none/a'):
+    with pytest.raises(DataError,
+                       match="there is no folder '.*/none'"), misc.atomic_write('none/a'):
         pass
 
 

@@ -9,10 +9,13 @@ import pytest
 @functools.cache
 def chromium():
     """Chromium's command, or None."""
-    return next(filter(None, map(shutil.which, ('chromium', 'chromium-browser', 'google-chrome'))), None)
+    return next(filter(None, map(shutil.which, ('chromium', 'chromium-browser', 'google-chrome'))),
+                None)
 
 
-needs_chromium = pytest.mark.skipif(chromium() is None, reason='no Chromium on this machine (Debian: apt-get install chromium)')
+needs_chromium = pytest.mark.skipif(
+    chromium() is None, reason='no Chromium on this machine (Debian: '
+    'apt-get install chromium)')
 
 
 def browse(profile, address, *options):
@@ -23,9 +26,10 @@ def browse(profile, address, *options):
         address: of the page.
         options: e.g. '--dump-dom', '--screenshot=FILE'.
     """
-    done = subprocess.run([chromium(), '--headless', '--no-sandbox', '--disable-gpu', '--hide-scrollbars', '--no-first-run',
-                           '--enable-logging=stderr', f'--user-data-dir={profile}', *options, address],
-                          capture_output=True, text=True, timeout=120)
+    done = subprocess.run([
+        chromium(), '--headless', '--no-sandbox', '--disable-gpu', '--hide-scrollbars',
+        '--no-first-run', '--enable-logging=stderr', f'--user-data-dir={profile}', *options, address
+    ], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     return done.stdout, done.stderr
 

@@ -1,4 +1,6 @@
-"""Input for the tests of create_celebahq: images by recipe, and toy trees of photographs and deltas. (Worker processes import it too.)"""
+"""Input for the tests of create_celebahq: images by recipe, and toy trees of photographs and
+deltas. (Worker processes import it too.)
+"""
 import hashlib
 import json
 import shutil
@@ -46,28 +48,35 @@ def make_image(recipe):
 def task_of(orig_file, **changes):
     """The golden task of one photograph."""
     golden = IMAGES[orig_file]
-    values = dict(index=golden['idx'], orig_file=orig_file, jpeg_path=str(CELEBA / 'img_celeba' / orig_file),
-                  landmarks=golden['landmarks'], zip_path=str(DELTAS / 'deltas00000.zip'), proc_md5=golden['proc_md5'],
+    values = dict(index=golden['idx'], orig_file=orig_file,
+                  jpeg_path=str(CELEBA / 'img_celeba' / orig_file), landmarks=golden['landmarks'],
+                  zip_path=str(DELTAS / 'deltas00000.zip'), proc_md5=golden['proc_md5'],
                   final_md5=golden['final_md5'])
     return Task(**{**values, **changes})
 
 
 def write_tree(folder, files):
-    """Write CELEBA and DELTAS of the golden photographs, of which some, in this order, are CelebA-HQ."""
+    """Write CELEBA and DELTAS of the golden photographs, of which some, in this order, are
+    CelebA-HQ.
+    """
     shutil.copytree(CELEBA, folder / 'celeba')
     (folder / 'deltas').mkdir()
     rows = [f'{"idx":12}{"orig_idx":12}{"orig_file":12}{"orig_md5":12}{"proc_md5":34}final_md5']
-    with zipfile.ZipFile(DELTAS / 'deltas00000.zip') as source, zipfile.ZipFile(folder / 'deltas' / 'deltas00000.zip', 'w') as target:
+    with zipfile.ZipFile(DELTAS / 'deltas00000.zip') as source, zipfile.ZipFile(
+            folder / 'deltas' / 'deltas00000.zip', 'w') as target:
         for index, name in enumerate(files):
             golden = IMAGES[name]
-            rows.append(f'{index:<12}{golden["orig_idx"]:<12}{name:12}{"0":12}{golden["proc_md5"]:34}{golden["final_md5"]}')
+            rows.append(
+                f'{index:<12}{golden["orig_idx"]:<12}{name:12}{"0":12}{golden["proc_md5"]:34}{golden["final_md5"]}'
+            )
             target.writestr(f'delta{index:05d}.dat', source.read(f'delta{golden["idx"]:05d}.dat'))
     (folder / 'deltas' / 'image_list.txt').write_text('\n'.join(rows) + '\n')
 
 
 def counts(num_images):
     """The numbers of the toy trees, for the module's constants."""
-    return dict(NUM_PHOTOGRAPHS=PIPELINE['num_images_in_tree'], NUM_IMAGES=num_images, FIRST_MD5=PIPELINE['decoded_md5_000001'])
+    return dict(NUM_PHOTOGRAPHS=PIPELINE['num_images_in_tree'], NUM_IMAGES=num_images,
+                FIRST_MD5=PIPELINE['decoded_md5_000001'])
 
 
 def set_counts(monkeypatch, num_images):
@@ -77,7 +86,9 @@ def set_counts(monkeypatch, num_images):
 
 
 def watch_stages(orig_file):
-    """Process a photograph; returns MD5 sums by stage, as golden has them, and the small arrays of the geometry."""
+    """Process a photograph; returns MD5 sums by stage, as golden has them, and the small arrays of
+    the geometry.
+    """
     seen = {}
     image = process(decode(str(CELEBA / 'img_celeba' / orig_file)), IMAGES[orig_file]['landmarks'],
                     lambda stage, value: seen.setdefault(stage, []).append(value.copy()))
@@ -90,4 +101,7 @@ def watch_stages(orig_file):
         else:  # the whole image, or one colour after the other
             values = values[0] if len(values) == 1 else np.stack(values, axis=-1)
         sums[stage] = md5(values)
-    return sums, {stage: seen[stage] for stage in ('quad_initial', 'quad_padded', 'median') if stage in seen}
+    return sums, {
+        stage: seen[stage]
+        for stage in ('quad_initial', 'quad_padded', 'median') if stage in seen
+    }

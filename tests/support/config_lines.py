@@ -1,4 +1,5 @@
-"""Run config.py with other lines uncommented: the tests read the options a user would choose, not copies of them.
+"""Run config.py with other lines uncommented: the tests read the options a user would choose, not
+copies of them.
 
     ns = namespace('preset-v2-4gpus', 'fp16', 'BENCHMARK', dataset='cifar10')
     ns['sched'].minibatch_base
@@ -9,7 +10,8 @@ from tests.support.golden import ROOT
 
 _OPTION = re.compile(r"^(#?)desc \+= '-([^']+)';")
 _UTILITY = re.compile(r'^#train = EasyDict\(')
-PRESETS = ('preset-v1-1gpu', 'preset-v2-1gpu', 'preset-v2-2gpus', 'preset-v2-4gpus', 'preset-v2-8gpus')
+PRESETS = ('preset-v1-1gpu', 'preset-v2-1gpu', 'preset-v2-2gpus', 'preset-v2-4gpus',
+           'preset-v2-8gpus')
 PRECISIONS = ('fp32', 'fp16', 'bf16')
 
 
@@ -38,7 +40,8 @@ def namespace(*options, dataset='celebahq', extra=''):
     """config.py's names after uncommenting lines.
 
     Args:
-        options: names of option lines, without the leading '-'; a preset or precision replaces the default one.
+        options: names of option lines, without the leading '-'; a preset or precision replaces the
+            default one.
         dataset: name of the data set line.
         extra: source run at the end, e.g. a utility line.
 
@@ -53,7 +56,8 @@ def namespace(*options, dataset='celebahq', extra=''):
     wanted |= set() if wanted & set(PRECISIONS) else {'fp32'}
     lines = [_set_active(line, wanted) for line in source_lines()]
     result = {'__name__': 'config'}
-    exec(compile('\n'.join(lines + [extra]), 'config.py', 'exec'), result)  # noqa: S102 -- the file under test
+    exec(compile('\n'.join(lines + [extra]), 'config.py', 'exec'),
+         result)  # noqa: S102 -- the file under test
     return result
 
 
@@ -66,9 +70,11 @@ def _set_active(line, wanted):
 
 
 LSUN = [
-    'airplane', 'bedroom', 'bicycle', 'bird', 'boat', 'bottle', 'bridge', 'bus', 'car', 'cat', 'chair', 'churchoutdoor', 'classroom',
-    'conferenceroom', 'cow', 'diningroom', 'diningtable', 'dog', 'horse', 'kitchen', 'livingroom', 'motorbike', 'person', 'pottedplant',
-    'restaurant', 'sheep', 'sofa', 'tower', 'train', 'tvmonitor']
+    'airplane', 'bedroom', 'bicycle', 'bird', 'boat', 'bottle', 'bridge', 'bus', 'car', 'cat',
+    'chair', 'churchoutdoor', 'classroom', 'conferenceroom', 'cow', 'diningroom', 'diningtable',
+    'dog', 'horse', 'kitchen', 'livingroom', 'motorbike', 'person', 'pottedplant', 'restaurant',
+    'sheep', 'sofa', 'tower', 'train', 'tvmonitor'
+]
 
 
 def public(ns):
@@ -78,5 +84,7 @@ def public(ns):
 def flat(ns):
     result = {}
     for name, value in public(ns).items():
-        result.update({f'{name}.{key}': item for key, item in value.items()} if isinstance(value, dict) else {name: value})
+        result.update(
+            {f'{name}.{key}': item
+             for key, item in value.items()} if isinstance(value, dict) else {name: value})
     return {name: value for name, value in result.items() if name != 'EasyDict'}

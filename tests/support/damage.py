@@ -1,4 +1,6 @@
-"""Damaged files of every kind, and what a reader of one must do: read it or say what is wrong, at once, in one paragraph."""
+"""Damaged files of every kind, and what a reader of one must do: read it or say what is wrong, at
+once, in one paragraph.
+"""
 import contextlib
 import signal
 
@@ -13,7 +15,9 @@ LONGEST_MESSAGE = 2500  # characters of one paragraph, mostly names of files and
 
 
 class TookTooLong(BaseException):
-    """Not an Exception: readers that expect anything of a damaged file must not take this for one more of its faults."""
+    """Not an Exception: readers that expect anything of a damaged file must not take this for one
+    more of its faults.
+    """
 
 
 @contextlib.contextmanager
@@ -32,7 +36,11 @@ def time_limit():
 
 def cut(data, rs):
     """Ends too early: anywhere, within the first bytes, or within the last."""
-    return data[:rs.choice([rs.randint(len(data)), rs.randint(min(40, len(data))), len(data) - rs.randint(1, min(40, len(data)))])]
+    return data[:rs.choice([
+        rs.randint(len(data)),
+        rs.randint(min(40, len(data))),
+        len(data) - rs.randint(1, min(40, len(data)))
+    ])]
 
 
 def flip_bit(data, rs):
@@ -80,7 +88,9 @@ KINDS = [cut, flip_bit, flip_bits, overwrite, zero_block, lose, repeat, random_b
 
 
 def damaged(data, count, seed, kinds=KINDS):
-    """Iterate over (what was done, bytes): `count` damaged versions of a file's bytes, as many of each kind."""
+    """Iterate over (what was done, bytes): `count` damaged versions of a file's bytes, as many of
+    each kind.
+    """
     rs = np.random.RandomState(seed)
     for number in range(count):
         kind = kinds[number % len(kinds)]
@@ -120,7 +130,9 @@ def check_all(path, cases, read, check, names=None):
 
 
 def check_error(error, case, name):
-    """One paragraph that names the file; and no memory was asked for that the machine may not have."""
+    """One paragraph that names the file; and no memory was asked for that the machine may not
+    have.
+    """
     text = str(error)
     assert name in text, f'{case}: {text}'
     assert '\n' not in text.strip() and 40 < len(text) < LONGEST_MESSAGE, f'{case}: {text}'

@@ -1,4 +1,6 @@
-"""Input for dataset_tool.py: the recipes of the golden input in its real containers, and running a command that must fail."""
+"""Input for dataset_tool.py: the recipes of the golden input in its real containers, and running a
+command that must fail.
+"""
 import gzip
 import hashlib
 import pickle
@@ -14,7 +16,8 @@ from pgan.data.writer import TFRecordExporter
 from tests.support.golden import GOLDEN, load_json
 
 CASES = {case['case']: case for case in load_json('datasets.json')['cases']}
-IMAGES = {'rgb': (401, 23, (16, 16, 3)), 'gray': (402, 12, (32, 32)), '4x4': (403, 5, (4, 4, 3))}  # seed, number, shape
+# seed, number, shape
+IMAGES = {'rgb': (401, 23, (16, 16, 3)), 'gray': (402, 12, (32, 32)), '4x4': (403, 5, (4, 4, 3))}
 
 
 def sha256(data):
@@ -45,9 +48,13 @@ def write_mnist(folder):
     recipe = CASES['mnist']['recipe']
     images = np.random.RandomState(101).randint(0, 256, size=(60000, 28, 28), dtype=np.uint8)
     labels = np.random.RandomState(102).randint(0, 10, size=60000, dtype=np.uint8)
-    assert (sha256(images.tobytes()), sha256(labels.tobytes())) == (recipe['sha256_images'], recipe['sha256_labels'])
-    for name, header, values in (('train-images-idx3-ubyte.gz', struct.pack('>IIII', 2051, 60000, 28, 28), images),
-                                 ('train-labels-idx1-ubyte.gz', struct.pack('>II', 2049, 60000), labels)):
+    assert (sha256(images.tobytes()), sha256(labels.tobytes())) == (recipe['sha256_images'],
+                                                                    recipe['sha256_labels'])
+    for name, header, values in (('train-images-idx3-ubyte.gz',
+                                  struct.pack('>IIII', 2051, 60000, 28,
+                                              28), images), ('train-labels-idx1-ubyte.gz',
+                                                             struct.pack('>II', 2049,
+                                                                         60000), labels)):
         (folder / name).write_bytes(gzip.compress(header + values.tobytes(), compresslevel=0))
 
 
@@ -56,7 +63,8 @@ def write_cifar10(folder):
     for number in range(1, 6):
         data = rs.randint(0, 256, size=(10000, 3072), dtype=np.uint8)
         labels = [int(v) for v in rs.randint(0, 10, size=10000, dtype=np.uint8)]
-        (folder / f'data_batch_{number}').write_bytes(pickle.dumps({'data': data, 'labels': labels}, protocol=2))
+        (folder / f'data_batch_{number}').write_bytes(
+            pickle.dumps({'data': data, 'labels': labels}, protocol=2))
         digest.update(data.tobytes())
     assert digest.hexdigest() == CASES['cifar10']['recipe']['sha256_all_data']
 
@@ -92,7 +100,8 @@ def write_images(folder, kind):
     for index, image in enumerate(images):
         PIL.Image.fromarray(image).save(folder / f'im{index}.png')
     recipe = CASES[f'images-{kind}-default']['recipe']
-    assert sha256(b''.join(image.tobytes() for image in images)) == recipe['sha256_all_pixels_in_generation_order']
+    assert sha256(b''.join(image.tobytes()
+                           for image in images)) == recipe['sha256_all_pixels_in_generation_order']
 
 
 def write_celeba(folder):
@@ -113,7 +122,8 @@ def write_hdf5(folder, name):
     rs = np.random.RandomState(501)
     with h5py.File(folder / 'arch.h5', 'w') as archive:
         for size in (32, 16, 8, 4):
-            archive[f'data{size}x{size}'] = rs.randint(0, 256, size=(14, 3, size, size), dtype=np.uint8)
+            archive[f'data{size}x{size}'] = rs.randint(0, 256, size=(14, 3, size, size),
+                                                       dtype=np.uint8)
         archive['other64x64'] = np.zeros([14, 3, 64, 64], np.uint8)
     np.save(folder / 'arch-labels.npy', rs.randint(-50, 50, size=(14, 5)).astype(np.float64) / 8)
 
@@ -132,6 +142,9 @@ def write_input(name, folder):
     elif command == 'create_from_images':
         write_images(folder, name.split('-')[1])
     else:
-        writers = {'create_mnist': write_mnist, 'create_mnistrgb': write_mnist, 'create_cifar10': write_cifar10,
-                   'create_cifar100': write_cifar100, 'create_svhn': write_svhn, 'create_celeba': write_celeba}
+        writers = {
+            'create_mnist': write_mnist, 'create_mnistrgb': write_mnist,
+            'create_cifar10': write_cifar10, 'create_cifar100': write_cifar100,
+            'create_svhn': write_svhn, 'create_celeba': write_celeba
+        }
         writers[command](folder)

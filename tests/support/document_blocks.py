@@ -10,7 +10,9 @@ DOCUMENTS = [ROOT / 'README.md', *sorted(ROOT.glob('docs/*.md'))]
 
 
 class Block(NamedTuple):
-    """A fenced block. Attributes: the document's name, the line it begins at, its language ('' = commands), its text."""
+    """A fenced block. Attributes: the document's name, the line it begins at, its language ('' =
+    commands), its text.
+    """
     document: str
     line: int
     language: str
@@ -23,12 +25,16 @@ def blocks():
     for path in DOCUMENTS:
         text = path.read_text()
         for match in re.finditer(r'^( *)```(\w*)\n(.*?)^ *```$', text, re.DOTALL | re.MULTILINE):
-            found.append(Block(path.name, text[:match.start()].count('\n') + 1, match[2], textwrap.dedent(match[3])))
+            found.append(
+                Block(path.name, text[:match.start()].count('\n') + 1, match[2],
+                      textwrap.dedent(match[3])))
     return found
 
 
 def commands():
-    """The shell commands of all blocks without a language: list of (where, [words]); comments are left out."""
+    """The shell commands of all blocks without a language: list of (where, [words]); comments are
+    left out.
+    """
     found = []
     for block in blocks():
         if block.language == '':

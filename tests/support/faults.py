@@ -1,8 +1,9 @@
-"""A disk that fails: open, the k-th write, fsync, close or rename gives an error, or the process dies there.
+"""A disk that fails: open, the k-th write, fsync, close or rename gives an error, or the process
+dies there.
 
-Files that are opened for writing below a folder get a `FileIO` of ours under Python's own buffers, so that errors come when and where the
-system's would. What libraries write by themselves (TensorFlow) goes past it; `file_size_limit` reaches that too.
-"""
+Files that are opened for writing below a folder get a `FileIO` of ours under Python's own buffers,
+so that errors come when and where the system's would. What libraries write by themselves
+(TensorFlow) goes past it; `file_size_limit` reaches that too. """
 import builtins
 import contextlib
 import io
@@ -14,7 +15,9 @@ BUFFER = 256  # bytes between two writes to the disk: small, so that small files
 
 
 class Killed(BaseException):
-    """Stands for SIGKILL or a power cut: nothing that comes after it reaches the disk, cleaning up included."""
+    """Stands for SIGKILL or a power cut: nothing that comes after it reaches the disk, cleaning up
+    included.
+    """
 
 
 class Disk:
@@ -24,7 +27,8 @@ class Disk:
         folder: the current folder of a test, a string.
         operation: one of OPERATIONS.
         number: which of them, from 0; None = none of them.
-        error: number of a system error; or `Killed`, which lets nothing work afterwards; or a function that ends the process.
+        error: number of a system error; or `Killed`, which lets nothing work afterwards; or a
+            function that ends the process.
 
     Attributes:
         counts: operations so far by name.
@@ -32,7 +36,8 @@ class Disk:
     """
 
     def __init__(self, folder, operation=None, number=None, error=None):
-        self.folder, self.operation, self.number, self.error = os.path.realpath(folder), operation, number, error
+        self.folder, self.operation, self.number, self.error = os.path.realpath(
+            folder), operation, number, error
         self.counts = dict.fromkeys(OPERATIONS, 0)
         self.failed = self.dead = False
 
@@ -43,7 +48,8 @@ class Disk:
         number, self.counts[operation] = self.counts[operation], self.counts[operation] + 1
         if operation == self.operation and number == self.number:
             self.failed, self.dead = True, self.error is Killed
-            raise OSError(self.error, os.strerror(self.error)) if isinstance(self.error, int) else self.error()
+            raise OSError(self.error, os.strerror(self.error)) if isinstance(self.error,
+                                                                             int) else self.error()
 
     def is_here(self, path):
         if isinstance(path, int):
@@ -55,8 +61,8 @@ class Disk:
         """Put it in the place of Python's open and of the functions of os."""
         with monkeypatch.context() as patch:
             patch.setattr(builtins, 'open', self._open(builtins.open))
-            for operation, names in (('fsync', ['fsync']), ('rename', ['rename', 'replace']), ('mkdir', ['mkdir']),
-                                     (None, ['unlink', 'remove', 'rmdir'])):
+            for operation, names in (('fsync', ['fsync']), ('rename', ['rename', 'replace']),
+                                     ('mkdir', ['mkdir']), (None, ['unlink', 'remove', 'rmdir'])):
                 for name in names:
                     patch.setattr(os, name, self._guard(getattr(os, name), operation))
             yield self
@@ -66,13 +72,15 @@ class Disk:
             if self.dead:
                 raise Killed
             # Making a folder that is there is no step: it fails anyway, and nobody minds.
-            if operation is not None and self.is_here(path) and not (operation == 'mkdir' and os.path.isdir(path)):
+            if operation is not None and self.is_here(path) and not (operation == 'mkdir'
+                                                                     and os.path.isdir(path)):
                 self.step(operation)
             return function(path, *args, **kwargs)
         return guarded
 
     def _open(self, original):
-        def opened(path, mode='r', buffering=-1, encoding=None, errors=None, newline=None, **kwargs):
+        def opened(path, mode='r', buffering=-1, encoding=None, errors=None, newline=None,
+                   **kwargs):
             if not set(mode) & set('wax+') or isinstance(path, int) or not self.is_here(path):
                 return original(path, mode, buffering, encoding, errors, newline, **kwargs)
             self.step('open')
@@ -102,7 +110,9 @@ class _Raw(io.FileIO):
 
 @contextlib.contextmanager
 def file_size_limit(size):
-    """No file of this process grows beyond so many bytes: a failing write of the system's own, whoever makes it."""
+    """No file of this process grows beyond so many bytes: a failing write of the system's own,
+    whoever makes it.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
     try:

@@ -1,4 +1,6 @@
-"""A small frozen graph with the tensors of Inception-2015-12-05, and, like it, of a time when graphs had operations that went since."""
+"""A small frozen graph with the tensors of Inception-2015-12-05, and, like it, of a time when
+graphs had operations that went since.
+"""
 import io
 import tarfile
 
@@ -10,10 +12,12 @@ GRAPH_FILE = 'classify_image_graph_def.pb'
 
 def weights():
     r = np.random.RandomState(0)
-    return dict(kernel=r.randn(3, 3, 3, FEATURES).astype(np.float32) / 200, moving_mean=r.randn(FEATURES).astype(np.float32),
-                moving_variance=r.rand(FEATURES).astype(np.float32) + 1, beta=r.randn(FEATURES).astype(np.float32),
-                gamma=np.ones(FEATURES, np.float32), **{'softmax/weights': r.randn(FEATURES, CLASSES).astype(np.float32)},
-                **{'softmax/biases': r.randn(CLASSES).astype(np.float32) * 3})
+    return dict(kernel=r.randn(3, 3, 3, FEATURES).astype(np.float32) / 200,
+                moving_mean=r.randn(FEATURES).astype(np.float32),
+                moving_variance=r.rand(FEATURES).astype(np.float32) + 1,
+                beta=r.randn(FEATURES).astype(np.float32), gamma=np.ones(FEATURES, np.float32),
+                **{'softmax/weights': r.randn(FEATURES, CLASSES).astype(np.float32)
+                   }, **{'softmax/biases': r.randn(CLASSES).astype(np.float32) * 3})
 
 
 def _node(graph_def, name, op, inputs=(), **attributes):
@@ -38,7 +42,9 @@ def _node(graph_def, name, op, inputs=(), **attributes):
 
 
 def graph_bytes(size=8, without=None):
-    """The graph for images of one size, its input one image as in the original; `without` leaves out a node."""
+    """The graph for images of one size, its input one image as in the original; `without` leaves
+    out a node.
+    """
     import tensorflow as tf
     f, i, graph_def = tf.float32, tf.int32, tf.compat.v1.GraphDef()
     for name, value in weights().items():
@@ -46,11 +52,14 @@ def graph_bytes(size=8, without=None):
     _node(graph_def, 'image', 'Const', dtype=f, value=np.zeros([size, size, 3], np.float32))
     _node(graph_def, 'axis', 'Const', dtype=i, value=np.array(0, np.int32))
     _node(graph_def, 'ExpandDims', 'ExpandDims', ['image', 'axis'], T=f, Tdim=i)
-    _node(graph_def, 'conv', 'Conv2D', ['ExpandDims', 'kernel'], T=f, strides=[1, 1, 1, 1], padding=b'SAME')
-    _node(graph_def, 'batchnorm', 'BatchNormWithGlobalNormalization', ['conv', 'moving_mean', 'moving_variance', 'beta', 'gamma'], T=f,
-          variance_epsilon=0.001, scale_after_normalization=False)
+    _node(graph_def, 'conv', 'Conv2D', ['ExpandDims', 'kernel'], T=f, strides=[1, 1, 1, 1],
+          padding=b'SAME')
+    _node(graph_def, 'batchnorm', 'BatchNormWithGlobalNormalization',
+          ['conv', 'moving_mean', 'moving_variance', 'beta', 'gamma'], T=f, variance_epsilon=0.001,
+          scale_after_normalization=False)
     _node(graph_def, 'relu', 'Relu', ['batchnorm'], T=f)
-    _node(graph_def, 'pool_3', 'AvgPool', ['relu'], T=f, ksize=[1, size, size, 1], strides=[1, 1, 1, 1], padding=b'VALID')
+    _node(graph_def, 'pool_3', 'AvgPool', ['relu'], T=f, ksize=[1, size, size, 1],
+          strides=[1, 1, 1, 1], padding=b'VALID')
     _node(graph_def, 'shape', 'Const', dtype=i, value=np.array([1, FEATURES], np.int32))
     _node(graph_def, 'pool_3/_reshape', 'Reshape', ['pool_3', 'shape'], T=f, Tshape=i)
     _node(graph_def, 'softmax/logits/MatMul', 'MatMul', ['pool_3/_reshape', 'softmax/weights'], T=f)
@@ -68,7 +77,8 @@ def expected(images):
     w = {name: value.astype(np.float64) for name, value in weights().items()}
     n, _, height, width = images.shape
     x = np.pad(images.transpose(0, 2, 3, 1).astype(np.float64), [(0, 0), (1, 1), (1, 1), (0, 0)])
-    y = sum(x[:, dy:dy + height, dx:dx + width] @ w['kernel'][dy, dx] for dy in range(3) for dx in range(3))
+    y = sum(x[:, dy:dy + height, dx:dx + width] @ w['kernel'][dy, dx] for dy in range(3)
+            for dx in range(3))
     y = (y - w['moving_mean']) / np.sqrt(w['moving_variance'] + 0.001) + w['beta']
     features = np.maximum(y, 0).mean(axis=(1, 2))
     logits = np.exp(features @ w['softmax/weights'])

@@ -8,11 +8,14 @@ import tfutil
 
 def moment(lod, minibatch, D_lrate, G_lrate=None):
     """A moment of a schedule, for `TrainingSteps`: one learning rate for D and G, or one each."""
-    return types.SimpleNamespace(lod=lod, minibatch=minibatch, D_lrate=D_lrate, G_lrate=D_lrate if G_lrate is None else G_lrate)
+    return types.SimpleNamespace(lod=lod, minibatch=minibatch, D_lrate=D_lrate,
+                                 G_lrate=D_lrate if G_lrate is None else G_lrate)
 
 
 def network_from(data, prefix, func, static_kwargs, name=None):
-    """A network of golden variables: `data[prefix + 'var/<local name>']`; checks that names, order and trainability are golden's."""
+    """A network of golden variables: `data[prefix + 'var/<local name>']`; checks that names, order
+    and trainability are golden's.
+    """
     net = tfutil.Network(name or func[0], f'networks.{func}', **static_kwargs)
     names = [str(n) for n in data[prefix + 'var_names']]
     assert list(net.vars) == names

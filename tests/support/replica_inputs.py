@@ -1,4 +1,6 @@
-"""Tiny networks in training on several devices, and what one device would compute in their place."""
+"""Tiny networks in training on several devices, and what one device would compute in their
+place.
+"""
 import dataclasses
 
 import numpy as np
@@ -15,8 +17,9 @@ from tfutil.devices import Devices, copies
 OPTIONS = dict(num_channels=1, resolution=16, fmap_base=32, fmap_max=8)
 ONE_DEVICE = Devices(tf.distribute.get_strategy())
 
-# With an epsilon above the gradients, Adam's update is a multiple of the gradient, as rounding is. With the usual one it is the gradient's
-# sign, and that of a gradient which is zero but for rounding may be either.
+# With an epsilon above the gradients, Adam's update is a multiple of the gradient, as rounding is.
+# With the usual one it is the gradient's sign, and that of a gradient which is zero but for
+# rounding may be either.
 GENTLE = dict(epsilon=1.0)
 
 
@@ -24,39 +27,55 @@ class Noise(dataset.SyntheticDataset):
     """Random images, a pure function of the position; labels in turns."""
 
     def _read(self, position, count, lod):
-        images = [np.random.RandomState(position + i).randint(0, 256, self._shape_at(lod)) for i in range(count)]
-        return np.stack(images).astype(np.uint8), np.eye(3, dtype=np.float32)[(position + np.arange(count)) % 3][:, :self.label_size]
+        images = [
+            np.random.RandomState(position + i).randint(0, 256, self._shape_at(lod))
+            for i in range(count)
+        ]
+        return np.stack(images).astype(np.uint8), np.eye(
+            3, dtype=np.float32)[(position + np.arange(count)) % 3][:, :self.label_size]
 
     def get_random_labels_tf(self, minibatch_size):
         return tf.one_hot(randomness.integers([minibatch_size], 3), 3)[:, :self.label_size]
 
 
 def in_shares(loss_func, count):
-    """A loss as `count` devices compute it, each on its share of the minibatch, one after the other on one device."""
+    """A loss as `count` devices compute it, each on its share of the minibatch, one after the other
+    on one device.
+    """
     def whole(*, minibatch_size, reals=None, labels=None, **others):
         losses = []
         for i in range(count):
-            share = {} if reals is None else dict(reals=tf.split(reals, count)[i], labels=tf.split(labels, count)[i])
+            share = {} if reals is None else dict(reals=tf.split(reals, count)[i], labels=tf.split(
+                labels, count)[i])
             with randomness.as_replica(i):
                 losses.append(loss_func(minibatch_size=minibatch_size // count, **share, **others))
         return tf.concat(losses, axis=0)
     return whole
 
 
-def make_steps(devices=ONE_DEVICE, training_set=None, G_loss=loss.G_wgan_acgan, D_loss=loss.D_wgangp_acgan, dtype='float32',
-               options=UpdateOptions(), resolution=16, G={}, D={}, **opt):
+def make_steps(devices=ONE_DEVICE, training_set=None, G_loss=loss.G_wgan_acgan,
+               D_loss=loss.D_wgangp_acgan, dtype='float32', options=UpdateOptions(), resolution=16,
+               G={}, D={}, **opt):
     """Training steps of tiny networks whose weights depend on nothing but their names' order."""
     training_set = training_set or Noise(16, 1, label_size=3)
     rnd = np.random.RandomState(5)
     with devices.strategy.scope():
-        nets = [tfutil.Network(name, f'networks.{name}_paper', label_size=training_set.label_size, dtype=dtype,
-                               **{**OPTIONS, 'resolution': resolution}, **own) for name, own in (('G', G), ('D', D))]
+        nets = [
+            tfutil.Network(name, f'networks.{name}_paper', label_size=training_set.label_size,
+                           dtype=dtype, **{**OPTIONS, 'resolution': resolution}, **own)
+            for name, own in (('G', G), ('D', D))
+        ]
         for net in nets:
             for name, var in net.trainables.items():
-                net.set_var(name, rnd.randn(*var.shape) if 'weight' in name else np.zeros(var.shape))
-        opts = [tfutil.Optimizer(f'Train{name}', **{**dict(beta1=0.0, beta2=0.99), **opt}) for name in 'GD']
+                net.set_var(name,
+                            rnd.randn(*var.shape) if 'weight' in name else np.zeros(var.shape))
+        opts = [
+            tfutil.Optimizer(f'Train{name}', **{**dict(beta1=0.0, beta2=0.99), **opt})
+            for name in 'GD'
+        ]
         options = dataclasses.replace(options, G_smoothing=0.9, random_seed=3)
-        return TrainingSteps([*nets, nets[0].clone('Gs')], opts, [G_loss, D_loss], training_set, options, devices)
+        return TrainingSteps([*nets, nets[0].clone('Gs')], opts, [G_loss, D_loss], training_set,
+                             options, devices)
 
 
 def train(steps, lod, count, minibatch=16, lrate=0.001):

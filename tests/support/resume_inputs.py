@@ -1,4 +1,6 @@
-"""Runs that are killed and resumed: each in a process of its own, forked from one that has imported TensorFlow already."""
+"""Runs that are killed and resumed: each in a process of its own, forked from one that has imported
+TensorFlow already.
+"""
 import glob
 import hashlib
 import multiprocessing
@@ -14,7 +16,8 @@ import misc
 from pgan.reporting import statistics
 
 CONTEXT = multiprocessing.get_context('forkserver')
-CONTEXT.set_forkserver_preload(['tensorflow', 'keras', 'misc', 'train', 'pgan.training.loop', 'loss', 'networks', __name__])
+CONTEXT.set_forkserver_preload(
+    ['tensorflow', 'keras', 'misc', 'train', 'pgan.training.loop', 'loss', 'networks', __name__])
 
 
 def _train(argv, folder):
@@ -56,7 +59,8 @@ def _output(folder):
 
 
 def run_with_kills(folder, kills, seed, *argv):
-    """Run train.py to its end, with so many SIGKILLs at random moments on the way, each followed by --resume.
+    """Run train.py to its end, with so many SIGKILLs at random moments on the way, each followed by
+    --resume.
 
     Returns:
         What each kill hit: a list of texts.
@@ -66,7 +70,8 @@ def run_with_kills(folder, kills, seed, *argv):
         resumable = glob.glob(os.path.join(folder, 'results', '*', 'checkpoint', 'run.json'))
         process = start(folder, *(['--resume'] if resumable else argv))
         if len(hits) < kills:
-            # Kills that only ever hit the start of a process would prove little, so most wait for a new checkpoint first.
+            # Kills that only ever hit the start of a process would prove little, so most wait for a
+            # new checkpoint first.
             if rnd.random() < 0.8:
                 _wait_for_change(process, os.path.join(folder, 'results', '*', 'checkpoint', '*'))
             time.sleep(rnd.choice([0.0, 0.01, 0.1, 0.5, 2.0]) * rnd.random())
@@ -85,23 +90,37 @@ def _wait_for_change(process, pattern):
 
 
 def _moment(folder):
-    names = [os.path.basename(path) for path in glob.glob(os.path.join(folder, 'results', '*', 'checkpoint', '*'))]
-    is_written = any('temp' in name for name in names) or sum(name.endswith('.index') for name in names) > 3
+    names = [
+        os.path.basename(path)
+        for path in glob.glob(os.path.join(folder, 'results', '*', 'checkpoint', '*'))
+    ]
+    is_written = any('temp' in name
+                     for name in names) or sum(name.endswith('.index') for name in names) > 3
     return 'inside a checkpoint' if is_written else 'elsewhere'
 
 
 def outcome(folder):
-    """What a run has left, as far as it must be the same each time: digests of files, ticks of the log, scalars of TensorBoard."""
+    """What a run has left, as far as it must be the same each time: digests of files, ticks of the
+    log, scalars of TensorBoard.
+    """
     with open(os.path.join(folder, 'log.txt')) as file:
         ticks = [re.sub(r' time .*', '', line.strip()) for line in file if line.startswith('tick ')]
     events = EventAccumulator(str(folder), size_guidance={'scalars': 0})
     events.Reload()
-    scalars = {tag: [(event.step, event.value) for event in events.Scalars(tag)] for tag in events.Tags()['scalars'] if 'Timing' not in tag}
+    scalars = {
+        tag: [(event.step, event.value) for event in events.Scalars(tag)]
+        for tag in events.Tags()['scalars'] if 'Timing' not in tag
+    }
     pictures = {}
     for path in sorted(glob.glob(os.path.join(folder, '*.png'))):
         with open(path, 'rb') as file:
             pictures[os.path.basename(path)] = hashlib.sha256(file.read()).hexdigest()
-    networks = {os.path.basename(path): [{name: net.get_var(name).tobytes() for name in net.vars} for net in misc.load_pkl(path)]
-                for path in sorted(glob.glob(os.path.join(folder, '*.pkl')))}
-    stats = [{tag: value for tag, value in row.items() if tag != 'time' and 'Timing' not in tag} for row in statistics.read(folder)]
+    networks = {
+        os.path.basename(path): [{name: net.get_var(name).tobytes()
+                                  for name in net.vars} for net in misc.load_pkl(path)]
+        for path in sorted(glob.glob(os.path.join(folder, '*.pkl')))
+    }
+    stats = [{tag: value
+              for tag, value in row.items() if tag != 'time' and 'Timing' not in tag}
+             for row in statistics.read(folder)]
     return dict(ticks=ticks, scalars=scalars, stats=stats, pictures=pictures, networks=networks)

@@ -9,10 +9,13 @@ from pgan.data.writer import TFRecordExporter
 
 
 class StandInNetwork:
-    """Notes its inputs and returns random images, as the network of the golden data does: call k draws from RandomState(1 + k)."""
+    """Notes its inputs and returns random images, as the network of the golden data does: call k
+    draws from RandomState(1 + k).
+    """
 
     def __init__(self, latent_size, image_shape, label_size=0):
-        self.input_shape, self.input_shapes = [None, latent_size], [[None, latent_size], [None, label_size]]
+        self.input_shape, self.input_shapes = [None, latent_size], [[None, latent_size],
+                                                                    [None, label_size]]
         self.image_shape, self.output_shape = image_shape, [None, *image_shape]
         self.latents, self.labels, self.options = [], [], []
 
@@ -22,11 +25,14 @@ class StandInNetwork:
         self.options.append(options)
         channels, *size = self.image_shape
         size = [pixels // options['out_shrink'] for pixels in size]
-        return np.random.RandomState(1 + len(self.latents)).randint(0, 256, size=[len(latents), channels, *size], dtype=np.uint8)
+        return np.random.RandomState(1 + len(self.latents)).randint(
+            0, 256, size=[len(latents), channels, *size], dtype=np.uint8)
 
 
 def run_23(monkeypatch):
-    """Make results/023-run. Returns a function: net -> net, which it then appears to hold as network-final.pkl and as a snapshot."""
+    """Make results/023-run. Returns a function: net -> net, which it then appears to hold as
+    network-final.pkl and as a snapshot.
+    """
     os.makedirs('results/023-run')
     for name in ('network-final.pkl', 'network-snapshot-000100.pkl'):
         open(f'results/023-run/{name}', 'w').close()
@@ -39,7 +45,8 @@ def run_23(monkeypatch):
 
 def settings_of_run(**changes):
     """The part of the configuration that scripts use."""
-    return types.SimpleNamespace(**{**dict(result_dir='results', data_dir='datasets', desc='out', num_gpus=1), **changes})
+    return types.SimpleNamespace(
+        **{**dict(result_dir='results', data_dir='datasets', desc='out', num_gpus=1), **changes})
 
 
 def files_as_originals(folder):
@@ -53,9 +60,14 @@ def check_run_options(received, golden):
 
 
 def write_labelled_data(labels, folder='datasets/toy'):
-    """A data set of noise with these labels, [images, components]; and the config.txt of run 23, which was trained on it."""
+    """A data set of noise with these labels, [images, components]; and the config.txt of run 23,
+    which was trained on it.
+    """
     with TFRecordExporter(folder, len(labels), print_progress=False) as exporter:
         for i in range(len(labels)):
             exporter.add_image(np.full([3, 8, 8], i, np.uint8))
         exporter.add_labels(np.asarray(labels, np.float32))
-    misc.write_config('results/023-run', {'dataset': {'tfrecord_dir': os.path.basename(folder), 'max_label_size': 'full'}, 'train': {}})
+    misc.write_config('results/023-run', {
+        'dataset': {'tfrecord_dir': os.path.basename(folder), 'max_label_size': 'full'},
+        'train': {}
+    })

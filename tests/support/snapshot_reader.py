@@ -1,4 +1,5 @@
-"""Reads a snapshot as the original program would, with a stand-in for its class: for any Python from 3.6 with any NumPy from 1.13.
+"""Reads a snapshot as the original program would, with a stand-in for its class: for any Python
+from 3.6 with any NumPy from 1.13.
 
     python snapshot_reader.py network-final.pkl
 
@@ -20,7 +21,11 @@ class Network(object):  # noqa: UP004
 
 def describe(value):
     assert type(value) is np.ndarray, type(value)
-    return [str(value.dtype), list(value.shape), hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()]
+    return [
+        str(value.dtype),
+        list(value.shape),
+        hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()
+    ]
 
 
 def main(path):
@@ -29,8 +34,11 @@ def main(path):
     sys.modules['tfutil'] = module
     with open(path, 'rb') as file:
         networks = pickle.load(file)
-    states = [dict(network.state, variables=[[name, describe(value)] for name, value in network.state['variables']])
-              for network in networks]
+    states = [
+        dict(network.state, variables=[[name, describe(value)]
+                                       for name, value in network.state['variables']])
+        for network in networks
+    ]
     print(json.dumps({'python': sys.version.split()[0], 'numpy': np.__version__, 'states': states}))
 
 

@@ -11,7 +11,9 @@ import misc
 def theano_bytes(states, protocol=2):
     """A snapshot of the Theano version with these states."""
     module = types.ModuleType('network')
-    module.Network = type('Network', (), {'__module__': 'network', '__qualname__': 'Network', '__getstate__': lambda self: self.state})
+    module.Network = type('Network', (), {
+        '__module__': 'network', '__qualname__': 'Network', '__getstate__': lambda self: self.state
+    })
     networks = [module.Network() for _ in states]
     for network, state in zip(networks, states):
         network.state = state
@@ -39,7 +41,8 @@ def theano_weight(name, weight):
     if name == '4x4/Dense':  # [inputs, (maps, y, x)]
         return np.moveaxis(weight.reshape(len(weight), -1, 4, 4), 1, 0), gain / 4
     if name == '4x4/Dense0':  # [(maps, y, x), outputs]
-        return np.rot90(np.moveaxis(weight.reshape(-1, 4, 4, weight.shape[1]), -1, 0), 2, axes=(2, 3)), gain
+        return np.rot90(np.moveaxis(weight.reshape(-1, 4, 4, weight.shape[1]), -1, 0), 2,
+                        axes=(2, 3)), gain
     if name == '4x4/Dense1':
         return weight, 1.0
     if 'RGB' in name:

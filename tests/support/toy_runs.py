@@ -10,8 +10,8 @@ from pgan.data.writer import TFRecordExporter
 
 TICK = re.compile(
     r'^tick (?P<tick>\d+) +kimg (?P<kimg>\d+\.\d) +lod (?P<lod>\d+\.\d\d) +minibatch (?P<minibatch>\d+) +time (?P<time>(?:\d+d )?(?:\d+h )?'
-    r'(?:\d+m )?\d+[sm]?) +sec/tick (?P<sec_per_tick>\d+\.\d) +sec/kimg (?P<sec_per_kimg>\d+\.\d\d) +maintenance (?P<maintenance>\d+\.\d)$')
-
+    r'(?:\d+m )?\d+[sm]?) +sec/tick (?P<sec_per_tick>\d+\.\d) +sec/kimg (?P<sec_per_kimg>\d+\.\d\d) +maintenance (?P<maintenance>\d+\.\d)$'
+)
 
 TINY = '''
 desc = 'tiny'
@@ -28,7 +28,8 @@ def make_toy(folder='datasets/toy', resolution=16, channels=3, labels=True, coun
     rnd = np.random.RandomState(0)
     with TFRecordExporter(folder, count, print_progress=False) as exporter:
         for i in range(count):
-            exporter.add_image((rnd.randint(0, 80, [channels, resolution, resolution]) + 60 * (i % 3)).astype(np.uint8))
+            exporter.add_image((rnd.randint(0, 80, [channels, resolution, resolution]) + 60 *
+                                (i % 3)).astype(np.uint8))
         if labels:
             exporter.add_labels(np.eye(3, dtype=np.float32)[np.arange(count) % 3])
 
@@ -45,7 +46,11 @@ def run(*assignments, config='tiny.py'):
 
 
 def files_of(folder):
-    return {re.sub(r'events\.out\.tfevents.*', 'EVENTS', name): os.path.getsize(os.path.join(folder, name)) for name in os.listdir(folder)}
+    return {
+        re.sub(r'events\.out\.tfevents.*', 'EVENTS', name): os.path.getsize(
+            os.path.join(folder, name))
+        for name in os.listdir(folder)
+    }
 
 
 def ticks_of(folder):
@@ -63,8 +68,10 @@ def check_files(folder, last_kimg=0):
     fakes = {name for name in files if re.fullmatch(r'fakes\d{6}\.png', name)}
     snapshots = {name for name in files if re.fullmatch(r'network-snapshot-\d{6}\.pkl', name)}
     assert fakes and snapshots
-    assert set(files) - fakes - snapshots == {'log.txt', 'config.txt', 'reals.png', 'network-final.pkl', 'EVENTS', 'checkpoint',
-                                              'environment.json', 'stats.jsonl', 'report.html'}
+    assert set(files) - fakes - snapshots == {
+        'log.txt', 'config.txt', 'reals.png', 'network-final.pkl', 'EVENTS', 'checkpoint',
+        'environment.json', 'stats.jsonl', 'report.html'
+    }
 
 
 def main(*argv):

@@ -9,13 +9,18 @@ from pgan.training.step import TrainingSteps, UpdateOptions
 OPTIONS = dict(num_channels=1, resolution=16, fmap_base=32, fmap_max=8)
 
 
-def make(structure=None, training_set=None, G=None, G_loss=loss.G_wgan_acgan, D_loss=loss.D_wgangp_acgan, epsilon=1e-8, **options):
+def make(structure=None, training_set=None, G=None, G_loss=loss.G_wgan_acgan,
+         D_loss=loss.D_wgangp_acgan, epsilon=1e-8, **options):
     training_set = training_set or dataset.SyntheticDataset(16, 1)
-    nets = [tfutil.Network(n, f'networks.{n}_paper', structure=structure, label_size=training_set.label_size, **OPTIONS) for n in 'GD']
+    nets = [
+        tfutil.Network(n, f'networks.{n}_paper', structure=structure,
+                       label_size=training_set.label_size, **OPTIONS) for n in 'GD'
+    ]
     nets[0] = G or nets[0]
     opts = [tfutil.Optimizer(f'Train{n}', beta1=0.0, beta2=0.99, epsilon=epsilon) for n in 'GD']
     options = UpdateOptions(**{**dict(G_smoothing=0.9, random_seed=3), **options})
-    return TrainingSteps([*nets, nets[0].clone('Gs')], opts, [G_loss, D_loss], training_set, options), training_set
+    return TrainingSteps([*nets, nets[0].clone('Gs')], opts, [G_loss, D_loss], training_set,
+                         options), training_set
 
 
 def values(net):

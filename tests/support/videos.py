@@ -8,4 +8,5 @@ def read_video(path):
     reader = imageio_ffmpeg.read_frames(path)
     meta = next(reader)
     width, height = meta['size']
-    return np.stack([np.frombuffer(frame, np.uint8).reshape(height, width, 3) for frame in reader]), meta
+    return np.stack([np.frombuffer(frame, np.uint8).reshape(height, width, 3)
+                     for frame in reader]), meta

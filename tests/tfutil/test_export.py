@@ -1,4 +1,6 @@
-"""Networks for other programs: what is written gives the same numbers when it is run without this program."""
+"""Networks for other programs: what is written gives the same numbers when it is run without this
+program.
+"""
 import importlib.util
 import json
 import os
@@ -13,11 +15,14 @@ import tfutil
 from pgan.errors import ConfigError, DataError
 
 SMALL = dict(num_channels=3, resolution=16, fmap_base=64, fmap_max=16)
-CASES = [('G_paper', 0.0, {}), ('G_paper', 1.25, dict(label_size=3)), ('G_paper', 2.0, dict(structure='recursive')),
-         ('G_paper', 0.5, dict(structure='linear', fused_scale=False)), ('D_paper', 0.0, dict(label_size=3, mbstd_group_size=2)),
-         ('D_paper', 1.25, {}), ('G_paper', 0.0, dict(dtype='bfloat16'))]
+CASES = [('G_paper', 0.0, {}), ('G_paper', 1.25, dict(label_size=3)),
+         ('G_paper', 2.0, dict(structure='recursive')),
+         ('G_paper', 0.5, dict(structure='linear', fused_scale=False)),
+         ('D_paper', 0.0, dict(label_size=3, mbstd_group_size=2)), ('D_paper', 1.25, {}),
+         ('G_paper', 0.0, dict(dtype='bfloat16'))]
 
-# Runs an exported network in a process that has never seen this program: python -c CODE path inputs.npz outputs.npz
+# Runs an exported network in a process that has never seen this program: python -c CODE path
+# inputs.npz outputs.npz
 RUN_SAVED_MODEL = """
 import sys, numpy as np, tensorflow as tf
 function = tf.saved_model.load(sys.argv[1]).signatures['serving_default']
@@ -48,14 +53,21 @@ def network_of(func, lod, options):
 
 def inputs_of(network, count):
     rs = np.random.RandomState(4)
-    return {name: rs.randn(count, *shape[1:]).astype(np.float32) for name, shape in zip(network.input_names, network.input_shapes)}
+    return {
+        name: rs.randn(count, *shape[1:]).astype(np.float32)
+        for name, shape in zip(network.input_names, network.input_shapes)
+    }
 
 
 def check(network, code, path, count, tolerance, tmp_path):
     inputs = inputs_of(network, count)
-    np.savez(tmp_path / 'inputs.npz', **{name: value for name, value in inputs.items() if value.size})
-    done = subprocess.run([sys.executable, '-c', code, path, tmp_path / 'inputs.npz', tmp_path / 'outputs.npz'], capture_output=True,
-                          text=True, cwd=tmp_path, env={**os.environ, 'PYTHONPATH': '', 'TF_CPP_MIN_LOG_LEVEL': '2'})
+    np.savez(tmp_path / 'inputs.npz',
+             **{name: value
+                for name, value in inputs.items() if value.size})
+    done = subprocess.run(
+        [sys.executable, '-c', code, path, tmp_path / 'inputs.npz', tmp_path / 'outputs.npz'],
+        capture_output=True, text=True, cwd=tmp_path,
+        env={**os.environ, 'PYTHONPATH': '', 'TF_CPP_MIN_LOG_LEVEL': '2'})
     assert done.returncode == 0, done.stderr
     found = dict(np.load(tmp_path / 'outputs.npz'))
     expected = network.run(*inputs.values(), return_as_list=True)
@@ -81,13 +93,16 @@ def test_onnx_files_give_the_same(func, lod, options, tmp_path):
     network.export(tmp_path / 'model.onnx')
     network = network.convert(dtype='float32') if 'dtype' in options else network
     for count in (2, 8):
-        check(network, RUN_ONNX, tmp_path / 'model.onnx', count, 1e-4, tmp_path)  # other convolutions, summed in another order
+        # other convolutions, summed in another order
+        check(network, RUN_ONNX, tmp_path / 'model.onnx', count, 1e-4, tmp_path)
 
 
 def test_a_network_of_ones_own(tmp_path):
     def build():
         a, b = keras.Input([4], name='a'), keras.Input([0], name='b')
-        return keras.Model([a, b], [keras.layers.Dense(2, name='c')(a), keras.layers.Dense(3, name='d')(a)], name='own')
+        return keras.Model([a, b],
+                           [keras.layers.Dense(2, name='c')(a),
+                            keras.layers.Dense(3, name='d')(a)], name='own')
     network = tfutil.Network('own', build)
     network.export(tmp_path / 'model')
     check(network, RUN_SAVED_MODEL, tmp_path / 'model', 5, 1e-6, tmp_path)
@@ -100,7 +115,8 @@ def test_nothing_is_overwritten_unasked(name, in_tmp):
     before = sorted(os.listdir('model')) if name == 'model' else (in_tmp / name).read_bytes()
     with pytest.raises(DataError, match='exists'):
         network.export(name)
-    assert before == (sorted(os.listdir('model')) if name == 'model' else (in_tmp / name).read_bytes())
+    assert before == (sorted(os.listdir('model')) if name == 'model' else
+                      (in_tmp / name).read_bytes())
     network.export(name, overwrite=True)
     assert os.listdir() == [name]
 
@@ -124,11 +140,13 @@ def test_a_missing_folder_and_a_missing_package(in_tmp, monkeypatch):
 
 
 def test_weights_go_round(in_tmp):
-    network, other = network_of('D_paper', 1.5, {}), tfutil.Network('M', 'networks.D_paper', **SMALL)
+    network, other = network_of('D_paper', 1.5, {}), tfutil.Network('M', 'networks.D_paper',
+                                                                    **SMALL)
     network.save_weights('weights.npz')
     assert set(np.load('weights.npz')) == set(network.vars)
     other.load_weights('weights.npz')
-    assert all(np.array_equal(other.get_var(name), network.get_var(name)) for name in network.vars) and other.lod == 1.5
+    assert all(np.array_equal(other.get_var(name), network.get_var(name))
+               for name in network.vars) and other.lod == 1.5
 
 
 def test_weights_of_others_are_refused_whole(in_tmp):
@@ -136,9 +154,11 @@ def test_weights_of_others_are_refused_whole(in_tmp):
     values = {name: var.numpy() for name, var in network.vars.items()}
     network.save_weights('weights.npz')
     before = {name: var.numpy() for name, var in other.vars.items()}
-    with pytest.raises(DataError, match=r"'.*' is float32 of shape \[.*\]. Expected numbers of shape \["):
+    with pytest.raises(DataError,
+                       match=r"'.*' is float32 of shape \[.*\]. Expected numbers of shape \["):
         other.load_weights('weights.npz')
-    np.savez('less.npz', **{name: value for name, value in values.items() if name != 'lod'}, more=np.zeros(1))
+    np.savez('less.npz', **{name: value
+                            for name, value in values.items() if name != 'lod'}, more=np.zeros(1))
     with pytest.raises(DataError, match=r"missing \['lod'\], unknown \['more'\]"):
         network.load_weights('less.npz')
     np.savez('objects.npz', **{**values, 'lod': np.array(None)})

@@ -22,10 +22,12 @@ from tests.support.toy_runs import TINY, make_toy
 from tfutil.cluster import Cluster, ClusterError, wait_for_machines
 
 EVERY_UPDATE = 'train.checkpoint_minutes=1e-9'
-GENTLE = ('G_opt.epsilon=1.0', 'D_opt.epsilon=1.0', 'train.minibatch_repeats=1')  # see test_replicas
+# see test_replicas
+GENTLE = ('G_opt.epsilon=1.0', 'D_opt.epsilon=1.0', 'train.minibatch_repeats=1')
 
 
-# A data set of the user's own, which notes the images of each minibatch by their checksums, a file for each process.
+# A data set of the user's own, which notes the images of each minibatch by their checksums, a file
+# for each process.
 NOTING = '''
 import zlib
 import dataset
@@ -56,10 +58,13 @@ def start(*assignments, index=None, ports=(), options=()):
     if ports:
         jobs = {'worker': [f'127.0.0.1:{port}' for port in ports]}
         env['TF_CONFIG'] = json.dumps({'cluster': jobs, 'task': {'type': 'worker', 'index': index}})
-    command = [sys.executable, ROOT / 'train.py', '--config', 'tiny.py', '--set', 'num_gpus=2', *options]
+    command = [
+        sys.executable, ROOT / 'train.py', '--config', 'tiny.py', '--set', 'num_gpus=2', *options
+    ]
     for assignment in assignments:
         command += ['--set', assignment]
-    return subprocess.Popen(command, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    return subprocess.Popen(command, env=env, text=True, stdout=subprocess.PIPE,
+                            stderr=subprocess.PIPE)
 
 
 def free_ports(count):
@@ -71,11 +76,16 @@ def free_ports(count):
 
 
 def noted(process, processes):
-    """Numbers of the images in each minibatch that a process has read, whatever the resolution they were read at."""
+    """Numbers of the images in each minibatch that a process has read, whatever the resolution they
+    were read at.
+    """
     toy, numbers = dataset.TFRecordDataset('datasets/toy', shuffle_mb=0), {}
     for lod in range(3):
         toy.position = 0
-        numbers |= {zlib.crc32(image.tobytes()): i for i, image in enumerate(toy.get_minibatch_np(40, lod)[0])}
+        numbers |= {
+            zlib.crc32(image.tobytes()): i
+            for i, image in enumerate(toy.get_minibatch_np(40, lod)[0])
+        }
     assert len(numbers) == 3 * 40
     with open(f'process-{process}-of-{processes}.txt') as file:
         return [[numbers[int(checksum)] for checksum in line.split()] for line in file]
@@ -90,21 +100,27 @@ def check_epochs(numbers):
 
 @pytest.mark.slow
 def test_two_processes_train_what_one_with_two_devices_does(toy):
-    """Weights at the end agree to 1e-4; each image is read once an epoch, by one of them; the first process alone writes and tells."""
+    """Weights at the end agree to 1e-4; each image is read once an epoch, by one of them; the first
+    process alone writes and tells.
+    """
     short = (*GENTLE, 'train.total_kimg=0.16', "dataset.class_name='noting.Noting'")
     ports = free_ports(2)
     both = [start(*short, index=i, ports=ports) for i in range(2)]
     outputs = [process.communicate(timeout=240) for process in both]
     assert [process.returncode for process in both] == [0, 0], outputs
     assert os.listdir('results') == ['000-tiny']
-    assert 'tick 1 ' in outputs[0][0] and 'tick 1 ' not in outputs[1][0] and 'Machine 0 of 2 writes the results' in outputs[1][0]
+    assert 'tick 1 ' in outputs[0][0] and 'tick 1 ' not in outputs[1][
+        0] and 'Machine 0 of 2 writes the results' in outputs[1][0]
     alone = start(*short)
-    assert 'CPU devices stand for num_gpus = 2' in alone.communicate(timeout=240)[0] and alone.returncode == 0
+    assert 'CPU devices stand for num_gpus = 2' in alone.communicate(
+        timeout=240)[0] and alone.returncode == 0
     first, second, lone = noted(0, 2), noted(1, 2), noted(0, 1)
-    assert {len(part) for part in first + second} == {4} and [a + b for a, b in zip(first, second)] == lone
+    assert {len(part)
+            for part in first + second} == {4} and [a + b for a, b in zip(first, second)] == lone
     check_epochs(sum(lone, []))
     check_epochs(sum(sum(zip(first, second), ()), []))
-    together, one = (misc.load_pkl(f'results/{name}/network-final.pkl') for name in ('000-tiny', '001-tiny'))
+    together, one = (misc.load_pkl(f'results/{name}/network-final.pkl')
+                     for name in ('000-tiny', '001-tiny'))
     for net, other in zip(together, one):
         assert all(max_abs(net.get_var(name), other.get_var(name)) <= 1e-4 for name in net.vars)
 
@@ -127,7 +143,8 @@ def test_a_process_that_dies_ends_the_other_with_a_message(toy, victim):
 
 def wait_for_checkpoints(count):
     deadline = time.time() + 120
-    while count_checkpoints() < count:  # older ones are deleted, so the fourth itself may come and go between two looks
+    # older ones are deleted, so the fourth itself may come and go between two looks
+    while count_checkpoints() < count:
         assert time.time() < deadline, 'the run does not get on'
         time.sleep(0.2)
 
@@ -138,14 +155,20 @@ def count_checkpoints():
 
 
 def resume_both(updates):
-    """When all machines are back, the run goes on in its folder: the second learns from the first where they are."""
+    """When all machines are back, the run goes on in its folder: the second learns from the first
+    where they are.
+    """
     assert updates >= 4
     total, ports = (updates + 8) * 8 / 2000, free_ports(2)  # every other update shows 8 images
-    both = [start(f'train.total_kimg={total}', index=i, ports=ports, options=['--resume']) for i in range(2)]
+    both = [
+        start(f'train.total_kimg={total}', index=i, ports=ports, options=['--resume'])
+        for i in range(2)
+    ]
     outputs = [process.communicate(timeout=240) for process in both]
     assert [process.returncode for process in both] == [0, 0], outputs
     assert 'Resuming results/000-tiny at kimg' in outputs[0][0] and 'Resuming' not in outputs[1][0]
-    assert os.listdir('results') == ['000-tiny'] and os.path.exists('results/000-tiny/_training-done.txt')
+    assert os.listdir('results') == ['000-tiny'
+                                     ] and os.path.exists('results/000-tiny/_training-done.txt')
     with open('results/000-tiny/log.txt') as file:
         ticks = [int(line.split()[1]) for line in file if line.startswith('tick ')]
     assert ticks == list(range(1, len(ticks) + 1)) and ticks
@@ -158,7 +181,9 @@ def cluster(ports, index):
 
 
 def test_a_machine_that_never_appears_is_named(capfd):
-    """After the time stated; meanwhile it is asked for again and again, and this one answers. Its port is free for TensorFlow then."""
+    """After the time stated; meanwhile it is asked for again and again, and this one answers. Its
+    port is free for TensorFlow then.
+    """
     ports = free_ports(3)
     seen, over = [], threading.Event()
 
@@ -173,10 +198,13 @@ def test_a_machine_that_never_appears_is_named(capfd):
         wait_for_machines(cluster(ports, 0), limit=1.8, repeat=0.3)
     over.set()
     thread.join()
-    assert f'1 of 3 machines did not appear within 0.03 minutes: 127.0.0.1:{ports[2]}. Check' in str(error.value)
+    assert (f'1 of 3 machines did not appear within 0.03 minutes: 127.0.0.1:{ports[2]}. '
+            'Check') in str(
+        error.value)
     said = capfd.readouterr().out
     assert f'Waiting for 127.0.0.1:{ports[1]}, 127.0.0.1:{ports[2]}, up to 0.03 minutes' in said
-    assert 'Still waiting for 127.0.0.1:' in said and said.strip().endswith(f'Still waiting for 127.0.0.1:{ports[2]}...')
+    assert 'Still waiting for 127.0.0.1:' in said and said.strip().endswith(
+        f'Still waiting for 127.0.0.1:{ports[2]}...')
     assert seen
     seen[0].close()
     socket.create_server(('127.0.0.1', ports[0])).close()
@@ -190,7 +218,8 @@ def test_machines_that_appear_meet():
         try:
             time.sleep(index // 2)
             wait_for_machines(cluster(ports, index), limit=20)
-            servers.append(socket.create_server(('127.0.0.1', ports[index])))  # as TensorFlow does then
+            # as TensorFlow does then
+            servers.append(socket.create_server(('127.0.0.1', ports[index])))
         except Exception as error:
             errors.append(error)
     servers, start = [], time.monotonic()
@@ -208,7 +237,9 @@ def test_a_port_that_is_taken_is_said():
     with socket.create_server(('127.0.0.1', 0)) as server, pytest.raises(ConfigError) as error:
         ports = [free_ports(1)[0], server.getsockname()[1]]
         wait_for_machines(cluster(ports, 1), limit=1)
-    assert f'port {ports[1]}, which TF_CONFIG gives to this machine (number 1), cannot be opened' in str(error.value)
+    assert (f'port {ports[1]}, which TF_CONFIG gives to this machine (number 1), cannot be '
+            'opened') in str(
+        error.value)
     assert 'earlier run' in str(error.value)
 
 
@@ -239,7 +270,12 @@ def test_all_machines_get_the_chiefs_values(in_tmp, monkeypatch):
     jobs = {'worker': [f'127.0.0.1:{port}' for port in ports]}
     both = []
     for i in range(2):
-        env = {**os.environ, 'TF_CONFIG': json.dumps({'cluster': jobs, 'task': {'type': 'worker', 'index': i}})}
-        both.append(subprocess.Popen([sys.executable, '-c', SHARING], env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE))
+        env = {
+            **os.environ, 'TF_CONFIG': json.dumps(
+                {'cluster': jobs, 'task': {'type': 'worker', 'index': i}})
+        }
+        both.append(
+            subprocess.Popen([sys.executable, '-c', SHARING], env=env, text=True,
+                             stdout=subprocess.PIPE, stderr=subprocess.PIPE))
     outputs = [process.communicate(timeout=120) for process in both]
     assert all('same: True' in out for out, _ in outputs), outputs

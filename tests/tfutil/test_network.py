@@ -19,7 +19,8 @@ SMALL = dict(num_channels=3, resolution=8, fmap_base=32, fmap_max=8)
 def golden_run():
     data = load_npz('network_run.npz')
     options = dict(num_channels=3, resolution=16, label_size=0, fmap_base=64, fmap_max=16)
-    return data, network_from(data, 'G/', 'G_paper', options), network_from(data, 'D/', 'D_paper', options)
+    return data, network_from(data, 'G/', 'G_paper',
+                              options), network_from(data, 'D/', 'D_paper', options)
 
 
 def test_run_in_minibatches(golden_run):
@@ -32,12 +33,15 @@ def test_run_in_minibatches(golden_run):
 
 @pytest.mark.parametrize('shrink', [1, 2, 4])
 def test_run_converts_outputs(golden_run, shrink):
-    """Floats within 1e-4 of the scale (0..255); uint8 equal but for values within 2e-3 of a half, and there by one count."""
+    """Floats within 1e-4 of the scale (0..255); uint8 equal but for values within 2e-3 of a half,
+    and there by one count.
+    """
     data, G, _ = golden_run
     options = dict(minibatch_size=3, out_mul=127.5, out_add=127.5, out_shrink=shrink)
     floats, expected = G.run(data['latents'], **options), data[f'out_float_shrink{shrink}']
     assert max_abs(floats, expected) <= 1e-4 * np.abs(expected).max()
-    ints, golden = G.run(data['latents'], out_dtype=np.uint8, **options), data[f'out_uint8_shrink{shrink}']
+    ints, golden = G.run(data['latents'], out_dtype=np.uint8,
+                         **options), data[f'out_uint8_shrink{shrink}']
     assert ints.dtype == np.uint8
     near_half = np.abs(expected - np.floor(expected) - 0.5) < 2e-3
     difference = np.abs(ints.astype(int) - golden)
@@ -55,7 +59,8 @@ def test_moving_average():
     options = dict(num_channels=3, resolution=8, label_size=0, fmap_base=32, fmap_max=8)
     Gs = network_from(data, 'Gs_before/', 'G_paper', options)
     G = Gs.clone('G')
-    update = Gs.setup_as_moving_average_of(G, beta=float(data['beta']), beta_nontrainable=float(data['beta_nontrainable']))
+    update = Gs.setup_as_moving_average_of(G, beta=float(data['beta']),
+                                           beta_nontrainable=float(data['beta_nontrainable']))
     for i in range(3):
         set_vars(G, data, f'G_step{i}/')
         tfutil.run(update)
@@ -115,14 +120,17 @@ def test_pickling_round_trip(protocol):
     G.set_var('lod', 0.5)
     text = pickle.dumps(G, protocol)
     twin = pickle.loads(text)
-    assert (twin.name, twin.static_kwargs, list(twin.vars)) == (G.name, G.static_kwargs, list(G.vars))
+    assert (twin.name, twin.static_kwargs, list(twin.vars)) == (G.name, G.static_kwargs,
+                                                                list(G.vars))
     assert all((twin.get_var(name) == G.get_var(name)).all() for name in G.vars)
     twin.set_var('4x4/Conv/bias', np.ones(8))  # loaded variables can be written
 
 
 def test_pickles_name_nothing_that_an_old_numpy_lacks():
     G = tfutil.Network('G', 'networks.G_paper', **SMALL)
-    strings = [str(arg) for _, arg, _ in pickletools.genops(pickle.dumps(G, 4)) if isinstance(arg, str)]
+    strings = [
+        str(arg) for _, arg, _ in pickletools.genops(pickle.dumps(G, 4)) if isinstance(arg, str)
+    ]
     modules = {s for s in strings if s.split('.')[0] in ('numpy', 'tfutil', 'networks')}
     assert modules == {'numpy', 'tfutil'}
     assert not any('_core' in s for s in strings)
@@ -141,7 +149,9 @@ def my_net(size=4, **kwargs):
 
 
 def test_a_users_own_build_function(tmp_path, monkeypatch, capsys):
-    """Built, run, cloned, listed and pickled like the stock ones; loaded where its module is at hand, and where it is not."""
+    """Built, run, cloned, listed and pickled like the stock ones; loaded where its module is at
+    hand, and where it is not.
+    """
     (tmp_path / 'my_module.py').write_text(OWN_MODULE)
     monkeypatch.syspath_prepend(str(tmp_path))
     net = tfutil.Network('mine', 'my_module.my_net', size=5)
@@ -162,7 +172,8 @@ def test_a_users_own_build_function(tmp_path, monkeypatch, capsys):
     with tfutil.trusting_source():
         assert max_abs(pickle.loads(text).run(x, y), expected) <= 1e-5
     monkeypatch.undo()
-    sys.modules.pop('my_module')  # now its module cannot be imported either: the source text is all there is
+    # now its module cannot be imported either: the source text is all there is
+    sys.modules.pop('my_module')
     with tfutil.trusting_source():
         assert max_abs(pickle.loads(text).run(x, y), expected) <= 1e-5
     tfutil.build_function(module.my_net)
@@ -180,17 +191,20 @@ def test_source_inside_a_stock_snapshot_is_never_executed():
     assert twin.lod == 0
 
 
-@pytest.mark.parametrize('change, text', [
-    (dict(version=1), 'version 1'), (dict(variables=[]), 'lacks the variables'),
-    (dict(variables=[('lod', np.zeros([2]))]), r"'lod' has shape \(2,\)"), (dict(build_func_name='nobody'), 'trust_source')])
+@pytest.mark.parametrize('change, text',
+                         [(dict(version=1), 'version 1'),
+                          (dict(variables=[]), 'lacks the variables'),
+                          (dict(variables=[('lod', np.zeros([2]))]), r"'lod' has shape \(2,\)"),
+                          (dict(build_func_name='nobody'), 'trust_source')])
 def test_states_that_cannot_be_used_are_refused(change, text):
     G = tfutil.Network('G', 'networks.G_paper', **SMALL)
     with pytest.raises(DataError, match=text):
         object.__new__(tfutil.Network).__setstate__(dict(G.__getstate__(), **change))
 
 
-@pytest.mark.parametrize('func, text', [
-    ('networks.G_papre', "Did you mean 'G_paper'"), ('networkz.G_paper', "no module 'networkz'"), (None, 'build function')])
+@pytest.mark.parametrize('func, text', [('networks.G_papre', "Did you mean 'G_paper'"),
+                                        ('networkz.G_paper', "no module 'networkz'"),
+                                        (None, 'build function')])
 def test_unknown_build_functions_are_refused(func, text):
     with pytest.raises(ConfigError, match=text):
         tfutil.Network('G', func)
@@ -201,11 +215,13 @@ def test_one_compilation_serves_all_minibatch_sizes():
     for n in (1, 2, 7):
         for mul in (1.0, 127.5):
             G.run(np.zeros([n, 8]), out_mul=mul, print_progress=True)
-    assert len(G._evaluation.compiled) == 1 and next(iter(G._evaluation.compiled.values())).experimental_get_tracing_count() == 1
+    assert len(G._evaluation.compiled) == 1 and next(iter(
+        G._evaluation.compiled.values())).experimental_get_tracing_count() == 1
     assert G.run(np.zeros([0, 8]), print_progress=True).shape == (0, 3, 8, 8)
 
 
-@pytest.mark.parametrize('shape', [[4, 1, 8, 8], [4, 3, 6, 6], [4, 3, 8, 4], [4, 3, 16, 16], [4, 3, 4, 4]])
+@pytest.mark.parametrize('shape',
+                         [[4, 1, 8, 8], [4, 3, 6, 6], [4, 3, 8, 4], [4, 3, 16, 16], [4, 3, 4, 4]])
 def test_images_of_the_wrong_shape_are_refused(shape):
     D = tfutil.Network('D', 'networks.D_paper', **SMALL)
     with pytest.raises(ConfigError, match="'images_in'.*Received"):

@@ -1,4 +1,6 @@
-"""tfutil/optimizer.py against trajectories of the original's optimizer: overflow, loss scaling, averaging, reset."""
+"""tfutil/optimizer.py against trajectories of the original's optimizer: overflow, loss scaling,
+averaging, reset.
+"""
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -11,7 +13,10 @@ GOLDEN = load_npz('optimizer.npz')
 
 
 def scenario(name):
-    return {key[len(name) + 1:]: value for key, value in GOLDEN.items() if key.startswith(name + '/')}
+    return {
+        key[len(name) + 1:]: value
+        for key, value in GOLDEN.items() if key.startswith(name + '/')
+    }
 
 
 @pytest.mark.parametrize('compiled', [False, True])
@@ -20,9 +25,12 @@ def test_trajectory_is_the_originals(name, compiled):
     data = scenario(name)
     names = [str(n) for n in data['var_names']]
     variables = {n: tf.Variable(data[f'init/{n}'], dtype=tf.float32) for n in names}
-    scaling = {key: data[key].item() for key in ('loss_scaling_init', 'loss_scaling_inc', 'loss_scaling_dec') if key in data}
-    opt = tfutil.Optimizer('Train', use_loss_scaling=name == 'scaled', beta1=data['beta1'].item(), beta2=data['beta2'].item(),
-                           epsilon=data['epsilon'].item(), **scaling)
+    scaling = {
+        key: data[key].item()
+        for key in ('loss_scaling_init', 'loss_scaling_inc', 'loss_scaling_dec') if key in data
+    }
+    opt = tfutil.Optimizer('Train', use_loss_scaling=name == 'scaled', beta1=data['beta1'].item(),
+                           beta2=data['beta2'].item(), epsilon=data['epsilon'].item(), **scaling)
     opt.create_slots(list(variables.values()))
 
     def step(gradients, rate):
@@ -30,7 +38,9 @@ def test_trajectory_is_the_originals(name, compiled):
             # A linear loss whose gradient is exactly the stored one; d is not a part of it.
             # compute_gradients takes the mean of the loss, so the loss is one number.
             opt.register_gradients(
-                lambda tower=tower: tf.add_n([tf.reduce_sum(variables[n] * gradients[n][tower]) for n in 'abc']), list(variables.values()))
+                lambda tower=tower: tf.add_n(
+                    [tf.reduce_sum(variables[n] * gradients[n][tower]) for n in 'abc']),
+                list(variables.values()))
         return opt.apply_updates(rate)
     step = tf.function(step) if compiled else step
 
@@ -41,11 +51,14 @@ def test_trajectory_is_the_originals(name, compiled):
         applied = step(gradients, tf.constant(data['lrate'][t], tf.float32))
         assert bool(applied) != bool(data['skipped'][t]), (t, kind)
         for n in names:
-            np.testing.assert_allclose(variables[n].numpy(), data[f'value/{n}'][t], rtol=1e-5, atol=2e-6)
+            np.testing.assert_allclose(variables[n].numpy(), data[f'value/{n}'][t], rtol=1e-5,
+                                       atol=2e-6)
             m, v = opt.slots[variables[n].ref()]
-            largest = np.nanmax(np.abs(np.where(np.isfinite(data[f'grads/{n}']), data[f'grads/{n}'], 0)), initial=0)
+            largest = np.nanmax(
+                np.abs(np.where(np.isfinite(data[f'grads/{n}']), data[f'grads/{n}'], 0)), initial=0)
             assert max_abs(m.numpy(), data[f'm/{n}'][t]) <= 1e-6 * max(largest, 1), (t, n)
-            np.testing.assert_allclose(v.numpy(), data[f'v/{n}'][t], rtol=1e-5, atol=1e-6 * max(largest, 1))
+            np.testing.assert_allclose(v.numpy(), data[f'v/{n}'][t], rtol=1e-5,
+                                       atol=1e-6 * max(largest, 1))
         assert opt.beta1_power.numpy() == pytest.approx(data['beta1_power'][t], abs=1e-7)
         assert opt.beta2_power.numpy() == pytest.approx(data['beta2_power'][t], rel=1e-5)
         if name == 'scaled':

@@ -20,7 +20,9 @@ def no_leftovers():
     summary.flush()
 
 
-@pytest.mark.parametrize('a, b, t, plain, clipped', [(1.0, 3.0, 0.5, 2.0, 2.0), (1.0, 3.0, 2.0, 5.0, 3.0), (1.0, 3.0, -1.0, -1.0, 1.0)])
+@pytest.mark.parametrize('a, b, t, plain, clipped', [(1.0, 3.0, 0.5, 2.0, 2.0),
+                                                     (1.0, 3.0, 2.0, 5.0, 3.0),
+                                                     (1.0, 3.0, -1.0, -1.0, 1.0)])
 def test_lerp(a, b, t, plain, clipped):
     assert tfutil.lerp(a, b, t) == plain and float(tfutil.lerp_clip(a, b, t)) == clipped
 
@@ -100,7 +102,8 @@ def test_event_file(tmp_path):
     events.Reload()
     assert [(e.step, e.value) for e in events.Scalars('Loss/x')] == [(100, 1.0), (200, 2.0)]
     histogram = events.Histograms('w')[0].histogram_value
-    assert histogram.num == 1000 and sum(histogram.bucket) == 1000 and histogram.bucket_limit[-1] == histogram.max
+    assert histogram.num == 1000 and sum(
+        histogram.bucket) == 1000 and histogram.bucket_limit[-1] == histogram.max
 
 
 def test_keyed_draws_are_a_function_of_seed_and_step():
@@ -125,7 +128,8 @@ def test_keys_folded_on_the_host_are_those_folded_in_a_graph(seed):
         for replica in (0, 3):
             with randomness.keyed(seed, step), randomness.as_replica(replica):
                 expected = draws()
-            with randomness.keyed_by(tf.constant(randomness.key_table(seed, step, 4, 3))) as key, randomness.as_replica(replica):
+            with randomness.keyed_by(tf.constant(randomness.key_table(
+                    seed, step, 4, 3))) as key, randomness.as_replica(replica):
                 received = draws()
             assert key.used[0] == 3 and all(max_abs(a, b) == 0 for a, b in zip(expected, received))
 
@@ -152,22 +156,27 @@ print('largest difference', float(tf.reduce_max(abs(a - b))))
 
 def test_tf_config_options():
     tfutil.init_tf({'allow_soft_placement': True})
-    with pytest.raises(ConfigError, match="Did you mean 'allow_soft_placement'.*Known: gpu_options.allow_growth"):
+    with pytest.raises(ConfigError, match="Did you mean 'allow_soft_placement'.*Known: "
+                                          'gpu_options.allow_growth'):
         tfutil.init_tf({'allow_soft_placemnt': True})
 
 
-@pytest.mark.parametrize('config, allowed', [(None, False), ({}, False), ({'tf32': True}, True), ({'tf32': False}, False)], ids=str)
+@pytest.mark.parametrize('config, allowed', [(None, False), ({}, False), ({'tf32': True}, True),
+                                             ({'tf32': False}, False)], ids=str)
 def test_tensorfloat32_is_off_unless_asked_for(config, allowed):
     """TensorFlow's default is on. Also for whoever only imports this program, to load a network."""
     try:
         tf.config.experimental.enable_tensor_float_32_execution(True)
         tfutil.init_tf(config)
-        assert tf.config.experimental.tensor_float_32_execution_enabled() == tf32_allowed() == allowed
+        assert tf.config.experimental.tensor_float_32_execution_enabled() == tf32_allowed(
+        ) == allowed
         assert tf.config.optimizer.get_experimental_options()['layout_optimizer'] != allowed
     finally:
         tfutil.init_tf()
-    code = 'import tensorflow as tf, tfutil; print(tf.config.experimental.tensor_float_32_execution_enabled())'
-    assert subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, cwd=ROOT).stdout.strip() == 'False'
+    code = ('import tensorflow as tf, tfutil; '
+            'print(tf.config.experimental.tensor_float_32_execution_enabled())')
+    assert subprocess.run([sys.executable, '-c', code], capture_output=True, text=True,
+                          cwd=ROOT).stdout.strip() == 'False'
 
 
 @pytest.mark.parametrize('value', ['yes', 2, None])

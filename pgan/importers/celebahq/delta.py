@@ -1,4 +1,6 @@
-"""The deltas of CelebA-HQ: what an unpublished network added to the processed photographs, encrypted with the photographs as keys."""
+"""The deltas of CelebA-HQ: what an unpublished network added to the processed photographs,
+encrypted with the photographs as keys.
+"""
 import base64
 import bz2
 import functools
@@ -12,9 +14,11 @@ from pgan.errors import ConfigError, DataError
 
 SHAPE = (3, 1024, 1024)
 DOWNLOAD = 'https://drive.google.com/open?id=0B4qLcYyJmiz0TXY1NG02bzZVRGs (CelebA-HQ deltas)'
-DELTA_CAUSE = f'The file of deltas is damaged, or not the published one; download it again: {DOWNLOAD}'
-JPEG_CAUSE = ('It is damaged, was saved again by some program, or comes from another edition of CelebA. Take it from "In-The-Wild Images" '
-              '(img_celeba.7z): https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html')
+DELTA_CAUSE = ('The file of deltas is damaged, or not the published one; download it again: '
+               f'{DOWNLOAD}')
+JPEG_CAUSE = ('It is damaged, was saved again by some program, or comes from another edition of '
+              'CelebA. Take it from "In-The-Wild Images" (img_celeba.7z): '
+              'https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html')
 
 
 class WrongJpeg(DataError):
@@ -35,14 +39,15 @@ def read_delta(task):
     except KeyError as error:
         raise DataError(f'{task.zip_path!r} has no {member!r}. {DELTA_CAUSE}') from error
     except (OSError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
-        raise DataError(f'{member!r} in {task.zip_path!r} cannot be read: {error}. {DELTA_CAUSE}') from error
+        raise DataError(
+            f'{member!r} in {task.zip_path!r} cannot be read: {error}. {DELTA_CAUSE}') from error
     packed = _decrypt(token, task, member)
     try:
         data = bz2.decompress(packed)
         return np.frombuffer(data, np.uint8).reshape(SHAPE)
     except (OSError, ValueError, EOFError) as error:
-        raise DataError(f'{member!r} in {task.zip_path!r} does not hold an array of {"x".join(map(str, SHAPE))}: {error}. '
-                        f'{DELTA_CAUSE}') from error
+        raise DataError(f'{member!r} in {task.zip_path!r} does not hold an array of '
+                        f'{"x".join(map(str, SHAPE))}: {error}. {DELTA_CAUSE}') from error
 
 
 def member_of(index):
@@ -61,8 +66,9 @@ def _decrypt(token, task, member):
     try:
         from cryptography.fernet import Fernet, InvalidToken
     except ImportError as error:
-        raise ConfigError(f'the deltas of CelebA-HQ are encrypted, and the package cryptography cannot be loaded: {error}. Install it: '
-                          'pip install -r requirements-pip.txt') from error
+        raise ConfigError('the deltas of CelebA-HQ are encrypted, and the package cryptography '
+                          f'cannot be loaded: {error}. Install it: pip install -r '
+                          'requirements-pip.txt') from error
     try:
         with open(task.jpeg_path, 'rb') as file:
             key = hashlib.pbkdf2_hmac('sha256', file.read(), task.orig_file.encode(), 100000, 32)
@@ -71,6 +77,7 @@ def _decrypt(token, task, member):
     try:
         return Fernet(base64.urlsafe_b64encode(key)).decrypt(token)
     except InvalidToken as error:
-        raise WrongJpeg(f'Stage to suspect: the JPEG file. {member!r} in {task.zip_path!r} cannot be decrypted. Its key is the content of '
-                        f'{task.jpeg_path!r}, so that is not the original file. {JPEG_CAUSE} (If this happens to many images, the deltas '
-                        f'may be what is wrong: {DOWNLOAD})') from error
+        raise WrongJpeg(f'Stage to suspect: the JPEG file. {member!r} in {task.zip_path!r} cannot '
+                        f'be decrypted. Its key is the content of {task.jpeg_path!r}, so that is '
+                        f'not the original file. {JPEG_CAUSE} (If this happens to many images, '
+                        f'the deltas may be what is wrong: {DOWNLOAD})') from error

@@ -1,9 +1,10 @@
 """Decoding JPEG files as IJG libjpeg 8d does, bit for bit.
 
-libjpeg-turbo, which every current Pillow is built with, enlarges subsampled chroma with a triangle filter, libjpeg 7 to 9 with a larger
-inverse DCT: most photographs decode to other pixels, by up to 127 levels. The PyPI package jpeglib (MPL-2.0) carries libjpeg 8d in its
-wheels. Its own Python functions keep global state and give up on files of more than 50 markers, so the library inside is called directly.
-"""
+libjpeg-turbo, which every current Pillow is built with, enlarges subsampled chroma with a triangle
+filter, libjpeg 7 to 9 with a larger inverse DCT: most photographs decode to other pixels, by up to
+127 levels. The PyPI package jpeglib (MPL-2.0) carries libjpeg 8d in its wheels. Its own Python
+functions keep global state and give up on files of more than 50 markers, so the library inside is
+called directly. """
 import ctypes
 import functools
 import glob
@@ -17,9 +18,10 @@ from pgan.errors import ConfigError, DataError
 
 LIBRARY = os.path.join('cjpeglib', 'cjpeglib_8d.*')  # inside the package
 _COLOURS = {'RGB': 2, 'L': 1}  # the numbers of libjpeg's J_COLOR_SPACE
-_MISSING = ('CelebA-HQ can only be rebuilt with libjpeg 8d, which comes inside the PyPI package jpeglib. {}. Install it: pip install -r '
-            'requirements-celebahq.txt. It has wheels for Linux on x86-64, macOS and Windows, and none for other machines, e.g. Linux on '
-            'ARM: make the data set on one of those, and copy it over.')
+_MISSING = ('CelebA-HQ can only be rebuilt with libjpeg 8d, which comes inside the PyPI package '
+            'jpeglib. {}. Install it: pip install -r requirements-celebahq.txt. It has wheels for '
+            'Linux on x86-64, macOS and Windows, and none for other machines, e.g. Linux on ARM: '
+            'make the data set on one of those, and copy it over.')
 
 
 @functools.cache
@@ -29,23 +31,32 @@ def load_library():
     Raises:
         ConfigError: the package jpeglib, or that library in it, is not there or does not load.
     """
-    spec = importlib.util.find_spec('jpeglib')  # importing it would load fourteen versions of libjpeg
+    # importing it would load fourteen versions of libjpeg
+    spec = importlib.util.find_spec('jpeglib')
     if spec is None:
         raise ConfigError(_MISSING.format('It is not installed'))
-    paths = [path for folder in spec.submodule_search_locations or () for path in glob.glob(os.path.join(glob.escape(folder), LIBRARY))]
+    paths = [
+        path for folder in spec.submodule_search_locations or ()
+        for path in glob.glob(os.path.join(glob.escape(folder), LIBRARY))
+    ]
     if not paths:
-        raise ConfigError(_MISSING.format(f'The one in {os.path.dirname(spec.origin or "")!r} has no {LIBRARY!r}'))
+        raise ConfigError(_MISSING.format(f'The one in {os.path.dirname(spec.origin or "")!r} has '
+                                          f'no {LIBRARY!r}'))
     try:
         function = ctypes.CDLL(paths[0]).read_jpeg_spatial
     except (OSError, AttributeError) as error:
-        raise ConfigError(_MISSING.format(f'The one that is installed does not load: {error}')) from error
-    function.argtypes = [ctypes.c_char_p, *[ctypes.c_void_p] * 3, *[ctypes.c_int] * 3, *[ctypes.c_uint] * 2]
+        raise ConfigError(
+            _MISSING.format(f'The one that is installed does not load: {error}')) from error
+    function.argtypes = [
+        ctypes.c_char_p, *[ctypes.c_void_p] * 3, *[ctypes.c_int] * 3, *[ctypes.c_uint] * 2
+    ]
     function.restype = ctypes.c_int
     return function
 
 
 def decode(path):
-    """Pixels of a JPEG file: uint8 [H, W, 3], or [H, W] if it is grayscale. May be called by several threads at a time.
+    """Pixels of a JPEG file: uint8 [H, W, 3], or [H, W] if it is grayscale. May be called by
+    several threads at a time.
 
     Raises:
         ConfigError: see `load_library`.
@@ -56,9 +67,13 @@ def decode(path):
         kind, mode, (width, height) = image.format, image.mode, image.size
     # MPO: a JPEG file with more pictures after it, of which Pillow and libjpeg read the first.
     if kind not in ('JPEG', 'MPO') or mode not in _COLOURS:
-        raise DataError(f'{path!r} is {kind} with {mode!r} pixels. Expected a JPEG file, RGB or grayscale. Download it again.')
+        raise DataError(f'{path!r} is {kind} with {mode!r} pixels. Expected a JPEG file, RGB or '
+                        'grayscale. Download it again.')
     pixels = np.empty([height, width, 3] if mode == 'RGB' else [height, width], np.uint8)
-    # No marker, quantisation table or other colour space is wanted; all flags as they are by default.
-    if not read(os.fsencode(path), pixels.ctypes.data, None, None, _COLOURS[mode], -1, -1, 0, 0xFFFFFFFF):
-        raise DataError(f'the JPEG file {path!r} is damaged: libjpeg cannot decode it. Download it again.')
+    # No marker, quantisation table or other colour space is wanted; all flags as they are by
+    # default.
+    if not read(os.fsencode(path), pixels.ctypes.data, None, None, _COLOURS[mode], -1, -1, 0,
+                0xFFFFFFFF):
+        raise DataError(f'the JPEG file {path!r} is damaged: libjpeg cannot decode it. Download '
+                        'it again.')
     return pixels

@@ -1,12 +1,14 @@
 """Resizing and warping images as Pillow 3.1.1 did, bit for bit.
 
-Later versions resize in integers and warp from the middles of pixels, so their results differ by a level in some pixels. What was computed
-in which precision, and in which order, was found out by comparing with Pillow 3.1.1 itself (its plain x86-64 build, which fuses no
-multiply-adds); `tests/golden/celebahq/` holds outputs of it. In the comments, f32() means rounding to float32; all else is float64.
+Later versions resize in integers and warp from the middles of pixels, so their results differ by a
+level in some pixels. What was computed in which precision, and in which order, was found out by
+comparing with Pillow 3.1.1 itself (its plain x86-64 build, which fuses no multiply-adds);
+`tests/golden/celebahq/` holds outputs of it. In the comments, f32() means rounding to float32; all
+else is float64.
 
-Speed comes from memory: both filters work on lines or tiles that stay in the processor's cache, one after another, and the two can be
-chained (`transform_columns`, `resize_lines`) so that a large image between them never exists as a whole.
-"""
+Speed comes from memory: both filters work on lines or tiles that stay in the processor's cache, one
+after another, and the two can be chained (`transform_columns`, `resize_lines`) so that a large
+image between them never exists as a whole. """
 import collections
 import functools
 import math
@@ -15,7 +17,7 @@ import numpy as np
 
 TILE = 128  # side, in pixels of the result: 128 kB for each float64 array of a tile
 
-# ---------------------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # Lanczos.
 
 
@@ -40,7 +42,8 @@ def resize(image, size):
 
 
 def resize_lines(lines, num_lines, new_num_lines):
-    """One of the two passes: make more or fewer lines of pixels out of lines of pixels, in order, holding no more than it needs.
+    """One of the two passes: make more or fewer lines of pixels out of lines of pixels, in order,
+    holding no more than it needs.
 
     Args:
         lines: iterable of uint8 arrays of one shape.
@@ -67,7 +70,9 @@ def resize_lines(lines, num_lines, new_num_lines):
 
 @functools.lru_cache(maxsize=8)
 def lanczos_taps(size, new_size):
-    """What each pixel of a resized line is made of: a list of (number of the first pixel, float32 factors from there on)."""
+    """What each pixel of a resized line is made of: a list of (number of the first pixel, float32
+    factors from there on).
+    """
     scale = float(np.float32(size / new_size))
     stretch = max(scale, 1.0)  # of the filter; not below 1, where it interpolates
     support, shrink = float(np.float32(3 * stretch)), float(np.float32(1 / stretch))
@@ -82,11 +87,14 @@ def lanczos_taps(size, new_size):
     for column in weights.T:
         totals += column
     factors = (weights * (1.0 / totals.astype(np.float64))[:, np.newaxis]).astype(np.float32)
-    return [(start, row[:end - start]) for start, end, row in zip(starts.tolist(), ends.tolist(), factors)]
+    return [(start, row[:end - start])
+            for start, end, row in zip(starts.tolist(), ends.tolist(), factors)]
 
 
 def _lanczos(x):
-    """sinc(x) sinc(x / 3) for -3 <= x < 3, else 0: float32 in, float64 that hold float32 values out."""
+    """sinc(x) sinc(x / 3) for -3 <= x < 3, else 0: float32 in, float64 that hold float32 values
+    out.
+    """
     values = (_sinc(x) * _sinc((x.astype(np.float64) / 3).astype(np.float32))).astype(np.float32)
     return np.where((x >= -3) & (x < 3), values, np.float32(0)).astype(np.float64)
 
@@ -96,48 +104,60 @@ def _sinc(x):
     angles = (x.astype(np.float64) * math.pi).astype(np.float32).astype(np.float64)
     # NumPy's own sine differs from the C library's in last bits on some processors.
     sines = np.reshape([math.sin(angle) for angle in angles.ravel().tolist()], angles.shape)
-    return np.divide(sines, angles, out=np.ones_like(angles), where=angles != 0).astype(np.float32).astype(np.float64)
+    return np.divide(sines, angles, out=np.ones_like(angles), where=angles
+                     != 0).astype(np.float32).astype(np.float64)
 
 
-# ---------------------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # QUAD.
 
 
 def transform(image, size, data):
-    """Image.transform(size, Image.QUAD, data, Image.BILINEAR): pull a quadrilateral out of an image into a rectangle.
+    """Image.transform(size, Image.QUAD, data, Image.BILINEAR): pull a quadrilateral out of an image
+    into a rectangle.
 
     Args:
         image: uint8 [H, W] or [H, W, C].
         size: (width, height) of the result.
-        data: float32 [8]: x and y of the corners that become the upper left, lower left, lower right and upper right one.
+        data: float32 [8]: x and y of the corners that become the upper left, lower left, lower
+            right and upper right one.
 
     Returns:
         uint8 [height, width] or [height, width, C]; 0 where the quadrilateral leaves the image.
     """
     columns = np.stack([*transform_columns(image, size, data)])  # [width, C, height]
-    return np.ascontiguousarray(columns.transpose(2, 0, 1)).reshape(size[1], size[0], *image.shape[2:])
+    return np.ascontiguousarray(columns.transpose(2, 0, 1)).reshape(size[1], size[0],
+                                                                    *image.shape[2:])
 
 
 def transform_columns(image, size, data):
     """The same, from left to right, as columns of pixels: uint8 [C, height] each."""
     (width, height), (x_terms, y_terms) = size, _coefficients(size, data)
-    planes = np.pad(image.reshape(*image.shape[:2], -1).transpose(2, 0, 1), [(0, 0), (1, 1), (1, 1)], mode='edge')
+    planes = np.pad(
+        image.reshape(*image.shape[:2], -1).transpose(2, 0, 1), [(0, 0), (1, 1), (1, 1)],
+        mode='edge')
     for left in range(0, width, TILE):
         x = np.arange(left, min(left + TILE, width), dtype=np.float64)
         strip = np.empty([len(x), len(planes), height], np.uint8)
         for top in range(0, height, TILE):
             y = np.arange(top, min(top + TILE, height), dtype=np.float64)
-            _fill_tile(strip[:, :, top:top + TILE], planes, _positions(x_terms, x, y), _positions(y_terms, x, y))
+            _fill_tile(strip[:, :, top:top + TILE], planes, _positions(x_terms, x, y),
+                       _positions(y_terms, x, y))
         yield from strip
 
 
 def _coefficients(size, data):
-    """Of the bilinear functions of the result's x and y that give the image's x and y: two tuples of four floats."""
+    """Of the bilinear functions of the result's x and y that give the image's x and y: two tuples
+    of four floats.
+    """
     northwest, southwest, southeast, northeast = np.asarray(data, np.float32).reshape(4, 2)
     per_x, per_y = 1.0 / size[0], 1.0 / size[1]
-    both = southeast - southwest - northeast + northwest  # float32 after each step, as are the other differences
-    return [(float(northwest[axis]), float((northeast - northwest)[axis]) * per_x, float((southwest - northwest)[axis]) * per_y,
-             float(both[axis]) * per_x * per_y) for axis in (0, 1)]
+    # float32 after each step, as are the other differences
+    both = southeast - southwest - northeast + northwest
+    return [(float(northwest[axis]), float(
+        (northeast - northwest)[axis]) * per_x, float(
+            (southwest - northwest)[axis]) * per_y, float(both[axis]) * per_x * per_y)
+            for axis in (0, 1)]
 
 
 def _positions(coefficients, x, y):
@@ -160,7 +180,8 @@ def _fill_tile(tile, planes, u, v):
     columns, rows = _split(u), _split(v)  # u and v are the fractions now
     left, top = int(columns.min()), int(rows.min())
     right, bottom = int(columns.max()), int(rows.max())
-    # Of the part that is needed: each pixel with the step to its right neighbour, so that both are fetched as one.
+    # Of the part that is needed: each pixel with the step to its right neighbour, so that both are
+    # fetched as one.
     part = planes[:, top + 1:bottom + 3, left + 1:right + 3].astype(np.float64)
     pairs = np.empty([*part.shape[:2], part.shape[2] - 1], np.complex128)
     pairs.real = part[..., :-1]
@@ -173,7 +194,8 @@ def _fill_tile(tile, planes, u, v):
     fetched, upper, lower = np.empty(u.shape, np.complex128), np.empty_like(u), np.empty_like(u)
     for channel, plane in enumerate(pairs.reshape(len(pairs), -1)):
         for values, pixels in ((upper, plane), (lower, plane[pairs.shape[2]:])):
-            np.take(pixels, index, out=fetched, mode='wrap')  # no index needs wrapping; it is the fastest mode
+            # no index needs wrapping; it is the fastest mode
+            np.take(pixels, index, out=fetched, mode='wrap')
             np.multiply(fetched.imag, u, out=values)
             values += fetched.real
         lower -= upper
@@ -185,7 +207,9 @@ def _fill_tile(tile, planes, u, v):
 
 
 def _move_inside(positions, size):
-    """Set positions outside of 0 <= p < size to 0. Returns where they were, as a bool array, or False if there were none."""
+    """Set positions outside of 0 <= p < size to 0. Returns where they were, as a bool array, or
+    False if there were none.
+    """
     if positions.min() >= 0 and positions.max() < size:
         return False
     outside = (positions < 0) | (positions >= size)

@@ -13,10 +13,11 @@ _SUM_BYTES = 16  # of an MD5 sum
 
 
 class ImageCache:
-    """A folder of images, one file each. A context manager: within its block no other process can have the same folder.
+    """A folder of images, one file each. A context manager: within its block no other process can
+    have the same folder.
 
-    Each file holds the MD5 sum that names the image, one of the data, and the data. A file that was left behind by another source, another
-    resolution or a power cut therefore counts as absent.
+    Each file holds the MD5 sum that names the image, one of the data, and the data. A file that was
+    left behind by another source, another resolution or a power cut therefore counts as absent.
 
     Args:
         folder: is made if need be.
@@ -28,11 +29,14 @@ class ImageCache:
     """
 
     def __init__(self, folder, shape, dtype):
-        self.folder, self.shape, self.dtype = folder, tuple(shape), np.dtype(dtype)
+        self.folder = folder
+        self.shape = tuple(shape)
+        self.dtype = np.dtype(dtype)
         self._lock = contextlib.ExitStack()
 
     def __reduce__(self):
-        return ImageCache, (self.folder, self.shape, self.dtype)  # worker processes get one without the lock
+        # worker processes get one without the lock
+        return ImageCache, (self.folder, self.shape, self.dtype)
 
     @property
     def file_bytes(self):
@@ -44,14 +48,16 @@ class ImageCache:
         try:
             self._lock.enter_context(locked(self.folder))
         except BlockingIOError as error:
-            raise DataError(f'another process is working in the folder {self.folder!r}, on the same data set. Wait until it is done, or '
-                            'choose another name.') from error
+            raise DataError(
+                f'another process is working in the folder {self.folder!r}, on the '
+                'same data set. Wait until it is done, or choose another name.') from error
         except OSError:
             pass  # not every file system has locks; each file by itself is safe without
         with self._left_on_error(), atomic_write(os.path.join(self.folder, 'writable')):
             pass  # better now than when the first image is finished
         for name in os.listdir(self.folder):
-            if name == 'writable' or name.startswith('.') and name.endswith('.tmp'):  # of killed processes
+            # of killed processes
+            if name == 'writable' or name.startswith('.') and name.endswith('.tmp'):
                 self._remove(name)
         return self
 
@@ -72,7 +78,8 @@ class ImageCache:
         """Whether an image is there, by the look of its file; `read` makes sure."""
         try:
             with open(self._path(index), 'rb') as file:
-                return file.read(_SUM_BYTES) == bytes.fromhex(md5) and os.fstat(file.fileno()).st_size == self.file_bytes
+                return file.read(_SUM_BYTES) == bytes.fromhex(md5) and os.fstat(
+                    file.fileno()).st_size == self.file_bytes
         except OSError:
             return False
 
@@ -91,7 +98,8 @@ class ImageCache:
                 name, checksum, data = file.read(_SUM_BYTES), file.read(_SUM_BYTES), file.read()
         except OSError:
             return None
-        if name != bytes.fromhex(md5) or len(data) != self.file_bytes - 2 * _SUM_BYTES or hashlib.md5(data).digest() != checksum:
+        if name != bytes.fromhex(md5) or len(
+                data) != self.file_bytes - 2 * _SUM_BYTES or hashlib.md5(data).digest() != checksum:
             return None
         return np.frombuffer(data, self.dtype).reshape(self.shape)
 

@@ -1,4 +1,6 @@
-"""CelebA-HQ: 30000 faces of 1024x1024, rebuilt from CelebA's photographs and the published deltas by several processes."""
+"""CelebA-HQ: 30000 faces of 1024x1024, rebuilt from CelebA's photographs and the published deltas
+by several processes.
+"""
 import contextlib
 import functools
 import glob
@@ -30,16 +32,20 @@ IMAGES_PER_ZIP = 1000
 FIRST_FILE, FIRST_MD5 = '000001.jpg', '9cad8178d6cb0196b36f7b34bc5eb6d3'  # its pixels, [H, W, 3]
 RESOLUTIONS = (1024, 512, 256)
 
-PHOTOGRAPHS, LANDMARKS, LIST = 'img_celeba', os.path.join('Anno', 'list_landmarks_celeba.txt'), 'image_list.txt'
-CELEBA_EXPECTED = (f'the folder {PHOTOGRAPHS} of {FIRST_FILE} to {NUM_PHOTOGRAPHS}.jpg (img_celeba.7z, unpacked) and {LANDMARKS}')
-CELEBA_DOWNLOAD = 'https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html ("In-The-Wild Images", "Landmarks Annotations")'
+PHOTOGRAPHS, LANDMARKS, LIST = 'img_celeba', os.path.join(
+    'Anno', 'list_landmarks_celeba.txt'), 'image_list.txt'
+CELEBA_EXPECTED = (f'the folder {PHOTOGRAPHS} of {FIRST_FILE} to {NUM_PHOTOGRAPHS}.jpg '
+                   f'(img_celeba.7z, unpacked) and {LANDMARKS}')
+CELEBA_DOWNLOAD = ('https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html ("In-The-Wild Images", '
+                   '"Landmarks Annotations")')
 DELTAS_EXPECTED = f'{LIST} and the archives deltas00000.zip to deltas29000.zip, not unpacked'
 COLUMNS = ('idx', 'orig_idx', 'orig_file', 'proc_md5', 'final_md5')
 
-MAX_FAILURES = 10  # images that cannot be rebuilt, after which it is not about single images any more
+# images that cannot be rebuilt, after which it is not about single images any more
+MAX_FAILURES = 10
 SECONDS_BETWEEN_LINES = 600  # of progress, where there is no terminal for a bar
 
-# ---------------------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # The data set.
 
 
@@ -47,19 +53,26 @@ class CelebAHQ:
     """The whole set; a context manager, which holds the cache folder once `load` has been called.
 
     Args:
-        tfrecord_dir: the data set to make; the cache folder has its name and '.cache', and stands beside it.
+        tfrecord_dir: the data set to make; the cache folder has its name and '.cache', and stands
+            beside it.
         celeba_dir: folder of CelebA.
         delta_dir: folder of the deltas.
-        resolution: of the data set: 1024, or 512 or 256, which is what the lower levels of the one of 1024 are.
+        resolution: of the data set: 1024, or 512 or 256, which is what the lower levels of the one
+            of 1024 are.
         num_workers: number of processes.
         num_ahead: images that are handed out to them at a time.
     """
 
-    def __init__(self, tfrecord_dir, celeba_dir, delta_dir, resolution=SIDE, num_workers=4, num_ahead=100):
+    def __init__(self, tfrecord_dir, celeba_dir, delta_dir, resolution=SIDE, num_workers=4,
+                 num_ahead=100):
         check_options(resolution, num_workers, num_ahead)
-        self.celeba_dir, self.delta_dir, self.resolution = celeba_dir, delta_dir, resolution
-        self.num_workers, self.num_ahead = num_workers, num_ahead
-        self.cache = ImageCache(f'{os.path.realpath(tfrecord_dir)}.cache', [3, resolution, resolution],
+        self.celeba_dir = celeba_dir
+        self.delta_dir = delta_dir
+        self.resolution = resolution
+        self.num_workers = num_workers
+        self.num_ahead = num_ahead
+        self.cache = ImageCache(f'{os.path.realpath(tfrecord_dir)}.cache',
+                                [3, resolution, resolution],
                                 np.uint8 if resolution == SIDE else np.uint16)
         self._open = contextlib.ExitStack()
 
@@ -70,15 +83,16 @@ class CelebAHQ:
         self._open.close()
 
     def load(self):
-        """Rebuild all images that are not in the cache folder yet; that takes hours, and may be killed and started again at any time.
+        """Rebuild all images that are not in the cache folder yet; that takes hours, and may be
+        killed and started again at any time.
 
         Returns:
             Source of 3 channels, without labels.
 
         Raises:
             ConfigError: a package is missing.
-            DataError: files are missing or not those expected, images could not be rebuilt, or the disk is full.
-        """
+            DataError: files are missing or not those expected, images could not be rebuilt, or the
+        disk is full. """
         load_library()
         tasks = read_tasks(self.celeba_dir, self.delta_dir)
         check_complete(self.celeba_dir, self.delta_dir, tasks)
@@ -88,7 +102,9 @@ class CelebAHQ:
         if todo:
             check_first(self.celeba_dir)
             self._rebuild(tasks, todo)
-        return Source(len(tasks), lambda order: in_threads(lambda index: (index, self._read(tasks[index])), order))
+        return Source(
+            len(tasks), lambda order: in_threads(lambda index:
+                                                 (index, self._read(tasks[index])), order))
 
     def clear(self):
         """Remove the cache folder; for when the data set is complete."""
@@ -100,8 +116,10 @@ class CelebAHQ:
         free = shutil.disk_usage(self.cache.folder).free
         if needed > free:
             needed, free = (f'{tqdm.format_sizeof(size)}B' for size in (needed, free))
-            raise DataError(f'the disk of {self.cache.folder!r} is too small: {needed} are needed for the data set and the finished images '
-                            f'until it is complete, and {free} are free. Make room, choose another place, or a lower --resolution.')
+            raise DataError(f'the disk of {self.cache.folder!r} is too small: {needed} are needed '
+                            'for the data set and the finished images until it is complete, and '
+                            f'{free} are free. Make room, choose another place, or a lower '
+                            '--resolution.')
 
     def _rebuild(self, tasks, todo):
         failures = []
@@ -110,17 +128,20 @@ class CelebAHQ:
             print(f'Going on with {done} finished images in "{self.cache.folder}"', flush=True)
         work = functools.partial(_rebuild_into, self.cache)
         try:
-            with contextlib.closing(_Progress(len(tasks), done)) as progress, \
-                    contextlib.closing(in_processes(work, todo, self.num_workers, self.num_ahead)) as results:
+            finished = in_processes(work, todo, self.num_workers, self.num_ahead)
+            with (contextlib.closing(_Progress(len(tasks), done)) as progress,
+                  contextlib.closing(finished) as results):
                 for task, failure in results:
                     done += failure is None
                     progress.update(done)
                     failures += _reported(task, failure)
                     if len(failures) == MAX_FAILURES:
-                        raise _failed(failures, f'Gave up after {MAX_FAILURES} images that cannot be rebuilt.')
+                        raise _failed(failures, f'Gave up after {MAX_FAILURES} images that cannot '
+                                                'be rebuilt.')
         finally:
             done = sum(map(self._has, tasks))  # when interrupted, workers finish what they are at
-            print(f'{done} of {len(tasks)} images are finished, in "{self.cache.folder}"', flush=True)
+            print(f'{done} of {len(tasks)} images are finished, in "{self.cache.folder}"',
+                  flush=True)
         if failures:
             raise _failed(failures, f'{len(failures)} of {len(tasks)} images cannot be rebuilt.')
 
@@ -146,8 +167,10 @@ def _reported(task, failure):
 def _failed(failures, what):
     failures = sorted(failures, key=lambda failure: failure[0].index)  # workers report in any order
     first = f'The first: {failures[0][1]}' if len(failures) > 1 else failures[0][1]
-    others = f' The others: {", ".join(str(task) for task, _ in failures[1:])}; see the lines above.' if len(failures) > 1 else ''
-    return DataError(f'{what} {first}{others} Finished images are kept: mend the cause and run the same command again.')
+    others = (f' The others: {", ".join(str(task) for task, _ in failures[1:])}; see the lines '
+              'above.') if len(failures) > 1 else ''
+    return DataError(f'{what} {first}{others} Finished images are kept: mend the cause and run '
+                     'the same command again.')
 
 
 def _rebuild_into(cache, task):
@@ -161,13 +184,18 @@ def _rebuild_into(cache, task):
 
 
 def reduce(image, resolution):
-    """An image uint8 [3, 1024, 1024] as it is kept: itself, or for lower resolutions the sums over squares of pixels, uint16 [3, R, R]."""
+    """An image uint8 [3, 1024, 1024] as it is kept: itself, or for lower resolutions the sums over
+    squares of pixels, uint16 [3, R, R].
+    """
     size = SIDE // resolution
-    return image if size == 1 else image.reshape(3, resolution, size, resolution, size).sum(axis=(2, 4), dtype=np.uint16)
+    return image if size == 1 else image.reshape(3, resolution, size, resolution, size).sum(
+        axis=(2, 4), dtype=np.uint16)
 
 
 def average(kept):
-    """What `reduce` made as an image: uint8, or for lower resolutions the unrounded averages, float32."""
+    """What `reduce` made as an image: uint8, or for lower resolutions the unrounded averages,
+    float32.
+    """
     return kept if kept.dtype == np.uint8 else kept * np.float32((kept.shape[1] / SIDE) ** 2)
 
 
@@ -176,7 +204,8 @@ class _Progress:
 
     def __init__(self, total, done):
         self._bar = progress_bar(total=total, initial=done, desc='Rebuilding', unit='img')
-        self._initial, self._start = done, time.monotonic()
+        self._initial = done
+        self._start = time.monotonic()
         self._next = self._start + SECONDS_BETWEEN_LINES
 
     def update(self, done):
@@ -186,18 +215,20 @@ class _Progress:
         if self._bar.disable and now >= self._next and done > self._initial:
             self._next = now + SECONDS_BETWEEN_LINES
             left = (now - self._start) / (done - self._initial) * (self._bar.total - done)
-            print(f'{done} of {self._bar.total} images are finished; {tqdm.format_interval(left)} left', flush=True)
+            print(f'{done} of {self._bar.total} images are finished; {tqdm.format_interval(left)} '
+                  'left', flush=True)
 
     def close(self):
         self._bar.close()
 
 
-# ---------------------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # Single images.
 
 
 def check_images(tfrecord_dir, celeba_dir, delta_dir, indices, resolution=SIDE, num_workers=4):
-    """Rebuild single images, whether they are finished already or not, check them, and write each as a PNG file into DIR-only.
+    """Rebuild single images, whether they are finished already or not, check them, and write each
+    as a PNG file into DIR-only.
 
     Args:
         indices: their numbers, 0 to 29999.
@@ -212,7 +243,8 @@ def check_images(tfrecord_dir, celeba_dir, delta_dir, indices, resolution=SIDE, 
     tasks = read_tasks(celeba_dir, delta_dir)
     wrong = [index for index in indices if not 0 <= index < len(tasks)]
     if wrong:
-        raise ConfigError(f'--only must be numbers of images, from 0 to {len(tasks) - 1}. Received: {", ".join(map(str, wrong))}.')
+        raise ConfigError(f'--only must be numbers of images, from 0 to {len(tasks) - 1}. '
+                          f'Received: {", ".join(map(str, wrong))}.')
     folder = f'{os.path.realpath(tfrecord_dir)}-only'
     make_folder(folder)
     tasks = [tasks[index] for index in dict.fromkeys(indices)]
@@ -221,7 +253,8 @@ def check_images(tfrecord_dir, celeba_dir, delta_dir, indices, resolution=SIDE, 
     for task, failure in in_processes(work, tasks, min(num_workers, len(tasks)), 1):
         failures += _reported(task, failure)
         if failure is None:
-            print(f'{str(task).capitalize()}: both MD5 sums are right; "{_png(folder, task)}"', flush=True)
+            print(f'{str(task).capitalize()}: both MD5 sums are right; "{_png(folder, task)}"',
+                  flush=True)
     if failures:
         raise _failed(failures, f'{len(failures)} of {len(tasks)} images cannot be rebuilt.')
 
@@ -242,21 +275,24 @@ def _rebuild_png(folder, resolution, task):
     return None
 
 
-# ---------------------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # What there must be.
 
 
 def check_options(resolution, num_workers, num_ahead):
     """Raise ConfigError for options that cannot be."""
     if resolution not in RESOLUTIONS:
-        raise ConfigError(f'--resolution must be {", ".join(map(str, RESOLUTIONS))}. Received: {resolution}.')
+        raise ConfigError(f'--resolution must be {", ".join(map(str, RESOLUTIONS))}. Received: '
+                          f'{resolution}.')
     for name, value in (('--num_threads', num_workers), ('--num_tasks', num_ahead)):
         if value < 1:
             raise ConfigError(f'{name} must be at least 1. Received: {value}.')
 
 
 def read_tasks(celeba_dir, delta_dir):
-    """What all images are made of, in the order of image_list.txt: a list of celebahq.Task. Raises DataError for damaged lists."""
+    """What all images are made of, in the order of image_list.txt: a list of celebahq.Task. Raises
+    DataError for damaged lists.
+    """
     print(f'Loading CelebA from "{celeba_dir}"')
     names, landmarks = _read_landmarks(celeba_dir)
     print(f'Loading CelebA-HQ deltas from "{delta_dir}"', flush=True)
@@ -265,15 +301,18 @@ def read_tasks(celeba_dir, delta_dir):
         index, orig_index = int(row['idx']), int(row['orig_idx'])
         if index != number or orig_index >= len(names) or names[orig_index] != row['orig_file']:
             found = names[orig_index] if orig_index < len(names) else 'nothing'
-            raise DataError(f'{os.path.join(delta_dir, LIST)!r} and the landmarks do not fit together: row {number} says idx {index}, '
-                            f'orig_idx {orig_index}, {row["orig_file"]}, and that line of the landmarks is of {found}. '
+            raise DataError(f'{os.path.join(delta_dir, LIST)!r} and the landmarks do not fit '
+                            f'together: row {number} says idx {index}, orig_idx {orig_index}, '
+                            f'{row["orig_file"]}, and that line of the landmarks is of {found}. '
                             f'Download: {DOWNLOAD} and {CELEBA_DOWNLOAD}')
-        tasks.append(Task(index, row['orig_file'], os.path.join(celeba_dir, PHOTOGRAPHS, row['orig_file']),
-                          tuple(map(tuple, landmarks[orig_index].reshape(5, 2).tolist())),
-                          os.path.join(delta_dir, f'deltas{index - index % IMAGES_PER_ZIP:05d}.zip'), row['proc_md5'], row['final_md5']))
+        tasks.append(
+            Task(index, row['orig_file'], os.path.join(celeba_dir, PHOTOGRAPHS, row['orig_file']),
+                 tuple(map(tuple, landmarks[orig_index].reshape(5, 2).tolist())),
+                 os.path.join(delta_dir, f'deltas{index - index % IMAGES_PER_ZIP:05d}.zip'),
+                 row['proc_md5'], row['final_md5']))
     if len(tasks) != NUM_IMAGES:
-        raise DataError(f'{os.path.join(delta_dir, LIST)!r} is not complete. Expected {NUM_IMAGES} images. Received: {len(tasks)}. '
-                        f'Download: {DOWNLOAD}')
+        raise DataError(f'{os.path.join(delta_dir, LIST)!r} is not complete. Expected '
+                        f'{NUM_IMAGES} images. Received: {len(tasks)}. Download: {DOWNLOAD}')
     return tasks
 
 
@@ -299,13 +338,14 @@ def _read_landmarks(celeba_dir):
         except ValueError:
             values = []
         if len(values) != 10 or not all(map(math.isfinite, values)):
-            raise DataError(f'line {number} of {path!r} is damaged. Expected the name of a file and ten numbers. '
-                            f'Received: {line[:100]!r}. Download: {CELEBA_DOWNLOAD}')
+            raise DataError(f'line {number} of {path!r} is damaged. Expected the name of a file '
+                            f'and ten numbers. Received: {line[:100]!r}. Download: '
+                            f'{CELEBA_DOWNLOAD}')
         names.append(name)
         landmarks.append(np.array(values))  # far smaller than a list of 202599 lists
     if len(names) != NUM_PHOTOGRAPHS:
-        raise DataError(f'{path!r} is not that of CelebA. Expected landmarks of {NUM_PHOTOGRAPHS} images. Received: {len(names)}. '
-                        f'Download: {CELEBA_DOWNLOAD}')
+        raise DataError(f'{path!r} is not that of CelebA. Expected landmarks of {NUM_PHOTOGRAPHS} '
+                        f'images. Received: {len(names)}. Download: {CELEBA_DOWNLOAD}')
     return names, landmarks
 
 
@@ -314,18 +354,21 @@ def _read_list(delta_dir):
     path, lines = _read_lines(delta_dir, LIST, DELTAS_EXPECTED, DOWNLOAD)
     header = lines[0].split() if lines else []
     if not set(COLUMNS) <= set(header):
-        raise DataError(f'{path!r} is not the list of CelebA-HQ. Expected the columns {", ".join(COLUMNS)} in its first line. '
-                        f'Received: {" ".join(header)[:100]!r}. Download: {DOWNLOAD}')
+        raise DataError(f'{path!r} is not the list of CelebA-HQ. Expected the columns '
+                        f'{", ".join(COLUMNS)} in its first line. Received: '
+                        f'{" ".join(header)[:100]!r}. Download: {DOWNLOAD}')
     for number, line in enumerate(lines[1:], 2):
         row = dict(zip(header, line.split()))
         if len(row) != len(header) or not _is_sound(row):
-            raise DataError(f'line {number} of {path!r} is damaged: {line[:150]!r}. Download: {DOWNLOAD}')
+            raise DataError(f'line {number} of {path!r} is damaged: {line[:150]!r}. Download: '
+                            f'{DOWNLOAD}')
         yield row
 
 
 def _is_sound(row):
     sums = ''.join(row[name].lower() for name in ('proc_md5', 'final_md5'))
-    return row['idx'].isdecimal() and row['orig_idx'].isdecimal() and len(sums) == 64 and not set(sums) - set('0123456789abcdef')
+    return row['idx'].isdecimal() and row['orig_idx'].isdecimal() and len(
+        sums) == 64 and not set(sums) - set('0123456789abcdef')
 
 
 def check_complete(celeba_dir, delta_dir, tasks):
@@ -335,16 +378,21 @@ def check_complete(celeba_dir, delta_dir, tasks):
         raise not_found(celeba_dir, PHOTOGRAPHS, CELEBA_EXPECTED, CELEBA_DOWNLOAD)
     found = len(glob.glob(os.path.join(glob.escape(folder), '*.jpg')))
     if found != NUM_PHOTOGRAPHS:
-        raise DataError(f'Expected to find {NUM_PHOTOGRAPHS} images, *.jpg, in {folder!r}. Received: {found}. Download: {CELEBA_DOWNLOAD}')
+        raise DataError(f'Expected to find {NUM_PHOTOGRAPHS} images, *.jpg, in {folder!r}. '
+                        f'Received: {found}. Download: {CELEBA_DOWNLOAD}')
     missing = [task for task in tasks if not os.path.isfile(task.jpeg_path)]
     if missing:
-        raise DataError(f'{len(missing)} photographs are missing in {folder!r}, e.g. {missing[0].orig_file}. Download: {CELEBA_DOWNLOAD}')
+        raise DataError(f'{len(missing)} photographs are missing in {folder!r}, e.g. '
+                        f'{missing[0].orig_file}. Download: {CELEBA_DOWNLOAD}')
     archives = sorted({task.zip_path for task in tasks})
     missing = [path for path in archives if not os.path.isfile(path)]
     if missing:
         found = len(glob.glob(os.path.join(glob.escape(delta_dir), '*.zip')))
-        raise DataError(f'Expected to find {len(archives)} archives of deltas, *.zip, in {delta_dir!r}. Received: {found}. Missing: '
-                        f'{", ".join(map(os.path.basename, missing[:5]))}{"..." if len(missing) > 5 else ""}. Download: {DOWNLOAD}')
+        raise DataError(
+            f'Expected to find {len(archives)} archives of deltas, *.zip, in '
+            f'{delta_dir!r}. Received: {found}. Missing: '
+            f'{", ".join(map(os.path.basename, missing[:5]))}{"..." if len(missing) > 5 else ""}. '
+            f'Download: {DOWNLOAD}')
     for path in archives:
         _check_archive(path, [member_of(task.index) for task in tasks if task.zip_path == path])
 
@@ -354,16 +402,20 @@ def _check_archive(path, members):
         with zipfile.ZipFile(path) as archive:
             missing = sorted(set(members) - set(archive.namelist()))
     except (OSError, zipfile.BadZipFile) as error:
-        raise DataError(f'{path!r} cannot be read: {error}. It is damaged, or was not downloaded completely. Download it again: '
-                        f'{DOWNLOAD}') from error
+        raise DataError(f'{path!r} cannot be read: {error}. It is damaged, or was not downloaded '
+                        f'completely. Download it again: {DOWNLOAD}') from error
     if missing:
-        raise DataError(f'{path!r} lacks {len(missing)} of its {len(members)} deltas, e.g. {missing[0]!r}. Download it again: {DOWNLOAD}')
+        raise DataError(f'{path!r} lacks {len(missing)} of its {len(members)} deltas, e.g. '
+                        f'{missing[0]!r}. Download it again: {DOWNLOAD}')
 
 
 def check_first(celeba_dir):
-    """Raise DataError unless the first photograph decodes to the pixels that it did for those who made CelebA-HQ."""
+    """Raise DataError unless the first photograph decodes to the pixels that it did for those who
+    made CelebA-HQ.
+    """
     path = os.path.join(celeba_dir, PHOTOGRAPHS, FIRST_FILE)
     received = hashlib.md5(decode(path)).hexdigest()
     if received != FIRST_MD5:
-        raise DataError(f'{path!r} does not decode to the pixels expected: the MD5 sum of them is {received}. Expected: {FIRST_MD5}. '
-                        f'Either it is not the original file, or libjpeg 8d works differently on this machine. {JPEG_CAUSE}')
+        raise DataError(f'{path!r} does not decode to the pixels expected: the MD5 sum of them is '
+                        f'{received}. Expected: {FIRST_MD5}. Either it is not the original file, '
+                        f'or libjpeg 8d works differently on this machine. {JPEG_CAUSE}')

@@ -14,10 +14,12 @@ _THREADS = ('OPENBLAS_NUM_THREADS', 'OMP_NUM_THREADS', 'MKL_NUM_THREADS', 'VECLI
 
 
 def in_processes(function, items, num_workers, num_ahead):
-    """Yield (item, function(item)) as they are finished, in whatever order. When the caller stops, workers finish what they are at.
+    """Yield (item, function(item)) as they are finished, in whatever order. When the caller stops,
+    workers finish what they are at.
 
     Args:
-        function: of a module, or a functools.partial of one, so that it can be pickled; as must be items and results.
+        function: of a module, or a functools.partial of one, so that it can be pickled; as must be
+            items and results.
         items: what to work on.
         num_workers: number of processes.
         num_ahead: how many items are handed out before the first result is taken.
@@ -26,7 +28,8 @@ def in_processes(function, items, num_workers, num_ahead):
         UserError: a worker was killed.
         Exception: what the function raised.
     """
-    # Not forked: this process may have threads. Workers end with their pool, and when this process is killed.
+    # Not forked: this process may have threads. Workers end with their pool, and when this process
+    # is killed.
     context = multiprocessing.get_context('spawn')
     stopping = context.Event()
     pool = concurrent.futures.ProcessPoolExecutor(num_workers, context, _start_worker, [stopping])
@@ -38,14 +41,17 @@ def in_processes(function, items, num_workers, num_ahead):
                     running[pool.submit(_work, function, item)] = item
                 if not running:
                     return
-                for future in concurrent.futures.wait(running, return_when=concurrent.futures.FIRST_COMPLETED).done:
+                for future in concurrent.futures.wait(
+                        running, return_when=concurrent.futures.FIRST_COMPLETED).done:
                     yield running.pop(future), future.result()
         except MemoryError as error:
-            raise UserError('there is not enough memory for so many worker processes. Run the same command again to go on, with fewer: '
-                            f'--num_threads {max(1, num_workers // 2)}.') from error
+            raise UserError('there is not enough memory for so many worker processes. Run the '
+                            'same command again to go on, with fewer: --num_threads '
+                            f'{max(1, num_workers // 2)}.') from error
         except BrokenProcessPool as error:
-            raise UserError('a worker process was killed, perhaps by the system for lack of memory. Run the same command again to go on, '
-                            f'with fewer workers if that was it: --num_threads {max(1, num_workers // 2)}.') from error
+            raise UserError('a worker process was killed, perhaps by the system for lack of '
+                            'memory. Run the same command again to go on, with fewer workers if '
+                            f'that was it: --num_threads {max(1, num_workers // 2)}.') from error
 
 
 @contextlib.contextmanager
@@ -53,13 +59,16 @@ def _shut_down(pool, stopping):
     try:
         yield
     finally:
-        stopping.set()  # for items that are in the workers' queue, which the pool does not take back
+        # for items that are in the workers' queue, which the pool does not take back
+        stopping.set()
         pool.shutdown(cancel_futures=True)
 
 
 @contextlib.contextmanager
 def _one_thread_each():
-    """Let the numerical libraries of processes that are started now use one thread each: there is a process for each core already."""
+    """Let the numerical libraries of processes that are started now use one thread each: there is a
+    process for each core already.
+    """
     before = {name: os.environ.get(name) for name in _THREADS}
     os.environ.update(dict.fromkeys(_THREADS, '1'))
     try:
@@ -78,7 +87,8 @@ _stopping = None  # in a worker: whether nothing new is to be begun
 def _start_worker(stopping):
     global _stopping
     _stopping = stopping
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes of a terminal; the first one decides
+    # Ctrl-C reaches all processes of a terminal; the first one decides
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 

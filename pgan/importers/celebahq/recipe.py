@@ -1,9 +1,11 @@
-"""The recipe of one CelebA-HQ image (paper, appendix C): from a photograph of CelebA and its landmarks to 1024x1024, bit for bit.
+"""The recipe of one CelebA-HQ image (paper, appendix C): from a photograph of CelebA and its
+landmarks to 1024x1024, bit for bit.
 
-The published MD5 sums were computed with Pillow 3.1.1, libjpeg 8d, NumPy 1 and SciPy 1.0. `exact_jpeg`, `exact_pillow` and `exact_blur`
-compute what the libraries did; here it takes float32 where NumPy 1 had it. (NumPy 2 lets a NumPy float64 or int64 number turn float32
-arrays into float64, and some images come out with single pixels one level off: hence plain Python numbers, and np.float32 for constants.)
-"""
+The published MD5 sums were computed with Pillow 3.1.1, libjpeg 8d, NumPy 1 and SciPy 1.0.
+`exact_jpeg`, `exact_pillow` and `exact_blur` compute what the libraries did; here it takes float32
+where NumPy 1 had it. (NumPy 2 lets a NumPy float64 or int64 number turn float32 arrays into
+float64, and some images come out with single pixels one level off: hence plain Python numbers, and
+np.float32 for constants.) """
 import dataclasses
 import functools
 import hashlib
@@ -20,7 +22,8 @@ from pgan.importers.celebahq.exact_pillow import resize, resize_lines, transform
 
 SIDE = 1024  # of the images
 WARPED = 4096  # side of the square that the face is warped to, before it is resized
-MIN_QUAD, MAX_QUAD = 8, 8  # side of the square around a face: in pixels, and as a multiple of the photograph's longer side
+# side of the square around a face: in pixels, and as a multiple of the photograph's longer side
+MIN_QUAD, MAX_QUAD = 8, 8
 f32 = np.float32
 
 
@@ -38,8 +41,8 @@ class Task:
         jpeg_path: where it is.
         landmarks: x and y of left eye, right eye, nose, left and right corner of the mouth.
         zip_path: the archive that its delta is in.
-        proc_md5, final_md5: of the image's bytes [3, 1024, 1024] before and after the delta is added.
-    """
+        proc_md5, final_md5: of the image's bytes [3, 1024, 1024] before and after the delta is
+    added. """
     index: int
     orig_file: str
     jpeg_path: str
@@ -68,8 +71,10 @@ def rebuild(task):
             raise DataError(_why_not_processed(task, _md5(image)))
         image += read_delta(task)  # modulo 256
         if _md5(image) != task.final_md5:
-            raise DataError(f'the sum of its delta and the processed photograph, which is right, has the MD5 {_md5(image)}. Expected the '
-                            f'final_md5 of image_list.txt, {task.final_md5}. Stage to suspect: the delta. {DELTA_CAUSE}')
+            raise DataError('the sum of its delta and the processed photograph, which is right, '
+                            f'has the MD5 {_md5(image)}. Expected the final_md5 of '
+                            f'image_list.txt, {task.final_md5}. Stage to suspect: the delta. '
+                            f'{DELTA_CAUSE}')
     except DataError as error:
         raise ImageError(f'{task}: {error}') from error
     return image
@@ -79,7 +84,7 @@ def _md5(image):
     return hashlib.md5(image).hexdigest()
 
 
-# ---------------------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # Processing.
 
 
@@ -89,7 +94,8 @@ class _Picture:
 
     Attributes:
         image: uint8 [H, W, 3].
-        quad: float32 [4, 2], x and y of the corners of the square around the face: upper left, lower left, lower right, upper right.
+        quad: float32 [4, 2], x and y of the corners of the square around the face: upper left,
+            lower left, lower right, upper right.
         zoom: pixels of the result per pixel of the image.
         watch: function of the name of a stage and what came out of it.
     """
@@ -100,7 +106,10 @@ class _Picture:
 
     def bounds(self):
         """The upright rectangle around the quad: left, top, right, bottom."""
-        return [*(math.floor(low) for low in self.quad.min(axis=0)), *(math.ceil(high) for high in self.quad.max(axis=0))]
+        return [
+            *(math.floor(low) for low in self.quad.min(axis=0)),
+            *(math.ceil(high) for high in self.quad.max(axis=0))
+        ]
 
 
 def process(photograph, landmarks, watch=lambda stage, value: None):
@@ -109,7 +118,8 @@ def process(photograph, landmarks, watch=lambda stage, value: None):
     Args:
         photograph: uint8 [H, W, 3].
         landmarks: x and y of left eye, right eye, nose, left and right corner of the mouth; [5, 2].
-        watch: is told what comes out of each stage: its name and an array. Stages that work on one colour at a time come thrice.
+        watch: is told what comes out of each stage: its name and an array. Stages that work on one
+            colour at a time come thrice.
 
     Returns:
         uint8 [3, 1024, 1024]
@@ -149,10 +159,12 @@ def _check_quad(picture, landmarks):
     """Damaged landmarks might ask for images of any size."""
     height, width = picture.image.shape[:2]
     (x, y), side = picture.quad.mean(axis=0).tolist(), SIDE / picture.zoom
-    if not (0 <= x <= width and 0 <= y <= height and MIN_QUAD <= side <= MAX_QUAD * max(width, height)):
+    if not (0 <= x <= width and 0 <= y <= height
+            and MIN_QUAD <= side <= MAX_QUAD * max(width, height)):
         points = ', '.join(f'({x:g}, {y:g})' for x, y in landmarks)
-        raise DataError(f'its landmarks, {points}, are not those of a face in a photograph of {width}x{height}. Stage to suspect: the '
-                        'landmarks. See whether list_landmarks_celeba.txt is the one of the images "in the wild".')
+        raise DataError(f'its landmarks, {points}, are not those of a face in a photograph of '
+                        f'{width}x{height}. Stage to suspect: the landmarks. See whether '
+                        'list_landmarks_celeba.txt is the one of the images "in the wild".')
 
 
 def _rot90(vector):
@@ -182,7 +194,9 @@ def _crop(picture, border):
 
 
 def _super_resolve(picture):
-    """Enlarge a picture that has too few pixels, by a power of two. (The original used a network for this; it stands in the delta.)"""
+    """Enlarge a picture that has too few pixels, by a power of two. (The original used a network
+    for this; it stands in the delta.)
+    """
     factor = int(2 ** math.ceil(math.log2(picture.zoom)))
     if factor > 1:
         height, width = picture.image.shape[:2]
@@ -193,19 +207,29 @@ def _super_resolve(picture):
 
 
 def _pad(picture, border):
-    """Where the quad leaves the picture, let that go on mirrored, blurred and fading into its median colour."""
+    """Where the quad leaves the picture, let that go on mirrored, blurred and fading into its
+    median colour.
+    """
     height, width = picture.image.shape[:2]
     left, top, right, bottom = picture.bounds()
-    pads = [max(-left + border, 0), max(-top + border, 0), max(right - width + border, 0), max(bottom - height + border, 0)]
+    pads = [
+        max(-left + border, 0),
+        max(-top + border, 0),
+        max(right - width + border, 0),
+        max(bottom - height + border, 0)
+    ]
     if max(pads) > border - 4:
         pads = [max(pad, round(SIDE * 0.3 / picture.zoom)) for pad in pads]
         left, top, right, bottom = pads
-        planes = np.pad(picture.image.transpose(2, 0, 1), [(0, 0), (top, bottom), (left, right)], mode='reflect')
+        planes = np.pad(picture.image.transpose(2, 0, 1), [(0, 0), (top, bottom), (left, right)],
+                        mode='reflect')
         # 1 at the edges, 0 where the picture begins, below 0 inside of it.
-        mask = f32(1) - np.minimum.outer(_depths(planes.shape[1], top, bottom), _depths(planes.shape[2], left, right))
+        mask = f32(1) - np.minimum.outer(_depths(planes.shape[1], top, bottom),
+                                         _depths(planes.shape[2], left, right))
         picture.watch('mask', mask)
         for plane in planes:  # one at a time: that takes a third of the memory
-            plane[:] = _fade(plane.astype(np.float32), mask, SIDE * 0.02 / picture.zoom, picture.watch)
+            plane[:] = _fade(plane.astype(np.float32), mask, SIDE * 0.02 / picture.zoom,
+                             picture.watch)
         picture.image = planes.transpose(1, 2, 0)
         picture.quad += np.array([left, top], np.float32)
     picture.watch('padded', picture.image)
@@ -219,7 +243,9 @@ def _depths(size, before, after):
 
 
 def _fade(plane, mask, sigma, watch):
-    """Blur one colour, and let it fade into its median, more and more towards the edges: float32 [H, W], rounded, 0 to 255."""
+    """Blur one colour, and let it fade into its median, more and more towards the edges: float32
+    [H, W], rounded, 0 to 255.
+    """
     watch('np_pad', plane)
     blurred = gaussian_blur(plane, sigma)
     watch('gauss', blurred)
@@ -247,8 +273,11 @@ def _blend(image, other, weight):
 
 
 def _warp(picture):
-    """Turn the quad upright, at 4096x4096, and make that 1024x1024. Of the large image there are never more than some columns."""
-    columns = transform_columns(picture.image, (WARPED, WARPED), (picture.quad + f32(0.5)).flatten())
+    """Turn the quad upright, at 4096x4096, and make that 1024x1024. Of the large image there are
+    never more than some columns.
+    """
+    columns = transform_columns(picture.image, (WARPED, WARPED),
+                                (picture.quad + f32(0.5)).flatten())
     columns = _watched(columns, picture.watch)
     columns = np.stack([*resize_lines(columns, WARPED, SIDE)])  # [1024, 3, 4096]
     rows = np.ascontiguousarray(columns.transpose(2, 1, 0))
@@ -262,13 +291,16 @@ def _watched(columns, watch):
         yield column
 
 
-# ---------------------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # What is wrong.
 
 
 def _why_not_processed(task, received):
-    """The sentences about an image whose proc_md5 is not the published one. The delta's key tells whether its JPEG file is the original."""
-    found = f'the processed photograph has the MD5 {received}. Expected the proc_md5 of image_list.txt, {task.proc_md5}. '
+    """The sentences about an image whose proc_md5 is not the published one. The delta's key tells
+    whether its JPEG file is the original.
+    """
+    found = (f'the processed photograph has the MD5 {received}. Expected the proc_md5 of '
+             f'image_list.txt, {task.proc_md5}. ')
     try:
         read_delta(task)
     except WrongJpeg as error:
@@ -277,28 +309,37 @@ def _why_not_processed(task, received):
         return found + f'Its delta cannot tell whether the JPEG file is the original one: {error}'
     stages = failing_stages()
     if stages:
-        return found + (f'The JPEG file is the original one. Stage to suspect: {" and ".join(stages)}, which gives other numbers on this '
-                        'machine than it must: see whether its processor is x86-64, and the versions of NumPy and SciPy are those of '
-                        'requirements-pip.txt.')
-    return found + ('The JPEG file is the original one, and resizing, warping and blurring are exact on this machine. Stage to suspect: '
-                    f'the landmarks, or JPEG decoding. See whether the line of {task.orig_file} in list_landmarks_celeba.txt is that of '
-                    'the landmarks "in the wild" (not of list_landmarks_align_celeba.txt).')
+        return found + ('The JPEG file is the original one. Stage to suspect: '
+                        f'{" and ".join(stages)}, which gives other numbers on this machine than '
+                        'it must: see whether its processor is x86-64, and the versions of NumPy '
+                        'and SciPy are those of requirements-pip.txt.')
+    return found + ('The JPEG file is the original one, and resizing, warping and blurring are '
+                    'exact on this machine. Stage to suspect: the landmarks, or JPEG decoding. '
+                    f'See whether the line of {task.orig_file} in list_landmarks_celeba.txt is '
+                    'that of the landmarks "in the wild" (not of list_landmarks_align_celeba.txt).')
 
 
 def _noise():
     return np.random.RandomState(1).randint(0, 256, [120, 160, 3], dtype=np.uint8)
 
 
-# What each stage must make of noise: MD5 sums of outputs that agree with Pillow 3.1.1 and SciPy 1.0.
+# What each stage must make of noise: MD5 sums of outputs that agree with Pillow 3.1.1 and SciPy
+# 1.0.
 _CHECKS = {
     'resizing': (lambda: resize(_noise(), (211, 97)), '79ea19aea45010b6361a109edc86543c'),
-    'warping': (lambda: transform(_noise(), (200, 180), [20.5, -3.25, 4.75, 100.5, 130.25, 119.5, 150.125, 8.5]),
-                'e6065484e56283071f4cf8ed5368629c'),
-    'blurring': (lambda: gaussian_blur(_noise()[..., 0].astype(np.float32), 7.3), 'b8ae5e3b091132e1a4df5cecc40a5b63'),
+    'warping': (
+        lambda: transform(_noise(),
+                          (200, 180), [20.5, -3.25, 4.75, 100.5, 130.25, 119.5, 150.125, 8.5]),
+        'e6065484e56283071f4cf8ed5368629c'),
+    'blurring': (lambda: gaussian_blur(_noise()[..., 0].astype(np.float32), 7.3),
+                 'b8ae5e3b091132e1a4df5cecc40a5b63'),
 }
 
 
 @functools.cache
 def failing_stages():
     """Names of the stages whose arithmetic is not exact on this machine."""
-    return [name for name, (compute, md5) in _CHECKS.items() if _md5(np.ascontiguousarray(compute())) != md5]
+    return [
+        name for name, (compute, md5) in _CHECKS.items()
+        if _md5(np.ascontiguousarray(compute())) != md5
+    ]

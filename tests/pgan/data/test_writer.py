@@ -20,7 +20,8 @@ from tests.support.golden import ROOT
 def test_an_existing_dataset_is_never_overwritten(images, capsys):
     dataset_tool.main(['create_from_images', 'out', 'in'])
     before = {path.name: path.read_bytes() for path in (images / 'out').iterdir()}
-    assert 'exists and is not empty' in fails(['create_from_images', 'out', 'in', '--shuffle', '0'], capsys)
+    assert 'exists and is not empty' in fails(['create_from_images', 'out', 'in', '--shuffle', '0'],
+                                              capsys)
     assert {path.name: path.read_bytes() for path in (images / 'out').iterdir()} == before
     dataset_tool.main(['create_from_images', 'out', 'in', '--shuffle', '0', '--force'])
     assert {path.name: path.read_bytes() for path in (images / 'out').iterdir()} != before
@@ -43,8 +44,10 @@ def test_force_does_not_wipe_out_other_folders(images, capsys):
     assert (images / 'home' / 'thesis.txt').exists()
 
 
-@pytest.mark.parametrize('name, words', [('', 'is empty'), (' ', 'is empty'), ('.', 'the current folder or one above'),
-                                         ('..', 'the current folder or one above'), ('out/..', 'the current folder'), ('/', 'one above')])
+@pytest.mark.parametrize('name, words', [('', 'is empty'), (' ', 'is empty'),
+                                         ('.', 'the current folder or one above'),
+                                         ('..', 'the current folder or one above'),
+                                         ('out/..', 'the current folder'), ('/', 'one above')])
 @pytest.mark.parametrize('force', [False, True])
 def test_the_current_folder_is_never_the_target(name, words, force, images, capsys):
     assert words in fails(['create_from_images', name, 'in', *['--force'] * force], capsys)
@@ -55,13 +58,15 @@ def test_an_empty_current_folder_is_not_the_target_either(images, capsys, monkey
     (images / 'here').mkdir()
     monkeypatch.chdir('here')
     assert 'the current folder' in fails(['create_from_images', '.', '../in'], capsys)
-    assert 'the current folder' in fails(['create_from_images', str(images / 'here'), '../in'], capsys)
+    assert 'the current folder' in fails(
+        ['create_from_images', str(images / 'here'), '../in'], capsys)
 
 
 def test_a_target_below_a_file_is_refused(images, capsys):
     (images / 'file').write_text('')
     for name in ('file/out', 'file/more/out'):
-        assert f"{str(images / 'file')!r} is a file" in fails(['create_from_images', name, 'in'], capsys)
+        assert f"{str(images / 'file')!r} is a file" in fails(['create_from_images', name, 'in'],
+                                                              capsys)
     assert 'not a folder' in fails(['create_from_images', 'file', 'in', '--force'], capsys)
 
 
@@ -69,7 +74,9 @@ def test_a_target_below_a_file_is_refused(images, capsys):
 @pytest.mark.parametrize('force', [False, True])
 def test_what_comes_to_the_target_during_a_long_run_is_kept(name, force, images):
     precious = images / 'out' / name
-    with pytest.raises(DataError, match='exists and is not empty|is not replaced'), TFRecordExporter('out', 1, force=force) as out:
+    with pytest.raises(DataError,
+                       match='exists and is not empty|is not replaced'), TFRecordExporter(
+                           'out', 1, force=force) as out:
         out.add_image(np.zeros([1, 4, 4], np.uint8))
         precious.parent.mkdir(parents=True)
         precious.write_text('years of work')
@@ -86,9 +93,11 @@ def test_what_comes_at_the_very_last_moment_is_kept_too(images, monkeypatch):
         rename(source, target)
 
     monkeypatch.setattr(os, 'rename', slow_rename)
-    with pytest.raises(DataError, match='thesis.txt'), TFRecordExporter('out', 1, force=True) as out:
+    with pytest.raises(DataError, match='thesis.txt'), TFRecordExporter('out', 1,
+                                                                        force=True) as out:
         out.add_image(np.zeros([1, 4, 4], np.uint8))
-    assert sorted(os.listdir('out')) == ['out-r02.tfrecords', 'thesis.txt'] and sorted(os.listdir()) == ['in', 'out']
+    assert sorted(os.listdir('out')) == ['out-r02.tfrecords', 'thesis.txt'] and sorted(
+        os.listdir()) == ['in', 'out']
 
 
 def test_a_link_to_a_data_set_is_followed(images):
@@ -102,7 +111,10 @@ def test_a_link_to_a_data_set_is_followed(images):
 
 def test_leftovers_of_killed_processes_are_cleared_away(images, capsys):
     stale, foreign = images / '.out.partial-abcd1234', images / '.out.partial-abcd1235'
-    others = [images / name for name in ('.other.partial-abcd1234', '.out.partial-1', '.out.partial-abcd1234.bak', 'out.partial-abcd1234')]
+    others = [
+        images / name for name in ('.other.partial-abcd1234', '.out.partial-1',
+                                   '.out.partial-abcd1234.bak', 'out.partial-abcd1234')
+    ]
     for folder in (stale, foreign, *others):
         folder.mkdir()
         (folder / 'out-r02.tfrecords').write_bytes(b'half')
@@ -111,7 +123,8 @@ def test_leftovers_of_killed_processes_are_cleared_away(images, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert f'Removed "{stale}", left behind by a killed process' in lines
     assert any(line.startswith(f'Left "{foreign}" alone') for line in lines)
-    assert sorted(os.listdir()) == sorted(['in', 'out', foreign.name, *(folder.name for folder in others)])
+    assert sorted(os.listdir()) == sorted(
+        ['in', 'out', foreign.name, *(folder.name for folder in others)])
     assert len(os.listdir(foreign)) == 2
 
 
@@ -132,10 +145,11 @@ def test_two_do_not_write_one_data_set(namespace, images, capsys):
     """Whatever numbers processes have: containers number their own from 1."""
     if namespace and subprocess.run([*namespace, 'true'], capture_output=True).returncode:
         pytest.skip('needs to be allowed to make process namespaces')
-    process = subprocess.Popen([*namespace, sys.executable, '-c', WRITE], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                               env={**os.environ, 'PYTHONPATH': str(ROOT)})
+    process = subprocess.Popen([*namespace, sys.executable, '-c', WRITE], stdin=subprocess.PIPE,
+                               stdout=subprocess.PIPE, env={**os.environ, 'PYTHONPATH': str(ROOT)})
     assert process.stdout.readline() == b'writing\n'
-    assert "another process is writing the data set 'out'" in fails(['create_from_images', 'out', 'in'], capsys)
+    assert "another process is writing the data set 'out'" in fails(
+        ['create_from_images', 'out', 'in'], capsys)
     process.communicate(b'')
     assert process.returncode == 0 and records.open_records('out/out-r02.tfrecords').num_images == 2
     assert sorted(os.listdir()) == ['in', 'out']
@@ -154,7 +168,8 @@ def test_a_data_set_that_was_being_replaced_comes_back(empty_target, images, cap
         dataset_tool.main(['create_from_images', 'out', 'in'])
     captured = capsys.readouterr()
     assert 'Restored "out"' in captured.out and 'exists and is not empty' in captured.err
-    assert (images / 'out' / 'out-r02.tfrecords').read_bytes() == before and sorted(os.listdir()) == ['in', 'out']
+    assert (images / 'out' / 'out-r02.tfrecords').read_bytes() == before and sorted(
+        os.listdir()) == ['in', 'out']
 
 
 def test_an_empty_folder_may_be_the_target(images):
@@ -193,14 +208,16 @@ def test_exporter_refuses_what_does_not_fit(shapes, expected, words, in_tmp):
 
 
 def test_exporter_refuses_labels_that_do_not_fit(in_tmp):
-    with pytest.raises(DataError, match=r'\[1, components\].*\[2, 3\]'), TFRecordExporter('out', 1) as out:
+    with pytest.raises(DataError, match=r'\[1, components\].*\[2, 3\]'), TFRecordExporter('out',
+                                                                                          1) as out:
         out.add_image(np.zeros([1, 4, 4], np.uint8))
         out.add_labels(np.zeros([2, 3]))
     assert os.listdir() == []
 
 
 def test_exporter_refuses_labels_that_are_not_finite(in_tmp):
-    with pytest.raises(DataError, match='labels of image 1 are not finite'), TFRecordExporter('out', 2) as out:
+    with pytest.raises(DataError,
+                       match='labels of image 1 are not finite'), TFRecordExporter('out', 2) as out:
         for _ in range(2):
             out.add_image(np.zeros([1, 4, 4], np.uint8))
         out.add_labels(np.array([[0, 1], [np.nan, 0]]))
@@ -214,7 +231,8 @@ def test_fewer_images_will_do_when_told_so(in_tmp):
 
 
 def test_a_disk_too_small_is_noticed_at_once(in_tmp):
-    with pytest.raises(DataError, match=r'1000000000000 images need 16.6PB, and [0-9.]+[kMGT]B are free'):
+    with pytest.raises(DataError,
+                       match=r'1000000000000 images need 16.6PB, and [0-9.]+[kMGT]B are free'):
         with TFRecordExporter('out', 10 ** 12) as out:
             out.add_image(np.zeros([3, 64, 64], np.uint8))
     assert os.listdir() == []
@@ -254,10 +272,13 @@ def test_a_killed_process_leaves_no_data_set(number, in_tmp, capsys):
     PIL.Image.fromarray(np.zeros([1024, 1024, 3], np.uint8)).save('in/0.png')
     for index in range(1, 3000):
         os.link('in/0.png', f'in/{index}.png')
-    process = subprocess.Popen([sys.executable, str(ROOT / 'dataset_tool.py'), 'create_from_images', 'out', 'in'],
-                               stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    process = subprocess.Popen(
+        [sys.executable,
+         str(ROOT / 'dataset_tool.py'), 'create_from_images', 'out', 'in'],
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     deadline = time.monotonic() + 60
-    while not any((path / 'out-r10.tfrecords').exists() for path in in_tmp.glob('.out.partial-*')) and time.monotonic() < deadline:
+    while not any((path / 'out-r10.tfrecords').exists()
+                  for path in in_tmp.glob('.out.partial-*')) and time.monotonic() < deadline:
         time.sleep(0.05)
     partial, = in_tmp.glob('.out.partial-*')
     assert process.poll() is None
@@ -275,13 +296,14 @@ def test_a_killed_process_leaves_no_data_set(number, in_tmp, capsys):
 
 
 def run_tool(*argv, **kwargs):
-    return subprocess.Popen([sys.executable, str(ROOT / 'dataset_tool.py'), *argv], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                            **kwargs)
+    return subprocess.Popen([sys.executable, str(ROOT / 'dataset_tool.py'), *argv],
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, **kwargs)
 
 
 def test_nobody_has_to_read_the_output(images):
     """As with `| head -1`: a data set is made all the same; what only prints ends quietly."""
-    for argv, code in ((['create_from_images', 'out', 'in'], 0), (['info', 'out'], 141), (['compare', 'out', 'out'], 141)):
+    for argv, code in ((['create_from_images', 'out',
+                         'in'], 0), (['info', 'out'], 141), (['compare', 'out', 'out'], 141)):
         process = run_tool(*argv)
         process.stdout.close()
         message = process.stderr.read()
@@ -299,22 +321,31 @@ def test_there_may_be_no_output_at_all(images):
 
 def test_any_name_can_be_shown(images):
     os.rename('in', 'Bilder für \udce9')  # the end is no UTF-8
-    process = run_tool('create_from_images', 'ä', 'Bilder für \udce9', env={**os.environ, 'PYTHONIOENCODING': 'ascii'})
+    process = run_tool('create_from_images', 'ä', 'Bilder für \udce9',
+                       env={**os.environ, 'PYTHONIOENCODING': 'ascii'})
     out, err = process.communicate()
-    assert (process.returncode, err) == (0, b'') and b'Added 5 images.' in out and os.path.isdir('ä')
+    assert (process.returncode, err) == (0,
+                                         b'') and b'Added 5 images.' in out and os.path.isdir('ä')
 
 
-DROP = ['setpriv', '--bounding-set', '-dac_override,-dac_read_search', '--inh-caps', '-dac_override,-dac_read_search']
+DROP = [
+    'setpriv', '--bounding-set', '-dac_override,-dac_read_search', '--inh-caps',
+    '-dac_override,-dac_read_search'
+]
 
 
 def test_a_lack_of_permissions_is_named(images):
-    """Neither the parent of the target, nor the target, nor the images may be looked into; run by root, without its powers over files."""
+    """Neither the parent of the target, nor the target, nor the images may be looked into; run by
+    root, without its powers over files.
+    """
     drop = [] if os.getuid() else DROP
     if drop and subprocess.run([*drop, 'true'], capture_output=True).returncode:
         pytest.skip('needs setpriv (util-linux) when run by root')
 
     def run(*argv):
-        done = subprocess.run([*drop, sys.executable, str(ROOT / 'dataset_tool.py'), *argv], capture_output=True, text=True)
+        done = subprocess.run(
+            [*drop, sys.executable, str(ROOT / 'dataset_tool.py'), *argv], capture_output=True,
+            text=True)
         return done.returncode, done.stderr
     os.makedirs('locked/full')
     os.makedirs('parent')
@@ -322,11 +353,15 @@ def test_a_lack_of_permissions_is_named(images):
     os.chmod('parent', 0o300)  # may be written to, but not listed
     os.chmod('locked/full', 0)
     assert run('create_from_images', 'parent/out', 'in') == (0, '')
-    for argv in (('create_from_images', 'locked/full', 'in'), ('create_from_images', 'locked/full', 'in', '--force'),
-                 ('create_from_images', 'out', 'locked/full'), ('create_from_images', 'locked/full/out', 'in'),
-                 *((f'create_{name}', 'out', 'locked/full') for name in ('mnist', 'cifar10', 'svhn', 'lsun', 'celeba'))):
+    for argv in (('create_from_images', 'locked/full',
+                  'in'), ('create_from_images', 'locked/full', 'in',
+                          '--force'), ('create_from_images', 'out', 'locked/full'),
+                 ('create_from_images', 'locked/full/out',
+                  'in'), *((f'create_{name}', 'out', 'locked/full')
+                           for name in ('mnist', 'cifar10', 'svhn', 'lsun', 'celeba'))):
         code, message = run(*argv)
-        assert code == 1 and message.startswith('error: ') and message.count('\n') == 1 and 'locked/full' in message, (argv, message)
+        assert code == 1 and message.startswith('error: ') and message.count(
+            '\n') == 1 and 'locked/full' in message, (argv, message)
         assert 'ermission' in message, (argv, message)
     os.chmod('parent', 0o755)
     os.chmod('locked/full', 0o755)
@@ -364,7 +399,8 @@ def test_callers_may_use_their_arrays_again(in_tmp):
         for value in range(3):
             image[...] = value
             out.add_image(image)
-    assert records.open_records('out/out-r02.tfrecords').read([0, 1, 2])[:, 0, 0, 0].tolist() == [0, 1, 2]
+    assert records.open_records('out/out-r02.tfrecords').read([0, 1, 2])[:, 0, 0,
+                                                                         0].tolist() == [0, 1, 2]
 
 
 def test_the_target_is_looked_at_before_the_images_are(images, monkeypatch, capsys):
@@ -376,13 +412,16 @@ def test_the_target_is_looked_at_before_the_images_are(images, monkeypatch, caps
 
 def test_a_target_inside_of_the_images_is_refused(images, capsys):
     for target in ('in/out', 'in/more/out'):
-        assert "inside of the image folder 'in'" in fails(['create_from_images', target, 'in'], capsys)
+        assert "inside of the image folder 'in'" in fails(['create_from_images', target, 'in'],
+                                                          capsys)
     assert len(os.listdir('in')) == 5
 
 
 def test_all_files_reach_the_disk(in_tmp, monkeypatch):
     synced = []
-    monkeypatch.setattr(os, 'fsync', lambda descriptor: synced.append(os.readlink(f'/proc/self/fd/{descriptor}').rpartition('/')[2]))
+    monkeypatch.setattr(
+        os, 'fsync', lambda descriptor: synced.append(
+            os.readlink(f'/proc/self/fd/{descriptor}').rpartition('/')[2]))
     with TFRecordExporter('out', 1) as out:
         out.add_image(np.zeros([1, 8, 8], np.uint8))
         out.add_labels(np.zeros([1, 1]))

@@ -1,4 +1,6 @@
-"""Layers, networks and losses that only the Theano version had, against NumPy references written from their formulas (float64)."""
+"""Layers, networks and losses that only the Theano version had, against NumPy references written
+from their formulas (float64).
+"""
 import numpy as np
 import pytest
 import scipy.signal
@@ -27,8 +29,10 @@ def np_pixel_norm(x):
 
 def np_conv(x, w):
     """[N, C, H, W] with [k, k, C, D], zeros around the border."""
-    return np.stack([[sum(scipy.signal.correlate2d(plane, w[:, :, c, d], 'same') for c, plane in enumerate(one))
-                      for d in range(w.shape[3])] for one in x])
+    return np.stack([[
+        sum(scipy.signal.correlate2d(plane, w[:, :, c, d], 'same') for c, plane in enumerate(one))
+        for d in range(w.shape[3])
+    ] for one in x])
 
 
 def np_batch_norm(x, v, prefix):
@@ -36,13 +40,15 @@ def np_batch_norm(x, v, prefix):
     axes = tuple(a for a in range(x.ndim) if a != 1)
     shape = [1, -1] + [1] * (x.ndim - 2)
     x = (x - x.mean(axis=axes, keepdims=True)) / np.sqrt(x.var(axis=axes, keepdims=True) + 1e-4)
-    return x * v[prefix + '/BatchNorm/gamma'].reshape(shape) + v[prefix + '/BatchNorm/beta'].reshape(shape)
+    return x * v[prefix + '/BatchNorm/gamma'].reshape(shape) + v[prefix +
+                                                                 '/BatchNorm/beta'].reshape(shape)
 
 
 def np_layer_norm(x, v, prefix):
     axes = tuple(range(1, x.ndim))
     x = (x - x.mean(axis=axes, keepdims=True)) / np.sqrt(x.var(axis=axes, keepdims=True) + 1e-4)
-    return x * v[prefix + '/LayerNorm/gain'] + v[prefix + '/LayerNorm/bias'].reshape([1, -1] + [1] * (x.ndim - 2))
+    return x * v[prefix + '/LayerNorm/gain'] + v[prefix + '/LayerNorm/bias'].reshape([1, -1] + [1] *
+                                                                                     (x.ndim - 2))
 
 
 def np_minibatch_discrimination(x, theta, log_scale, bias):
@@ -57,7 +63,9 @@ def np_minibatch_discrimination(x, theta, log_scale, bias):
 
 
 def np_mbstd(x):
-    return np.concatenate([x, np.full([len(x), 1, *x.shape[2:]], np.sqrt(x.var(axis=0) + 1e-8).mean())], axis=1)
+    return np.concatenate(
+        [x, np.full([len(x), 1, *x.shape[2:]],
+                    np.sqrt(x.var(axis=0) + 1e-8).mean())], axis=1)
 
 
 def np_up(x):
@@ -74,7 +82,9 @@ def random_network(func, **options):
     net = tfutil.Network(func, f'networks.{func}', **options)
     random = np.random.RandomState(3)
     for name, var in net.trainables.items():
-        net.set_var(name, random.randn(*var.shape) * 0.5 + (0.7 if 'gamma' in name or 'gain' in name else 0))
+        net.set_var(
+            name,
+            random.randn(*var.shape) * 0.5 + (0.7 if 'gamma' in name or 'gain' in name else 0))
     return net, {name: net.get_var(name).astype(np.float64) for name in net.vars}
 
 
@@ -82,19 +92,23 @@ def random_network(func, **options):
 
 @pytest.mark.parametrize('shape', [(6, 3, 4, 5), (7, 5)])
 def test_batch_norm(shape):
-    """Statistics of the minibatch in training, running averages (a tenth of the way each time) in evaluation."""
+    """Statistics of the minibatch in training, running averages (a tenth of the way each time) in
+    evaluation.
+    """
     norm, x = theano_layers.BatchNorm(shape[-1]), 3 * rnd(*shape) + 1
     norm.build()
     norm.gamma.assign(rnd(shape[-1], seed=1))
     norm.beta.assign(rnd(shape[-1], seed=2))
     axes = tuple(range(len(shape) - 1))
     gamma, beta = norm.gamma.numpy().astype(np.float64), norm.beta.numpy().astype(np.float64)
-    mean, inv_std, running = x.mean(axis=axes), 1 / np.sqrt(x.var(axis=axes) + 1e-4), (np.zeros(shape[-1]), np.ones(shape[-1]))
+    mean, inv_std, running = x.mean(axis=axes), 1 / np.sqrt(x.var(axis=axes) + 1e-4), (np.zeros(
+        shape[-1]), np.ones(shape[-1]))
     for _ in range(3):
         y = norm(tf.constant(x, tf.float32), training=True)
         assert max_abs(y, (x - mean) * inv_std * gamma + beta) <= 1e-5
         running = running[0] * 0.9 + mean * 0.1, running[1] * 0.9 + inv_std * 0.1
-        assert max_abs(norm.mean.numpy(), running[0]) <= 1e-6 and max_abs(norm.inv_std.numpy(), running[1]) <= 1e-6
+        assert max_abs(norm.mean.numpy(), running[0]) <= 1e-6 and max_abs(
+            norm.inv_std.numpy(), running[1]) <= 1e-6
     for training in (False, None):
         y = norm(tf.constant(x, tf.float32), training=training)
         assert max_abs(y, (x - running[0]) * running[1] * gamma + beta) <= 1e-5
@@ -109,14 +123,17 @@ def test_layer_norm(shape):
     assert norm.gain.shape == ()
     norm.gain.assign(1.7)
     norm.bias.assign(rnd(shape[-1], seed=1))
-    expected = [(one - one.mean()) / np.sqrt(one.var() + 1e-4) * 1.7 for one in x] + norm.bias.numpy().astype(np.float64)
+    expected = [(one - one.mean()) / np.sqrt(one.var() + 1e-4) * 1.7
+                for one in x] + norm.bias.numpy().astype(np.float64)
     assert max_abs(norm(tf.constant(x, tf.float32)), expected) <= 1e-5
 
 
 def made_minibatch_discrimination(scale=0.3):
     layer = theano_layers.MinibatchDiscrimination(6, 4)
     layer.build()
-    assert layer.theta.shape == (6, 4, 5) and (layer.bias.numpy() == -1).all() and not layer.log_weight_scale.numpy().any()
+    assert layer.theta.shape == (6, 4,
+                                 5) and (layer.bias.numpy()
+                                         == -1).all() and not layer.log_weight_scale.numpy().any()
     layer.log_weight_scale.assign(rnd(4, 5, seed=1) * scale)
     return layer
 
@@ -124,21 +141,28 @@ def made_minibatch_discrimination(scale=0.3):
 def test_minibatch_discrimination():
     layer, x = made_minibatch_discrimination(), rnd(7, 6)
     layer.bias.assign(rnd(4, seed=2))
-    values = [var.numpy().astype(np.float64) for var in (layer.theta, layer.log_weight_scale, layer.bias)]
-    assert max_abs(layer(tf.constant(x, tf.float32)), np_minibatch_discrimination(x, *values)) <= 1e-5
+    values = [
+        var.numpy().astype(np.float64) for var in (layer.theta, layer.log_weight_scale, layer.bias)
+    ]
+    assert max_abs(layer(tf.constant(x, tf.float32)), np_minibatch_discrimination(x,
+                                                                                  *values)) <= 1e-5
 
 
 def test_minibatch_discrimination_starts_from_data():
-    """Salimans et al.: half the mean distance to the nearest other sample becomes 1, and the features' mean 0."""
+    """Salimans et al.: half the mean distance to the nearest other sample becomes 1, and the
+    features' mean 0.
+    """
     layer, x = made_minibatch_discrimination(), 20 * rnd(50, 6)
     layer.initialize_from(tf.constant(x, tf.float32))
-    theta, log_scale, bias = (var.numpy().astype(np.float64) for var in (layer.theta, layer.log_weight_scale, layer.bias))
+    theta, log_scale, bias = (var.numpy().astype(np.float64)
+                              for var in (layer.theta, layer.log_weight_scale, layer.bias))
     points = np.tensordot(x, theta * np.exp(log_scale) / np.sqrt((theta ** 2).sum(axis=0)), 1)
     distances = np.abs(points[:, None] - points[None]).sum(axis=3) + 1e9 * np.eye(50)[:, :, None]
     assert max_abs(distances.min(axis=1).mean(axis=0), 2) <= 1e-4
     assert max_abs(layer(tf.constant(x, tf.float32))[:, 6:].numpy().mean(axis=0), 0) <= 1e-5
     before = rnd(4, 5, seed=1) * 0.3
-    assert max_abs(log_scale - before, np.tile((log_scale - before)[:, :1], 5)) <= 1e-5  # one factor a kernel
+    # one factor a kernel
+    assert max_abs(log_scale - before, np.tile((log_scale - before)[:, :1], 5)) <= 1e-5
     layer.initialize_from(tf.ones([5, 6]))  # samples that are all alike
     assert all(np.isfinite(var.numpy()).all() for var in layer.variables)
 
@@ -152,7 +176,8 @@ def test_multiplicative_noise():
     assert max_abs(noise(x, training=False), x) == 0
     y = noise(x, training=True).numpy()
     assert max_abs(y[:, 0], y[:, 1]) == 0  # one factor for a channel of a sample
-    assert y[:, 0, 0].std(axis=0) == pytest.approx([0.1 * 3] * 9, rel=0.06) and y.mean() == pytest.approx(1, abs=0.01)
+    assert y[:, 0, 0].std(axis=0) == pytest.approx(
+        [0.1 * 3] * 9, rel=0.06) and y.mean() == pytest.approx(1, abs=0.01)
 
 
 def test_the_noises_strength_follows_a_running_average():
@@ -163,7 +188,8 @@ def test_the_noises_strength_follows_a_running_average():
         noise.follow(tf.constant(signal), 0.2)
         average = 0.9 * average + 0.1 * np.clip(signal, 0, 1)
         assert noise.average.numpy() == pytest.approx(average, rel=1e-5)
-        assert noise.strength.numpy() == pytest.approx(0.2 * max(average - 0.5, 0) ** 2, rel=1e-4, abs=1e-9)
+        assert noise.strength.numpy() == pytest.approx(0.2 * max(average - 0.5, 0)**2, rel=1e-4,
+                                                       abs=1e-9)
     assert noise.strength.numpy() > 0
 
 
@@ -171,14 +197,17 @@ def test_the_noises_strength_follows_a_running_average():
 
 def test_generator_with_batch_norm_relu_and_tanh():
     """The ablation's generator at 4x4."""
-    G, v = random_network('G_paper', num_channels=3, resolution=4, fmap_base=16, fmap_max=6, latent_size=5, label_size=2, use_wscale=False,
-                          use_batchnorm=True, use_pixelnorm=False, use_leakyrelu=False, normalize_latents=False, tanh_at_end=0.8)
+    G, v = random_network('G_paper', num_channels=3, resolution=4, fmap_base=16, fmap_max=6,
+                          latent_size=5, label_size=2, use_wscale=False, use_batchnorm=True,
+                          use_pixelnorm=False, use_leakyrelu=False, normalize_latents=False,
+                          tanh_at_end=0.8)
     z, labels = rnd(7, 5), np.eye(2)[[0, 1, 0, 0, 1, 1, 0]]
     x = (np.concatenate([z, labels], axis=1) @ v['4x4/Dense/weight']).reshape(7, -1, 4, 4)
     x = np.maximum(np_batch_norm(x, v, '4x4/Dense'), 0)
     x = np.maximum(np_batch_norm(np_conv(x, v['4x4/Conv/weight']), v, '4x4/Conv'), 0)
     x = np_conv(x, v['ToRGB_lod0/weight']) + v['ToRGB_lod0/bias'].reshape(1, -1, 1, 1)
-    images = G.get_output_for(tf.constant(z, tf.float32), tf.constant(labels, tf.float32), is_training=True)
+    images = G.get_output_for(tf.constant(z, tf.float32), tf.constant(labels, tf.float32),
+                              is_training=True)
     assert max_abs(images, np.tanh(x) * 0.8) <= 1e-5
     assert '4x4/Dense/bias' not in G.vars
 
@@ -186,16 +215,20 @@ def test_generator_with_batch_norm_relu_and_tanh():
 @pytest.mark.parametrize('kernels', [None, 3])
 def test_discriminator_with_layer_norm_and_minibatch_discrimination(kernels):
     """The ablation's discriminator at 8x8, without minibatch stddev."""
-    D, v = random_network('D_paper', num_channels=3, resolution=8, fmap_base=16, fmap_max=6, use_wscale=False, use_layernorm=True,
-                          fused_scale=False, mbstat_avg=None, mbdisc_kernels=kernels, use_gdrop=True)
+    D, v = random_network('D_paper', num_channels=3, resolution=8, fmap_base=16, fmap_max=6,
+                          use_wscale=False, use_layernorm=True, fused_scale=False, mbstat_avg=None,
+                          mbdisc_kernels=kernels, use_gdrop=True)
     images = rnd(5, 3, 8, 8)
-    x = np_lrelu(np_conv(images, v['FromRGB_lod0/weight']) + v['FromRGB_lod0/bias'].reshape(1, -1, 1, 1))
+    x = np_lrelu(
+        np_conv(images, v['FromRGB_lod0/weight']) + v['FromRGB_lod0/bias'].reshape(1, -1, 1, 1))
     for name in ('8x8/Conv0', '8x8/Conv1'):
         x = np_lrelu(np_layer_norm(np_conv(x, v[f'{name}/weight']), v, name))
     x = np_lrelu(np_layer_norm(np_conv(np_down(x), v['4x4/Conv/weight']), v, '4x4/Conv'))
     x = np_lrelu(np_layer_norm(x.reshape(5, -1) @ v['4x4/Dense0/weight'], v, '4x4/Dense0'))
     if kernels:
-        x = np_minibatch_discrimination(x, *(v[f'4x4/MinibatchDiscrimination/{n}'] for n in ('theta', 'log_weight_scale', 'bias')))
+        x = np_minibatch_discrimination(
+            x,
+            *(v[f'4x4/MinibatchDiscrimination/{n}'] for n in ('theta', 'log_weight_scale', 'bias')))
     scores = D.get_output_for(tf.constant(images, tf.float32), is_training=True)[0]
     assert max_abs(scores, x @ v['4x4/Dense1/weight'] + v['4x4/Dense1/bias']) <= 2e-5
     assert not any('MinibatchStddev' in name for name, *_ in D.list_layers())
@@ -205,8 +238,9 @@ def test_discriminator_with_layer_norm_and_minibatch_discrimination(kernels):
 @pytest.mark.parametrize('lod', [None, 0, 0.4, 1])
 def test_mode_recovery_generator(ournorm, lod):
     """lod None: without progression. The images at their full size, 16x16."""
-    G, v = random_network('G_mnist_mode_recovery', num_channels=3, resolution=16, fmap_base=24, latent_size=5, label_size=2,
-                          progressive=lod is not None, use_wscale=ournorm, use_pixelnorm=ournorm, use_batchnorm=not ournorm)
+    G, v = random_network('G_mnist_mode_recovery', num_channels=3, resolution=16, fmap_base=24,
+                          latent_size=5, label_size=2, progressive=lod is not None,
+                          use_wscale=ournorm, use_pixelnorm=ournorm, use_batchnorm=not ournorm)
     if lod is not None:
         G.set_var('lod', lod)
     z = np.concatenate([rnd(5, 5), np.eye(2)[[0, 1, 0, 0, 1]]], axis=1)
@@ -221,7 +255,9 @@ def test_mode_recovery_generator(ournorm, lod):
 
     def to_rgb(x, name):
         return np_conv(x, scaled(name, 1.0)) + v[f'{name}/bias'].reshape(1, -1, 1, 1)
-    x = after((np_pixel_norm(z) @ scaled('4x4/Dense', np.sqrt(2) / 4)).reshape(5, 64, 4, 4), '4x4/Dense')
+
+    x = after((np_pixel_norm(z) @ scaled('4x4/Dense',
+                                         np.sqrt(2) / 4)).reshape(5, 64, 4, 4), '4x4/Dense')
     low = x = after(np_conv(np_up(x), scaled('8x8/Conv')), '8x8/Conv')
     assert x.shape[1] == 12  # nf(1)
     x = after(np_conv(np_up(x), scaled('16x16/Conv')), '16x16/Conv')
@@ -229,23 +265,29 @@ def test_mode_recovery_generator(ournorm, lod):
     images = to_rgb(x, 'ToRGB_lod0')
     if lod:
         images = images * (1 - lod) + np_up(to_rgb(low, 'ToRGB_lod1')) * lod
-    for stage in ([None, 'current'] if lod is not None else ['current']):  # everything blended, and what the lod needs
-        result = G.get_output_for(tf.constant(z[:, :5], tf.float32), tf.constant(z[:, 5:], tf.float32), is_training=True, stage=stage)
+    # everything blended, and what the lod needs
+    for stage in ([None, 'current'] if lod is not None else ['current']):
+        result = G.get_output_for(tf.constant(z[:, :5], tf.float32),
+                                  tf.constant(z[:, 5:], tf.float32), is_training=True, stage=stage)
         assert max_abs(result, np.tanh(images)) <= 2e-5
 
 
 @pytest.mark.parametrize('mbstat_avg', [None, 'all'])
 @pytest.mark.parametrize('lod', [None, 0, 0.4, 1])
 def test_mode_recovery_discriminator(mbstat_avg, lod):
-    D, v = random_network('D_mnist_mode_recovery', num_channels=3, resolution=16, fmap_base=48, X=4, mbstat_avg=mbstat_avg,
-                          progressive=lod is not None, use_batchnorm=lod is None)
+    D, v = random_network('D_mnist_mode_recovery', num_channels=3, resolution=16, fmap_base=48, X=4,
+                          mbstat_avg=mbstat_avg, progressive=lod is not None, use_batchnorm=lod
+                          is None)
     if lod is not None:
         D.set_var('lod', lod)
     images = rnd(5, 3, 16, 16)
 
     def conv(x, name):
         x = np_conv(x, v[f'{name}/weight'])
-        return np_down(np_lrelu(np_batch_norm(x, v, name) if lod is None else x + v[f'{name}/bias'].reshape(1, -1, 1, 1)))
+        return np_down(
+            np_lrelu(
+                np_batch_norm(x, v, name) if lod is None else x +
+                v[f'{name}/bias'].reshape(1, -1, 1, 1)))
 
     def from_rgb(x, name):
         return np_lrelu(np_conv(x, v[f'{name}/weight']) + v[f'{name}/bias'].reshape(1, -1, 1, 1))
@@ -258,7 +300,8 @@ def test_mode_recovery_discriminator(mbstat_avg, lod):
     x = np_mbstd(x) if mbstat_avg else x
     expected = x.reshape(5, -1) @ v['4x4/Dense/weight'] + v['4x4/Dense/bias']
     for stage in ([None, 'current'] if lod is not None else ['current']):
-        scores, labels = D.get_output_for(tf.constant(images, tf.float32), is_training=True, stage=stage)
+        scores, labels = D.get_output_for(tf.constant(images, tf.float32), is_training=True,
+                                          stage=stage)
         assert max_abs(scores, expected) <= 2e-5 and labels.shape == [5, 0]
 
 
@@ -277,14 +320,17 @@ def test_mode_recovery_networks_have_the_papers_sizes():
 def test_a_network_that_does_not_grow_is_not_cut():
     G = tfutil.Network('G', 'networks.G_mnist_mode_recovery', resolution=16)
     G.set_var('lod', 1.0)
-    with pytest.raises(tfutil.network.ConfigError, match='only its full resolution, 16x16. Set sched.lod_initial_resolution = 16'):
+    with pytest.raises(tfutil.network.ConfigError, match='only its full resolution, 16x16. Set '
+                                                         'sched.lod_initial_resolution = 16'):
         G.get_output_for(tf.zeros([2, 64]))
 
 
-@pytest.mark.parametrize('func, options, text', [
-    ('D_paper', dict(mbstat_avg='spatial'), "mbstat_avg must be 'all' or None"),
-    ('D_mnist_mode_recovery', dict(mbstat_avg='spatial'), "mbstat_avg must be 'all' or None"),
-    ('D_mnist_mode_recovery', dict(X=0), 'X must be above 0'), ('D_mnist_mode_recovery', dict(X=64), 'no feature maps are left')])
+@pytest.mark.parametrize(
+    'func, options, text',
+    [('D_paper', dict(mbstat_avg='spatial'), "mbstat_avg must be 'all' or None"),
+     ('D_mnist_mode_recovery', dict(mbstat_avg='spatial'), "mbstat_avg must be 'all' or None"),
+     ('D_mnist_mode_recovery', dict(X=0), 'X must be above 0'),
+     ('D_mnist_mode_recovery', dict(X=64), 'no feature maps are left')])
 def test_impossible_options_are_refused(func, options, text):
     with pytest.raises(tfutil.network.ConfigError, match=text):
         tfutil.Network('x', f'networks.{func}', **options)
@@ -303,7 +349,8 @@ class Scores:
     """Stands for a network whose outputs are given: D's scores and labels, or G's images."""
 
     def __init__(self, *outputs, labels=0, model=None):
-        self.outputs, self.output_shapes, self.model = list(outputs), [[None, 1], [None, labels]], model
+        self.outputs, self.output_shapes, self.model = list(outputs), [[None, 1], [None,
+                                                                                   labels]], model
         self.input_shapes = [[None, 3]]
 
     def get_output_for(self, *inputs, **options):
@@ -316,7 +363,8 @@ def test_least_squares_losses(labels):
     real, fake = rnd(6, 1), rnd(6, 1, seed=1)
     real_logits, fake_logits = rnd(6, labels, seed=2), rnd(6, labels, seed=3)
     given = np.eye(max(labels, 1))[[0, 0, 0, 0, 0, 0]][:, :labels]
-    as_output = [(tf.constant(s, tf.float32), tf.constant(g, tf.float32)) for s, g in ((real, real_logits), (fake, fake_logits))]
+    as_output = [(tf.constant(s, tf.float32), tf.constant(g, tf.float32))
+                 for s, g in ((real, real_logits), (fake, fake_logits))]
 
     def entropy(logits):
         return np.log(np.exp(logits).sum(axis=1)) - logits[:, 0] if labels else 0.0
@@ -325,12 +373,14 @@ def test_least_squares_losses(labels):
     gdrop.average.assign(0.8)
     model = type('Model', (), dict(gdrop=gdrop))
     with summary.collecting():
-        D_loss = loss.D_lsgan_acgan(Scores(None), Scores(*as_output, labels=labels, model=model), None, None, 6, None,
+        D_loss = loss.D_lsgan_acgan(Scores(None), Scores(*as_output, labels=labels,
+                                                         model=model), None, None, 6, None,
                                     tf.constant(given, tf.float32), cond_weight=0.5)
-        G_loss = loss.G_lsgan_acgan(Scores(None), Scores(as_output[1], labels=labels), None, None, 6, cond_weight=0.5,
-                                    labels=tf.constant(given, tf.float32))
+        G_loss = loss.G_lsgan_acgan(Scores(None), Scores(as_output[1], labels=labels), None, None,
+                                    6, cond_weight=0.5, labels=tf.constant(given, tf.float32))
     assert D_loss.shape == G_loss.shape == [6]
-    expected = real[:, 0] ** 2 + 0.1 * (fake[:, 0] - 1) ** 2 + 0.5 * (entropy(real_logits) + entropy(fake_logits))
+    expected = real[:, 0]**2 + 0.1 * (fake[:, 0] - 1)**2 + 0.5 * (entropy(real_logits) +
+                                                                  entropy(fake_logits))
     assert max_abs(D_loss, expected) <= 1e-5
     assert max_abs(G_loss, fake[:, 0] ** 2 + 0.5 * entropy(fake_logits)) <= 1e-5
     average = 0.9 * 0.8 + 0.1 * np.clip(fake.mean(), 0, 1)
@@ -338,7 +388,8 @@ def test_least_squares_losses(labels):
 
 
 def test_noise_is_a_function_of_seed_and_step():
-    D = tfutil.Network('D', 'networks.D_paper', num_channels=1, resolution=4, fmap_base=16, fmap_max=4, use_gdrop=True)
+    D = tfutil.Network('D', 'networks.D_paper', num_channels=1, resolution=4, fmap_base=16,
+                       fmap_max=4, use_gdrop=True)
     D.set_var('gdrop/strength', 0.3)
     images = tf.constant(rnd(4, 1, 4, 4), tf.float32)
 

@@ -1,4 +1,6 @@
-"""training/report.py and charts.py: report.html of folders made by hand, as text and in a browser."""
+"""training/report.py and charts.py: report.html of folders made by hand, as text and in a
+browser.
+"""
 import base64
 import html.parser
 import io
@@ -28,12 +30,15 @@ def picture(path, value, size=(64, 48)):
 
 
 def noise(path, size):
-    Image.fromarray(np.random.RandomState(0).randint(0, 256, [size[1], size[0], 3], dtype=np.uint8)).save(path)
+    Image.fromarray(
+        np.random.RandomState(0).randint(0, 256, [size[1], size[0], 3], dtype=np.uint8)).save(path)
 
 
 @pytest.fixture
 def run_folder(in_tmp):
-    """A run of five pictures, twenty ticks and two measurements, whose texts try to get out of their places."""
+    """A run of five pictures, twenty ticks and two measurements, whose texts try to get out of
+    their places.
+    """
     folder = in_tmp / 'results' / '007-toy & co'
     folder.mkdir(parents=True)
     for number in range(5):
@@ -45,13 +50,18 @@ def run_folder(in_tmp):
         file.write('\n'.join(f'line {i}' for i in range(1000)) + f'\n{EVIL}\n')
     with open(folder / 'stats.jsonl', 'w') as file:
         for i in range(1, 21):
-            row = {'Progress/kimg': i * 2.0, 'Progress/lod': 3 - i / 10, 'Loss/real_scores': i, 'Loss/fake_scores': None if i == 5 else -i,
-                   'Mine/thing': i * i, 'TrainG/overflow_frequency': 0.0}
+            row = {
+                'Progress/kimg': i * 2.0, 'Progress/lod': 3 - i / 10, 'Loss/real_scores': i,
+                'Loss/fake_scores': None if i == 5 else -i, 'Mine/thing': i * i,
+                'TrainG/overflow_frequency': 0.0
+            }
             file.write(json.dumps({'nimg': i * 2000, 'time': 0, **row}) + '\n')
         file.write('{"cut short')
     with open(folder / 'metric-swd-1k.jsonl', 'w') as file:
-        for row in ({'snapshot': 'Reals', 'SWD': 1.5}, {'snapshot': '10', 'SWD': 9.0}, {'snapshot': '20', 'SWD': 7.0},
-                    {'snapshot': '10', 'SWD': 8.25}):
+        for row in ({'snapshot': 'Reals',
+                     'SWD': 1.5}, {'snapshot': '10',
+                                   'SWD': 9.0}, {'snapshot': '20',
+                                                 'SWD': 7.0}, {'snapshot': '10', 'SWD': 8.25}):
             file.write(json.dumps({**row, 'seconds': 1}) + '\n')
     return folder
 
@@ -89,15 +99,18 @@ class Elements(html.parser.HTMLParser):
 def test_everything_is_on_the_page(run_folder):
     text = page(run_folder)
     images = Elements(text).all('img')
-    assert [image['alt'] for image in images] == ['0 kimg', '10 kimg', '20 kimg', '30 kimg', '40 kimg', 'reals']
+    assert [image['alt']
+            for image in images] == ['0 kimg', '10 kimg', '20 kimg', '30 kimg', '40 kimg', 'reals']
     assert [image['id'] for image in images[:5] if 'hidden' not in image] == ['fakes000040']
     for number, image in enumerate(images[:5]):
         data = base64.b64decode(image['src'].partition('base64,')[2])
         assert np.asarray(Image.open(io.BytesIO(data)))[0, 0].tolist() == [40 * number] * 3
     titles = re.findall(r'class="title">([^<]*)<', text)
     assert titles == ['Scores', 'lod', 'Mine/thing', 'SWD']  # what is zero throughout has no chart
-    assert '<td>8.25</td>' in text and '<td>9</td>' not in text and 'Reals 1.5' in text  # the last measurement of a snapshot counts
-    assert 'random_seed = 5' in text and 'tensorflow' in text and '007-toy &amp; co' in text and 'In training' in text
+    # the last measurement of a snapshot counts
+    assert '<td>8.25</td>' in text and '<td>9</td>' not in text and 'Reals 1.5' in text
+    assert 'random_seed = 5' in text and 'tensorflow' in text and '007-toy &amp; co' in text
+    assert 'In training' in text
     assert 'line 999' in text and 'line 900' not in text
 
 
@@ -105,7 +118,10 @@ def test_texts_stay_texts_and_nothing_is_loaded(run_folder):
     text = page(run_folder)
     elements = Elements(text)
     assert EVIL not in text and len(elements.all('script')) == 1
-    sources = [attributes[name] for _, attributes in elements.found for name in ('src', 'href') if name in attributes]
+    sources = [
+        attributes[name] for _, attributes in elements.found for name in ('src', 'href')
+        if name in attributes
+    ]
     assert sources and all(source.startswith('data:image/') for source in sources)
 
 
@@ -124,27 +140,36 @@ def test_damaged_files_do_not_matter(run_folder):
     (run_folder / 'environment.json').write_text('[')
     (run_folder / 'stats.jsonl').write_bytes(b'\xff\xfe\n[1]\n{"nimg": 1, "Loss/x": 2}\n')
     (run_folder / 'metric-swd-1k.jsonl').write_text('nonsense\n[]\n')
-    assert [image['alt'] for image in Elements(page(run_folder)).all('img')][:2] == ['0 kimg', '20 kimg']
+    assert [image['alt']
+            for image in Elements(page(run_folder)).all('img')][:2] == ['0 kimg', '20 kimg']
 
 
 @needs_chromium
 def test_in_a_browser(run_folder, tmp_path):
-    """The last picture shows; an address with a picture's name shows that one; each is drawn as bright as it was saved."""
+    """The last picture shows; an address with a picture's name shows that one; each is drawn as
+    bright as it was saved.
+    """
     page(run_folder)
     address = f'file://{run_folder}/report.html'.replace(' ', '%20')
     last = dom(tmp_path / 'profile', address)
-    assert '<span id="caption">40 kimg</span>' in last and 'caught' not in re.search('<title>.*?</title>', last)[0]
-    assert re.findall(r'<img id="(\w+)"[^>]*hidden=""', last) == [f'fakes{number:06d}' for number in (0, 10, 20, 30)]
+    assert '<span id="caption">40 kimg</span>' in last and 'caught' not in re.search(
+        '<title>.*?</title>', last)[0]
+    assert re.findall(r'<img id="(\w+)"[^>]*hidden=""',
+                      last) == [f'fakes{number:06d}' for number in (0, 10, 20, 30)]
     second = dom(tmp_path / 'profile', address + '#fakes000010')
-    assert '<span id="caption">10 kimg</span>' in second and 'hidden' not in re.search(r'<img id="fakes000010"[^>]*>', second)[0]
+    assert '<span id="caption">10 kimg</span>' in second and 'hidden' not in re.search(
+        r'<img id="fakes000010"[^>]*>', second)[0]
     shot = tmp_path / 'shot.png'
-    browse(tmp_path / 'profile', address + '#fakes000020', '--window-size=800,600', f'--screenshot={shot}')
+    browse(tmp_path / 'profile', address + '#fakes000020', '--window-size=800,600',
+           f'--screenshot={shot}')
     pixels = np.asarray(Image.open(shot).convert('RGB')).reshape(-1, 3)
     assert (pixels == 80).all(axis=1).sum() >= 64 * 48  # the picture in its own size
 
 
 def test_the_page_stays_small_and_is_quickly_made_anew(in_tmp, monkeypatch):
-    """500 pictures of a long run: at most 25 are kept, in small copies; those of the last time are not read again."""
+    """500 pictures of a long run: at most 25 are kept, in small copies; those of the last time are
+    not read again.
+    """
     noise('fakes000000.png', (960, 540))
     for number in range(1, 500):
         os.link('fakes000000.png', f'fakes{number:06d}.png')
@@ -152,7 +177,8 @@ def test_the_page_stays_small_and_is_quickly_made_anew(in_tmp, monkeypatch):
     monkeypatch.setattr(report, 'small_copy', lambda path: opened.append(path) or small_copy(path))
     made = Report('.')
     made.write()
-    assert 13 <= len(Elements((in_tmp / 'report.html').read_text()).all('img')) == len([path for path in opened if 'fakes' in path]) <= 25
+    assert 13 <= len(Elements((in_tmp / 'report.html').read_text()).all('img')) == len(
+        [path for path in opened if 'fakes' in path]) <= 25
     assert os.path.getsize('report.html') < 8e6  # of noise, which no format makes smaller
     opened.clear()
     os.link('fakes000000.png', 'fakes000500.png')
@@ -178,15 +204,18 @@ def test_which_pictures_are_kept():
     for count in range(1, 300):
         names = list(range(count))
         kept = chosen(names)
-        assert kept[0] == 0 and kept[-1] == count - 1 and len(kept) <= 25 and (count < 24 or len(kept) >= 13)
+        assert kept[0] == 0 and kept[-1] == count - 1 and len(kept) <= 25 and (count < 24
+                                                                               or len(kept) >= 13)
         assert len(set(np.diff(kept[:-1]))) <= 1
 
 
-@pytest.mark.parametrize('size, kind', [((64, 64), 'png'), ((1200, 1000), 'jpeg'), ((100, 4000), 'png')])
+@pytest.mark.parametrize('size, kind', [((64, 64), 'png'), ((1200, 1000), 'jpeg'),
+                                        ((100, 4000), 'png')])
 def test_small_copies(in_tmp, size, kind):
     noise('a.png', size)
     data, copied, found = small_copy('a.png')
-    assert Image.open(io.BytesIO(data)).size == copied and found == kind and max(copied) <= 960 and len(data) < 450_000
+    assert Image.open(io.BytesIO(data)).size == copied and found == kind and max(
+        copied) <= 960 and len(data) < 450_000
     assert copied[0] / copied[1] == pytest.approx(size[0] / size[1], rel=0.05)
 
 
@@ -200,7 +229,8 @@ def test_a_failure_is_told_once_and_stops_nothing(run_folder, capsys, monkeypatc
     monkeypatch.setattr(report, 'atomic_write', fails)
     made.refresh()
     made.refresh()
-    assert capsys.readouterr().err.count('the disk is full') == 1 and (run_folder / 'report.html').read_bytes() == before
+    assert capsys.readouterr().err.count('the disk is full') == 1 and (
+        run_folder / 'report.html').read_bytes() == before
     with pytest.raises(DataError):
         made.write()
 
@@ -216,28 +246,37 @@ def test_write_report(run_folder):
 
 def test_a_curve_goes_where_its_points_are():
     svg = chart('t', {'a': [(0, 0.0), (10, 1.0)]})
-    (x0, y0), (x1, y1) = [tuple(map(float, point.split(','))) for point in re.search(r'points="([^"]*)"', svg)[1].split()]
+    (x0, y0), (x1, y1) = [
+        tuple(map(float, point.split(',')))
+        for point in re.search(r'points="([^"]*)"', svg)[1].split()
+    ]
     assert x0 < x1 and y0 > y1  # SVG counts downwards
-    zero, one = (float(re.search(rf'y="([\d.]+)" class="y">{text}<', svg)[1]) - 4 for text in ('0', '1'))
+    zero, one = (float(re.search(rf'y="([\d.]+)" class="y">{text}<', svg)[1]) - 4
+                 for text in ('0', '1'))
     assert (y0, y1) == (pytest.approx(zero, abs=0.2), pytest.approx(one, abs=0.2))
 
 
 def test_gaps_levels_and_nothing_to_draw():
     assert chart('t', {'a': [(0, None), (1, float('nan'))]}) == ''
     svg = chart('<t>', {'a<b': [(0, 1.0), (1, 2.0), (2, None), (3, 1.0), (4, 5.0)]}, {'Reals': 9.0})
-    assert svg.count('<polyline') == 2 and 'class="level"' in svg and '&lt;t&gt;' in svg and 'a&lt;b' in svg and 'Reals 9' in svg
+    assert svg.count(
+        '<polyline'
+    ) == 2 and 'class="level"' in svg and '&lt;t&gt;' in svg and 'a&lt;b' in svg and 'Reals 9' in svg
     assert chart('t', {'a': [(3, 5.0)]}).count('<circle') == 1  # a single value
 
 
 def test_long_curves_are_thinned_to_means():
     points = thin([(i, i % 2) for i in range(10_000)])
-    assert len(points) == 300 and all(abs(y - 0.5) < 0.02 for _, y in points) and points[-1][0] > 9900
+    assert len(points) == 300 and all(abs(y - 0.5) < 0.02
+                                      for _, y in points) and points[-1][0] > 9900
 
 
-@pytest.mark.parametrize('low, high', [(0, 1), (-3, 3.5), (1e-9, 3e-9), (1e6, 1e6 + 10), (-1e12, 1e12)])
+@pytest.mark.parametrize('low, high', [(0, 1), (-3, 3.5), (1e-9, 3e-9), (1e6, 1e6 + 10),
+                                       (-1e12, 1e12)])
 def test_ticks_are_round_and_few(low, high):
     found = ticks(low, high)
-    assert 3 <= len(found) <= 8 and all(low <= value <= high * (1 + 1e-9) + 1e-12 for value in found)
+    assert 3 <= len(found) <= 8 and all(low <= value <= high * (1 + 1e-9) + 1e-12
+                                        for value in found)
 
 
 # ------------------------------------------------------------ numbers
@@ -250,7 +289,8 @@ def test_stats_lines(in_tmp, capsys, monkeypatch):
     writer.scalar('a/b', 2, 2000)
     writer.end_tick(2000)
     first, second = [json.loads(line) for line in open('stats.jsonl')]
-    assert abs(first.pop('time') - time.time()) < 60 and first == {'nimg': 1000, 'a/b': 1.5, 'a/c': None}
+    assert abs(first.pop('time') -
+               time.time()) < 60 and first == {'nimg': 1000, 'a/b': 1.5, 'a/c': None}
     assert second['nimg'] == 2000 and 'a/c' not in second and statistics.read('.')[1] == second
     os.unlink('stats.jsonl')
     os.mkdir('stats.jsonl')

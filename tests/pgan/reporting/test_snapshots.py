@@ -33,39 +33,47 @@ class Striped(dataset.SyntheticDataset):
         return np.eye(self.label_size, dtype=np.float32)[classes]
 
     def _generate_images(self, minibatch_size, lod, shape):
-        classes = (self.count + np.arange(minibatch_size)) % self.label_size if self.label_size else np.zeros(minibatch_size)
-        return np.broadcast_to((classes * 10 + 5).astype(np.uint8)[:, None, None, None], [minibatch_size, *shape])
+        classes = (self.count + np.arange(minibatch_size)
+                   ) % self.label_size if self.label_size else np.zeros(minibatch_size)
+        return np.broadcast_to((classes * 10 + 5).astype(np.uint8)[:, None, None, None],
+                               [minibatch_size, *shape])
 
 
 def stub_G(resolution, latent_size=8):
-    return types.SimpleNamespace(output_shape=[None, 3, resolution, resolution], input_shape=[None, latent_size],
-                                 input_shapes=[[None, latent_size]])
+    return types.SimpleNamespace(output_shape=[None, 3, resolution, resolution],
+                                 input_shape=[None, latent_size], input_shapes=[[None,
+                                                                                 latent_size]])
 
 
 @pytest.mark.parametrize('classes', [1, 3, 4, 7])
 def test_row_per_class(classes):
     training_set = Striped(resolution=64, label_size=classes)
-    (gw, gh), reals, labels, latents = setup_snapshot_image_grid(stub_G(64), training_set, '1080p', 'row_per_class')
+    (gw, gh), reals, labels, latents = setup_snapshot_image_grid(stub_G(64), training_set, '1080p',
+                                                                 'row_per_class')
     assert (gw, gh) == (30, 16) and reals.shape == (480, 3, 64, 64) and latents.shape == (480, 8)
     rows = labels.argmax(axis=1).reshape(gh, gw)
     assert (rows == (np.arange(gh) % classes)[:, None]).all() and (labels.sum(axis=1) == 1).all()
     brightness = reals.reshape(gh, gw, -1)
-    assert (brightness == (rows * 10 + 5)[:, :, None]).all()  # as bright as Striped makes images of that class
+    # as bright as Striped makes images of that class
+    assert (brightness == (rows * 10 + 5)[:, :, None]).all()
 
 
 def test_random_grid():
     training_set = Striped(resolution=64, label_size=4)
-    (gw, gh), reals, labels, latents = setup_snapshot_image_grid(stub_G(64), training_set, '1080p', 'random')
+    (gw, gh), reals, labels, latents = setup_snapshot_image_grid(stub_G(64), training_set, '1080p',
+                                                                 'random')
     assert len(reals) == len(labels) == len(latents) == gw * gh
     assert set(labels.argmax(axis=1)) == {0, 1, 2, 3}
 
 
-@pytest.mark.parametrize('size, layout, label_size, text', [
-    ('8k', 'random', 0, "1080p, 4k. Received: '8k'"), ('4k', 'spiral', 0, "row_per_class. Received: 'spiral'"),
-    ('4k', 'row_per_class', 0, 'needs labels')])
+@pytest.mark.parametrize('size, layout, label_size, text',
+                         [('8k', 'random', 0, "1080p, 4k. Received: '8k'"),
+                          ('4k', 'spiral', 0, "row_per_class. Received: 'spiral'"),
+                          ('4k', 'row_per_class', 0, 'needs labels')])
 def test_impossible_grids_are_refused(size, layout, label_size, text):
     with pytest.raises(ConfigError, match=text):
-        setup_snapshot_image_grid(stub_G(64), Striped(resolution=64, label_size=label_size), size, layout)
+        setup_snapshot_image_grid(stub_G(64), Striped(resolution=64, label_size=label_size), size,
+                                  layout)
 
 
 def test_tick_line_is_the_originals():
@@ -84,4 +92,7 @@ def test_progress_counts_with_the_clock_it_is_given(capsys):
     progress.tick(1500, sched)
     progress.close()
     lines = [line for line in capsys.readouterr().out.split('\n') if line.startswith('tick')]
-    assert lines == [tick_line(1, 1.0, 1.5, 16, 50, 50, 50, 7), tick_line(2, 1.5, 1.5, 16, 63, 10, 20, 3)]
+    assert lines == [
+        tick_line(1, 1.0, 1.5, 16, 50, 50, 50, 7),
+        tick_line(2, 1.5, 1.5, 16, 63, 10, 20, 3)
+    ]

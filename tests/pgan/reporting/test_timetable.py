@@ -1,4 +1,6 @@
-"""training/timetable.py: what stages cost, and how long is left; with times and networks made by hand."""
+"""training/timetable.py: what stages cost, and how long is left; with times and networks made by
+hand.
+"""
 import functools
 import types
 
@@ -15,7 +17,8 @@ def phases(total=10.0, **sched):
     """4x4 for 2 kimg, a fade of 3 kimg to 8x8, which then stays."""
     options = dict(lod_training_kimg=2, lod_transition_kimg=3, **sched)
     training_set = types.SimpleNamespace(resolution_log2=3)
-    return list_phases(functools.partial(TrainingSchedule, training_set=training_set, **options), options, 0.0, total)
+    return list_phases(functools.partial(TrainingSchedule, training_set=training_set, **options),
+                       options, 0.0, total)
 
 
 def timetable(total=10.0):
@@ -23,11 +26,15 @@ def timetable(total=10.0):
 
 
 def test_cost_of_layers_counted_by_hand():
-    shapes = {'4x4/Dense/weight': (10, 96), '4x4/Conv/weight': (3, 3, 6, 6), '8x8/Conv0_up/weight': (3, 3, 5, 6),
-              '8x8/Conv1/weight': (3, 3, 5, 5), 'ToRGB_lod0/weight': (1, 1, 5, 3), 'ToRGB_lod1/weight': (1, 1, 6, 3), '4x4/Conv/bias': (6,)}
+    shapes = {
+        '4x4/Dense/weight': (10, 96), '4x4/Conv/weight': (3, 3, 6, 6),
+        '8x8/Conv0_up/weight': (3, 3, 5, 6), '8x8/Conv1/weight': (3, 3, 5, 5),
+        'ToRGB_lod0/weight': (1, 1, 5, 3), 'ToRGB_lod1/weight': (1, 1, 6, 3), '4x4/Conv/bias': (6, )
+    }
     shapes.pop('4x4/Conv/bias')
     at4 = 10 * 96 + 9 * 6 * 6 * 16 + 6 * 3 * 16
-    at8 = 10 * 96 + 9 * 6 * 6 * 16 + 16 * 5 * 6 * 16 + 9 * 5 * 5 * 64 + 5 * 3 * 64  # the fused layer: a 4x4 kernel at each of 4x4 places
+    # the fused layer: a 4x4 kernel at each of 4x4 places
+    at8 = 10 * 96 + 9 * 6 * 6 * 16 + 16 * 5 * 6 * 16 + 9 * 5 * 5 * 64 + 5 * 3 * 64
     assert network_cost(shapes, 4, 8) == at4 and network_cost(shapes, 8, 8) == pytest.approx(at8)
 
 
@@ -57,19 +64,23 @@ def test_what_is_seen_later_replaces_the_judgement():
     for stage, seconds in (((4, False), 1.0), ((8, True), 7.0)):
         table.add(*stage, 0.0, 0.5)
         table.add(*stage, seconds, 0.5)
-    assert table.left(2.0) == (3 * 14, 3 * 14 + 5 * 14)  # the stable 8x8 is judged by its own fade, not by 4x4
+    # the stable 8x8 is judged by its own fade, not by 4x4
+    assert table.left(2.0) == (3 * 14, 3 * 14 + 5 * 14)
     assert table.left(9.0) == (14, 14) and table.left(10.0) == (0.0, 0.0)
 
 
 def test_compiling_and_snapshots_come_on_top():
-    """100 s to start a stage, two of which are to come; 6 s a tick, of which there are 9 kimg / 160."""
+    """100 s to start a stage, two of which are to come; 6 s a tick, of which there are 9 kimg /
+    160.
+    """
     table = timetable()
     table.add(4, False, 100.0, 0.5)
     table.add(4, False, 1.0, 0.5)
     for seconds in (4.0, 8.0):
         table.add_maintenance(seconds)
     ticks = (1 / 160, 3 / 140, 5 / 140)
-    assert table.left(1.0) == (pytest.approx(2 + 6 * ticks[0]), pytest.approx(2 + 80 + 6 * sum(ticks) + 200))
+    assert table.left(1.0) == (pytest.approx(2 + 6 * ticks[0]),
+                               pytest.approx(2 + 80 + 6 * sum(ticks) + 200))
 
 
 def test_recent_rounds_count_more():
@@ -114,7 +125,8 @@ def test_the_live_line(monkeypatch):
         progress.show(nimg, sched)
     progress.close()
     assert texts[0] == 'lod 1.00 (4x4), sec/kimg 4'
-    # a second for 0.25 kimg: 1 kimg more of this stage, then 8 of five times the cost; and a second for the first round of each stage
+    # a second for 0.25 kimg: 1 kimg more of this stage, then 8 of five times the cost; and a second
+    # for the first round of each stage
     assert texts[-1] == 'lod 1.00 (4x4), sec/kimg 4, left: stage 4s, run 2m 46s'
     assert progress.bar.n == 1.0
 

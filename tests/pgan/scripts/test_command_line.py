@@ -1,4 +1,6 @@
-"""scripts/command_line.py: `python util_scripts.py SCRIPT ...` takes what each function takes, and runs it as config.py would."""
+"""scripts/command_line.py: `python util_scripts.py SCRIPT ...` takes what each function takes, and
+runs it as config.py would.
+"""
 import inspect
 import os
 import subprocess
@@ -11,7 +13,13 @@ import misc
 import util_scripts
 from pgan.errors import ConfigError
 from pgan.scripts import command_line
-from pgan.scripts.command_line import REQUIRED, argument_helps, assignments, find_scripts, parse_args
+from pgan.scripts.command_line import (
+    REQUIRED,
+    argument_helps,
+    assignments,
+    find_scripts,
+    parse_args,
+)
 from pgan.settings import checking, load
 from tests.support.golden import ROOT
 
@@ -20,7 +28,10 @@ def test_all_scripts_with_the_parameters_and_defaults_of_their_functions():
     scripts = find_scripts()
     assert set(scripts) == set(util_scripts.__all__)
     for name, script in scripts.items():
-        parameters = [p for p in inspect.signature(getattr(util_scripts, name)).parameters.values() if p.kind is p.POSITIONAL_OR_KEYWORD]
+        parameters = [
+            p for p in inspect.signature(getattr(util_scripts, name)).parameters.values()
+            if p.kind is p.POSITIONAL_OR_KEYWORD
+        ]
         defaults = [(p.name, REQUIRED if p.default is p.empty else p.default) for p in parameters]
         assert [(option.name, option.default) for option in script.options] == defaults
         assert all(len(option.help) > 4 for option in script.options), name
@@ -37,8 +48,9 @@ def test_help_tells_each_option_with_its_docstrings_words(name, capsys):
 
 
 def test_help_does_not_start_tensorflow():
-    code = "import runpy, sys; sys.argv = ['util_scripts.py', 'project_image', '-h']\ntry: runpy.run_path('util_scripts.py', " \
-           "run_name='__main__')\nexcept SystemExit: print('TF' if 'tensorflow' in sys.modules else 'light')"
+    code = ("import runpy, sys; sys.argv = ['util_scripts.py', 'project_image', '-h']\ntry: "
+            "runpy.run_path('util_scripts.py', run_name='__main__')\nexcept SystemExit: print('TF' "
+            "if 'tensorflow' in sys.modules else 'light')")
     done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, cwd=ROOT)
     assert done.stdout.strip().endswith('light'), done.stdout + done.stderr
 
@@ -49,28 +61,37 @@ def configured(*argv):
 
 
 def test_values():
-    config = configured('generate_fake_images', '--run_id', '5', '--grid_size', '15', '8', '--png_prefix', 'a b', '--labels', 'rows')
-    assert config.train == dict(func='util_scripts.generate_fake_images', run_id=5, grid_size=[15, 8], png_prefix='a b', labels='rows')
+    config = configured('generate_fake_images', '--run_id', '5', '--grid_size', '15', '8',
+                        '--png_prefix', 'a b', '--labels', 'rows')
+    assert config.train == dict(func='util_scripts.generate_fake_images', run_id=5,
+                                grid_size=[15, 8], png_prefix='a b', labels='rows')
     assert config.desc == 'fake-images-5' and config.num_gpus == 1
-    assert configured('generate_fake_images', '--run_id', '5', '--grid_size', '[15, 8]').train.grid_size == [15, 8]
-    metrics = configured('evaluate_metrics', '--run_id', '005-x', '--log', 'metric-a.txt', '--metrics', 'swd', 'fid', '--num_images', '100',
-                         '--real_passes', '2')
-    assert metrics.train.run_id == '005-x' and metrics.train.metrics == ['swd', 'fid'] and metrics.desc == 'evaluate-metrics-005-x'
-    assert configured('evaluate_metrics', '--run_id', '1', '--log', 'l', '--metrics', 'swd', '--num_images', '1', '--real_passes',
-                      '1').train.metrics == ['swd']
-    config = configured('project_image', '--run_id', 'some/where/network-final.pkl', '--image', 'x y.png')
+    assert configured('generate_fake_images', '--run_id', '5', '--grid_size',
+                      '[15, 8]').train.grid_size == [15, 8]
+    metrics = configured('evaluate_metrics', '--run_id', '005-x', '--log', 'metric-a.txt',
+                         '--metrics', 'swd', 'fid', '--num_images', '100', '--real_passes', '2')
+    assert metrics.train.run_id == '005-x' and metrics.train.metrics == [
+        'swd', 'fid'
+    ] and metrics.desc == 'evaluate-metrics-005-x'
+    assert configured('evaluate_metrics', '--run_id', '1', '--log', 'l', '--metrics', 'swd',
+                      '--num_images', '1', '--real_passes', '1').train.metrics == ['swd']
+    config = configured('project_image', '--run_id', 'some/where/network-final.pkl', '--image',
+                        'x y.png')
     assert config.desc == 'project-image-network-final' and config.train.image == 'x y.png'
 
 
 def test_values_pass_the_checks_of_the_configuration():
-    config = configured('generate_interpolation_video', '--run_id', '5', '--duration_sec', '2.5', '--mp4', 'a.mp4')
+    config = configured('generate_interpolation_video', '--run_id', '5', '--duration_sec', '2.5',
+                        '--mp4', 'a.mp4')
     checking.check_config(config)
     with pytest.raises(ConfigError, match='train.duration_sec'):
-        checking.check_config(configured('generate_interpolation_video', '--run_id', '5', '--duration_sec', 'long'))
+        checking.check_config(
+            configured('generate_interpolation_video', '--run_id', '5', '--duration_sec', 'long'))
 
 
 def test_the_lists_of_a_docstring():
-    helps = argument_helps('One.\n\nArgs:\n    a, b: two\n        lines: of text.\n    c: three.\n\nReturns:\n    d: no.')
+    helps = argument_helps('One.\n\nArgs:\n    a, b: two\n        lines: of text.\n    c: '
+                           'three.\n\nReturns:\n    d: no.')
     assert helps == {'a': 'two lines: of text.', 'b': 'two lines: of text.', 'c': 'three.'}
 
 
@@ -83,11 +104,12 @@ def main(*argv):
         misc.restore_output()
 
 
-@pytest.mark.parametrize('argv, text', [
-    (['generate_fake_image'], 'generate_fake_images'), (['generate_fake_images'], '--run_id'),
-    (['generate_fake_images', '--run_id', '77'], '77'),
-    (['generate_fake_images', '--run_id', '0', '--num_pngs', 'many'], '--num_pngs: expected an integer'),
-])
+@pytest.mark.parametrize('argv, text',
+                         [(['generate_fake_image'], 'generate_fake_images'),
+                          (['generate_fake_images'], '--run_id'),
+                          (['generate_fake_images', '--run_id', '77'], '77'),
+                          (['generate_fake_images', '--run_id', '0', '--num_pngs', 'many'
+                            ], '--num_pngs: expected an integer'), ])
 def test_mistakes(toy, capsys, argv, text):  # noqa: F811
     assert main(*argv) in (1, 2)
     said = capsys.readouterr().err
@@ -97,11 +119,15 @@ def test_mistakes(toy, capsys, argv, text):  # noqa: F811
 def test_a_script_of_a_run_from_its_beginning_to_its_end(toy):  # noqa: F811
     """As a program of its own, on a pickle of networks that were never trained."""
     import tfutil
-    G = tfutil.Network('G', 'networks.G_paper', num_channels=3, resolution=8, fmap_base=32, fmap_max=8)
+    G = tfutil.Network('G', 'networks.G_paper', num_channels=3, resolution=8, fmap_base=32,
+                       fmap_max=8)
     os.makedirs('results/003-toy')
     misc.save_pkl((G, G, G), 'results/003-toy/network-final.pkl')
-    done = subprocess.run([sys.executable, ROOT / 'util_scripts.py', 'generate_fake_images', '--run_id', '3', '--grid_size', '4', '2',
-                           '--num_pngs', '2', '--set', 'desc=mine'], capture_output=True, text=True)
+    done = subprocess.run([
+        sys.executable, ROOT / 'util_scripts.py', 'generate_fake_images', '--run_id', '3',
+        '--grid_size', '4', '2', '--num_pngs', '2', '--set', 'desc=mine'
+    ], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert Image.open('results/004-mine/003-toy-network-final-000001.png').size == (32, 16)
-    assert {'_done.txt', 'config.txt', 'environment.json', 'log.txt'} < set(os.listdir('results/004-mine'))
+    assert {'_done.txt', 'config.txt', 'environment.json',
+            'log.txt'} < set(os.listdir('results/004-mine'))

@@ -1,4 +1,6 @@
-"""Scripts as users run them: a small conditional run is trained, then each script goes through train.py."""
+"""Scripts as users run them: a small conditional run is trained, then each script goes through
+train.py.
+"""
 import glob
 import itertools
 import os
@@ -38,7 +40,9 @@ def trained(tmp_path_factory):
 
 @pytest.fixture
 def run_here(trained, monkeypatch, capsys):
-    """run_here(*arguments): train.py in this process, in the folder of `trained`. Returns its exit code."""
+    """run_here(*arguments): train.py in this process, in the folder of `trained`. Returns its exit
+    code.
+    """
     monkeypatch.chdir(trained)
 
     def run(*arguments):
@@ -52,11 +56,14 @@ def run_here(trained, monkeypatch, capsys):
 
 
 def command(folder, *arguments):
-    return subprocess.run([sys.executable, ROOT / 'train.py', *arguments], cwd=folder, capture_output=True, text=True)
+    return subprocess.run([sys.executable, ROOT / 'train.py', *arguments], cwd=folder,
+                          capture_output=True, text=True)
 
 
 def script(run_here, lines):
-    """Run a script that the given lines of a configuration file choose. Returns (its result folder, its log)."""
+    """Run a script that the given lines of a configuration file choose. Returns (its result folder,
+    its log).
+    """
     pathlib.Path('script.py').write_text(lines)
     before = set(results())
     assert run_here('--config', 'script.py') == 0
@@ -73,26 +80,36 @@ def results():
 
 @pytest.mark.slow
 def test_fake_images(run_here):
-    result, said = script(run_here, "train = EasyDict(func='util_scripts.generate_fake_images', run_id=0, grid_size=[5, 3], num_pngs=2, "
-                                    "labels='rows'); desc = f'fakes-{train.run_id}'\n")
+    result, said = script(run_here, "train = EasyDict(func='util_scripts.generate_fake_images', "
+                                    "run_id=0, grid_size=[5, 3], num_pngs=2, labels='rows'); desc "
+                                    "= f'fakes-{train.run_id}'\n")
     names = sorted(path.name for path in result.glob('*.png'))
-    assert names == ['000-tiny-network-final-000000.png', '000-tiny-network-final-000001.png'] and result.name.endswith('-fakes-0')
+    assert names == ['000-tiny-network-final-000000.png', '000-tiny-network-final-000001.png'
+                     ] and result.name.endswith('-fakes-0')
     assert 'Generating png 1 / 2...' in said and 'Note: the labels' not in said
     pictures = [np.asarray(PIL.Image.open(result / name)) for name in names]
-    assert all(picture.shape == (48, 80, 3) for picture in pictures) and (pictures[0] != pictures[1]).any()
+    assert all(picture.shape == (48, 80, 3)
+               for picture in pictures) and (pictures[0] != pictures[1]).any()
     Gs = misc.load_pkl('results/000-tiny/network-final.pkl')[2]
-    images = Gs.run(np.random.RandomState(1000).randn(15, 8).astype(np.float32), np.eye(3, dtype=np.float32).repeat(5, axis=0))
-    expected = misc.create_image_grid(np.rint(images * 127.5 + 127.5).clip(0, 255), (5, 3)).transpose(1, 2, 0)
+    images = Gs.run(
+        np.random.RandomState(1000).randn(15, 8).astype(np.float32),
+        np.eye(3, dtype=np.float32).repeat(5, axis=0))
+    expected = misc.create_image_grid(np.rint(images * 127.5 + 127.5).clip(0, 255),
+                                      (5, 3)).transpose(1, 2, 0)
     assert np.abs(pictures[0] - expected).max() <= 1
 
 
 @pytest.mark.slow
 def test_interpolation_video(run_here):
-    result, _ = script(run_here, "train = EasyDict(func='util_scripts.generate_interpolation_video', run_id=0, grid_size=[3, 2], "
-                                  "image_zoom=3, duration_sec=2.0, mp4_fps=10); desc = f'interpolation-{train.run_id}'\n")
+    result, _ = script(run_here, 'train = '
+                                 "EasyDict(func='util_scripts.generate_interpolation_video', "
+                                 'run_id=0, grid_size=[3, 2], image_zoom=3, duration_sec=2.0, '
+                                 "mp4_fps=10); desc = f'interpolation-{train.run_id}'\n")
     frames, meta = read_video(str(result / '000-tiny-network-final-lerp.mp4'))
-    assert frames.shape == (20, 96, 144, 3) and meta['fps'] == 10 and meta['duration'] == pytest.approx(2.0)
-    steps = np.abs(np.diff(np.concatenate([frames, frames[:1]]).astype(int), axis=0)).mean(axis=(1, 2, 3))
+    assert frames.shape == (20, 96, 144,
+                            3) and meta['fps'] == 10 and meta['duration'] == pytest.approx(2.0)
+    steps = np.abs(np.diff(np.concatenate([frames, frames[:1]]).astype(int),
+                           axis=0)).mean(axis=(1, 2, 3))
     assert (steps > 0).all() and steps[-1] < 3 * steps.mean()
 
 
@@ -100,26 +117,37 @@ def test_interpolation_video(run_here):
 def test_training_video(run_here):
     log, ticks = pathlib.Path('results/000-tiny/log.txt'), itertools.count(1)
     # As if every tick had taken ten seconds: how long they really took is the machine's affair.
-    log.write_text(re.sub(r'time .*? sec/tick', lambda match: f'time {misc.format_time(10 * next(ticks)):<12} sec/tick', log.read_text()))
-    result, _ = script(run_here, "train = EasyDict(func='util_scripts.generate_training_video', run_id='000-tiny', duration_sec=1.0); "
-                                "desc = 'training-video'\n")
+    log.write_text(
+        re.sub(r'time .*? sec/tick', lambda match: 'time '
+               f'{misc.format_time(10 * next(ticks)):<12} '
+               'sec/tick', log.read_text()))
+    result, _ = script(run_here, "train = EasyDict(func='util_scripts.generate_training_video', "
+                                 "run_id='000-tiny', duration_sec=1.0); desc = 'training-video'\n")
     frames, meta = read_video(str(result / '000-tiny-train.mp4'))
-    pictures = [np.asarray(PIL.Image.open(path)) for path in sorted(glob.glob('results/000-tiny/fakes*.png'))]
+    pictures = [
+        np.asarray(PIL.Image.open(path))
+        for path in sorted(glob.glob('results/000-tiny/fakes*.png'))
+    ]
     assert len(pictures) == 2
-    assert frames.shape == (30, *pictures[0].shape) and meta['fps'] == 30 and meta['duration'] == pytest.approx(1.0)
+    assert frames.shape == (
+        30, *pictures[0].shape) and meta['fps'] == 30 and meta['duration'] == pytest.approx(1.0)
     bottom, top = frames[:, -40:].astype(int), frames[:, :-60].astype(int)
     assert np.abs(bottom[0] - bottom[-1]).max() > 200 and bottom.max() > 230  # labels, which change
     luma = [0.299, 0.587, 0.114]  # colours are coarser in a video
-    errors = np.array([[np.abs((frame - picture[:-60].astype(int)) @ luma).mean() for picture in pictures] for frame in top])
+    errors = np.array(
+        [[np.abs((frame - picture[:-60].astype(int)) @ luma).mean() for picture in pictures]
+         for frame in top])
     assert errors.min(axis=1).max() < 6 < errors.max(axis=1).min()
     assert errors[0].argmin() == 0 and errors[-1].argmin() == 1
 
 
 def test_set_on_the_command_line_and_a_network_without_its_data(trained, tmp_path):
     """Elsewhere, with nothing but the network's file."""
-    done = command(tmp_path, '--set', "train={'func': 'util_scripts.generate_fake_images', 'run_id': "
-                   f"{str(trained / 'results/000-tiny/network-final.pkl')!r}}}", '--set', 'train.num_pngs=2', '--set', 'train.png_prefix=x',
-                   '--set', 'desc=here')
+    done = command(
+        tmp_path, '--set', "train={'func': 'util_scripts.generate_fake_images', "
+        "'run_id': "
+        f"{str(trained / 'results/000-tiny/network-final.pkl')!r}}}", '--set', 'train.num_pngs=2',
+        '--set', 'train.png_prefix=x', '--set', 'desc=here')
     assert done.returncode == 0, done.stderr
     assert sorted(os.listdir(tmp_path / 'results/000-here')) == [
         '_done.txt', 'config.txt', 'environment.json', 'log.txt', 'x000000.png', 'x000001.png']
@@ -133,7 +161,9 @@ def test_set_on_the_command_line_and_a_network_without_its_data(trained, tmp_pat
 ])
 def test_mistakes(run_here, capsys, func, assignment, text):
     before = results()
-    assert run_here('--set', f"train={{'func': 'util_scripts.{func}', 'run_id': 0}}", '--set', assignment) == 1
+    assert run_here('--set', f"train={{'func': 'util_scripts.{func}', 'run_id': 0}}", '--set',
+                    assignment) == 1
     said = capsys.readouterr().err
     message = said[said.index('error: '):]
-    assert text in message and message.count('\n') == 1 and 'Traceback' not in said and results() == before
+    assert text in message and message.count(
+        '\n') == 1 and 'Traceback' not in said and results() == before

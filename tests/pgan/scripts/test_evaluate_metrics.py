@@ -1,4 +1,6 @@
-"""evaluate_metrics, and metrics while training: which images the metrics see, the table, what is kept, mistakes."""
+"""evaluate_metrics, and metrics while training: which images the metrics see, the table, what is
+kept, mistakes.
+"""
 import json
 import os
 import re
@@ -64,12 +66,19 @@ class Keeper(Watcher):
 
 @pytest.fixture
 def finished(in_tmp):
-    """results/000-run: two snapshots of a small conditional network of grayscale images, and its data set of 40."""
+    """results/000-run: two snapshots of a small conditional network of grayscale images, and its
+    data set of 40.
+    """
     make_toy(channels=1)
     os.makedirs('results/000-run')
-    misc.write_config('results/000-run', {'dataset': {'tfrecord_dir': 'toy', 'max_label_size': 'full'}, 'train': {'mirror_augment': False}})
+    misc.write_config(
+        'results/000-run', {
+            'dataset': {'tfrecord_dir': 'toy', 'max_label_size': 'full'},
+            'train': {'mirror_augment': False}
+        })
     for kimg in (3, 12):
-        Gs = tfutil.Network('Gs', 'networks.G_paper', num_channels=1, resolution=16, label_size=3, fmap_base=32, fmap_max=8)
+        Gs = tfutil.Network('Gs', 'networks.G_paper', num_channels=1, resolution=16, label_size=3,
+                            fmap_base=32, fmap_max=8)
         misc.save_pkl((Gs, Gs, Gs), f'results/000-run/network-snapshot-{kimg:06d}.pkl')
     misc.save_pkl((Gs, Gs, Gs), 'results/000-run/network-final.pkl')
     Watcher.made.clear()
@@ -79,8 +88,11 @@ def finished(in_tmp):
 def evaluate(**options):
     np.random.seed(1000)
     names = options.pop('metrics', ['tests.pgan.scripts.test_evaluate_metrics.Watcher'])
-    evaluate_metrics(**{**dict(run_id=0, log='metric-test.txt', metrics=names, num_images=18, real_passes=2, minibatch_size=8), **options},
-                     config=settings_of_run())
+    evaluate_metrics(
+        **{
+            **dict(run_id=0, log='metric-test.txt', metrics=names, num_images=18, real_passes=2, minibatch_size=8),
+            **options
+        }, config=settings_of_run())
     return Watcher.made[-1]
 
 
@@ -92,12 +104,19 @@ def test_what_a_metric_sees(finished, capsys):
     assert [mode for mode, _ in watcher.passes] == ['warmup', 'reals', 'fakes', 'fakes', 'fakes']
     assert [len(minibatch) for minibatch in watcher.passes[0][1]] == [8] * 10
     for number in range(1, 5):  # no image is looked at twice, so the last minibatch is smaller
-        assert [minibatch.shape for minibatch in watcher.passes[number][1]] == [(8, 3, 16, 16), (8, 3, 16, 16), (2, 3, 16, 16)]
+        assert [minibatch.shape for minibatch in watcher.passes[number][1]] == [(8, 3, 16, 16),
+                                                                                (8, 3, 16, 16),
+                                                                                (2, 3, 16, 16)]
     reals = np.concatenate([watcher.images(1), watcher.images(2)])
-    known = {image.tobytes() for image in dataset.TFRecordDataset('datasets/toy').read_images(range(40))}
+    known = {
+        image.tobytes()
+        for image in dataset.TFRecordDataset('datasets/toy').read_images(range(40))
+    }
     assert len({image.tobytes() for image in reals}) == 36  # the second draw is another one
     assert all((image == image[:1]).all() and image[0].tobytes() in known for image in reals)
-    assert not any(image[0].tobytes() in known for image in np.concatenate([watcher.images(3), watcher.images(4)]))
+    assert not any(
+        image[0].tobytes() in known
+        for image in np.concatenate([watcher.images(3), watcher.images(4)]))
 
 
 def test_generators_are_asked_for_labels_of_the_data_set(finished, monkeypatch):
@@ -110,25 +129,33 @@ def test_generators_are_asked_for_labels_of_the_data_set(finished, monkeypatch):
     monkeypatch.setattr(tfutil.Network, 'run', note)
     watcher = evaluate(real_passes=1)
     latents, labels = (np.concatenate(parts) for parts in zip(*asked))
-    assert latents.shape == (36, 8) and labels.shape == (36, 3) and (labels.sum(axis=1) == 1).all() and (labels.sum(axis=0) > 3).all()
+    assert latents.shape == (36, 8) and labels.shape == (36, 3) and (labels.sum(
+        axis=1) == 1).all() and (labels.sum(axis=0) > 3).all()
     Gs = misc.load_pkl('results/000-run/network-snapshot-000012.pkl')[2]  # the newest comes first
     expected = Gs.run(latents[:8], labels[:8], out_mul=127.5, out_add=127.5, out_dtype=np.uint8)
     np.testing.assert_array_equal(watcher.passes[2][1][0], np.repeat(expected, 3, axis=1))
 
 
 def test_reals_are_mirrored_if_the_run_did_so(finished):
-    misc.write_config('results/000-run', {'dataset': {'tfrecord_dir': 'toy'}, 'train': {'mirror_augment': True}})
-    Gs = tfutil.Network('Gs', 'networks.G_paper', num_channels=1, resolution=16, label_size=0, fmap_base=32, fmap_max=8)
+    misc.write_config('results/000-run',
+                      {'dataset': {'tfrecord_dir': 'toy'}, 'train': {'mirror_augment': True}})
+    Gs = tfutil.Network('Gs', 'networks.G_paper', num_channels=1, resolution=16, label_size=0,
+                        fmap_base=32, fmap_max=8)
     for kimg in (3, 12):
         misc.save_pkl((Gs, Gs, Gs), f'results/000-run/network-snapshot-{kimg:06d}.pkl')
     watcher = evaluate(real_passes=1)
-    known = {image.tobytes() for image in dataset.TFRecordDataset('datasets/toy').read_images(range(40))}
+    known = {
+        image.tobytes()
+        for image in dataset.TFRecordDataset('datasets/toy').read_images(range(40))
+    }
     as_they_are = sum(image[0].tobytes() in known for image in watcher.images(1))
-    mirrored = sum(np.ascontiguousarray(image[0, :, ::-1]).tobytes() in known for image in watcher.images(1))
+    mirrored = sum(
+        np.ascontiguousarray(image[0, :, ::-1]).tobytes() in known for image in watcher.images(1))
     assert as_they_are + mirrored == 18 and 4 <= mirrored <= 14
 
 
-@pytest.mark.parametrize('resolution, expected', [(4, 256), (32, 256), (64, 128), (1024, 8), (4096, 4)])
+@pytest.mark.parametrize('resolution, expected', [(4, 256), (32, 256), (64, 128), (1024, 8),
+                                                  (4096, 4)])
 def test_minibatches_fit_into_memory(resolution, expected):
     assert default_minibatch_size(resolution) == expected
 
@@ -144,19 +171,23 @@ def test_numbers_below_one_are_refused():
 def test_the_table_has_the_form_of_the_originals(finished, capsys):
     os.rename('datasets/toy', 'datasets/small')
     make_toy(resolution=32, channels=1, count=100)
-    Gs = tfutil.Network('Gs', 'networks.G_paper', num_channels=1, resolution=32, label_size=3, fmap_base=32, fmap_max=8)
+    Gs = tfutil.Network('Gs', 'networks.G_paper', num_channels=1, resolution=32, label_size=3,
+                        fmap_base=32, fmap_max=8)
     misc.save_pkl((Gs, Gs, Gs), 'results/000-run/network-snapshot-000014.pkl')
     for kimg in (3, 12):
         os.unlink(f'results/000-run/network-snapshot-{kimg:06d}.pkl')
     np.random.seed(1000)
     evaluate_metrics(0, 'metric-test.txt', ['swd', 'msssim'], 100, 2, 32, config=settings_of_run())
-    golden = (GOLDEN / 'sample_metric_log.txt').read_text().splitlines()[2:-1]  # without what train.py prints around it
+    # without what train.py prints around it
+    golden = (GOLDEN / 'sample_metric_log.txt').read_text().splitlines()[2:-1]
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == len(golden)
     for line, expected in zip(lines, golden):
-        # All but the values, the time, the name of the run and of the data set is the same, blanks included.
+        # All but the values, the time, the name of the run and of the data set is the same, blanks
+        # included.
         def shape(text):
-            text = re.sub(r'results/.*/', 'results/RUN/', re.sub(r'\d+\.\d{4} *', lambda m: f'#{len(m[0])}', text))
+            text = re.sub(r'results/.*/', 'results/RUN/',
+                          re.sub(r'\d+\.\d{4} *', lambda m: f'#{len(m[0])}', text))
             return re.sub(r'\d+s +', lambda m: f'T{len(m[0])}', text)
         assert shape(line).replace('= 3', '= 0') == shape(expected)
 
@@ -166,15 +197,18 @@ def test_the_same_in_every_file(finished, capsys):
     rows = [json.loads(line) for line in open('results/000-run/metric-test.jsonl')]
     assert [row['snapshot'] for row in rows] == ['Reals', 'Reals2', '12', '3']
     for number, row in enumerate(rows, 1):
-        assert row['Mean'] == pytest.approx(watcher.images(number).mean()) and row['Count'] == 18 and row['seconds'] >= 0
+        assert row['Mean'] == pytest.approx(
+            watcher.images(number).mean()) and row['Count'] == 18 and row['seconds'] >= 0
     printed = capsys.readouterr().out.splitlines()
     start = printed.index('Snapshot  Time_eval   Mean    Count ')
     for line, row in zip(printed[start + 2:], rows):
-        assert line.split()[0] == row['snapshot'] and line[22:] == f'{row["Mean"]:<8.2f}{row["Count"]:<6.0f}'
+        assert line.split(
+        )[0] == row['snapshot'] and line[22:] == f'{row["Mean"]:<8.2f}{row["Count"]:<6.0f}'
     with PIL.Image.open('results/000-run/metric-test.png') as picture:
         assert picture.size == (800, 520) and len(np.unique(np.asarray(picture.convert('L')))) > 10
     evaluate()
-    assert len(open('results/000-run/metric-test.jsonl').readlines()) == 8  # added to what was there
+    # added to what was there
+    assert len(open('results/000-run/metric-test.jsonl').readlines()) == 8
 
 
 # ---------------------------------------------------------------- keeping the reals
@@ -196,7 +230,8 @@ def test_reals_are_looked_at_once(finished, mirror):
 def test_other_reals_are_looked_at_again(finished):
     keeper = ['tests.pgan.scripts.test_evaluate_metrics.Keeper']
     evaluate(metrics=keeper)
-    for options in (dict(num_images=19), dict(minibatch_size=6), dict(metrics=['tests.pgan.scripts.test_evaluate_metrics.Watcher'])):
+    for options in (dict(num_images=19), dict(minibatch_size=6),
+                    dict(metrics=['tests.pgan.scripts.test_evaluate_metrics.Watcher'])):
         assert 'reals' in [mode for mode, _ in evaluate(**{'metrics': keeper, **options}).passes]
     make_toy('datasets/toy2', channels=1, count=41)
     os.rename('datasets/toy', 'datasets/old')
@@ -220,29 +255,43 @@ def test_all_metrics_through_train_py(toy, capsys):  # noqa: F811
     with open(f'results/_inception/{GRAPH_FILE}', 'wb') as file:
         file.write(graph_bytes(16))
     with open('evaluate.py', 'w') as file:
-        file.write("train = EasyDict(func='util_scripts.evaluate_metrics', run_id=0, log='metric-all.txt', "
-                   "metrics=['swd', 'fid', 'is', 'kid', 'pr'], num_images=30, real_passes=2)\ndesc = 'metrics'")
+        file.write("train = EasyDict(func='util_scripts.evaluate_metrics', run_id=0, "
+                   "log='metric-all.txt', metrics=['swd', 'fid', 'is', 'kid', 'pr'], "
+                   "num_images=30, real_passes=2)\ndesc = 'metrics'")
     misc.restore_output()  # a process of its own would have its own log
     assert run(config='evaluate.py') == 0
     rows = [json.loads(line) for line in open('results/000-tiny/metric-all.jsonl')]
-    kimg = sorted((int(re.search(r'(\d+).pkl', name)[1]) for name in os.listdir('results/000-tiny') if 'snapshot' in name), reverse=True)
+    kimg = sorted((int(re.search(r'(\d+).pkl', name)[1])
+                   for name in os.listdir('results/000-tiny') if 'snapshot' in name), reverse=True)
     assert [row['snapshot'] for row in rows] == ['Reals', 'Reals2', *map(str, kimg)]
     assert list(rows[0])[2:4] == ['SWDx1e3_16', 'SWDx1e3_avg']
-    assert list(rows[0])[4:] == ['FID', 'IS_mean', 'IS_std', 'KIDx1e3_mean', 'KIDx1e3_std', 'Precision', 'Recall']
+    assert list(rows[0])[4:] == [
+        'FID', 'IS_mean', 'IS_std', 'KIDx1e3_mean', 'KIDx1e3_std', 'Precision', 'Recall'
+    ]
     assert all(np.isfinite(list(row.values())[1:]).all() for row in rows)
-    assert rows[0]['FID'] == 0 and 0 < rows[1]['FID'] < 0.5 * rows[-1]['FID']  # noise of a network that has hardly trained is far off
+    # noise of a network that has hardly trained is far off
+    assert rows[0]['FID'] == 0 and 0 < rows[1]['FID'] < 0.5 * rows[-1]['FID']
     table = open('results/000-tiny/metric-all.txt').read()
-    assert table.count('\nReals') == 2 and 'Exiting...' in table and 'Running util_scripts.evaluate_metrics()...' in table
-    assert sorted(os.listdir('results')) == ['000-tiny', '_inception']  # the inception score cannot be kept
+    assert table.count(
+        '\nReals'
+    ) == 2 and 'Exiting...' in table and 'Running util_scripts.evaluate_metrics()...' in table
+    # the inception score cannot be kept
+    assert sorted(os.listdir('results')) == ['000-tiny', '_inception']
 
 
 # ---------------------------------------------------------------- mistakes
 
-@pytest.mark.parametrize('options, words', [
-    (dict(run_id=7), 'Cannot locate result subdir'), (dict(log='a/b.txt'), 'train.log'), (dict(log='log.txt'), 'training has written'),
-    (dict(log='metric.csv'), 'ends in .txt'), (dict(metrics='swd'), r"\['swd'\]"), (dict(metrics=[]), 'list of names'),
-    (dict(metrics=['sdw']), "Did you mean 'swd'"), (dict(real_passes=0), 'train.real_passes'), (dict(num_images=0), 'num_images'),
-    (dict(metrics=['fid'], inception='nowhere.pb'), 'nowhere.pb')])
+
+@pytest.mark.parametrize('options, words',
+                         [(dict(run_id=7), 'Cannot locate result subdir'),
+                          (dict(log='a/b.txt'), 'train.log'),
+                          (dict(log='log.txt'), 'training has written'),
+                          (dict(log='metric.csv'), 'ends in .txt'),
+                          (dict(metrics='swd'), r"\['swd'\]"), (dict(metrics=[]), 'list of names'),
+                          (dict(metrics=['sdw']), "Did you mean 'swd'"),
+                          (dict(real_passes=0), 'train.real_passes'),
+                          (dict(num_images=0), 'num_images'),
+                          (dict(metrics=['fid'], inception='nowhere.pb'), 'nowhere.pb')])
 def test_mistakes_are_named(options, words, finished, capsys):
     with pytest.raises((ConfigError, DataError), match=words):
         evaluate(**options)
@@ -262,28 +311,38 @@ def test_a_run_without_snapshots_and_one_without_its_data(finished):
 # ---------------------------------------------------------------- while training
 
 def test_metrics_while_training_change_nothing_else(toy, capsys):  # noqa: F811
-    short = ('train.total_kimg=0.3', 'train.network_snapshot_ticks=1', 'sched.lod_initial_resolution=16', 'sched.lod_training_kimg=0',
+    short = ('train.total_kimg=0.3', 'train.network_snapshot_ticks=1',
+             'sched.lod_initial_resolution=16', 'sched.lod_training_kimg=0',
              'sched.lod_transition_kimg=0')
     assert run(*short) == 0
-    assert run(*short, "train.metrics=['swd', 'tests.pgan.scripts.test_evaluate_metrics.Watcher']", 'train.metric_images=20') == 0
-    with_metrics, plain = (misc.load_pkl(f'results/{name}-tiny/network-final.pkl') for name in ('001', '000'))
+    assert run(*short, "train.metrics=['swd', 'tests.pgan.scripts.test_evaluate_metrics.Watcher']",
+               'train.metric_images=20') == 0
+    with_metrics, plain = (misc.load_pkl(f'results/{name}-tiny/network-final.pkl')
+                           for name in ('001', '000'))
     for net, other in zip(with_metrics, plain):
         assert all(np.array_equal(net.get_var(name), other.get_var(name)) for name in net.vars)
     events = EventAccumulator('results/001-tiny')
     events.Reload()
     tags = {tag for tag in events.Tags()['scalars'] if tag.startswith('Metrics/')}
     assert tags == {'Metrics/SWDx1e3_16', 'Metrics/SWDx1e3_avg', 'Metrics/Mean', 'Metrics/Count'}
-    snapshots = [int(re.search(r'(\d+).pkl', name)[1]) for name in os.listdir('results/001-tiny') if 'snapshot' in name]
+    snapshots = [
+        int(re.search(r'(\d+).pkl', name)[1]) for name in os.listdir('results/001-tiny')
+        if 'snapshot' in name
+    ]
     values = events.Scalars('Metrics/Mean')
-    lines = re.findall(r'^Metrics: SWDx1e3_16 (.*), SWDx1e3_avg (.*), Mean (.*), Count 20.0000$', capsys.readouterr().out, re.M)
+    lines = re.findall(r'^Metrics: SWDx1e3_16 (.*), SWDx1e3_avg (.*), Mean (.*), Count 20.0000$',
+                       capsys.readouterr().out, re.M)
     assert len(lines) == len(values) >= max(len(snapshots), 2)
-    assert [float(line[2]) for line in lines] == pytest.approx([event.value for event in values], abs=1e-4)
+    assert [float(line[2]) for line in lines] == pytest.approx([event.value for event in values],
+                                                               abs=1e-4)
     assert [mode for mode, _ in Watcher.made[-1].passes] == ['reals'] + ['fakes'] * len(lines)
 
 
 def test_metrics_leave_the_random_numbers_of_a_run_alone(finished):
-    config = settings_of_run(dataset={'tfrecord_dir': 'toy', 'max_label_size': 'full'}, random_seed=1000)
-    measure = SnapshotMetrics(['tests.pgan.scripts.test_evaluate_metrics.Watcher'], 20, config, mirror_augment=True)
+    config = settings_of_run(dataset={'tfrecord_dir': 'toy', 'max_label_size': 'full'},
+                             random_seed=1000)
+    measure = SnapshotMetrics(['tests.pgan.scripts.test_evaluate_metrics.Watcher'], 20, config,
+                              mirror_augment=True)
     Gs = misc.load_pkl('results/000-run/network-final.pkl')[2]
     np.random.seed(5)
     expected = np.random.rand(3)

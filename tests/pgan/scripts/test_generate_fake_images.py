@@ -1,4 +1,6 @@
-"""generate_fake_images: golden latents, pixels, files and text; labels of conditional networks; mistakes."""
+"""generate_fake_images: golden latents, pixels, files and text; labels of conditional networks;
+mistakes.
+"""
 import os
 
 import numpy as np
@@ -8,7 +10,14 @@ import pytest
 import misc
 from pgan.errors import ConfigError, DataError
 from tests.support.golden import load_json, load_npz
-from tests.support.script_inputs import StandInNetwork, check_run_options, files_as_originals, run_23, settings_of_run, write_labelled_data
+from tests.support.script_inputs import (
+    StandInNetwork,
+    check_run_options,
+    files_as_originals,
+    run_23,
+    settings_of_run,
+    write_labelled_data,
+)
 from util_scripts import generate_fake_images
 
 GOLDEN_CASES = load_json('util.json')['generate_fake_images']
@@ -23,15 +32,18 @@ def use_network(in_tmp, monkeypatch):
 @pytest.mark.parametrize('case', GOLDEN_CASES, ids=lambda case: str(case['index']))
 def test_golden(use_network, capsys, case):
     data, prefix = load_npz('util.npz'), f'fake_images/{case["index"]}'
-    net = use_network(StandInNetwork(case['latent_shape'][0], [3, 8, 8] if case['index'] < 2 else [3, 16, 16]))
+    net = use_network(
+        StandInNetwork(case['latent_shape'][0], [3, 8, 8] if case['index'] < 2 else [3, 16, 16]))
     folder = generate_fake_images(**case['kwargs'], config=settings_of_run())
     assert capsys.readouterr().out == case['stdout']
     assert folder == 'results/024-out' and files_as_originals(folder) == case['files']
     for i, name in enumerate(name for name in case['files'] if name.endswith('.png')):
         np.testing.assert_array_equal(net.latents[i], data[f'{prefix}/latents/{i}'])
-        assert net.latents[i].dtype == np.float32 and list(net.labels[i].shape) == case['labels_shape']
+        assert net.latents[i].dtype == np.float32 and list(
+            net.labels[i].shape) == case['labels_shape']
         check_run_options(net.options[i], case['run_kwargs'])
-        np.testing.assert_array_equal(np.asarray(PIL.Image.open(f'{folder}/{name}')), data[f'{prefix}/png/{i}'])
+        np.testing.assert_array_equal(np.asarray(PIL.Image.open(f'{folder}/{name}')),
+                                      data[f'{prefix}/png/{i}'])
 
 
 def test_grayscale_stays_grayscale(use_network):
@@ -51,23 +63,28 @@ def labels_given(net, **options):
 
 def test_one_class_for_all(use_network):
     net = use_network(StandInNetwork(4, [3, 8, 8], label_size=3))
-    np.testing.assert_array_equal(labels_given(net, grid_size=[2, 2], labels=2, num_pngs=2), np.tile([0, 0, 1], (8, 1)))
+    np.testing.assert_array_equal(labels_given(net, grid_size=[2, 2], labels=2, num_pngs=2),
+                                  np.tile([0, 0, 1], (8, 1)))
 
 
 def test_a_class_per_row_begins_again_after_the_last(use_network):
     net = use_network(StandInNetwork(4, [3, 8, 8], label_size=3))
-    assert labels_given(net, grid_size=[2, 4], labels='rows').argmax(axis=1).tolist() == [0, 0, 1, 1, 2, 2, 0, 0]
+    assert labels_given(net, grid_size=[2, 4],
+                        labels='rows').argmax(axis=1).tolist() == [0, 0, 1, 1, 2, 2, 0, 0]
 
 
 def test_random_labels_are_those_of_the_data_set(use_network, capsys):
-    """Labels that no one-hot class could be, and that are as frequent as in the data set; the latents are those of any network."""
+    """Labels that no one-hot class could be, and that are as frequent as in the data set; the
+    latents are those of any network.
+    """
     net = use_network(StandInNetwork(4, [3, 8, 8], label_size=2))
     write_labelled_data([[0.5, 2.0]] * 6 + [[0.0, 3.0]] * 2)
     drawn = labels_given(net, grid_size=[10, 10], num_pngs=2)
     assert {tuple(row) for row in drawn.tolist()} == {(0.5, 2.0), (0.0, 3.0)}
     assert 0.6 < np.mean(drawn[:, 0] == 0.5) < 0.9
     assert (net.labels[0] != net.labels[1]).any()
-    np.testing.assert_array_equal(np.concatenate(net.latents), np.random.RandomState(1000).randn(200, 4).astype(np.float32))
+    np.testing.assert_array_equal(np.concatenate(net.latents),
+                                  np.random.RandomState(1000).randn(200, 4).astype(np.float32))
     assert 'Note' not in capsys.readouterr().out
 
 
@@ -79,15 +96,18 @@ def test_random_labels_depend_on_the_seed_alone(use_network):
     assert drawn[0] == drawn[1] != drawn[2]
 
 
-@pytest.mark.parametrize('trouble, text', [('no config', 'config.txt'), ('no data', 'datasets/toy'), ('other labels', '2 components')])
+@pytest.mark.parametrize('trouble, text', [('no config', 'config.txt'), ('no data', 'datasets/toy'),
+                                           ('other labels', '2 components')])
 def test_without_the_data_set_a_class_at_random(use_network, capsys, trouble, text):
     net = use_network(StandInNetwork(4, [3, 8, 8], label_size=3))
     if trouble == 'no data':
-        misc.write_config('results/023-run', {'dataset': {'tfrecord_dir': 'toy', 'max_label_size': 'full'}})
+        misc.write_config('results/023-run',
+                          {'dataset': {'tfrecord_dir': 'toy', 'max_label_size': 'full'}})
     elif trouble == 'other labels':
         write_labelled_data(np.eye(2))
     drawn = labels_given(net, grid_size=[6, 6])
-    assert sorted(np.unique(drawn.argmax(axis=1))) == [0, 1, 2] and (drawn.sum(axis=1) == 1).all() and (drawn.max(axis=1) == 1).all()
+    assert sorted(np.unique(drawn.argmax(axis=1))) == [0, 1, 2] and (drawn.sum(
+        axis=1) == 1).all() and (drawn.max(axis=1) == 1).all()
     said = capsys.readouterr().out
     assert 'Note: ' in said and 'class at random' in said and text in said
 

@@ -1,4 +1,6 @@
-"""project_image: how far apart images are, that latents are found again, what is written, mistakes."""
+"""project_image: how far apart images are, that latents are found again, what is written,
+mistakes.
+"""
 import os
 
 import numpy as np
@@ -15,8 +17,8 @@ from util_scripts import project_image
 
 
 def network_of(label_size=0, resolution=16, num_channels=1, seed=1):
-    Gs = tfutil.Network('Gs', 'networks.G_paper', num_channels=num_channels, resolution=resolution, label_size=label_size, fmap_base=64,
-                        fmap_max=16)
+    Gs = tfutil.Network('Gs', 'networks.G_paper', num_channels=num_channels, resolution=resolution,
+                        label_size=label_size, fmap_base=64, fmap_max=16)
     rs = np.random.RandomState(seed)
     for name, var in Gs.trainables.items():
         var.assign(rs.randn(*var.shape) * (0.3 if name.endswith('bias') else 1))
@@ -36,14 +38,18 @@ def run_of(in_tmp):
 
 @pytest.mark.parametrize('resolution, channels', [(8, 1), (16, 3), (64, 3)])
 def test_the_pyramid_is_complete_and_linear(resolution, channels):
-    a, b = (tf.constant(np.random.RandomState(seed).randn(2, channels, resolution, resolution), tf.float32) for seed in (1, 2))
+    a, b = (tf.constant(
+        np.random.RandomState(seed).randn(2, channels, resolution, resolution), tf.float32)
+            for seed in (1, 2))
     levels = projection.laplacian_pyramid(a)
-    assert [level.shape[2] for level in levels] == [size for size in (64, 32, 16, 8) if size <= resolution]
+    assert [level.shape[2]
+            for level in levels] == [size for size in (64, 32, 16, 8) if size <= resolution]
     image = levels[-1]
     for level in levels[-2::-1]:
         image = level + tf.repeat(tf.repeat(image, 2, axis=2), 2, axis=3)
     np.testing.assert_allclose(image, a, atol=1e-5)
-    for left, right, both in zip(levels, projection.laplacian_pyramid(b), projection.laplacian_pyramid(a + 2 * b)):
+    for left, right, both in zip(levels, projection.laplacian_pyramid(b),
+                                 projection.laplacian_pyramid(a + 2 * b)):
         np.testing.assert_allclose(left + 2 * right, both, atol=1e-5)
 
 
@@ -62,7 +68,9 @@ def test_distances_of_small_images_are_those_of_the_formula():
 def test_an_image_of_the_network_is_found_again(label_size):
     Gs = network_of(label_size)
     label = np.eye(3, dtype=np.float32)[[1]][:, :label_size]
-    target = Gs.run(projection.on_sphere(np.random.RandomState(5).randn(1, *Gs.input_shape[1:]).astype(np.float32)), label)
+    target = Gs.run(
+        projection.on_sphere(
+            np.random.RandomState(5).randn(1, *Gs.input_shape[1:]).astype(np.float32)), label)
     latents, labels = projection.best_candidates(Gs, target, 8, None, 1000)
     found = projection.improve(Gs, target, latents, labels, 200, 0.2)
     assert found.latents.shape == (201, Gs.input_shape[1]) and len(found.losses) == 201
@@ -79,7 +87,8 @@ def test_candidates_are_the_closest_of_many_and_the_same_each_time():
     distances = projection.image_distance(Gs.run(latents, labels), target).numpy()
     assert (np.diff(distances) >= 0).all()
     every = misc.random_latents(projection.NUM_CANDIDATES, Gs, np.random.RandomState(7))
-    of_all = projection.image_distance(Gs.run(every, projection.candidate_labels(3, None)), target).numpy()
+    of_all = projection.image_distance(Gs.run(every, projection.candidate_labels(3, None)),
+                                       target).numpy()
     np.testing.assert_allclose(distances, np.sort(of_all)[:5], rtol=1e-4)
     again, _ = projection.best_candidates(Gs, target, 5, None, 7)
     np.testing.assert_array_equal(latents, again)
@@ -87,7 +96,8 @@ def test_candidates_are_the_closest_of_many_and_the_same_each_time():
 
 def test_classes_of_candidates():
     assert projection.candidate_labels(3, None).argmax(axis=1)[:5].tolist() == [0, 1, 2, 0, 1]
-    assert (projection.candidate_labels(3, 2) == [0, 0, 1]).all() and projection.candidate_labels(0, None).shape == (256, 0)
+    assert (projection.candidate_labels(3, 2) == [0, 0, 1]).all() and projection.candidate_labels(
+        0, None).shape == (256, 0)
     for size, label in ((3, 3), (3, -1), (0, 0), (3, 'a'), (3, True)):
         with pytest.raises(ConfigError, match=f'train.label: .* there are {size}'):
             projection.candidate_labels(size, label)
@@ -100,18 +110,25 @@ def test_what_is_written(run_of, capsys, label_size, channels):
     import imageio_ffmpeg
     Gs = network_of(label_size, num_channels=channels)
     run_of(Gs)
-    PIL.Image.fromarray(np.random.RandomState(0).randint(0, 256, size=(40, 50, 4), dtype=np.uint8)).save('me.png')
-    folder = project_image(0, 'me.png', num_steps=5, num_starts=2, duration_sec=0.5, mp4_fps=20, config=settings_of_run())
-    files = {'_done.txt', 'comparison.png', 'config.txt', 'environment.json', 'projected.npy', 'trajectory.mp4'}
+    PIL.Image.fromarray(np.random.RandomState(0).randint(0, 256, size=(40, 50, 4),
+                                                         dtype=np.uint8)).save('me.png')
+    folder = project_image(0, 'me.png', num_steps=5, num_starts=2, duration_sec=0.5, mp4_fps=20,
+                           config=settings_of_run())
+    files = {
+        '_done.txt', 'comparison.png', 'config.txt', 'environment.json', 'projected.npy',
+        'trajectory.mp4'
+    }
     files |= {'label.npy'} if label_size else set()
     assert set(os.listdir(folder)) == files and os.path.basename(folder).startswith('001-')
     latent = np.load(f'{folder}/projected.npy')
     labels = np.load(f'{folder}/label.npy') if label_size else np.zeros([1, 0])
-    assert latent.shape == (1, Gs.input_shape[1]) and latent.dtype == np.float32 and labels.shape == (1, label_size)
+    assert latent.shape == (
+        1, Gs.input_shape[1]) and latent.dtype == np.float32 and labels.shape == (1, label_size)
     picture = np.asarray(PIL.Image.open(f'{folder}/comparison.png').convert('RGB'))
     assert picture.shape == (256, 512, 3)
     drawn = Gs.run(latent, labels, out_mul=127.5, out_add=127.5, out_dtype=np.uint8)[0]
-    right = np.broadcast_to(drawn.transpose(1, 2, 0), (16, 16, 3)).repeat(16, axis=0).repeat(16, axis=1)
+    right = np.broadcast_to(drawn.transpose(1, 2, 0),
+                            (16, 16, 3)).repeat(16, axis=0).repeat(16, axis=1)
     assert np.abs(picture[:, 256:].astype(int) - right).max() <= 1
     target = np.rint((projection.load_target('me.png', Gs)[0].transpose(1, 2, 0) + 1) * 127.5)
     assert np.abs(picture[::16, :256:16].astype(int) - target).max() == 0
@@ -121,10 +138,15 @@ def test_what_is_written(run_of, capsys, label_size, channels):
     assert 'PSNR' in capsys.readouterr().out
 
 
-@pytest.mark.parametrize('options, words', [
-    (dict(image='nowhere.png'), "no file 'nowhere.png'"), (dict(image='bad.png'), 'bad.png'), (dict(num_steps=0), 'train.num_steps'),
-    (dict(num_starts=257), 'train.num_starts'), (dict(learning_rate=0), 'train.learning_rate'), (dict(duration_sec=-1), 'duration_sec'),
-    (dict(label=0), 'train.label'), (dict(run_id=7), 'Cannot locate result subdir'), (dict(random_seed=-1), 'random_seed')])
+@pytest.mark.parametrize('options, words', [(dict(image='nowhere.png'), "no file 'nowhere.png'"),
+                                            (dict(image='bad.png'), 'bad.png'),
+                                            (dict(num_steps=0), 'train.num_steps'),
+                                            (dict(num_starts=257), 'train.num_starts'),
+                                            (dict(learning_rate=0), 'train.learning_rate'),
+                                            (dict(duration_sec=-1), 'duration_sec'),
+                                            (dict(label=0), 'train.label'),
+                                            (dict(run_id=7), 'Cannot locate result subdir'),
+                                            (dict(random_seed=-1), 'random_seed')])
 def test_mistakes_are_named_before_anything_is_written(options, words, run_of, in_tmp):
     run_of(network_of())
     PIL.Image.new('RGB', (8, 8)).save('me.png')
@@ -136,11 +158,14 @@ def test_mistakes_are_named_before_anything_is_written(options, words, run_of, i
 
 def test_pictures_of_any_kind_are_targets(in_tmp):
     Gs = network_of(num_channels=3)
-    rgb = PIL.Image.fromarray(np.random.RandomState(0).randint(0, 256, size=(16, 16, 3), dtype=np.uint8))
+    rgb = PIL.Image.fromarray(
+        np.random.RandomState(0).randint(0, 256, size=(16, 16, 3), dtype=np.uint8))
     exif = PIL.Image.Exif()
     exif[0x0112] = 3  # upside down
-    for name, picture, options in (('a.png', rgb, {}), ('b.png', rgb.rotate(180), {'exif': exif}), ('c.png', rgb.convert('RGBA'), {})):
+    for name, picture, options in (('a.png', rgb, {}), ('b.png', rgb.rotate(180), {'exif': exif}),
+                                   ('c.png', rgb.convert('RGBA'), {})):
         picture.save(name, **options)
         target = projection.load_target(name, Gs)
         assert target.shape == (1, 3, 16, 16) and target.dtype == np.float32
-        np.testing.assert_array_equal(np.rint((target[0] + 1) * 127.5), np.asarray(rgb).transpose(2, 0, 1))
+        np.testing.assert_array_equal(np.rint((target[0] + 1) * 127.5),
+                                      np.asarray(rgb).transpose(2, 0, 1))

@@ -24,7 +24,8 @@ def shade(index, height=32, width=48):
 def test_frames_come_out_as_they_went_in(in_tmp):
     write_video('out.mp4', shade, 20, fps=10)
     frames, meta = read_video('out.mp4')
-    assert frames.shape == (20, 32, 48, 3) and meta['fps'] == 10 and meta['duration'] == pytest.approx(2.0)
+    assert frames.shape == (20, 32, 48,
+                            3) and meta['fps'] == 10 and meta['duration'] == pytest.approx(2.0)
     assert meta['codec'] == 'h264' and meta['pix_fmt'].startswith('yuv420p')
     expected = np.stack([shade(i) for i in range(20)]).astype(int)
     assert np.abs(frames - expected).max() <= 6
@@ -44,12 +45,14 @@ def test_each_frame_is_made_once_and_in_order(in_tmp):
     assert made == list(range(12))
 
 
-@pytest.mark.parametrize('codec, name, codec_in_file', [('mpeg4', 'out.mp4', 'mpeg4'), ('libx265', 'out.mkv', 'hevc'),
+@pytest.mark.parametrize('codec, name, codec_in_file', [('mpeg4', 'out.mp4', 'mpeg4'),
+                                                        ('libx265', 'out.mkv', 'hevc'),
                                                         ('mpeg4', 'out.avi', 'mpeg4')])
 def test_codec_is_honoured(in_tmp, codec, name, codec_in_file):
     write_video(name, lambda index: shade(index, 4, 4), 5, fps=5, codec=codec)
     frames, meta = read_video(name)
-    assert meta['codec'] == codec_in_file and meta['pix_fmt'].startswith('yuv420p') and frames.shape == (5, 16, 16, 3)
+    assert meta['codec'] == codec_in_file and meta['pix_fmt'].startswith(
+        'yuv420p') and frames.shape == (5, 16, 16, 3)
 
 
 def test_bitrate_is_honoured(in_tmp):
@@ -67,7 +70,8 @@ def test_small_and_odd_sizes_and_floats():
     np.testing.assert_array_equal(padded[:17, :19], odd)
     np.testing.assert_array_equal(padded[17], padded[16])
     np.testing.assert_array_equal(padded[:, 19], padded[:, 18])
-    assert encodable(np.full([16, 16, 3], 99.75, np.float32)).tolist() == np.full([16, 16, 3], 100).tolist()
+    assert encodable(np.full([16, 16, 3], 99.75, np.float32)).tolist() == np.full([16, 16, 3],
+                                                                                  100).tolist()
     assert encodable(np.full([16, 16, 3], 255.4, np.float32)).max() == 255
 
 
@@ -77,10 +81,12 @@ def test_time_to_frame_stays_inside():
 
 def test_memory_does_not_grow_with_length(in_tmp):
     peaks = []
-    write_video('first.mp4', lambda index: np.zeros([256, 256, 3], np.uint8), 1, fps=30)  # imports and caches
+    # imports and caches
+    write_video('first.mp4', lambda index: np.zeros([256, 256, 3], np.uint8), 1, fps=30)
     for num_frames in (5, 50):
         tracemalloc.start()
-        write_video('out.mp4', lambda index: np.full([256, 256, 3], index, np.uint8), num_frames, fps=30)
+        write_video('out.mp4', lambda index: np.full([256, 256, 3], index, np.uint8), num_frames,
+                    fps=30)
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] < peaks[0] + 2 * 256 * 256 * 3
@@ -125,7 +131,9 @@ def test_a_frame_that_was_lost(in_tmp, monkeypatch):
 
 
 def test_a_full_disk(in_tmp):
-    """A limit on file size stands for it. The frames are so few that ffmpeg writes the file when all have been handed over."""
+    """A limit on file size stands for it. The frames are so few that ffmpeg writes the file when
+    all have been handed over.
+    """
     code = f'''
 import sys; sys.path.insert(0, {str(ROOT)!r})
 import numpy as np
@@ -138,8 +146,10 @@ except DataError as error:
     print('DataError', error)
 '''
     done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True,
-                          preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000)))
-    assert done.stdout.startswith("DataError Cannot write the video 'out.mp4'") and 'room on the disk' in done.stdout, done.stderr
+                          preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE,
+                                                                (100_000, 100_000)))
+    assert done.stdout.startswith("DataError Cannot write the video 'out.mp4'"
+                                  ) and 'room on the disk' in done.stdout, done.stderr
     assert os.listdir() == []
 
 

@@ -12,7 +12,8 @@ from tests.support.golden import ROOT
 
 @pytest.fixture(scope='module')
 def listing():
-    done = subprocess.run([sys.executable, ROOT / 'train.py', '--list'], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, ROOT / 'train.py', '--list'], capture_output=True,
+                          text=True)
     assert done.returncode == 0 and not done.stderr
     return done.stdout
 
@@ -23,7 +24,8 @@ def options():
 
 def test_every_option_and_every_utility_of_config_py_is_listed(listing):
     names = [option.name for option in options()]
-    assert names[:len(option_names())] == option_names() and len(names) == len(option_names()) + len(utility_lines())
+    assert names[:len(option_names())] == option_names() and len(names) == len(
+        option_names()) + len(utility_lines())
     for name in names:
         assert any(line.lstrip(' *').startswith(f'{name} ') for line in listing.splitlines()), name
 
@@ -31,13 +33,17 @@ def test_every_option_and_every_utility_of_config_py_is_listed(listing):
 def test_each_has_a_meaning_that_stands_in_config_py(listing):
     text = '\n'.join(source_lines())
     for option in options():
-        assert len(option.meaning) >= 5 and option.meaning in text and option.meaning in listing, option
+        assert len(
+            option.meaning) >= 5 and option.meaning in text and option.meaning in listing, option
 
 
 def test_code_is_the_lines_own(listing):
     lines = source_lines()
     for option in options():
-        own, = [line for line in lines if f"'-{option.name}'" in line or f"desc = f'{option.name}-" in line]
+        own, = [
+            line for line in lines
+            if f"'-{option.name}'" in line or f"desc = f'{option.name}-" in line
+        ]
         assert option.code in own and option.is_active == (not own.startswith('#'))
 
 
@@ -47,14 +53,18 @@ def test_the_active_ones_are_marked(listing):
 
 
 def test_a_line_of_the_users_own_appears():
-    section, = catalogue.sections('# ' + '-' * 60 + '\n'
-                                  "# Mine.\n#\n#   a, b   Two.\n\ndesc += '-a';  x = 1\n#desc += '-c';  y = 2  # Three.\n")
+    section, = catalogue.sections('# ' + '-' * 60 + '\n# Mine.\n#\n#   a, b   Two.\n\ndesc += '
+                                                    "'-a';  x = 1\n#desc += '-c';  y = 2  # "
+                                                    'Three.\n')
     assert section == ('Mine.', [('a', 'Two.', 'x = 1', True), ('c', 'Three.', 'y = 2', False)])
 
 
 def test_ready_made_files_are_listed_with_what_they_are(listing):
     files = catalogue.ready_made()
-    assert {path.name for path in (ROOT / 'configs').glob('*.py')} == {path.rpartition('/')[2] for path in files}
+    assert {path.name
+            for path in (ROOT / 'configs').glob('*.py')
+            } == {path.rpartition('/')[2]
+                  for path in files}
     assert all(len(text) > 20 and f'{path}  {text}' in listing for path, text in files.items())
 
 
@@ -66,5 +76,6 @@ def test_help_names_every_option(capsys):
 
 
 def test_a_reader_that_goes_away_ends_it_quietly():
-    done = subprocess.run(f'{sys.executable} {ROOT / "train.py"} --list | head -1', shell=True, capture_output=True, text=True)
+    done = subprocess.run(f'{sys.executable} {ROOT / "train.py"} --list | head -1', shell=True,
+                          capture_output=True, text=True)
     assert done.stderr == '' and done.stdout.count('\n') == 1

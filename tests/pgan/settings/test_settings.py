@@ -33,7 +33,8 @@ def test_each_load_starts_afresh():
 
 
 def test_three_assignments_are_an_override_file(in_tmp):
-    path = write("desc += '-small'\ntrain.total_kimg = 100\ndataset = EasyDict(tfrecord_dir='mnist')\n")
+    path = write("desc += '-small'\ntrain.total_kimg = 100\ndataset = "
+                 "EasyDict(tfrecord_dir='mnist')\n")
     config = settings.load([path])
     assert config.desc == 'pgan-celebahq-preset-v2-1gpu-fp32-small'
     assert (config.train.total_kimg, config.dataset) == (100, {'tfrecord_dir': 'mnist'})
@@ -41,14 +42,16 @@ def test_three_assignments_are_an_override_file(in_tmp):
 
 
 def test_files_in_order_then_assignments(in_tmp):
-    one, two = write('num_gpus = 2\nrandom_seed = 2', 'one.py'), write('random_seed = num_gpus + 1', 'two.py')
+    one, two = write('num_gpus = 2\nrandom_seed = 2',
+                     'one.py'), write('random_seed = num_gpus + 1', 'two.py')
     config = settings.load([one, two], ['num_gpus=5', 'desc=x'])
     assert (config.num_gpus, config.random_seed, config.desc) == (5, 3, 'x')
     assert settings.command_line(config) == (['one.py', 'two.py'], ['num_gpus=5', 'desc=x'])
 
 
 def test_values_are_the_public_names(in_tmp):
-    config = settings.load([write('import math\n_half = 0.5\nrandom_seed = int(math.pi * _half)\n')])
+    config = settings.load(
+        [write('import math\n_half = 0.5\nrandom_seed = int(math.pi * _half)\n')])
     values = settings.values(config)
     assert list(values) == sorted(values)
     assert not {'math', '_half'} & set(values)
@@ -60,22 +63,24 @@ def test_a_plain_dict_in_an_override_file_is_good_enough(in_tmp):
     assert config.sched.minibatch_base == 8
 
 
-@pytest.mark.parametrize(('text', 'message'), [
-    ('nun_gpus = 2', "override.py sets 'nun_gpus', which is not a name of config.py. Did you mean 'num_gpus'"),
-    ('\ntrian.total_kimg = 3', r"override.py, line 2: 'trian.total_kimg = 3' failed with NameError.* Did you mean 'train'"),
-    ('sched.minibatch_dct[4] = 3', "line 1.*AttributeError: no option 'minibatch_dct' has been set; set are: minibatch_base"),
-    ('x =', 'override.py, line 1: invalid syntax'),
-    ('num_gpus = 1 / 0', 'override.py, line 1.*ZeroDivisionError'),
-    ('import nowhere_to_be_found', 'ModuleNotFoundError'),
-    ('totl_kimg = 3', "'totl_kimg', which is not a name of config.py. Did you mean 'train.total_kimg'"),
-    ('tick_kimg_bas = 3', "Did you mean 'sched.tick_kimg_base'"),
-    ('for i in range(3):\n    pass', 'del i at the end, or call it _i'),
-    ('from math import pi', 'del pi at the end, or call it _pi'),
-    ('del train', "override.py deletes 'train', which the program needs"),
-    ('del EasyDict', "override.py deletes 'EasyDict'"),
-    ('import sys; sys.exit(0)', r'override.py ends the program by itself, with sys.exit\(0\)'),
-    ('num_gpus = 1\0', 'override.py contains NUL bytes'),
-])
+@pytest.mark.parametrize(
+    ('text', 'message'),
+    [('nun_gpus = 2', "override.py sets 'nun_gpus', which is not a name of config.py. Did you mean "
+      "'num_gpus'"),
+     ('\ntrian.total_kimg = 3',
+      r"override.py, line 2: 'trian.total_kimg = 3' failed with NameError.* Did you mean 'train'"),
+     ('sched.minibatch_dct[4] = 3', "line 1.*AttributeError: no option 'minibatch_dct' has been "
+      'set; set are: minibatch_base'), ('x =', 'override.py, line 1: invalid syntax'),
+     ('num_gpus = 1 / 0', 'override.py, line 1.*ZeroDivisionError'),
+     ('import nowhere_to_be_found', 'ModuleNotFoundError'),
+     ('totl_kimg = 3', "'totl_kimg', which is not a name of config.py. Did you mean "
+      "'train.total_kimg'"), ('tick_kimg_bas = 3', "Did you mean 'sched.tick_kimg_base'"),
+     ('for i in range(3):\n    pass', 'del i at the end, or call it _i'),
+     ('from math import pi', 'del pi at the end, or call it _pi'),
+     ('del train', "override.py deletes 'train', which the program needs"),
+     ('del EasyDict', "override.py deletes 'EasyDict'"),
+     ('import sys; sys.exit(0)', r'override.py ends the program by itself, with sys.exit\(0\)'),
+     ('num_gpus = 1\0', 'override.py contains NUL bytes'), ])
 def test_mistakes_in_an_override_file(text, message, in_tmp):
     with pytest.raises(ConfigError, match=message):
         settings.load([write(text)])
@@ -90,7 +95,9 @@ def test_missing_override_file(in_tmp):
         settings.load(['.'])
     with pytest.raises(ConfigError, match='Did you mean') as error:
         settings.load(['configs/quickstart.py'])
-    assert f"Did you mean '{os.path.relpath(os.path.join(ROOT, 'configs', 'quickstart.py'))}'" in str(error.value)
+    assert ('Did you mean '
+            f"'{os.path.relpath(os.path.join(ROOT, 'configs', 'quickstart.py'))}'") in str(
+        error.value)
     with open('binary.py', 'wb') as file:
         file.write(b'\xff\xfe\xff')
     with pytest.raises(ConfigError, match='binary.py cannot be read'):
@@ -154,7 +161,8 @@ def test_mistakes_in_assignments(assignment, message):
 def test_arguments():
     parser = argparse.ArgumentParser()
     settings.add_arguments(parser)
-    args = parser.parse_args(['--config', 'a.py', '--set', 'num_gpus=2', '--config', 'b.py', '--set', 'desc=x'])
+    args = parser.parse_args(
+        ['--config', 'a.py', '--set', 'num_gpus=2', '--config', 'b.py', '--set', 'desc=x'])
     assert (args.config, args.set) == (['a.py', 'b.py'], ['num_gpus=2', 'desc=x'])
     args = parser.parse_args([])
     assert (args.config, args.set) == ([], [])
@@ -195,13 +203,17 @@ def test_mistakes_in_the_environment(env, message):
 
 
 def test_reading_does_not_import_tensorflow():
-    code = 'import sys, misc; from pgan import settings; settings.load(); assert not {"tensorflow", "tfutil"} & set(sys.modules), sorted(sys.modules)'
+    code = ('import sys, misc; from pgan import settings; settings.load(); assert not '
+            '{"tensorflow", "tfutil"} & set(sys.modules), sorted(sys.modules)')
     subprocess.run([sys.executable, '-c', code], cwd=ROOT, check=True)
 
 
 # ------------------------------------------------------------ checking
 
-UTILITY_OPTIONS = {'num_pngs', 'num_images', 'image_shrink', 'image_zoom', 'mp4_fps', 'duration_sec', 'smoothing_sec'}
+UTILITY_OPTIONS = {
+    'num_pngs', 'num_images', 'image_shrink', 'image_zoom', 'mp4_fps', 'duration_sec',
+    'smoothing_sec'
+}
 
 
 def check(*assignments):
@@ -209,110 +221,127 @@ def check(*assignments):
     settings.check_config(config)
 
 
-@pytest.mark.parametrize('assignments', [
-    (),
-    ('train.resume_run_id=005', 'train.resume_kimg=1000', 'train.total_kimg=1000.5', 'train.resume_snapshot=900'), ('train.total_kimg=0',),
-    ('D.mbstd_group_size=0', 'sched.minibatch_base=3', 'sched.minibatch_dict={}', 'dataset.resolution=64'),
-    ('train.drange_net=[0, 1]', 'train.G_smoothing=1', 'G.fmap_decay=0', 'G.pixelnorm_epsilon=0', 'dataset.repeat=True'),
-    ('dataset.max_label_size=full',), ('dataset.max_label_size=3', 'D_loss.wgan_target=750', 'G_opt.use_loss_scaling=True'),
-    ('G.latent_size=128', 'D.mbstd_group_size=1', 'G.structure=linear', 'G.dtype=bfloat16', 'sched.tick_kimg_dict={}'),
-    ("dataset={'class_name': 'dataset.SyntheticDataset', 'resolution': 64}",),
-    ('tf_config.allow_soft_placement=False',),
-], ids=str)
+@pytest.mark.parametrize(
+    'assignments',
+    [(),
+     ('train.resume_run_id=005', 'train.resume_kimg=1000', 'train.total_kimg=1000.5',
+      'train.resume_snapshot=900'), ('train.total_kimg=0', ),
+     ('D.mbstd_group_size=0', 'sched.minibatch_base=3', 'sched.minibatch_dict={}',
+      'dataset.resolution=64'),
+     ('train.drange_net=[0, 1]', 'train.G_smoothing=1', 'G.fmap_decay=0', 'G.pixelnorm_epsilon=0',
+      'dataset.repeat=True'), ('dataset.max_label_size=full', ),
+     ('dataset.max_label_size=3', 'D_loss.wgan_target=750', 'G_opt.use_loss_scaling=True'),
+     ('G.latent_size=128', 'D.mbstd_group_size=1', 'G.structure=linear', 'G.dtype=bfloat16',
+      'sched.tick_kimg_dict={}'),
+     ("dataset={'class_name': 'dataset.SyntheticDataset', 'resolution': 64}", ),
+     ('tf_config.allow_soft_placement=False', ), ], ids=str)
 def test_good_configurations(assignments):
     check(*assignments)
 
 
-@pytest.mark.parametrize(('assignment', 'message'), [
-    # Names.
-    ('train.total_kimgs=3', "train.total_kimgs is not an option. Did you mean 'total_kimg'"),
-    ('sched.minibatch_dct={}', "Did you mean 'minibatch_dict'"),
-    ('G.fmap_bas=3', "Did you mean 'fmap_base'"),
-    ('D.mbstd_groupsize=3', "Did you mean 'mbstd_group_size'"),
-    ('D_loss.wgan_lamda=3', "Did you mean 'wgan_lambda'"),
-    ('G_opt.beta3=0', "Did you mean 'beta"),
-    ('grid.sise=4k', "Did you mean 'size'"),
-    ('dataset.max_labelsize=1', "Did you mean 'max_label_size'"),
-    ('tf_config.gpu_options.alow_growth=True', "Did you mean 'gpu_options.allow_growth'.*intra_op_parallelism_threads"),
-    ('G.func=networks.G_papr', "Did you mean 'G_paper'"),
-    ('train.func=3', 'train.func: expected the function'),
-    ('G.resolution=64', 'G.resolution cannot be set: the program itself'),
-    ('G_opt.learning_rate=0.1', 'G_opt.learning_rate cannot be set'),
-    ('D_loss.reals=0', 'D_loss.reals cannot be set'),
-    ('dataset={}', 'dataset.tfrecord_dir must be set: TFRecordDataset needs it'),
-    # Types.
-    ('train.total_kimg=abc', "train.total_kimg: expected a number. Received: 'abc'"),
-    ('train.total_kimg=True', 'train.total_kimg: expected a number. Received: True'),
-    ('train.mirror_augment=1', 'expected True or False'),
-    ('train.minibatch_repeats=1.5', 'expected an integer'),
-    ('sched.minibatch_dict=[4]', 'expected a dict'),
-    ('train.drange_net=3', 'expected a list'),
-    ('G.dtype=float31', "G.dtype: expected one of 'float32'"),
-    ('dataset.max_label_size=all', "expected 'full' or an integer"),
-    ('desc=None', 'desc: expected a text'),
-    ('sched=3', 'sched: expected an EasyDict'),
-    ('num_gpus=None', 'num_gpus: expected an integer'),
-    # Ranges.
-    ('num_gpus=0', 'num_gpus: expected at least 1'),
-    ('random_seed=-1', 'random_seed: expected 0 to 4294967295'),
-    ('train.image_snapshot_ticks=0', 'expected at least 1'),
-    ('train.total_kimg=-1', 'expected at least 0'),
-    ('grid.size=2k', "grid.size: expected one of '1080p', '4k'"),
-    ('sched.minibatch_dict={12: 4}', r'sched.minibatch_dict\[12\]: expected a resolution, a power of two'),
-    ("sched.G_lrate_dict={'4': 0.1}", r"sched.G_lrate_dict\['4'\]"),
-    ('sched.minibatch_dict={8: 0}', r'sched.minibatch_dict\[8\]: expected an integer above 0. Received: 0'),
-    ('sched.D_lrate_dict={8: -0.1}', 'expected a number above 0'),
-    ('sched.lod_initial_resolution=6', 'sched.lod_initial_resolution: expected a power of two'),
-    ('train.drange_net=[0]', 'train.drange_net: expected two numbers'),
-    ('train.drange_net=[1, 1]', 'train.drange_net: expected two numbers'),
-    ('train.drange_net=[1, -1]', 'the lower one first'),
-    ("train.drange_net=['a', 'b']", 'train.drange_net: expected two numbers'),
-    ('train.drange_net=[-1, 1e999]', 'train.drange_net: expected two numbers'),
-    ('train.total_kimg=1e999', 'train.total_kimg: expected a number. Received: inf'),
-    ('train.resume_kimg=-1', 'train.resume_kimg: expected at least 0'),
-    ('train.resume_kimg=12000', 'train.resume_kimg: expected less than train.total_kimg = 12000'),
-    ('train.resume_time=-1', 'train.resume_time: expected at least 0'),
-    ('train.resume_snapshot=100', 'train.resume_snapshot: expected train.resume_run_id'),
-    ('train.resume_snapshot=last', 'train.resume_snapshot: expected an integer or None'),
-    ('train.G_smoothing=1.1', 'train.G_smoothing: expected 0 to 1'),
-    ('train.G_smoothing=-0.1', 'train.G_smoothing: expected 0 to 1'),
-    ('sched.G_lrate_base=0', 'sched.G_lrate_base: expected above 0'),
-    ('sched.D_lrate_base=-0.1', 'sched.D_lrate_base: expected above 0'),
-    ('sched.tick_kimg_base=-1', 'sched.tick_kimg_base: expected at least 0'),
-    ('sched.minibatch_base=1.5', 'sched.minibatch_base: expected an integer'),
-    ('G_opt.beta1=1', 'G_opt.beta1: expected 0 to 1, but not 1 itself'),
-    ('D_opt.beta2=-0.1', 'D_opt.beta2: expected 0 to 1, but not 1 itself'),
-    ('D_opt.epsilon=0', 'D_opt.epsilon: expected above 0'),
-    ('G.pixelnorm_epsilon=-1', 'G.pixelnorm_epsilon: expected at least 0'),
-    ('G.latent_size=0', 'G.latent_size: expected at least 1'),
-    ('G.latent_size=1.5', 'G.latent_size: expected an integer or None'),
-    ('G.fmap_decay=-1', 'G.fmap_decay: expected at least 0'),
-    ('D.mbstd_group_size=-1', 'D.mbstd_group_size: expected at least 0'),
-    ('D_loss.wgan_target=0', 'D_loss.wgan_target: expected above 0'),
-    ('D_loss.wgan_lambda=-1', 'D_loss.wgan_lambda: expected at least 0'),
-    ('D_loss.wgan_epsilon=-1', 'D_loss.wgan_epsilon: expected at least 0'),
-    ('G_loss.cond_weight=-1', 'G_loss.cond_weight: expected at least 0'),
-    # Functions and classes.
-    ('G.func=os.getcwd', 'G.func: expected a function that takes label_size, num_channels, resolution by name'),
-    ('D.func=os.path', 'D.func: expected the name of a function'),
-    ('G.func=networks.D_paper', 'G.func: expected a function like networks.G_paper'),
-    ('D.func=networks.G_paper', 'D.func: expected a function like networks.D_paper'),
-    ('G_loss.func=loss.D_wgangp_acgan', 'G_loss.func: expected a function like loss.G_wgan_acgan'),
-    ('D_loss.func=loss.G_wgan_acgan', 'D_loss.func: expected a function that takes reals'),
-    ('train.func=os.path', 'train.func: expected the name of a function'),
-    ('train.func=util_scripts.evaluate_metric', "Did you mean 'evaluate_metrics'"),
-    ('dataset.class_name=3', "dataset.class_name: expected the class's name"),
-    ('dataset.class_name=os.path', 'dataset.class_name: expected the name of a class'),
-    ('dataset.class_name=dataset.load_dataset', 'dataset.class_name: expected the name of a class'),
-    # The runtime and the result folder.
-    ("tf_config={'intra_op_parallelism_threads': -1}", 'intra_op_parallelism_threads.*expected an integer, at least 0. Received: -1'),
-    ("tf_config={'inter_op_parallelism_threads': 'two'}", "expected an integer, at least 0. Received: 'two'"),
-    ("tf_config={'gpu_options.allow_growth': 'yes'}", "expected True or False. Received: 'yes'"),
-    (r"desc='two\nlines'", 'desc: expected one line of text'),
-    (r"desc='\0'", 'desc: expected one line of text'),
-    (f'result_dir={__file__}', 'result_dir: expected a folder'),
-    ('dataset.repeat=False', 'dataset.repeat: expected True'),
-])
+@pytest.mark.parametrize(
+    ('assignment', 'message'),
+    [
+        # Names.
+        ('train.total_kimgs=3', "train.total_kimgs is not an option. Did you mean 'total_kimg'"),
+        ('sched.minibatch_dct={}', "Did you mean 'minibatch_dict'"),
+        ('G.fmap_bas=3', "Did you mean 'fmap_base'"),
+        ('D.mbstd_groupsize=3', "Did you mean 'mbstd_group_size'"),
+        ('D_loss.wgan_lamda=3', "Did you mean 'wgan_lambda'"),
+        ('G_opt.beta3=0', "Did you mean 'beta"),
+        ('grid.sise=4k', "Did you mean 'size'"),
+        ('dataset.max_labelsize=1', "Did you mean 'max_label_size'"),
+        ('tf_config.gpu_options.alow_growth=True', 'Did you mean '
+         "'gpu_options.allow_growth'.*intra_op_parallelism_threads"),
+        ('G.func=networks.G_papr', "Did you mean 'G_paper'"),
+        ('train.func=3', 'train.func: expected the function'),
+        ('G.resolution=64', 'G.resolution cannot be set: the program itself'),
+        ('G_opt.learning_rate=0.1', 'G_opt.learning_rate cannot be set'),
+        ('D_loss.reals=0', 'D_loss.reals cannot be set'),
+        ('dataset={}', 'dataset.tfrecord_dir must be set: TFRecordDataset needs it'),
+        # Types.
+        ('train.total_kimg=abc', "train.total_kimg: expected a number. Received: 'abc'"),
+        ('train.total_kimg=True', 'train.total_kimg: expected a number. Received: True'),
+        ('train.mirror_augment=1', 'expected True or False'),
+        ('train.minibatch_repeats=1.5', 'expected an integer'),
+        ('sched.minibatch_dict=[4]', 'expected a dict'),
+        ('train.drange_net=3', 'expected a list'),
+        ('G.dtype=float31', "G.dtype: expected one of 'float32'"),
+        ('dataset.max_label_size=all', "expected 'full' or an integer"),
+        ('desc=None', 'desc: expected a text'),
+        ('sched=3', 'sched: expected an EasyDict'),
+        ('num_gpus=None', 'num_gpus: expected an integer'),
+        # Ranges.
+        ('num_gpus=0', 'num_gpus: expected at least 1'),
+        ('random_seed=-1', 'random_seed: expected 0 to 4294967295'),
+        ('train.image_snapshot_ticks=0', 'expected at least 1'),
+        ('train.total_kimg=-1', 'expected at least 0'),
+        ('grid.size=2k', "grid.size: expected one of '1080p', '4k'"),
+        ('sched.minibatch_dict={12: 4}',
+         r'sched.minibatch_dict\[12\]: expected a resolution, a power of two'),
+        ("sched.G_lrate_dict={'4': 0.1}", r"sched.G_lrate_dict\['4'\]"),
+        ('sched.minibatch_dict={8: 0}',
+         r'sched.minibatch_dict\[8\]: expected an integer above 0. Received: 0'),
+        ('sched.D_lrate_dict={8: -0.1}', 'expected a number above 0'),
+        ('sched.lod_initial_resolution=6', 'sched.lod_initial_resolution: expected a power of two'),
+        ('train.drange_net=[0]', 'train.drange_net: expected two numbers'),
+        ('train.drange_net=[1, 1]', 'train.drange_net: expected two numbers'),
+        ('train.drange_net=[1, -1]', 'the lower one first'),
+        ("train.drange_net=['a', 'b']", 'train.drange_net: expected two numbers'),
+        ('train.drange_net=[-1, 1e999]', 'train.drange_net: expected two numbers'),
+        ('train.total_kimg=1e999', 'train.total_kimg: expected a number. Received: inf'),
+        ('train.resume_kimg=-1', 'train.resume_kimg: expected at least 0'),
+        ('train.resume_kimg=12000',
+         'train.resume_kimg: expected less than train.total_kimg = 12000'),
+        ('train.resume_time=-1', 'train.resume_time: expected at least 0'),
+        ('train.resume_snapshot=100', 'train.resume_snapshot: expected train.resume_run_id'),
+        ('train.resume_snapshot=last', 'train.resume_snapshot: expected an integer or None'),
+        ('train.G_smoothing=1.1', 'train.G_smoothing: expected 0 to 1'),
+        ('train.G_smoothing=-0.1', 'train.G_smoothing: expected 0 to 1'),
+        ('sched.G_lrate_base=0', 'sched.G_lrate_base: expected above 0'),
+        ('sched.D_lrate_base=-0.1', 'sched.D_lrate_base: expected above 0'),
+        ('sched.tick_kimg_base=-1', 'sched.tick_kimg_base: expected at least 0'),
+        ('sched.minibatch_base=1.5', 'sched.minibatch_base: expected an integer'),
+        ('G_opt.beta1=1', 'G_opt.beta1: expected 0 to 1, but not 1 itself'),
+        ('D_opt.beta2=-0.1', 'D_opt.beta2: expected 0 to 1, but not 1 itself'),
+        ('D_opt.epsilon=0', 'D_opt.epsilon: expected above 0'),
+        ('G.pixelnorm_epsilon=-1', 'G.pixelnorm_epsilon: expected at least 0'),
+        ('G.latent_size=0', 'G.latent_size: expected at least 1'),
+        ('G.latent_size=1.5', 'G.latent_size: expected an integer or None'),
+        ('G.fmap_decay=-1', 'G.fmap_decay: expected at least 0'),
+        ('D.mbstd_group_size=-1', 'D.mbstd_group_size: expected at least 0'),
+        ('D_loss.wgan_target=0', 'D_loss.wgan_target: expected above 0'),
+        ('D_loss.wgan_lambda=-1', 'D_loss.wgan_lambda: expected at least 0'),
+        ('D_loss.wgan_epsilon=-1', 'D_loss.wgan_epsilon: expected at least 0'),
+        ('G_loss.cond_weight=-1', 'G_loss.cond_weight: expected at least 0'),
+        # Functions and classes.
+        ('G.func=os.getcwd', 'G.func: expected a function that takes label_size, num_channels, '
+         'resolution by name'),
+        ('D.func=os.path', 'D.func: expected the name of a function'),
+        ('G.func=networks.D_paper', 'G.func: expected a function like networks.G_paper'),
+        ('D.func=networks.G_paper', 'D.func: expected a function like networks.D_paper'),
+        ('G_loss.func=loss.D_wgangp_acgan',
+         'G_loss.func: expected a function like loss.G_wgan_acgan'),
+        ('D_loss.func=loss.G_wgan_acgan', 'D_loss.func: expected a function that takes reals'),
+        ('train.func=os.path', 'train.func: expected the name of a function'),
+        ('train.func=util_scripts.evaluate_metric', "Did you mean 'evaluate_metrics'"),
+        ('dataset.class_name=3', "dataset.class_name: expected the class's name"),
+        ('dataset.class_name=os.path', 'dataset.class_name: expected the name of a class'),
+        ('dataset.class_name=dataset.load_dataset',
+         'dataset.class_name: expected the name of a class'),
+        # The runtime and the result folder.
+        ("tf_config={'intra_op_parallelism_threads': -1}",
+         'intra_op_parallelism_threads.*expected an '
+         'integer, at least 0. Received: -1'),
+        ("tf_config={'inter_op_parallelism_threads': 'two'}", 'expected an integer, at least 0. '
+         "Received: 'two'"),
+        ("tf_config={'gpu_options.allow_growth': 'yes'}",
+         "expected True or False. Received: 'yes'"),
+        (r"desc='two\nlines'", 'desc: expected one line of text'),
+        (r"desc='\0'", 'desc: expected one line of text'),
+        (f'result_dir={__file__}', 'result_dir: expected a folder'),
+        ('dataset.repeat=False', 'dataset.repeat: expected True'),
+    ])
 def test_mistakes(assignment, message):
     with pytest.raises(ConfigError, match=message):
         check(assignment)
@@ -321,16 +350,19 @@ def test_mistakes(assignment, message):
 def test_minibatches_must_split_over_gpus_and_groups():
     data = 'dataset.resolution=32'
     check(data, 'sched.minibatch_dict={4: 3, 8: 2, 16: 8, 32: 12}')
-    with pytest.raises(ConfigError, match='minibatch of 6 at 8x8 on num_gpus = 1 gives 6 to each GPU. Expected a multiple of .* = 4'):
+    with pytest.raises(ConfigError, match='minibatch of 6 at 8x8 on num_gpus = 1 gives 6 to each '
+                                          'GPU. Expected a multiple of .* = 4'):
         check(data, 'sched.minibatch_dict={8: 6}')
     with pytest.raises(ConfigError, match='128 at 4x4 on num_gpus = 3 gives 42'):
         check(data, 'num_gpus=3')
-    with pytest.raises(ConfigError, match='minibatch of 2 at 4x4 on num_gpus = 4 leaves nothing.*at least 4'):
+    with pytest.raises(ConfigError, match='minibatch of 2 at 4x4 on num_gpus = 4 leaves '
+                                          'nothing.*at least 4'):
         check(data, 'sched.minibatch_dict={4: 2}', 'num_gpus=4')
     check(data, 'sched.minibatch_dict={8: 6}', 'D.mbstd_group_size=3', 'sched.minibatch_base=3')
     check(data, 'sched.minibatch_dict={8: 6}', 'D.mbstd_group_size=1')
     check(data, 'sched.minibatch_dict={8: 6}', 'sched.max_minibatch_per_gpu={8: 4}')
-    check(data, 'sched.minibatch_dict={8: 6}', 'sched.lod_initial_resolution=16')  # Never trained at 8x8.
+    # Never trained at 8x8.
+    check(data, 'sched.minibatch_dict={8: 6}', 'sched.lod_initial_resolution=16')
     check('dataset.resolution=4', 'sched.minibatch_dict={8: 6}')
 
 
@@ -363,7 +395,8 @@ def test_every_range_is_of_an_option_that_exists():
     targets = checking._targets(config)
     for name in checking.RANGES:
         section, _, key = name.partition('.')
-        assert not key or key in settings.legal_options(section, targets[section])[0] or key in UTILITY_OPTIONS, name
+        assert not key or key in settings.legal_options(
+            section, targets[section])[0] or key in UTILITY_OPTIONS, name
 
 
 def test_the_users_own_functions(in_tmp, monkeypatch):
@@ -386,7 +419,9 @@ def test_the_users_own_functions(in_tmp, monkeypatch):
         check("train={'func': 'own_nets.script', 'run_id': 5, 'config': 3}")
 
 
-@pytest.mark.parametrize('preset', ['preset-v1-1gpu', 'preset-v2-1gpu', 'preset-v2-2gpus', 'preset-v2-4gpus', 'preset-v2-8gpus'])
+@pytest.mark.parametrize(
+    'preset',
+    ['preset-v1-1gpu', 'preset-v2-1gpu', 'preset-v2-2gpus', 'preset-v2-4gpus', 'preset-v2-8gpus'])
 @pytest.mark.parametrize('precision', ['fp32', 'fp16', 'bf16'])
 def test_official_configurations_are_good(preset, precision):
     from tests.support.config_lines import namespace

@@ -1,4 +1,6 @@
-"""training/checkpoint.py and misc/resuming.py on their own: what is kept, disks that fail, files that are damaged."""
+"""training/checkpoint.py and misc/resuming.py on their own: what is kept, disks that fail, files
+that are damaged.
+"""
 import errno
 import glob
 import json
@@ -18,7 +20,10 @@ from tests.support.faults import OPERATIONS, Disk, Killed, file_size_limit, tree
 from tests.support.training_steps import make
 from tfutil.devices import make_devices
 
-VALUES = {'loop': {'cur_nimg': 7, 'previous_lod': None}, 'list': [1, 2.5, 'x'], 'latents': np.arange(6, dtype=np.float32).reshape(2, 3)}
+VALUES = {
+    'loop': {'cur_nimg': 7, 'previous_lod': None}, 'list': [1, 2.5, 'x'],
+    'latents': np.arange(6, dtype=np.float32).reshape(2, 3)
+}
 
 
 @pytest.fixture(scope='module')
@@ -37,7 +42,10 @@ def make_checkpoints(in_tmp, parts):
 def all_variables(parts):
     networks, optimizers = parts
     variables = [var for net in networks for var in net.vars.values()]
-    return variables + [var for opt, net in zip(optimizers, networks) for var in tf.nest.flatten(opt.state_variables(net.trainables))]
+    return variables + [
+        var for opt, net in zip(optimizers, networks)
+        for var in tf.nest.flatten(opt.state_variables(net.trainables))
+    ]
 
 
 def set_all(parts, seed):
@@ -53,7 +61,9 @@ def values_of(parts):
 
 
 def test_everything_comes_back(make_checkpoints, parts):
-    """Every variable of networks and optimizers; values of every kind; where random numbers stand."""
+    """Every variable of networks and optimizers; values of every kind; where random numbers
+    stand.
+    """
     random.gauss(0, 1)
     np.random.randn(3)
     saved = set_all(parts, 1)
@@ -73,24 +83,32 @@ def test_the_newest_three_are_kept(make_checkpoints):
     assert checkpoints.restore() is None
     for number in range(5):
         checkpoints.save({'number': number})
-    assert sorted(glob.glob('checkpoint/*.index')) == [f'checkpoint/ckpt-{number}.index' for number in (3, 4, 5)] and KEPT == 3
+    assert sorted(glob.glob('checkpoint/*.index')) == [
+        f'checkpoint/ckpt-{number}.index' for number in (3, 4, 5)
+    ] and KEPT == 3
     again = make_checkpoints()
     assert again.restore() == {'number': 4}
     again.save({'number': 5})
-    assert sorted(glob.glob('checkpoint/*.index')) == [f'checkpoint/ckpt-{number}.index' for number in (4, 5, 6)]
+    assert sorted(glob.glob('checkpoint/*.index')) == [
+        f'checkpoint/ckpt-{number}.index' for number in (4, 5, 6)
+    ]
 
 
 def test_networks_of_another_shape_are_refused(make_checkpoints, parts):
     make_checkpoints().save(VALUES)
     (G, D, Gs), optimizers = parts
-    with pytest.raises(ConfigError, match="networks of this configuration are not those of .*ckpt-1.*Resume with the G, D"):
+    with pytest.raises(ConfigError, match='networks of this configuration are not those of '
+                                          '.*ckpt-1.*Resume with the G, D'):
         Checkpoints('.', make_devices(), (D, G, Gs), optimizers[::-1]).restore()
 
 
 def test_what_a_killed_process_left_is_removed_and_nothing_else(make_checkpoints, parts):
     make_checkpoints().save(VALUES)
     saved = tree('checkpoint')
-    leftovers = ['ckpt-2.data-00000-of-00001', 'ckpt-2.index.tempstate17', 'ckpt-2_temp/part-00000-of-00001.index']
+    leftovers = [
+        'ckpt-2.data-00000-of-00001', 'ckpt-2.index.tempstate17',
+        'ckpt-2_temp/part-00000-of-00001.index'
+    ]
     os.mkdir('checkpoint/ckpt-2_temp')
     for name in leftovers + ['run.json', 'notes.txt']:
         pathlib.Path('checkpoint', name).write_text('x')
@@ -101,7 +119,9 @@ def test_what_a_killed_process_left_is_removed_and_nothing_else(make_checkpoints
 # ---------------------------------------------------------------- disks that fail
 
 def test_a_disk_that_is_full(make_checkpoints, parts):
-    """TensorFlow writes them; the system lets files grow to a limit only. The checkpoint before stays, and can be gone on from."""
+    """TensorFlow writes them; the system lets files grow to a limit only. The checkpoint before
+    stays, and can be gone on from.
+    """
     saved = set_all(parts, 1)
     make_checkpoints().save({'number': 0})
     largest = max(os.path.getsize(path) for path in glob.glob('checkpoint/ckpt-1.*'))
@@ -118,16 +138,21 @@ def test_a_disk_that_is_full(make_checkpoints, parts):
 
 
 @pytest.mark.parametrize('cause', [errno.ENOSPC, errno.EIO])
-def test_a_disk_that_fails_when_asked_to_keep_it(make_checkpoints, parts, in_tmp, monkeypatch, cause):
+def test_a_disk_that_fails_when_asked_to_keep_it(make_checkpoints, parts, in_tmp, monkeypatch,
+                                                 cause):
     checkpoints = make_checkpoints()
-    with Disk(in_tmp, 'fsync', 0, cause).installed(monkeypatch), pytest.raises(DataError, match='the checkpoint cannot be written'):
+    with Disk(in_tmp, 'fsync', 0, cause).installed(monkeypatch), pytest.raises(
+            DataError, match='the checkpoint cannot be written'):
         checkpoints.save({'number': 0})
 
 
 def test_files_that_are_cut_on_a_disk_that_fails(in_tmp, monkeypatch):
-    """Whatever goes wrong: what was there at the checkpoint stays, and the next attempt succeeds."""
+    """Whatever goes wrong: what was there at the checkpoint stays, and the next attempt
+    succeeds.
+    """
     def prepare():
-        for path in ('log.txt', 'log-interrupted.txt', 'events.out.tfevents.1', 'events.out.tfevents.2'):
+        for path in ('log.txt', 'log-interrupted.txt', 'events.out.tfevents.1',
+                     'events.out.tfevents.2'):
             pathlib.Path(path).unlink(missing_ok=True)
         pathlib.Path('log.txt').write_text('kept' + 'tail' * 300)
         pathlib.Path('events.out.tfevents.1').write_text('KEPT' + 'TAIL')
@@ -136,19 +161,26 @@ def test_files_that_are_cut_on_a_disk_that_fails(in_tmp, monkeypatch):
     prepare()
     with Disk(in_tmp).installed(monkeypatch) as disk:
         resuming.cut_appended('.', sizes)
-    expected = {'log.txt': b'kept', 'log-interrupted.txt': b'tail' * 300, 'events.out.tfevents.1': b'KEPT'}
+    expected = {
+        'log.txt': b'kept', 'log-interrupted.txt': b'tail' * 300, 'events.out.tfevents.1': b'KEPT'
+    }
     assert tree() == expected
     for operation in OPERATIONS:
         for number in range(disk.counts[operation]):
             for cause in (errno.ENOSPC, errno.EIO, Killed):
                 prepare()
-                with Disk(in_tmp, operation, number, cause).installed(monkeypatch), pytest.raises(Killed if cause is Killed else DataError):
+                with Disk(in_tmp, operation, number, cause).installed(monkeypatch), pytest.raises(
+                        Killed if cause is Killed else DataError):
                     resuming.cut_appended('.', sizes)
                 now = tree()
-                assert now['log.txt'].startswith(b'kept') and now['events.out.tfevents.1'].startswith(b'KEPT')
+                assert now['log.txt'].startswith(
+                    b'kept') and now['events.out.tfevents.1'].startswith(b'KEPT')
                 assert len(now['log.txt']) == 1204 or now['log-interrupted.txt'] == b'tail' * 300
                 resuming.cut_appended('.', sizes)
-                assert {name: data for name, data in tree().items() if name in sizes} == {name: expected[name] for name in sizes}
+                assert {name: data
+                        for name, data in tree().items()
+                        if name in sizes} == {name: expected[name]
+                                              for name in sizes}
                 for path in glob.glob('.*.tmp'):
                     os.unlink(path)
 
@@ -163,7 +195,9 @@ def test_files_shorter_than_they_were(in_tmp):
 # ---------------------------------------------------------------- damaged files
 
 def test_damaged_checkpoints(make_checkpoints, parts, capsys):
-    """With another one before it, that one serves; alone, an error. Never other numbers than were saved."""
+    """With another one before it, that one serves; alone, an error. Never other numbers than were
+    saved.
+    """
     older = set_all(parts, 1)
     checkpoints = make_checkpoints()
     checkpoints.save({'number': 0})
@@ -181,7 +215,8 @@ def test_damaged_checkpoints(make_checkpoints, parts, capsys):
             assert ('cannot be read' in capsys.readouterr().err) == (number == 0)
             served[number] += 1
             pathlib.Path(path).write_bytes(original)
-    assert served[0] >= 16 and served[1] >= 16, served  # TensorFlow's own list, and bytes that do not matter, lead to the newest
+    # TensorFlow's own list, and bytes that do not matter, lead to the newest
+    assert served[0] >= 16 and served[1] >= 16, served
 
 
 def test_damaged_checkpoints_without_another(make_checkpoints, parts):
@@ -208,7 +243,8 @@ def test_damaged_notes_of_how_a_run_was_started(in_tmp):
     path = pathlib.Path('results/000-x/checkpoint/run.json')
     original, readable = path.read_bytes(), 0
     run = resuming.find_run('', 'results')
-    assert (run.path, run.assignments, run.values) == ('results/000-x', ('num_gpus=2',), {'train.total_kimg': '3', 'desc': "'x'"})
+    assert (run.path, run.assignments, run.values) == ('results/000-x', ('num_gpus=2', ),
+                                                       {'train.total_kimg': '3', 'desc': "'x'"})
     assert resuming.find_run('0', 'results') == resuming.find_run('results/000-x', 'results') == run
     for case, data in damaged(original, 400, seed=5):
         path.write_bytes(data)
@@ -217,7 +253,9 @@ def test_damaged_notes_of_how_a_run_was_started(in_tmp):
         except UserError as error:
             check_error(error, case, 'run.json')
             continue
-        assert all(isinstance(text, str) for text in (*found.config_files, *found.assignments, *found.values, *found.values.values())), case
+        assert all(
+            isinstance(text, str) for text in (*found.config_files, *found.assignments,
+                                               *found.values, *found.values.values())), case
         readable += 1
     assert 0 < readable < 200
 

@@ -1,4 +1,5 @@
-"""What the training step would do on a GPU, read off its graph: operations, launches, collectives, and XLA on every option.
+"""What the training step would do on a GPU, read off its graph: operations, launches, collectives,
+and XLA on every option.
 
 The numbers of `test_launches` are in the table of docs/performance.md.
 """
@@ -15,47 +16,63 @@ from tfutil import Stage
 from tfutil.devices import Devices, make_devices
 
 LSGAN = dict(G_loss=loss.G_lsgan_acgan, D_loss=loss.D_lsgan_acgan)
-THEANO = dict(G=dict(use_batchnorm=True, tanh_at_end=1.0), D=dict(use_layernorm=True, use_gdrop=True, mbdisc_kernels=3))
-UNFUSED = dict(G=dict(fused_scale=False, use_pixelnorm=False, use_leakyrelu=False), D=dict(fused_scale=False))
+THEANO = dict(G=dict(use_batchnorm=True, tanh_at_end=1.0), D=dict(use_layernorm=True,
+                                                                  use_gdrop=True, mbdisc_kernels=3))
+UNFUSED = dict(G=dict(fused_scale=False, use_pixelnorm=False, use_leakyrelu=False),
+               D=dict(fused_scale=False))
 
 
 def compiled(steps, kind, now):
     """The function of a step, traced and not run."""
     data = steps.minibatches.take(now.minibatch, now.lod) if kind != 'G' else ()
-    return steps._compile(kind, now, Stage.of(now.lod, steps.training_set.shape[1]), data, [4] * len(kind.replace('both', '1'))).function
+    return steps._compile(kind, now, Stage.of(now.lod, steps.training_set.shape[1]), data,
+                          [4] * len(kind.replace('both', '1'))).function
 
 
 # ---------------------------------------------------------------- operations
 
+
 @pytest.mark.parametrize('dtype', ['float32', 'float16', 'bfloat16'])
-@pytest.mark.parametrize('kind, lod, options, networks', [
-    ('DG', 0.5, dict(dequantize_reals=True, mirror_augment=True), {}),
-    ('both', 0.5, dict(joint=True), dict(THEANO)),
-    ('DG', 1.0, dict(fuse=True), dict(UNFUSED, **LSGAN)),
-], ids=['fading, dequantized', "joint, the Theano version's layers", 'unfused layers, fused operations, least squares'])
+@pytest.mark.parametrize(
+    'kind, lod, options, networks',
+    [('DG', 0.5, dict(dequantize_reals=True, mirror_augment=True), {}),
+     ('both', 0.5, dict(joint=True), dict(THEANO)),
+     ('DG', 1.0, dict(fuse=True), dict(UNFUSED, **LSGAN)), ], ids=[
+         'fading, dequantized', "joint, the Theano version's layers",
+         'unfused layers, fused operations, least '
+         'squares'
+     ])
 def test_every_operation_of_a_step_has_a_kernel_for_gpus(dtype, kind, lod, options, networks):
     scaling = dict(use_loss_scaling=True) if dtype == 'float16' else {}
-    steps = make_steps(dtype=dtype, training_set=Noise(8, 1, label_size=3), resolution=8, options=UpdateOptions(**options), **networks,
-                       **scaling)
-    assert graphs.missing_gpu_kernels(compiled(steps, kind, moment(lod, 8, 0.001)), pinned=True) == {}
+    steps = make_steps(dtype=dtype, training_set=Noise(8, 1, label_size=3), resolution=8,
+                       options=UpdateOptions(**options), **networks, **scaling)
+    assert graphs.missing_gpu_kernels(compiled(steps, kind, moment(lod, 8, 0.001)),
+                                      pinned=True) == {}
 
 
 def test_an_operation_without_a_kernel_is_found():
     def D_loss(D, reals, **others):
-        return D.get_output_for(reals)[0][:, 0] + tf.numpy_function(lambda: np.float32(0), [], tf.float32)
+        return D.get_output_for(reals)[0][:, 0] + tf.numpy_function(lambda: np.float32(0), [],
+                                                                    tf.float32)
     steps = make_steps(D_loss=D_loss)
-    assert any('PyFunc' in name for name in graphs.missing_gpu_kernels(compiled(steps, 'D', moment(0, 8, 0.001)), pinned=True))
+    assert any('PyFunc' in name for name in graphs.missing_gpu_kernels(
+        compiled(steps, 'D', moment(0, 8, 0.001)), pinned=True))
 
 
 # ---------------------------------------------------------------- launches
 
 @pytest.fixture(scope='module')
 def papers_steps():
-    """Steps of the paper's networks at 1024x1024, by precision; made once, as their variables take a while."""
+    """Steps of the paper's networks at 1024x1024, by precision; made once, as their variables take
+    a while.
+    """
     made = {}
 
     def at(dtype, **options):
-        args = training_step.parse_args(['--resolution=1024', '--fmap_base=8192', '--fmap_max=512', f'--dtype={dtype}', '--minibatch=4'])
+        args = training_step.parse_args([
+            '--resolution=1024', '--fmap_base=8192', '--fmap_max=512', f'--dtype={dtype}',
+            '--minibatch=4'
+        ])
         if dtype not in made:
             made[dtype] = training_step.make_steps(args)
         made[dtype].options = UpdateOptions(mirror_augment=True, **options)
@@ -70,12 +87,15 @@ def papers_steps():
     ('bfloat16', 0.0, dict(fuse=True), 960, 17),
 ], ids=str)
 def test_launches(papers_steps, dtype, lod, options, most, most_transposes):
-    """Of one D and one G update, after TensorFlow's graph optimizer for an H100. Above these bounds something has come apart."""
+    """Of one D and one G update, after TensorFlow's graph optimizer for an H100. Above these bounds
+    something has come apart.
+    """
     steps = papers_steps(dtype, **options)
     steps.moved = set(steps.G.trainables)
     graph = graphs.optimized_for_gpu(compiled(steps, 'DG', moment(lod, 4, 0.001)))
     launched = sum(graphs.launches(graph).values())
-    assert 0.9 * most * bool(options.get('fuse')) <= launched <= most, launched  # far below, the bound would guard nothing
+    # far below, the bound would guard nothing
+    assert 0.9 * most * bool(options.get('fuse')) <= launched <= most, launched
     assert graphs.transposes(graph) <= most_transposes
     assert graphs.compiled_calls(graph) > 0
 
@@ -83,7 +103,9 @@ def test_launches(papers_steps, dtype, lod, options, most, most_transposes):
 # ---------------------------------------------------------------- collectives
 
 def test_three_packed_collectives_in_each_step_and_replica():
-    """Gradients of D, gradients of G, statistics, with the cross-device operations that GPUs get."""
+    """Gradients of D, gradients of G, statistics, with the cross-device operations that GPUs
+    get.
+    """
     names = make_devices(2).local_names
     devices = Devices(tf.distribute.MirroredStrategy(names))
     steps = make_steps(devices, Noise(16, 1, label_size=3))
@@ -96,14 +118,17 @@ def test_three_packed_collectives_in_each_step_and_replica():
 @pytest.mark.slow
 @pytest.mark.parametrize('dtype, networks', [
     ('float16', dict(D=dict(use_layernorm=True))), ('bfloat16', {}), ('float32', THEANO)],
-    ids=['float16, layer norm', 'bfloat16', 'batch norm, layer norm, noise, minibatch discrimination'])
+    ids=['float16, layer norm', 'bfloat16', 'batch norm, layer norm, noise, minibatch '
+                                            'discrimination'])
 def test_xla_on_every_option(dtype, networks):
-    """The same weights after three rounds, within the rounding of the precision: a part of how far they have moved."""
+    """The same weights after three rounds, within the rounding of the precision: a part of how far
+    they have moved.
+    """
     scaling = dict(use_loss_scaling=True, loss_scaling_init=8.0) if dtype == 'float16' else {}
     results = []
     for xla in (False, True):
-        steps = make_steps(dtype=dtype, training_set=Noise(8, 1), resolution=8, options=UpdateOptions(xla=xla), **networks, **scaling,
-                           **GENTLE)
+        steps = make_steps(dtype=dtype, training_set=Noise(8, 1), resolution=8,
+                           options=UpdateOptions(xla=xla), **networks, **scaling, **GENTLE)
         before = weights(steps)
         train(steps, 1, 3, minibatch=8, lrate=0.1)  # at 4x4: quickly compiled
         results.append(weights(steps))

@@ -13,13 +13,19 @@ from tfutil import summary
 @pytest.fixture
 def watch():
     summary.flush()
-    yield HealthWatch([tfutil.Optimizer('TrainG'), tfutil.Optimizer('TrainD', use_loss_scaling=True)])
+    yield HealthWatch(
+        [tfutil.Optimizer('TrainG'),
+         tfutil.Optimizer('TrainD', use_loss_scaling=True)])
     summary.flush()
 
 
 def tick(watch, number, **means):
-    """One tick with these means: name of a tag with '__' for '/'. Scores are healthy unless given."""
-    for tag, mean in {'Loss__mixed_norms': 1.0, 'Loss__real_scores': 2.0, 'Loss__fake_scores': -2.0, **means}.items():
+    """One tick with these means: name of a tag with '__' for '/'. Scores are healthy unless
+    given.
+    """
+    for tag, mean in {
+            'Loss__mixed_norms': 1.0, 'Loss__real_scores': 2.0, 'Loss__fake_scores': -2.0, **means
+    }.items():
         summary.add(tag.replace('__', '/'), mean * 10, 10)
     watch.tick(number)
     summary.flush()
@@ -38,7 +44,8 @@ def test_losses_that_are_not_finite_are_told_once_with_the_tick(watch, capsys):
     tick(watch, 7, _finite_losses__TrainD=0.25)
     tick(watch, 8, _finite_losses__TrainD=0.0)
     out = capsys.readouterr().out
-    assert out.count('Warning') == 1 and 'in tick 7, 75% of the losses that TrainD minimises were not finite' in out
+    assert out.count('Warning') == 1 and ('in tick 7, 75% of the losses that TrainD minimises were '
+                                          'not finite') in out
     tick(watch, 9, _finite_losses__TrainG=0.0)
     assert 'in tick 9, 100% of the losses that TrainG' in capsys.readouterr().out
 
@@ -47,7 +54,8 @@ def test_a_collapsed_discriminator_is_told_once_with_the_tick(watch, capsys):
     for number in (4, 5):
         tick(watch, number, Loss__mixed_norms=0.001, Loss__real_scores=3.0, Loss__fake_scores=3.0)
     out = capsys.readouterr().out
-    assert out.count('Warning') == 1 and 'in tick 4, the discriminator gave reals and fakes the same score (3, 3)' in out
+    assert out.count('Warning') == 1 and ('in tick 4, the discriminator gave reals and fakes the '
+                                          'same score (3, 3)') in out
 
 
 def test_what_was_told_is_kept_in_checkpoints(watch, capsys):

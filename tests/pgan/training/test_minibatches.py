@@ -1,4 +1,6 @@
-"""training/minibatches.py: minibatches are read while the step before them computes, and none is lost or seen twice."""
+"""training/minibatches.py: minibatches are read while the step before them computes, and none is
+lost or seen twice.
+"""
 import concurrent.futures
 import os
 import subprocess
@@ -22,14 +24,18 @@ from tfutil.devices import make_devices
 
 
 class Counting(SyntheticDataset):
-    """Every value of an image is its number; `read` notes where reading has been, and by which thread."""
+    """Every value of an image is its number; `read` notes where reading has been, and by which
+    thread.
+    """
 
     def __init__(self, *args, **kwargs):
         super().__init__(16, 1, dtype='int32', **kwargs)
         self.read, self.has_read = [], threading.Condition()
 
     def _read(self, position, count, lod):
-        images = np.broadcast_to(np.arange(position, position + count)[:, None, None, None], [count, *self._shape_at(lod)])
+        images = np.broadcast_to(
+            np.arange(position, position + count)[:, None, None, None],
+            [count, *self._shape_at(lod)])
         with self.has_read:
             self.read.append((position, threading.current_thread().name))
             self.has_read.notify_all()
@@ -37,7 +43,8 @@ class Counting(SyntheticDataset):
 
     def wait_until_read(self, position):
         with self.has_read:
-            return self.has_read.wait_for(lambda: any(at == position for at, _ in self.read), timeout=20)
+            return self.has_read.wait_for(lambda: any(at == position for at, _ in self.read),
+                                          timeout=20)
 
 
 def numbers(shares):
@@ -56,7 +63,9 @@ def test_the_next_minibatch_is_read_before_it_is_asked_for():
 
 
 def test_reading_and_computing_take_the_longer_of_both():
-    """A data set that takes 100 ms and steps that take 100 ms: five rounds in well under their sum of a second."""
+    """A data set that takes 100 ms and steps that take 100 ms: five rounds in well under their sum
+    of a second.
+    """
     class Slow(Counting):
         def _read(self, *arguments):
             time.sleep(0.1)
@@ -102,7 +111,9 @@ class WantsItsTurn(Counting):
 
 @pytest.mark.parametrize('cls', [DrawsFromNumPy, WantsItsTurn])
 def test_data_sets_that_are_read_when_due(cls):
-    """One that draws from NumPy's global numbers would draw those that the losses, metrics and grids in between should have drawn."""
+    """One that draws from NumPy's global numbers would draw those that the losses, metrics and
+    grids in between should have drawn.
+    """
     training_set = cls()
     minibatches = Minibatches(training_set, make_devices())
     for _ in range(3):
@@ -112,7 +123,9 @@ def test_data_sets_that_are_read_when_due(cls):
 
 
 class Shuffles(Counting):
-    """Images in an order that NumPy's global numbers give, from the first image of each epoch on; the state is the order itself."""
+    """Images in an order that NumPy's global numbers give, from the first image of each epoch on;
+    the state is the order itself.
+    """
     order = None
 
     def _read(self, position, count, lod):
@@ -120,7 +133,8 @@ class Shuffles(Counting):
             self.order = np.random.permutation(8) if self.order is None else self.order
             np.random.shuffle(self.order)
         images, labels = super()._read(position, count, lod)
-        return images * 0 + self.order[position % 8:position % 8 + count].reshape(-1, 1, 1, 1).astype(np.int32), labels
+        return images * 0 + self.order[position % 8:position % 8 + count].reshape(
+            -1, 1, 1, 1).astype(np.int32), labels
 
     def state(self):
         return {'position': self.position, 'order': self.order}
@@ -130,7 +144,9 @@ class Shuffles(Counting):
 
 
 def test_numbers_that_are_drawn_now_and_then_are_drawn_once():
-    """The order of each epoch, also in a run that goes on from anywhere, and whoever else draws in between."""
+    """The order of each epoch, also in a run that goes on from anywhere, and whoever else draws in
+    between.
+    """
     def run(count, minibatches):
         seen, states = [], []
         for _ in range(count):
@@ -153,7 +169,9 @@ def test_numbers_that_are_drawn_now_and_then_are_drawn_once():
 
 
 def test_a_reader_that_is_left_over_rewinds_nobodys_numbers():
-    """A run may end while a minibatch is being read; what the process draws from then on is its own."""
+    """A run may end while a minibatch is being read; what the process draws from then on is its
+    own.
+    """
     class Waits(Counting):
         def _read(self, position, *rest):
             if position:
@@ -169,7 +187,8 @@ def test_a_reader_that_is_left_over_rewinds_nobodys_numbers():
     drawn = np.random.randint(1000, size=3).tolist()
     may_end.set()
     concurrent.futures.wait([future for _, future in minibatches._coming], 20)
-    assert drawn + np.random.randint(1000, size=3).tolist() == np.random.RandomState(3).randint(1000, size=6).tolist()
+    assert drawn + np.random.randint(1000, size=3).tolist() == np.random.RandomState(3).randint(
+        1000, size=6).tolist()
 
 
 class BoundToItsThread(Counting):
@@ -185,7 +204,9 @@ def test_a_data_set_that_only_its_own_thread_may_read():
 
 
 def test_a_reader_that_blocks_keeps_nobody_waiting():
-    """All images that a run needs have come; that there are no more is nothing to wait for, neither for the run nor for the process."""
+    """All images that a run needs have come; that there are no more is nothing to wait for, neither
+    for the run nor for the process.
+    """
     code = """
 import threading
 from tests.pgan.training.test_minibatches import Counting, Minibatches, make_devices
@@ -225,7 +246,8 @@ def test_an_error_comes_when_its_minibatch_is_due(error):
                 raise error
             return super()._read(position, *rest)
     minibatches = Minibatches(Damaged(), make_devices())
-    assert numbers(minibatches.take(4, 0)) == [0, 1, 2, 3] and numbers(minibatches.take(4, 0)) == [4, 5, 6, 7]
+    assert numbers(minibatches.take(4, 0)) == [0, 1, 2, 3] and numbers(minibatches.take(
+        4, 0)) == [4, 5, 6, 7]
     assert minibatches.state() == {'position': 8}
     with pytest.raises(type(error)):
         minibatches.take(4, 0)
@@ -246,5 +268,6 @@ def test_each_share_is_on_its_own_device(count):
     images, labels = Minibatches(Counting(label_size=3), devices).take(8, 0)
     shares = [images] if count == 1 else images.values
     assert [numbers([share]) for share in shares] == np.arange(8).reshape(count, -1).tolist()
-    assert [share.device.rpartition('/')[2] for share in shares] == [f'device:CPU:{i}' for i in range(count)]
+    assert [share.device.rpartition('/')[2]
+            for share in shares] == [f'device:CPU:{i}' for i in range(count)]
     assert all(len(share) == 8 // count for share in ([labels] if count == 1 else labels.values))

@@ -1,4 +1,6 @@
-"""Half precision: training in float16 and bfloat16 follows training in float32, at every growth stage, and never leaves the numbers."""
+"""Half precision: training in float16 and bfloat16 follows training in float32, at every growth
+stage, and never leaves the numbers.
+"""
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -31,14 +33,19 @@ def train(dtype, lod, steps=200, scaling=None):
     options = dict(num_channels=1, resolution=16, fmap_base=64, fmap_max=16, dtype=dtype)
     scaling = SCALING.get(dtype, {}) if scaling is None else scaling
     rnd = np.random.RandomState(1)
-    nets = [tfutil.Network('G', 'networks.G_paper', pixelnorm_epsilon=1e-4 if dtype == 'float16' else 1e-8, **options),
-            tfutil.Network('D', 'networks.D_paper', **options)]
+    nets = [
+        tfutil.Network('G', 'networks.G_paper',
+                       pixelnorm_epsilon=1e-4 if dtype == 'float16' else 1e-8, **options),
+        tfutil.Network('D', 'networks.D_paper', **options)
+    ]
     for net in nets:
         for name, var in net.trainables.items():
             net.set_var(name, rnd.randn(*var.shape) if 'weight' in name else np.zeros(var.shape))
-    opts = [tfutil.Optimizer(name, beta1=0.0, beta2=0.99, **scaling) for name in ('TrainG', 'TrainD')]
-    run = TrainingSteps([*nets, nets[0].clone('Gs')], opts, [G_wgan_acgan, D_wgangp_acgan], Blobs(16, 1),
-                        UpdateOptions(G_smoothing=0.9, random_seed=3))
+    opts = [
+        tfutil.Optimizer(name, beta1=0.0, beta2=0.99, **scaling) for name in ('TrainG', 'TrainD')
+    ]
+    run = TrainingSteps([*nets, nets[0].clone('Gs')], opts, [G_wgan_acgan, D_wgangp_acgan],
+                        Blobs(16, 1), UpdateOptions(G_smoothing=0.9, random_seed=3))
     tfutil.summary.flush()
     means = []
     for i in range(steps):
@@ -61,8 +68,12 @@ def in_float32():
     return at
 
 
-# Bounds on |difference| / (1 + largest value), over 200 updates. Seen over three seeds: 0.035 and 0.13 (docs/distributed.md).
-BOUNDS = {'Loss/mixed_norms': 0.05, 'Loss/real_scores': 0.15, 'Loss/fake_scores': 0.15, 'Loss/mixed_scores': 0.15}
+# Bounds on |difference| / (1 + largest value), over 200 updates. Seen over three seeds: 0.035 and
+# 0.13 (docs/distributed.md).
+BOUNDS = {
+    'Loss/mixed_norms': 0.05, 'Loss/real_scores': 0.15, 'Loss/fake_scores': 0.15,
+    'Loss/mixed_scores': 0.15
+}
 
 
 @pytest.mark.slow
@@ -74,37 +85,50 @@ def test_half_precision_follows_single(dtype, lod, in_float32):
         distance = np.abs(received[tag] - expected[tag]).max() / (1 + np.abs(expected[tag]).max())
         assert distance <= bound, (tag, received[tag], expected[tag])
         assert np.ptp(expected[tag]) > 4 * bound  # the numbers move by more than the bound allows
-    assert received['TrainD/overflow_frequency'].max() <= 0.1 and received['TrainG/overflow_frequency'].max() <= 0.1
+    assert received['TrainD/overflow_frequency'].max(
+    ) <= 0.1 and received['TrainG/overflow_frequency'].max() <= 0.1
     for net in (run.G, run.D, run.Gs):
         for name, var in net.vars.items():
             assert var.dtype == tf.float32 and np.isfinite(net.get_var(name)).all(), name
 
 
 def test_float16_finds_its_scale_from_the_default():
-    """From 2^64 down: some fifty updates of each network overflow, as the original's did, then next to none, and nothing is lost."""
+    """From 2^64 down: some fifty updates of each network overflow, as the original's did, then next
+    to none, and nothing is lost.
+    """
     statistics, run = train('float16', 2, steps=100, scaling={'use_loss_scaling': True})
     for name in ('TrainD', 'TrainG'):
         skipped = statistics[f'{name}/overflow_frequency']
         assert 30 <= 20 * skipped[:3].sum() <= 60 and skipped[3:].max() <= 0.1, skipped
     for opt in (run.G_opt, run.D_opt):
         assert 8 <= opt.loss_scaling.numpy() <= 20
-    assert all(np.isfinite(net.get_var(name)).all() for net in (run.G, run.D, run.Gs) for name in net.vars)
+    assert all(
+        np.isfinite(net.get_var(name)).all() for net in (run.G, run.D, run.Gs) for name in net.vars)
 
 
 def test_what_stays_in_float32_and_what_does_not():
-    """Activations and their gradients are of the network's type; the losses, norms, statistics over the minibatch and gradients are not."""
+    """Activations and their gradients are of the network's type; the losses, norms, statistics over
+    the minibatch and gradients are not.
+    """
     seen = {}
 
     def G_loss(G, D, opt, training_set, minibatch_size):
         images = G.get_output_for(tf.ones([minibatch_size, 8]))
         seen['images'] = images.dtype
         return D.get_output_for(images)[0][:, 0]
-    nets = [tfutil.Network(name, f'networks.{name}_paper', num_channels=1, resolution=8, fmap_base=32, fmap_max=8, dtype='float16')
-            for name in 'GD']
+
+    nets = [
+        tfutil.Network(name, f'networks.{name}_paper', num_channels=1, resolution=8, fmap_base=32,
+                       fmap_max=8, dtype='float16') for name in 'GD'
+    ]
     opt = tfutil.Optimizer('TrainG', use_loss_scaling=True, loss_scaling_init=4.0)
-    loss_value, gradients = opt.compute_gradients(lambda: G_loss(*nets, opt, None, 4), list(nets[0].trainables.values()))
-    assert seen['images'] == tf.float16 and all(g.dtype == tf.float32 for g in gradients if g is not None)
-    # A deviation of 3e-5 squares to less than float16 can hold, and to less than the 1e-8 under the root: the map shows the root's 1e-4.
+    loss_value, gradients = opt.compute_gradients(lambda: G_loss(*nets, opt, None, 4),
+                                                  list(nets[0].trainables.values()))
+    assert seen['images'] == tf.float16 and all(g.dtype == tf.float32
+                                                for g in gradients if g is not None)
+    # A deviation of 3e-5 squares to less than float16 can hold, and to less than the 1e-8 under the
+    # root: the map shows the root's 1e-4.
     x = tf.constant(np.float32([[0.0], [6e-5], [0.0], [6e-5]]).reshape(4, 1, 1, 1), tf.float16)
     spread = operations.minibatch_stddev(x, 4)[..., 1]
-    assert spread.dtype == tf.float16 and spread.numpy() == pytest.approx(np.sqrt(9e-10 + 1e-8), rel=2e-3)
+    assert spread.dtype == tf.float16 and spread.numpy() == pytest.approx(
+        np.sqrt(9e-10 + 1e-8), rel=2e-3)

@@ -1,4 +1,6 @@
-"""training/preflight.py: what is known before the first step, and that finding it out changes nothing."""
+"""training/preflight.py: what is known before the first step, and that finding it out changes
+nothing.
+"""
 import collections
 import functools
 import math
@@ -32,11 +34,15 @@ def phases_of(resolution_log2=5, start=0.0, total=100.0, **sched):
 
 
 def test_phases_are_the_schedule():
-    """Random schedules: the phases cover the run without gaps, and what they say holds at every image in them."""
+    """Random schedules: the phases cover the run without gaps, and what they say holds at every
+    image in them.
+    """
     rnd = random.Random(1)
     for _ in range(60):
-        sched = dict(lod_training_kimg=rnd.choice([0, 1.5, 3, 600]), lod_transition_kimg=rnd.choice([0, 2, 4, 600]),
-                     lod_initial_resolution=rnd.choice([4, 8]), minibatch_dict={8: 32, 16: 64}, G_lrate_dict={16: 0.01})
+        sched = dict(lod_training_kimg=rnd.choice([0, 1.5, 3, 600]),
+                     lod_transition_kimg=rnd.choice([0, 2, 4, 600]),
+                     lod_initial_resolution=rnd.choice([4, 8]), minibatch_dict={8: 32, 16: 64},
+                     G_lrate_dict={16: 0.01})
         start, total = rnd.choice([0.0, 2.0, 7.3]), rnd.choice([8.0, 30.0, 5000.0])
         found, schedule = phases_of(start=start, total=total, **sched)
         assert found[0].start_kimg == start and found[-1].end_kimg == total
@@ -44,7 +50,9 @@ def test_phases_are_the_schedule():
         for phase in found:
             for share in (0.01, 0.5, 0.99):
                 now = schedule(int((phase.start_kimg + share * phase.kimg) * 1000))
-                assert (now.resolution, now.minibatch, now.G_lrate) == (phase.last.resolution, phase.last.minibatch, phase.last.G_lrate)
+                assert (now.resolution, now.minibatch,
+                        now.G_lrate) == (phase.last.resolution, phase.last.minibatch,
+                                         phase.last.G_lrate)
                 assert (now.lod == math.floor(now.lod)) != phase.is_fading, (sched, phase, now.lod)
 
 
@@ -55,7 +63,8 @@ def test_a_schedule_without_growth_is_one_phase():
 
 
 def test_the_printed_table(capsys):
-    found, _ = phases_of(resolution_log2=3, total=10, lod_training_kimg=2, lod_transition_kimg=3, minibatch_dict={4: 128})
+    found, _ = phases_of(resolution_log2=3, total=10, lod_training_kimg=2, lod_transition_kimg=3,
+                         minibatch_dict={4: 128})
     schedule_table.print_schedule(found, {4: 36.0, 8: 720.0})
     lines = capsys.readouterr().out.split('\n')
     assert [line.split() for line in lines[1:4]] == [
@@ -73,11 +82,14 @@ def test_the_space_that_a_run_needs(in_tmp):
     os.mkdir('checkpoint')
     Checkpoints('.', make_devices(), networks, (steps.G_opt, steps.D_opt)).save({})
     snapshot = os.path.getsize('snapshot.pkl')
-    checkpoint = sum(os.path.getsize(os.path.join('checkpoint', name)) for name in os.listdir('checkpoint'))
+    checkpoint = sum(
+        os.path.getsize(os.path.join('checkpoint', name)) for name in os.listdir('checkpoint'))
     found, _ = phases_of(resolution_log2=4, total=1000)
-    few, much = (preflight.disk_space_needed(found, networks, '1080p', 10 ** 9, ticks) for ticks in (10 ** 9, 1))
+    few, much = (preflight.disk_space_needed(found, networks, '1080p', 10**9, ticks)
+                 for ticks in (10**9, 1))
     variables = sum(var.shape.num_elements() * 4 for net in networks for var in net.vars.values())
-    assert abs(few[0] - (4 * checkpoint + snapshot)) < 0.5 * few[0]  # names and headers weigh as much as such small arrays
+    # names and headers weigh as much as such small arrays
+    assert abs(few[0] - (4 * checkpoint + snapshot)) < 0.5 * few[0]
     ticks = sum(phase.ticks for phase in found)
     assert ticks >= 7 and much[1] - few[1] == pytest.approx(ticks * variables, rel=0.01)
 
@@ -91,7 +103,8 @@ def test_a_disk_without_room(in_tmp, monkeypatch, capsys):
                 preflight.check_disk_space('not/yet/there', (1000, 2000))
         else:
             preflight.check_disk_space('not/yet/there', (1000, 2000))
-            assert capsys.readouterr().out.startswith(expected) and (expected or not capsys.readouterr().out)
+            assert capsys.readouterr().out.startswith(expected) and (expected
+                                                                     or not capsys.readouterr().out)
 
 
 def everything(steps):
@@ -99,13 +112,16 @@ def everything(steps):
     variables = [var for net in (steps.G, steps.D, steps.Gs) for var in net.vars.values()]
     for opt, net in ((steps.G_opt, steps.G), (steps.D_opt, steps.D)):
         variables += tf.nest.flatten(opt.state_variables(net.trainables))
-    return ([var.numpy().tobytes() for var in variables], steps.state(), steps.minibatches.state(), summary.state(), random.getstate(),
-            [np.asarray(part).tobytes() for part in np.random.get_state()])
+    return ([var.numpy().tobytes()
+             for var in variables], steps.state(), steps.minibatches.state(), summary.state(),
+            random.getstate(), [np.asarray(part).tobytes() for part in np.random.get_state()])
 
 
 @pytest.mark.parametrize('options', [dict(D_repeats=1), dict(joint=True)], ids=str)
 def test_a_dry_step_leaves_no_trace_and_is_used_later(options, monkeypatch):
-    """Bit for bit the same run with and without one; no step is compiled twice, and those of stages that are over are let go."""
+    """Bit for bit the same run with and without one; no step is compiled twice, and those of stages
+    that are over are let go.
+    """
     def watched(steps, sched):
         seconds = dry_step(steps, sched)
         tried.append(everything(steps))
@@ -113,9 +129,11 @@ def test_a_dry_step_leaves_no_trace_and_is_used_later(options, monkeypatch):
     after, tried, dry_step, compiled = [], [], preflight.dry_step, []
     monkeypatch.setattr(preflight, 'dry_step', watched)
     compile_step = TrainingSteps._compile
-    monkeypatch.setattr(TrainingSteps, '_compile', lambda self, kind, *rest: compiled.append((kind, rest[1])) or compile_step(
-        self, kind, *rest))
-    run_phases, schedule = phases_of(4, total=0.2, minibatch_base=8, lod_training_kimg=0.032, lod_transition_kimg=0.032)
+    monkeypatch.setattr(
+        TrainingSteps, '_compile', lambda self, kind, *rest: compiled.append(
+            (kind, rest[1])) or compile_step(self, kind, *rest))
+    run_phases, schedule = phases_of(4, total=0.2, minibatch_base=8, lod_training_kimg=0.032,
+                                     lod_transition_kimg=0.032)
     for dry in (False, True):
         tf.random.set_seed(1)
         np.random.seed(1)
@@ -126,7 +144,8 @@ def test_a_dry_step_leaves_no_trace_and_is_used_later(options, monkeypatch):
         for net, values in zip((steps.G, steps.D, steps.Gs), after[0][0] if dry else ()):
             for name, value in values.items():
                 net.set_var(name, value)
-        first = [{name: net.get_var(name) for name in net.vars} for net in (steps.G, steps.D, steps.Gs)]
+        first = [{name: net.get_var(name)
+                  for name in net.vars} for net in (steps.G, steps.D, steps.Gs)]
         if dry:
             before = everything(steps)
             sec_per_kimg = preflight.try_largest(steps, run_phases)
@@ -134,9 +153,17 @@ def test_a_dry_step_leaves_no_trace_and_is_used_later(options, monkeypatch):
             assert everything(steps) == before and before not in tried and len(tried) == 2
         cur_nimg = 0
         while cur_nimg < 160:
-            cur_nimg += sum(steps.run(schedule(cur_nimg), number) for number in range(len(steps.cycle)))
+            cur_nimg += sum(
+                steps.run(schedule(cur_nimg), number) for number in range(len(steps.cycle)))
             assert len(steps._compiled) <= (2 if dry else 1) * len(set(steps.cycle))
-        assert {stage for _, stage in compiled} == {Stage(2, False), Stage(1, True), Stage(1, False), Stage(0, True), Stage(0, False)}
+        assert {stage
+                for _, stage in compiled} == {
+                    Stage(2, False),
+                    Stage(1, True),
+                    Stage(1, False),
+                    Stage(0, True),
+                    Stage(0, False)
+                }
         assert len(compiled) == len(set(compiled)) and len(steps._compiled) == len(set(steps.cycle))
         after.append((first, everything(steps)))
     assert after[0][1] == after[1][1]
@@ -145,29 +172,38 @@ def test_a_dry_step_leaves_no_trace_and_is_used_later(options, monkeypatch):
 OUT_OF_MEMORY = [
     (tf.errors.ResourceExhaustedError(None, None, 'OOM when allocating tensor'), 'the device'),
     (tf.errors.NotFoundError(None, None, 'No algorithm worked!  Error messages:'), 'the device'),
-    (tf.errors.InternalError(None, None, 'Failed to allocate the scratch space: out of memory'), 'the device'),
-    (tf.errors.InternalError(None, None, 'CUDNN failed to allocate the scratch space'), 'the device'),
+    (tf.errors.InternalError(None, None,
+                             'Failed to allocate the scratch space: out of memory'), 'the device'),
+    (tf.errors.InternalError(None, None,
+                             'CUDNN failed to allocate the scratch space'), 'the device'),
     (tf.errors.UnknownError(None, None, 'CUDNN_STATUS_ALLOC_FAILED in ...'), 'the device'),
-    (MemoryError(), 'this machine'), (np._core._exceptions._ArrayMemoryError((10 ** 9, 10 ** 9), np.dtype('uint8')), 'this machine'),
+    (MemoryError(), 'this machine'),
+    (np._core._exceptions._ArrayMemoryError((10**9, 10**9), np.dtype('uint8')), 'this machine'),
 ]
 
 
-@pytest.mark.parametrize('error, of', OUT_OF_MEMORY, ids=lambda value: f'{type(value).__name__}: {value}'[:60])
+@pytest.mark.parametrize('error, of', OUT_OF_MEMORY,
+                         ids=lambda value: f'{type(value).__name__}: {value}'[:60])
 def test_a_step_that_does_not_fit_into_memory(toy, capsys, monkeypatch, error, of):  # noqa: F811
     def step(self, kind, moment):
         raise error
     monkeypatch.setattr(TrainingSteps, 'step', step)
-    for argument, size in (('--dry-run', 4), ('--set=train.dry_step=True', 16), ('--set=train.dry_step=False', 4)):
-        expect_error(capsys, main('--config', 'tiny.py', argument), f'minibatch of 8 at {size}x{size} does not fit into the memory of {of}',
-                     f'sched.minibatch_dict[{size}]')
+    for argument, size in (('--dry-run', 4), ('--set=train.dry_step=True', 16),
+                           ('--set=train.dry_step=False', 4)):
+        expect_error(capsys, main('--config', 'tiny.py', argument),
+                     f'minibatch of 8 at {size}x{size} does not '
+                     f'fit into the memory of {of}', f'sched.minibatch_dict[{size}]')
         assert os.path.exists('results') == (argument == '--set=train.dry_step=False')
 
 
 @pytest.mark.parametrize('error', [
-    tf.errors.InvalidArgumentError(None, None, 'shapes differ'), tf.errors.InternalError(None, None, 'other'),
-    ValueError('out of memory')], ids=str)
+    tf.errors.InvalidArgumentError(None, None, 'shapes differ'),
+    tf.errors.InternalError(None, None, 'other'),
+    ValueError('out of memory')
+], ids=str)
 def test_other_errors_stay_what_they_are(error):
-    with pytest.raises(type(error)) as raised, preflight.explaining_memory_shortage(types.SimpleNamespace(minibatch=8, resolution=16)):
+    with pytest.raises(type(error)) as raised, preflight.explaining_memory_shortage(
+            types.SimpleNamespace(minibatch=8, resolution=16)):
         raise error
     assert raised.value is error
 
@@ -176,10 +212,12 @@ def test_a_minibatch_that_the_host_has_no_room_for():
     """NumPy's own error, raised where the minibatch is read ahead."""
     class Huge(SyntheticDataset):
         def _generate_images(self, minibatch_size, lod, shape):
-            return np.zeros([1 if self.position == 0 else 2 ** 50, *shape], np.uint8) if self.position < 2 else None
+            return np.zeros([1 if self.position == 0 else 2**50, *shape],
+                            np.uint8) if self.position < 2 else None
     steps, _ = make(training_set=Huge(16, 1))
     sched = types.SimpleNamespace(lod=0.0, minibatch=1, D_lrate=0.01, G_lrate=0.01, resolution=16)
-    with pytest.raises(ConfigError, match='minibatch of 1 at 16x16 does not fit into the memory of this machine'):
+    with pytest.raises(ConfigError, match='minibatch of 1 at 16x16 does not fit into the memory '
+                                          'of this machine'):
         for _ in range(2):
             preflight.dry_step(steps, sched)
 
@@ -192,8 +230,12 @@ def test_a_dry_run_tells_the_time_and_leaves_nothing_behind(toy, capsys):  # noq
     assert tree() == before
     table = out.split('sec/kimg')[1].split('In all')[0]
     rows = [line.split() for line in table.split('\n') if ' - ' in line]
-    assert [row[3] for row in rows] == ['4x4', '8x8', '8x8'] and 'Everything fits' in out and 'tick' not in out
-    expect_error(capsys, main('--config', 'tiny.py', '--dry-run', '--set', 'dataset.tfrecord_dir=none'), "'datasets/none' not found")
+    assert [row[3] for row in rows] == ['4x4', '8x8', '8x8'
+                                        ] and 'Everything fits' in out and 'tick' not in out
+    expect_error(capsys,
+                 main('--config', 'tiny.py', '--dry-run', '--set', 'dataset.tfrecord_dir=none'),
+                 "'datasets/none' not found")
     script = "train={'func': 'util_scripts.generate_fake_images', 'run_id': 0}"
-    expect_error(capsys, main('--config', 'tiny.py', '--dry-run', '--set', script), '--dry-run is for training')
+    expect_error(capsys, main('--config', 'tiny.py', '--dry-run', '--set', script),
+                 '--dry-run is for training')
     assert tree() == before

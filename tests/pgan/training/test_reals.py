@@ -22,13 +22,15 @@ def test_process_reals(key):
     images = DATA[f'{group}/in_res{full >> int(float(lod))}']
     out = process_reals(images, float(lod), False, [0, 255], [low, high])
     assert max_abs(out, DATA[key]) <= 2e-6
-    native = process_reals(tf.constant(images), tf.constant(float(lod)), False, [0, 255], [low, high], native=True)
+    native = process_reals(tf.constant(images), tf.constant(float(lod)), False, [0, 255],
+                           [low, high], native=True)
     step = 2 ** int(float(lod))
     assert max_abs(native, DATA[key][:, :, ::step, ::step]) <= 2e-6
 
 
 def test_mirroring_keeps_below_one_half(monkeypatch):
-    monkeypatch.setattr(randomness, 'uniform', lambda shape, *args: tf.constant(DATA['mirror/random_uniform']))
+    monkeypatch.setattr(randomness, 'uniform',
+                        lambda shape, *args: tf.constant(DATA['mirror/random_uniform']))
     out = process_reals(DATA['mirror/in'], float(DATA['mirror/lod']), True, [0, 255], [-1, 1])
     assert max_abs(out, DATA['mirror/out']) <= 2e-6
 

@@ -1,4 +1,6 @@
-"""Training on several devices: what they compute together is what one device computes from the same shares."""
+"""Training on several devices: what they compute together is what one device computes from the same
+shares.
+"""
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -8,7 +10,15 @@ import loss
 import tfutil
 from pgan.training.step import UpdateOptions
 from tests.support.networks import max_abs, moment
-from tests.support.replica_inputs import GENTLE, ONE_DEVICE, Noise, in_shares, make_steps, train, weights
+from tests.support.replica_inputs import (
+    GENTLE,
+    ONE_DEVICE,
+    Noise,
+    in_shares,
+    make_steps,
+    train,
+    weights,
+)
 from tests.support.toy_runs import make_toy
 from tfutil import randomness
 from tfutil.devices import copies, make_devices
@@ -16,15 +26,19 @@ from tfutil.devices import copies, make_devices
 
 @pytest.mark.parametrize('replicas, lod, labels', [(2, 2, 3), (2, 0.5, 0), (4, 0, 3)])
 def test_replicas_compute_what_one_device_computes_from_their_shares(replicas, lod, labels):
-    """Statistics and weights after 20 steps, own minibatch-stddev groups and draws in each share: 1e-4, of which 1e-6 are used."""
+    """Statistics and weights after 20 steps, own minibatch-stddev groups and draws in each share:
+    1e-4, of which 1e-6 are used.
+    """
     devices = make_devices(replicas)
     together = make_steps(devices, Noise(16, 1, label_size=labels), **GENTLE)
-    alone = make_steps(ONE_DEVICE, Noise(16, 1, label_size=labels), in_shares(loss.G_wgan_acgan, replicas),
+    alone = make_steps(ONE_DEVICE, Noise(16, 1, label_size=labels),
+                       in_shares(loss.G_wgan_acgan, replicas),
                        in_shares(loss.D_wgangp_acgan, replicas), **GENTLE)
     alone.key_streams = replicas
     before = weights(alone)
     expected, received = train(alone, lod, 20, lrate=0.01), train(together, lod, 20, lrate=0.01)
-    assert expected.keys() == received.keys() and 'Loss/mixed_norms' in expected and 'TrainG/overflow_frequency' in expected
+    assert expected.keys() == received.keys(
+    ) and 'Loss/mixed_norms' in expected and 'TrainG/overflow_frequency' in expected
     for tag in expected:
         assert received[tag] == pytest.approx(expected[tag], abs=1e-4, rel=1e-4), tag
     after, ours = weights(alone), weights(together)
@@ -49,14 +63,18 @@ def recording(seen):
             seen.setdefault(int(replica), []).append(arrays)
             return np.float32(0)
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
-        noted = tf.numpy_function(note, [replica, reals, labels, randomness.normal([minibatch_size, 4])], tf.float32)
+        noted = tf.numpy_function(
+            note,
+            [replica, reals, labels, randomness.normal([minibatch_size, 4])], tf.float32)
         return D.get_output_for(reals, is_training=True)[0][:, 0] + noted
     return D_loss
 
 
 @pytest.mark.parametrize('replicas', [1, 2, 4])
 def test_no_image_is_seen_twice_in_an_epoch_and_none_is_missed(replicas, in_tmp):
-    """Two epochs of 40 images, counted; labels stay with their images; every device draws its own numbers."""
+    """Two epochs of 40 images, counted; labels stay with their images; every device draws its own
+    numbers.
+    """
     make_toy(resolution=16, channels=1)
     training_set = dataset.TFRecordDataset('datasets/toy', max_label_size='full', random_seed=1)
     originals = training_set.read_images(range(40))
@@ -64,11 +82,20 @@ def test_no_image_is_seen_twice_in_an_epoch_and_none_is_missed(replicas, in_tmp)
     steps = make_steps(make_devices(replicas), training_set, D_loss=recording(seen))
     for _ in range(10):
         steps.step('D', moment(0, 8, 0.001))
-    assert sorted(seen) == list(range(replicas)) and all(len(calls) == 10 for calls in seen.values())
-    by_step = [np.concatenate([np.rint((seen[r][i][0] + 1) * 127.5) for r in range(replicas)]).astype(np.uint8) for i in range(10)]
-    numbers = [int(np.flatnonzero((originals == image).all(axis=(1, 2, 3)))[0]) for images in by_step for image in images]
-    assert sorted(numbers[:40]) == sorted(numbers[40:]) == list(range(40)) and numbers[:40] != numbers[40:]
-    labels = np.concatenate([np.concatenate([seen[r][i][1] for r in range(replicas)]) for i in range(10)])
+    assert sorted(seen) == list(range(replicas)) and all(
+        len(calls) == 10 for calls in seen.values())
+    by_step = [
+        np.concatenate([np.rint((seen[r][i][0] + 1) * 127.5)
+                        for r in range(replicas)]).astype(np.uint8) for i in range(10)
+    ]
+    numbers = [
+        int(np.flatnonzero((originals == image).all(axis=(1, 2, 3)))[0]) for images in by_step
+        for image in images
+    ]
+    assert sorted(numbers[:40]) == sorted(numbers[40:]) == list(
+        range(40)) and numbers[:40] != numbers[40:]
+    labels = np.concatenate(
+        [np.concatenate([seen[r][i][1] for r in range(replicas)]) for i in range(10)])
     assert (labels.argmax(axis=1) == np.array(numbers) % 3).all()
     draws = [seen[r][i][2] for r in range(replicas) for i in range(10)]
     assert len({draw.tobytes() for draw in draws}) == len(draws)
@@ -76,9 +103,14 @@ def test_no_image_is_seen_twice_in_an_epoch_and_none_is_missed(replicas, in_tmp)
 
 @pytest.mark.parametrize('parts', [1, 2, 4])
 def test_processes_share_minibatches_between_them(parts, in_tmp):
-    """Each reads its part and all move on alike, over the end of an epoch and through a change of size and resolution."""
+    """Each reads its part and all move on alike, over the end of an epoch and through a change of
+    size and resolution.
+    """
     make_toy()
-    whole, *each = [dataset.TFRecordDataset('datasets/toy', max_label_size='full', random_seed=4) for _ in range(parts + 1)]
+    whole, *each = [
+        dataset.TFRecordDataset('datasets/toy', max_label_size='full', random_seed=4)
+        for _ in range(parts + 1)
+    ]
     for size, lod in [(12, 2), (12, 2), (12, 2), (12, 2), (8, 1.5), (16, 0)]:
         for data in (whole, *each):
             data.configure(size, lod)
@@ -91,18 +123,26 @@ def test_processes_share_minibatches_between_them(parts, in_tmp):
 
 @pytest.mark.parametrize('bad', [np.inf, np.nan])
 def test_an_overflow_on_one_device_stops_the_update_on_all(bad):
-    """Weights, moments and step count stay, the scale drops on all of them by its whole step, and the next update is made."""
+    """Weights, moments and step count stay, the scale drops on all of them by its whole step, and
+    the next update is made.
+    """
     devices = make_devices(2)
     spoilt = tf.Variable(0)
 
     def D_loss(D, reals, **others):
-        here = tf.equal(tf.distribute.get_replica_context().replica_id_in_sync_group, 1) & tf.equal(spoilt, 1)
+        here = tf.equal(tf.distribute.get_replica_context().replica_id_in_sync_group, 1) & tf.equal(
+            spoilt, 1)
         return D.get_output_for(reals)[0][:, 0] * tf.where(here, tf.constant(bad, tf.float32), 1.0)
-    steps = make_steps(devices, D_loss=D_loss, use_loss_scaling=True, loss_scaling_init=8.0, loss_scaling_inc=0.25, loss_scaling_dec=2.0)
+
+    steps = make_steps(devices, D_loss=D_loss, use_loss_scaling=True, loss_scaling_init=8.0,
+                       loss_scaling_inc=0.25, loss_scaling_dec=2.0)
 
     def state():
         opt = steps.D_opt
-        variables = [*steps.D.vars.values(), opt.beta1_power, opt.beta2_power, *(slot for pair in opt.slots.values() for slot in pair)]
+        variables = [
+            *steps.D.vars.values(), opt.beta1_power, opt.beta2_power,
+            *(slot for pair in opt.slots.values() for slot in pair)
+        ]
         return [copy.numpy() for var in variables for copy in copies(var)]
 
     def scales():
@@ -113,10 +153,12 @@ def test_an_overflow_on_one_device_stops_the_update_on_all(bad):
     assert scale == 8.25
     spoilt.assign(1)
     assert train(steps, 1, 1)['TrainD/overflow_frequency'] == 1
-    assert all(np.array_equal(a, b) for a, b in zip(before, state())) and set(scales()) == {scale - 2}
+    assert all(np.array_equal(a, b)
+               for a, b in zip(before, state())) and set(scales()) == {scale - 2}
     spoilt.assign(0)
     assert train(steps, 1, 1)['TrainD/overflow_frequency'] == 0
-    assert not all(np.array_equal(a, b) for a, b in zip(before, state())) and set(scales()) == {scale - 1.75}
+    assert not all(np.array_equal(a, b)
+                   for a, b in zip(before, state())) and set(scales()) == {scale - 1.75}
     weights(steps)
 
 
@@ -140,20 +182,27 @@ def test_xla_gives_the_same_numbers(replicas, lod):
     """Compiled by XLA and not: 1e-4 after 5 steps, draws and all."""
     devices = make_devices(replicas)
     options = [UpdateOptions(mirror_augment=True, xla=xla) for xla in (False, True)]
-    expected, compiled = [make_steps(devices, Noise(8, 1), options=own, resolution=8, **GENTLE) for own in options]
-    assert train(compiled, lod, 5, lrate=0.01) == pytest.approx(train(expected, lod, 5, lrate=0.01), abs=1e-4)
+    expected, compiled = [
+        make_steps(devices, Noise(8, 1), options=own, resolution=8, **GENTLE) for own in options
+    ]
+    assert train(compiled, lod, 5, lrate=0.01) == pytest.approx(train(expected, lod, 5, lrate=0.01),
+                                                                abs=1e-4)
     theirs, ours = weights(expected), weights(compiled)
     assert all(max_abs(theirs[name], ours[name]) <= 1e-4 for name in theirs)
 
 
 def test_what_xla_cannot_compile_is_said():
     steps = make_steps(D_loss=recording({}), options=UpdateOptions(xla=True))
-    with pytest.raises(tfutil.devices.ConfigError, match='train.xla = True.*PyFunc.*Set train.xla = False'):
+    with pytest.raises(tfutil.devices.ConfigError,
+                       match='train.xla = True.*PyFunc.*Set train.xla = '
+                       'False'):
         train(steps, 2, 1)
 
 
 def test_batch_statistics_of_ones_own_generator(tmp_path, monkeypatch):
-    """Keras's batch normalisation on two devices: it trains, and its running averages are the same on both."""
+    """Keras's batch normalisation on two devices: it trains, and its running averages are the same
+    on both.
+    """
     (tmp_path / 'own_batchnorm.py').write_text('''
 import keras
 
@@ -168,7 +217,8 @@ def G(num_channels, resolution, label_size, **kwargs):
     with devices.strategy.scope():
         G = tfutil.Network('G', 'own_batchnorm.G', num_channels=1, resolution=16, label_size=0)
         opts = [tfutil.Optimizer(name) for name in ('TrainG', 'TrainD')]
-        steps = type(steps)([G, steps.D, G.clone('Gs')], opts, [loss.G_wgan_acgan, loss.D_wgangp_acgan], steps.training_set,
+        steps = type(steps)([G, steps.D, G.clone('Gs')], opts,
+                            [loss.G_wgan_acgan, loss.D_wgangp_acgan], steps.training_set,
                             UpdateOptions(G_smoothing=0.9, random_seed=3), devices)
     before = weights(steps)
     train(steps, 1, 3)
@@ -177,4 +227,5 @@ def G(num_channels, resolution, label_size, **kwargs):
     moved = {name for name in after if max_abs(before[name], after[name]) > 0}
     assert any('moving_mean' in name for name in moved) and any('dense' in name for name in moved)
     averages = [name for name in after if name.startswith('G/') and 'moving' in name]
-    assert averages and all(max_abs(after[name], after[name.replace('G/', 'Gs/', 1)]) == 0 for name in averages)
+    assert averages and all(
+        max_abs(after[name], after[name.replace('G/', 'Gs/', 1)]) == 0 for name in averages)

@@ -22,7 +22,8 @@ from tests.support.resume_inputs import outcome, run, run_with_kills, start
 from tests.support.toy_runs import TINY, expect_error, main, make_toy
 
 EVERY_UPDATE = 'train.checkpoint_minutes=1e-9'
-TINY_RUN = ('--config', 'tiny.py', '--set', 'env.TF_DETERMINISTIC_OPS=1', '--set', 'dataset.resolution=8', '--set', 'train.total_kimg=0.25')
+TINY_RUN = ('--config', 'tiny.py', '--set', 'env.TF_DETERMINISTIC_OPS=1', '--set',
+            'dataset.resolution=8', '--set', 'train.total_kimg=0.25')
 EXACT = (*TINY_RUN, '--set', EVERY_UPDATE)
 
 
@@ -55,12 +56,15 @@ def uninterrupted(toy_folder):
 @pytest.mark.slow
 @pytest.mark.parametrize('num_gpus, kills', [(1, 25), (2, 3)])
 def test_killed_at_random_moments(toy_folder, uninterrupted, num_gpus, kills):
-    """Networks bit for bit, pictures byte for byte, ticks and scalars: all as of the run that nobody killed."""
+    """Networks bit for bit, pictures byte for byte, ticks and scalars: all as of the run that
+    nobody killed.
+    """
     folder = toy_folder('killed')
     hits = run_with_kills(folder, kills, num_gpus, *EXACT, '--set', f'num_gpus={num_gpus}')
     assert len(hits) == kills and (kills < 25 or hits.count('inside a checkpoint') > 1), hits
     killed, expected = outcome(folder / 'results' / '000-tiny'), uninterrupted(num_gpus)
-    assert killed['ticks'] == expected['ticks'] and killed['scalars'] == expected['scalars'] and killed['stats'] == expected['stats']
+    assert killed['ticks'] == expected['ticks'] and killed['scalars'] == expected[
+        'scalars'] and killed['stats'] == expected['stats']
     assert len(killed['stats']) == len(killed['ticks'])
     assert killed['pictures'] == expected['pictures'] and killed['networks'] == expected['networks']
 
@@ -69,7 +73,9 @@ def test_killed_at_random_moments(toy_folder, uninterrupted, num_gpus, kills):
 
 @pytest.fixture(scope='module')
 def uninterrupted_here(toy_folder):
-    """What a run without interruptions leaves, in this process: its threads were set before (`pgan.training.threads`)."""
+    """What a run without interruptions leaves, in this process: its threads were set before
+    (`pgan.training.threads`).
+    """
     folder = toy_folder('uninterrupted-toy')
     with contextlib.chdir(folder):
         assert main(*TINY_RUN) == 0
@@ -86,7 +92,8 @@ class StopsAfter(TrainingSteps):
         if StopsAfter.updates_to_go == 0:
             os.kill(os.getpid(), self.signal_number)
             deadline = time.monotonic() + 10
-            while StopsAfter.request.number is None and time.monotonic() < deadline:  # a thread takes note of it
+            # a thread takes note of it
+            while StopsAfter.request.number is None and time.monotonic() < deadline:
                 time.sleep(0.01)
         return shown
 
@@ -109,8 +116,11 @@ def stopping(monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.parametrize('number, code', [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_a_signal_lets_the_step_end_and_saves(toy, capsys, stopping, number, code, uninterrupted_here):
-    """Stopped in the middle of a round, far from any tick, and resumed: nothing is lost or done twice."""
+def test_a_signal_lets_the_step_end_and_saves(toy, capsys, stopping, number, code,
+                                              uninterrupted_here):
+    """Stopped in the middle of a round, far from any tick, and resumed: nothing is lost or done
+    twice.
+    """
     stopping(14, number)
     assert main(*TINY_RUN) == code
     captured = capsys.readouterr()
@@ -130,10 +140,12 @@ def test_a_signal_lets_the_step_end_and_saves(toy, capsys, stopping, number, cod
 
 def test_the_second_signal_ends_the_process_at_once():
     """In a process of its own that is busy for a minute after the first one."""
-    code = ("import time\nfrom pgan.signals import graceful_stop\nwith graceful_stop('noted') as stop:\n    print('ready', flush=True)\n"
-            "    end = time.time() + 60\n    while time.time() < end:\n        time.sleep(0.1)")
+    code = ("import time\nfrom pgan.signals import graceful_stop\nwith graceful_stop('noted') as "
+            "stop:\n    print('ready', flush=True)\n    end = time.time() + 60\n    while "
+            'time.time() < end:\n        time.sleep(0.1)')
     for number in (signal.SIGTERM, signal.SIGINT):
-        process = subprocess.Popen([sys.executable, '-c', code], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        process = subprocess.Popen([sys.executable, '-c', code], cwd=ROOT, stdout=subprocess.PIPE,
+                                   stderr=subprocess.PIPE, text=True)
         assert process.stdout.readline() == 'ready\n'
         process.send_signal(number)
         assert process.stderr.readline() == 'noted\n'
@@ -147,7 +159,8 @@ def test_signals_are_as_before_afterwards():
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
     with signals.graceful_stop('noted') as stop:
         assert not stop
-    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)] == before
+    assert [signal.getsignal(number)
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)] == before
 
 
 SHORT = (*TINY_RUN, '--set', 'train.total_kimg=0.05')
@@ -159,24 +172,27 @@ def test_a_finished_run_is_extended_and_changes_are_told(toy, capsys):
     capsys.readouterr()
     expect_error(capsys, main('--resume'), 'no unfinished run', '000-tiny')
     expect_error(capsys, main('--resume', 0), 'has come to its end', 'train.total_kimg=')
-    assert main('--resume', 0, '--set', 'train.total_kimg=0.09', '--set', 'sched.G_lrate_base=0.002') == 0
+    assert main('--resume', 0, '--set', 'train.total_kimg=0.09', '--set',
+                'sched.G_lrate_base=0.002') == 0
     out = capsys.readouterr().out
     assert 'train.total_kimg: 0.05 -> 0.09' in out and 'sched.G_lrate_base: not set -> 0.002' in out
     assert 'Resuming results/000-tiny at kimg 0.1' in out and 'kimg 0.1 ' in out
     with open('results/000-tiny/config.txt') as file:
         assert "'total_kimg': 0.09" in file.read()
-    assert main('--resume', 0, '--set', 'train.total_kimg=0.12') == 0  # what was changed before stays so
+    # what was changed before stays so
+    assert main('--resume', 0, '--set', 'train.total_kimg=0.12') == 0
     assert 'G_lrate_base' not in capsys.readouterr().out
 
 
-@pytest.mark.parametrize('assignment, texts', [
-    ('G.fmap_max=16', ['G.fmap_max was 8', 'is 16 now']),
-    ('D.use_wscale=False', ['D.use_wscale was not set', 'is False now']),
-    ('dataset.resolution=16', ['the networks of this configuration are not those']),
-    ("dataset.max_label_size='full'", ['the networks of this configuration are not those']),
-    ('dataset.tfrecord_dir=other', ["'datasets/other' has 41 images", '40']),
-    ("train={'func': 'util_scripts.generate_fake_images', 'run_id': 0}", ['--resume is for training']),
-])
+@pytest.mark.parametrize(
+    'assignment, texts',
+    [('G.fmap_max=16', ['G.fmap_max was 8', 'is 16 now']),
+     ('D.use_wscale=False', ['D.use_wscale was not set', 'is False now']),
+     ('dataset.resolution=16', ['the networks of this configuration are not those']),
+     ("dataset.max_label_size='full'", ['the networks of this configuration are not those']),
+     ('dataset.tfrecord_dir=other', ["'datasets/other' has 41 images", '40']),
+     ("train={'func': 'util_scripts.generate_fake_images', 'run_id': 0}",
+      ['--resume is for training']), ])
 def test_changes_that_a_run_cannot_go_on_with(unfinished, capsys, assignment, texts):
     make_toy('datasets/other', count=41)
     before = tree('results')
@@ -201,8 +217,9 @@ def stopped_run(toy_folder):
     """A folder with a run that was killed after some updates, with three checkpoints."""
     folder = toy_folder('stopped')
     process = start(folder, *EXACT, '--set', 'train.total_kimg=1000')
-    while len(glob.glob(str(folder / 'results' / '*' / 'checkpoint' / '*.index'))) < 3 or 'tick 1 ' not in (
-            folder / 'results' / '000-tiny' / 'log.txt').read_text():
+    while len(glob.glob(str(folder / 'results' / '*' / 'checkpoint' /
+                            '*.index'))) < 3 or 'tick 1 ' not in (folder / 'results' / '000-tiny' /
+                                                                  'log.txt').read_text():
         assert process.is_alive()
         time.sleep(0.05)
     process.kill()
@@ -211,20 +228,23 @@ def stopped_run(toy_folder):
 
 
 def test_a_damaged_checkpoint_gives_way_to_the_one_before(unfinished, capsys):
-    newest = max(glob.glob('results/000-tiny/checkpoint/*.data*'), key=lambda path: int(path.split('ckpt-')[1].split('.')[0]))
+    newest = max(glob.glob('results/000-tiny/checkpoint/*.data*'),
+                 key=lambda path: int(path.split('ckpt-')[1].split('.')[0]))
     with open(newest, 'r+b') as file:
         file.seek(os.path.getsize(newest) // 2)
         file.write(bytes(4000))
     assert main('--resume', '--set', 'train.total_kimg=0.2') == 0
     captured = capsys.readouterr()
-    assert 'cannot be read' in captured.err and 'the one before it' in captured.err and 'Resuming' in captured.out
+    assert 'cannot be read' in captured.err and 'the one before it' in captured.err
+    assert 'Resuming' in captured.out
 
 
 def test_no_checkpoint_can_be_read(unfinished, capsys):
     for path in glob.glob('results/000-tiny/checkpoint/*.data*'):
         os.truncate(path, 1000)
     before = tree('results')
-    expect_error(capsys, main('--resume'), 'no checkpoint of this run can be read', 'train.resume_run_id')
+    expect_error(capsys, main('--resume'), 'no checkpoint of this run can be read',
+                 'train.resume_run_id')
     assert {name: data for name, data in tree('results').items() if 'checkpoint/' not in name} == {
         name: data for name, data in before.items() if 'checkpoint/' not in name}
 
@@ -246,7 +266,8 @@ def test_a_config_file_that_is_gone(unfinished, capsys):
 
 def test_a_run_that_is_being_trained_right_now(unfinished, capsys):
     with resuming.only_process('results/000-tiny'):
-        expect_error(capsys, main('--resume'), 'is being trained right now', f'process {os.getpid()}')
+        expect_error(capsys, main('--resume'), 'is being trained right now',
+                     f'process {os.getpid()}')
     assert main('--resume', '--set', 'train.total_kimg=0.2') == 0
 
 
@@ -269,18 +290,23 @@ def test_checkpoints_come_by_the_clock_and_with_networks(toy, monkeypatch):
             return super().run(*arguments)
 
     monkeypatch.setattr('pgan.training.loop.TrainingSteps', Ticking)
-    monkeypatch.setattr('pgan.training.loop.time', types.SimpleNamespace(time=time.time, monotonic=lambda: now[0]))
-    monkeypatch.setattr('pgan.training.checkpoint.Checkpoints.save', lambda self, values: saved.append(values['loop']['cur_nimg']))
-    assert main(*TINY_RUN, '--set', 'train.total_kimg=0.128', '--set', 'sched.tick_kimg_base=0.064') == 0
+    monkeypatch.setattr('pgan.training.loop.time',
+                        types.SimpleNamespace(time=time.time, monotonic=lambda: now[0]))
+    monkeypatch.setattr('pgan.training.checkpoint.Checkpoints.save',
+                        lambda self, values: saved.append(values['loop']['cur_nimg']))
+    assert main(*TINY_RUN, '--set', 'train.total_kimg=0.128', '--set',
+                'sched.tick_kimg_base=0.064') == 0
     assert saved == [0, 32, 64, 96, 128, 128]
     saved.clear()
-    assert main(*TINY_RUN, '--set', 'train.total_kimg=0.128', '--set', 'sched.tick_kimg_base=0.064', '--set',
-                'train.checkpoint_minutes=0') == 0
+    assert main(*TINY_RUN, '--set', 'train.total_kimg=0.128', '--set', 'sched.tick_kimg_base=0.064',
+                '--set', 'train.checkpoint_minutes=0') == 0
     assert saved == [0, 128]
 
 
 def test_a_data_set_that_is_deleted_while_it_is_read(toy, monkeypatch):
-    """What is mapped into memory stays readable, where the system works like that: the run comes to its end."""
+    """What is mapped into memory stays readable, where the system works like that: the run comes to
+    its end.
+    """
     class Deletes(TrainingSteps):
         def run(self, *arguments):
             shown = super().run(*arguments)
@@ -315,6 +341,7 @@ def test_files_that_grow_are_cut_to_where_the_checkpoint_was(in_tmp):
         with open(name, 'a') as file:
             file.write('after\n')
     resuming.cut_appended('.', sizes)
-    assert [pathlib.Path(name).read_text() for name in names] == ['before\n'] * 3 and not os.path.exists('events.out.tfevents.2.host')
+    assert [pathlib.Path(name).read_text() for name in names
+            ] == ['before\n'] * 3 and not os.path.exists('events.out.tfevents.2.host')
     resuming.cut_appended('.', {})  # the run begins anew
     assert not os.path.exists('stats.jsonl')

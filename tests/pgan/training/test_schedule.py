@@ -1,4 +1,6 @@
-"""training/schedule.py against the original's schedule, exactly: every preset, precision and resolution."""
+"""training/schedule.py against the original's schedule, exactly: every preset, precision and
+resolution.
+"""
 import csv
 import functools
 import types
@@ -32,7 +34,8 @@ def test_schedule_csv_exactly():
         ns = config_of(row['preset'], row['precision'], row['extra'])
         assert ns['num_gpus'] == int(row['num_gpus'])
         assert ns['train']['total_kimg'] == float(row['total_kimg'])
-        s = TrainingSchedule(int(row['cur_nimg']), training_set(int(row['resolution'])), num_gpus=ns['num_gpus'], **ns['sched'])
+        s = TrainingSchedule(int(row['cur_nimg']), training_set(int(row['resolution'])),
+                             num_gpus=ns['num_gpus'], **ns['sched'])
         actual = [s.kimg, s.lod, s.resolution, s.minibatch, s.G_lrate, s.D_lrate, s.tick_kimg]
         columns = ['kimg', 'lod', 'cur_resolution', 'minibatch', 'G_lrate', 'D_lrate', 'tick_kimg']
         assert actual == [float(row[c]) for c in columns], row
@@ -43,14 +46,19 @@ def test_schedule_csv_exactly():
 @pytest.mark.parametrize('case', load_json('schedule_custom.json'))
 def test_settings_that_no_preset_reaches_exactly(case):
     for row in case['rows']:
-        s = TrainingSchedule(row['cur_nimg'], training_set(case['resolution']), num_gpus=case['num_gpus'], **int_keys(case['sched']))
-        actual = dict(kimg=s.kimg, lod=s.lod, cur_resolution=s.resolution, minibatch=s.minibatch, G_lrate=s.G_lrate, D_lrate=s.D_lrate,
-                      tick_kimg=s.tick_kimg, cur_nimg=row['cur_nimg'])
+        s = TrainingSchedule(row['cur_nimg'], training_set(case['resolution']),
+                             num_gpus=case['num_gpus'], **int_keys(case['sched']))
+        actual = dict(kimg=s.kimg, lod=s.lod, cur_resolution=s.resolution, minibatch=s.minibatch,
+                      G_lrate=s.G_lrate, D_lrate=s.D_lrate, tick_kimg=s.tick_kimg,
+                      cur_nimg=row['cur_nimg'])
         assert actual == row
 
 
 def test_lod_never_rises_and_ends_at_zero():
-    lods = [TrainingSchedule(n * 100, training_set(32), lod_training_kimg=3, lod_transition_kimg=2).lod for n in range(250)]
+    lods = [
+        TrainingSchedule(n * 100, training_set(32), lod_training_kimg=3, lod_transition_kimg=2).lod
+        for n in range(250)
+    ]
     assert lods[0] == 3 and lods[-1] == 0
     assert all(later <= earlier for earlier, later in zip(lods, lods[1:]))
 

@@ -18,9 +18,10 @@ from tests.support.training_steps import make, moved, set_random_weights, values
 from tfutil import Stage, randomness
 
 
-@pytest.mark.parametrize('lod, layers', [
-    (2, {'4x4', 'RGB_lod2'}), (1.5, {'4x4', '8x8', 'RGB_lod2', 'RGB_lod1'}), (1, {'4x4', '8x8', 'RGB_lod1'}),
-    (0, {'4x4', '8x8', '16x16', 'RGB_lod0'})])
+@pytest.mark.parametrize('lod, layers', [(2, {'4x4', 'RGB_lod2'}),
+                                         (1.5, {'4x4', '8x8', 'RGB_lod2', 'RGB_lod1'}),
+                                         (1, {'4x4', '8x8', 'RGB_lod1'}),
+                                         (0, {'4x4', '8x8', '16x16', 'RGB_lod0'})])
 def test_a_step_moves_the_layers_of_its_stage_and_no_others(lod, layers):
     steps, training_set = make()
     before_G, before_D, before_Gs = values(steps.G), values(steps.D), values(steps.Gs)
@@ -54,9 +55,9 @@ def test_Gs_goes_on_following_layers_of_earlier_stages():
 def test_linear_networks_train_to_the_same_weights(lod):
     """Full resolution and everything evaluated, against the stage alone, after one update of each.
 
-    An epsilon far above the gradients makes Adam's update a multiple of the gradient, so that its size counts: 1e-3 of the largest of each
-    variable, which is float32 rounding through two orders of differentiation.
-    """
+    An epsilon far above the gradients makes Adam's update a multiple of the gradient, so that its
+    size counts: 1e-3 of the largest of each variable, which is float32 rounding through two orders
+    of differentiation. """
     results = []
     for structure in ('linear', None):
         steps, training_set = make(structure, epsilon=1e6)
@@ -64,32 +65,40 @@ def test_linear_networks_train_to_the_same_weights(lod):
         before = values(steps.G), values(steps.D)
         steps.step('D', moment(lod, 8, 1e6))
         steps.step('G', moment(lod, 8, 1e6))
-        results.append([{name: net.get_var(name) - old[name] for name in old} for old, net in zip(before, (steps.G, steps.D))])
+        results.append([{name: net.get_var(name) - old[name]
+                         for name in old} for old, net in zip(before, (steps.G, steps.D))])
     for linear, staged in zip(*results):
         for name in linear:
-            assert max_abs(linear[name], staged[name]) <= 1e-3 * np.abs(linear[name]).max() + 2e-6, name
+            assert max_abs(linear[name],
+                           staged[name]) <= 1e-3 * np.abs(linear[name]).max() + 2e-6, name
 
 
 def a_kernel_for_each_evaluation(self, dtype):
     return tf.cast(self.make_kernel(self.weight), dtype)
 
 
-@pytest.mark.parametrize('options, patch', [
-    ({}, (layers, 'kernels_hold_the_box', lambda: True)), ({}, (layers.Equalized, 'scaled_kernel', a_kernel_for_each_evaluation)),
-    ({}, (networks, 'leaky_relu', lambda x: tf.nn.leaky_relu(x, alpha=0.2))), (dict(parts=2), ()),
-    (dict(fuse=True), (layers, 'kernels_hold_the_box', lambda: True)),
-], ids=['kernels that hold the box', 'a kernel for each evaluation', "TensorFlow's leaky ReLU", 'minibatches in two parts',
-        'fused operations, kernels that hold the box'])
+@pytest.mark.parametrize(
+    'options, patch', [({}, (layers, 'kernels_hold_the_box', lambda: True)),
+                       ({}, (layers.Equalized, 'scaled_kernel', a_kernel_for_each_evaluation)),
+                       ({}, (networks, 'leaky_relu', lambda x: tf.nn.leaky_relu(x, alpha=0.2))),
+                       (dict(parts=2), ()),
+                       (dict(fuse=True), (layers, 'kernels_hold_the_box', lambda: True)), ],
+    ids=[
+        'kernels that hold the box', 'a kernel for each evaluation', "TensorFlow's leaky ReLU",
+        'minibatches in two parts', 'fused operations, kernels that hold the box'
+    ])
 def test_what_makes_steps_fast_leaves_their_numbers_alone(options, patch, monkeypatch):
-    """Weights after 20 rounds of updates, up to float32 rounding: 1e-5 of how far a variable has moved, and two bits of its largest.
+    """Weights after 20 rounds of updates, up to float32 rounding: 1e-5 of how far a variable has
+    moved, and two bits of its largest.
 
-    Adam's epsilon is large, as in the test above: else gradients that are nothing but rounding move a weight as far as others do.
-    """
+    Adam's epsilon is large, as in the test above: else gradients that are nothing but rounding move
+    a weight as far as others do. """
     weights = []
     for changed in (False, True):
         if changed and patch:
             monkeypatch.setattr(*patch)
-        steps, training_set = make(training_set=Noise(16, 1, label_size=3), epsilon=1.0, **(options if changed else {}))
+        steps, training_set = make(training_set=Noise(16, 1, label_size=3), epsilon=1.0,
+                                   **(options if changed else {}))
         set_random_weights(steps)
         steps.Gs.copy_vars_from(steps.G)
         before = [values(net) for net in (steps.G, steps.D, steps.Gs)]
@@ -99,12 +108,15 @@ def test_what_makes_steps_fast_leaves_their_numbers_alone(options, patch, monkey
     for old, fast, slow in zip(before, *weights, strict=True):
         for name in old:
             way = np.abs(slow[name] - old[name]).max()
-            assert max_abs(fast[name], slow[name]) <= 1e-5 * way + 4e-7 * np.abs(slow[name]).max(), name
+            assert max_abs(fast[name],
+                           slow[name]) <= 1e-5 * way + 4e-7 * np.abs(slow[name]).max(), name
 
 
 @pytest.mark.parametrize('parts', [1, 2])
 def test_both_updates_in_one_step_are_one_after_the_other(parts):
-    """The same variables and statistics, bit for bit, as from two steps, with other rates for D and G, through two stages."""
+    """The same variables and statistics, bit for bit, as from two steps, with other rates for D and
+    G, through two stages.
+    """
     results = []
     for together in (False, True):
         tfutil.summary.flush()
@@ -117,19 +129,27 @@ def test_both_updates_in_one_step_are_one_after_the_other(parts):
             else:
                 steps.step('D', moment(lod, 8, 0.01))
                 steps.step('G', moment(lod, 8, 0.03))
-        results.append(([values(net) for net in (steps.G, steps.D, steps.Gs)], tfutil.summary.flush(), steps.state(),
-                        steps.minibatches.state()))
+        results.append(
+            ([values(net) for net in (steps.G, steps.D, steps.Gs)], tfutil.summary.flush(),
+             steps.state(), steps.minibatches.state()))
     np.testing.assert_equal(*results)
 
 
 def test_G_waits_for_D_in_a_step_of_both():
-    """All that G draws depends on D's gradients, so that what led to them is no longer in memory when G begins."""
+    """All that G draws depends on D's gradients, so that what led to them is no longer in memory
+    when G begins.
+    """
     steps, training_set = make()
     steps.step('G', moment(2, 8, 0.01))
     steps.step('DG', moment(2, 8, 0.01, 0.01))
     alone, both = (compiled.function for compiled in steps._compiled.values())
-    draws = lambda graph: [op for op in graph.get_operations() if op.type.startswith('StatelessRandomUniform')]
-    waiting = [op for op in draws(both.graph) if any(before.type == 'IsFinite' for before in everything_before(op))]
+    draws = lambda graph: [
+        op for op in graph.get_operations() if op.type.startswith('StatelessRandomUniform')
+    ]
+    waiting = [
+        op for op in draws(both.graph)
+        if any(before.type == 'IsFinite' for before in everything_before(op))
+    ]
     assert 0 < len(waiting) == len(draws(alone.graph)) < len(draws(both.graph))
 
 
@@ -144,31 +164,39 @@ def everything_before(operation):
     return found
 
 
-@pytest.mark.parametrize('options, expected', [
-    (dict(D_repeats=1), ['DG']), (dict(D_repeats=2), ['D', 'D', 'G']), (dict(D_repeats=3), ['D', 'D', 'D', 'G']),
-    (dict(joint=True), ['both'])])
+@pytest.mark.parametrize('options, expected', [(dict(D_repeats=1), ['DG']),
+                                               (dict(D_repeats=2), ['D', 'D', 'G']),
+                                               (dict(D_repeats=3), ['D', 'D', 'D', 'G']),
+                                               (dict(joint=True), ['both'])])
 def test_the_steps_of_a_cycle(options, expected, monkeypatch):
     """A round of two cycles that was stopped after the first step goes on with the second."""
     steps, _ = make(**options)
     done, now = [], moment(2, 8, 1, 2)
-    monkeypatch.setattr(steps, 'step', lambda kind, moment: done.append((kind, moment)) or (0 if kind == 'G' else 8))
+    monkeypatch.setattr(
+        steps, 'step', lambda kind, moment: done.append((kind, moment)) or (0
+                                                                            if kind == 'G' else 8))
     shown = sum(steps.run(now, number) for number in range(1, 2 * len(expected)))
-    assert done == [(kind, now) for kind in (expected * 2)[1:]] and shown == 8 * sum(kind != 'G' for kind in (expected * 2)[1:])
+    assert done == [(kind, now) for kind in (expected * 2)[1:]
+                    ] and shown == 8 * sum(kind != 'G' for kind in (expected * 2)[1:])
 
 
 class Noise(dataset.SyntheticDataset):
-    """Random images whose first pixel tells their label. Random labels are those of the images read last, so these come when due."""
+    """Random images whose first pixel tells their label. Random labels are those of the images read
+    last, so these come when due.
+    """
     reads_ahead = False
 
     def images_at(self, position, minibatch_size, shape):
-        return np.random.RandomState(position).randint(0, 256, [minibatch_size, *shape]).astype(np.uint8)
+        return np.random.RandomState(position).randint(0, 256,
+                                                       [minibatch_size, *shape]).astype(np.uint8)
 
     def _generate_images(self, minibatch_size, lod, shape):
         self.images = self.images_at(self.position, minibatch_size, shape)
         return self.images
 
     def _generate_labels(self, minibatch_size):
-        return np.eye(self.label_size, dtype=np.float32)[self.images[:minibatch_size, 0, 0, 0] % self.label_size]
+        return np.eye(self.label_size,
+                      dtype=np.float32)[self.images[:minibatch_size, 0, 0, 0] % self.label_size]
 
 
 def recording_D_loss(seen):
@@ -177,7 +205,9 @@ def recording_D_loss(seen):
         def note(*arrays):
             seen.append(arrays)
             return np.float32(0)
-        noted = tf.numpy_function(note, [reals, labels, randomness.normal([minibatch_size, 4])], tf.float32)
+
+        noted = tf.numpy_function(
+            note, [reals, labels, randomness.normal([minibatch_size, 4])], tf.float32)
         return D.get_output_for(reals, is_training=True)[0][:, 0] + noted
     return loss_func
 
@@ -186,16 +216,20 @@ def recording_D_loss(seen):
 @pytest.mark.parametrize('drange_net', [[-1, 1], [0, 4]])
 @pytest.mark.parametrize('mirror_augment', [False, True])
 def test_what_the_discriminators_loss_is_given(lod, drange_net, mirror_augment):
-    """Reals faded, rescaled and mirrored as asked, labels in their order, other draws in each update."""
+    """Reals faded, rescaled and mirrored as asked, labels in their order, other draws in each
+    update.
+    """
     seen = []
     training_set = Noise(16, 1, label_size=3)
-    steps, _ = make(training_set=training_set, D_loss=recording_D_loss(seen), drange_net=drange_net, mirror_augment=mirror_augment)
+    steps, _ = make(training_set=training_set, D_loss=recording_D_loss(seen), drange_net=drange_net,
+                    mirror_augment=mirror_augment)
     mirrored = 0
     for i in range(3):
         steps.step('D', moment(lod, 8, 0.0))
         reals, labels, _ = seen[-1]
         images = training_set.images_at(8 * i, 8, reals.shape[1:])
-        expected = process_reals(images, tf.constant(lod, tf.float32), False, [0, 255], drange_net, native=True).numpy()
+        expected = process_reals(images, tf.constant(lod, tf.float32), False, [0, 255], drange_net,
+                                 native=True).numpy()
         straight = np.abs(reals - expected).max(axis=(1, 2, 3)) < 1e-4
         flipped = np.abs(reals - expected[:, :, :, ::-1]).max(axis=(1, 2, 3)) < 1e-4
         assert (straight | flipped).all()
@@ -207,7 +241,8 @@ def test_what_the_discriminators_loss_is_given(lod, drange_net, mirror_augment):
 
 class RandomLabels(dataset.SyntheticDataset):
     def _generate_labels(self, minibatch_size):
-        return np.eye(self.label_size, dtype=np.float32)[np.random.randint(self.label_size, size=minibatch_size)]
+        return np.eye(self.label_size,
+                      dtype=np.float32)[np.random.randint(self.label_size, size=minibatch_size)]
 
 
 def test_conditional_steps_draw_other_labels_each_time():
@@ -217,7 +252,8 @@ def test_conditional_steps_draw_other_labels_each_time():
     def G_loss(G, D, opt, training_set, minibatch_size):
         labels = training_set.get_random_labels_tf(minibatch_size)
         noted = tf.numpy_function(lambda x: seen.append(x) or np.float32(0), [labels], tf.float32)
-        return noted - D.get_output_for(G.get_output_for(tf.ones([minibatch_size, 8]), labels))[0][:, 0]
+        return noted - D.get_output_for(G.get_output_for(tf.ones([minibatch_size, 8]),
+                                                         labels))[0][:, 0]
     steps, _ = make(training_set=training_set, G_loss=G_loss)
     for _ in range(4):
         steps.step('G', moment(2, 8, 0.01))
@@ -278,19 +314,27 @@ class DerivedDiscriminator(networks.Discriminator):
 
 
 def derived_D(num_channels, resolution, label_size, **kwargs):
-    return DerivedDiscriminator(num_channels, resolution, label_size, networks.Width(32, 1.0, 8), True, 4, 'float32', True, None)
+    return DerivedDiscriminator(num_channels, resolution, label_size, networks.Width(32, 1.0, 8),
+                                True, 4, 'float32', True, None)
 
 
 def test_a_discriminator_derived_from_ours():
-    """All of its layers learn, and reals and fakes are evaluated apart: what it inherits need not hold for it."""
+    """All of its layers learn, and reals and fakes are evaluated apart: what it inherits need not
+    hold for it.
+    """
     D = tfutil.Network('D', derived_D, num_channels=1, resolution=16, label_size=0)
     steps, _ = make()
-    steps = TrainingSteps([steps.G, D, steps.Gs], [steps.G_opt, steps.D_opt], [steps.G_loss, steps.D_loss], steps.training_set)
+    steps = TrainingSteps([steps.G, D, steps.Gs], [steps.G_opt, steps.D_opt],
+                          [steps.G_loss, steps.D_loss], steps.training_set)
     before = values(D)
     for _ in range(2):
         steps.step('DG', moment(0, 8, 0.01))
-    assert moved(before, D) >= {'Own/weight', *(name for name in before if 'weight' in name and 'lod1' not in name and 'lod2' not in name)}
-    reals, fakes = (tf.constant(np.random.RandomState(i).randn(8, 1, 16, 16), tf.float32) for i in range(2))
+    assert moved(before, D) >= {
+        'Own/weight',
+        *(name for name in before if 'weight' in name and 'lod1' not in name and 'lod2' not in name)
+    }
+    reals, fakes = (tf.constant(np.random.RandomState(i).randn(8, 1, 16, 16), tf.float32)
+                    for i in range(2))
     view = D.at_stage(Stage(0, False))
     for images, (scores, _) in zip((reals, fakes), loss.evaluate_both(view, reals, fakes)):
         assert max_abs(scores, view.get_output_for(images)[0]) <= 1e-5
@@ -299,7 +343,9 @@ def test_a_discriminator_derived_from_ours():
 @pytest.mark.parametrize('func', ['plain_G', 'growing_G'])
 @pytest.mark.parametrize('lod', [1.5, 0])
 def test_generators_of_ones_own(func, lod, tmp_path, monkeypatch, capsys):
-    """A functional Keras model of unnamed layers, and one that grows: they train, copy, list and pickle; batch statistics reach Gs."""
+    """A functional Keras model of unnamed layers, and one that grows: they train, copy, list and
+    pickle; batch statistics reach Gs.
+    """
     (tmp_path / 'own_models.py').write_text(MODELS)
     monkeypatch.syspath_prepend(str(tmp_path))
     G = tfutil.Network('G', f'own_models.{func}', num_channels=1, resolution=16, label_size=0)
@@ -313,7 +359,8 @@ def test_generators_of_ones_own(func, lod, tmp_path, monkeypatch, capsys):
     assert moved(before, G) and moved(before, steps.Gs)
     for name in set(G.vars) - set(G.trainables):
         assert max_abs(G.get_var(name), steps.Gs.get_var(name)) == 0
-        assert name == 'lod' or 'batch' not in name or np.abs(G.get_var(name) - (1 if 'variance' in name else 0)).max() > 0
+        assert name == 'lod' or 'batch' not in name or np.abs(
+            G.get_var(name) - (1 if 'variance' in name else 0)).max() > 0
     latents = np.ones([3, 8], np.float32)
     assert max_abs(pickle.loads(pickle.dumps(G)).run(latents), G.run(latents)) == 0
     sys.modules.pop('own_models')

@@ -1,4 +1,6 @@
-"""Training as only the Theano version could: ramps, dequantized reals, joint updates, a look at reals first, batch statistics."""
+"""Training as only the Theano version could: ramps, dequantized reals, joint updates, a look at
+reals first, batch statistics.
+"""
 import math
 import types
 
@@ -26,7 +28,8 @@ OPTIONS = dict(num_channels=1, resolution=8, fmap_base=16, fmap_max=4)
 # ------------------------------------------------------------ schedule and reals
 
 def rates(kimg, **options):
-    s = TrainingSchedule(round(kimg * 1000), SET_32, G_lrate_base=0.002, D_lrate_dict={4: 0.003}, **options)
+    s = TrainingSchedule(round(kimg * 1000), SET_32, G_lrate_base=0.002, D_lrate_dict={4: 0.003},
+                         **options)
     return [s.G_lrate / 0.002, s.D_lrate / 0.003]
 
 
@@ -34,12 +37,15 @@ def rates(kimg, **options):
 def test_rampup(kimg):
     p = kimg / 40
     factor = math.exp(-5 * (1 - p) ** 2) if p < 1 else 1
-    assert rates(kimg, rampup_kimg=40, lod_training_kimg=1e6) == pytest.approx([factor] * 2, rel=1e-12)
+    assert rates(kimg, rampup_kimg=40, lod_training_kimg=1e6) == pytest.approx([factor] * 2,
+                                                                               rel=1e-12)
 
 
-@pytest.mark.parametrize('kimg, factor', [(0, 1), (70, 1), (80, 1), (85, 0.75), (99, 0.05), (100, 0), (101, 0)])
+@pytest.mark.parametrize('kimg, factor', [(0, 1), (70, 1), (80, 1), (85, 0.75), (99, 0.05),
+                                          (100, 0), (101, 0)])
 def test_rampdown(kimg, factor):
-    assert rates(kimg, rampdown_kimg=20, total_kimg=100, lod_training_kimg=1e6) == pytest.approx([factor] * 2, abs=1e-12)
+    assert rates(kimg, rampdown_kimg=20, total_kimg=100,
+                 lod_training_kimg=1e6) == pytest.approx([factor] * 2, abs=1e-12)
 
 
 def test_both_ramps_and_none():
@@ -54,10 +60,12 @@ def test_dequantized_reals(lod):
     images = np.random.RandomState(0).randint(0, 256, size=[64, 3, 8, 8]).astype(np.uint8)
     plain = process_reals(images, lod, False, [0, 255], [0, 255]).numpy()
     with randomness.keyed(1, 2):
-        noise = process_reals(images, lod, False, [0, 255], [0, 255], dequantize=True).numpy() - plain
+        noise = process_reals(images, lod, False, [0, 255], [0, 255],
+                              dequantize=True).numpy() - plain
     assert np.abs(noise).max() <= 0.5 + 1e-4 and abs(noise.mean()) < 0.01
     if lod == 0:
-        assert noise.min() < -0.49 and noise.max() > 0.49 and noise.std() == pytest.approx(1 / math.sqrt(12), rel=0.02)
+        assert noise.min() < -0.49 and noise.max() > 0.49 and noise.std() == pytest.approx(
+            1 / math.sqrt(12), rel=0.02)
     with randomness.keyed(1, 2):
         scaled = process_reals(images, lod, False, [0, 255], [-1, 1], dequantize=True).numpy()
     assert max_abs(scaled, (plain + noise) / 127.5 - 1) <= 1e-5
@@ -74,13 +82,16 @@ def networks(**options):
     return nets
 
 
-# With so large an epsilon Adam's first step grows with the gradient; with a small one it is the learning rate, whatever the gradient.
+# With so large an epsilon Adam's first step grows with the gradient; with a small one it is the
+# learning rate, whatever the gradient.
 PROPORTIONAL = dict(beta1=0.0, beta2=0.99, epsilon=1.0)
 
 
-def steps_of(nets, D_loss=loss.D_wgangp_acgan, G_loss=loss.G_wgan_acgan, training_set=None, devices=None, **options):
+def steps_of(nets, D_loss=loss.D_wgangp_acgan, G_loss=loss.G_wgan_acgan, training_set=None,
+             devices=None, **options):
     opts = [tfutil.Optimizer(f'Train{name}', **PROPORTIONAL) for name in 'GD']
-    return TrainingSteps([*nets, nets[0].clone('Gs')], opts, [G_loss, D_loss], training_set or Noise(8, 1),
+    return TrainingSteps([*nets, nets[0].clone('Gs')], opts, [G_loss, D_loss],
+                         training_set or Noise(8, 1),
                          UpdateOptions(G_smoothing=0.9, random_seed=3, **options), devices)
 
 
@@ -94,14 +105,17 @@ def update(net, rate, loss_of):
 
 @pytest.mark.parametrize('lod', [0.0, 0.5])
 def test_joint_updates_start_from_the_same_networks_and_latents(lod):
-    """Each network moves as it would alone, from where both were, with the latents that both losses saw."""
+    """Each network moves as it would alone, from where both were, with the latents that both losses
+    saw.
+    """
     G, D = networks()
     before = [net.clone() for net in (G, D)]
     seen = [tf.Variable(tf.zeros([4, G.input_shape[1]])) for _ in 'DG']
 
     def D_loss(latents, **others):
         seen[0].assign(latents)
-        return loss.D_wgangp_acgan(latents=latents, mixing_factors=tf.fill([4, 1, 1, 1], 0.3), **others)
+        return loss.D_wgangp_acgan(latents=latents, mixing_factors=tf.fill([4, 1, 1, 1], 0.3),
+                                   **others)
 
     def G_loss(latents, labels, **others):
         seen[1].assign(latents)
@@ -114,16 +128,20 @@ def test_joint_updates_start_from_the_same_networks_and_latents(lod):
         net.set_var('lod', lod)
     reals = process_reals(Noise(8, 1)._read(0, 4, 0)[0], lod, False, [0, 255], [-1, 1])
     alone = [net.clone() for net in before]
-    common = dict(training_set=None, minibatch_size=4, labels=tf.zeros([4, 0]), latents=tf.convert_to_tensor(seen[0]))
+    common = dict(training_set=None, minibatch_size=4, labels=tf.zeros([4, 0]),
+                  latents=tf.convert_to_tensor(seen[0]))
     update(alone[0], 2.0, lambda opt: loss.G_wgan_acgan(G=alone[0], D=before[1], opt=opt, **common))
-    update(alone[1], 30.0, lambda opt: loss.D_wgangp_acgan(G=before[0], D=alone[1], opt=opt, reals=reals,
-                                                          mixing_factors=tf.fill([4, 1, 1, 1], 0.3), **common))
+    update(
+        alone[1], 30.0, lambda opt: loss.D_wgangp_acgan(G=before[0], D=alone[
+            1], opt=opt, reals=reals, mixing_factors=tf.fill([4, 1, 1, 1], 0.3), **common))
     in_turns = before[0].clone()
     update(in_turns, 2.0, lambda opt: loss.G_wgan_acgan(G=in_turns, D=alone[1], opt=opt, **common))
     for net, expected, start in zip((G, D), alone, before):
-        for name in net.trainables:  # float32 rounding of gradients through several layers: a thousandth of the step
+        # float32 rounding of gradients through several layers: a thousandth of the step
+        for name in net.trainables:
             step = expected.get_var(name) - start.get_var(name)
-            assert max_abs(net.get_var(name), expected.get_var(name)) <= 1e-3 * np.abs(step).max() + 1e-6, name
+            assert max_abs(net.get_var(name),
+                           expected.get_var(name)) <= 1e-3 * np.abs(step).max() + 1e-6, name
     step = alone[0].get_var('4x4/Conv/weight') - before[0].get_var('4x4/Conv/weight')
     apart = max_abs(in_turns.get_var('4x4/Conv/weight'), G.get_var('4x4/Conv/weight'))
     assert apart > 0.05 * np.abs(step).max() > 0  # not in turns
@@ -133,10 +151,14 @@ def test_joint_updates_start_from_the_same_networks_and_latents(lod):
 
 def test_joint_updates_need_one_D_update_each():
     def options(separate_funcs, D_repeats):
-        given = dict(G_smoothing=0.9, drange_net=[-1, 1], mirror_augment=False, dequantize_reals=False, xla=False)
-        return loop.update_options(types.SimpleNamespace(separate_funcs=separate_funcs, D_repeats=D_repeats, **given), 1, 1)
+        given = dict(G_smoothing=0.9, drange_net=[-1, 1], mirror_augment=False,
+                     dequantize_reals=False, xla=False)
+        return loop.update_options(
+            types.SimpleNamespace(separate_funcs=separate_funcs, D_repeats=D_repeats, **given), 1,
+            1)
     assert not options(True, 5).joint and options(False, 1).joint
-    with pytest.raises(ConfigError, match='separate_funcs = False .*D_repeats must be 1. Received: 5'):
+    with pytest.raises(ConfigError, match='separate_funcs = False .*D_repeats must be 1. '
+                                          'Received: 5'):
         options(False, 5)
 
 
@@ -155,7 +177,8 @@ def test_batch_statistics_are_those_of_all_devices(count):
         values = [copy.numpy() for copy in copies(net.vars[name])]
         assert len(values) >= count and all(max_abs(value, values[0]) == 0 for value in values)
     assert np.abs(after_G).min() > 0 and max_abs(after_G, G.get_var('8x8/Conv1/BatchNorm/mean')) > 0
-    assert max_abs(steps.Gs.get_var('8x8/Conv1/BatchNorm/mean'), G.get_var('8x8/Conv1/BatchNorm/mean')) == 0
+    assert max_abs(steps.Gs.get_var('8x8/Conv1/BatchNorm/mean'),
+                   G.get_var('8x8/Conv1/BatchNorm/mean')) == 0
     assert D.get_var('8x8/Conv/BatchNorm/inv_std').std() > 0
 
 
@@ -168,8 +191,11 @@ def test_minibatch_discrimination_looks_at_reals_first(lod):
     initialize_from_reals(D, training_set, lod, [-1, 1], count=100)
     assert training_set.position == 100
     changed = {name for name in D.vars if max_abs(D.get_var(name), before[name]) > 0}
-    assert changed == {'4x4/MinibatchDiscrimination/log_weight_scale', '4x4/MinibatchDiscrimination/bias'}
-    reals = process_reals(Noise(8, 1)._read(0, 100, int(lod))[0], lod, False, [0, 255], [-1, 1], native=True)
+    assert changed == {
+        '4x4/MinibatchDiscrimination/log_weight_scale', '4x4/MinibatchDiscrimination/bias'
+    }
+    reals = process_reals(
+        Noise(8, 1)._read(0, 100, int(lod))[0], lod, False, [0, 255], [-1, 1], native=True)
     features = D.model._features(reals, D.stage).numpy()[:, -3:]
     assert max_abs(features.mean(axis=0), 0) <= 1e-4
 
@@ -191,6 +217,6 @@ def test_least_squares_with_noise_trains():
         steps.step('D', moment(0.0, 4, 0.001))
         steps.step('G', moment(0.0, 4, 0.001))
     told = summary.flush()
-    assert 0 < told['Loss/gdrop_strength'] <= 0.2 * 0.5 ** 2 and np.isfinite(told['Loss/fake_scores'])
+    assert 0 < told['Loss/gdrop_strength'] <= 0.2 * 0.5**2 and np.isfinite(told['Loss/fake_scores'])
     assert 0.9 ** 3 * 0.9 - 1e-6 <= nets[1].get_var('gdrop/average') <= 1
     assert all(np.isfinite(net.get_var(name)).all() for net in nets for name in net.vars)

@@ -1,4 +1,6 @@
-"""training/threads.py and sharing.evaluating: when a minibatch is evaluated in parts, and that nothing else changes by it."""
+"""training/threads.py and sharing.evaluating: when a minibatch is evaluated in parts, and that
+nothing else changes by it.
+"""
 import itertools
 import subprocess
 import sys
@@ -18,28 +20,42 @@ NARROW = dict(fmap_base=256, fmap_max=128)
 
 
 def config(tf_config={}, num_gpus=1, sched={}, G={}, D={}):
-    return types.SimpleNamespace(tf_config=tf_config, num_gpus=num_gpus, sched={'minibatch_base': 16, **sched},
-                                 G={'func': 'networks.G_paper', **NARROW, **G}, D={'func': 'networks.D_paper', **NARROW, **D})
+    return types.SimpleNamespace(tf_config=tf_config, num_gpus=num_gpus,
+                                 sched={'minibatch_base': 16,
+                                        **sched}, G={'func': 'networks.G_paper', **NARROW, **G},
+                                 D={'func': 'networks.D_paper', **NARROW, **D})
 
 
 def options(xla=False, metrics=(), resume_run_id=None):
     return types.SimpleNamespace(xla=xla, metrics=list(metrics), resume_run_id=resume_run_id)
 
 
-@pytest.mark.parametrize('changes', [
-    {}, dict(tf_config={'allow_soft_placement': True}), dict(sched=dict(minibatch_dict={4: 128, 8: 2})), dict(G=dict(dtype='bfloat16')),
-    dict(D=dict(use_layernorm=True, mbdisc_kernels=5, mbstd_group_size=1)), dict(G=dict(fmap_base=8192)), dict(G=dict(fmap_max=512)),
-    dict(num_gpus=2, sched=dict(max_minibatch_per_gpu={1024: 3})),
-], ids=str)
+@pytest.mark.parametrize('changes',
+                         [{},
+                          dict(tf_config={'allow_soft_placement': True}),
+                          dict(sched=dict(minibatch_dict={4: 128, 8: 2})),
+                          dict(G=dict(dtype='bfloat16')),
+                          dict(D=dict(use_layernorm=True, mbdisc_kernels=5, mbstd_group_size=1)),
+                          dict(G=dict(fmap_base=8192)),
+                          dict(G=dict(fmap_max=512)),
+                          dict(num_gpus=2, sched=dict(max_minibatch_per_gpu={1024: 3})), ], ids=str)
 def test_narrow_networks_work_in_parts(changes):
     assert threads.one_thread_pays(config(**changes), options(), {'PATH': '/bin'})
 
 
 @pytest.mark.parametrize('changes', [
-    dict(tf_config={'intra_op_parallelism_threads': 1}), dict(tf_config={'inter_op_parallelism_threads': 0}), dict(num_gpus=4),
-    dict(sched=dict(minibatch_base=15)), dict(sched=dict(minibatch_dict={1024: 3})), dict(sched=dict(max_minibatch_per_gpu={512: 7})),
-    dict(G=dict(fmap_base=8192, fmap_max=512)), dict(D=dict(fmap_base=8192, fmap_max=256)), dict(D=dict(fmap_decay=0.0, fmap_max=256)),
-    dict(G=dict(use_batchnorm=True)), dict(D=dict(use_gdrop=True)), dict(G=dict(func='networks.G_mnist_mode_recovery')),
+    dict(tf_config={'intra_op_parallelism_threads': 1}),
+    dict(tf_config={'inter_op_parallelism_threads': 0}),
+    dict(num_gpus=4),
+    dict(sched=dict(minibatch_base=15)),
+    dict(sched=dict(minibatch_dict={1024: 3})),
+    dict(sched=dict(max_minibatch_per_gpu={512: 7})),
+    dict(G=dict(fmap_base=8192, fmap_max=512)),
+    dict(D=dict(fmap_base=8192, fmap_max=256)),
+    dict(D=dict(fmap_decay=0.0, fmap_max=256)),
+    dict(G=dict(use_batchnorm=True)),
+    dict(D=dict(use_gdrop=True)),
+    dict(G=dict(func='networks.G_mnist_mode_recovery')),
     dict(D=dict(func='networks.D_mnist_mode_recovery')),
 ], ids=str)
 def test_others_do_not(changes):
@@ -52,7 +68,9 @@ def test_the_papers_networks_are_wide():
     assert not threads.one_thread_pays(paper, options(), {})
 
 
-@pytest.mark.parametrize('changes', [dict(xla=True), dict(metrics=['swd']), dict(resume_run_id=3)], ids=str)
+@pytest.mark.parametrize(
+    'changes', [dict(xla=True), dict(metrics=['swd']),
+                dict(resume_run_id=3)], ids=str)
 def test_runs_that_share_work_out_by_themselves(changes):
     assert not threads.one_thread_pays(config(), options(**changes), {})
 
@@ -62,15 +80,20 @@ def test_the_environments_word_counts(name):
     assert not threads.one_thread_pays(config(), options(), {name: '2'})
 
 
-@pytest.mark.parametrize('cores, num_gpus, computed_before, expected', [
-    (2, 1, False, [2, 1]), (2, 2, False, [1, 1]), (1, 1, False, [1, 0]), (4, 1, False, [1, 0]), (2, 1, True, [1, 0])])
-def test_threads_are_set_on_two_cores_before_anything_is_computed(cores, num_gpus, computed_before, expected):
+@pytest.mark.parametrize('cores, num_gpus, computed_before, expected', [(2, 1, False, [2, 1]),
+                                                                        (2, 2, False, [1, 1]),
+                                                                        (1, 1, False, [1, 0]),
+                                                                        (4, 1, False, [1, 0]),
+                                                                        (2, 1, True, [1, 0])])
+def test_threads_are_set_on_two_cores_before_anything_is_computed(cores, num_gpus, computed_before,
+                                                                  expected):
     """[parts, threads of an operation], and the same answer for the next run in the process."""
     code = ('import sys, tensorflow as tf\nfrom tests.pgan.training.test_threads import *\n'
-            f'threads.cores = lambda: {cores}\n'
-            f'{"tf.constant(1) + 1" if computed_before else ""}\n'
-            f'run = config(num_gpus={num_gpus}), options()\nparts = threads.configure_threads(*run)\n'
-            'print([parts, tf.config.threading.get_intra_op_parallelism_threads()], threads.configure_threads(*run) == parts)')
+            f'threads.cores = lambda: {cores}\n{"tf.constant(1) + 1" if computed_before else ""}\n'
+            f'run = config(num_gpus={num_gpus}), options()\nparts = '
+            'threads.configure_threads(*run)\nprint([parts, '
+            'tf.config.threading.get_intra_op_parallelism_threads()], '
+            'threads.configure_threads(*run) == parts)')
     done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
     assert done.stdout.strip().endswith(f'{expected} True'), done.stdout + done.stderr
 
@@ -81,7 +104,9 @@ SMALL = dict(num_channels=1, resolution=16, fmap_base=32, fmap_max=8, dtype='flo
 
 
 def evaluated(net, lod, size, parts, compiled=True):
-    """Outputs of a view of the network and the gradients of their sum, and how many convolutions that takes."""
+    """Outputs of a view of the network and the gradients of their sum, and how many convolutions
+    that takes.
+    """
     rnd = np.random.RandomState(size)
     inputs = [rnd.randn(size, *shape[1:]).astype(np.float32) for shape in net.input_shapes]
     view = net.at_stage(None if lod is None else Stage.of(lod, net.model.resolution))
@@ -93,41 +118,58 @@ def evaluated(net, lod, size, parts, compiled=True):
         with randomness.keyed(1, 1), tf.GradientTape() as tape, sharing.evaluating(parts):
             outputs = view.get_output_for(*map(tf.constant, inputs), is_training=True)
             total = sum(tf.reduce_sum(tf.square(x)) for x in tf.nest.flatten(outputs))
-        return outputs, tape.gradient(total, list(net.trainables.values()), unconnected_gradients='zero')
-    convolutions = sum(node.op == 'Conv2D' for node in compute.get_concrete_function().graph.as_graph_def().node)
+        return outputs, tape.gradient(total, list(net.trainables.values()),
+                                      unconnected_gradients='zero')
+
+    convolutions = sum(node.op == 'Conv2D'
+                       for node in compute.get_concrete_function().graph.as_graph_def().node)
     return [x.numpy() for x in tf.nest.flatten(compute())], convolutions
 
 
 def same(whole, parted, use_layernorm):
-    """Up to the rounding of float32 variables: 1e-6 of an output's or gradient's largest component. Activations are float64.
+    """Up to the rounding of float32 variables: 1e-6 of an output's or gradient's largest component.
+    Activations are float64.
 
-    Layer normalization computes in float32, and some of its gradients are nothing but rounding: 1e-6 of the largest of all has to do.
-    """
+    Layer normalization computes in float32, and some of its gradients are nothing but rounding:
+    1e-6 of the largest of all has to do. """
     top = max(np.abs(a).max() for a in whole if a.size)
-    return all(max_abs(a, b) <= 1e-6 * (top if use_layernorm else np.abs(a).max()) for a, b in zip(whole, parted, strict=True) if a.size)
+    return all(
+        max_abs(a, b) <= 1e-6 * (top if use_layernorm else np.abs(a).max())
+        for a, b in zip(whole, parted, strict=True) if a.size)
 
 
-@pytest.mark.parametrize('kind, more', [
-    ('G', {}), ('G', dict(use_pixelnorm=False, tanh_at_end=1.0, fused_scale=False)), ('G', dict(structure='linear')), ('D', {}),
-    ('D', dict(mbstd_group_size=2, fused_scale=False)), ('D', dict(mbstd_group_size=0, use_layernorm=True)), ('D', dict(mbdisc_kernels=3)),
-    ('D', dict(structure='linear')),
-], ids=str)
+@pytest.mark.parametrize('kind, more',
+                         [('G', {}),
+                          ('G', dict(use_pixelnorm=False, tanh_at_end=1.0, fused_scale=False)),
+                          ('G', dict(structure='linear')), ('D', {}),
+                          ('D', dict(mbstd_group_size=2, fused_scale=False)),
+                          ('D', dict(mbstd_group_size=0, use_layernorm=True)),
+                          ('D', dict(mbdisc_kernels=3)),
+                          ('D', dict(structure='linear')), ], ids=str)
 def test_networks_in_parts_give_the_same(kind, more):
     cases = itertools.product((0, 3), [None] if 'structure' in more else (2.0, 1.5, 0.0))
-    for (label_size, lod), (size, parts) in zip(cases, itertools.cycle([(8, 2), (4, 4), (16, 2), (12, 3)])):
+    for (label_size, lod), (size, parts) in zip(cases,
+                                                itertools.cycle([(8, 2), (4, 4), (16, 2),
+                                                                 (12, 3)])):
         net = tfutil.Network(kind, f'networks.{kind}_paper', label_size=label_size, **SMALL, **more)
         whole, once = evaluated(net, lod, size, 1)
         parted, times = evaluated(net, lod, size, parts)
-        assert same(whole, parted, 'use_layernorm' in more) and times == parts * once, (label_size, lod, size, parts)
+        assert same(whole, parted, 'use_layernorm' in more) and times == parts * once, (label_size,
+                                                                                        lod, size,
+                                                                                        parts)
 
 
-@pytest.mark.parametrize('kind, more, size', [
-    ('G', dict(use_batchnorm=True), 8), ('D', dict(use_gdrop=True), 8), ('G', {}, 3), ('D', dict(mbstd_group_size=3), 3)], ids=str)
+@pytest.mark.parametrize('kind, more, size', [('G', dict(use_batchnorm=True), 8),
+                                              ('D', dict(use_gdrop=True), 8), ('G', {}, 3),
+                                              ('D', dict(mbstd_group_size=3), 3)], ids=str)
 def test_what_needs_the_whole_minibatch_gets_it(kind, more, size):
-    """Statistics and noise of a minibatch, and one that cannot be halved: the same bit for bit, as nothing is cut."""
+    """Statistics and noise of a minibatch, and one that cannot be halved: the same bit for bit, as
+    nothing is cut.
+    """
     net = tfutil.Network(kind, f'networks.{kind}_paper', **SMALL, **more)
     (whole, once), (parted, times) = (evaluated(net, 0.0, size, parts) for parts in (1, 2))
-    assert once == times and all((a == b).all() for a, b in zip(whole, parted, strict=True) if 'use_batchnorm' not in more)
+    assert once == times and all(
+        (a == b).all() for a, b in zip(whole, parted, strict=True) if 'use_batchnorm' not in more)
 
 
 def test_parts_end_with_their_block():

@@ -24,14 +24,24 @@ from pgan.importers.celebahq import importer
 from pgan.importers.celebahq.image_cache import ImageCache
 from pgan.importers.celebahq.importer import average, reduce
 from pgan.importers.celebahq.processes import in_processes
-from tests.support.celebahq_inputs import CELEBA, DELTAS, IMAGES, UNPADDED, counts, md5, set_counts, write_tree
+from tests.support.celebahq_inputs import (
+    CELEBA,
+    DELTAS,
+    IMAGES,
+    UNPADDED,
+    counts,
+    md5,
+    set_counts,
+    write_tree,
+)
 from tests.support.data_inputs import fails
 from tests.support.faults import Disk, file_size_limit, tree
 from tests.support.golden import ROOT
 
-pytestmark = pytest.mark.skipif(importlib.util.find_spec('jpeglib') is None, reason='jpeglib has no wheel for this machine')
+pytestmark = pytest.mark.skipif(
+    importlib.util.find_spec('jpeglib') is None, reason='jpeglib has no wheel for this machine')
 
-# ---------------------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # The data set.
 
 
@@ -47,9 +57,12 @@ def pixels(path):
 
 
 def check_dataset(folder, files):
-    """Whether a data set is that of some golden photographs, by their MD5 sums, shuffled as the original does."""
+    """Whether a data set is that of some golden photographs, by their MD5 sums, shuffled as the
+    original does.
+    """
     images = pixels(folder / f'{folder.name}-r10.tfrecords')
-    assert [md5(image) for image in images] == shuffled([IMAGES[name]['final_md5'] for name in files])
+    assert [md5(image)
+            for image in images] == shuffled([IMAGES[name]['final_md5'] for name in files])
     assert len(os.listdir(folder)) == 9
     return images
 
@@ -63,13 +76,18 @@ def pair(in_tmp, monkeypatch):
 
 
 def run(*options, target='hq'):
-    dataset_tool.main(['create_celebahq', target, 'celeba', 'deltas', '--num_threads', '2', *map(str, options)])
+    dataset_tool.main(
+        ['create_celebahq', target, 'celeba', 'deltas', '--num_threads', '2', *map(str, options)])
 
 
 @pytest.mark.slow
 def test_the_toy_tree_becomes_the_data_set_of_the_original(in_tmp, monkeypatch, capsys):
     set_counts(monkeypatch, len(IMAGES))
-    dataset_tool.main(['create_celebahq', 'hq', str(CELEBA), str(DELTAS), '--num_threads', '2', '--num_tasks', '3'])
+    dataset_tool.main([
+        'create_celebahq', 'hq',
+        str(CELEBA),
+        str(DELTAS), '--num_threads', '2', '--num_tasks', '3'
+    ])
     images = check_dataset(in_tmp / 'hq', list(IMAGES))
     assert os.listdir() == ['hq']
     for size, log2 in ((2, 9), (4, 8), (256, 2)):
@@ -77,20 +95,25 @@ def test_the_toy_tree_becomes_the_data_set_of_the_original(in_tmp, monkeypatch, 
         assert np.array_equal(pixels(f'hq/hq-r{log2:02d}.tfrecords'), np.rint(means))
     lines = capsys.readouterr().out.splitlines()
     # What the original prints, and one line of our own.
-    assert lines == [f'Loading CelebA from "{CELEBA}"', f'Loading CelebA-HQ deltas from "{DELTAS}"',
-                     f'7 of 7 images are finished, in "{in_tmp}/hq.cache"', 'Creating dataset "hq"', 'Added 7 images.']
+    assert lines == [
+        f'Loading CelebA from "{CELEBA}"', f'Loading CelebA-HQ deltas from "{DELTAS}"',
+        f'7 of 7 images are finished, in "{in_tmp}/hq.cache"', 'Creating dataset "hq"',
+        'Added 7 images.'
+    ]
 
 
 @pytest.mark.parametrize('resolution', [512, 256])
 def test_lower_resolutions_are_the_lower_levels(resolution, in_tmp):
     """Reduced, kept, averaged and written, images make the files that those of 1024 make."""
     images = np.random.RandomState(0).randint(0, 256, [3, 3, 1024, 1024], dtype=np.uint8)
-    for name, exported in (('a', images), ('b', [average(reduce(image, resolution)) for image in images])):
+    for name, exported in (('a', images),
+                           ('b', [average(reduce(image, resolution)) for image in images])):
         with TFRecordExporter(name, 3, print_progress=False) as out:
             for image in exported:
                 out.add_image(image)
     for log2 in range(2, resolution.bit_length()):
-        assert pathlib.Path(f'a/a-r{log2:02d}.tfrecords').read_bytes() == pathlib.Path(f'b/b-r{log2:02d}.tfrecords').read_bytes()
+        assert pathlib.Path(f'a/a-r{log2:02d}.tfrecords').read_bytes() == pathlib.Path(
+            f'b/b-r{log2:02d}.tfrecords').read_bytes()
     assert len(os.listdir('b')) == resolution.bit_length() - 2
 
 
@@ -102,13 +125,17 @@ def test_single_images_and_a_lower_resolution(pair, capsys):
     assert sorted(os.listdir()) == ['celeba', 'deltas', 'hq-only']
     run('--resolution', 256, target='small')
     written = pixels('small/small-r08.tfrecords')
-    shown = [np.asarray(PIL.Image.open(f'hq-only/0000{index}.png')).transpose(2, 0, 1) for index in (0, 1)]
+    shown = [
+        np.asarray(PIL.Image.open(f'hq-only/0000{index}.png')).transpose(2, 0, 1)
+        for index in (0, 1)
+    ]
     assert np.array_equal(written, np.stack(shuffled(shown))) and written.shape == (2, 3, 256, 256)
 
 
 @pytest.mark.parametrize('options, words', [
     (['--only', '2'], '--only must be numbers of images, from 0 to 1. Received: 2.'),
-    (['--only', '0', '-1', '99'], '--only must be numbers of images, from 0 to 1. Received: -1, 99.'),
+    (['--only', '0', '-1', '99'], '--only must be numbers of images, from 0 to 1. Received: -1, '
+                                  '99.'),
     (['--resolution', '128'], '--resolution must be 1024, 512, 256. Received: 128.'),
     (['--num_threads', '0'], '--num_threads must be at least 1. Received: 0.'),
     (['--num_tasks', '-3'], '--num_tasks must be at least 1. Received: -3.')])
@@ -123,7 +150,7 @@ def test_what_is_no_number_of_an_image_is_refused(pair, capsys):
     assert caught.value.code == 2 and "invalid int value: 'x'" in capsys.readouterr().err
 
 
-# ---------------------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # Stopped and started again.
 
 TOY = """
@@ -137,12 +164,15 @@ dataset_tool.main(['create_celebahq', 'hq', 'celeba', 'deltas', *sys.argv[1:]])
 
 def start(num_images, *options):
     """The command in a process group of its own."""
-    return subprocess.Popen([sys.executable, '-c', TOY.format(counts=counts(num_images)), *options], stdout=subprocess.PIPE,
-                            stderr=subprocess.PIPE, text=True, env={**os.environ, 'PYTHONPATH': str(ROOT)}, start_new_session=True)
+    return subprocess.Popen([sys.executable, '-c',
+                             TOY.format(counts=counts(num_images)), *options],
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                            env={**os.environ, 'PYTHONPATH': str(ROOT)}, start_new_session=True)
 
 
 def finished():
-    return [name for name in os.listdir('hq.cache') if name.endswith('.image')] if os.path.isdir('hq.cache') else []
+    return [name for name in os.listdir('hq.cache')
+            if name.endswith('.image')] if os.path.isdir('hq.cache') else []
 
 
 def wait_for(condition, seconds=120):
@@ -154,7 +184,10 @@ def wait_for(condition, seconds=120):
 
 def workers_of(process):
     children = pathlib.Path(f'/proc/{process.pid}/task/{process.pid}/children').read_text().split()
-    return [int(child) for child in children if b'spawn_main' in pathlib.Path(f'/proc/{child}/cmdline').read_bytes()]
+    return [
+        int(child) for child in children
+        if b'spawn_main' in pathlib.Path(f'/proc/{child}/cmdline').read_bytes()
+    ]
 
 
 def is_alive(pid):
@@ -166,14 +199,17 @@ def is_alive(pid):
 
 @pytest.mark.slow
 def test_kills_cost_nothing(in_tmp):
-    """A worker, the first process, the whole group: what was finished is not computed again, and the result is the same."""
+    """A worker, the first process, the whole group: what was finished is not computed again, and
+    the result is the same.
+    """
     files = ['000001.jpg', '000002.jpg', '000003.jpg', '000004.jpg']
     write_tree(in_tmp, files)
     process = start(4, '--num_threads', '1')
     wait_for(finished)
     os.kill(workers_of(process)[0], signal.SIGKILL)
     out, err = process.communicate(timeout=120)
-    assert process.returncode == 1 and err.startswith('error: a worker process was killed') and '--num_threads 1.' in err
+    assert process.returncode == 1 and err.startswith(
+        'error: a worker process was killed') and '--num_threads 1.' in err
     first = finished()
     assert f'{len(first)} of 4 images are finished, in "{in_tmp}/hq.cache"' in out
 
@@ -191,20 +227,24 @@ def test_kills_cost_nothing(in_tmp):
     process.communicate(timeout=120)
     kept = finished()
     assert 2 <= len(kept) and not os.path.exists('hq')
-    pathlib.Path('hq.cache/.00003.image.01234567.tmp').write_bytes(b'half')  # as a kill at the wrong moment leaves it
+    # as a kill at the wrong moment leaves it
+    pathlib.Path('hq.cache/.00003.image.01234567.tmp').write_bytes(b'half')
 
     for name in kept:  # Who computed these again would fail.
         pathlib.Path('celeba/img_celeba', files[int(name[:5])]).write_bytes(b'')
-    shutil.copy(CELEBA / 'img_celeba' / '000001.jpg', 'celeba/img_celeba')  # but the first one is always looked at
+    # but the first one is always looked at
+    shutil.copy(CELEBA / 'img_celeba' / '000001.jpg', 'celeba/img_celeba')
     process = start(4, '--num_threads', '2')
     out, err = process.communicate(timeout=300)
     assert process.returncode == 0, err
-    assert len(kept) == 4 or f'Going on with {len(kept)} finished images in "{in_tmp}/hq.cache"' in out
+    assert len(
+        kept) == 4 or f'Going on with {len(kept)} finished images in "{in_tmp}/hq.cache"' in out
     check_dataset(in_tmp / 'hq', files)
     assert sorted(os.listdir()) == ['celeba', 'deltas', 'hq']
 
 
-@pytest.mark.parametrize('number, code, word', [(signal.SIGINT, 130, 'interrupted'), (signal.SIGTERM, 143, 'stopped by SIGTERM')])
+@pytest.mark.parametrize('number, code, word', [(signal.SIGINT, 130, 'interrupted'),
+                                                (signal.SIGTERM, 143, 'stopped by SIGTERM')])
 def test_interrupting_keeps_what_is_finished(number, code, word, in_tmp):
     write_tree(in_tmp, UNPADDED)
     process = start(2, '--num_threads', '1')
@@ -217,7 +257,8 @@ def test_interrupting_keeps_what_is_finished(number, code, word, in_tmp):
 
 
 def test_results_of_processes():
-    assert sorted(in_processes(math.factorial, range(4, 9), 2, 1)) == [(number, math.factorial(number)) for number in range(4, 9)]
+    assert sorted(in_processes(math.factorial, range(4, 9), 2,
+                               1)) == [(number, math.factorial(number)) for number in range(4, 9)]
     with pytest.raises(ValueError, match='math domain error'):
         list(in_processes(math.sqrt, [1, -1, 1], 1, 2))
     before = os.environ.get('OPENBLAS_NUM_THREADS')
@@ -226,21 +267,24 @@ def test_results_of_processes():
     assert os.environ.get('OPENBLAS_NUM_THREADS') == before
 
 
-# ---------------------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # The cache.
 
 
 def test_a_cache_gives_back_what_it_got_and_nothing_else(in_tmp):
-    image, names = np.random.RandomState(0).randint(0, 4081, [3, 4, 4]).astype(np.uint16), ['ab' * 16, 'cd' * 16]
+    image, names = np.random.RandomState(0).randint(0, 4081, [3, 4, 4]).astype(
+        np.uint16), ['ab' * 16, 'cd' * 16]
     with ImageCache('cache', [3, 4, 4], np.uint16) as cache:
         cache.write(7, names[0], image)
         path = pathlib.Path('cache/00007.image')
         data = path.read_bytes()
-        assert cache.has(7, names[0]) and np.array_equal(cache.read(7, names[0]), image) and len(data) == cache.file_bytes
+        assert cache.has(7, names[0]) and np.array_equal(cache.read(7, names[0]),
+                                                         image) and len(data) == cache.file_bytes
         assert not cache.has(7, names[1]) and cache.read(7, names[1]) is None  # of another list
         assert not cache.has(8, names[0]) and cache.read(8, names[0]) is None
         other = ImageCache('cache', [3, 8, 8], np.uint16)
-        assert not other.has(7, names[0]) and other.read(7, names[0]) is None  # of another resolution
+        # of another resolution
+        assert not other.has(7, names[0]) and other.read(7, names[0]) is None
         for damaged in (b'', data[:-1], data + b'\0'):
             path.write_bytes(damaged)
             assert not cache.has(7, names[0]) and cache.read(7, names[0]) is None
@@ -263,8 +307,10 @@ def test_a_damaged_file_of_the_cache_is_made_anew(pair, capsys):
     with importer.CelebAHQ('hq', 'celeba', 'deltas', num_workers=2) as images:
         source = images.load()
         path = pathlib.Path('hq.cache/00001.image')
-        path.write_bytes(path.read_bytes()[:-1] + b'\0')  # not 0 before, as the image's MD5 sum shows
-        assert [md5(image) for _, image in source.fetch([0, 1])] == [IMAGES[name]['final_md5'] for name in UNPADDED]
+        # not 0 before, as the image's MD5 sum shows
+        path.write_bytes(path.read_bytes()[:-1] + b'\0')
+        assert [md5(image) for _, image in source.fetch([0, 1])
+                ] == [IMAGES[name]['final_md5'] for name in UNPADDED]
     assert 'The file of image 1 (\'000002.jpg\') in' in capsys.readouterr().out
     pathlib.Path('hq.cache/mine.txt').write_text('kept')  # what is not ours stays
     with importer.CelebAHQ('hq', 'celeba', 'deltas') as images:
@@ -277,10 +323,12 @@ def test_a_damaged_file_of_the_cache_is_made_anew(pair, capsys):
 @pytest.mark.parametrize('cause', [errno.ENOSPC, errno.EACCES])
 def test_a_failing_disk_leaves_no_half_of_an_image(operation, cause, in_tmp, monkeypatch):
     with ImageCache('cache', [1, 16, 16], np.uint8) as cache:
-        with Disk(in_tmp, operation, 0, cause).installed(monkeypatch) as disk, pytest.raises(DataError, match=os.strerror(cause)):
+        with Disk(in_tmp, operation, 0, cause).installed(monkeypatch) as disk, pytest.raises(
+                DataError, match=os.strerror(cause)):
             cache.write(0, 'ab' * 16, np.ones([1, 16, 16], np.uint8))
         assert disk.failed and tree() == {'cache': None}
-    with Disk(in_tmp, operation, 0, cause).installed(monkeypatch), pytest.raises(DataError, match=os.strerror(cause)):
+    with Disk(in_tmp, operation, 0,
+              cause).installed(monkeypatch), pytest.raises(DataError, match=os.strerror(cause)):
         with ImageCache('cache', [1, 16, 16], np.uint8) as cache:
             cache.write(0, 'ab' * 16, np.ones([1, 16, 16], np.uint8))
     assert tree() == {}
@@ -290,36 +338,44 @@ def test_a_full_disk_stops_the_command_and_costs_nothing(pair, capsys):
     """The system refuses to let files grow; workers inherit that."""
     with file_size_limit(1 << 20):
         message = fails(['create_celebahq', 'hq', 'celeba', 'deltas', '--num_threads', '1'], capsys)
-    assert "Cannot write '" in message and 'hq.cache/0000' in message and 'File too large' in message and 'Make room' in message
+    assert "Cannot write '" in message and 'hq.cache/0000' in message
+    assert 'File too large' in message and 'Make room' in message
     assert sorted(os.listdir()) == ['celeba', 'deltas']
 
 
 def test_a_disk_that_is_too_small_is_refused_before_the_work(pair, capsys, monkeypatch):
-    monkeypatch.setattr(shutil, 'disk_usage', lambda path: shutil._ntuple_diskusage(10 ** 9, 10 ** 9 - 10 ** 6, 10 ** 6))
+    monkeypatch.setattr(shutil, 'disk_usage',
+                        lambda path: shutil._ntuple_diskusage(10**9, 10**9 - 10**6, 10**6))
     message = fails(['create_celebahq', 'hq', 'celeba', 'deltas'], capsys)
-    assert '14.7MB are needed' in message and '1.00MB are free' in message and '--resolution' in message
+    assert '14.7MB are needed' in message and '1.00MB are free' in message
+    assert '--resolution' in message
     assert sorted(os.listdir()) == ['celeba', 'deltas']
 
 
 def test_folders_that_cannot_be_made_are_named(pair, capsys):
     (pair / 'hq.cache').write_text('')
-    assert f"Cannot make the folder '{pair}/hq.cache': File exists" in fails(['create_celebahq', 'hq', 'celeba', 'deltas'], capsys)
+    assert f"Cannot make the folder '{pair}/hq.cache': File exists" in fails(
+        ['create_celebahq', 'hq', 'celeba', 'deltas'], capsys)
     (pair / 'file').write_text('')
-    assert "'" + str(pair / 'file') + "' is a file" in fails(['create_celebahq', 'file/hq', 'celeba', 'deltas'], capsys)
-    assert "Cannot make the folder '/proc/hq.cache'" in fails(['create_celebahq', '/proc/hq', 'celeba', 'deltas'], capsys)
-    assert "Cannot make the folder '/proc/hq-only'" in fails(['create_celebahq', '/proc/hq', 'celeba', 'deltas', '--only', '0'], capsys)
+    assert "'" + str(pair / 'file') + "' is a file" in fails(
+        ['create_celebahq', 'file/hq', 'celeba', 'deltas'], capsys)
+    assert "Cannot make the folder '/proc/hq.cache'" in fails(
+        ['create_celebahq', '/proc/hq', 'celeba', 'deltas'], capsys)
+    assert "Cannot make the folder '/proc/hq-only'" in fails(
+        ['create_celebahq', '/proc/hq', 'celeba', 'deltas', '--only', '0'], capsys)
 
 
 def test_a_data_set_that_is_there_is_replaced_on_force_only(pair, capsys):
     os.makedirs('hq')
     pathlib.Path('hq/hq-r02.tfrecords').write_bytes(b'old')
     assert '--force' in fails(['create_celebahq', 'hq', 'celeba', 'deltas'], capsys)
-    assert tree('hq') == {'hq-r02.tfrecords': b'old'} and sorted(os.listdir()) == ['celeba', 'deltas', 'hq']
+    assert tree('hq') == {'hq-r02.tfrecords': b'old'} and sorted(
+        os.listdir()) == ['celeba', 'deltas', 'hq']
     run('--force')
     check_dataset(pair / 'hq', UNPADDED)
 
 
-# ---------------------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # Bad input.
 
 
@@ -352,11 +408,14 @@ def test_wrong_counts_are_named(pair, capsys, monkeypatch):
 
 def test_missing_files_are_named(pair, capsys):
     os.rename('deltas/deltas00000.zip', 'deltas/deltas00000.zip.part')
-    refused(capsys, "Expected to find 1 archives of deltas, *.zip, in 'deltas'. Received: 0. Missing: deltas00000.zip.")
+    refused(capsys, "Expected to find 1 archives of deltas, *.zip, in 'deltas'. Received: 0. "
+                    'Missing: deltas00000.zip.')
     os.rename('deltas/image_list.txt', 'deltas/list.txt')
-    refused(capsys, "'deltas/image_list.txt' does not exist", 'Found there: deltas00000.zip.part, list.txt.')
+    refused(capsys, "'deltas/image_list.txt' does not exist", 'Found there: deltas00000.zip.part, '
+                                                              'list.txt.')
     os.rename('celeba/Anno', 'celeba/anno-wild')
-    refused(capsys, 'list_landmarks_celeba.txt', 'does not exist', 'Found there: anno-wild, img_celeba.')
+    refused(capsys, 'list_landmarks_celeba.txt', 'does not exist',
+            'Found there: anno-wild, img_celeba.')
     os.rename('celeba', 'elsewhere')
     refused(capsys, "the folder 'celeba' does not exist")
     os.rename('elsewhere', 'celeba')
@@ -367,11 +426,13 @@ def test_missing_files_are_named(pair, capsys):
 
 
 @pytest.mark.parametrize('line, change, words', [
-    (3, lambda line: line.replace('262', 'x'), "line 3 of 'celeba/Anno/list_landmarks_celeba.txt' is damaged"),
+    (3, lambda line: line.replace('262', 'x'), "line 3 of 'celeba/Anno/list_landmarks_celeba.txt' "
+                                               'is damaged'),
     (4, lambda line: line[:-6], "line 4 of 'celeba/Anno/list_landmarks_celeba.txt' is damaged"),
     (5, lambda line: '', "line 5 of 'celeba/Anno/list_landmarks_celeba.txt' is damaged"),
     (5, lambda line: line.replace('355', 'nan'), 'Expected the name of a file and ten numbers'),
-    (3, lambda line: line.replace('000001', '000009'), 'row 0 says idx 0, orig_idx 0, 000001.jpg, and that line of the landmarks is of '
+    (3, lambda line: line.replace('000001', '000009'), 'row 0 says idx 0, orig_idx 0, 000001.jpg, '
+                                                       'and that line of the landmarks is of '
                                                        '000009.jpg')])
 def test_damaged_landmarks_are_named(line, change, words, pair, capsys):
     def damage(text):
@@ -383,7 +444,8 @@ def test_damaged_landmarks_are_named(line, change, words, pair, capsys):
 
 
 @pytest.mark.parametrize('old, new, words', [
-    ('final_md5', 'md5', 'Expected the columns idx, orig_idx, orig_file, proc_md5, final_md5 in its first line'),
+    ('final_md5', 'md5', 'Expected the columns idx, orig_idx, orig_file, proc_md5, final_md5 in '
+                         'its first line'),
     (IMAGES['000001.jpg']['proc_md5'], 'z' * 32, "line 2 of 'deltas/image_list.txt' is damaged"),
     (IMAGES['000001.jpg']['proc_md5'], '12', "line 2 of 'deltas/image_list.txt' is damaged"),
     (IMAGES['000002.jpg']['final_md5'], '', "line 3 of 'deltas/image_list.txt' is damaged"),
@@ -412,12 +474,16 @@ def test_a_first_photograph_that_decodes_otherwise_is_refused(pair, capsys):
 
 def test_a_photograph_that_is_not_the_original_is_named_and_the_others_are_kept(pair, capsys):
     data = pathlib.Path('celeba/img_celeba/000002.jpg').read_bytes()
-    pathlib.Path('celeba/img_celeba/000002.jpg').write_bytes(data[:-2000])  # libjpeg makes something of it
-    refused(capsys, "1 of 2 images cannot be rebuilt. image 1 ('000002.jpg'): ", 'Stage to suspect: the JPEG file.',
-            'so that is not the original file', 'Finished images are kept: mend the cause and run the same command again.')
+    # libjpeg makes something of it
+    pathlib.Path('celeba/img_celeba/000002.jpg').write_bytes(data[:-2000])
+    refused(capsys, "1 of 2 images cannot be rebuilt. image 1 ('000002.jpg'): ",
+            'Stage to suspect: the JPEG file.', 'so that is not the original file',
+            'Finished images are kept: mend the cause and run '
+            'the same command again.')
     assert finished() == ['00000.image']
     message = fails(['create_celebahq', 'hq', 'celeba', 'deltas', '--only', '1'], capsys)
-    assert '1 of 1 images cannot be rebuilt' in message and 'Stage to suspect: the JPEG file.' in message and os.listdir('hq-only') == []
+    assert '1 of 1 images cannot be rebuilt' in message and 'Stage to suspect: the JPEG file.' in message and os.listdir(
+        'hq-only') == []
     pathlib.Path('celeba/img_celeba/000002.jpg').write_bytes(data)
     run()
     check_dataset(pair / 'hq', UNPADDED)
@@ -429,7 +495,9 @@ def test_it_gives_up_when_nothing_works(pair, capsys, monkeypatch):
     for name in UNPADDED:
         pathlib.Path('celeba/img_celeba', name).write_bytes(b'no jpeg')
     refused(capsys, 'Gave up after 2 images that cannot be rebuilt. The first: image 0 (',
-            "000001.jpg' is not an image that Pillow can read", "The others: image 1 ('000002.jpg'); see the lines above.")
+            "000001.jpg' is not an image that Pillow can read",
+            "The others: image 1 ('000002.jpg'); see "
+            'the lines above.')
     assert sorted(os.listdir()) == ['celeba', 'deltas']
 
 
