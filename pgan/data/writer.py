@@ -12,6 +12,7 @@ from pgan.data.records import RecordLayout
 from pgan.errors import DataError
 from pgan.files import sync
 from pgan.progress_bar import progress_bar
+from pgan.resolutions import is_resolution, log2_of
 
 try:
     import fcntl
@@ -296,7 +297,7 @@ class TFRecordExporter:
 
     def _start(self, shape):
         channels, height, width = shape
-        if height != width or height < 4 or height & (height - 1) or channels not in (1, 3):
+        if height != width or not is_resolution(height) or channels not in (1, 3):
             raise DataError('images must be square, with sides that are a power of two and at '
                             f'least 4, and have 1 or 3 channels. Received: {width}x{height} with '
                             f'{channels} channels.')
@@ -304,14 +305,13 @@ class TFRecordExporter:
         self._group_size = max(1, GROUP_BYTES // (channels * height * width))
         layouts = [
             RecordLayout((channels, 1 << log2, 1 << log2))
-            for log2 in range(height.bit_length() - 1, 1, -1)
+            for log2 in range(log2_of(height), 1, -1)
         ]
         self._check_space(sum(layout.stride for layout in layouts) * self.expected_images)
         with self._disk_errors():
             for layout in layouts:
-                path = os.path.join(
-                    self._partial,
-                    f'{self._name}-r{layout.shape[1].bit_length() - 1:02d}.tfrecords')
+                path = os.path.join(self._partial,
+                                    f'{self._name}-r{log2_of(layout.shape[1]):02d}.tfrecords')
                 self._levels.append((layout, open(path, 'wb')))
 
     def _check_space(self, needed):
