@@ -11,6 +11,7 @@ import numpy as np
 
 from metrics.feeding import check_minibatch, check_mode, check_setting, in_threads, shares, slices
 from pgan.errors import ConfigError
+from pgan.pixels import box_average, to_uint8
 
 # Projections of one set that are sorted at a time; two sets of them are held, 270 MB. 2^25 is 16
 # directions of 16384 images.
@@ -131,9 +132,8 @@ def downscale_minibatch(minibatch, lod):
     """
     x = minibatch.astype(np.float32)
     for _ in range(lod):
-        x = (x[:, :, 0::2, 0::2] + x[:, :, 0::2, 1::2] + x[:, :, 1::2, 0::2] +
-             x[:, :, 1::2, 1::2]) * 0.25
-    return np.rint(x).clip(0, 255).astype(np.uint8)
+        x = box_average(x)
+    return to_uint8(x)
 
 
 # --------------------------------------------------------------------------------------------------

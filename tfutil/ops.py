@@ -38,6 +38,22 @@ def shape_to_list(shape):
     return [None if size is None else int(size) for size in shape]
 
 
+def box_average(x, factor=2):
+    """Average factor x factor boxes of [N, C, H, W]."""
+    c, h, w = x.shape[1:]
+    boxes = tf.reshape(x, [-1, c, h // factor, factor, w // factor, factor])
+    return tf.reduce_mean(boxes, axis=[3, 5])
+
+
+def repeat_pixels(x, factor=2):
+    """Repeat each pixel of [N, C, H, W] factor x factor times."""
+    if factor == 1:
+        return x
+    c, h, w = x.shape[1:]
+    return tf.reshape(tf.tile(x[:, :, :, None, :, None], [1, 1, 1, factor, 1, factor]),
+                      [-1, c, h * factor, w * factor])
+
+
 def fp32(*values):
     """Cast tensors to float32: losses and norms are computed in it whatever the networks' dtype.
     One value in, one out.

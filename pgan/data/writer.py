@@ -11,6 +11,7 @@ from tqdm import tqdm
 from pgan.data.records import RecordLayout
 from pgan.errors import DataError
 from pgan.files import sync
+from pgan.pixels import box_average, to_uint8
 from pgan.progress_bar import progress_bar
 from pgan.resolutions import is_resolution, log2_of
 
@@ -155,18 +156,6 @@ def locked(folder):
         yield
     finally:
         os.close(descriptor)
-
-
-def box_average(images):
-    """Halve the resolution: float32 [..., H, W] to [..., H/2, W/2], means of 2x2 pixels."""
-    top, bottom = images[..., 0::2, :], images[..., 1::2, :]
-    return (top[..., 0::2] + top[..., 1::2] + bottom[..., 0::2] +
-            bottom[..., 1::2]) * np.float32(0.25)
-
-
-def quantize(images):
-    """Numbers of any type as uint8: rounded half to even, clipped to 0..255."""
-    return images if images.dtype == np.uint8 else np.rint(images).clip(0, 255).astype(np.uint8)
 
 
 class TFRecordExporter:
@@ -332,7 +321,7 @@ class TFRecordExporter:
                 if images.shape[1:] != layout.shape:
                     # Each level is averaged from the unrounded one above it.
                     images = box_average(images.astype(np.float32, copy=False))
-                file.write(layout.encode(quantize(images)).data)
+                file.write(layout.encode(to_uint8(images)).data)
         self._progress.update(len(images))
 
     def _finish(self):

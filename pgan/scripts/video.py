@@ -9,6 +9,7 @@ import numpy as np
 
 from pgan.errors import ConfigError, DataError, UserError
 from pgan.files import cannot_write, sync
+from pgan.pixels import repeat_pixels, to_uint8
 from pgan.progress_bar import progress_bar
 from pgan.scripts import option_checks
 
@@ -102,11 +103,8 @@ def encodable(image):
     """A frame as encoders and players take it: uint8, even sizes of at least 16 pixels. Small ones
     grow by a whole factor.
     """
-    if image.dtype != np.uint8:
-        image = np.rint(image).clip(0, 255).astype(np.uint8)
     zoom = -(-MIN_SIZE // min(image.shape[:2]))
-    if zoom > 1:
-        image = image.repeat(zoom, axis=0).repeat(zoom, axis=1)
+    image = repeat_pixels(to_uint8(image).transpose(2, 0, 1), zoom).transpose(1, 2, 0)
     height, width = image.shape[:2]
     return np.pad(image, [(0, height % 2), (0, width % 2), (0, 0)], mode='edge')
 

@@ -10,11 +10,12 @@ import tensorflow as tf
 
 from pgan.nn.layers import make_kernels
 from pgan.nn.sharing import evaluating
-from pgan.training.reals import process_reals, repeat_pixels
+from pgan.training.reals import process_reals
 from tfutil import lerp, randomness, summary
 from tfutil.devices import copies, set_in_replica
 from tfutil.fusion import fused
 from tfutil.network import defined_by_its_class
+from tfutil.ops import repeat_pixels
 from tfutil.optimizer import Optimizer, average_over_replicas
 
 
