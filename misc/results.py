@@ -12,12 +12,7 @@ from misc import logs
 from misc.pickles import load_pkl
 from pgan.errors import DataError, did_you_mean
 from pgan.files import atomic_write
-
-try:
-    import fcntl
-except ImportError:
-    # Windows has no such lock: two runs started in the same instant may share a number.
-    fcntl = None
+from pgan.locks import locked
 
 _SHOWN = 12
 
@@ -52,7 +47,10 @@ def create_result_subdir(result_dir: str, desc: str, config_values: dict | None 
                         'folder. Set result_dir to another name, or move the file away.')
     try:
         os.makedirs(result_dir, exist_ok=True)
-        with _lock(result_dir):
+        with contextlib.ExitStack() as stack:
+            # Without locks two runs started in the same instant may share a number.
+            with contextlib.suppress(OSError):
+                stack.enter_context(locked(result_dir, wait=True))
             result_subdir = _make_numbered(result_dir, desc)
     except OSError as error:
         raise DataError(f'Cannot make a result folder in {result_dir!r}: '
@@ -95,21 +93,6 @@ def _run_number(name):
         return int(name[:name.find('-')])
     except ValueError:
         return None
-
-
-@contextlib.contextmanager
-def _lock(folder):
-    """Let one process at a time look for the next number, where the file system can lock."""
-    handle = None
-    if fcntl is not None:
-        handle = os.open(folder, os.O_RDONLY)
-        with contextlib.suppress(OSError):
-            fcntl.flock(handle, fcntl.LOCK_EX)
-    try:
-        yield
-    finally:
-        if handle is not None:
-            os.close(handle)
 
 
 # --------------------------------------------------------------------------------------------------

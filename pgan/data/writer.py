@@ -11,14 +11,10 @@ from tqdm import tqdm
 from pgan.data.records import RecordLayout
 from pgan.errors import DataError
 from pgan.files import sync
+from pgan.locks import locked
 from pgan.pixels import box_average, to_uint8
 from pgan.progress_bar import progress_bar
 from pgan.resolutions import is_resolution, log2_of
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None
 
 # Images are averaged and written in groups of about so many bytes: large enough that NumPy's cost
 # per call does not show.
@@ -137,25 +133,6 @@ def _clear_leftover(tfrecord_dir, path, is_old):
     except OSError as error:
         print(f'Left "{path}" alone, although it may be of a killed process: '
               f'{error.strerror or error}')
-
-
-@contextlib.contextmanager
-def locked(folder):
-    """Hold a folder's lock, which ends with the process that holds it, whatever kills it, and is
-    seen from other containers too.
-
-    Raises:
-        BlockingIOError: another process holds it.
-        OSError: this file system, or Windows, knows no such locks.
-    """
-    if fcntl is None:
-        raise OSError('folders cannot be locked here')
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 class TFRecordExporter:
