@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from pgan.data.records import RecordLayout
 from pgan.errors import DataError
-from pgan.files import sync
+from pgan.files import move_into_place, sync
 from pgan.locks import locked
 from pgan.pixels import box_average, to_uint8
 from pgan.progress_bar import progress_bar
@@ -312,8 +312,7 @@ class TFRecordExporter:
                              f'got {self.cur_images}.'))
         with self._disk_errors():
             self._close_files()
-            for entry in os.scandir(self._partial):
-                sync(entry.path)
+            sync(self._partial)
             self._move_into_place()
 
     def _move_into_place(self):
@@ -322,23 +321,15 @@ class TFRecordExporter:
         """
         with contextlib.suppress(OSError):
             os.rmdir(self._target)  # never removes anything but an empty folder
-        if not os.path.lexists(self._target):
-            os.rename(self._partial, self._target)
-            return
-        check_target(self._target, self._force)
-        old = f'{self._partial}-old'
-        with contextlib.suppress(OSError):
-            self._lock.enter_context(locked(self._target))
-        try:
-            os.rename(self._target, old)
-            _check_replaceable(self._target, old)  # nobody writes there any more
-            os.rename(self._partial, self._target)
-        except BaseException:
-            if os.path.isdir(old) and not os.path.lexists(self._target):
-                os.rename(old, self._target)
-            raise
-        with contextlib.suppress(OSError):
-            _remove_dataset(old)
+        if os.path.lexists(self._target):
+            check_target(self._target, self._force)
+            with contextlib.suppress(OSError):
+                self._lock.enter_context(locked(self._target))
+        move_into_place(
+            self._partial, self._target,
+            # nobody writes there any more
+            check=lambda old: _check_replaceable(self._target, old),
+            remove_old=_remove_dataset)
 
     def _close_files(self, silent=False):
         for _, file in self._levels:
