@@ -213,6 +213,31 @@ def load_network_pkl(run_id_or_result_subdir_or_network_pkl: int | str, snapshot
                                        result_dir))
 
 
+def load_snapshot(path: str, config: Any = None) -> tuple:
+    """Load the networks (G, D, Gs) of a training run from one of its pickles.
+
+    Args:
+        path: e.g. what `locate_network_pkl` returns.
+        config: the configuration; it vouches for the build functions that its G and D name, so
+            that networks made by them can be loaded.
+
+    Raises:
+        DataError: the file cannot be read or holds something else.
+    """
+    for name in ('G', 'D'):
+        options = getattr(config, name, None)
+        if isinstance(options, dict) and options.get('func'):
+            import tfutil  # Brings TensorFlow, which most of this module does without.
+
+            tfutil.build_function(tfutil.import_obj(options['func']))
+    networks = load_pkl(path)
+    if not isinstance(networks, (tuple, list)) or len(networks) != 3 or not all(
+            hasattr(net, 'run') for net in networks):
+        raise DataError(f'{path!r} does not hold the three networks G, D, Gs of a training run. '
+                        'Name a run, or one of its network-*.pkl.')
+    return tuple(networks)
+
+
 def random_latents(num_latents: int, G,
                    random_state: np.random.RandomState | None = None) -> np.ndarray:
     """Latent vectors for a generator, from the normal distribution.
