@@ -148,9 +148,9 @@ class Updates:
             For each goal a boolean tensor: whether its variables were updated.
         """
         def differentiate(keys):
-            with randomness.keyed_by(keys) as draws, summary.collecting() as collected:
+            with randomness.keyed_by(keys) as key, summary.collecting() as collected:
                 gradients = self.gradients(losses, goals)
-            self.draws[name] = draws.used[0]
+            self.draws[name] = key.draws
             return gradients, collected.statistics()
 
         compute = fused if self.options.xla else lambda function, keys: function(keys)
