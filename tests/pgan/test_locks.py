@@ -21,12 +21,11 @@ with locked(sys.argv[1]):
 @pytest.fixture
 def held(tmp_path):
     """A process that holds the folder's lock."""
-    holder = subprocess.Popen([sys.executable, '-c', HOLDER, tmp_path], cwd=ROOT, text=True,
-                              stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    assert holder.stdout.readline() == 'held\n'
-    yield holder
-    holder.kill()
-    holder.communicate()
+    with subprocess.Popen([sys.executable, '-c', HOLDER, tmp_path], cwd=ROOT, text=True,
+                          stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+        assert holder.stdout.readline() == 'held\n'
+        yield holder
+        holder.kill()
 
 
 def test_another_process_holds_it_until_it_is_killed(held, tmp_path):
