@@ -102,7 +102,8 @@ def msssim_per_image(img1, img2, max_val=255, filter_size=11, filter_sigma=1.5, 
 
 def msssim(img1, img2, max_val=255, filter_size=11, filter_sigma=1.5, k1=0.01, k2=0.03,
            weights=WEIGHTS):
-    """Mean similarity of pairs of images.
+    """Mean similarity of pairs of images: the original's function. The metric itself calls
+    `msssim_per_image`.
 
     Args:
         img1, img2: two minibatches [N, H, W, C] of any type.

@@ -9,7 +9,7 @@ def lerp(a, b, t):
 
 
 def lerp_clip(a, b, t):
-    """Linear interpolation with t clipped to [0, 1]."""
+    """Linear interpolation with t clipped to [0, 1]. (A name of the original's; unused here.)"""
     return a + (b - a) * tf.clip_by_value(t, 0.0, 1.0)
 
 
@@ -29,7 +29,9 @@ def flatten(x):
 
 
 def is_tf_expression(x):
-    """True for tensors and variables, False for NumPy arrays and Python numbers."""
+    """True for tensors and variables, False for NumPy arrays and Python numbers. (A name of the
+    original's; unused here.)
+    """
     return tf.is_tensor(x) or isinstance(x, tf.Variable)
 
 
