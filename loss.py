@@ -24,15 +24,8 @@ def G_wgan_acgan(G, D, opt, training_set, minibatch_size, cond_weight=1.0, laten
         cond_weight: weight of the label term.
         latents, labels: replace the random draws, [N, latent size] and [N, label size].
     """
-    latents = randomness.normal([minibatch_size, *G.input_shapes[0][1:]
-                                 ]) if latents is None else latents
-    labels = training_set.get_random_labels_tf(minibatch_size) if labels is None else labels
-    fake_images = G.get_output_for(latents, labels, is_training=True)
-    scores, logits = fp32(*D.get_output_for(fake_images, is_training=True))
-    loss = -scores[:, 0]
-    if has_labels(D):
-        loss += label_penalty(labels, logits) * cond_weight
-    return loss
+    return _generator_loss(lambda scores: -scores, G, D, training_set, minibatch_size, cond_weight,
+                           latents, labels)
 
 
 def D_wgangp_acgan(G, D, opt, training_set, minibatch_size, reals, labels, wgan_lambda=10.0,
@@ -49,14 +42,10 @@ def D_wgangp_acgan(G, D, opt, training_set, minibatch_size, reals, labels, wgan_
         wgan_epsilon: weight of D(real)^2, which keeps the scores from drifting (Appendix A.1).
         latents, mixing_factors: replace the random draws, [N, latent size] and [N, 1, 1, 1] in [0,
         1). The others are those of `G_wgan_acgan`. """
-    latents = randomness.normal([minibatch_size, *G.input_shapes[0][1:]
-                                 ]) if latents is None else latents
-    mixing_factors = randomness.uniform([minibatch_size, 1, 1, 1
-                                         ]) if mixing_factors is None else mixing_factors
-    fake_images = G.get_output_for(latents, labels, is_training=True)
-    (real_scores, real_logits), (fake_scores, fake_logits) = evaluate_both(D, reals, fake_images)
-    real_scores = autosummary('Loss/real_scores', real_scores[:, 0])
-    fake_scores = autosummary('Loss/fake_scores', fake_scores[:, 0])
+    latents = _latents(G, minibatch_size, latents)
+    if mixing_factors is None:
+        mixing_factors = randomness.uniform([minibatch_size, 1, 1, 1])
+    fake_images, real_scores, fake_scores, logits = _judge(G, D, reals, labels, latents)
 
     mixed_images = lerp(*fp32(reals, fake_images), mixing_factors)
     mixed_norms = autosummary('Loss/mixed_norms', gradient_norms(D, opt, mixed_images))
@@ -64,12 +53,7 @@ def D_wgangp_acgan(G, D, opt, training_set, minibatch_size, reals, labels, wgan_
     epsilon_penalty = autosummary('Loss/epsilon_penalty', tf.square(real_scores))
 
     loss = fake_scores - real_scores + gradient_penalty + epsilon_penalty * wgan_epsilon
-    if has_labels(D):
-        loss += autosummary('Loss/label_penalty_reals', label_penalty(labels,
-                                                                      real_logits)) * cond_weight
-        loss += autosummary('Loss/label_penalty_fakes', label_penalty(labels,
-                                                                      fake_logits)) * cond_weight
-    return loss
+    return _with_label_penalties(loss, D, labels, logits, cond_weight)
 
 
 def G_lsgan_acgan(G, D, opt, training_set, minibatch_size, cond_weight=1.0, latents=None,
@@ -77,15 +61,8 @@ def G_lsgan_acgan(G, D, opt, training_set, minibatch_size, cond_weight=1.0, late
     """Generator's least-squares loss: D(G(z))^2, as D learns to say 0 to reals; and the label term
     of `G_wgan_acgan`. Same arguments.
     """
-    latents = randomness.normal([minibatch_size, *G.input_shapes[0][1:]
-                                 ]) if latents is None else latents
-    labels = training_set.get_random_labels_tf(minibatch_size) if labels is None else labels
-    fake_images = G.get_output_for(latents, labels, is_training=True)
-    scores, logits = fp32(*D.get_output_for(fake_images, is_training=True))
-    loss = tf.square(scores[:, 0])
-    if has_labels(D):
-        loss += label_penalty(labels, logits) * cond_weight
-    return loss
+    return _generator_loss(tf.square, G, D, training_set, minibatch_size, cond_weight, latents,
+                           labels)
 
 
 def D_lsgan_acgan(G, D, opt, training_set, minibatch_size, reals, labels, L2_fake_weight=0.1,
@@ -100,23 +77,58 @@ def D_lsgan_acgan(G, D, opt, training_set, minibatch_size, reals, labels, L2_fak
         L2_fake_weight: weight of the fakes.
         gdrop_coef: the noise's strength is gdrop_coef * max(a - 0.5, 0)^2, a = running average of
         D(fake), clipped to [0, 1]. The others are those of `D_wgangp_acgan`. """
-    latents = randomness.normal([minibatch_size, *G.input_shapes[0][1:]
-                                 ]) if latents is None else latents
-    fake_images = G.get_output_for(latents, labels, is_training=True)
-    (real_scores, real_logits), (fake_scores, fake_logits) = evaluate_both(D, reals, fake_images)
-    real_scores = autosummary('Loss/real_scores', real_scores[:, 0])
-    fake_scores = autosummary('Loss/fake_scores', fake_scores[:, 0])
+    latents = _latents(G, minibatch_size, latents)
+    _, real_scores, fake_scores, logits = _judge(G, D, reals, labels, latents)
     gdrop = getattr(D.model, 'gdrop', None)
     if gdrop is not None:
         gdrop.follow(tf.reduce_mean(fake_scores), gdrop_coef)
         autosummary('Loss/gdrop_strength', tf.convert_to_tensor(gdrop.strength))
 
     loss = tf.square(real_scores) + tf.square(fake_scores - 1.0) * L2_fake_weight
+    return _with_label_penalties(loss, D, labels, logits, cond_weight)
+
+
+# --------------------------------------------------------------------------------------------------
+# What the losses have in common.
+
+def _latents(G, minibatch_size, latents):
+    """Return `latents`, or random ones for a minibatch if that is None."""
+    if latents is not None:
+        return latents
+    return randomness.normal([minibatch_size, *G.input_shapes[0][1:]])
+
+
+def _generator_loss(loss_of, G, D, training_set, minibatch_size, cond_weight, latents, labels):
+    """Evaluate G and D; return `loss_of` D's scores [N], with the label term added."""
+    latents = _latents(G, minibatch_size, latents)
+    labels = training_set.get_random_labels_tf(minibatch_size) if labels is None else labels
+    fake_images = G.get_output_for(latents, labels, is_training=True)
+    scores, logits = fp32(*D.get_output_for(fake_images, is_training=True))
+    loss = loss_of(scores[:, 0])
     if has_labels(D):
-        loss += autosummary('Loss/label_penalty_reals', label_penalty(labels,
-                                                                      real_logits)) * cond_weight
-        loss += autosummary('Loss/label_penalty_fakes', label_penalty(labels,
-                                                                      fake_logits)) * cond_weight
+        loss += label_penalty(labels, logits) * cond_weight
+    return loss
+
+
+def _judge(G, D, reals, labels, latents):
+    """Evaluate G on latents and D on its images and the real ones.
+
+    Returns:
+        (fake images, scores [N] of the reals, scores [N] of the fakes, pair of their label logits).
+    """
+    fake_images = G.get_output_for(latents, labels, is_training=True)
+    (real_scores, real_logits), (fake_scores, fake_logits) = evaluate_both(D, reals, fake_images)
+    real_scores = autosummary('Loss/real_scores', real_scores[:, 0])
+    fake_scores = autosummary('Loss/fake_scores', fake_scores[:, 0])
+    return fake_images, real_scores, fake_scores, (real_logits, fake_logits)
+
+
+def _with_label_penalties(loss, D, labels, logits, cond_weight):
+    """Return D's loss with the cross-entropies of reals and fakes added, if D guesses labels."""
+    if has_labels(D):
+        for which, each in zip(('reals', 'fakes'), logits):
+            penalty = autosummary(f'Loss/label_penalty_{which}', label_penalty(labels, each))
+            loss += penalty * cond_weight
     return loss
 
 

@@ -17,6 +17,7 @@ import time
 import numpy as np
 
 from benchmarks.common import significant
+from pgan.resolutions import log2_of
 
 SAMPLE = 4096  # values that are kept of an output; inputs of more are stored as seeds
 DRAWS = 8  # keys of random draws: more than either loss makes
@@ -100,7 +101,7 @@ def gradient_function(steps, which, resolution, stage, minibatch):
 
         def move_Gs(self):
             pass
-    lod = math.log2(resolution // stage)
+    lod = float(log2_of(resolution // stage))
     updates = Gradients(steps, steps.options, Stage.of(lod, resolution), minibatch)
 
     def D_gradients(keys, reals, labels):

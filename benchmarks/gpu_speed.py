@@ -13,6 +13,7 @@ from typing import NamedTuple
 from benchmarks.common import run_child, significant, timed
 from benchmarks.flops import step_flops
 from benchmarks.training_step import steps_of
+from pgan.resolutions import log2_of
 
 MINIBATCHES = {4: 128, 8: 128, 16: 128, 32: 64, 64: 32, 128: 16, 256: 8, 512: 4, 1024: 4}
 LARGER = {512: 8, 1024: 8}  # in half precision
@@ -140,7 +141,7 @@ def make_steps(resolution, width, dtype='float32', training_set=None, **options)
 
 def moment(resolution, stage, minibatch):
     """What `TrainingSteps.run` is told of a schedule, at a stage that does not fade."""
-    return types.SimpleNamespace(lod=math.log2(resolution // stage), resolution=stage,
+    return types.SimpleNamespace(lod=float(log2_of(resolution // stage)), resolution=stage,
                                  minibatch=minibatch, D_lrate=0.001, G_lrate=0.001)
 
 

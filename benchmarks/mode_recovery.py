@@ -215,13 +215,14 @@ def draw_images(results, variants, args, columns=16, zoom=2):
     """A row of real images, and one of images of each variant's first run."""
     import dataset
     import misc
+    from pgan.pixels import repeat_pixels
     reals = dataset.load_dataset(tfrecord_dir=os.path.join(args.data_dir, 'mnistrgb-5k'))
     images = [reals.get_minibatch_np(columns)[0]]
     for variant in variants:
         row = next(row for row in results if row['variant'] == variant)
         _, _, Gs = misc.load_network_pkl(os.path.join(args.result_dir, row['run']))
         images.append(generate(Gs, np.random.RandomState(1).randn(columns, *Gs.input_shape[1:])))
-    grid = np.concatenate(images).repeat(zoom, axis=2).repeat(zoom, axis=3)
+    grid = repeat_pixels(np.concatenate(images), zoom)
     misc.save_image_grid(grid, os.path.join(args.result_dir, 'mode_recovery-images.png'),
                          drange=[0, 255], grid_size=(columns, len(images)))
 

@@ -56,6 +56,7 @@ def parse_args(argv=None):
 def make_blobs(data_dir, resolution, count=64):
     """A data set of colour images, blobs of several sizes."""
     from pgan.data.writer import TFRecordExporter
+    from pgan.pixels import repeat_pixels
     folder, random = os.path.join(data_dir, f'blobs{resolution}'), np.random.RandomState(0)
     if os.path.isdir(folder):
         return
@@ -63,9 +64,7 @@ def make_blobs(data_dir, resolution, count=64):
         for _ in range(count):
             image = np.zeros([3, resolution, resolution])
             for size in (4, 8, 32):
-                image += random.uniform(0, 85,
-                                        [3, size, size]).repeat(resolution // size, axis=1).repeat(
-                                            resolution // size, axis=2)
+                image += repeat_pixels(random.uniform(0, 85, [3, size, size]), resolution // size)
             exporter.add_image(image.astype(np.uint8))
 
 

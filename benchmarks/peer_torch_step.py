@@ -32,6 +32,7 @@ import types
 
 from benchmarks.common import describe_machine, significant, timed
 from benchmarks.flops import feature_maps
+from pgan.resolutions import is_resolution, log2_of
 
 GAIN = math.sqrt(2)  # He et al. 2015, for leaky ReLU
 SMOOTHING = 0.999  # of the moving average
@@ -62,7 +63,7 @@ def parse_args(argv=None):
                         help='how long to measure, after compilation and warm-up')
     parser.add_argument('--device', choices=['cuda', 'cpu'], help='default: cuda if there is one')
     args = parser.parse_args(argv)
-    if args.resolution < 4 or args.resolution & (args.resolution - 1):
+    if not is_resolution(args.resolution):
         parser.error(f"--resolution must be a power of two, at least 4. "
                      f"Received: '{args.resolution}'")
     if args.minibatch < 1 or args.minibatch % min(GROUP, args.minibatch):
@@ -203,7 +204,7 @@ def networks():
         def __init__(self, make_layers, resolution, fmap_base, fmap_max, channels):
             super().__init__()
             nf = functools.partial(feature_maps, fmap_base=fmap_base, fmap_max=fmap_max)
-            top = resolution.bit_length() - 1
+            top = log2_of(resolution)
             self.layers = torch.nn.ModuleDict(make_layers(top, nf, channels))
 
     class Generator(Network):

@@ -18,6 +18,7 @@ import venv
 
 from benchmarks.common import ROOT, Worker, load, pair_ratios, significant, take_turns
 from benchmarks.compare import parse_variant, start, step_options
+from pgan.resolutions import log2_of
 
 PACKAGE = 'pro-gan-pth==3.4'
 
@@ -65,7 +66,7 @@ def measure(args, python):
     """Yield results, one for each resolution."""
     for resolution in args.resolution or (4, 8, 16, 32):
         options = dict(step_options(), fmap_base=8192, fmap_max=512, minibatch=args.minibatch,
-                       lod=float(5 - (resolution.bit_length() - 1)))
+                       lod=float(5 - log2_of(resolution)))
         script = str(ROOT / 'benchmarks' / 'peer_pro_gan_pth.py')
         with Worker([python, script, resolution,
                      args.minibatch]) as peer, start(parse_variant(str(ROOT)), options) as product:

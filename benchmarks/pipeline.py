@@ -24,6 +24,7 @@ import tempfile
 import time
 
 from benchmarks.common import load, significant, timed
+from pgan.resolutions import log2_of
 
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
 # config.py's preset-v2-1gpu
@@ -149,9 +150,9 @@ def measure_resolution(folder, resolution, seconds):
     import dataset
     with contextlib.closing(dataset.TFRecordDataset(folder)) as training_set:
         full, num_images = training_set.resolution, training_set.num_images
-    level = int(math.log2(full // resolution))
+    level = log2_of(full // resolution)
     minibatch = min(MINIBATCHES.get(resolution, 4), num_images)
-    paths = list(pathlib.Path(folder).glob(f'*-r{int(math.log2(resolution)):02d}.tfrecords'))
+    paths = list(pathlib.Path(folder).glob(f'*-r{log2_of(resolution):02d}.tfrecords'))
     result = dict(resolution=resolution, full_resolution=full, minibatch=minibatch,
                   images=num_images,
                   file_mb=significant(sum(path.stat().st_size for path in paths) / 1e6, 3))

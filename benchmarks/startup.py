@@ -18,6 +18,7 @@ import tempfile
 import time
 
 from benchmarks.common import ROOT, load, peak_mb, run_child, significant
+from pgan.resolutions import log2_of
 
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
 
@@ -41,7 +42,7 @@ def parse_args(argv=None):
 def settings_of(args, folder):
     """The run as options of train.py."""
     tick = args.phase_kimg * 2
-    total = args.phase_kimg * (2 * (args.resolution.bit_length() - 3) + 1)
+    total = args.phase_kimg * (2 * (log2_of(args.resolution) - 2) + 1)
     values = {
         'desc': 'startup', 'result_dir': folder,
         'dataset': {'class_name': 'dataset.SyntheticDataset', 'resolution': args.resolution},

@@ -19,6 +19,7 @@ from tqdm import tqdm  # noqa: E402
 
 import misc  # noqa: E402
 from pgan.errors import DataError, exit_on_user_error  # noqa: E402
+from pgan.pixels import repeat_pixels  # noqa: E402
 
 CLASSES = 10
 
@@ -59,9 +60,8 @@ def save_rows(Gs, path, columns=16, zoom=2):
     """An image grid with a row per class; every column is one latent vector."""
     latents = np.random.RandomState(1).randn(columns, *Gs.input_shape[1:])
     images = run_uint8(Gs, np.tile(latents, [CLASSES, 1]), np.repeat(np.arange(CLASSES), columns))
-    misc.save_image_grid(
-        images.repeat(zoom, axis=2).repeat(zoom, axis=3), path, drange=[0, 255],
-        grid_size=(columns, CLASSES))
+    misc.save_image_grid(repeat_pixels(images, zoom), path, drange=[0, 255],
+                         grid_size=(columns, CLASSES))
 
 
 def save_interpolation(Gs, path, columns=10, rows=5, seconds=6, fps=20, zoom=2):

@@ -10,7 +10,7 @@ from metrics.inception import ComparingMetric
 _ROWS = 512
 
 
-def frechet_distance(mu1, sigma1, mu2, sigma2):
+def frechet_distance(mu1, sigma1, mu2, sigma2, root1=None):
     """|mu1 - mu2|^2 + Tr(sigma1 + sigma2 - 2 sqrt(sigma1 sigma2)), the squared 2-Wasserstein
     distance (Dowson and Landau 1982).
 
@@ -20,11 +20,16 @@ def frechet_distance(mu1, sigma1, mu2, sigma2):
     Args:
         mu1, mu2: means, [D].
         sigma1, sigma2: covariances, [D, D].
+        root1: `matrix_root(sigma1)`, where it is known.
 
     Returns:
         float; of equal statistics up to some 1e-12 of the traces above or below 0.
     """
-    return _distance(mu1, sigma1, matrix_root(sigma1), mu2, sigma2)
+    root1 = matrix_root(sigma1) if root1 is None else root1
+    product = root1 @ sigma2 @ root1
+    values = np.linalg.eigvalsh((product + product.T) / 2)
+    root_trace = np.sqrt(np.maximum(values, 0)).sum()
+    return float(np.sum((mu1 - mu2) ** 2) + np.trace(sigma1) + np.trace(sigma2) - 2 * root_trace)
 
 
 def matrix_root(sigma):
@@ -33,13 +38,6 @@ def matrix_root(sigma):
     """
     values, vectors = np.linalg.eigh(np.asarray(sigma, np.float64))
     return (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
-
-
-def _distance(mu1, sigma1, root1, mu2, sigma2):
-    product = root1 @ sigma2 @ root1
-    values = np.linalg.eigvalsh((product + product.T) / 2)
-    root_trace = np.sqrt(np.maximum(values, 0)).sum()
-    return float(np.sum((mu1 - mu2) ** 2) + np.trace(sigma1) + np.trace(sigma2) - 2 * root_trace)
 
 
 class Statistics:
@@ -104,8 +102,8 @@ class API(ComparingMetric):
         if self._root is None:
             self._root = matrix_root(self._reals['fid_covariance'])
         return [
-            _distance(self._reals['fid_mean'], self._reals['fid_covariance'], self._root, mean,
-                      covariance)
+            frechet_distance(self._reals['fid_mean'], self._reals['fid_covariance'], mean,
+                             covariance, self._root)
         ]
 
     def set_reals_state(self, state):

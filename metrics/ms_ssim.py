@@ -8,6 +8,7 @@ import numpy as np
 
 from metrics.feeding import check_minibatch, check_mode, check_setting, in_threads, slices
 from pgan.errors import ConfigError
+from pgan.pixels import box_average
 
 # of the levels, finest first; measured with observers (Wang et al., section 3.2)
 WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
@@ -70,14 +71,6 @@ def _one_level(a, b, max_val, filter_size, filter_sigma, k1, k2):
     return similarity.mean(axis=(1, 2, 3)), contrast.mean(axis=(1, 2, 3))
 
 
-def _halve(x):
-    """Means of 2x2 pixels; three pixels become two: the outer ones, each averaged with the middle
-    one.
-    """
-    return (x[..., 0::2, 0::2] + x[..., 0::2, 1::2] + x[..., 1::2, 0::2] +
-            x[..., 1::2, 1::2]) * 0.25
-
-
 def _some_images(a, b, weights, **options):
     """Similarity of each pair of a few images."""
     # rows of pixels, not of channels
@@ -85,7 +78,7 @@ def _some_images(a, b, weights, **options):
     score = np.ones(len(a))
     for level, weight in enumerate(weights):
         if level:
-            a, b = _halve(a), _halve(b)
+            a, b = box_average(a), box_average(b)
         similarity, contrast = _one_level(a, b, **options)
         # The mean contrast of unrelated images may be negative, which has no power.
         score *= np.maximum(similarity if level == len(weights) - 1 else contrast, 0) ** weight
@@ -109,7 +102,8 @@ def msssim_per_image(img1, img2, max_val=255, filter_size=11, filter_sigma=1.5, 
 
 def msssim(img1, img2, max_val=255, filter_size=11, filter_sigma=1.5, k1=0.01, k2=0.03,
            weights=WEIGHTS):
-    """Mean similarity of pairs of images.
+    """Mean similarity of pairs of images: the original's function. The metric itself calls
+    `msssim_per_image`.
 
     Args:
         img1, img2: two minibatches [N, H, W, C] of any type.
@@ -133,8 +127,8 @@ def msssim(img1, img2, max_val=255, filter_size=11, filter_sigma=1.5, k1=0.01, k
 # Which sizes can be halved.
 
 def fits(size, levels=len(WEIGHTS)):
-    """Whether a side can be halved once per level: even, or 3 (see `_halve`), until a last level of
-    at least one pixel.
+    """Whether a side can be halved once per level: even, or 3 (see `box_average`), until a last
+    level of at least one pixel.
     """
     for _ in range(levels):
         if size < 1 or (size % 2 and size > 3):

@@ -111,31 +111,6 @@ def generate_laplacian_pyramid(minibatch, num_levels):
     return pyramid
 
 
-def reconstruct(pyramid):
-    """The images of a Laplacian pyramid, float32 [N, C, H, W]."""
-    minibatch = pyramid[-1]
-    for level in pyramid[-2::-1]:
-        minibatch = pyr_up(minibatch) + level
-    return minibatch
-
-
-def downscale_minibatch(minibatch, lod):
-    """Halve the resolution `lod` times by averaging 2x2 pixels, rounded once at the end.
-
-    Args:
-        minibatch: uint8 [N, C, H, W]; H and W divisible by 2^lod.
-        lod: how many times, 0 or more.
-
-    Returns:
-        uint8 [N, C, H / 2^lod, W / 2^lod].
-    """
-    x = minibatch.astype(np.float32)
-    for _ in range(lod):
-        x = (x[:, :, 0::2, 0::2] + x[:, :, 0::2, 1::2] + x[:, :, 1::2, 0::2] +
-             x[:, :, 1::2, 1::2]) * 0.25
-    return np.rint(x).clip(0, 255).astype(np.uint8)
-
-
 # --------------------------------------------------------------------------------------------------
 # Descriptors: neighbourhoods of pixels.
 
@@ -170,22 +145,14 @@ def _cut(minibatch, nhood_size, image, x, y):
                                                     axis=(2, 3))[image, :, x, y]
 
 
-def finalize_descriptors(desc):
+def finalize_descriptors(parts):
     """Make each channel's mean 0 and its standard deviation 1, over all neighbourhoods.
 
     Args:
-        desc: float32 [N, C, S, S], or a list of such.
+        parts: list of float32 [n, C, S, S], the descriptors of some images each. Changed in place.
 
     Returns:
-        float32 [N, C * S * S].
-    """
-    parts = [np.concatenate(desc, axis=0) if isinstance(desc, list) else np.array(desc)]
-    return _normalize(parts)[0]
-
-
-def _normalize(parts):
-    """Normalise arrays [n, C, S, S] in place by the statistics of all of them; return them as [n, C
-    * S * S].
+        List of the same arrays as [n, C * S * S].
     """
     mean = _channel_means(parts, lambda part: part)
 
@@ -339,7 +306,7 @@ class API:
         if not self._parts[0]:
             raise ConfigError(f'No images were fed in mode {mode!r}. Feed at least one minibatch '
                               'before end().')
-        descriptors, self._parts = [_normalize(parts) for parts in self._parts], None
+        descriptors, self._parts = [finalize_descriptors(parts) for parts in self._parts], None
         if mode != 'fakes':
             self._reals = descriptors
         distances = [self._distance(reals, fakes) for reals, fakes in zip(self._reals, descriptors)]

@@ -18,6 +18,7 @@ from misc.results import (
     list_network_pkls,
     load_dataset_for_previous_run,
     load_network_pkl,
+    load_snapshot,
     locate_network_pkl,
     locate_result_subdir,
     random_latents,
@@ -32,7 +33,7 @@ __all__ = [
     'convert_to_pil_image', 'create_image_grid', 'create_result_subdir', 'draw_text_label',
     'find_run', 'format_time', 'get_id_string_for_network_pkl', 'import_tensorflow',
     'init_output_logging', 'list_network_pkls', 'load_dataset_for_previous_run', 'load_network_pkl',
-    'load_pkl', 'locate_network_pkl', 'locate_result_subdir', 'random_latents', 'restore_output',
-    'save_image', 'save_image_grid', 'save_pkl', 'set_output_log_file', 'setup_text_label',
-    'write_config', 'write_environment'
+    'load_pkl', 'load_snapshot', 'locate_network_pkl', 'locate_result_subdir', 'random_latents',
+    'restore_output', 'save_image', 'save_image_grid', 'save_pkl', 'set_output_log_file',
+    'setup_text_label', 'write_config', 'write_environment'
 ]

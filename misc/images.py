@@ -13,6 +13,7 @@ import PIL.ImageFont
 import scipy.ndimage
 
 from pgan.files import atomic_write
+from pgan.pixels import to_uint8
 
 _FORMATS = {'.jpg': 'JPEG', '.jpeg': 'JPEG', '.png': 'PNG'}
 
@@ -80,7 +81,7 @@ def convert_to_pil_image(image: np.ndarray, drange: Sequence[float] = (0, 1)) ->
     if image.ndim == 3:
         image = image[0] if image.shape[0] == 1 else image.transpose(1, 2, 0)
     image = adjust_dynamic_range(image, drange, [0, 255])
-    return PIL.Image.fromarray(np.ascontiguousarray(np.rint(image).clip(0, 255).astype(np.uint8)))
+    return PIL.Image.fromarray(np.ascontiguousarray(to_uint8(image)))
 
 
 def save_image(image: np.ndarray, filename: str | os.PathLike, drange: Sequence[float] = (0, 1),

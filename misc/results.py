@@ -12,12 +12,7 @@ from misc import logs
 from misc.pickles import load_pkl
 from pgan.errors import DataError, did_you_mean
 from pgan.files import atomic_write
-
-try:
-    import fcntl
-except ImportError:
-    # Windows has no such lock: two runs started in the same instant may share a number.
-    fcntl = None
+from pgan.locks import locked
 
 _SHOWN = 12
 
@@ -52,7 +47,10 @@ def create_result_subdir(result_dir: str, desc: str, config_values: dict | None 
                         'folder. Set result_dir to another name, or move the file away.')
     try:
         os.makedirs(result_dir, exist_ok=True)
-        with _lock(result_dir):
+        with contextlib.ExitStack() as stack:
+            # Without locks two runs started in the same instant may share a number.
+            with contextlib.suppress(OSError):
+                stack.enter_context(locked(result_dir, wait=True))
             result_subdir = _make_numbered(result_dir, desc)
     except OSError as error:
         raise DataError(f'Cannot make a result folder in {result_dir!r}: '
@@ -95,21 +93,6 @@ def _run_number(name):
         return int(name[:name.find('-')])
     except ValueError:
         return None
-
-
-@contextlib.contextmanager
-def _lock(folder):
-    """Let one process at a time look for the next number, where the file system can lock."""
-    handle = None
-    if fcntl is not None:
-        handle = os.open(folder, os.O_RDONLY)
-        with contextlib.suppress(OSError):
-            fcntl.flock(handle, fcntl.LOCK_EX)
-    try:
-        yield
-    finally:
-        if handle is not None:
-            os.close(handle)
 
 
 # --------------------------------------------------------------------------------------------------
@@ -228,6 +211,31 @@ def load_network_pkl(run_id_or_result_subdir_or_network_pkl: int | str, snapshot
     """Load the networks (G, D, Gs) of a run: see `locate_network_pkl` and `load_pkl`."""
     return load_pkl(locate_network_pkl(run_id_or_result_subdir_or_network_pkl, snapshot,
                                        result_dir))
+
+
+def load_snapshot(path: str, config: Any = None) -> tuple:
+    """Load the networks (G, D, Gs) of a training run from one of its pickles.
+
+    Args:
+        path: e.g. what `locate_network_pkl` returns.
+        config: the configuration; it vouches for the build functions that its G and D name, so
+            that networks made by them can be loaded.
+
+    Raises:
+        DataError: the file cannot be read or holds something else.
+    """
+    for name in ('G', 'D'):
+        options = getattr(config, name, None)
+        if isinstance(options, dict) and options.get('func'):
+            import tfutil  # Brings TensorFlow, which most of this module does without.
+
+            tfutil.build_function(tfutil.import_obj(options['func']))
+    networks = load_pkl(path)
+    if not isinstance(networks, (tuple, list)) or len(networks) != 3 or not all(
+            hasattr(net, 'run') for net in networks):
+        raise DataError(f'{path!r} does not hold the three networks G, D, Gs of a training run. '
+                        'Name a run, or one of its network-*.pkl.')
+    return tuple(networks)
 
 
 def random_latents(num_latents: int, G,

@@ -10,12 +10,7 @@ from typing import NamedTuple
 from misc.results import locate_result_subdir
 from pgan.errors import ConfigError, DataError, in_short
 from pgan.files import atomic_append, atomic_write, cannot_write, make_folder
-
-try:
-    import fcntl
-except ImportError:
-    # Windows has no such lock: two processes can work on one run without noticing.
-    fcntl = None
+from pgan.locks import lock
 
 FOLDER = 'checkpoint'
 DONE_MARK = '_training-done.txt'
@@ -183,8 +178,7 @@ def only_process(result_subdir):
     except OSError as error:
         raise cannot_write(path, error) from error
     try:
-        if fcntl is not None:
-            _lock(handle, result_subdir)
+        _lock(handle, result_subdir)
         with contextlib.suppress(OSError):
             os.truncate(handle, 0)
             os.write(handle, str(os.getpid()).encode())
@@ -195,14 +189,14 @@ def only_process(result_subdir):
 
 def _lock(handle, result_subdir):
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock(handle)
     except BlockingIOError:
         other = os.read(handle, 20).decode(errors='replace')
         raise DataError(f'{result_subdir!r} is being trained right now, by process '
                         f'{other or "unknown"}. Wait for its end, or end it (kill it once: it '
                         'saves what it has), then resume.') from None
     except OSError:
-        pass  # a file system without locks
+        pass  # Windows, or a file system without locks: two processes can work on one run unnoticed
 
 
 # ---------------------------------------------------------------- how long its files were

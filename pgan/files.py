@@ -26,24 +26,88 @@ def atomic_write(path: str | os.PathLike, mode: str = 'wb', durable: bool = True
     Raises:
         DataError: the file cannot be written, e.g. because the disk is full; nothing was
     overwritten. """
-    path = os.path.realpath(path)  # Write through a symbolic link instead of replacing it.
-    folder, name = os.path.split(path)
-    beside = os.path.join(folder, f'.{name}.{uuid.uuid4().hex[:8]}.tmp')
     try:
-        with open(beside, mode, encoding=None if 'b' in mode else 'utf-8',
-                  newline=None if 'b' in mode else '\n') as file:
+        with atomic_path(path, durable=False) as temporary, open(
+                temporary, mode, encoding=None if 'b' in mode else 'utf-8',
+                newline=None if 'b' in mode else '\n') as file:
             yield file
             if durable:
                 file.flush()
                 os.fsync(file.fileno())
-        os.replace(beside, path)
     except OSError as error:
         if isinstance(error, UserError):
             raise
         raise cannot_write(path, error) from error
+
+
+@contextlib.contextmanager
+def atomic_path(path, ending='', durable=True, make_error=None):
+    """Temporary path for a library that writes a file or folder by itself. What it has written
+    takes its place when the block ends without an error.
+
+        with atomic_path('results/video.mp4', ending='.mp4') as temporary:
+            write(temporary)
+
+    Args:
+        path: the file or folder to write. An existing one is replaced, or stays as it was.
+        ending: of the temporary path, for libraries that choose a format by it.
+        durable: wait until everything is on the disk.
+        make_error: returns the exception for `path` and the OSError of a last step that fails.
+            Default: `cannot_write`.
+
+    Yields:
+        The temporary path, in the same folder. Nothing is there yet.
+    """
+    path = os.path.realpath(path)  # Write through a symbolic link instead of replacing it.
+    folder, name = os.path.split(path)
+    temporary = os.path.join(folder, f'.{name}.{uuid.uuid4().hex[:8]}.tmp{ending}')
+    try:
+        yield temporary
+        try:
+            if durable:
+                sync(temporary)
+            move_into_place(temporary, path)
+        except OSError as error:
+            raise (make_error or cannot_write)(path, error) from error
     finally:
+        remove(temporary)
+
+
+def move_into_place(new, path, check=None, remove_old=None):
+    """Rename a new file or folder to `path`. What was there is replaced; if anything fails, it is
+    put back.
+
+    Args:
+        new: the file or folder, in the same folder as `path`.
+        path: its final path.
+        check: called with the path of the old folder, after that has been moved out of the way and
+            before `new` is renamed; may raise.
+        remove_old: called with the same path at the end. Default: `remove`.
+    """
+    if not os.path.isdir(new) or not os.path.lexists(path):
+        os.replace(new, path)
+        return
+    old = f'{new}-old'
+    try:
+        os.rename(path, old)
+        if check is not None:
+            check(old)
+        os.rename(new, path)
+    except BaseException:
+        if os.path.isdir(old) and not os.path.lexists(path):
+            os.rename(old, path)
+        raise
+    with contextlib.suppress(OSError):
+        (remove_old or remove)(old)
+
+
+def remove(path):
+    """Remove a file or a folder if it exists, as far as the system permits."""
+    if os.path.isdir(path) and not os.path.islink(path):
+        shutil.rmtree(path, ignore_errors=True)
+    else:
         with contextlib.suppress(OSError):
-            os.unlink(beside)
+            os.unlink(path)
 
 
 def atomic_append(path, text):
@@ -73,9 +137,13 @@ def make_folder(path):
 
 
 def sync(path):
-    """Wait until a file that has been written is on the disk."""
-    with open(path, 'rb+') as file:
-        os.fsync(file.fileno())
+    """Wait until a file, or each file of a folder, is on the disk."""
+    if os.path.isdir(path):
+        for entry in os.scandir(path):
+            sync(entry.path)
+    else:
+        with open(path, 'rb+') as file:
+            os.fsync(file.fileno())
 
 
 def cannot_write(path, error):

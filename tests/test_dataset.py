@@ -409,7 +409,7 @@ def test_a_missing_folder_comes_with_the_command_that_makes_it(name, command, in
     assert 'bash quickstart.sh' in message
     assert repr(str(in_tmp / 'datasets' / name)) in message
     # It must not send anybody to a command that is not there.
-    assert command.split()[0] in [command.function.__name__ for command in dataset_tool.COMMANDS]
+    assert command.split()[0] in [command.__name__ for command in dataset_tool.COMMANDS]
 
 
 def test_a_misspelt_folder_finds_its_neighbour(in_tmp):

@@ -89,9 +89,9 @@ def test_no_case_is_left_out():
     assert len(CREATE) == 25 and len(EXTRACT) == 3 and len(COMPARE) == 4 and len(FAIL) == 4
     assert {CASES[name]['command']
             for name in CREATE} | {'create_celebahq', 'create_digits'} == {
-                command.function.__name__
+                command.__name__
                 for command in dataset_tool.COMMANDS
-                if command.function.__name__.startswith('create_')
+                if command.__name__.startswith('create_')
             }
 
 
@@ -192,11 +192,11 @@ def test_extract_wants_a_folder_of_its_own(images, capsys):
 def test_no_arguments_print_the_help(capsys):
     dataset_tool.main([])
     out = capsys.readouterr().out
-    assert all(command.function.__name__ in out for command in dataset_tool.COMMANDS)
+    assert all(command.__name__ in out for command in dataset_tool.COMMANDS)
 
 
 @pytest.mark.parametrize('command',
-                         [command.function.__name__ for command in dataset_tool.COMMANDS])
+                         [command.__name__ for command in dataset_tool.COMMANDS])
 def test_each_help_has_an_example(command, capsys):
     with pytest.raises(SystemExit) as info:
         dataset_tool.main([command, '-h'])
@@ -208,7 +208,7 @@ def test_each_help_has_an_example(command, capsys):
 def test_the_recipes_for_missing_data_sets_are_commands():
     assert {recipe.split()[0]
             for recipe in dataset._RECIPES.values()
-            } <= {command.function.__name__
+            } <= {command.__name__
                   for command in dataset_tool.COMMANDS}
 
 

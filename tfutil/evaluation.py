@@ -10,6 +10,7 @@ from tqdm import tqdm
 
 from pgan.errors import ConfigError
 from tfutil.devices import replica_devices
+from tfutil.ops import box_average
 
 
 class Evaluation:
@@ -144,10 +145,7 @@ def convert_output(y, out_mul, out_add, out_shrink, out_dtype):
     """
     y = tf.cast(y, tf.float32) * out_mul + out_add
     if out_shrink > 1 and y.shape.rank == 4:
-        c, h, w = y.shape[1:]
-        y = tf.reduce_mean(
-            tf.reshape(y, [-1, c, h // out_shrink, out_shrink, w // out_shrink, out_shrink]),
-            axis=[3, 5])
+        y = box_average(y, out_shrink)
     if out_dtype is None:
         return y
     return tf.saturate_cast(tf.round(y), out_dtype) if out_dtype.is_integer else tf.cast(

@@ -1,14 +1,12 @@
 """Networks for other programs: SavedModel folders, ONNX files, and weights by name.
 `Network.export`, `save_weights` and `load_weights` lead here."""
 import os
-import shutil
-import uuid
 
 import numpy as np
 import tensorflow as tf
 
 from pgan.errors import ConfigError, DataError, in_short
-from pgan.files import atomic_write, read_npz, sync
+from pgan.files import atomic_path, atomic_write, read_npz
 
 ONNX_OPSET = 17  # of 2022, which everything that reads ONNX today knows
 
@@ -75,34 +73,17 @@ def _write_saved_model(served, path):
     if os.path.lexists(path) and not os.path.isfile(os.path.join(path, 'saved_model.pb')):
         raise DataError(f'{path!r} exists and is no SavedModel: it is not overwritten. Choose '
                         'another name.')
-    folder, name = os.path.split(path)
-    beside = os.path.join(folder, f'.{name}.{uuid.uuid4().hex[:8]}.tmp')
-    try:
-        tf.saved_model.save(served, beside, signatures={'serving_default': served.evaluate})
-        for place, _, names in os.walk(beside):
-            for each in names:
-                sync(os.path.join(place, each))
-        _move_into_place(beside, path)
-    except (OSError, tf.errors.OpError) as error:
-        raise DataError(f'cannot export to {path!r}: {in_short(error)}. Nothing was overwritten. '
-                        'See to free space and permissions, then export again.') from error
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
+    with atomic_path(path, make_error=_cannot_export) as temporary:
+        try:
+            tf.saved_model.save(served, temporary,
+                                signatures={'serving_default': served.evaluate})
+        except (OSError, tf.errors.OpError) as error:
+            raise _cannot_export(path, error) from error
 
 
-def _move_into_place(beside, path):
-    """Give a new folder its name; the folder that had it goes, or comes back if that fails."""
-    if not os.path.lexists(path):
-        os.rename(beside, path)
-        return
-    old = f'{beside}-old'
-    os.rename(path, old)
-    try:
-        os.rename(beside, path)
-    except BaseException:
-        os.rename(old, path)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
+def _cannot_export(path, error):
+    return DataError(f'cannot export to {path!r}: {in_short(error)}. Nothing was overwritten. See '
+                     'to free space and permissions, then export again.')
 
 
 def save_weights(network, path):

@@ -140,7 +140,9 @@ class Network:
         self.find_var(name_or_var).assign(value)
 
     def get_var_localname(self, var: tf.Variable) -> str:
-        """The local name of one of this network's variables."""
+        """The local name of one of this network's variables. (A method of the original's; unused
+        here, as are the next two and `copy_trainables_from`.)
+        """
         return next(name for name, own in self.vars.items() if own is var)
 
     def reset_vars(self) -> None:

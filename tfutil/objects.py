@@ -64,8 +64,8 @@ def import_obj(dotted_name: str) -> Any:
 
 
 def call_func_by_name(*args, func=None, **kwargs):
-    """Call the function of a dotted name with the other arguments: how every `func` line of
-    config.py is run.
+    """Call the function of a dotted name with the other arguments. (A name of the original's;
+    unused here.)
     """
     if func is None:
         raise ConfigError("a 'func' line is missing: write e.g. train = "

@@ -9,7 +9,7 @@ def lerp(a, b, t):
 
 
 def lerp_clip(a, b, t):
-    """Linear interpolation with t clipped to [0, 1]."""
+    """Linear interpolation with t clipped to [0, 1]. (A name of the original's; unused here.)"""
     return a + (b - a) * tf.clip_by_value(t, 0.0, 1.0)
 
 
@@ -29,13 +29,31 @@ def flatten(x):
 
 
 def is_tf_expression(x):
-    """True for tensors and variables, False for NumPy arrays and Python numbers."""
+    """True for tensors and variables, False for NumPy arrays and Python numbers. (A name of the
+    original's; unused here.)
+    """
     return tf.is_tensor(x) or isinstance(x, tf.Variable)
 
 
 def shape_to_list(shape):
     """A TensorShape (or any sequence of sizes) as a list of ints and None."""
     return [None if size is None else int(size) for size in shape]
+
+
+def box_average(x, factor=2):
+    """Average factor x factor boxes of [N, C, H, W]."""
+    c, h, w = x.shape[1:]
+    boxes = tf.reshape(x, [-1, c, h // factor, factor, w // factor, factor])
+    return tf.reduce_mean(boxes, axis=[3, 5])
+
+
+def repeat_pixels(x, factor=2):
+    """Repeat each pixel of [N, C, H, W] factor x factor times."""
+    if factor == 1:
+        return x
+    c, h, w = x.shape[1:]
+    return tf.reshape(tf.tile(x[:, :, :, None, :, None], [1, 1, 1, factor, 1, factor]),
+                      [-1, c, h * factor, w * factor])
 
 
 def fp32(*values):

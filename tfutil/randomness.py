@@ -10,7 +10,6 @@ takes some forty scalar operations a draw, each of them a launch on a GPU. A tra
 keys as an argument instead: `key_table` folds them on the host (`keyed_by`).
 """
 import contextvars
-import copy
 import functools
 
 import numpy as np
@@ -42,18 +41,16 @@ class _FoldedKey:
         base = tf.stack([tf.cast(seed, tf.int32), 0])
         self.seed = _fold_in(base, tf.cast(step, tf.int32))
         self.draws = 0
-        self.replica = None  # None: the replica that draws
 
     def bits(self, shape):
         """The next draw's random bits, int32 of the given shape."""
         self.draws += 1
-        seed = _fold_in(_fold_in(self.seed, self.draws), _replica_of(self))
+        seed = _fold_in(_fold_in(self.seed, self.draws), _replica())
         return tf.random.stateless_uniform(shape, seed, None, None, dtype=tf.int32, alg=_ALGORITHM)
 
 
-def _replica_of(key):
-    if key.replica is not None:
-        return key.replica
+def _replica():
+    """Number of the replica that draws."""
     context = tf.distribute.get_replica_context()
     return context.replica_id_in_sync_group if context else 0
 
@@ -66,14 +63,11 @@ class _TableKey:
     def __init__(self, table):
         self.table = table
         self.draws = 0
-        self.replica = None
-        self.used = [0]  # shared with the copies that `as_replica` makes
 
     def bits(self, shape):
         """The next draw's random bits, int32 of the given shape."""
-        row = self.table[_replica_of(self), min(self.draws, self.table.shape[1] - 1)]
+        row = self.table[_replica(), min(self.draws, self.table.shape[1] - 1)]
         self.draws += 1
-        self.used[0] = max(self.used[0], self.draws)
         return tf.raw_ops.StatelessRandomUniformFullIntV2(
             shape=tf.convert_to_tensor(shape, tf.int32), key=row[:1], counter=row[1:],
             alg=_ALGORITHM.value, dtype=tf.int32)
@@ -153,20 +147,10 @@ def keyed_by(table):
     """Make the draws in the block those of a `key_table`, as a tensor.
 
     Yields:
-        an object whose `used[0]` is the number of draws that the block has made. If the table has
+        an object whose `draws` is the number of draws that the block has made. If the table has
         fewer, the draws repeat.
     """
     return holding(_active, _TableKey(table))
-
-
-def as_replica(index):
-    """Draw in the block what replica `index` draws from here on, inside of a block of `keyed`.
-
-    The draws do not count outside of the block.
-    """
-    key = copy.copy(_active.get())
-    key.replica = index
-    return holding(_active, key)
 
 
 # ---------------------------------------------------------------- draws

@@ -117,7 +117,7 @@ def run(*values):
 
 
 def set_vars(var_to_value):
-    """Set variables from a dict of variable to value."""
+    """Set variables from a dict of variable to value. (A name of the original's; unused here.)"""
     for var, value in var_to_value.items():
         (var.deref() if hasattr(var, 'deref') else var).assign(value)
 

@@ -2,6 +2,8 @@
 import math
 from typing import NamedTuple
 
+from pgan.resolutions import log2_of
+
 
 class Stage(NamedTuple):
     """The part of a lod that decides which layers exist: known when a step is compiled, so each
@@ -19,7 +21,7 @@ class Stage(NamedTuple):
         """The stage of a lod in a network of the given full resolution; lods beyond 4x4 or below 0
         are clipped.
         """
-        lod = min(max(float(lod), 0.0), math.log2(resolution) - 2)
+        lod = min(max(float(lod), 0.0), log2_of(resolution) - 2)
         return cls(int(math.floor(lod)), lod != math.floor(lod))
 
     def resolution(self, full_resolution):

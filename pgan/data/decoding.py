@@ -7,6 +7,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from pgan.errors import ConfigError, DataError, UserError
+from pgan.resolutions import is_resolution
 
 # of a square; Pillow by itself believes images of half as many pixels to be attacks
 MAX_SIDE = 16384
@@ -92,7 +93,7 @@ def mode_of(image):
 
 def check_resolution(resolution):
     """Raise ConfigError unless it is a resolution that a data set can have."""
-    if resolution < 4 or resolution & (resolution - 1):
+    if not is_resolution(resolution):
         raise ConfigError('--resolution must be a power of two, at least 4. Received: '
                           f'{resolution}.')
 

@@ -10,13 +10,11 @@ from tqdm import tqdm
 
 from pgan.data.records import RecordLayout
 from pgan.errors import DataError
-from pgan.files import sync
+from pgan.files import move_into_place, sync
+from pgan.locks import locked
+from pgan.pixels import box_average, to_uint8
 from pgan.progress_bar import progress_bar
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None
+from pgan.resolutions import is_resolution, log2_of
 
 # Images are averaged and written in groups of about so many bytes: large enough that NumPy's cost
 # per call does not show.
@@ -135,37 +133,6 @@ def _clear_leftover(tfrecord_dir, path, is_old):
     except OSError as error:
         print(f'Left "{path}" alone, although it may be of a killed process: '
               f'{error.strerror or error}')
-
-
-@contextlib.contextmanager
-def locked(folder):
-    """Hold a folder's lock, which ends with the process that holds it, whatever kills it, and is
-    seen from other containers too.
-
-    Raises:
-        BlockingIOError: another process holds it.
-        OSError: this file system, or Windows, knows no such locks.
-    """
-    if fcntl is None:
-        raise OSError('folders cannot be locked here')
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def box_average(images):
-    """Halve the resolution: float32 [..., H, W] to [..., H/2, W/2], means of 2x2 pixels."""
-    top, bottom = images[..., 0::2, :], images[..., 1::2, :]
-    return (top[..., 0::2] + top[..., 1::2] + bottom[..., 0::2] +
-            bottom[..., 1::2]) * np.float32(0.25)
-
-
-def quantize(images):
-    """Numbers of any type as uint8: rounded half to even, clipped to 0..255."""
-    return images if images.dtype == np.uint8 else np.rint(images).clip(0, 255).astype(np.uint8)
 
 
 class TFRecordExporter:
@@ -296,7 +263,7 @@ class TFRecordExporter:
 
     def _start(self, shape):
         channels, height, width = shape
-        if height != width or height < 4 or height & (height - 1) or channels not in (1, 3):
+        if height != width or not is_resolution(height) or channels not in (1, 3):
             raise DataError('images must be square, with sides that are a power of two and at '
                             f'least 4, and have 1 or 3 channels. Received: {width}x{height} with '
                             f'{channels} channels.')
@@ -304,14 +271,13 @@ class TFRecordExporter:
         self._group_size = max(1, GROUP_BYTES // (channels * height * width))
         layouts = [
             RecordLayout((channels, 1 << log2, 1 << log2))
-            for log2 in range(height.bit_length() - 1, 1, -1)
+            for log2 in range(log2_of(height), 1, -1)
         ]
         self._check_space(sum(layout.stride for layout in layouts) * self.expected_images)
         with self._disk_errors():
             for layout in layouts:
-                path = os.path.join(
-                    self._partial,
-                    f'{self._name}-r{layout.shape[1].bit_length() - 1:02d}.tfrecords')
+                path = os.path.join(self._partial,
+                                    f'{self._name}-r{log2_of(layout.shape[1]):02d}.tfrecords')
                 self._levels.append((layout, open(path, 'wb')))
 
     def _check_space(self, needed):
@@ -332,7 +298,7 @@ class TFRecordExporter:
                 if images.shape[1:] != layout.shape:
                     # Each level is averaged from the unrounded one above it.
                     images = box_average(images.astype(np.float32, copy=False))
-                file.write(layout.encode(quantize(images)).data)
+                file.write(layout.encode(to_uint8(images)).data)
         self._progress.update(len(images))
 
     def _finish(self):
@@ -346,8 +312,7 @@ class TFRecordExporter:
                              f'got {self.cur_images}.'))
         with self._disk_errors():
             self._close_files()
-            for entry in os.scandir(self._partial):
-                sync(entry.path)
+            sync(self._partial)
             self._move_into_place()
 
     def _move_into_place(self):
@@ -356,23 +321,15 @@ class TFRecordExporter:
         """
         with contextlib.suppress(OSError):
             os.rmdir(self._target)  # never removes anything but an empty folder
-        if not os.path.lexists(self._target):
-            os.rename(self._partial, self._target)
-            return
-        check_target(self._target, self._force)
-        old = f'{self._partial}-old'
-        with contextlib.suppress(OSError):
-            self._lock.enter_context(locked(self._target))
-        try:
-            os.rename(self._target, old)
-            _check_replaceable(self._target, old)  # nobody writes there any more
-            os.rename(self._partial, self._target)
-        except BaseException:
-            if os.path.isdir(old) and not os.path.lexists(self._target):
-                os.rename(old, self._target)
-            raise
-        with contextlib.suppress(OSError):
-            _remove_dataset(old)
+        if os.path.lexists(self._target):
+            check_target(self._target, self._force)
+            with contextlib.suppress(OSError):
+                self._lock.enter_context(locked(self._target))
+        move_into_place(
+            self._partial, self._target,
+            # nobody writes there any more
+            check=lambda old: _check_replaceable(self._target, old),
+            remove_old=_remove_dataset)
 
     def _close_files(self, silent=False):
         for _, file in self._levels:

@@ -14,7 +14,7 @@ EXPECTED = (f'the folder {FOLDER} of 000001.png to {NUM_IMAGES}.png (img_align_c
 DOWNLOAD = 'https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html ("Align&Cropped Images", PNG)'
 
 
-def load_celeba(celeba_dir, cx=89, cy=121):
+def load_celeba(celeba_dir, cx, cy):
     """All portraits, cut to the 128x128 pixels around a point; 3x128x128, without labels.
 
     Args:

@@ -7,6 +7,7 @@ from tqdm import tqdm
 
 from pgan.errors import DataError
 from pgan.importers.source import Source
+from pgan.resolutions import is_resolution
 
 # Chunks of many images are unpacked as a whole for each image of them: keep as many as is
 # reasonable.
@@ -69,8 +70,7 @@ def _largest(hdf5_file, archive):
                         f"'data', of numbers, of the shape [n, C, R, R]. Found: {found}.")
     data = max(images.values(), key=lambda value: value.shape[3])
     channels, height, width = data.shape[1:]
-    if len(data) == 0 or channels not in (1,
-                                          3) or height != width or width < 4 or width & (width - 1):
+    if len(data) == 0 or channels not in (1, 3) or height != width or not is_resolution(width):
         raise DataError(f'the images in {hdf5_file!r} cannot be used. Expected the shape [n, C, '
                         'R, R] with 1 or 3 channels and R a power of two of at least 4. Found: '
                         f'{found}.')

@@ -18,6 +18,7 @@ from pgan.data.decoding import (
 from pgan.errors import DataError
 from pgan.importers.source import Source, in_threads, onehot
 from pgan.progress_bar import progress_bar
+from pgan.resolutions import is_resolution, log2_of
 
 # What Windows leaves in folders of images; names with a dot in front are left out as well.
 IGNORED = ('thumbs.db', 'desktop.ini')
@@ -177,12 +178,12 @@ def _check_square(path, mode, size):
     """
     _check_mode(path, mode)
     width, height = size
-    side = 1 << max(2, min(size).bit_length() - 1)
+    side = 1 << max(2, log2_of(min(size)))
     if width != height:
         raise DataError(f'Input images must have the same width and height. {path!r} is '
                         f'{width}x{height}; crop it to a square, or have all images cropped and '
                         f'resized with e.g. --resolution {side}.')
-    if width < 4 or width & (width - 1):
+    if not is_resolution(width):
         raise DataError(f'Input image resolution must be a power-of-two, at least 4. {path!r} is '
                         f'{width}x{height}; have all images resized with e.g. --resolution {side}.')
     return 3 if mode == 'RGB' else 1, height, width

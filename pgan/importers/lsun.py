@@ -14,7 +14,7 @@ DOWNLOAD = 'https://github.com/fyu/lsun'
 EXPECTED = 'data.mdb of one category'
 
 
-def load_lsun(lmdb_dir, resolution=256, max_images=None):
+def load_lsun(lmdb_dir, resolution, max_images=None):
     """The photographs of one category in the order of their keys: the middle square of each,
     resized with Lanczos to 3xRxR.
 

@@ -26,7 +26,7 @@ def load_mnist(mnist_dir):
     return Source.from_arrays(pad_to_32(images), onehot(labels, 10))
 
 
-def load_mnistrgb(mnist_dir, num_images=1000000, random_seed=123):
+def load_mnistrgb(mnist_dir, num_images, random_seed):
     """Stacks of three digits, picked at random, as the colours of one image of 3x32x32; without
     labels.
 

@@ -1,5 +1,6 @@
 """Two data sets side by side."""
 import sys
+from typing import Literal
 
 import numpy as np
 from tqdm import tqdm
@@ -8,8 +9,17 @@ from pgan.inspection.reading import in_order, open_in_order
 from pgan.progress_bar import progress_bar
 
 
-def compare(tfrecord_dir_a, tfrecord_dir_b, ignore_labels=0):
-    """Print which images and labels of two data sets differ, and how many are the same."""
+def compare(tfrecord_dir_a: str, tfrecord_dir_b: str, ignore_labels: Literal[0, 1] = 0) -> None:
+    """Compare two datasets.
+
+    Args:
+        tfrecord_dir_a: folder of the first data set
+        tfrecord_dir_b: folder of the second data set
+        ignore_labels: do not compare labels
+
+    Example:
+        python dataset_tool.py compare datasets/mnist other/mnist
+    """
     dset_a, dset_b = (open_in_order(folder, labels=not ignore_labels)
                       for folder in (tfrecord_dir_a, tfrecord_dir_b))
     for what, a, b in (('images', dset_a.shape, dset_b.shape),

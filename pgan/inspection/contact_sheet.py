@@ -6,6 +6,7 @@ import numpy as np
 from pgan.errors import DataError
 from pgan.inspection.class_names import short_label
 from pgan.inspection.reading import to_hwc
+from pgan.resolutions import log2_of
 
 SHEET_PIXELS = 2048  # no sheet is wider or higher
 SHEET_COLUMNS, SHEET_ROWS = 16, 10
@@ -43,7 +44,7 @@ def sheet_layout(resolution, num_images):
     columns = min(SHEET_COLUMNS, (SHEET_PIXELS - GAP) // (cell + GAP), num_images)
     rows = min(SHEET_ROWS, (SHEET_PIXELS - GAP) // (cell + CAPTION_PIXELS + GAP),
                -(-num_images // columns))
-    return (resolution // shown).bit_length() - 1, cell, columns, rows
+    return log2_of(resolution // shown), cell, columns, rows
 
 
 def write_sheet(dset, classes, sheet):

@@ -17,8 +17,16 @@ MAX_COMPONENTS = 40
 BAR_LENGTH = 40
 
 
-def info(tfrecord_dir, verify=False):
-    """Print what a data set consists of; with verify, check every record of it."""
+def info(tfrecord_dir: str, verify: bool = False) -> None:
+    """Print what is in a dataset, and check it.
+
+    Args:
+        tfrecord_dir: folder of the data set
+        verify: read everything, and check the checksum of every record
+
+    Example:
+        python dataset_tool.py info datasets/mnist --verify
+    """
     files = _open_files(tfrecord_dir)
     sound = [file for _, file in files if not isinstance(file, DataError)]
     top = max(sound, key=lambda file: file.shape[1], default=None)

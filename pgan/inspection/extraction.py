@@ -10,8 +10,17 @@ from pgan.inspection.reading import groups, open_in_order, to_hwc
 from pgan.progress_bar import progress_bar
 
 
-def extract(tfrecord_dir, output_dir, force=False):
-    """Write all images of a data set as img00000000.png and so on."""
+def extract(tfrecord_dir: str, output_dir: str, force: bool = False) -> None:
+    """Extract images from dataset.
+
+    Args:
+        tfrecord_dir: folder of the data set
+        output_dir: folder for the images, img00000000.png and so on; made if need be
+        force: overwrite images extracted there before
+
+    Example:
+        python dataset_tool.py extract datasets/mnist /tmp/mnist-images
+    """
     _check_output(output_dir)
     dset = open_in_order(tfrecord_dir)
     if glob.glob(os.path.join(glob.escape(output_dir), 'img' + '[0-9]' * 8 + '.png')) and not force:

@@ -3,9 +3,9 @@ import os
 
 import numpy as np
 
-from pgan.data.writer import box_average
 from pgan.errors import DataError
 from pgan.inspection import reading
+from pgan.pixels import box_average
 from pgan.progress_bar import progress_bar
 
 LISTED_FAULTS = 5

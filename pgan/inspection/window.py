@@ -17,9 +17,16 @@ TITLE_LENGTH = 90  # characters
 WATCH_MILLISECONDS = 200
 
 
-def display(tfrecord_dir, sheet=None, force=False):
-    """Show the images of a data set one after the other in a window, or write the first ones as a
-    contact sheet.
+def display(tfrecord_dir: str, sheet: str | None = None, force: bool = False) -> None:
+    """Display images in dataset.
+
+    Args:
+        tfrecord_dir: folder of the data set
+        sheet (FILE): write the first images into one .png or .jpg file instead of opening a window
+        force: overwrite that file
+
+    Example:
+        python dataset_tool.py display datasets/mnist
     """
     if sheet is not None:
         check_sheet(sheet, force)

@@ -1,4 +1,9 @@
-"""Curves as SVG, for a page that needs no library and no server."""
+"""Curves as SVG, for a page that needs no library and no server.
+
+Written by hand: matplotlib's SVG backend took 20x the CPU time for the 12 charts of a report (0.9 s
+and 0.04 s at each tick, 2026-11-26) and 3.5x the bytes, and its colours cannot follow the page's
+style sheet.
+"""
 import html
 import math
 

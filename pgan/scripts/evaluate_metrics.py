@@ -62,9 +62,8 @@ def evaluate_metrics(run_id, log, metrics: list, num_images, real_passes, miniba
     for number in range(2, real_passes + 1):
         _measure(table, f'Reals{number}', evaluator.evaluate_more_reals)
     for pkl in reversed(pkls):
-        with_networks = misc.load_pkl(pkl)
-        _measure(table, _kimg(pkl),
-                 lambda Gs=with_networks[2]: evaluator.evaluate_fakes(Gs, config.num_gpus))
+        _, _, Gs = misc.load_snapshot(pkl, config)
+        _measure(table, _kimg(pkl), lambda Gs=Gs: evaluator.evaluate_fakes(Gs, config.num_gpus))
     print()
     Report(folder).refresh()
 

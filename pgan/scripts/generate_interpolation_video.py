@@ -5,6 +5,7 @@ import numpy as np
 import scipy.ndimage
 
 import misc
+from pgan.pixels import repeat_pixels
 from pgan.scripts import generator, option_checks
 from pgan.scripts.label_choice import check_labels, label_source
 from pgan.scripts.video import check_video_options, write_video
@@ -128,5 +129,5 @@ class InterpolationFrames:
                                np.tile(self.labels, (len(latents), 1)))
             self.start, self.images = start, images.reshape(*latents.shape[:2], *images.shape[1:])
         grid = misc.create_image_grid(self.images[index - start], self.grid_size)
-        grid = grid.repeat(self.image_zoom, axis=1).repeat(self.image_zoom, axis=2)
+        grid = repeat_pixels(grid, self.image_zoom)
         return np.broadcast_to(grid, [3, *grid.shape[1:]]).transpose(1, 2, 0)

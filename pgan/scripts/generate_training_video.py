@@ -10,6 +10,7 @@ import PIL.Image
 
 import misc
 from pgan.errors import DataError
+from pgan.pixels import box_average
 from pgan.scripts import generator, option_checks
 from pgan.scripts.video import check_video_options, write_video
 
@@ -213,5 +214,5 @@ def shrink_to_fit(picture):
     while picture.shape[1] > MAX_WIDTH or picture.shape[0] > MAX_HEIGHT:
         height, width = (size // 2 for size in picture.shape[:2])
         even = picture[:height * 2, :width * 2].astype(np.float32)
-        picture = even.reshape(height, 2, width, 2, 3).mean(axis=(1, 3))
+        picture = box_average(even.transpose(2, 0, 1)).transpose(1, 2, 0)
     return picture

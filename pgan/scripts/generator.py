@@ -6,9 +6,7 @@ import os
 import numpy as np
 
 import misc
-import tfutil
 from pgan import settings
-from pgan.errors import DataError
 from pgan.files import atomic_write
 
 
@@ -18,8 +16,7 @@ def load_generator(run_id, snapshot, config):
     Args:
         run_id: the run's number, name or folder, or the path of a network pickle.
         snapshot: its kimg; None for the last one.
-        config: the configuration's values result_dir and G; functions that it names are trusted to
-            build networks.
+        config: the configuration's values result_dir, G and D; see `misc.load_snapshot`.
 
     Returns:
         (Gs, the pickle's path).
@@ -29,21 +26,8 @@ def load_generator(run_id, snapshot, config):
     """
     path = misc.locate_network_pkl(run_id, snapshot, result_dir=config.result_dir)
     print(f'Loading network from "{path}"...')
-    for name in ('G', 'D'):
-        _vouch_for(getattr(config, name, None))
-    networks = misc.load_pkl(path)
-    if not isinstance(networks, (tuple, list)) or len(networks) != 3 or not all(
-            hasattr(net, 'run') for net in networks):
-        raise DataError(f'{path!r} does not hold the three networks G, D, Gs of a training run. '
-                        'Name a run, or one of its network-*.pkl.')
-    return networks[2], path
-
-
-def _vouch_for(options):
-    """The configuration vouches for the build functions that it names itself."""
-    func = options.get('func') if isinstance(options, dict) else None
-    if func:
-        tfutil.build_function(tfutil.import_obj(func))
+    _, _, Gs = misc.load_snapshot(path, config)
+    return Gs, path
 
 
 def draw(Gs, latents, labels, minibatch_size, num_gpus=1, image_shrink=1):

@@ -11,6 +11,7 @@ from pgan.data.decoding import centre_square, mode_of, opened, upright_pixels
 from pgan.data.writer import npy_bytes
 from pgan.errors import DataError
 from pgan.files import atomic_write
+from pgan.pixels import repeat_pixels, to_uint8
 from pgan.progress_bar import progress_bar
 from pgan.scripts import option_checks
 from pgan.scripts.generator import draw, label_size, load_generator, mark_done, new_result_folder
@@ -247,9 +248,6 @@ def side_by_side(target, image):
     """The target, [1, C, R, R] in -1..1, and an image, uint8 of that shape, as one frame: uint8
     [height, width, 3]; small ones enlarged.
     """
-    target = np.rint((target + 1) * 127.5).astype(np.uint8)
-    both = np.concatenate([target, image], axis=3)[0].transpose(1, 2, 0)
-    zoom = max(1, SMALLEST_SHOWN // both.shape[0])
-    return np.broadcast_to(
-        both.repeat(zoom, axis=0).repeat(zoom, axis=1),
-        (both.shape[0] * zoom, both.shape[1] * zoom, 3))
+    both = np.concatenate([to_uint8((target + 1) * 127.5), image], axis=3)[0]
+    both = repeat_pixels(both, max(1, SMALLEST_SHOWN // both.shape[1])).transpose(1, 2, 0)
+    return np.broadcast_to(both, [*both.shape[:2], 3])

@@ -1,14 +1,13 @@
 """Writing videos, frame by frame, with moviepy: whole files that every player takes."""
-import contextlib
 import os
 import re
 import subprocess
-import uuid
 
 import numpy as np
 
 from pgan.errors import ConfigError, DataError, UserError
-from pgan.files import cannot_write, sync
+from pgan.files import atomic_path
+from pgan.pixels import repeat_pixels, to_uint8
 from pgan.progress_bar import progress_bar
 from pgan.scripts import option_checks
 
@@ -57,13 +56,14 @@ def write_video(path, frame, num_frames, fps, codec='libx264', bitrate='16M', si
     """
     from moviepy import VideoClip  # Takes a second, and only videos need it.
 
-    with _whole_file(path) as beside, progress_bar(total=num_frames, unit='frame',
-                                                   silent=silent) as bar:
+    ending = os.path.splitext(path)[1]  # chooses the container
+    with atomic_path(path, ending) as temporary, progress_bar(
+            total=num_frames, unit='frame', silent=silent) as bar:
         frames = _Frames(frame, num_frames, fps, bar)
         # Half a frame more: moviepy rounds down, and 29 / 100 * 100 is less than 29.
         clip = VideoClip(frames, duration=(num_frames + 0.5) / fps)
-        _encode(clip, path, beside, fps, codec, bitrate)
-        _check_written(path, beside, num_frames, codec)
+        _encode(clip, path, temporary, fps, codec, bitrate)
+        _check_written(path, temporary, num_frames, codec)
 
 
 class _Frames:
@@ -102,21 +102,18 @@ def encodable(image):
     """A frame as encoders and players take it: uint8, even sizes of at least 16 pixels. Small ones
     grow by a whole factor.
     """
-    if image.dtype != np.uint8:
-        image = np.rint(image).clip(0, 255).astype(np.uint8)
     zoom = -(-MIN_SIZE // min(image.shape[:2]))
-    if zoom > 1:
-        image = image.repeat(zoom, axis=0).repeat(zoom, axis=1)
+    image = repeat_pixels(to_uint8(image).transpose(2, 0, 1), zoom).transpose(1, 2, 0)
     height, width = image.shape[:2]
     return np.pad(image, [(0, height % 2), (0, width % 2), (0, 0)], mode='edge')
 
 
-def _encode(clip, path, beside, fps, codec, bitrate):
+def _encode(clip, path, temporary, fps, codec, bitrate):
     """Run ffmpeg. What it complains of is the user's to mend: a codec that does not fit, or a disk
     that is full.
     """
     try:
-        clip.write_videofile(beside, fps=fps, codec=codec, bitrate=bitrate, audio=False,
+        clip.write_videofile(temporary, fps=fps, codec=codec, bitrate=bitrate, audio=False,
                              logger=None, ffmpeg_params=['-vf',
                                                          'format=yuv420p'])  # what all players take
     except OSError as error:
@@ -126,12 +123,12 @@ def _encode(clip, path, beside, fps, codec, bitrate):
         raise _cannot_write(path, codec, said[-1] if said else 'no reason given') from error
 
 
-def _check_written(path, beside, num_frames, codec):
+def _check_written(path, temporary, num_frames, codec):
     """Count the frames in the file: that ffmpeg gave up at the end is not reported by moviepy."""
     import imageio_ffmpeg
 
     try:
-        written, _ = imageio_ffmpeg.count_frames_and_secs(beside)
+        written, _ = imageio_ffmpeg.count_frames_and_secs(temporary)
     except (RuntimeError, OSError) as error:
         raise _cannot_write(path, codec, 'ffmpeg has left no video that can be read') from error
     if written != num_frames:
@@ -143,26 +140,6 @@ def _cannot_write(path, codec, reason):
                      'video was written. See that there is room on the disk and that the encoder '
                      "fits the file's ending; train.mp4_codec='libx264' and the ending .mp4 "
                      'always do.')
-
-
-@contextlib.contextmanager
-def _whole_file(path):
-    """The name of a file beside `path`, with the same ending, that takes its place when the block
-    has come to its end.
-    """
-    path = os.path.realpath(path)
-    folder, name = os.path.split(path)
-    beside = os.path.join(folder, f'.tmp-{uuid.uuid4().hex[:8]}-{name}')
-    try:
-        yield beside
-        try:
-            sync(beside)
-            os.replace(beside, path)
-        except OSError as error:
-            raise cannot_write(path, error) from error
-    finally:
-        with contextlib.suppress(OSError):
-            os.unlink(beside)
 
 
 def _has_encoder(name):

@@ -5,6 +5,7 @@ import tensorflow as tf
 
 import misc
 from tfutil import lerp, randomness
+from tfutil.ops import box_average, repeat_pixels
 
 
 def process_reals(x, lod, mirror_augment, drange_data, drange_net, native=False, dequantize=False):
@@ -58,18 +59,3 @@ def initialize_from_reals(D, training_set, lod, drange_net, count=500):
         if D.stage is None:
             reals = repeat_pixels(reals, D.input_shape[-1] // reals.shape[-1])
         D.model.initialize_from_reals(reals, D.stage)
-
-
-def box_average(x):
-    """Average 2x2 boxes of [N, C, H, W]."""
-    _, c, h, w = x.shape
-    return tf.reduce_mean(tf.reshape(x, [-1, c, h // 2, 2, w // 2, 2]), axis=[3, 5])
-
-
-def repeat_pixels(x, factor):
-    """Repeat each pixel of [N, C, H, W] factor x factor times."""
-    if factor == 1:
-        return x
-    _, c, h, w = x.shape
-    return tf.reshape(tf.tile(x[:, :, :, None, :, None], [1, 1, 1, factor, 1, factor]),
-                      [-1, c, h * factor, w * factor])

@@ -5,7 +5,7 @@ import inspect
 import dataset
 import misc
 import tfutil
-from pgan.errors import ConfigError, DataError
+from pgan.errors import ConfigError
 from tfutil import Network
 
 
@@ -43,15 +43,7 @@ def load_networks(config, training_set, run_id, snapshot):
     """The networks of an earlier run's snapshot, if they fit the data set. See `make_networks`."""
     path = misc.locate_network_pkl(run_id, snapshot, result_dir=config.result_dir)
     print(f'Loading networks from "{path}"...')
-    for options in (config.G, config.D):
-        # the configuration vouches for the functions that it names itself
-        tfutil.build_function(tfutil.import_obj(options.func))
-    networks = misc.load_pkl(path)
-    if not (isinstance(networks, (tuple, list)) and len(networks) == 3
-            and all(isinstance(net, Network) for net in networks)):
-        raise DataError(f'{path!r} does not hold the three networks G, D, Gs of a training run. '
-                        'Name a run, or one of its network-*.pkl.')
-    G, D, Gs = networks
+    G, D, Gs = misc.load_snapshot(path, config)
     have, want = (D.input_shape[1:], D.output_shapes[1][1]), (list(training_set.shape),
                                                               training_set.label_size)
     if have != want:
@@ -68,7 +60,7 @@ def load_networks(config, training_set, run_id, snapshot):
         if unused:
             print(f'Note: {name} is as it was in the snapshot; these options of the configuration '
                   f'are not used: {unused}')
-    return networks
+    return G, D, Gs
 
 
 def loss_function(options):

@@ -10,11 +10,12 @@ import tensorflow as tf
 
 from pgan.nn.layers import make_kernels
 from pgan.nn.sharing import evaluating
-from pgan.training.reals import process_reals, repeat_pixels
+from pgan.training.reals import process_reals
 from tfutil import lerp, randomness, summary
 from tfutil.devices import copies, set_in_replica
 from tfutil.fusion import fused
 from tfutil.network import defined_by_its_class
+from tfutil.ops import repeat_pixels
 from tfutil.optimizer import Optimizer, average_over_replicas
 
 
@@ -147,9 +148,9 @@ class Updates:
             For each goal a boolean tensor: whether its variables were updated.
         """
         def differentiate(keys):
-            with randomness.keyed_by(keys) as draws, summary.collecting() as collected:
+            with randomness.keyed_by(keys) as key, summary.collecting() as collected:
                 gradients = self.gradients(losses, goals)
-            self.draws[name] = draws.used[0]
+            self.draws[name] = key.draws
             return gradients, collected.statistics()
 
         compute = fused if self.options.xla else lambda function, keys: function(keys)

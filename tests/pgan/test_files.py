@@ -7,6 +7,7 @@ import stat
 import pytest
 
 import misc
+from pgan import files
 from pgan.errors import DataError
 
 
@@ -66,3 +67,63 @@ def test_permissions_and_links_are_as_usual(in_tmp):
         file.write('new')
     assert os.path.islink('link')
     assert pathlib.Path('a').read_text() == 'new'
+
+
+def test_another_library_writes_to_a_temporary_path(in_tmp):
+    pathlib.Path('a.mp4').write_text('old')
+    with files.atomic_path('a.mp4', '.mp4') as temporary:
+        assert temporary.endswith('.tmp.mp4') and not os.path.exists(temporary)
+        pathlib.Path(temporary).write_text('new')
+        assert pathlib.Path('a.mp4').read_text() == 'old'
+    assert pathlib.Path('a.mp4').read_text() == 'new' and os.listdir() == ['a.mp4']
+
+
+def write_folder(path, text):
+    os.makedirs(os.path.join(path, 'deeper'))
+    for name in ('one', 'deeper/two'):
+        pathlib.Path(path, name).write_text(text)
+
+
+def test_a_folder_replaces_an_older_one(in_tmp, monkeypatch):
+    synced, fsync = [], os.fsync
+    monkeypatch.setattr(os, 'fsync', lambda number: synced.append(number) or fsync(number))
+    for text in ('old', 'new'):
+        with files.atomic_path('a') as temporary:
+            write_folder(temporary, text)
+        assert pathlib.Path('a/deeper/two').read_text() == text and os.listdir() == ['a']
+    assert len(synced) == 4
+
+
+def test_an_error_leaves_the_older_folder(in_tmp):
+    write_folder('a', 'old')
+    with pytest.raises(RuntimeError), files.atomic_path('a') as temporary:
+        write_folder(temporary, 'half')
+        raise RuntimeError
+    assert pathlib.Path('a/one').read_text() == 'old' and os.listdir() == ['a']
+
+
+def test_a_folder_that_cannot_be_renamed_comes_back(in_tmp, monkeypatch):
+    write_folder('a', 'old')
+    rename = os.rename
+
+    def failing(source, target):
+        if source.endswith('.tmp'):
+            raise OSError(errno.ENOSPC, 'No space left on device')
+        rename(source, target)
+    monkeypatch.setattr(os, 'rename', failing)
+    with pytest.raises(DataError, match='own words'), files.atomic_path(
+            'a', make_error=lambda path, error: DataError('own words')) as temporary:
+        write_folder(temporary, 'new')
+    assert pathlib.Path('a/one').read_text() == 'old' and os.listdir() == ['a']
+
+
+def test_an_old_folder_that_must_stay_comes_back(in_tmp):
+    write_folder('a', 'old')
+    write_folder('new', 'new')
+
+    def check(old):
+        assert sorted(os.listdir()) == ['new', os.path.basename(old)]
+        raise DataError('precious')
+    with pytest.raises(DataError, match='precious'):
+        files.move_into_place('new', 'a', check)
+    assert pathlib.Path('a/one').read_text() == 'old' and sorted(os.listdir()) == ['a', 'new']

@@ -38,7 +38,7 @@ def run_23(monkeypatch):
         open(f'results/023-run/{name}', 'w').close()
 
     def use(net):
-        monkeypatch.setattr(misc, 'load_pkl', lambda path: (net, net, net))
+        monkeypatch.setattr(misc.results, 'load_pkl', lambda path: (net, net, net))
         return net
     return use
 

@@ -5,9 +5,9 @@ import os
 
 import numpy as np
 
-from pgan.data.writer import locked
 from pgan.errors import DataError
 from pgan.files import atomic_write, make_folder
+from pgan.locks import locked
 
 _SUM_BYTES = 16  # of an MD5 sum
 

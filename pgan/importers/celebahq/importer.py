@@ -63,8 +63,7 @@ class CelebAHQ:
         num_ahead: images that are handed out to them at a time.
     """
 
-    def __init__(self, tfrecord_dir, celeba_dir, delta_dir, resolution=SIDE, num_workers=4,
-                 num_ahead=100):
+    def __init__(self, tfrecord_dir, celeba_dir, delta_dir, resolution, num_workers, num_ahead):
         check_options(resolution, num_workers, num_ahead)
         self.celeba_dir = celeba_dir
         self.delta_dir = delta_dir
@@ -226,7 +225,7 @@ class _Progress:
 # Single images.
 
 
-def check_images(tfrecord_dir, celeba_dir, delta_dir, indices, resolution=SIDE, num_workers=4):
+def check_images(tfrecord_dir, celeba_dir, delta_dir, indices, resolution, num_workers):
     """Rebuild single images, whether they are finished already or not, check them, and write each
     as a PNG file into DIR-only.
 

@@ -531,7 +531,7 @@ def test_mnistrgb_is_made_as_it_is_written(in_tmp):
     write_idx(in_tmp,
               np.random.RandomState(6).randint(0, 256, size=(60000, 28, 28), dtype=np.uint8),
               DIGITS)
-    source = load_mnistrgb('.', 10 ** 12)
+    source = load_mnistrgb('.', 10 ** 12, 123)
     first = next(iter(source.fetch(range(source.num_images))))[1]
     digits = np.random.RandomState(123).randint(60000, size=3)
     assert np.array_equal(first[:, 2:-2, 2:-2],

@@ -304,7 +304,7 @@ def test_a_cache_is_for_one_process_at_a_time(pair, capsys):
 
 
 def test_a_damaged_file_of_the_cache_is_made_anew(pair, capsys):
-    with importer.CelebAHQ('hq', 'celeba', 'deltas', num_workers=2) as images:
+    with importer.CelebAHQ('hq', 'celeba', 'deltas', 1024, 2, 100) as images:
         source = images.load()
         path = pathlib.Path('hq.cache/00001.image')
         # not 0 before, as the image's MD5 sum shows
@@ -313,7 +313,7 @@ def test_a_damaged_file_of_the_cache_is_made_anew(pair, capsys):
                 ] == [IMAGES[name]['final_md5'] for name in UNPADDED]
     assert 'The file of image 1 (\'000002.jpg\') in' in capsys.readouterr().out
     pathlib.Path('hq.cache/mine.txt').write_text('kept')  # what is not ours stays
-    with importer.CelebAHQ('hq', 'celeba', 'deltas') as images:
+    with importer.CelebAHQ('hq', 'celeba', 'deltas', 1024, 4, 100) as images:
         images.load()
         images.clear()
     assert os.listdir('hq.cache') == ['mine.txt']

@@ -1,0 +1,81 @@
+"""Commands of a program, read from functions: a parameter becomes an argument, its annotation says
+what the argument accepts, and the docstring is the help.
+
+    def shrink(folder: str, factor: int = 2, method: Literal['box', 'lanczos'] | None = None):
+        '''Shrink the images of a folder.
+
+        Args:
+            folder: folder of the images
+            factor (N): size of the old images divided by that of the new ones
+            method: how to resize them
+
+        Example:
+            python tool.py shrink pictures --factor 4
+        '''
+
+Parameters without a default are positional, False is a flag, and `N` is argparse's metavar.
+"""
+import inspect
+import re
+import textwrap
+import types
+import typing
+
+
+def summary_of(function):
+    """Return the first paragraph of a function's docstring as one line."""
+    return ' '.join(inspect.getdoc(function).partition('\n\n')[0].split())
+
+
+def add_command(commands, function):
+    """Add a function to argparse's sub-parsers, under its own name. The parsed arguments have the
+    names of its parameters; `function` among them is the function itself.
+    """
+    example = ' '.join(_section(function, 'Example').split())
+    command = commands.add_parser(function.__name__, description=summary_of(function),
+                                  epilog=f'example: {example}')
+    command.set_defaults(function=function)
+    annotations, entries = typing.get_type_hints(function), _argument_entries(function)
+    for name, parameter in inspect.signature(function).parameters.items():
+        is_positional = parameter.default is parameter.empty
+        command.add_argument(name if is_positional else f'--{name}',
+                             **_accepted(annotations[name], parameter.default),
+                             **_help(entries[name], parameter.default))
+
+
+def _accepted(annotation, default):
+    """argparse's options for the values that an annotation admits."""
+    if default is False:
+        return dict(action='store_true')
+    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
+        annotation, = (each for each in typing.get_args(annotation) if each is not type(None))
+    options = {} if default is inspect.Parameter.empty else dict(default=default)
+    if typing.get_origin(annotation) is list:
+        options['nargs'], (annotation,) = '+', typing.get_args(annotation)
+    if typing.get_origin(annotation) is typing.Literal:
+        options['choices'] = typing.get_args(annotation)
+        annotation = type(options['choices'][0])
+    return dict(options, type=annotation)
+
+
+def _help(entry, default):
+    """argparse's options for an entry of the docstring: (metavar or None, text)."""
+    metavar, text = entry
+    if default not in (None, inspect.Parameter.empty) and default is not False:
+        text += f' (default: {default})'
+    options = dict(help=text.replace('%', '%%'))
+    return dict(options, metavar=metavar) if metavar else options
+
+
+def _argument_entries(function):
+    """{name: (metavar or None, text)} of a docstring's 'Args:' section."""
+    entries = re.split(r'\n(?=\S)', _section(function, 'Args'))
+    found = (re.fullmatch(r'(\w+)(?: \((\w+)\))?: (.*)', entry, re.DOTALL) for entry in entries)
+    return {match[1]: (match[2], ' '.join(match[3].split())) for match in found}
+
+
+def _section(function, name):
+    """The text of a docstring's section, e.g. 'Args'."""
+    match = re.search(rf'^{name}:\n((?:    .*\n|\n)*)', inspect.getdoc(function) + '\n',
+                      re.MULTILINE)
+    return textwrap.dedent(match[1]).strip()

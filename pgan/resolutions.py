@@ -1,0 +1,12 @@
+"""Resolutions: width = height of an image in pixels, a power of two, at least 4."""
+import numbers
+
+
+def is_resolution(value: object) -> bool:
+    """Return whether `value` is an integer power of two of at least 4."""
+    return isinstance(value, numbers.Integral) and value >= 4 and value & (value - 1) == 0
+
+
+def log2_of(size: int) -> int:
+    """Return the exact base-2 logarithm of a power of two; of other integers, its floor."""
+    return int(size).bit_length() - 1
