@@ -76,14 +76,16 @@ print('the module runs')
 def own_G(num_channels, resolution, label_size, **kwargs):
     z, labels = keras.Input([8], name='latents_in'), keras.Input([label_size], name='labels_in')
     x = keras.layers.Dense(num_channels * resolution ** 2, name='dense')(z)
-    return keras.Model([z, labels], keras.layers.Reshape([num_channels, resolution, resolution], name='images_out')(x))
+    shape = [num_channels, resolution, resolution]
+    return keras.Model([z, labels], keras.layers.Reshape(shape, name='images_out')(x))
 '''
 TRAIN = '''
 import numpy as np, tensorflow as tf, misc, tfutil
 G = tfutil.Network('G', 'own_networks.own_G', num_channels=1, resolution=4, label_size=0)
 optimizer = tfutil.Optimizer('TrainG', learning_rate=0.01)
 before = G.get_var('dense/kernel').copy()
-optimizer.register_gradients(lambda: tf.reduce_mean(G.get_output_for(tf.ones([2, 8])) ** 2), list(G.trainables.values()))
+optimizer.register_gradients(lambda: tf.reduce_mean(G.get_output_for(tf.ones([2, 8])) ** 2),
+                             list(G.trainables.values()))
 optimizer.apply_updates()
 assert (G.get_var('dense/kernel') != before).any()
 misc.save_pkl(G, 'own.pkl')

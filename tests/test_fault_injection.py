@@ -489,8 +489,10 @@ def write_dataset(version):
 
 writers = {
     'snapshot': lambda version: misc.save_pkl([np.full(500, version)] * 3, 'network-final.pkl'),
-    'png': lambda version: misc.save_image(np.random.RandomState(version).rand(3, 16, 16), 'fakes.png'),
-    'config.txt': lambda version: misc.write_config('.', {'a' + str(number): 'x' * 50 + str(version) for number in range(20)}),
+    'png': lambda version: misc.save_image(
+        np.random.RandomState(version).rand(3, 16, 16), 'fakes.png'),
+    'config.txt': lambda version: misc.write_config(
+        '.', {'a' + str(number): 'x' * 50 + str(version) for number in range(20)}),
     'data set': write_dataset}
 deaths = 0
 for name, write in writers.items():
@@ -500,8 +502,9 @@ for name, write in writers.items():
     before = tree()
     for operation in ('open', 'write', 'fsync', 'close', 'rename'):
         for number in range(40):
-            if (child := os.fork()) == 0:  # dies at this step, or ends well if there are not so many
-                with Disk('.', operation, number, functools.partial(os._exit, 9)).installed(pytest.MonkeyPatch()):
+            if (child := os.fork()) == 0:  # dies at this step; ends well if there are fewer steps
+                disk = Disk('.', operation, number, functools.partial(os._exit, 9))
+                with disk.installed(pytest.MonkeyPatch()):
                     write(1)
                 os._exit(0)
             status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
@@ -515,7 +518,8 @@ for name, write in writers.items():
                 break
             deaths += 1
             assert {path: now.get(path) for path in before} == before, (name, operation, number)
-            assert all(os.path.basename(path).startswith('.') for path in now.keys() - before.keys()), now.keys()
+            new = [os.path.basename(path) for path in now.keys() - before.keys()]
+            assert all(path.startswith('.') for path in new), now.keys()
     os.chdir('..')
 print(deaths)
 """

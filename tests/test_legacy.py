@@ -140,10 +140,9 @@ def test_one_option_changed(change, in_tmp, golden):
         np.testing.assert_array_equal(net.get_var('4x4/Conv/weight'),
                                       golden['wscale'][change['net']].get_var('4x4/Conv/weight'))
     else:
-        with pytest.raises(
-                DataError, match=
-                f'has the option {change["option"]} = {change["value"]!r}, which cannot .* Supported: '
-        ):
+        words = (f'has the option {change["option"]} = {change["value"]!r}, which cannot .* '
+                 'Supported: ')
+        with pytest.raises(DataError, match=words):
             load_state(state)
 
 
@@ -157,10 +156,9 @@ def test_one_option_left_out(case, in_tmp, golden):
     del state['build_func_spec'][case['option_left_out']]
     assert legacy.convert_options(state['build_func_spec']) == case['static_kwargs']
     if case['option_left_out'] in ('num_channels', 'fmap_base'):
-        with pytest.raises(
-                DataError, match=
-                r'must be a float array of shape \[.*Received: an array of shape .*do not belong together'
-        ):
+        words = (r'must be a float array of shape \[.*Received: an array of shape .*'
+                 'do not belong together')
+        with pytest.raises(DataError, match=words):
             load_state(state)
         expected = random_network(case['net'], case['static_kwargs'])
         state['param_values'] = theano_parameters(expected, use_wscale=True)
@@ -305,7 +303,8 @@ import sys
 sys.path.insert(0, {str(ROOT)!r})
 import misc, numpy as np, pickle
 for nets in (misc.load_pkl('a.pkl'), pickle.load(open('a.pkl', 'rb'))):
-    print(nets[1].name, nets[1].run(np.float32([[3], [4]])).tolist(), nets[2].run(np.zeros([2, 8])).shape)
+    scores, images = nets[1].run(np.float32([[3], [4]])), nets[2].run(np.zeros([2, 8]))
+    print(nets[1].name, scores.tolist(), images.shape)
 """
     done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
     assert done.stdout.splitlines() == ['Dummy [[3.0], [4.0]] (2, 1, 8, 8)'] * 2, done.stderr
@@ -416,12 +415,12 @@ MALFORMED = {
     'other resolution': (
         spec(resolution=16),
         r'parameter 12, the weight of 16x16/Conv0, .*Received: an array of shape \[4, 1\]'),
-    'transposed': (lambda state: state['param_values'].__setitem__(
-        12, state['param_values'][12].T
-    ), r'parameter 12, the weight of ToRGB_lod0, must be .*shape \[4, 1\]. Received: an array of shape \[1, 4\]'
-                   ), 'parameter is a list': (change(
-                       'param_values', 2, value=[0.0] *
-                       8), r'parameter 2, the bias of 4x4/Dense, .*Received: \[0.0, '),
+    'transposed': (
+        lambda state: state['param_values'].__setitem__(12, state['param_values'][12].T),
+        r'parameter 12, the weight of ToRGB_lod0, must be .*shape \[4, 1\]. '
+        r'Received: an array of shape \[1, 4\]'),
+    'parameter is a list': (change('param_values', 2, value=[0.0] * 8),
+                            r'parameter 2, the bias of 4x4/Dense, .*Received: \[0.0, '),
     'parameter is text': (change('param_values', 1, value='0.1'),
                           "parameter 1, the scale of 4x4/Dense, .*Received: '0.1'"),
     'parameter is None': (change('param_values', 0, value=None),
@@ -483,8 +482,8 @@ def test_nothing_is_built_before_the_arrays_fit(options, message, in_tmp, monkey
 def test_source_in_the_file_is_never_executed(func, in_tmp, capsys):
     state = copy.deepcopy(UNKNOWN_STATE)
     state['build_func_spec']['func'] = func
-    state[
-        'build_module_src'] = f"open('hacked', 'w')\ndef {func}(**options):\n    open('hacked', 'w')\n"
+    state['build_module_src'] = (
+        f"open('hacked', 'w')\ndef {func}(**options):\n    open('hacked', 'w')\n")
     net = load_state(state, trust_source=True)
     assert net.name == ('G_paper' if func == 'G_paper' else 'Dummy')
     assert capsys.readouterr().out == ('' if func == 'G_paper' else

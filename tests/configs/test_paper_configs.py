@@ -115,9 +115,11 @@ NO_WSCALE = {
     'D.use_wscale': False, **NO_PIXELNORM
 }
 GROW = schedule_of(16, 800, 800)
+FIXED = schedule_of(64, 0, 0, lod_initial_resolution=128)
+LARGE = schedule_of(64, 800, 800)
 ABLATION = {  # D.mbstat_avg None is a difference that `differences` cannot show; it stands beside
-    'a': (None, {**GULRAJANI, **NO_WSCALE, **schedule_of(64, 0, 0, lod_initial_resolution=128), 'train.G_smoothing': 0.999 ** 20}),
-    'b': (None, {**GULRAJANI, **NO_WSCALE, **schedule_of(64, 800, 800), 'train.G_smoothing': 0.999 ** 20}),
+    'a': (None, {**GULRAJANI, **NO_WSCALE, **FIXED, 'train.G_smoothing': 0.999 ** 20}),
+    'b': (None, {**GULRAJANI, **NO_WSCALE, **LARGE, 'train.G_smoothing': 0.999 ** 20}),
     'c': (None, {**GULRAJANI, **NO_WSCALE, **GROW, 'train.G_smoothing': 0.999 ** 5}),
     'd': (None, {**NO_WSCALE, **GROW}),
     'e*': (None, {**NO_WSCALE, **GROW, 'D.mbdisc_kernels': 100}),

@@ -28,7 +28,8 @@ import sys, numpy as np, tensorflow as tf
 function = tf.saved_model.load(sys.argv[1]).signatures['serving_default']
 inputs = dict(np.load(sys.argv[2]))
 assert set(inputs) == set(function.structured_input_signature[1])
-np.savez(sys.argv[3], **{name: value.numpy() for name, value in function(**{k: tf.constant(v) for k, v in inputs.items()}).items()})
+outputs = function(**{name: tf.constant(value) for name, value in inputs.items()})
+np.savez(sys.argv[3], **{name: value.numpy() for name, value in outputs.items()})
 """
 RUN_ONNX = """
 import sys, numpy as np, onnxruntime

@@ -160,7 +160,8 @@ def cells(path, count, resolution, num_images):
     """
     _, cell, columns, rows = contact_sheet.sheet_layout(resolution, num_images)
     picture = np.asarray(PIL.Image.open(path))
-    step_x, step_y = cell + contact_sheet.GAP, cell + contact_sheet.CAPTION_PIXELS + contact_sheet.GAP
+    step_x = cell + contact_sheet.GAP
+    step_y = step_x + contact_sheet.CAPTION_PIXELS
     assert picture.shape[:2] == (rows * step_y + contact_sheet.GAP,
                                  columns * step_x + contact_sheet.GAP)
     corners = [(contact_sheet.GAP + n // columns * step_y, contact_sheet.GAP + n % columns * step_x)
@@ -604,9 +605,9 @@ def test_a_level_of_other_images_is_found(level, checked):
     write_dataset('other', make_images(20, (3, 16, 16), seed=6))
     shutil.copy(f'other/other-r{level:02d}.tfrecords', path_of(level))
     message = refused(info, 'data', verify=True)
-    assert re.search(
-        rf'data-r{level:02d}.tfrecords: 20 of 20 records do not show .* namely 0 \(at byte 0\), 1 .* and so on',
-        message)
+    words = (rf'data-r{level:02d}.tfrecords: 20 of 20 records do not show .* '
+             r'namely 0 \(at byte 0\), 1 .* and so on')
+    assert re.search(words, message)
 
 
 def test_a_single_image_in_the_wrong_place_is_found(checked):

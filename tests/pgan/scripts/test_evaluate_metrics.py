@@ -88,11 +88,9 @@ def finished(in_tmp):
 def evaluate(**options):
     np.random.seed(1000)
     names = options.pop('metrics', ['tests.pgan.scripts.test_evaluate_metrics.Watcher'])
-    evaluate_metrics(
-        **{
-            **dict(run_id=0, log='metric-test.txt', metrics=names, num_images=18, real_passes=2, minibatch_size=8),
-            **options
-        }, config=settings_of_run())
+    defaults = dict(run_id=0, log='metric-test.txt', metrics=names, num_images=18, real_passes=2,
+                    minibatch_size=8)
+    evaluate_metrics(**{**defaults, **options}, config=settings_of_run())
     return Watcher.made[-1]
 
 

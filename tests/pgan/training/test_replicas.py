@@ -209,7 +209,8 @@ import keras
 def G(num_channels, resolution, label_size, **kwargs):
     z, labels = keras.Input([8], name='latents_in'), keras.Input([label_size], name='labels_in')
     x = keras.layers.BatchNormalization()(keras.layers.Dense(num_channels * resolution ** 2)(z))
-    return keras.Model([z, labels], keras.layers.Reshape([num_channels, resolution, resolution], name='images_out')(x))
+    shape = [num_channels, resolution, resolution]
+    return keras.Model([z, labels], keras.layers.Reshape(shape, name='images_out')(x))
 ''')
     monkeypatch.syspath_prepend(str(tmp_path))
     devices = make_devices(2)

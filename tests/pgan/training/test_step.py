@@ -276,15 +276,18 @@ def plain_G(num_channels, resolution, label_size, **kwargs):
     z, labels = keras.Input([8], name='latents_in'), keras.Input([label_size], name='labels_in')
     x = keras.layers.Dense(num_channels * resolution ** 2)(z)
     x = keras.layers.BatchNormalization()(x)
-    return keras.Model([z, labels], keras.layers.Reshape([num_channels, resolution, resolution], name='images_out')(x))
+    shape = [num_channels, resolution, resolution]
+    return keras.Model([z, labels], keras.layers.Reshape(shape, name='images_out')(x))
 
 class Growing(keras.Model):
     """Takes a stage, but knows nothing of native resolutions."""
     def __init__(self, num_channels, resolution):
         super().__init__(name='Growing')
         self.resolution = resolution
-        self.inputs = [keras.KerasTensor((None, 8), name='latents_in'), keras.KerasTensor((None, 0), name='labels_in')]
-        self.outputs = [keras.KerasTensor((None, num_channels, resolution, resolution), name='images_out')]
+        shape = (None, num_channels, resolution, resolution)
+        self.inputs = [keras.KerasTensor((None, 8), name='latents_in'),
+                       keras.KerasTensor((None, 0), name='labels_in')]
+        self.outputs = [keras.KerasTensor(shape, name='images_out')]
         self.lod = self.add_weight(name='lod', shape=(), initializer='zeros', trainable=False)
         self.dense = keras.layers.Dense(num_channels * resolution ** 2)
         self.dense.build((None, 8))

@@ -482,8 +482,9 @@ def test_a_photograph_that_is_not_the_original_is_named_and_the_others_are_kept(
             'the same command again.')
     assert finished() == ['00000.image']
     message = fails(['create_celebahq', 'hq', 'celeba', 'deltas', '--only', '1'], capsys)
-    assert '1 of 1 images cannot be rebuilt' in message and 'Stage to suspect: the JPEG file.' in message and os.listdir(
-        'hq-only') == []
+    assert '1 of 1 images cannot be rebuilt' in message
+    assert 'Stage to suspect: the JPEG file.' in message
+    assert os.listdir('hq-only') == []
     pathlib.Path('celeba/img_celeba/000002.jpg').write_bytes(data)
     run()
     check_dataset(pair / 'hq', UNPADDED)
