@@ -184,7 +184,7 @@ OUT_OF_MEMORY = [
 
 @pytest.mark.parametrize('error, of', OUT_OF_MEMORY,
                          ids=lambda value: f'{type(value).__name__}: {value}'[:60])
-def test_a_step_that_does_not_fit_into_memory(toy, capsys, monkeypatch, error, of):  # noqa: F811
+def test_a_step_that_does_not_fit_into_memory(toy, capsys, monkeypatch, error, of):
     def step(self, kind, moment):
         raise error
     monkeypatch.setattr(TrainingSteps, 'step', step)
@@ -223,7 +223,7 @@ def test_a_minibatch_that_the_host_has_no_room_for():
 
 
 @pytest.mark.slow
-def test_a_dry_run_tells_the_time_and_leaves_nothing_behind(toy, capsys):  # noqa: F811
+def test_a_dry_run_tells_the_time_and_leaves_nothing_behind(toy, capsys):
     before = tree()
     assert main('--config', 'tiny.py', '--dry-run', '--set', 'dataset.resolution=8') == 0
     out = capsys.readouterr().out

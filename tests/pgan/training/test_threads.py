@@ -4,7 +4,6 @@ nothing else changes by it.
 import itertools
 import subprocess
 import sys
-import types
 
 import numpy as np
 import pytest
@@ -13,21 +12,10 @@ import tensorflow as tf
 import tfutil
 from pgan.nn import sharing
 from pgan.training import threads
+from tests.support.golden import ROOT
 from tests.support.networks import max_abs
+from tests.support.thread_inputs import config, options
 from tfutil import Stage, randomness
-
-NARROW = dict(fmap_base=256, fmap_max=128)
-
-
-def config(tf_config={}, num_gpus=1, sched={}, G={}, D={}):
-    return types.SimpleNamespace(tf_config=tf_config, num_gpus=num_gpus,
-                                 sched={'minibatch_base': 16,
-                                        **sched}, G={'func': 'networks.G_paper', **NARROW, **G},
-                                 D={'func': 'networks.D_paper', **NARROW, **D})
-
-
-def options(xla=False, metrics=(), resume_run_id=None):
-    return types.SimpleNamespace(xla=xla, metrics=list(metrics), resume_run_id=resume_run_id)
 
 
 @pytest.mark.parametrize('changes',
@@ -88,13 +76,14 @@ def test_the_environments_word_counts(name):
 def test_threads_are_set_on_two_cores_before_anything_is_computed(cores, num_gpus, computed_before,
                                                                   expected):
     """[parts, threads of an operation], and the same answer for the next run in the process."""
-    code = ('import sys, tensorflow as tf\nfrom tests.pgan.training.test_threads import *\n'
+    code = ('import tensorflow as tf\nfrom pgan.training import threads\n'
+            'from tests.support.thread_inputs import config, options\n'
             f'threads.cores = lambda: {cores}\n{"tf.constant(1) + 1" if computed_before else ""}\n'
             f'run = config(num_gpus={num_gpus}), options()\nparts = '
             'threads.configure_threads(*run)\nprint([parts, '
             'tf.config.threading.get_intra_op_parallelism_threads()], '
             'threads.configure_threads(*run) == parts)')
-    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, cwd=ROOT)
     assert done.stdout.strip().endswith(f'{expected} True'), done.stdout + done.stderr
 
 
