@@ -75,8 +75,8 @@ def test_every_module_imports():
 @pytest.mark.slow
 @pytest.mark.parametrize('program', PROGRAMS)
 def test_help(program):
-    code, output = helps()[program]
-    assert code == 0 and 'usage:' in output, output
+    done = helps()[program]
+    assert done.returncode == 0 and 'usage:' in done.stdout, done.stderr
 
 
 def test_help_of_train_does_not_start_tensorflow():

@@ -1,4 +1,4 @@
-"""The --help of every program of the repository, each in a process of its own.
+"""Programs of the repository, each in a process of its own.
 
 A process that imports TensorFlow takes seconds to start, so one imports it and is forked for each
 program.
@@ -7,6 +7,7 @@ import functools
 import json
 import subprocess
 import sys
+from typing import NamedTuple
 
 from tests.support.golden import ROOT
 
@@ -21,19 +22,23 @@ PROGRAMS = [
 _FORK = '''
 import json, os, runpy, sys, tempfile, traceback
 import tensorflow
-sys.path[0] = os.getcwd()
-results = {}
-for program in json.loads(sys.argv[1]):
-    with tempfile.TemporaryFile('w+') as output:
+root, commands = json.loads(sys.argv[1])
+sys.path[0] = root
+results = []
+for command in commands:
+    with tempfile.TemporaryFile('w+') as output, tempfile.TemporaryFile('w+') as errors:
         child = os.fork()
         if child == 0:
             os.dup2(output.fileno(), 1)
-            os.dup2(output.fileno(), 2)
-            *module, name = program.split()
-            sys.argv[:] = [name, '--help']
+            os.dup2(errors.fileno(), 2)
             code = 0
             try:
-                (runpy.run_module if module else runpy.run_path)(name, run_name='__main__')
+                if command[0] == '-m':
+                    sys.argv[:] = command[1:]
+                    runpy.run_module(command[1], run_name='__main__', alter_sys=True)
+                else:
+                    sys.argv[:] = command
+                    runpy.run_path(os.path.join(root, command[0]), run_name='__main__')
             except SystemExit as end:
                 code = end.code
             except BaseException:
@@ -45,15 +50,38 @@ for program in json.loads(sys.argv[1]):
                 os._exit(code if isinstance(code, int) else code is not None)
         code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         output.seek(0)
-        results[program] = [code, output.read()]
+        errors.seek(0)
+        results.append([code, output.read(), errors.read()])
 print(json.dumps(results))
 '''
 
 
+class Done(NamedTuple):
+    """How a program has ended."""
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def run_programs(commands, cwd=ROOT):
+    """Run programs of the repository one after the other.
+
+    Args:
+        commands: lists of words, e.g. ['train.py', '--help'] or ['-m', 'benchmarks', '--help'].
+        cwd: current folder of the programs.
+
+    Returns:
+        list of `Done`.
+    """
+    request = json.dumps([str(ROOT), [list(map(str, words)) for words in commands]])
+    done = subprocess.run([sys.executable, '-c', _FORK, request], cwd=cwd, capture_output=True,
+                          text=True)
+    assert done.returncode == 0, done.stderr
+    return [Done(*result) for result in json.loads(done.stdout)]
+
+
 @functools.cache
 def helps():
-    """What each program prints with --help: {program: (exit code, output)}."""
-    done = subprocess.run([sys.executable, '-c', _FORK, json.dumps(PROGRAMS)], cwd=ROOT,
-                          capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return {program: tuple(result) for program, result in json.loads(done.stdout).items()}
+    """What each program says to --help: {program: `Done`}."""
+    commands = [[*program.split(), '--help'] for program in PROGRAMS]
+    return dict(zip(PROGRAMS, run_programs(commands), strict=True))

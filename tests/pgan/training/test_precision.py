@@ -1,5 +1,5 @@
-"""Half precision: training in float16 and bfloat16 follows training in float32, at every growth
-stage, and never leaves the numbers.
+"""Half precision: training in float16 and bfloat16 follows training in float32, in a fade and
+after it, and never leaves the numbers.
 """
 import numpy as np
 import pytest
@@ -78,7 +78,7 @@ BOUNDS = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize('dtype', ['bfloat16', 'float16'])
-@pytest.mark.parametrize('lod', [2, 1.5, 1, 0.5, 0])
+@pytest.mark.parametrize('lod', [1.5, 1])
 def test_half_precision_follows_single(dtype, lod, in_float32):
     expected, (received, run) = in_float32(lod), train(dtype, lod)
     for tag, bound in BOUNDS.items():
