@@ -2,7 +2,8 @@
 
 Inside a compiled step the values are collected as an output of that step (`collecting`,
 `Statistics`), which works on every device, under XLA and on replicas alike; anywhere else they are
-added to the host's accumulators at once. """
+added to the host's accumulators at once.
+"""
 import contextvars
 import itertools
 
@@ -27,7 +28,8 @@ def autosummary(name: str, value):
     Args:
         name: the tag, e.g. 'Loss/real_scores'.
         value: Python number, array or tensor of any shape; its finite elements count, the others
-    are ignored. """
+    are ignored.
+    """
     if not tf.is_tensor(value) and not isinstance(value, tf.Variable):
         _accumulate(name, np.asarray(value, np.float64))
     elif tf.executing_eagerly():
@@ -119,7 +121,8 @@ def add_later(statistics):
     """Accumulate the `Statistics` of a step that may still be at work.
 
     Reading them would wait for the device, so they stay there until somebody asks (`settle`), or
-    until they are many. """
+    until they are many.
+    """
     _unsettled.append(statistics)
     if len(_unsettled) >= MOST_UNSETTLED:
         settle()

@@ -71,7 +71,8 @@ def test_the_environments_word_counts(name):
 # (cores, num_gpus, has something been computed before) -> [parts, threads of an operation]
 SET = [((2, 1, False), [2, 1]), ((2, 2, False), [1, 1]), ((1, 1, False), [1, 0]),
        ((4, 1, False), [1, 0]), ((2, 1, True), [1, 0])]
-CONFIGURE = """
+CONFIGURE =
+"""
 import json, os, sys
 import tensorflow as tf
 from pgan.training import threads
@@ -132,7 +133,8 @@ def same(whole, parted, use_layernorm):
     Activations are float64.
 
     Layer normalization computes in float32, and some of its gradients are nothing but rounding:
-    1e-6 of the largest of all has to do. """
+    1e-6 of the largest of all has to do.
+    """
     top = max(np.abs(a).max() for a in whole if a.size)
     return all(
         max_abs(a, b) <= 1e-6 * (top if use_layernorm else np.abs(a).max())
