@@ -282,8 +282,7 @@ def test_real_errors_leave_what_was_there(name, room):
 
 # ------------------------------------------------------------ real deaths
 
-DIE =
-    """
+DIE = """
 import functools, os, sys
 import numpy as np
 import pytest

@@ -80,8 +80,7 @@ def test_help(program):
 
 
 def test_help_of_train_does_not_start_tensorflow():
-    entry =
-    """
+    entry = """
 import runpy, sys
 sys.argv = ['train.py', '-h']
 try:
@@ -140,8 +139,7 @@ def test_no_fixture_is_written_twice():
                 assert first == path, f'{node.name} of {path.name} is also in {first.name}'
 
 
-COLLECT =
-    """
+COLLECT = """
 import sys
 import pytest
 

@@ -9,8 +9,7 @@ import pytest
 from pgan import locks
 from tests.support.golden import ROOT
 
-HOLDER =
-"""
+HOLDER = """
 import sys
 from pgan.locks import locked
 with locked(sys.argv[1]):

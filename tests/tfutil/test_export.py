@@ -23,8 +23,7 @@ CASES = [('G_paper', 0.0, {}), ('G_paper', 1.25, dict(label_size=3)),
 
 # Runs exported networks in a process that has never seen this program. Arguments: folders that hold
 # a model and its inputs, to which the outputs are added.
-RUN_SAVED_MODEL =
-"""
+RUN_SAVED_MODEL = """
 import sys, numpy as np, tensorflow as tf
 for folder in sys.argv[1:]:
     function = tf.saved_model.load(f'{folder}/model').signatures['serving_default']
@@ -33,8 +32,7 @@ for folder in sys.argv[1:]:
     outputs = function(**{name: tf.constant(value) for name, value in inputs.items()})
     np.savez(f'{folder}/outputs.npz', **{name: value.numpy() for name, value in outputs.items()})
 """
-RUN_ONNX =
-"""
+RUN_ONNX = """
 import sys, numpy as np, onnxruntime
 for folder in sys.argv[1:]:
     session = onnxruntime.InferenceSession(f'{folder}/model.onnx')

@@ -130,8 +130,7 @@ def test_leftovers_of_killed_processes_are_cleared_away(images, capsys):
     assert len(os.listdir(foreign)) == 2
 
 
-WRITE =
-"""
+WRITE = """
 import sys, time
 import numpy as np
 from pgan.data.writer import TFRecordExporter

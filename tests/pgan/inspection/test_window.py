@@ -243,8 +243,7 @@ def test_a_screen_that_cannot_be_used_is_not_called_missing(mixed):
 
 
 def test_nothing_of_it_brings_tensorflow(mixed):
-    code =
-    """
+    code = """
 import sys
 from pgan.inspection.extraction import extract
 from pgan.inspection.dataset_summary import info

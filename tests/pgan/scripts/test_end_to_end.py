@@ -19,8 +19,7 @@ from tests.support.golden import ROOT
 from tests.support.toy_runs import TINY, make_toy
 from tests.support.videos import read_video
 
-QUICK =
-"""
+QUICK = """
 dataset.max_label_size = 'full'
 train.update(total_kimg=1.2, G_smoothing=0.9)
 sched = EasyDict(minibatch_base=16, lod_initial_resolution=16, lod_training_kimg=0,

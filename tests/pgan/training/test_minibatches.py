@@ -184,8 +184,7 @@ def test_a_reader_that_blocks_keeps_nobody_waiting():
     """All images that a run needs have come; that there are no more is nothing to wait for, neither
     for the run nor for the process.
     """
-    code =
-    """
+    code = """
 import threading
 from pgan.training.minibatches import Minibatches
 from tests.support.counting_data import Counting

@@ -71,8 +71,7 @@ def test_the_environments_word_counts(name):
 # (cores, num_gpus, has something been computed before) -> [parts, threads of an operation]
 SET = [((2, 1, False), [2, 1]), ((2, 2, False), [1, 1]), ((1, 1, False), [1, 0]),
        ((4, 1, False), [1, 0]), ((2, 1, True), [1, 0])]
-CONFIGURE =
-"""
+CONFIGURE = """
 import json, os, sys
 import tensorflow as tf
 from pgan.training import threads

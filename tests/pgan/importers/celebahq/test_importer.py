@@ -150,8 +150,7 @@ def test_what_is_no_number_of_an_image_is_refused(pair, capsys):
 # --------------------------------------------------------------------------------------------------
 # Stopped and started again.
 
-TOY =
-    """
+TOY = """
 import sys
 import dataset_tool
 from pgan.importers.celebahq import importer
