@@ -37,8 +37,7 @@ class Dataset:
         labels: of all images in the order of their numbers, [num_images, label_size], or None when
             the set has no end.
         reads_ahead: training reads the next minibatches on another thread while a step computes.
-            False in a class of your own makes it wait until a minibatch is due.
-    """
+            False in a class of your own makes it wait until a minibatch is due. """
     labels = None
     reads_ahead = True
 
@@ -81,8 +80,7 @@ class Dataset:
 
         Raises:
             StopIteration: the data set does not repeat and has come to its end; before that, N may
-        be smaller than asked for.
-        """
+        be smaller than asked for. """
         self.configure(minibatch_size, lod)
         return self._next(self._minibatch_size, self._lod)
 
@@ -93,8 +91,7 @@ class Dataset:
         and the position of all moves alike.
 
         Within a tf.function each run of the graph reads the next minibatch, of the size and lod
-        configured when it was traced.
-        """
+        configured when it was traced. """
         import tensorflow as tf
         if self._minibatch_size is None:
             raise ConfigError('call configure(minibatch_size, lod) before get_minibatch_tf().')

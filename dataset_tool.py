@@ -33,8 +33,7 @@ def write_dataset(tfrecord_dir, load, shuffle=True, force=False):
 
     Raises:
         DataError: the target exists, the source is not as it should be, or the disk is full; then
-    nothing is written.
-    """
+    nothing is written. """
     if tfrecord_dir:
         clear_leftovers(tfrecord_dir)
     check_target(tfrecord_dir, force)  # before a long load

@@ -4,8 +4,7 @@ A Theano network is pickled as a flat list of arrays and the options of the func
 What that list means is written here as it is: one table per network says which layers follow each
 other (`_generator_layers` and the others), one row per kind of layer says how its weight is laid
 out (`_CONV` and the others). Everything in a file is checked against these before a network is
-built, so that options in a file cannot ask for more memory than its arrays fill.
-"""
+built, so that options in a file cannot ask for more memory than its arrays fill. """
 import inspect
 import itertools
 import math
@@ -63,8 +62,7 @@ def convert_state(state):
 
     Raises:
         DataError: an option that this version lacks, arrays that do not fit the options, or a state
-    of another form.
-    """
+    of another form. """
     spec = _part(state, 'build_func_spec', dict, 'the state')
     params = _part(state, 'param_values', (list, tuple), 'the state')
     toplevel = _part(state, 'toplevel_params', dict, 'the state')
@@ -107,8 +105,7 @@ def convert_options(spec):
 
     Raises:
         DataError: an option has a value that this version does not support, or one that is no such
-    thing.
-    """
+    thing. """
     func = spec['func']
     defaults = _defaults(_FUNCTIONS[func][0])
     options = {

@@ -95,8 +95,7 @@ def D_paper(num_channels=1, resolution=32, label_size=0, fmap_base=8192, fmap_de
 
     Raises:
         ValueError: resolution is not a power of two >= 4, or (when called) the minibatch is not
-    divisible by the group.
-    """
+    divisible by the group. """
     group = check_mbstat(mbstat_avg, mbstd_group_size)
     return Discriminator(num_channels, resolution, label_size, Width(fmap_base, fmap_decay,
                                                                      fmap_max), use_wscale, group,

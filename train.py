@@ -2,8 +2,7 @@
 --dry-run | --list]`.
 
 Also hands on the names that users of the original import from here: TrainingSchedule,
-process_reals, setup_snapshot_image_grid, train_progressive_gan.
-"""
+process_reals, setup_snapshot_image_grid, train_progressive_gan. """
 import argparse
 import os
 import sys

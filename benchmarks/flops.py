@@ -3,8 +3,7 @@
 Counted are matrix products and convolutions, a multiplication and an addition as two, as if padding
 were pixels like others. Everything else (activations, normalisation, the minibatch statistic) is
 left out, as is usual; the optimizer is counted apart. `graph_flops` counts the same in a compiled
-step, from its operations; a test compares the two.
-"""
+step, from its operations; a test compares the two. """
 from typing import NamedTuple
 
 ADAM_FLOPS = 12  # per parameter: 3 for m, 4 for v, 5 for the weight
@@ -95,8 +94,7 @@ def step_flops(resolution, fmap_base, fmap_max, channels=3, labels=0, fading=Fal
             activations), second_order (the gradient penalty's
         own: D's gradient by the mixed images, and that gradient's by weights, and through the
         minibatch statistic by activations), total of the three; and per update, not per image:
-        optimizer (Adam and the moving average), optimizer_bytes (memory that they pass).
-    """
+        optimizer (Adam and the moving average), optimizer_bytes (memory that they pass). """
     shape = dict(resolution=resolution, fmap_base=fmap_base, fmap_max=fmap_max, channels=channels,
                  labels=labels, fading=fading)
     G, D = generator_layers(**shape), discriminator_layers(**shape)

@@ -24,8 +24,7 @@ class RealsCache:
             set_reals_state) can be kept.
         names: what makes them what they are: names, and whatever else their results depend on.
         settings: dict of plain values that the images depend on: how many, how many at a time,
-    whether mirrored.
-    """
+    whether mirrored. """
 
     def __init__(self, folder, training_set, metrics, names, settings):
         tfrecord_dir = getattr(training_set, 'tfrecord_dir', None)

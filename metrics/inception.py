@@ -6,8 +6,7 @@ a frozen TensorFlow graph.
 
 The graph was made for one image at a time: past `pool_3` its shapes are fixed. So the features are
 taken at `pool_3`, and class probabilities come of the last layer's weights (without its biases, as
-the inception score has been computed since Salimans et al. 2016).
-"""
+the inception score has been computed since Salimans et al. 2016). """
 import glob
 import hashlib
 import io

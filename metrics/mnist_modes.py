@@ -6,8 +6,7 @@ and how far their frequencies are from equal ones.
 
 The classifier is trained on a data set of single labelled digits, `mnist` or else `digits` below
 data_dir, when it is first needed, and kept in result_dir/_metrics-cache. A tenth of the digits is
-held out to tell its accuracy.
-"""
+held out to tell its accuracy. """
 import glob
 import hashlib
 import json
@@ -36,8 +35,7 @@ def count_modes(counts):
 
     Returns:
         (number of modes that occur, sum of p log(p / (1 / NUM_MODES)) over those, in nats): (1000,
-    0) is perfect, (1, 6.9) a single mode.
-    """
+    0) is perfect, (1, 6.9) a single mode. """
     counts = np.asarray(counts, np.float64)
     p = counts[counts > 0] / counts.sum()
     return len(p), float(np.sum(p * np.log(p * len(counts))))

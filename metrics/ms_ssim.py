@@ -3,8 +3,7 @@ little a generator varies.
 
 The paper (section 5) compares pairs of generated images: values above those of the real ones tell
 of missing variety. Computed in float64; a window is the product of two Gaussians, so each axis is
-filtered by itself.
-"""
+filtered by itself. """
 import numpy as np
 
 from metrics.feeding import check_minibatch, check_mode, check_setting, in_threads, slices
@@ -37,8 +36,7 @@ def _filter(x, profile):
     - size + 1, W - size + 1].
 
     As products with a banded matrix, some pixels at a time: four times faster than adding up
-    shifted images.
-    """
+    shifted images. """
     extra = len(profile) - 1
     band = np.zeros((_PIXELS + extra, _PIXELS))
     for pixel in range(_PIXELS):
@@ -168,8 +166,7 @@ class API:
 
         Raises:
             ConfigError: images that cannot be halved five times, or fewer than two of them; see
-        `check_setting` for others.
-        """
+        `check_setting` for others. """
         check_setting(num_images, image_shape, image_dtype, minibatch_size, fewest=2)
         check_sizes(*image_shape[1:])
         self.image_shape = tuple(image_shape)

@@ -3,8 +3,7 @@ reals could have been made.
 
 A set of images stands for all that lies within a ball around each, as wide as the distance to its
 k-th nearest neighbour in the set. The time grows with the square of the number of images: 50000 of
-each take some minutes.
-"""
+each take some minutes. """
 import numpy as np
 
 from metrics.inception import CollectingMetric

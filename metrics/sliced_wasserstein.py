@@ -6,8 +6,7 @@ pixels. The distance of two sets of them is measured along random directions, wh
 transport is a matter of sorting (Rabin et al. 2011).
 
 All random numbers come from NumPy's global stream, in the order of the original: after the same
-np.random.seed the values are the same.
-"""
+np.random.seed the values are the same. """
 import numpy as np
 
 from metrics.feeding import check_minibatch, check_mode, check_setting, in_threads, shares, slices
@@ -125,8 +124,7 @@ def get_descriptors_for_minibatch(minibatch, nhood_size, nhoods_per_image):
 
     Returns:
         float32 [N * nhoods_per_image, 3, nhood_size, nhood_size]; the last two axes are x and y, in
-    this order.
-    """
+    this order. """
     return _cut(minibatch, nhood_size, *_draw_places(minibatch.shape, nhood_size, nhoods_per_image))
 
 
@@ -174,8 +172,7 @@ def _channel_means(parts, function):
 
     Summed in the order of np.mean(x, axis=(0, 2, 3)), in float32. A sum in float64 would be better
     by up to 1e-4, but no longer the original's, and would show in the third decimal of the
-    distance.
-    """
+    distance. """
     def row_sums(part):
         return function(part).reshape(*part.shape[:2], -1).sum(axis=2)
     rows = np.concatenate(in_threads(row_sums, parts))
@@ -252,8 +249,7 @@ class API:
     give what they gave in the original.
 
     Descriptors take 128 * 147 * 4 bytes per image and level: 8.6 GB for 16384 images of 1024x1024,
-    and as much again for the reals.
-    """
+    and as much again for the reals. """
 
     def __init__(self, num_images, image_shape, image_dtype, minibatch_size, nhood_size=7,
                  nhoods_per_image=128, dir_repeats=4, dirs_per_repeat=128):
@@ -266,8 +262,7 @@ class API:
 
         Raises:
             ConfigError: images that have no level of 16 pixels, or that cannot be halved down to
-        it; see `check_setting` for others.
-        """
+        it; see `check_setting` for others. """
         check_setting(num_images, image_shape, image_dtype, minibatch_size)
         self.nhood_size = nhood_size
         self.nhoods_per_image = nhoods_per_image

@@ -28,8 +28,7 @@ def describe(**more):
 
     Returns:
         dict of time, command, folder, git_commit, python, packages, platform, devices, tf32 and
-    `more`.
-    """
+    `more`. """
     return dict(time=datetime.datetime.now().astimezone().isoformat(timespec='seconds'),
                 command=_command(), folder=os.getcwd(), git_commit=git_commit(),
                 python=platform.python_version(), packages=_versions(),

@@ -1,8 +1,7 @@
 """Images: ranges, grids, files, mirroring, and text drawn onto video frames.
 
 Arrays are CHW (one image) or NCHW (several). A `drange` is the pair of values that stand for black
-and white: [0, 255] on disk, [-1, 1] inside the networks.
-"""
+and white: [0, 255] on disk, [-1, 1] inside the networks. """
 import functools
 import io
 import os
@@ -148,8 +147,7 @@ def setup_text_label(text: str, fontsize: int = 32, padding: int = 6, glow_size:
 
     Returns:
         (alpha, glow): coverage by the text and by the shadow, float64 [H, W] in [0, 1]; read-only,
-    as they are cached.
-    """
+    as they are cached. """
     alpha = np.pad(_render_text(text, fontsize), padding)
     blurred = scipy.ndimage.gaussian_filter(alpha, glow_size)
     glow = 1 - np.maximum(1 - blurred * glow_coef, 0) ** glow_exp

@@ -3,8 +3,7 @@
 `init_output_logging` starts to collect stdout and stderr, before the result folder exists;
 `set_output_log_file` names the file, which gets what was collected and all that follows. Progress
 bars (text that begins with a carriage return) and what a carriage return has overwritten are for
-the terminal only.
-"""
+the terminal only. """
 import contextlib
 import sys
 import threading

@@ -3,8 +3,7 @@
 A pickle is a program for a small machine that can import and call anything. `load_pkl` lets it
 reach only what a snapshot is made of: networks, arrays, plain containers. Each name that it may use
 leads to an object of this module that checks what it is given; any other name ends the loading
-before anything has been called.
-"""
+before anything has been called. """
 import collections
 import contextlib
 import itertools
@@ -34,8 +33,7 @@ def save_pkl(obj: Any, filename: str | os.PathLike) -> None:
     Raises:
         DataError: the file cannot be written; nothing was overwritten.
         TypeError: an array in `obj` has elements that could not be read again, such as Python
-    objects.
-    """
+    objects. """
     with atomic_write(filename) as file:
         _Pickler(file, protocol=4).dump(obj)
 
@@ -55,8 +53,7 @@ def load_pkl(filename: str | os.PathLike, trust_source: bool = False) -> Any:
 
     Raises:
         DataError: the file is missing, damaged, no pickle, or asks for something that a snapshot
-            does not need; or it holds a Theano network that cannot be converted.
-    """
+            does not need; or it holds a Theano network that cannot be converted. """
     filename = os.fspath(filename)
     with _open(filename) as file, contextlib.ExitStack() as stack:
         try:
@@ -104,8 +101,7 @@ def _check_sizes(file):
 
     Raises:
         ValueError: a string is longer than the file, or something has a place in the memo beyond
-    all that has been read so far.
-    """
+    all that has been read so far. """
     size = os.fstat(file.fileno()).st_size
     for count in itertools.count():
         code = file.read(1)

@@ -285,8 +285,7 @@ def read_dataset_options(result_subdir, data_dir='datasets'):
     config.txt.
 
     Options and names of the program's older versions are translated. The file is read as literals,
-    never executed.
-    """
+    never executed. """
     config = _read_config(result_subdir, ['dataset', 'train'])
     options = config.get('dataset', {})
     mirror_augment = options.pop('mirror_augment',

@@ -1,7 +1,6 @@
 """What a run leaves in its folder so that it can go on there after it was stopped: how it was
 started, who works on it, how long its files were. The networks themselves are the business of
-`pgan.training.checkpoint`.
-"""
+`pgan.training.checkpoint`. """
 import contextlib
 import glob
 import json

@@ -1,8 +1,7 @@
 """TensorFlow's start without the lines it prints about GPU libraries on machines that have no GPU.
 
 They come before TF_CPP_MIN_LOG_LEVEL is read, or are called errors, and tell the user of a laptop
-nothing.
-"""
+nothing. """
 import contextlib
 import glob
 import os

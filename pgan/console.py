@@ -33,8 +33,7 @@ def output_that_may_end(needed):
 
     Args:
         needed: True = the output is what the program is for: it exits with 141, as other programs
-    do. False = it goes on in silence.
-    """
+    do. False = it goes on in silence. """
     if sys.stdout is None:
         sys.stdout = open(os.devnull, 'w')
     if hasattr(sys.stdout, 'reconfigure'):

@@ -2,8 +2,7 @@
 do next.
 
 Entry points print the paragraph and exit with code 1 (`exit_on_user_error`); everything else is a
-bug and keeps its traceback.
-"""
+bug and keeps its traceback. """
 import contextlib
 import difflib
 import sys

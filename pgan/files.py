@@ -25,8 +25,7 @@ def atomic_write(path: str | os.PathLike, mode: str = 'wb', durable: bool = True
 
     Raises:
         DataError: the file cannot be written, e.g. because the disk is full; nothing was
-    overwritten.
-    """
+    overwritten. """
     try:
         with atomic_path(path, durable=False) as temporary, open(
                 temporary, mode, encoding=None if 'b' in mode else 'utf-8',

@@ -3,8 +3,7 @@ stand in where there are no GPUs.
 
 Every device trains on its own share of each minibatch: it is a replica. What the replicas must
 agree on (gradients, statistics) is summed over all of them inside the compiled step, see
-`all_reduce`.
-"""
+`all_reduce`. """
 import contextlib
 import functools
 from typing import NamedTuple
@@ -24,8 +23,7 @@ class Devices(NamedTuple):
     Attributes:
         strategy: TensorFlow's; variables are made in its scope, and steps run by it.
         index, workers: which process this is, of how many. Process 0 is the chief, which writes the
-    results.
-    """
+    results. """
     strategy: tf.distribute.Strategy
     index: int = 0
     workers: int = 1
@@ -173,8 +171,7 @@ def prepare_devices(num_gpus):
 
     Raises:
         ConfigError: there are fewer GPUs, or TensorFlow has started already, with fewer CPU
-    devices.
-    """
+    devices. """
     cluster = Cluster.from_environment()
     gpus = tf.config.list_physical_devices('GPU')
     local = num_gpus if cluster is None else _share_of_machine(num_gpus, cluster, bool(gpus))
@@ -252,8 +249,7 @@ def make_devices(num_gpus=1):
 
     Raises:
         ConfigError: see `prepare_devices`, or several machines are asked for after TensorFlow has
-    started.
-    """
+    started. """
     cluster = Cluster.from_environment()
     prepare_devices(num_gpus)
     if cluster is not None:

@@ -2,8 +2,7 @@
 
 The Keras model inside is made by a build function such as `networks.G_paper` (its docstring tells
 what a model must offer). Everything public speaks NCHW and NumPy; a network keeps its `lod` as a
-variable, and evaluates only the layers that lod needs.
-"""
+variable, and evaluates only the layers that lod needs. """
 import contextlib
 import contextvars
 import importlib
@@ -226,8 +225,7 @@ class Network:
         Args:
             src: the network to follow; one with the same variables.
             beta: decay per step of the trainables.  beta_nontrainable: of the others; 0 copies them
-        (so lod follows).
-        """
+        (so lod follows). """
         @tf.function(autograph=False)
         def update():
             for name, var in self.vars.items():
@@ -400,8 +398,7 @@ class Network:
 
         Raises:
             DataError: the file cannot be read, or is of a network with other variables; then no
-        variable has changed.
-        """
+        variable has changed. """
         export.load_weights(self, path)
 
     # ------------------------------------------------------------ pickling
@@ -483,8 +480,7 @@ def _fresh_layer_names():
 
     It numbers them through the life of the process (dense, dense_1, ...), and layers' names are
     variables' names: without this, a clone or a snapshot of a network of unnamed layers would not
-    find its own variables again.
-    """
+    find its own variables again. """
     # Keras has no public way to do this short of clearing everything
     from keras.src.backend.common import global_state
     saved = global_state.get_global_attribute('object_name_uids')

@@ -70,8 +70,7 @@ class Optimizer:
 
         Returns:
             The loss, and a list of float32 gradients, still scaled; None for variables that the
-        loss does not depend on.
-        """
+        loss does not depend on. """
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(variables)
             loss = loss_func()
@@ -138,8 +137,7 @@ class Optimizer:
 
         A skipped update is one with gradients and a rate of 0 and decays of 1: no bit of weights,
         moments and step count moves. A condition around the update would have a GPU wait for the
-        host.
-        """
+        host. """
         # Look before the scale is undone: a compiler may fold the two multiplications into one, and
         # no overflow would be seen. All replicas look at the same averages, in which a value that
         # is not finite leaves its mark, so they decide alike.

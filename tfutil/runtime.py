@@ -18,8 +18,7 @@ def allow_tf32(value):
     """Allow TensorFloat-32 for convolutions and matrix products of float32 tensors, or forbid it.
 
     GPUs from Ampere on then round the factors to 10 bits of mantissa: about twice as fast, with
-    relative errors of 1e-3.
-    """
+    relative errors of 1e-3. """
     tf.config.experimental.enable_tensor_float_32_execution(bool(value))
     # Tensor cores want channels last, as the networks have them. TensorFlow's graph optimizer turns
     # large float32 steps into channels first for the GPUs that had none.

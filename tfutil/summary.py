@@ -2,8 +2,7 @@
 
 Inside a compiled step the values are collected as an output of that step (`collecting`,
 `Statistics`), which works on every device, under XLA and on replicas alike; anywhere else they are
-added to the host's accumulators at once.
-"""
+added to the host's accumulators at once. """
 import contextvars
 import itertools
 
@@ -28,8 +27,7 @@ def autosummary(name: str, value):
     Args:
         name: the tag, e.g. 'Loss/real_scores'.
         value: Python number, array or tensor of any shape; its finite elements count, the others
-    are ignored.
-    """
+    are ignored. """
     if not tf.is_tensor(value) and not isinstance(value, tf.Variable):
         _accumulate(name, np.asarray(value, np.float64))
     elif tf.executing_eagerly():
@@ -121,8 +119,7 @@ def add_later(statistics):
     """Accumulate the `Statistics` of a step that may still be at work.
 
     Reading them would wait for the device, so they stay there until somebody asks (`settle`), or
-    until they are many.
-    """
+    until they are many. """
     _unsettled.append(statistics)
     if len(_unsettled) >= MOST_UNSETTLED:
         settle()

@@ -30,8 +30,7 @@ def opened(file, name):
     Raises:
         DataError: the file is no image, is damaged or is too large.
         UserError: the machine lacks memory, or its disk has failed; that says nothing about the
-    image.
-    """
+    image. """
     try:
         with _pillows_limit_lifted(), Image.open(file) as image:
             if image.width * image.height > MAX_SIDE ** 2:

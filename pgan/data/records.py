@@ -4,8 +4,7 @@ A file is a row of TFRecord frames (uint64 length, uint32 masked crc of the leng
 masked crc of the payload), and each payload is an uncompressed tf.train.Example: a map with `shape`
 (int64 [3], CHW) and `data` (raw uint8 pixels). All images of a file have one shape, so record i
 stands at i * stride. Protobuf promises no order of map entries: either key may stand first, record
-by record.
-"""
+by record. """
 import math
 import os
 import struct
@@ -197,8 +196,7 @@ class RecordLayout:
 
         Returns:
             (images, valid): uint8 [n, C, H, W], and bool [n], False where a record is not of this
-        layout or its checksum is wrong.
-        """
+        layout or its checksum is wrong. """
         data_first, shape_first = self._matches(rows, self.data_first), self._matches(
             rows, self.shape_first)
         if data_first.all():

@@ -27,8 +27,7 @@ def check_target(tfrecord_dir, force=False):
 
     Raises:
         DataError: the name is empty or means the current folder or one above it, or something is
-            there already, and it is not an empty folder; or, with `force`, not a data set.
-    """
+            there already, and it is not an empty folder; or, with `force`, not a data set. """
     if not os.fspath(tfrecord_dir).strip():
         raise DataError('the name of the data set to create is empty. Expected the folder to '
                         'make, e.g. datasets/mydataset.')
@@ -355,8 +354,7 @@ def npy_bytes(array):
     """A C-ordered array as an .npy file with the short header of NumPy 1.13, padded to 16 bytes.
 
     Today's np.save pads to 64. With the short one the label files have the sizes published with the
-    original; any NumPy reads both.
-    """
+    original; any NumPy reads both. """
     header = repr({'descr': array.dtype.str, 'fortran_order': False, 'shape': array.shape
                    })[:-1] + ', }'
     header += ' ' * (-(10 + len(header) + 1) % 16) + '\n'

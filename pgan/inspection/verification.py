@@ -63,8 +63,7 @@ def _unlike(above, images):
     rounding; None: nothing to compare.
 
     Levels are averaged before they are rounded, so that numbers may differ by 1; and before they
-    are clipped, so that what is black or white above may have been blacker or whiter.
-    """
+    are clipped, so that what is black or white above may have been blacker or whiter. """
     if above is None or images is None or above.shape != (*images.shape[:2], 2 * images.shape[2],
                                                           2 * images.shape[3]):
         return []

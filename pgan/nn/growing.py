@@ -60,8 +60,7 @@ class GrowingModel(keras.Model):
         pickles.
 
         Keras orders variables by which attribute holds their layer first: set no other attribute
-        with layers before this call.
-        """
+        with layers before this call. """
         self.lod = self.add_weight(name='lod', shape=(), initializer='zeros', trainable=False)
         self.parts = layers
         for layer in layers:

@@ -2,8 +2,7 @@
 
 Public tensors of this program are NCHW; the networks turn them round once on the way in and once on
 the way out, because TensorFlow's CPU kernels and tensor cores want channels last. Every weight and
-bias is a float32 variable, cast when it is used.
-"""
+bias is a float32 variable, cast when it is used. """
 import keras
 import numpy as np
 import tensorflow as tf
@@ -55,8 +54,7 @@ class Equalized(keras.layers.Layer):
         norm: class of a normalization that takes the bias's place, `BatchNorm` or `LayerNorm`; None
             = a bias.
         name: the layer's name: its variables are <name>/weight and <name>/bias, or
-    <name>/<norm>/... .
-    """
+    <name>/<norm>/... . """
 
     def __init__(self, inputs, fmaps, gain=GAIN, use_wscale=True, norm=None, name=None):
         super().__init__(name=name, dtype='float32', autocast=False)

@@ -2,8 +2,7 @@
 2016, "Unrolled GANs").
 
 Their size is what is tested: a discriminator of a few feature maps, which sees only part of what a
-generator of normal size can do. Build functions as in `networks`, which hands them on.
-"""
+generator of normal size can do. Build functions as in `networks`, which hands them on. """
 import tensorflow as tf
 
 from pgan.errors import ConfigError

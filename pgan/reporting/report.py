@@ -143,8 +143,7 @@ def small_copy(path, size=PICTURE_SIZE, most_bytes=MOST_PICTURE_BYTES):
     larger than `size` either way.
 
     PNG where that is small enough, as pictures of few colours are; else JPEG, of a quality that
-    keeps it below `most_bytes` if 50 does.
-    """
+    keeps it below `most_bytes` if 50 does. """
     with Image.open(path) as picture:
         picture = picture.convert('RGB')
         picture.thumbnail((size, size), Image.Resampling.BOX, reducing_gap=2.0)

@@ -58,8 +58,7 @@ def reals_by_row(training_set, gw, gh):
     has too few images they come again.
 
     A class without any image stays black. Data sets without an end (no `labels`) are drawn from for
-    a while.
-    """
+    a while. """
     classes = training_set.label_size
     if classes == 0:
         raise ConfigError("grid.layout 'row_per_class' needs labels: condition the run with "

@@ -2,8 +2,7 @@
 yet, what their arithmetic says.
 
 While the networks grow, an image costs the more the later it comes, so the time so far says little
-about the time left.
-"""
+about the time left. """
 import re
 
 _OF_STAGE = re.compile(r'(\d+)x\1/(\w+)/weight$')

@@ -2,8 +2,7 @@
 function's signature and docstring.
 
 They are read from the source, without importing it: help comes at once, and config.py's environment
-is in force before TensorFlow starts.
-"""
+is in force before TensorFlow starts. """
 import argparse
 import ast
 import inspect

@@ -36,8 +36,7 @@ def evaluate_metrics(run_id, log, metrics: list, num_images, real_passes, miniba
 
     Raises:
         ConfigError, DataError: no such run, no snapshots, no data set, or metrics that cannot be
-    had.
-    """
+    had. """
     folder = misc.locate_result_subdir(run_id, config.result_dir)
     pkls = misc.list_network_pkls(folder, include_final=False, result_dir=config.result_dir)
     _check(folder, pkls, log, metrics, real_passes)

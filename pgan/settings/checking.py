@@ -1,6 +1,5 @@
 """Checks of a configuration's names and values, before any work. Every mistake is a ConfigError
-that says what was wrong, what would be right, and the nearest name to a misspelt one.
-"""
+that says what was wrong, what would be right, and the nearest name to a misspelt one. """
 import glob
 import inspect
 import math
@@ -88,8 +87,7 @@ def check_config(config):
 
     Raises:
         ConfigError: with the option, what was expected, what was received, and the nearest name to
-    a misspelt one.
-    """
+    a misspelt one. """
     _check_top_level(config)
     targets = _targets(config)
     _check_functions(config, targets)
@@ -184,8 +182,7 @@ def legal_options(name, target):
 
     Returns:
         ({parameter name: its default, or inspect.Parameter.empty}, whether further names are passed
-    on).
-    """
+    on). """
     parameters = list(inspect.signature(target).parameters.values())
     named = [
         p for p in parameters
@@ -315,8 +312,7 @@ def check_minibatches(config, resolution):
 
     Raises:
         ConfigError: one does not, or is too small for the number of GPUs; or networks that cannot
-    grow are to grow.
-    """
+    grow are to grow. """
     # Brings TensorFlow, which most of this module does without.
     from tfutil.objects import import_obj
 

@@ -19,8 +19,7 @@ class HealthWatch:
         optimizers: those to watch.
         patience: ticks without a single update of one of them after which the run is given up. With
             loss scaling, skipped updates are how the scale is found: nothing is said of them, and
-            nothing given up.
-    """
+            nothing given up. """
 
     def __init__(self, optimizers, patience=3):
         self.ids = [opt.id for opt in optimizers]

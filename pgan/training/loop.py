@@ -374,8 +374,7 @@ def _snapshot_to_start_from(options, resume):
 
     A run that goes on takes its weights from its checkpoint, but if it began with the networks of
     another one, their layers are known from there, or from its own snapshots: the other run may be
-    gone by now.
-    """
+    gone by now. """
     if options.resume_run_id is not None and resume is not None and resume.path is not None:
         own = misc.list_network_pkls(resume.path)
         if own:

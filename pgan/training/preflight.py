@@ -1,7 +1,6 @@
 """What is found out before the first step, so that nothing comes up a week later: whether the
 largest step fits into memory, whether the disk has room for the run, how the schedule goes and how
-long it will take.
-"""
+long it will take. """
 import contextlib
 import os
 import shutil
@@ -177,8 +176,7 @@ def try_largest(steps, run_phases):
     sec/kimg}.
 
     Compiling takes a while at 1024x1024. The compiled step is kept, and used when the run gets
-    there.
-    """
+    there. """
     sched = largest(run_phases)
     with leaving_no_trace(steps), progress_bar(
             total=2, desc='Trying a step at '

@@ -31,8 +31,7 @@ class TrainingSchedule:
 
     Attributes:
         kimg, lod (float), resolution (pixels of floor(lod)), minibatch, G_lrate, D_lrate,
-    tick_kimg.
-    """
+    tick_kimg. """
 
     def __init__(self, cur_nimg, training_set, num_gpus=1, lod_initial_resolution=4,
                  lod_training_kimg=600, lod_transition_kimg=600, minibatch_base=16,

@@ -4,8 +4,7 @@ by side.
 Operations of narrow networks are too small to be shared out between cores without loss. On two
 cores it is faster to let each take one, and to evaluate each network in two parts of the minibatch,
 so that there are always two operations at hand: `layers.evaluating`. Wide networks have passes over
-their weights that want all cores. docs/performance.md has the measurements.
-"""
+their weights that want all cores. docs/performance.md has the measurements. """
 import os
 
 import tensorflow as tf

@@ -1,8 +1,7 @@
 """The updates of G and D as mathematics, on one device's share of a minibatch, at one growth stage.
 
 Functions of tensors. `pgan.training.step` compiles them, gives them their draws, and runs them on
-every device.
-"""
+every device. """
 import contextlib
 import dataclasses
 from typing import NamedTuple

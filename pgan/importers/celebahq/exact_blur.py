@@ -4,8 +4,7 @@ SciPy adds up several hundred products per pixel, one after another. A matrix pr
 work many times faster, but adds up in another order, so that the float64 sum differs in its last
 bits. The result is that sum rounded to float32, which almost never sees these bits: only when it
 lies next to the middle between two float32 numbers. The largest difference possible is known, so
-the few pixels for which it could matter can be told, and SciPy computes those.
-"""
+the few pixels for which it could matter can be told, and SciPy computes those. """
 import math
 
 import numpy as np

@@ -4,8 +4,7 @@ libjpeg-turbo, which every current Pillow is built with, enlarges subsampled chr
 filter, libjpeg 7 to 9 with a larger inverse DCT: most photographs decode to other pixels, by up to
 127 levels. The PyPI package jpeglib (MPL-2.0) carries libjpeg 8d in its wheels. Its own Python
 functions keep global state and give up on files of more than 50 markers, so the library inside is
-called directly.
-"""
+called directly. """
 import ctypes
 import functools
 import glob

@@ -8,8 +8,7 @@ else is float64.
 
 Speed comes from memory: both filters work on lines or tiles that stay in the processor's cache, one
 after another, and the two can be chained (`transform_columns`, `resize_lines`) so that a large
-image between them never exists as a whole.
-"""
+image between them never exists as a whole. """
 import collections
 import functools
 import math

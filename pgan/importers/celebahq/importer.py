@@ -91,8 +91,7 @@ class CelebAHQ:
         Raises:
             ConfigError: a package is missing.
             DataError: files are missing or not those expected, images could not be rebuilt, or the
-        disk is full.
-        """
+        disk is full. """
         load_library()
         tasks = read_tasks(self.celeba_dir, self.delta_dir)
         check_complete(self.celeba_dir, self.delta_dir, tasks)

@@ -5,8 +5,7 @@ The published MD5 sums were computed with Pillow 3.1.1, libjpeg 8d, NumPy 1 and 
 `exact_jpeg`, `exact_pillow` and `exact_blur` compute what the libraries did; here it takes float32
 where NumPy 1 had it. (NumPy 2 lets a NumPy float64 or int64 number turn float32 arrays into
 float64, and some images come out with single pixels one level off: hence plain Python numbers, and
-np.float32 for constants.)
-"""
+np.float32 for constants.) """
 import dataclasses
 import functools
 import hashlib
@@ -43,8 +42,7 @@ class Task:
         landmarks: x and y of left eye, right eye, nose, left and right corner of the mouth.
         zip_path: the archive that its delta is in.
         proc_md5, final_md5: of the image's bytes [3, 1024, 1024] before and after the delta is
-    added.
-    """
+    added. """
     index: int
     orig_file: str
     jpeg_path: str
