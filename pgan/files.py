@@ -4,6 +4,8 @@ import os
 import shutil
 import uuid
 import zipfile
+from collections.abc import Iterator
+from typing import IO, Any
 
 import numpy as np
 
@@ -11,7 +13,8 @@ from pgan.errors import DataError, UserError
 
 
 @contextlib.contextmanager
-def atomic_write(path: str | os.PathLike, mode: str = 'wb', durable: bool = True):
+def atomic_write(path: str | os.PathLike, mode: str = 'wb', *,
+                 durable: bool = True) -> Iterator[IO[Any]]:
     """Open a file for writing that takes its place only when everything has been written.
 
         with atomic_write('network-final.pkl') as file:
@@ -23,9 +26,13 @@ def atomic_write(path: str | os.PathLike, mode: str = 'wb', durable: bool = True
         durable: wait until it is on the disk, so that not even a power cut leaves half of it. False
             for thousands of small files.
 
+    Yields:
+        The open file, of bytes or of text.
+
     Raises:
         DataError: the file cannot be written, e.g. because the disk is full; nothing was
-    overwritten. """
+            overwritten.
+    """
     path = os.path.realpath(path)  # Write through a symbolic link instead of replacing it.
     folder, name = os.path.split(path)
     beside = os.path.join(folder, f'.{name}.{uuid.uuid4().hex[:8]}.tmp')
@@ -46,9 +53,8 @@ def atomic_write(path: str | os.PathLike, mode: str = 'wb', durable: bool = True
             os.unlink(beside)
 
 
-def atomic_append(path, text):
-    """Add UTF-8 text to the end of a file, all of it or nothing; a file that is not there begins
-    with it.
+def atomic_append(path: str | os.PathLike, text: str) -> None:
+    """Append UTF-8 text to a file, all of it or nothing; create the file if there is none.
 
     Raises:
         DataError: the file cannot be written; it is as it was.
@@ -60,9 +66,11 @@ def atomic_append(path, text):
         file.write(before + text.encode())
 
 
-def make_folder(path):
-    """Make a folder, and those above it, unless it is there. Raises DataError if it cannot be
-    made.
+def make_folder(path: str | os.PathLike) -> None:
+    """Make a folder, and those above it, unless it is there.
+
+    Raises:
+        DataError: it cannot be made.
     """
     try:
         os.makedirs(path, exist_ok=True)
@@ -72,13 +80,13 @@ def make_folder(path):
                         'folder above it, then run the command again.') from error
 
 
-def sync(path):
+def sync(path: str | os.PathLike) -> None:
     """Wait until a file that has been written is on the disk."""
     with open(path, 'rb+') as file:
         os.fsync(file.fileno())
 
 
-def cannot_write(path, error):
+def cannot_write(path: str | os.PathLike, error: OSError) -> DataError:
     """The DataError for a file that an OSError has kept from being written."""
     return DataError(_paragraph(os.path.realpath(path), error))
 
@@ -97,7 +105,7 @@ def _paragraph(path, error):
             'then run the command again.')
 
 
-def read_npz(path):
+def read_npz(path: str | os.PathLike) -> dict[str, np.ndarray]:
     """The arrays of an .npz file, all of whose checksums are right.
 
     Returns:
