@@ -257,13 +257,13 @@ def test_interrupting_keeps_what_is_finished(number, code, word, in_tmp):
 
 
 def test_results_of_processes():
-    assert sorted(in_processes(math.factorial, range(4, 9), 2,
-                               1)) == [(number, math.factorial(number)) for number in range(4, 9)]
+    results = in_processes(math.factorial, range(4, 9), num_workers=2, num_ahead=1)
+    assert sorted(results) == [(number, math.factorial(number)) for number in range(4, 9)]
     with pytest.raises(ValueError, match='math domain error'):
-        list(in_processes(math.sqrt, [1, -1, 1], 1, 2))
+        list(in_processes(math.sqrt, [1, -1, 1], num_workers=1, num_ahead=2))
     before = os.environ.get('OPENBLAS_NUM_THREADS')
     with pytest.raises(UserError, match='a worker process was killed.*--num_threads 2'):
-        list(in_processes(os._exit, [1], 4, 1))
+        list(in_processes(os._exit, [1], num_workers=4, num_ahead=1))
     assert os.environ.get('OPENBLAS_NUM_THREADS') == before
 
 
@@ -478,7 +478,7 @@ def test_a_photograph_that_is_not_the_original_is_named_and_the_others_are_kept(
     pathlib.Path('celeba/img_celeba/000002.jpg').write_bytes(data[:-2000])
     refused(capsys, "1 of 2 images cannot be rebuilt. image 1 ('000002.jpg'): ",
             'Stage to suspect: the JPEG file.', 'so that is not the original file',
-            'Finished images are kept: mend the cause and run '
+            'Finished images are kept: fix the cause and run '
             'the same command again.')
     assert finished() == ['00000.image']
     message = fails(['create_celebahq', 'hq', 'celeba', 'deltas', '--only', '1'], capsys)
