@@ -1,4 +1,5 @@
 """Two data sets side by side."""
+import os
 import sys
 
 import numpy as np
@@ -8,12 +9,14 @@ from pgan.inspection.reading import in_order, open_in_order
 from pgan.progress_bar import progress_bar
 
 
-def compare(tfrecord_dir_a, tfrecord_dir_b, ignore_labels=0):
+def compare(tfrecord_dir_a: str | os.PathLike, tfrecord_dir_b: str | os.PathLike,
+            ignore_labels: int = 0) -> None:
     """Print which images and labels of two data sets differ, and how many are the same."""
     dset_a, dset_b = (open_in_order(folder, labels=not ignore_labels)
                       for folder in (tfrecord_dir_a, tfrecord_dir_b))
-    for what, a, b in (('images', dset_a.shape, dset_b.shape),
-                       ('label components', dset_a.label_size, dset_b.label_size)):
+    pairs = [('images', dset_a.shape, dset_b.shape),
+             ('label components', dset_a.label_size, dset_b.label_size)]
+    for what, a, b in pairs:
         if a != b:
             print(f'note: they cannot be the same, as their {what} are {a} and {b}',
                   file=sys.stderr)
