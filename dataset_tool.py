@@ -195,10 +195,11 @@ def create_celebahq(tfrecord_dir: str, celeba_dir: str, delta_dir: str, num_thre
     """
     from pgan.importers.celebahq.importer import CelebAHQ, check_images
     if only is not None:
-        check_images(tfrecord_dir, celeba_dir, delta_dir, only, resolution, num_threads)
+        check_images(tfrecord_dir, celeba_dir, delta_dir, only, resolution=resolution,
+                     num_workers=num_threads)
         return
-    with CelebAHQ(tfrecord_dir, celeba_dir, delta_dir, resolution, num_threads,
-                  num_tasks) as images:
+    with CelebAHQ(tfrecord_dir, celeba_dir, delta_dir, resolution=resolution,
+                  num_workers=num_threads, num_ahead=num_tasks) as images:
         write_dataset(tfrecord_dir, images.load, force=force)
         images.clear()
 
@@ -227,8 +228,9 @@ def create_from_images(tfrecord_dir: str, image_dir: str, shuffle: Literal[0, 1]
         raise DataError(f'the data set {tfrecord_dir!r} would lie inside of the image folder '
                         f'{image_dir!r}, and be taken for images the next time. Choose a place '
                         'outside of it.')
-    write_dataset(tfrecord_dir, lambda: load_images(image_dir, resolution, labels, skip_bad),
-                  shuffle, force)
+    write_dataset(tfrecord_dir,
+                  lambda: load_images(image_dir, resolution, labels, skip_bad=skip_bad), shuffle,
+                  force)
 
 
 def create_from_hdf5(tfrecord_dir: str, hdf5_filename: str, shuffle: Literal[0, 1] = 1,

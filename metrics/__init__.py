@@ -1,8 +1,8 @@
 """Numbers for how good images are: comparisons of generated images with real ones.
 
     fid = metrics.make('fid', 50000, [3, 128, 128], np.uint8, 64, result_dir='results')
-    fid.begin('reals') for minibatch in ...:           # uint8 [N, 3, 128, 128]; repeat the channel
-    of grayscale images three times
+    fid.begin('reals')
+    for minibatch in ...:  # uint8 [N, 3, 128, 128]; repeat the channel of grayscale images thrice
         fid.feed('reals', minibatch)
     fid.end('reals')
     fid.begin('fakes')
@@ -31,6 +31,12 @@ pass of any images before the reals, so that their time is not that of a first u
 | modes | mnist_modes | Modes, ModesKL: of MNIST-RGB only |
 """
 import inspect
+import os
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
 
 from pgan.errors import ConfigError, did_you_mean
 
@@ -45,8 +51,28 @@ SHORT_NAMES = dict(
 _METHODS = ('get_metric_names', 'get_metric_formatting', 'begin', 'feed', 'end')
 
 
-def make(name, num_images, image_shape, image_dtype, minibatch_size, inception=None,
-         result_dir='results', data_dir='datasets', **options):
+class Metric(Protocol):
+    """An object of a metric's class; see the module."""
+
+    def get_metric_names(self) -> list[str]: ...
+
+    def get_metric_formatting(self) -> list[str]: ...
+
+    def begin(self, mode: str) -> None: ...
+
+    def feed(self, mode: str, minibatch: np.ndarray) -> None: ...
+
+    def end(self, mode: str) -> Sequence[float]: ...
+
+
+# uint8 [N, 3, H, W] to (features, probabilities), as `inception.Inception` does it.
+FeatureFunction = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+
+
+def make(name: str, num_images: int, image_shape: Sequence[int], image_dtype: npt.DTypeLike,
+         minibatch_size: int, inception: FeatureFunction | str | os.PathLike | None = None,
+         result_dir: str | os.PathLike = 'results', data_dir: str | os.PathLike = 'datasets',
+         **options: Any) -> Metric:
     """Make one metric; see `make_all` for several, which then share the Inception network.
 
     Args:
@@ -54,7 +80,8 @@ def make(name, num_images, image_shape, image_dtype, minibatch_size, inception=N
         num_images, image_shape, image_dtype, minibatch_size: see the module.
         inception: for the metrics that use it: an `inception.Inception`, or where its graph is.
             None to look in result_dir, or download it.
-        result_dir: the folder of all results.  data_dir: the folder of all data sets.
+        result_dir: the folder of all results.
+        data_dir: the folder of all data sets.
         options: further arguments of that class.
 
     Returns:
@@ -70,8 +97,8 @@ def make(name, num_images, image_shape, image_dtype, minibatch_size, inception=N
     takes_all = any(parameter.kind == parameter.VAR_KEYWORD for parameter in known.values())
     unknown = [] if takes_all else [option for option in options if option not in known]
     if unknown:
-        raise ConfigError(f'Metric {name!r} has no option '
-                          f'{unknown[0]!r}.{did_you_mean(unknown[0], known)} Known: '
+        hint = did_you_mean(unknown[0], known)
+        raise ConfigError(f'Metric {name!r} has no option {unknown[0]!r}.{hint} Known: '
                           f'{", ".join(known)}.')
     places = dict(inception=inception, result_dir=result_dir, data_dir=data_dir)
     options.update({place: value for place, value in places.items() if place in known or takes_all})
@@ -79,32 +106,33 @@ def make(name, num_images, image_shape, image_dtype, minibatch_size, inception=N
                   minibatch_size=minibatch_size, **options)
 
 
-def make_all(names, num_images, image_shape, image_dtype, minibatch_size, inception=None,
-             result_dir='results', data_dir='datasets'):
-    """Make several metrics. The Inception network is loaded once, and looks at each minibatch once
-    however many of them use it.
+def make_all(names: Sequence[str], num_images: int, image_shape: Sequence[int],
+             image_dtype: npt.DTypeLike, minibatch_size: int,
+             inception: FeatureFunction | str | os.PathLike | None = None,
+             result_dir: str | os.PathLike = 'results',
+             data_dir: str | os.PathLike = 'datasets') -> list[Metric]:
+    """Make several metrics that share the Inception network.
+
+    It is loaded once, and looks at each minibatch once however many of them use it.
 
     Args:
-        names: list of names as in `make`.
+        names: names as in `make`.
         others: as in `make`.
 
     Returns:
-        A list of objects.
+        An object for each name.
 
     Raises:
-        As `make`.
+        ConfigError, DataError: as in `make`.
     """
     classes = [_find(name) for name in names]
     if not callable(inception):
         from metrics.inception import FeatureMetric, Inception
-        if any(
-                isinstance(metric, type) and issubclass(metric, FeatureMetric)
-                for metric in classes):
+        types = [metric for metric in classes if isinstance(metric, type)]
+        if any(issubclass(metric, FeatureMetric) for metric in types):
             inception = Inception.find(inception, result_dir)
-    return [
-        make(name, num_images, image_shape, image_dtype, minibatch_size, inception, result_dir,
-             data_dir) for name in names
-    ]
+    common = (num_images, image_shape, image_dtype, minibatch_size, inception, result_dir, data_dir)
+    return [make(name, *common) for name in names]
 
 
 def _find(name):

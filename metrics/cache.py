@@ -1,65 +1,78 @@
-"""What metrics know of the real images, kept on disk: the same data set need not go through the
-Inception network again.
+"""What metrics know of the real images, kept on disk.
+
+So the same data set does not go through the Inception network again.
 """
 import glob
 import hashlib
 import json
 import os
 import sys
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol, cast, runtime_checkable
 
 import numpy as np
 
+from dataset import Dataset
+from metrics import Metric
 from pgan.errors import DataError
 from pgan.files import atomic_write, make_folder, read_npz
 
 
+@runtime_checkable
+class KeepsReals(Protocol):
+    """A metric whose knowledge of the reals can be kept."""
+
+    def get_reals_state(self) -> Mapping[str, np.ndarray]: ...
+
+    def set_reals_state(self, state: Mapping[str, np.ndarray]) -> None: ...
+
+
 class RealsCache:
-    """States of metrics after a pass of reals, a file for each data set, settings and random
-    numbers.
+    """States of metrics after a pass of reals: a file per data set, settings and random state.
 
     Args:
         folder: where to keep them; made if need be. None keeps nothing.
         training_set: the data set; one that is not on disk is not kept.
-        metrics: the metrics' objects; only those that can hand out their state (get_reals_state,
-            set_reals_state) can be kept.
+        metrics: the metrics' objects; nothing is kept unless all are `KeepsReals`.
         names: what makes them what they are: names, and whatever else their results depend on.
-        settings: dict of plain values that the images depend on: how many, how many at a time,
-    whether mirrored. """
+        settings: plain values that the images depend on: how many, how many at a time, whether
+            mirrored.
+    """
 
-    def __init__(self, folder, training_set, metrics, names, settings):
+    def __init__(self, folder: str | os.PathLike | None, training_set: Dataset,
+                 metrics: Sequence[Metric], names: Sequence[str],
+                 settings: Mapping[str, Any]) -> None:
         tfrecord_dir = getattr(training_set, 'tfrecord_dir', None)
-        can_keep = folder is not None and tfrecord_dir is not None and all(
-            hasattr(metric, 'get_reals_state') for metric in metrics)
-        self._folder = folder if can_keep else None
-        self._metrics = metrics
+        self._folder = None
+        self._metrics = [metric for metric in metrics if isinstance(metric, KeepsReals)]
         self._training_set = training_set
-        self._key = [names, settings]
-        if can_keep:
+        self._key: list[Any] = [names, settings]
+        all_keep = len(self._metrics) == len(metrics)
+        if folder is not None and tfrecord_dir is not None and all_keep:
+            self._folder = folder
             self._name = os.path.basename(os.path.abspath(tfrecord_dir))
-            self._key.append(
-                sorted([os.path.realpath(path),
-                        os.stat(path).st_size,
-                        os.stat(path).st_mtime_ns]
-                       for path in glob.glob(os.path.join(glob.escape(tfrecord_dir), '*'))))
+            paths = glob.glob(os.path.join(glob.escape(os.fspath(tfrecord_dir)), '*'))
+            self._key.append(sorted(map(_identity, paths)))
 
-    def load(self):
-        """Set the metrics to what is kept for the data set's position and NumPy's random numbers,
-        as if the reals had been looked at.
+    def load(self) -> list[float] | None:
+        """Set the metrics to what is kept, as if the reals had been looked at.
+
+        It is looked up by the data set's position and NumPy's random state.
 
         Returns:
-            The metrics' values for the reals, a list; None if nothing is kept.
+            The metrics' values for the reals; None if nothing is kept.
         """
         path = self.path()
         if path is None or not os.path.isfile(path):
             return None
         try:
             kept = read_npz(path)
-            states = [{
-                name.partition('/')[2]: value
-                for name, value in kept.items() if name.startswith(f'{number}/')
-            } for number in range(len(self._metrics))]
-            for metric, state in zip(self._metrics, states):
-                metric.set_reals_state(state)
+            for number, metric in enumerate(self._metrics):
+                prefix = f'{number}/'
+                metric.set_reals_state({
+                    name.removeprefix(prefix): value
+                    for name, value in kept.items() if name.startswith(prefix)
+                })
             values, position = kept['values'].tolist(), int(kept['position'])
             # As the pass would have left them, so that what follows is the same.
             np.random.set_state(
@@ -70,36 +83,46 @@ class RealsCache:
         self._training_set.position = position
         return values
 
-    def save(self, path, values):
+    def save(self, path: str | None, values: Sequence[float]) -> None:
         """Keep the metrics' states and values in the file that `path` named before the pass."""
-        if path is None:
+        if path is None or self._folder is None:
             return
-        arrays = {f'{number}/{name}': value for number, metric in enumerate(self._metrics)
-                  for name, value in metric.get_reals_state().items()}
-        _, keys, position, has_gauss, _ = np.random.get_state()
+        _, keys, position, has_gauss, _ = _random_state()
         if has_gauss:
             return  # half of a pair of normal numbers is on hold; it would be lost
+        arrays: dict[str, Any] = dict(
+            values=np.array(values, np.float64), random_keys=keys, random_position=position,
+            position=self._training_set.position)
+        for number, metric in enumerate(self._metrics):
+            arrays |= {f'{number}/{name}': value
+                       for name, value in metric.get_reals_state().items()}
         try:
             make_folder(self._folder)
             with atomic_write(path) as file:
-                np.savez(file, values=np.array(values, np.float64), random_keys=keys,
-                         random_position=position, position=self._training_set.position, **arrays)
+                np.savez(file, **arrays)
         except DataError as error:  # The values are there all the same.
             print('Warning: what the metrics know of the reals is not kept for the next time. '
                   f'{error}', file=sys.stderr)
 
-    def path(self):
+    def path(self) -> str | None:
         """The file for a pass that starts now; None if it cannot be kept."""
         if self._folder is None:
             return None
-        _, keys, position, has_gauss, gauss = np.random.get_state()
-        state = [
-            hashlib.sha256(keys.tobytes()).hexdigest(),
-            int(position),
-            int(has_gauss),
-            float(gauss)
-        ]
+        _, keys, position, has_gauss, gauss = _random_state()
+        digest = hashlib.sha256(keys.tobytes()).hexdigest()
+        state = [digest, int(position), int(has_gauss), float(gauss)]
         text = json.dumps([self._key, state, self._training_set.state()], sort_keys=True,
                           default=str)
-        return os.path.join(self._folder,
-                            f'{self._name}-{hashlib.sha256(text.encode()).hexdigest()[:16]}.npz')
+        fingerprint = hashlib.sha256(text.encode()).hexdigest()[:16]
+        return os.path.join(self._folder, f'{self._name}-{fingerprint}.npz')
+
+
+def _identity(path):
+    """What changes whenever a file does."""
+    status = os.stat(path)
+    return [os.path.realpath(path), status.st_size, status.st_mtime_ns]
+
+
+def _random_state():
+    """The state of NumPy's global stream: name, keys, position, and the normal number on hold."""
+    return cast(tuple[str, np.ndarray, int, int, float], np.random.get_state())

@@ -1,17 +1,24 @@
-"""Feeding metrics: real images once or several times, then the images of one generator after the
-other.
-"""
+"""Feeding metrics: real images once or several times, then the images of each generator."""
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 import misc
+from dataset import Dataset
+from metrics import Metric
 from metrics.cache import RealsCache
 from pgan.errors import ConfigError
 from pgan.progress_bar import progress_bar
 
+if TYPE_CHECKING:
+    from tfutil import Network  # brings TensorFlow
+
 NUM_WARMUP_MINIBATCHES = 10
 
 
-def default_minibatch_size(resolution):
+def default_minibatch_size(resolution: int) -> int:
     """Images at a time that fit into memory: fewer of large ones."""
     return int(np.clip(8192 // resolution, 4, 256))
 
@@ -35,8 +42,9 @@ class Evaluator:
         ConfigError: fewer images than one.
     """
 
-    def __init__(self, metrics, training_set, num_images, minibatch_size, mirror_augment=False,
-                 silent=False):
+    def __init__(self, metrics: Sequence[Metric], training_set: Dataset, num_images: int,
+                 minibatch_size: int, *, mirror_augment: bool = False,
+                 silent: bool = False) -> None:
         if num_images < 1 or minibatch_size < 1:
             raise ConfigError('num_images and minibatch_size must be at least 1. Received: '
                               f'{num_images} and {minibatch_size}.')
@@ -46,57 +54,66 @@ class Evaluator:
         self._minibatch_size = minibatch_size
         self._mirror_augment = mirror_augment
         self._silent = silent
-        self._cache = None
+        self._cache: RealsCache | None = None
         self.names = [name for metric in metrics for name in metric.get_metric_names()]
         self.formats = [text for metric in metrics for text in metric.get_metric_formatting()]
 
-    def warm_up(self):
-        """Let the metrics see random images, so that what they do only once is not counted as time
-        of the reals.
-        """
+    def warm_up(self) -> None:
+        """Feed random images, so that one-time work does not count as time of the reals."""
         shape = [self._minibatch_size, 3, *self._training_set.shape[1:]]
-        self._run('warmup', (np.random.randint(0, 256, size=shape, dtype=np.uint8)
-                             for _ in range(NUM_WARMUP_MINIBATCHES)),
-                  NUM_WARMUP_MINIBATCHES * self._minibatch_size)
+        minibatches = (np.random.randint(0, 256, size=shape, dtype=np.uint8)
+                       for _ in range(NUM_WARMUP_MINIBATCHES))
+        self._run('warmup', minibatches, NUM_WARMUP_MINIBATCHES * self._minibatch_size)
 
-    def keep_reals(self, folder, names):
-        """Keep what the metrics, of these names, know of the reals in a folder, and take it from
-        there the next time.
+    def keep_reals(self, folder: str | os.PathLike, names: Sequence[str]) -> None:
+        """Keep what the metrics know of the reals in a folder, and take it from there next time.
+
+        Args:
+            folder: where to keep it.
+            names: of the metrics, and whatever else their results depend on.
         """
         settings = dict(num_images=self._num_images, minibatch_size=self._minibatch_size,
                         mirror_augment=self._mirror_augment)
         self._cache = RealsCache(folder, self._training_set, self._metrics, names, settings)
 
-    def evaluate_reals(self):
-        """Look at the data set's next images; they become what generators are compared with.
-        Returns the metrics' values, a list.
+    def evaluate_reals(self) -> list[float]:
+        """Make the data set's next images what generators are compared with.
+
+        Returns:
+            The metrics' values.
         """
-        kept = self._cache and self._cache.load()
+        if self._cache is None:
+            return self._look_at_reals('reals')
+        kept = self._cache.load()
         if kept is not None:
             return kept
-        path = self._cache and self._cache.path()
-        values = self._run('reals', map(self._read_reals, self._sizes()), self._num_images)
-        if self._cache:
-            self._cache.save(path, values)
+        path = self._cache.path()
+        values = self._look_at_reals('reals')
+        self._cache.save(path, values)
         return values
 
-    def evaluate_more_reals(self):
-        """Look at the data set's next images as if they were generated: how far apart two draws of
-        real images are. Returns a list.
-        """
-        return self._run('fakes', map(self._read_reals, self._sizes()), self._num_images)
+    def evaluate_more_reals(self) -> list[float]:
+        """Look at the data set's next images as if they were generated.
 
-    def evaluate_fakes(self, Gs, num_gpus=1):
-        """Look at images of random latents and random labels of the data set. Returns the metrics'
-        values, a list.
+        Returns:
+            The metrics' values: how far apart two draws of real images are.
         """
-        return self._run('fakes', (self._generate(Gs, size, num_gpus) for size in self._sizes()),
-                         self._num_images)
+        return self._look_at_reals('fakes')
 
-    def _sizes(self):
-        """Sizes of the minibatches; the last one is smaller, so that no image is looked at
-        twice.
+    def evaluate_fakes(self, Gs: 'Network', num_gpus: int = 1) -> list[float]:
+        """Look at images of random latents and random labels of the data set.
+
+        Returns:
+            The metrics' values.
         """
+        minibatches = (self._generate(Gs, size, num_gpus) for size in self._sizes())
+        return self._run('fakes', minibatches, self._num_images)
+
+    def _look_at_reals(self, mode: str) -> list[float]:
+        return self._run(mode, map(self._read_reals, self._sizes()), self._num_images)
+
+    def _sizes(self) -> Iterator[int]:
+        """Sizes of the minibatches; the last may be smaller, so that no image is seen twice."""
         for start in range(0, self._num_images, self._minibatch_size):
             yield min(self._minibatch_size, self._num_images - start)
 
@@ -105,13 +122,12 @@ class Evaluator:
         return to_rgb(misc.apply_mirror_augment(images) if self._mirror_augment else images)
 
     def _generate(self, Gs, size, num_gpus):
-        latents, labels = misc.random_latents(size,
-                                              Gs), self._training_set.get_random_labels_np(size)
-        return to_rgb(
-            Gs.run(latents, labels, num_gpus=num_gpus, out_mul=127.5, out_add=127.5,
-                   out_dtype=np.uint8))
+        latents = misc.random_latents(size, Gs)
+        labels = self._training_set.get_random_labels_np(size)
+        return to_rgb(Gs.run(latents, labels, num_gpus=num_gpus, out_mul=127.5, out_add=127.5,
+                             out_dtype=np.uint8))
 
-    def _run(self, mode, minibatches, total):
+    def _run(self, mode: str, minibatches: Iterable[np.ndarray], total: int) -> list[float]:
         for metric in self._metrics:
             metric.begin(mode)
         with progress_bar(total=total, unit='img', desc=mode, delay=3, silent=self._silent) as bar:
@@ -122,6 +138,6 @@ class Evaluator:
         return [value for metric in self._metrics for value in metric.end(mode)]
 
 
-def to_rgb(images):
+def to_rgb(images: np.ndarray) -> np.ndarray:
     """Grayscale images [N, 1, H, W] as [N, 3, H, W]; others as they are."""
     return np.repeat(images, 3, axis=1) if images.shape[1] == 1 else images

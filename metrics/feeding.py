@@ -2,16 +2,26 @@
 import concurrent.futures
 import functools
 import os
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from pgan.errors import ConfigError
 
 MODES = ('warmup', 'reals', 'fakes')
-PROCESSORS = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
+if hasattr(os, 'sched_getaffinity'):
+    PROCESSORS = len(os.sched_getaffinity(0))
+else:
+    PROCESSORS = os.cpu_count() or 1
+
+_Part = TypeVar('_Part')
+_Result = TypeVar('_Result')
 
 
-def check_setting(num_images, image_shape, image_dtype, minibatch_size, fewest=1):
+def check_setting(num_images: int, image_shape: Sequence[int], image_dtype: npt.DTypeLike,
+                  minibatch_size: int, *, fewest: int = 1) -> None:
     """Check the four arguments that every metric is made with.
 
     Args:
@@ -31,21 +41,21 @@ def check_setting(num_images, image_shape, image_dtype, minibatch_size, fewest=1
         raise ConfigError('Metrics compare images of type uint8, range [0, 255]. Received: '
                           f'image_dtype={np.dtype(image_dtype)}. Convert them first, e.g. with '
                           'misc.adjust_dynamic_range, rounding and clipping.')
-    for name, value, least in (('num_images', num_images, fewest), ('minibatch_size',
-                                                                    minibatch_size, 1)):
+    numbers = (('num_images', num_images, fewest), ('minibatch_size', minibatch_size, 1))
+    for name, value, least in numbers:
         if value < least:
             raise ConfigError(f'This metric needs {name} of at least {least}. Received: '
                               f'{name}={value}. Set a larger number.')
 
 
-def check_mode(mode):
+def check_mode(mode: str) -> None:
     """Raise ConfigError unless a mode is 'warmup', 'reals' or 'fakes'."""
     if mode not in MODES:
         raise ConfigError(f'Expected one of the modes {", ".join(map(repr, MODES))}. Received: '
                           f'mode={mode!r}. Correct the name.')
 
 
-def check_minibatch(minibatch, image_shape):
+def check_minibatch(minibatch: npt.ArrayLike, image_shape: Sequence[int]) -> np.ndarray:
     """Return a minibatch as an array, after checking that it is uint8 [N, *image_shape].
 
     Raises:
@@ -60,9 +70,11 @@ def check_minibatch(minibatch, image_shape):
     return minibatch
 
 
-def in_threads(function, parts):
-    """`[function(part) for part in parts]` on all processors: NumPy's inner loops run side by side.
-    Must not be nested.
+def in_threads(function: Callable[[_Part], _Result], parts: Sequence[_Part]) -> list[_Result]:
+    """`[function(part) for part in parts]`, in parallel on all processors.
+
+    Pays where NumPy's inner loops, which release the interpreter lock, do the work. Must not be
+    nested.
     """
     if len(parts) < 2 or PROCESSORS < 2:
         return [function(part) for part in parts]
@@ -75,11 +87,11 @@ def _threads():
     return concurrent.futures.ThreadPoolExecutor(PROCESSORS, thread_name_prefix='metrics')
 
 
-def slices(count, size):
+def slices(count: int, size: int) -> list[slice]:
     """Slices of at most `size` that together cover range(count)."""
     return [slice(start, min(start + size, count)) for start in range(0, count, size)]
 
 
-def shares(count):
+def shares(count: int) -> list[slice]:
     """One slice of range(count) for each processor."""
     return slices(count, max(1, -(-count // PROCESSORS)))

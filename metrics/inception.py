@@ -1,12 +1,14 @@
-"""The Inception network that FID, inception score and their kin look through: Inception-2015-12-05,
-a frozen TensorFlow graph.
+"""The Inception network of FID, inception score and their kin.
+
+It is Inception-2015-12-05, a frozen TensorFlow graph.
 
     inception = Inception.find(result_dir='results')
     features, probabilities = inception(minibatch)
 
 The graph was made for one image at a time: past `pool_3` its shapes are fixed. So the features are
 taken at `pool_3`, and class probabilities come of the last layer's weights (without its biases, as
-the inception score has been computed since Salimans et al. 2016). """
+the inception score has been computed since Salimans et al. 2016).
+"""
 import glob
 import hashlib
 import io
@@ -14,9 +16,13 @@ import os
 import tarfile
 import urllib.request
 import zlib
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, Self
 
 import numpy as np
+import numpy.typing as npt
 
+from metrics import FeatureFunction
 from metrics.feeding import check_minibatch, check_mode, check_setting
 from pgan.errors import ConfigError, DataError, UserError
 from pgan.files import atomic_write, make_folder
@@ -34,7 +40,8 @@ _BATCH = 64
 # --------------------------------------------------------------------------------------------------
 # Finding the file.
 
-def find_graph(path=None, result_dir='results', url=URL):
+def find_graph(path: str | os.PathLike | None = None, result_dir: str | os.PathLike = 'results',
+               url: str | None = URL) -> tuple[bytes, str]:
     """The bytes of the frozen graph.
 
     Args:
@@ -50,17 +57,18 @@ def find_graph(path=None, result_dir='results', url=URL):
     Raises:
         DataError: it is in none of these places, or cannot be read; says where to put it.
     """
-    places = [path] if path is not None else sorted(
-        glob.glob(os.path.join(glob.escape(str(result_dir)), '_inception*')))
+    if path is not None:
+        places = [os.fspath(path)]
+    else:
+        places = sorted(glob.glob(os.path.join(glob.escape(str(result_dir)), '_inception*')))
     for place in places:
         for file in (place, os.path.join(place, GRAPH_FILE), os.path.join(place, ARCHIVE)):
             if os.path.isfile(file):
                 return _read(file), file
     if path is None and url is not None:
         return _download(url, os.path.join(result_dir, '_inception'))
-    tried = ', '.join(repr(str(place))
-                      for place in places) or ('no folder '
-                                               f'{os.path.join(result_dir, "_inception*")!r}')
+    nothing = f'no folder {os.path.join(result_dir, "_inception*")!r}'
+    tried = ', '.join(map(repr, places)) or nothing
     raise DataError(f'The Inception network was not found. Tried: {tried}. '
                     f'{_where_to_put_it(result_dir)}')
 
@@ -138,9 +146,8 @@ def _parse(data, source):
         graph_def.ParseFromString(data)
     except DecodeError:
         graph_def.Clear()
-    missing = {name.split(':')[0]
-               for name in (_INPUT, _POOL, _LOGITS)} - {node.name
-                                                        for node in graph_def.node}
+    needed = {name.split(':')[0] for name in (_INPUT, _POOL, _LOGITS)}
+    missing = needed - {node.name for node in graph_def.node}
     if missing:
         raise DataError(f'{source!r} is not the Inception network: it is no frozen graph with '
                         f'{", ".join(sorted(missing))}. Expected {GRAPH_FILE} of '
@@ -152,8 +159,9 @@ def _parse(data, source):
 # Running the network.
 
 class Inception:
-    """Features and class probabilities of images. What the last minibatch gave is remembered, so
-    several metrics cost one evaluation.
+    """Features and class probabilities of images.
+
+    The outputs for the last minibatch are cached, so several metrics cost one evaluation.
 
     Args:
         graph_def: bytes of the frozen graph, as `find_graph` returns them.
@@ -163,21 +171,19 @@ class Inception:
         DataError: it is not that graph.
     """
 
-    def __init__(self, graph_def, source=GRAPH_FILE):
+    def __init__(self, graph_def: bytes, source: str = GRAPH_FILE) -> None:
         import tensorflow as tf
-        graph_def = _parse(graph_def, source)
+        parsed = _parse(graph_def, source)
         self._graph = tf.Graph()
         with self._graph.as_default():
             self._images = tf.compat.v1.placeholder(tf.float32, [None, None, None, 3])
             try:
-                pool, logits = tf.graph_util.import_graph_def(graph_def,
-                                                              input_map={_INPUT: self._images},
-                                                              return_elements=[_POOL,
-                                                                               _LOGITS], name='')
+                pool, logits = tf.graph_util.import_graph_def(
+                    parsed, input_map={_INPUT: self._images}, return_elements=[_POOL, _LOGITS],
+                    name='')
             except ValueError as error:
                 raise DataError(f'{source!r} cannot be used as the Inception network: {error} '
-                                f'Delete it and fetch it anew from {URL}.'
-                                ) from error
+                                f'Delete it and fetch it anew from {URL}.') from error
             features = tf.squeeze(pool, [1, 2])
             self._outputs = [features, tf.nn.softmax(tf.matmul(features, logits.inputs[1]))]
         # A session and no tf.function: functions forget that the graph is of 2015, and so refuse
@@ -185,14 +191,16 @@ class Inception:
         options = tf.compat.v1.GPUOptions(allow_growth=True)
         self._session = tf.compat.v1.Session(graph=self._graph,
                                              config=tf.compat.v1.ConfigProto(gpu_options=options))
-        self._last = None, None
+        self._key: tuple | None = None  # of the last minibatch
+        self._last: tuple[np.ndarray, np.ndarray]
 
     @classmethod
-    def find(cls, path=None, result_dir='results', url=URL):
+    def find(cls, path: str | os.PathLike | None = None,
+             result_dir: str | os.PathLike = 'results', url: str | None = URL) -> Self:
         """Load the network from where `find_graph` finds it."""
         return cls(*find_graph(path, result_dir, url))
 
-    def __call__(self, minibatch):
+    def __call__(self, minibatch: npt.ArrayLike) -> tuple[np.ndarray, np.ndarray]:
         """Look at images.
 
         Args:
@@ -205,16 +213,16 @@ class Inception:
             ConfigError: another shape or type.
         """
         minibatch = check_minibatch(minibatch, (3, *np.shape(minibatch)[2:]))
-        # By contents: callers may fill the same array anew.
-        key = minibatch.shape, hashlib.blake2b(np.ascontiguousarray(minibatch),
-                                               digest_size=16).digest()
-        if self._last[0] != key:
-            parts = [
-                self._run(minibatch[start:start + _BATCH])
-                for start in range(0, len(minibatch), _BATCH)
-            ]
-            self._last = key, tuple(np.concatenate(part) for part in zip(*parts))
-        return self._last[1]
+        # By contents: callers may fill the same array again.
+        digest = hashlib.blake2b(np.ascontiguousarray(minibatch).data, digest_size=16).digest()
+        key = minibatch.shape, digest
+        if self._key != key:
+            starts = range(0, len(minibatch), _BATCH)
+            parts = [self._run(minibatch[start:start + _BATCH]) for start in starts]
+            features, probabilities = map(np.concatenate, zip(*parts))
+            self._last = features, probabilities
+            self._key = key
+        return self._last
 
     def _run(self, images):
         return self._session.run(self._outputs,
@@ -222,8 +230,10 @@ class Inception:
 
 
 class FeatureMetric:
-    """What the metrics on Inception's features share. A subclass has `_start(mode)`,
-    `_add(features, probabilities)`, `_finish(mode)`.
+    """What the metrics on Inception's features share.
+
+    A subclass has `get_metric_names()`, `_start(mode)`, `_add(features, probabilities)` and
+    `_finish(mode)`.
 
     Args:
         num_images, image_shape, image_dtype, minibatch_size: see `metrics`.
@@ -237,42 +247,61 @@ class FeatureMetric:
     """
     fewest = 2
 
-    def __init__(self, num_images, image_shape, image_dtype, minibatch_size, inception=None,
-                 result_dir='results'):
-        check_setting(num_images, image_shape, image_dtype, minibatch_size, self.fewest)
+    def __init__(self, num_images: int, image_shape: Sequence[int], image_dtype: npt.DTypeLike,
+                 minibatch_size: int, inception: FeatureFunction | str | os.PathLike | None = None,
+                 result_dir: str | os.PathLike = 'results') -> None:
+        check_setting(num_images, image_shape, image_dtype, minibatch_size, fewest=self.fewest)
         self.image_shape = tuple(image_shape)
-        self._inception = inception if callable(inception) else Inception.find(
-            inception, result_dir)
+        self._inception: FeatureFunction
+        if callable(inception):
+            self._inception = inception
+        else:
+            self._inception = Inception.find(inception, result_dir)
 
-    def get_metric_formatting(self):
+    def get_metric_names(self) -> list[str]:
+        """Names of the values, in the order that `end` returns them."""
+        raise NotImplementedError
+
+    def get_metric_formatting(self) -> list[str]:
         return ['%-10.4f'] * len(self.get_metric_names())
 
-    def begin(self, mode):
+    def begin(self, mode: str) -> None:
         """Start a pass: 'warmup', 'reals' or 'fakes'."""
         check_mode(mode)
         self._count = 0
         self._start(mode)
 
-    def feed(self, mode, minibatch):
+    def feed(self, mode: str, minibatch: npt.ArrayLike) -> None:
         """Look at a minibatch, uint8 [N, 3, H, W]."""
         minibatch = check_minibatch(minibatch, self.image_shape)
         if len(minibatch):
             self._count += len(minibatch)
             self._add(*self._inception(minibatch))
 
-    def end(self, mode):
+    def end(self, mode: str) -> list[float]:
         """Finish a pass; return the values, one per name."""
         if self._count < self.fewest:
             raise ConfigError(f'{self.get_metric_names()[0]} needs {self.fewest} images or more. '
                               f'Received: {self._count} in mode {mode!r}. Feed more before end().')
         return [float(value) for value in self._finish(mode)]
 
+    def _start(self, mode: str) -> None:
+        raise NotImplementedError
+
+    def _add(self, features: np.ndarray, probabilities: np.ndarray) -> None:
+        raise NotImplementedError
+
+    def _finish(self, mode: str) -> Sequence[float]:
+        raise NotImplementedError
+
 
 class ComparingMetric(FeatureMetric):
-    """A FeatureMetric of two sets: what it knows of the reals can be kept. A subclass has
-    `_state_names`, and the state in `_reals`.
+    """A FeatureMetric of two sets: what it knows of the reals can be kept.
+
+    A subclass has `_state_names`, {name: number of dimensions} of the arrays in `_reals`.
     """
-    _reals = None
+    _state_names: ClassVar[Mapping[str, int]]
+    _reals: dict[str, np.ndarray] | None = None
 
     def _start(self, mode):
         if mode == 'fakes' and self._reals is None:
@@ -283,7 +312,7 @@ class ComparingMetric(FeatureMetric):
         if mode != 'fakes':
             self._reals = None  # Their memory is needed.
 
-    def get_reals_state(self):
+    def get_reals_state(self) -> dict[str, np.ndarray]:
         """What is known of the reals: a dict of arrays that np.savez can keep.
 
         Raises:
@@ -294,12 +323,12 @@ class ComparingMetric(FeatureMetric):
                               "Expected a pass of mode 'reals' first.")
         return dict(self._reals)
 
-    def set_reals_state(self, state):
-        """Use what `get_reals_state` gave earlier, for the same images and settings, in place of a
-        pass of mode 'reals'.
+    def set_reals_state(self, state: Mapping[str, np.ndarray]) -> None:
+        """Use what `get_reals_state` gave earlier, in place of a pass of mode 'reals'.
 
         Args:
-            state: dict of arrays, or an opened .npz file; other entries are left alone.
+            state: arrays by name, or an opened .npz file, of the same images and settings; other
+                entries are left alone.
 
         Raises:
             DataError: entries are missing, or of the wrong number of dimensions.
@@ -317,8 +346,9 @@ class ComparingMetric(FeatureMetric):
 
 
 class CollectingMetric(ComparingMetric):
-    """A ComparingMetric that needs the features of all images of a pass at once; `_collected` hands
-    them to its `_finish`.
+    """A ComparingMetric that needs the features of all images of a pass at once.
+
+    `_collected` hands them to its `_finish`.
     """
 
     def _start(self, mode):

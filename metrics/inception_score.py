@@ -1,14 +1,20 @@
-"""Inception score (Salimans et al. 2016): whether images are recognisable one by one, and varied
-together.
+"""Inception score (Salimans et al. 2016).
+
+It tells whether images are recognisable one by one, and varied together.
 """
+import os
+from collections.abc import Sequence
+
 import numpy as np
+import numpy.typing as npt
 import scipy.special
 
+from metrics import FeatureFunction
 from metrics.inception import FeatureMetric
 from pgan.errors import ConfigError
 
 
-def inception_score(probabilities, splits=10):
+def inception_score(probabilities: np.ndarray, splits: int = 10) -> tuple[float, float]:
     """exp(mean KL(p(y|x) || p(y))) of each part of the images; p(y) is the part's mean.
 
     Args:
@@ -20,9 +26,8 @@ def inception_score(probabilities, splits=10):
     """
     splits = min(splits, len(probabilities))
     bounds = [index * len(probabilities) // splits for index in range(splits + 1)]
-    scores = [
-        _score_of_one(probabilities[start:stop]) for start, stop in zip(bounds[:-1], bounds[1:])
-    ]
+    parts = [probabilities[start:stop] for start, stop in zip(bounds[:-1], bounds[1:])]
+    scores = [_score_of_one(part) for part in parts]
     return float(np.mean(scores)), float(np.std(scores))
 
 
@@ -37,8 +42,9 @@ class API(FeatureMetric):
     """IS_mean and IS_std; nothing is kept of the reals, which get a score of their own."""
     fewest = 1
 
-    def __init__(self, num_images, image_shape, image_dtype, minibatch_size, inception=None,
-                 result_dir='results', splits=10):
+    def __init__(self, num_images: int, image_shape: Sequence[int], image_dtype: npt.DTypeLike,
+                 minibatch_size: int, inception: FeatureFunction | str | os.PathLike | None = None,
+                 result_dir: str | os.PathLike = 'results', splits: int = 10) -> None:
         """As `FeatureMetric`, and
 
         Args:
@@ -54,7 +60,7 @@ class API(FeatureMetric):
                               f'splits={splits}. Usual are 10.')
         self.splits = splits
 
-    def get_metric_names(self):
+    def get_metric_names(self) -> list[str]:
         return ['IS_mean', 'IS_std']
 
     def _start(self, mode):

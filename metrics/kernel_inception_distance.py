@@ -1,14 +1,21 @@
-"""Kernel Inception distance (Binkowski et al. 2018): unbiased also for few images, where FID is
-not.
-"""
-import numpy as np
+"""Kernel Inception distance (Binkowski et al. 2018).
 
+It is unbiased also for few images, where FID is not.
+"""
+import os
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from metrics import FeatureFunction
 from metrics.inception import CollectingMetric
 
 
-def polynomial_mmd(x, y):
-    """Unbiased estimate of the squared maximum mean discrepancy with the kernel (x.y / D + 1)^3
-    (Binkowski et al., section 3).
+def polynomial_mmd(x: np.ndarray, y: np.ndarray) -> float:
+    """Unbiased estimate of the squared maximum mean discrepancy (Binkowski et al., section 3).
+
+    The kernel is (x.y / D + 1)^3.
 
     Args:
         x, y: features, [M, D] and [N, D]; two rows or more.
@@ -21,11 +28,13 @@ def polynomial_mmd(x, y):
     xx, yy, xy = kernel(x, x), kernel(y, y), kernel(x, y)
     m, n = len(x), len(y)
     # Without the diagonals: an image compared with itself is what makes the plain estimate biased.
-    return float((xx.sum() - np.trace(xx)) / (m * (m - 1)) + (yy.sum() - np.trace(yy)) /
-                 (n * (n - 1)) - 2 * xy.mean())
+    within_x = (xx.sum() - np.trace(xx)) / (m * (m - 1))
+    within_y = (yy.sum() - np.trace(yy)) / (n * (n - 1))
+    return float(within_x + within_y - 2 * xy.mean())
 
 
-def kernel_distance(reals, fakes, num_subsets=100, subset_size=1000, seed=0):
+def kernel_distance(reals: np.ndarray, fakes: np.ndarray, num_subsets: int = 100,
+                    subset_size: int = 1000, seed: int = 0) -> tuple[float, float]:
     """`polynomial_mmd` of random subsets.
 
     Args:
@@ -51,19 +60,22 @@ def kernel_distance(reals, fakes, num_subsets=100, subset_size=1000, seed=0):
 
 
 class API(CollectingMetric):
-    """KIDx1e3_mean and KIDx1e3_std, over 100 subsets of 1000 images (or as many as there are). A
-    pass of reals results in zeros.
+    """KIDx1e3_mean and KIDx1e3_std, over 100 subsets of 1000 images (or as many as there are).
+
+    A pass of reals results in zeros.
     """
     _state_names = dict(features=2)
 
-    def __init__(self, num_images, image_shape, image_dtype, minibatch_size, inception=None,
-                 result_dir='results', num_subsets=100, subset_size=1000, seed=0):
+    def __init__(self, num_images: int, image_shape: Sequence[int], image_dtype: npt.DTypeLike,
+                 minibatch_size: int, inception: FeatureFunction | str | os.PathLike | None = None,
+                 result_dir: str | os.PathLike = 'results', num_subsets: int = 100,
+                 subset_size: int = 1000, seed: int = 0) -> None:
         """As `FeatureMetric`; the further arguments are those of `kernel_distance`."""
         super().__init__(num_images, image_shape, image_dtype, minibatch_size, inception,
                          result_dir)
         self._options = dict(num_subsets=num_subsets, subset_size=subset_size, seed=seed)
 
-    def get_metric_names(self):
+    def get_metric_names(self) -> list[str]:
         return ['KIDx1e3_mean', 'KIDx1e3_std']
 
     def _finish(self, mode):
@@ -71,7 +83,5 @@ class API(CollectingMetric):
         if mode != 'fakes':
             self._reals = dict(features=features)
             return [0.0, 0.0]
-        return [
-            value * 1e3
-            for value in kernel_distance(self._reals['features'], features, **self._options)
-        ]
+        distances = kernel_distance(self._reals['features'], features, **self._options)
+        return [value * 1e3 for value in distances]

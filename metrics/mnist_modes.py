@@ -6,19 +6,26 @@ and how far their frequencies are from equal ones.
 
 The classifier is trained on a data set of single labelled digits, `mnist` or else `digits` below
 data_dir, when it is first needed, and kept in result_dir/_metrics-cache. A tenth of the digits is
-held out to tell its accuracy. """
+held out to tell its accuracy.
+"""
 import glob
 import hashlib
 import json
 import os
 import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 import dataset
 from metrics.feeding import check_minibatch, check_mode, check_setting
 from pgan.errors import ConfigError, DataError
 from pgan.files import atomic_write, make_folder, read_npz
+
+if TYPE_CHECKING:
+    import keras
 
 NUM_MODES = 1000
 EVALUATION_IMAGES = 25600
@@ -27,23 +34,25 @@ _VIEWS = 120000  # digits that the classifier sees in training, at least three t
 _VERSION = 1  # of what is kept
 
 
-def count_modes(counts):
+def count_modes(counts: npt.ArrayLike) -> tuple[int, float]:
     """Modes found, and their distance from all being equally frequent.
 
     Args:
         counts: images of each mode, [NUM_MODES] integers, at least one above 0.
 
     Returns:
-        (number of modes that occur, sum of p log(p / (1 / NUM_MODES)) over those, in nats): (1000,
-    0) is perfect, (1, 6.9) a single mode. """
-    counts = np.asarray(counts, np.float64)
-    p = counts[counts > 0] / counts.sum()
-    return len(p), float(np.sum(p * np.log(p * len(counts))))
+        (number of modes that occur, sum of p log(p / (1 / NUM_MODES)) over those, in nats):
+            (1000, 0) is perfect, (1, 6.9) a single mode.
+    """
+    numbers = np.asarray(counts, np.float64)
+    p = numbers[numbers > 0] / numbers.sum()
+    return len(p), float(np.sum(p * np.log(p * len(numbers))))
 
 
 class API:
-    """Modes and ModesKL, each the mean over as many evaluations as the images suffice for; fewer
-    images than one needs are one.
+    """Modes and ModesKL, each the mean over as many evaluations as the images suffice for.
+
+    Fewer images than one evaluation needs are one evaluation.
 
     Args:
         num_images, image_shape, image_dtype, minibatch_size: see `metrics`; images of 32x32. The
@@ -59,8 +68,11 @@ class API:
         DataError: there are no digits to train the classifier on.
     """
 
-    def __init__(self, num_images, image_shape, image_dtype, minibatch_size, result_dir='results',
-                 data_dir='datasets', classifier=None, evaluation_images=EVALUATION_IMAGES):
+    def __init__(self, num_images: int, image_shape: Sequence[int], image_dtype: npt.DTypeLike,
+                 minibatch_size: int, result_dir: str | os.PathLike = 'results',
+                 data_dir: str | os.PathLike = 'datasets',
+                 classifier: Callable[[np.ndarray], npt.ArrayLike] | None = None,
+                 evaluation_images: int = EVALUATION_IMAGES) -> None:
         check_setting(num_images, image_shape, image_dtype, minibatch_size)
         if list(image_shape) != [3, 32, 32]:
             raise ConfigError('The modes of MNIST-RGB are counted on images of 3x32x32. Received: '
@@ -70,27 +82,26 @@ class API:
         self._evaluation_images = evaluation_images
         self._classify = classifier or find_classifier(data_dir, result_dir)
 
-    def get_metric_names(self):
+    def get_metric_names(self) -> list[str]:
         return ['Modes', 'ModesKL']
 
-    def get_metric_formatting(self):
+    def get_metric_formatting(self) -> list[str]:
         return ['%-10.1f', '%-10.4f']
 
-    def begin(self, mode):
+    def begin(self, mode: str) -> None:
         """Start a pass: 'warmup', 'reals' or 'fakes'."""
         check_mode(mode)
-        self._modes = []
+        self._modes: list[np.ndarray] = []
 
-    def feed(self, mode, minibatch):
+    def feed(self, mode: str, minibatch: npt.ArrayLike) -> None:
         """Look at a minibatch, uint8 [N, 3, 32, 32]."""
         minibatch = check_minibatch(minibatch, self.image_shape)
         if len(minibatch):
-            digits = np.asarray(self._classify(minibatch.reshape(-1, 1,
-                                                                 *minibatch.shape[2:]))).reshape(
-                                                                     -1, 3)
+            planes = minibatch.reshape(-1, 1, *minibatch.shape[2:])
+            digits = np.asarray(self._classify(planes)).reshape(-1, 3)
             self._modes.append(digits @ [100, 10, 1])
 
-    def end(self, mode):
+    def end(self, mode: str) -> list[float]:
         """Finish a pass; return [modes, divergence]."""
         modes = np.concatenate(self._modes) if self._modes else np.zeros([0], int)
         if not len(modes):
@@ -101,11 +112,11 @@ class API:
         values = [count_modes(np.bincount(part, minlength=NUM_MODES)) for part in parts]
         return [float(value) for value in np.mean(values, axis=0)]
 
-    def get_reals_state(self):
+    def get_reals_state(self) -> dict[str, np.ndarray]:
         """Nothing is kept of the reals: generators are not compared with them."""
         return {}
 
-    def set_reals_state(self, state):
+    def set_reals_state(self, state: Mapping[str, np.ndarray]) -> None:
         """See `get_reals_state`."""
 
 
@@ -122,21 +133,21 @@ class Classifier:
         accuracy: of digits that it was not trained on, in [0, 1]; None if not known.
     """
 
-    def __init__(self, weights=None):
+    def __init__(self, weights: Sequence[np.ndarray] | None = None) -> None:
         import keras
         self.model = make_model()
-        self.accuracy = None
-        self._graph = None
+        self.accuracy: float | None = None
+        self._graph: Callable | None = None
         if weights is not None:
             self.model.set_weights(weights)
         self._keras = keras
 
     @property
-    def weights(self):
-        """List of arrays."""
+    def weights(self) -> list[np.ndarray]:
+        """Arrays, in the order of the layers."""
         return self.model.get_weights()
 
-    def __call__(self, images):
+    def __call__(self, images: npt.ArrayLike) -> np.ndarray:
         if self._graph is None:
             import tensorflow as tf
             self._graph = tf.function(
@@ -144,7 +155,8 @@ class Classifier:
                 input_signature=[tf.TensorSpec([None, 32, 32, 1], tf.float32)])
         return self._graph(to_input(images)).numpy()
 
-    def train(self, images, labels, seed=0, views=_VIEWS):
+    def train(self, images: np.ndarray, labels: np.ndarray, *, seed: int = 0,
+              views: int = _VIEWS) -> None:
         """Learn from digits.
 
         Args:
@@ -172,11 +184,11 @@ class Classifier:
         self.model.fit(data, epochs=1, verbose=0, shuffle=False)
 
 
-def make_model():
-    """Convolutions 32, 32, pool, 55, 55, pool, 96, 96 (these two without borders), pool, dense 10;
-    leaky ReLU of slope 0.1.
+def make_model() -> 'keras.Sequential':
+    """The classifier's network, for float32 [N, 32, 32, 1], with leaky ReLU of slope 0.1.
 
-    In training, digits are moved and turned a little, and half of the last features dropped.
+    Convolutions 32, 32, pool, 55, 55, pool, 96, 96 (these two without borders), pool, dense 10. In
+    training, digits are moved and turned a little, and half of the last features dropped.
     """
     import keras
     from keras import layers
@@ -205,15 +217,17 @@ def make_model():
     ])
 
 
-def to_input(images):
+def to_input(images: npt.ArrayLike) -> np.ndarray:
     """uint8 [N, 1, 32, 32] as the model has it: float32 [N, 32, 32, 1] in [-1, 1]."""
-    return np.asarray(images).transpose(0, 2, 3, 1).astype(
-        np.float32) / np.float32(127.5) - np.float32(1)
+    pixels = np.asarray(images).transpose(0, 2, 3, 1).astype(np.float32)
+    return pixels / np.float32(127.5) - np.float32(1)
 
 
-def find_classifier(data_dir, result_dir, views=_VIEWS):
-    """The classifier of the digits below data_dir: what is kept of it, or newly trained (see
-    `Classifier.train`) and kept.
+def find_classifier(data_dir: str | os.PathLike, result_dir: str | os.PathLike, *,
+                    views: int = _VIEWS) -> Classifier:
+    """The classifier of the digits below data_dir: the one that was kept, or a new one.
+
+    A new one is trained (see `Classifier.train`) and kept.
 
     Raises:
         DataError: there is no data set of labelled digits.
@@ -224,14 +238,14 @@ def find_classifier(data_dir, result_dir, views=_VIEWS):
     classifier = _load(path)
     if classifier is None:
         print(f'Training a classifier on the digits of {folder!r}: some minutes, once...')
-        classifier = train_classifier(folder, views)
+        classifier = train_classifier(folder, views=views)
         _save(path, classifier)
     print(f'Classifier of digits: {classifier.accuracy:.2%} of the held-out digits of {folder!r} '
           'are named right.')
     return classifier
 
 
-def train_classifier(folder, views=_VIEWS):
+def train_classifier(folder: str | os.PathLike, *, views: int = _VIEWS) -> Classifier:
     """A classifier trained on nine tenths of a data set, with its accuracy on the last tenth."""
     digits = _load_digits(folder)
     order = np.random.RandomState(0).permutation(digits.num_images)
@@ -239,8 +253,8 @@ def train_classifier(folder, views=_VIEWS):
     held_out = max(len(images) // 10, 1)
     classifier = Classifier()
     classifier.train(images[held_out:], labels[held_out:], views=views)
-    named = np.concatenate(
-        [classifier(images[i:min(i + 500, held_out)]) for i in range(0, held_out, 500)])
+    parts = [images[i:min(i + 500, held_out)] for i in range(0, held_out, 500)]
+    named = np.concatenate([classifier(part) for part in parts])
     classifier.accuracy = float(np.mean(named == labels[:held_out]))
     return classifier
 
@@ -269,9 +283,10 @@ def _find_digits(data_dir):
 
 
 def _fingerprint(folder):
-    """A text that is another one for other files."""
+    """Fingerprint of the folder's files; changes whenever any of them does."""
+    paths = glob.glob(os.path.join(glob.escape(folder), '*'))
     files = sorted([os.path.realpath(path), os.stat(path).st_size, os.stat(path).st_mtime_ns]
-                   for path in glob.glob(os.path.join(glob.escape(folder), '*')))
+                   for path in paths)
     return hashlib.sha256(json.dumps([_VERSION, files]).encode()).hexdigest()[:16]
 
 
@@ -292,10 +307,9 @@ def _load(path):
 def _save(path, classifier):
     try:
         make_folder(os.path.dirname(path))
+        weights = {f'weight{number}': w for number, w in enumerate(classifier.weights)}
         with atomic_write(path) as file:
-            np.savez(file, accuracy=classifier.accuracy,
-                     **{f'weight{number}': w
-                        for number, w in enumerate(classifier.weights)})
+            np.savez(file, accuracy=classifier.accuracy, **weights)
     except DataError as error:  # The classifier is there all the same.
         print(f'Warning: the classifier of digits is not kept for the next time. {error}',
               file=sys.stderr)

@@ -1,10 +1,13 @@
-"""Multi-scale structural similarity of pairs of images (Wang, Simoncelli and Bovik 2003): how
-little a generator varies.
+"""Multi-scale structural similarity of pairs of images (Wang, Simoncelli and Bovik 2003).
 
-The paper (section 5) compares pairs of generated images: values above those of the real ones tell
-of missing variety. Computed in float64; a window is the product of two Gaussians, so each axis is
-filtered by itself. """
+It tells how little a generator varies. The paper (section 5) compares pairs of generated images:
+values above those of the real ones tell of missing variety. Computed in float64; a window is the
+product of two Gaussians, so each axis is filtered by itself.
+"""
+from collections.abc import Sequence
+
 import numpy as np
+import numpy.typing as npt
 
 from metrics.feeding import check_minibatch, check_mode, check_setting, in_threads, slices
 from pgan.errors import ConfigError
@@ -18,9 +21,10 @@ _BLOCK = 1 << 16
 _PIXELS = 16
 
 
-def gaussian(size, sigma):
-    """A window's profile along an axis, float64 [size] with sum 1; the window is its outer product
-    with itself.
+def gaussian(size: int, sigma: float) -> np.ndarray:
+    """A window's profile along an axis, float64 [size] with sum 1.
+
+    The window is its outer product with itself.
 
     Args:
         size: number of pixels; an even window is centred between two.
@@ -32,11 +36,11 @@ def gaussian(size, sigma):
 
 
 def _filter(x, profile):
-    """Correlate rows and columns of [N, C, H, W] with a profile, where it fits ('valid'): [N, C, H
-    - size + 1, W - size + 1].
+    """Correlate rows and columns of [N, C, H, W] with a profile, where it fits ('valid').
 
-    As products with a banded matrix, some pixels at a time: four times faster than adding up
-    shifted images. """
+    Returns [N, C, H - size + 1, W - size + 1]. Products with a banded matrix, some pixels at a
+    time, are four times faster than adding up shifted images.
+    """
     extra = len(profile) - 1
     band = np.zeros((_PIXELS + extra, _PIXELS))
     for pixel in range(_PIXELS):
@@ -56,8 +60,9 @@ def _filter(x, profile):
 
 
 def _one_level(a, b, max_val, filter_size, filter_sigma, k1, k2):
-    """Per-image means of the similarity and of its contrast part, two float64 [N], of float64 [N,
-    C, H, W].
+    """Per-image means of the similarity and of its contrast part: two float64 [N].
+
+    a, b: float64 [N, C, H, W].
     """
     size = min(filter_size, a.shape[2], a.shape[3])
     profile = gaussian(size, size * filter_sigma / filter_size)
@@ -85,25 +90,29 @@ def _some_images(a, b, weights, **options):
     return score
 
 
-def msssim_per_image(img1, img2, max_val=255, filter_size=11, filter_sigma=1.5, k1=0.01, k2=0.03,
-                     weights=WEIGHTS):
+def msssim_per_image(img1: np.ndarray, img2: np.ndarray, max_val: float = 255,
+                     filter_size: int = 11, filter_sigma: float = 1.5, k1: float = 0.01,
+                     k2: float = 0.03, weights: Sequence[float] = WEIGHTS) -> np.ndarray:
     """Similarity of each pair, float64 [N]; see `msssim`."""
     if img1.shape != img2.shape or img1.ndim != 4:
         raise ConfigError('MS-SSIM compares two minibatches of equal shape [N, height, width, '
                           f'channels]. Received: {list(img1.shape)} and {list(img2.shape)}. Crop '
                           'or resize one of them.')
-    check_sizes(*img1.shape[1:3], levels=len(weights))
+    _, height, width, _ = img1.shape
+    check_sizes(height, width, levels=len(weights))
     options = dict(max_val=max_val, filter_size=filter_size, filter_sigma=filter_sigma, k1=k1,
                    k2=k2)
     some = slices(len(img1), max(1, _BLOCK // max(img1[:1].size, 1)))
-    return np.concatenate(
-        in_threads(lambda part: _some_images(img1[part], img2[part], weights, **options), some))
+    scores = in_threads(lambda part: _some_images(img1[part], img2[part], weights, **options), some)
+    return np.concatenate(scores)
 
 
-def msssim(img1, img2, max_val=255, filter_size=11, filter_sigma=1.5, k1=0.01, k2=0.03,
-           weights=WEIGHTS):
-    """Mean similarity of pairs of images: the original's function. The metric itself calls
-    `msssim_per_image`.
+def msssim(img1: np.ndarray, img2: np.ndarray, max_val: float = 255, filter_size: int = 11,
+           filter_sigma: float = 1.5, k1: float = 0.01, k2: float = 0.03,
+           weights: Sequence[float] = WEIGHTS) -> float:
+    """Mean similarity of pairs of images: the original's function.
+
+    The metric itself calls `msssim_per_image`.
 
     Args:
         img1, img2: two minibatches [N, H, W, C] of any type.
@@ -119,16 +128,17 @@ def msssim(img1, img2, max_val=255, filter_size=11, filter_sigma=1.5, k1=0.01, k
     Raises:
         ConfigError: the shapes differ, or cannot be halved as often as there are weights.
     """
-    return float(
-        msssim_per_image(img1, img2, max_val, filter_size, filter_sigma, k1, k2, weights).mean())
+    scores = msssim_per_image(img1, img2, max_val, filter_size, filter_sigma, k1, k2, weights)
+    return float(scores.mean())
 
 
 # --------------------------------------------------------------------------------------------------
 # Which sizes can be halved.
 
-def fits(size, levels=len(WEIGHTS)):
-    """Whether a side can be halved once per level: even, or 3 (see `box_average`), until a last
-    level of at least one pixel.
+def fits(size: int, levels: int = len(WEIGHTS)) -> bool:
+    """Whether a side can be halved once per level, down to at least one pixel.
+
+    Sizes that can be halved are even, or 3 (see `box_average`).
     """
     for _ in range(levels):
         if size < 1 or (size % 2 and size > 3):
@@ -137,10 +147,8 @@ def fits(size, levels=len(WEIGHTS)):
     return True
 
 
-def check_sizes(height, width, levels=len(WEIGHTS)):
-    """Raise ConfigError unless both sides can be halved as often as there are levels; it names
-    sizes that can.
-    """
+def check_sizes(height: int, width: int, levels: int = len(WEIGHTS)) -> None:
+    """Raise ConfigError, naming sizes that fit, unless both sides can be halved `levels` times."""
     wrong = [size for size in (height, width) if not fits(size, levels)]
     if not wrong:
         return
@@ -155,36 +163,39 @@ def check_sizes(height, width, levels=len(WEIGHTS)):
 
 
 class API:
-    """MS-SSIM: the mean similarity of images 0 and 1, 2 and 3, and so on of a pass. Nothing is kept
-    of the reals.
+    """MS-SSIM: the mean similarity of images 0 and 1, 2 and 3, and so on of a pass.
 
-    An image that is alone at the end of a minibatch is paired with the first of the next.
+    Nothing is kept of the reals. An image that is alone at the end of a minibatch is paired with
+    the first of the next.
     """
 
-    def __init__(self, num_images, image_shape, image_dtype, minibatch_size):
+    def __init__(self, num_images: int, image_shape: Sequence[int], image_dtype: npt.DTypeLike,
+                 minibatch_size: int) -> None:
         """See `metrics` for the arguments.
 
         Raises:
             ConfigError: images that cannot be halved five times, or fewer than two of them; see
-        `check_setting` for others. """
+                `check_setting` for others.
+        """
         check_setting(num_images, image_shape, image_dtype, minibatch_size, fewest=2)
-        check_sizes(*image_shape[1:])
+        _, height, width = image_shape
+        check_sizes(height, width)
         self.image_shape = tuple(image_shape)
 
-    def get_metric_names(self):
+    def get_metric_names(self) -> list[str]:
         return ['MS-SSIM']
 
-    def get_metric_formatting(self):
+    def get_metric_formatting(self) -> list[str]:
         return ['%-10.4f']
 
-    def begin(self, mode):
+    def begin(self, mode: str) -> None:
         """Start a pass: 'warmup', 'reals' or 'fakes'."""
         check_mode(mode)
         self._alone = np.empty((0, *self.image_shape), np.uint8)
         self._sum = 0.0
         self._pairs = 0
 
-    def feed(self, mode, minibatch):
+    def feed(self, mode: str, minibatch: npt.ArrayLike) -> None:
         """Compare the pairs of a minibatch, uint8 [N, 3, H, W]."""
         images = np.concatenate([self._alone, check_minibatch(minibatch, self.image_shape)])
         pairs = len(images) // 2
@@ -194,7 +205,7 @@ class API:
             self._sum += msssim_per_image(images[0::2], images[1::2]).sum()
             self._pairs += pairs
 
-    def end(self, mode):
+    def end(self, mode: str) -> list[float]:
         """Finish a pass; return [mean similarity]."""
         if not self._pairs:
             raise ConfigError('MS-SSIM compares pairs, but fewer than two images were fed in mode '

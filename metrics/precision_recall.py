@@ -1,11 +1,16 @@
-"""Improved precision and recall (Kynkaanniemi et al. 2019): how many fakes look real, and how many
-reals could have been made.
+"""Improved precision and recall (Kynkaanniemi et al. 2019).
 
-A set of images stands for all that lies within a ball around each, as wide as the distance to its
-k-th nearest neighbour in the set. The time grows with the square of the number of images: 50000 of
-each take some minutes. """
+They tell how many fakes look real, and how many reals could have been made. A set of images stands
+for all that lies within a ball around each, as wide as the distance to its k-th nearest neighbour
+in the set. The time grows with the square of the number of images: 50000 of each take some minutes.
+"""
+import os
+from collections.abc import Sequence
+
 import numpy as np
+import numpy.typing as npt
 
+from metrics import FeatureFunction
 from metrics.inception import CollectingMetric
 from pgan.errors import ConfigError
 
@@ -28,7 +33,7 @@ def _chunks(a, b):
     return [slice(start, start + size) for start in range(0, len(a), size)]
 
 
-def squared_radii(features, k=3):
+def squared_radii(features: np.ndarray, k: int = 3) -> np.ndarray:
     """The squared distance of each row to its k-th nearest other row.
 
     Args:
@@ -45,9 +50,11 @@ def squared_radii(features, k=3):
     ])
 
 
-def precision_recall(reals, fakes, k=3, real_radii=None):
-    """Fraction of fakes within the reals' balls, and of reals within the fakes' (Kynkaanniemi et
-    al., equations 1 and 2).
+def precision_recall(reals: np.ndarray, fakes: np.ndarray, k: int = 3,
+                     real_radii: np.ndarray | None = None) -> tuple[float, float]:
+    """Fraction of fakes within the reals' balls, and of reals within the fakes'.
+
+    These are equations 1 and 2 of Kynkaanniemi et al.
 
     Args:
         reals, fakes: features, float32 [M, D] and [N, D], more than k rows each.
@@ -65,7 +72,7 @@ def precision_recall(reals, fakes, k=3, real_radii=None):
     inside, covered = 0, np.zeros(len(reals), bool)
     for rows in _chunks(fakes, reals):
         distances = _squared_distances(fakes[rows], reals)
-        inside += np.count_nonzero((distances <= real_radii).any(axis=1))
+        inside += int(np.count_nonzero((distances <= real_radii).any(axis=1)))
         covered |= (distances <= fake_radii[rows, None]).any(axis=0)
     return inside / len(fakes), float(covered.mean())
 
@@ -74,8 +81,9 @@ class API(CollectingMetric):
     """Precision and Recall. A pass of reals results in ones."""
     _state_names = dict(features=2, squared_radii=1)
 
-    def __init__(self, num_images, image_shape, image_dtype, minibatch_size, inception=None,
-                 result_dir='results', k=3):
+    def __init__(self, num_images: int, image_shape: Sequence[int], image_dtype: npt.DTypeLike,
+                 minibatch_size: int, inception: FeatureFunction | str | os.PathLike | None = None,
+                 result_dir: str | os.PathLike = 'results', k: int = 3) -> None:
         """As `FeatureMetric`, and
 
         Args:
@@ -89,15 +97,14 @@ class API(CollectingMetric):
         super().__init__(num_images, image_shape, image_dtype, minibatch_size, inception,
                          result_dir)
 
-    def get_metric_names(self):
+    def get_metric_names(self) -> list[str]:
         return ['Precision', 'Recall']
 
     def _finish(self, mode):
         features = self._collected()
         if mode != 'fakes':
-            self._reals = dict(
-                features=features, squared_radii=squared_radii(features - features.mean(axis=0),
-                                                               self.k))
+            radii = squared_radii(features - features.mean(axis=0), self.k)
+            self._reals = dict(features=features, squared_radii=radii)
             return [1.0, 1.0]
         return precision_recall(self._reals['features'], features, self.k,
                                 self._reals['squared_radii'])

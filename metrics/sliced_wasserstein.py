@@ -1,13 +1,17 @@
-"""Sliced Wasserstein distance between Laplacian pyramids (paper, section 5): how alike two sets of
-images are, per scale.
+"""Sliced Wasserstein distance between Laplacian pyramids (paper, section 5).
 
-Each level of an image's Laplacian pyramid (Burt and Adelson 1983) gives 128 neighbourhoods of 7x7
-pixels. The distance of two sets of them is measured along random directions, where optimal
-transport is a matter of sorting (Rabin et al. 2011).
+It tells how alike two sets of images are, per scale. Each level of an image's Laplacian pyramid
+(Burt and Adelson 1983) gives 128 neighbourhoods of 7x7 pixels. The distance of two sets of them is
+measured along random directions, where optimal transport is a matter of sorting (Rabin et al.
+2011).
 
 All random numbers come from NumPy's global stream, in the order of the original: after the same
-np.random.seed the values are the same. """
+np.random.seed the values are the same.
+"""
+from collections.abc import Sequence
+
 import numpy as np
+import numpy.typing as npt
 
 from metrics.feeding import check_minibatch, check_mode, check_setting, in_threads, shares, slices
 from pgan.errors import ConfigError
@@ -23,9 +27,10 @@ _BLOCK = 1 << 16
 # Laplacian pyramids. The 5x5 binomial kernel is the outer product of [1, 4, 6, 4, 1] / 16 with
 # itself: one axis after the other.
 
-def pyr_down(minibatch):
-    """Blur with the 5x5 binomial kernel (borders mirrored) and take every second pixel, as
-    cv2.pyrDown does.
+def pyr_down(minibatch: np.ndarray) -> np.ndarray:
+    """Blur with the 5x5 binomial kernel and take every second pixel, as cv2.pyrDown does.
+
+    Borders are mirrored.
 
     Args:
         minibatch: float32 [N, C, H, W].
@@ -36,9 +41,10 @@ def pyr_down(minibatch):
     return _down(_down(minibatch, 2), 3)
 
 
-def pyr_up(minibatch):
-    """Insert zeros between pixels and blur with four times the 5x5 binomial kernel, as cv2.pyrUp
-    does.
+def pyr_up(minibatch: np.ndarray) -> np.ndarray:
+    """Insert zeros between pixels and blur, as cv2.pyrUp does.
+
+    The filter is four times the 5x5 binomial kernel.
 
     Args:
         minibatch: float32 [N, C, H, W].
@@ -74,16 +80,18 @@ def _down(x, axis):
 
 
 def _up(x, axis):
-    """Twice as many pixels. Of the five taps, three meet pixels at even positions and two at odd
-    ones; the others meet zeros.
+    """Twice as many pixels.
+
+    Of the five taps, three meet pixels at even positions and two at odd ones; the others meet
+    zeros.
     """
     shape = list(x.shape)
     shape[axis] *= 2
     out = np.empty(shape, np.float32)
     # The mirror lies on the last zero, so on that side the last pixel appears once more.
-    padded = np.concatenate(
-        [_along(_pad(x, axis, 1, 0), axis, 0, 1), x,
-         _along(x, axis, x.shape[axis] - 1, None)], axis=axis)
+    first = _along(_pad(x, axis, 1, 0), axis, 0, 1)
+    last = _along(x, axis, x.shape[axis] - 1, None)
+    padded = np.concatenate([first, x, last], axis=axis)
     before, after = _along(padded, axis, 0, -2), _along(padded, axis, 2, None)
     even, odd = _along(out, axis, 0, None, 2), _along(out, axis, 1, None, 2)
     np.add(before, after, out=even)
@@ -94,7 +102,7 @@ def _up(x, axis):
     return out
 
 
-def generate_laplacian_pyramid(minibatch, num_levels):
+def generate_laplacian_pyramid(minibatch: np.ndarray, num_levels: int) -> list[np.ndarray]:
     """What each scale adds to the next coarser one; the last level is the blurred image itself.
 
     Args:
@@ -104,7 +112,7 @@ def generate_laplacian_pyramid(minibatch, num_levels):
     Returns:
         A list of float32 [N, C, H / 2^i, W / 2^i].
     """
-    pyramid = [np.float32(minibatch)]
+    pyramid = [np.asarray(minibatch, np.float32)]
     for _ in range(1, num_levels):
         pyramid.append(pyr_down(pyramid[-1]))
         pyramid[-2] = pyramid[-2] - pyr_up(pyramid[-1])
@@ -114,7 +122,8 @@ def generate_laplacian_pyramid(minibatch, num_levels):
 # --------------------------------------------------------------------------------------------------
 # Descriptors: neighbourhoods of pixels.
 
-def get_descriptors_for_minibatch(minibatch, nhood_size, nhoods_per_image):
+def get_descriptors_for_minibatch(minibatch: np.ndarray, nhood_size: int,
+                                  nhoods_per_image: int) -> np.ndarray:
     """Cut neighbourhoods out of images at random places.
 
     Args:
@@ -123,9 +132,11 @@ def get_descriptors_for_minibatch(minibatch, nhood_size, nhoods_per_image):
         nhoods_per_image: how many of each image.
 
     Returns:
-        float32 [N * nhoods_per_image, 3, nhood_size, nhood_size]; the last two axes are x and y, in
-    this order. """
-    return _cut(minibatch, nhood_size, *_draw_places(minibatch.shape, nhood_size, nhoods_per_image))
+        float32 [N * nhoods_per_image, 3, nhood_size, nhood_size]; the last two axes are x and y,
+            in this order.
+    """
+    image, x, y = _draw_places(minibatch.shape, nhood_size, nhoods_per_image)
+    return _cut(minibatch, nhood_size, image, x, y)
 
 
 def _draw_places(shape, nhood_size, nhoods_per_image):
@@ -141,11 +152,11 @@ def _cut(minibatch, nhood_size, image, x, y):
     # The columns of a neighbourhood come before its rows: random directions meet them in this
     # order.
     turned = np.ascontiguousarray(minibatch.swapaxes(2, 3))
-    return np.lib.stride_tricks.sliding_window_view(turned, (nhood_size, nhood_size),
-                                                    axis=(2, 3))[image, :, x, y]
+    windows = np.lib.stride_tricks.sliding_window_view(turned, (nhood_size, nhood_size), (2, 3))
+    return windows[image, :, x, y]
 
 
-def finalize_descriptors(parts):
+def finalize_descriptors(parts: list[np.ndarray]) -> list[np.ndarray]:
     """Make each channel's mean 0 and its standard deviation 1, over all neighbourhoods.
 
     Args:
@@ -172,7 +183,8 @@ def _channel_means(parts, function):
 
     Summed in the order of np.mean(x, axis=(0, 2, 3)), in float32. A sum in float64 would be better
     by up to 1e-4, but no longer the original's, and would show in the third decimal of the
-    distance. """
+    distance.
+    """
     def row_sums(part):
         return function(part).reshape(*part.shape[:2], -1).sum(axis=2)
     rows = np.concatenate(in_threads(row_sums, parts))
@@ -182,7 +194,8 @@ def _channel_means(parts, function):
 # --------------------------------------------------------------------------------------------------
 # The distance.
 
-def sliced_wasserstein(A, B, dir_repeats, dirs_per_repeat):
+def sliced_wasserstein(A: np.ndarray | list[np.ndarray], B: np.ndarray | list[np.ndarray],
+                       dir_repeats: int, dirs_per_repeat: int) -> float:
     """Mean distance of two sets of points along random directions.
 
     Args:
@@ -208,8 +221,8 @@ def sliced_wasserstein(A, B, dir_repeats, dirs_per_repeat):
     for _ in range(dir_repeats):
         directions = _draw_directions(sizes[0][1], dirs_per_repeat)
         for part in slices(dirs_per_repeat, at_a_time):
-            total += _distances(_project(A, directions[:, part]),
-                                _project(B, directions[:, part])).sum()
+            a, b = (_project(points, directions[:, part]) for points in (A, B))
+            total += _distances(a, b).sum()
     return float(total / (dir_repeats * dirs_per_repeat))
 
 
@@ -221,8 +234,9 @@ def _draw_directions(dim, count):
 
 
 def _project(points, directions):
-    """Sorted projections of a list of [n, D]: float32 [directions, N]. Rows are contiguous, which
-    sorts eight times faster than columns.
+    """Sorted projections of a list of [n, D]: float32 [directions, N].
+
+    Rows are contiguous, which sorts eight times faster than columns.
     """
     out = np.empty((directions.shape[1], sum(map(len, points))), np.float32)
     start = 0
@@ -249,10 +263,12 @@ class API:
     give what they gave in the original.
 
     Descriptors take 128 * 147 * 4 bytes per image and level: 8.6 GB for 16384 images of 1024x1024,
-    and as much again for the reals. """
+    and as much again for the reals.
+    """
 
-    def __init__(self, num_images, image_shape, image_dtype, minibatch_size, nhood_size=7,
-                 nhoods_per_image=128, dir_repeats=4, dirs_per_repeat=128):
+    def __init__(self, num_images: int, image_shape: Sequence[int], image_dtype: npt.DTypeLike,
+                 minibatch_size: int, nhood_size: int = 7, nhoods_per_image: int = 128,
+                 dir_repeats: int = 4, dirs_per_repeat: int = 128) -> None:
         """See `metrics` for the first four arguments.
 
         Args:
@@ -262,7 +278,8 @@ class API:
 
         Raises:
             ConfigError: images that have no level of 16 pixels, or that cannot be halved down to
-        it; see `check_setting` for others. """
+                it; see `check_setting` for others.
+        """
         check_setting(num_images, image_shape, image_dtype, minibatch_size)
         self.nhood_size = nhood_size
         self.nhoods_per_image = nhoods_per_image
@@ -270,15 +287,15 @@ class API:
         self.dirs_per_repeat = dirs_per_repeat
         self.image_shape = tuple(image_shape)
         self.resolutions = _resolutions(self.image_shape)
-        self._reals = self._mode = None
+        self._reals: list[list[np.ndarray]] | None = None
 
-    def get_metric_names(self):
+    def get_metric_names(self) -> list[str]:
         return [f'SWDx1e3_{resolution}' for resolution in self.resolutions] + ['SWDx1e3_avg']
 
-    def get_metric_formatting(self):
+    def get_metric_formatting(self) -> list[str]:
         return ['%-13.4f'] * len(self.get_metric_names())
 
-    def begin(self, mode):
+    def begin(self, mode: str) -> None:
         """Start a pass: 'warmup', 'reals' or 'fakes'."""
         check_mode(mode)
         if mode == 'fakes' and self._reals is None:
@@ -287,27 +304,28 @@ class API:
                               'first.')
         if mode != 'fakes':
             self._reals = None  # Their memory is needed.
-        self._mode = mode
-        self._parts = [[] for _ in self.resolutions]
+        self._parts: list[list[np.ndarray]] = [[] for _ in self.resolutions]
 
-    def feed(self, mode, minibatch):
+    def feed(self, mode: str, minibatch: npt.ArrayLike) -> None:
         """Take descriptors of a minibatch, uint8 [N, 3, H, W]; its pyramid is not kept."""
         minibatch = check_minibatch(minibatch, self.image_shape)
         some = slices(len(minibatch), max(1, _BLOCK // minibatch[0].size))
-        pyramids = in_threads(
-            lambda part: generate_laplacian_pyramid(minibatch[part], len(self.resolutions)), some)
+        images = [minibatch[part] for part in some]
+        num_levels = len(self.resolutions)
+        pyramids = in_threads(lambda part: generate_laplacian_pyramid(part, num_levels), images)
         for level, parts in enumerate(self._parts):
-            images = np.concatenate([pyramid[level] for pyramid in pyramids])
+            whole = np.concatenate([pyramid[level] for pyramid in pyramids])
             parts.append(
-                get_descriptors_for_minibatch(images, self.nhood_size, self.nhoods_per_image))
+                get_descriptors_for_minibatch(whole, self.nhood_size, self.nhoods_per_image))
 
-    def end(self, mode):
+    def end(self, mode: str) -> list[float]:
         """Finish a pass; return the distances times 1000, one per name."""
         if not self._parts[0]:
             raise ConfigError(f'No images were fed in mode {mode!r}. Feed at least one minibatch '
                               'before end().')
-        descriptors, self._parts = [finalize_descriptors(parts) for parts in self._parts], None
-        if mode != 'fakes':
+        descriptors = [finalize_descriptors(parts) for parts in self._parts]
+        self._parts = [[] for _ in self.resolutions]
+        if mode != 'fakes' or self._reals is None:
             self._reals = descriptors
         distances = [self._distance(reals, fakes) for reals, fakes in zip(self._reals, descriptors)]
         return [distance * 1e3 for distance in [*distances, np.mean(distances)]]

@@ -1,5 +1,6 @@
-"""environment.json: what a result folder was made with and on, one entry for each time that a
-program worked in it.
+"""environment.json: what a result folder was made with and on.
+
+It has an entry for each time that a program worked in the folder.
 """
 import contextlib
 import datetime
@@ -11,6 +12,7 @@ import shlex
 import subprocess
 import sys
 from importlib import metadata
+from typing import Any
 
 from pgan.files import atomic_write
 
@@ -20,7 +22,7 @@ PACKAGES = ('tensorflow', 'keras', 'numpy', 'scipy', 'pillow', 'tensorboard')
 _KEPT = 100  # entries: a run on a machine that stops it every hour has many
 
 
-def describe(**more):
+def describe(**more: Any) -> dict[str, Any]:
     """The program's surroundings, in plain values.
 
     Args:
@@ -28,16 +30,16 @@ def describe(**more):
 
     Returns:
         dict of time, command, folder, git_commit, python, packages, platform, devices, tf32 and
-    `more`. """
+            `more`.
+    """
     return dict(time=datetime.datetime.now().astimezone().isoformat(timespec='seconds'),
                 command=_command(), folder=os.getcwd(), git_commit=git_commit(),
                 python=platform.python_version(), packages=_versions(),
                 platform=platform.platform(), devices=_devices(), tf32=_tf32(), **more)
 
 
-def write_environment(result_subdir: str, **more) -> None:
-    """Add an entry to a result folder's environment.json. A file there that cannot be read starts
-    anew.
+def write_environment(result_subdir: str | os.PathLike, **more: Any) -> None:
+    """Add an entry to a result folder's environment.json; replace a file that cannot be read.
 
     Args:
         result_subdir: the folder.
@@ -51,32 +53,37 @@ def write_environment(result_subdir: str, **more) -> None:
         json.dump(entries, file, indent=1, default=str)
 
 
-def read_environment(result_subdir):
-    """The entries of a result folder's environment.json, oldest first; none if there is no such
-    file, or another one.
+def read_environment(result_subdir: str | os.PathLike) -> list[dict[str, Any]]:
+    """The entries of a result folder's environment.json, oldest first.
+
+    Returns:
+        []: there is no such file, or it holds something else.
     """
     try:
         with open(os.path.join(result_subdir, FILE), encoding='utf-8') as file:
             entries = json.load(file)
     except (OSError, ValueError):
         return []
-    return [entry for entry in entries
-            if isinstance(entry, dict)] if isinstance(entries, list) else []
+    if not isinstance(entries, list):
+        return []
+    return [entry for entry in entries if isinstance(entry, dict)]
 
 
 def _command():
     return shlex.join(['python', *sys.argv])
 
 
-def git_commit(folder=PROGRAM):
-    """The commit of the checkout that the program runs from, with ' and changes' if files differ;
-    None if it is not a checkout.
+def git_commit(folder: str | os.PathLike = PROGRAM) -> str | None:
+    """The commit of the checkout that the program runs from, with ' and changes' if files differ.
+
+    Returns:
+        None: it does not run from a checkout.
     """
     with contextlib.suppress(OSError, subprocess.SubprocessError):
-        if pathlib.Path(_git(folder, 'rev-parse',
-                             '--show-toplevel')).resolve() == pathlib.Path(folder).resolve():
-            return _git(folder, 'rev-parse', 'HEAD') + (' and changes' if _git(
-                folder, 'status', '--porcelain', '-uno') else '')
+        checkout = pathlib.Path(_git(folder, 'rev-parse', '--show-toplevel'))
+        if checkout.resolve() == pathlib.Path(folder).resolve():
+            changes = _git(folder, 'status', '--porcelain', '-uno')
+            return _git(folder, 'rev-parse', 'HEAD') + (' and changes' if changes else '')
     return None
 
 
@@ -94,9 +101,7 @@ def _versions():
 
 
 def _devices():
-    """What TensorFlow computes on, if it has been imported: ['GPU 0: NVIDIA ...', 'CPU 0: 8
-    cores'].
-    """
+    """What TensorFlow computes on, if it has been imported: ['CPU 0: 8 cores', 'GPU 0: ...']."""
     if 'tensorflow' not in sys.modules:
         return []
     import tensorflow as tf
@@ -105,8 +110,8 @@ def _devices():
         kind, _, number = device.name.removeprefix('/physical_device:').partition(':')
         name = f'{os.cpu_count()} cores'
         if kind != 'CPU':
-            name = tf.config.experimental.get_device_details(device).get(
-                'device_name', 'of unknown make')
+            details = tf.config.experimental.get_device_details(device)
+            name = details.get('device_name', 'of unknown make')
         found.append(f'{kind} {number}: {name}')
     return found
 

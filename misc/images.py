@@ -1,11 +1,13 @@
 """Images: ranges, grids, files, mirroring, and text drawn onto video frames.
 
 Arrays are CHW (one image) or NCHW (several). A `drange` is the pair of values that stand for black
-and white: [0, 255] on disk, [-1, 1] inside the networks. """
+and white: [0, 255] on disk, [-1, 1] inside the networks.
+"""
 import functools
 import io
 import os
 from collections.abc import Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 import PIL.Image
@@ -15,11 +17,13 @@ import scipy.ndimage
 from pgan.files import atomic_write
 from pgan.pixels import to_uint8
 
+_Values = TypeVar('_Values')  # np.ndarray or tf.Tensor
+
 _FORMATS = {'.jpg': 'JPEG', '.jpeg': 'JPEG', '.png': 'PNG'}
 
 
-def adjust_dynamic_range(data: np.ndarray, drange_in: Sequence[float],
-                         drange_out: Sequence[float]) -> np.ndarray:
+def adjust_dynamic_range(data: _Values, drange_in: Sequence[float],
+                         drange_out: Sequence[float]) -> _Values:
     """Map values linearly so that drange_in becomes drange_out. Values outside stay outside.
 
     Args:
@@ -31,9 +35,11 @@ def adjust_dynamic_range(data: np.ndarray, drange_in: Sequence[float],
     """
     if list(drange_in) == list(drange_out):
         return data
-    (in_low, in_high), (out_low, out_high) = np.float32(drange_in), np.float32(drange_out)
+    in_low, in_high = np.asarray(drange_in, np.float32)
+    out_low, out_high = np.asarray(drange_out, np.float32)
     scale = (out_high - out_low) / (in_high - in_low)
-    return data * scale + (out_low - in_low * scale)
+    values: Any = data
+    return values * scale + (out_low - in_low * scale)
 
 
 def create_image_grid(images: np.ndarray, grid_size: Sequence[int] | None = None) -> np.ndarray:
@@ -53,9 +59,11 @@ def create_image_grid(images: np.ndarray, grid_size: Sequence[int] | None = None
         raise ValueError('A grid is made of images [N, H, W] or [N, C, H, W]. Received: shape '
                          f'{list(images.shape)}.')
     count, (height, width) = len(images), images.shape[-2:]
-    columns = max(int(np.ceil(np.sqrt(count))), 1)
-    columns, rows = (columns, max(
-        (count - 1) // columns + 1, 1)) if grid_size is None else map(int, grid_size)
+    if grid_size is None:
+        columns = max(int(np.ceil(np.sqrt(count))), 1)
+        rows = max((count - 1) // columns + 1, 1)
+    else:
+        columns, rows = map(int, grid_size)
     if count > columns * rows:
         raise ValueError(f'{count} images do not fit into a grid of {columns} x {rows}.')
     grid = np.zeros([*images.shape[1:-2], rows * height, columns * width], dtype=images.dtype)
@@ -96,8 +104,9 @@ def save_image(image: np.ndarray, filename: str | os.PathLike, drange: Sequence[
     ending = os.path.splitext(filename)[1].lower()
     if ending not in _FORMATS:
         raise ValueError(f'Images are written as {", ".join(_FORMATS)}. Received: {filename!r}.')
-    options = {'quality': quality, 'optimize': True, 'progressive': True
-               } if _FORMATS[ending] == 'JPEG' else {}
+    options: dict[str, Any] = {}
+    if _FORMATS[ending] == 'JPEG':
+        options = dict(quality=quality, optimize=True, progressive=True)
     encoded = io.BytesIO()  # Writing to the file itself, Pillow would not say why it cannot.
     convert_to_pil_image(image, drange).save(encoded, _FORMATS[ending], **options)
     with atomic_write(filename) as file:
@@ -112,8 +121,9 @@ def save_image_grid(images: np.ndarray, filename: str | os.PathLike,
 
 
 def apply_mirror_augment(minibatch: np.ndarray) -> np.ndarray:
-    """Flip each image left to right with probability 1/2, drawn from NumPy's global generator (one
-    number an image).
+    """Flip each image left to right with probability 1/2.
+
+    It is drawn from NumPy's global generator, one number an image.
 
     Args:
         minibatch: [N, C, H, W]; left as it is.
@@ -133,9 +143,10 @@ def apply_mirror_augment(minibatch: np.ndarray) -> np.ndarray:
 
 
 @functools.lru_cache(maxsize=100)
-def setup_text_label(text: str, fontsize: int = 32, padding: int = 6, glow_size: float = 2.0,
-                     glow_coef: float = 3.0,
-                     glow_exp: float = 2.0) -> tuple[np.ndarray, np.ndarray]:
+def setup_text_label(
+    text: str, fontsize: int = 32, padding: int = 6, glow_size: float = 2.0,
+    glow_coef: float = 3.0, glow_exp: float = 2.0,
+) -> tuple[np.ndarray, np.ndarray]:
     """The text's shape, and a soft shadow around it that keeps it readable on any background.
 
     Args:
@@ -147,7 +158,8 @@ def setup_text_label(text: str, fontsize: int = 32, padding: int = 6, glow_size:
 
     Returns:
         (alpha, glow): coverage by the text and by the shadow, float64 [H, W] in [0, 1]; read-only,
-    as they are cached. """
+            as they are cached.
+    """
     alpha = np.pad(_render_text(text, fontsize), padding)
     blurred = scipy.ndimage.gaussian_filter(alpha, glow_size)
     glow = 1 - np.maximum(1 - blurred * glow_coef, 0) ** glow_exp
@@ -155,9 +167,9 @@ def setup_text_label(text: str, fontsize: int = 32, padding: int = 6, glow_size:
     return alpha, glow
 
 
-def draw_text_label(img: PIL.Image.Image, text: str, x: float, y: float, alignx: float = 0.5,
-                    aligny: float = 0.5, color=255, opacity: float = 1.0, glow_opacity: float = 1.0,
-                    **kwargs) -> PIL.Image.Image:
+def draw_text_label(img: np.ndarray, text: str, x: float, y: float, alignx: float = 0.5,
+                    aligny: float = 0.5, color: float | Sequence[float] | np.ndarray = 255,
+                    opacity: float = 1.0, glow_opacity: float = 1.0, **kwargs: Any) -> np.ndarray:
     """Write text onto an image.
 
     Args:
@@ -184,15 +196,13 @@ def draw_text_label(img: PIL.Image.Image, text: str, x: float, y: float, alignx:
     alpha, glow = alpha[inside] * opacity, glow[inside] * (glow_opacity * opacity)
     result = np.array(img)
     # Background and text are cut to whole numbers one by one, as in the original's frames.
-    result[rows, columns] = (img[rows, columns] * (1 - glow) *
-                             (1 - alpha)).astype(np.uint8) + (color * alpha).astype(np.uint8)
+    background = (img[rows, columns] * (1 - glow) * (1 - alpha)).astype(np.uint8)
+    result[rows, columns] = background + (np.asarray(color) * alpha).astype(np.uint8)
     return result
 
 
 def _render_text(text, fontsize):
-    """The text in Pillow's own font: float64 [H, W], 0 where there is no ink, 1 where it is
-    full.
-    """
+    """The text in Pillow's own font: float64 [H, W], from 0 (no ink) to 1."""
     font = PIL.ImageFont.load_default(fontsize)
     mask, _offset = font.getmask2(text or ' ', 'L')
     width, height = mask.size

@@ -3,10 +3,13 @@
 `init_output_logging` starts to collect stdout and stderr, before the result folder exists;
 `set_output_log_file` names the file, which gets what was collected and all that follows. Progress
 bars (text that begins with a carriage return) and what a carriage return has overwritten are for
-the terminal only. """
+the terminal only.
+"""
 import contextlib
+import os
 import sys
 import threading
+from typing import TextIO, cast
 
 import numpy as np
 
@@ -21,8 +24,9 @@ class _Log:
         self.warned = False
 
     def add(self, line, warn_on):
-        """Log one line; a failure is reported once on stream `warn_on` and never reaches the
-        program.
+        """Log one line.
+
+        A failure is reported once on stream `warn_on` and never reaches the program.
         """
         with self.lock:
             if self.file is None:
@@ -35,13 +39,13 @@ class _Log:
                 self._warn(error, warn_on)
 
     def open(self, filename, mode):
-        """Write to another file from now on, what was kept first. If that cannot be opened, all
-        stays as it was.
+        """Write to another file from now on, what was kept first.
+
+        If that cannot be opened, all stays as it was.
         """
         with self.lock:
             try:
-                file = open(filename, mode, encoding='utf-8',
-                            errors='backslashreplace')  # noqa: SIM115 -- stays open while logging
+                file = open(filename, mode, encoding='utf-8', errors='backslashreplace')
             except OSError as error:
                 self._warn(error, sys.__stderr__)
                 return
@@ -67,8 +71,9 @@ class _Log:
 
 
 class _Tee:
-    """A stream that also feeds the log. All else (isatty, fileno, encoding, ...) is the stream's
-    own.
+    """A stream that also feeds the log.
+
+    All else (isatty, fileno, encoding, ...) is the stream's own.
     """
 
     def __init__(self, stream, log, warn_on):
@@ -102,8 +107,9 @@ class _Tee:
             self._stream.flush()
 
     def _attempt(self, action, *args):
-        """Do something with the stream. If it is gone (`| head` has ended, a lost connection), the
-        program goes on without it.
+        """Do something with the stream, unless it is gone.
+
+        If it has gone (`| head` has ended, a lost connection), the program continues without it.
         """
         if self._stream_is_gone:
             return
@@ -136,26 +142,28 @@ class _Tee:
 
 
 _log = _Log()
-_tees = []
+_tees: list[_Tee] = []
 
 
 def init_output_logging() -> None:
     """Begin to collect what is printed on stdout and stderr. Calling it again changes nothing."""
+    global _log
     if not _tees:
-        _log.__init__()
+        _log = _Log()
         warn_on = sys.stderr
-        sys.stdout, sys.stderr = _Tee(sys.stdout, _log, warn_on), _Tee(sys.stderr, _log, warn_on)
-        _tees.extend([sys.stdout, sys.stderr])
+        _tees.extend(_Tee(stream, _log, warn_on) for stream in (sys.stdout, sys.stderr))
+        sys.stdout, sys.stderr = cast(list[TextIO], _tees)
 
 
-def output_logging_active():
+def output_logging_active() -> bool:
     """Whether `init_output_logging` is in force."""
     return bool(_tees)
 
 
-def set_output_log_file(filename: str, mode: str = 'w') -> None:
-    """Write the log to this file: what was collected since `init_output_logging`, then all that is
-    printed.
+def set_output_log_file(filename: str | os.PathLike, mode: str = 'w') -> None:
+    """Write the log to this file.
+
+    It gets what was collected since `init_output_logging`, then all that is printed.
 
     Args:
         filename: the log file; its folder exists. If it cannot be opened (a full disk), that is
@@ -171,17 +179,18 @@ def restore_output() -> None:
     """End logging: close the file, give stdout and stderr back."""
     for tee in _tees:
         tee._finish()
-        if sys.stdout is tee:
+        if cast(object, sys.stdout) is tee:
             sys.stdout = tee._stream
-        if sys.stderr is tee:
+        if cast(object, sys.stderr) is tee:
             sys.stderr = tee._stream
     _tees.clear()
     _log.close()
 
 
 def format_time(seconds: float) -> str:
-    """A duration for people: '5s', '1m 05s', '2h 02m 05s', '11d 13h 46m'. Seconds are rounded half
-    to even.
+    """A duration for people: '5s', '1m 05s', '2h 02m 05s', '11d 13h 46m'.
+
+    Seconds are rounded half to even.
     """
     s = int(np.rint(seconds))
     if s < 60:

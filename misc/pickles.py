@@ -3,7 +3,8 @@
 A pickle is a program for a small machine that can import and call anything. `load_pkl` lets it
 reach only what a snapshot is made of: networks, arrays, plain containers. Each name that it may use
 leads to an object of this module that checks what it is given; any other name ends the loading
-before anything has been called. """
+before anything has been called.
+"""
 import collections
 import contextlib
 import itertools
@@ -11,6 +12,7 @@ import math
 import os
 import pickle
 import pickletools
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -23,8 +25,7 @@ _ADMITTED_KINDS = 'biufcSU'
 
 
 def save_pkl(obj: Any, filename: str | os.PathLike) -> None:
-    """Write a pickle of protocol 4, whole or not at all; arrays in a form that any NumPy version
-    reads.
+    """Write a pickle of protocol 4, whole or not at all; any NumPy version reads its arrays.
 
     Args:
         obj: e.g. the tuple (G, D, Gs).
@@ -33,7 +34,8 @@ def save_pkl(obj: Any, filename: str | os.PathLike) -> None:
     Raises:
         DataError: the file cannot be written; nothing was overwritten.
         TypeError: an array in `obj` has elements that could not be read again, such as Python
-    objects. """
+            objects.
+    """
     with atomic_write(filename) as file:
         _Pickler(file, protocol=4).dump(obj)
 
@@ -53,7 +55,8 @@ def load_pkl(filename: str | os.PathLike, trust_source: bool = False) -> Any:
 
     Raises:
         DataError: the file is missing, damaged, no pickle, or asks for something that a snapshot
-            does not need; or it holds a Theano network that cannot be converted. """
+            does not need; or it holds a Theano network that cannot be converted.
+    """
     filename = os.fspath(filename)
     with _open(filename) as file, contextlib.ExitStack() as stack:
         try:
@@ -72,8 +75,9 @@ def load_pkl(filename: str | os.PathLike, trust_source: bool = False) -> Any:
 # Writing.
 
 class _Pickler(pickle.Pickler):
-    """Reduces arrays to numpy.ndarray(shape, dtype, bytes), without NumPy's private paths, which
-    differ between versions.
+    """Reduces arrays to numpy.ndarray(shape, dtype, bytes).
+
+    It does without NumPy's private paths, which differ between versions.
     """
 
     def reducer_override(self, obj):
@@ -96,12 +100,14 @@ def _check_kind(dtype, error_class):
 # Reading.
 
 def _check_sizes(file):
-    """Look at all sizes in a pickle: Python's reader reserves what they ask for before it finds
-    that the file is shorter.
+    """Check all sizes in a pickle.
+
+    Python's reader reserves what they ask for before it finds that the file is shorter.
 
     Raises:
         ValueError: a string is longer than the file, or something has a place in the memo beyond
-    all that has been read so far. """
+            all that has been read so far.
+    """
     size = os.fstat(file.fileno()).st_size
     for count in itertools.count():
         code = file.read(1)
@@ -118,15 +124,18 @@ def _check_sizes(file):
 
 
 def _read_argument(file, argument):
-    """Read an opcode's argument up to its bulk: (how many bytes of it follow, the number that it is
-    or 0).
+    """Read an opcode's argument up to its bulk.
+
+    Returns (how many bytes of it follow, the number that it is or 0).
     """
     if argument is None:
         return 0, 0
     if argument.n == pickletools.UP_TO_NEWLINE:
-        lines = [file.readline() for _ in range(2 if argument.name.endswith('_pair') else 1)]
-        return 0, int(
-            lines[0]) if argument.name == 'decimalnl_short' and lines[0].strip().isdigit() else 0
+        line = file.readline()
+        if argument.name.endswith('_pair'):
+            file.readline()
+        is_number = argument.name == 'decimalnl_short' and line.strip().isdigit()
+        return 0, int(line) if is_number else 0
     counted = argument.n in _SIZES_OF_COUNTS
     number = int.from_bytes(file.read(_SIZES_OF_COUNTS[argument.n] if counted else argument.n),
                             'little')
@@ -193,8 +202,9 @@ class _Unpickler(pickle.Unpickler):
 
 def _blank_class(make_blank):
     class BlankNetwork:
-        """Stands for a Network class, whose constructor would call any function that the pickle
-        names.
+        """Stands for a Network class.
+
+        The constructor of that would call any function that the pickle names.
         """
 
         def __new__(cls, *args):
@@ -208,8 +218,9 @@ def _blank_class(make_blank):
 
 
 class _Admitted:
-    """A function that a pickle may call, but not alter: pickles can set attributes of what they
-    name.
+    """A function that a pickle may call, but not alter.
+
+    Pickles can set attributes of what they name.
     """
 
     __slots__ = ('_function',)
@@ -238,8 +249,8 @@ class _PickledDtype:
 
     def __setstate__(self, state):
         order, subarray, names, fields = state[1:5]
-        if subarray is not None or names is not None or fields is not None or _text(
-                order) not in '<>|=':
+        has_parts = subarray is not None or names is not None or fields is not None
+        if has_parts or _text(order) not in '<>|=':
             raise ValueError(f'a dtype with parts: {state!r:.100}')
         self._dtype = self._dtype.newbyteorder(_text(order))
 
@@ -268,13 +279,15 @@ def _array(shape, dtype, data):
 
 
 def _check_size(shape, dtype, data):
-    """The bytes must be as many as the shape needs: no header makes the program reserve memory that
-    the file does not fill.
+    """Raise ValueError unless the bytes are as many as the shape needs.
+
+    So no header makes the program reserve memory that the file does not fill.
     """
-    sizes_fit = isinstance(shape, tuple) and all(
-        isinstance(size, int) and 0 <= size < 2**40 for size in shape)
-    if not sizes_fit or not isinstance(
-            data, (bytes, bytearray)) or math.prod(shape) * dtype.itemsize != len(data):
+    fits = (isinstance(shape, tuple)
+            and all(isinstance(size, int) and 0 <= size < 2**40 for size in shape)
+            and isinstance(data, (bytes, bytearray))
+            and math.prod(shape) * dtype.itemsize == len(data))
+    if not fits:
         raise ValueError(f'an array of shape {shape!r:.100} and dtype {dtype} with {len(data)} '
                          'bytes')
 
@@ -303,8 +316,9 @@ def _encode(text, encoding):
 
 
 def _bytes(data=b'', encoding='latin1'):
-    """bytes and bytearray from bytes or text; never from a number, which would reserve that much
-    memory.
+    """bytes and bytearray from bytes or text.
+
+    Never from a number, which would reserve that much memory.
     """
     return _encode(data, encoding) if isinstance(data, str) else memoryview(data).tobytes()
 
@@ -315,7 +329,7 @@ def _text(value):
 
 _NETWORK = {('tfutil', 'Network'), ('tfutil.network', 'Network')}
 _THEANO_NETWORK = {('network', 'Network')}
-_ADMITTED = {
+_ADMITTED: dict[tuple[str, str], Callable] = {
     ('numpy', 'ndarray'): _Admitted(_array),
     ('numpy', 'dtype'): _Admitted(_PickledDtype),
     ('_codecs', 'encode'): _Admitted(_encode),
@@ -341,8 +355,8 @@ def _open(filename):
         folder = os.path.dirname(filename) or '.'
         there = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
         pkls = ', '.join([name for name in there if name.endswith('.pkl')][-8:]) or 'none'
-        raise DataError(f'Cannot open {filename!r}: '
-                        f'{error.strerror}.{did_you_mean(os.path.basename(filename), there)} '
+        hint = did_you_mean(os.path.basename(filename), there)
+        raise DataError(f'Cannot open {filename!r}: {error.strerror}.{hint} '
                         f'Expected a network snapshot. Pickles in {folder!r}: {pkls}.') from error
 
 

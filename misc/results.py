@@ -4,10 +4,12 @@ import contextlib
 import glob
 import os
 import re
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 
+import dataset
 from misc import logs
 from misc.pickles import load_pkl
 from pgan.errors import DataError, did_you_mean
@@ -18,22 +20,25 @@ _SHOWN = 12
 
 
 class MissingDataSetError(DataError, KeyError):
-    """An earlier run does not say which data set it was trained on. (Also a KeyError, as for any
-    missing entry.)
+    """An earlier run does not say which data set it was trained on.
+
+    Also a KeyError, as for any missing entry.
     """
 
 
 # --------------------------------------------------------------------------------------------------
 # Making a result folder.
 
-def create_result_subdir(result_dir: str, desc: str, config_values: dict | None = None) -> str:
-    """Make the next numbered folder '%03d-desc', and start log.txt there if output is being
-    collected.
+def create_result_subdir(result_dir: str | os.PathLike, desc: str,
+                         config_values: Mapping[str, Any] | None = None) -> str:
+    """Make the next numbered folder '%03d-desc'.
+
+    If output is being collected, it goes to log.txt there from now on.
 
     Args:
         result_dir: the folder of all results; made if need be.
         desc: what the run is called; slashes become dashes.
-        config_values: dict of the configuration, written to config.txt; None writes none.
+        config_values: the configuration by name, written to config.txt; None writes none.
 
     Returns:
         The new folder's path.
@@ -64,8 +69,8 @@ def create_result_subdir(result_dir: str, desc: str, config_values: dict | None 
     return result_subdir
 
 
-def write_config(result_subdir: str, values: dict) -> None:
-    """Write config.txt: a line `name = value` for each item of a dict, sorted by name."""
+def write_config(result_subdir: str | os.PathLike, values: Mapping[str, Any]) -> None:
+    """Write config.txt: a line `name = value` for each item, sorted by name."""
     with atomic_write(os.path.join(result_subdir, 'config.txt'), 'w') as file:
         for name, value in sorted(values.items()):
             text = str(value)
@@ -86,8 +91,9 @@ def _make_numbered(result_dir, desc):
 
 
 def _run_number(name):
-    """The number in front of the first '-' of an entry's name, or None. Without a '-' the last
-    character is cut off instead.
+    """The number in front of the first '-' of an entry's name, or None.
+
+    Without a '-' the last character is cut off instead.
     """
     try:
         return int(name[:name.find('-')])
@@ -98,7 +104,8 @@ def _run_number(name):
 # --------------------------------------------------------------------------------------------------
 # Finding result folders and networks.
 
-def locate_result_subdir(run_id_or_result_subdir: int | str, result_dir: str = 'results') -> str:
+def locate_result_subdir(run_id_or_result_subdir: int | str,
+                         result_dir: str | os.PathLike = 'results') -> str:
     """The folder of a run.
 
     Args:
@@ -113,16 +120,15 @@ def locate_result_subdir(run_id_or_result_subdir: int | str, result_dir: str = '
     if isinstance(query, str) and os.path.isdir(query):
         return query
     prefix = f'{query:03d}' if isinstance(query, (int, np.integer)) else str(query)
-    several = []
-    for folder in (result_dir, os.path.join(result_dir,
-                                            'results'), os.path.join(result_dir, 'networks')):
+    result_dir = os.fspath(result_dir)
+    below = [os.path.join(result_dir, name) for name in ('results', 'networks')]
+    several: list[str] = []
+    for folder in (result_dir, *below):
         by_name = os.path.join(folder, str(query))
         if os.path.isdir(by_name):
             return by_name
-        found = [
-            path for path in sorted(glob.glob(os.path.join(glob.escape(folder), prefix + '-*')))
-            if os.path.isdir(path)
-        ]
+        paths = sorted(glob.glob(os.path.join(glob.escape(folder), prefix + '-*')))
+        found = [path for path in paths if os.path.isdir(path)]
         if len(found) == 1:
             return found[0]
         several += found
@@ -152,9 +158,13 @@ def _some(names):
 
 
 def list_network_pkls(run_id_or_result_subdir: int | str, include_final: bool = True,
-                      result_dir: str = 'results') -> list[str]:
-    """The network pickles of a run: snapshots sorted by name, then network-final.pkl if there is
-    one and it is wanted.
+                      result_dir: str | os.PathLike = 'results') -> list[str]:
+    """The network pickles of a run: snapshots sorted by name, then perhaps network-final.pkl.
+
+    Args:
+        run_id_or_result_subdir: a run as in `locate_result_subdir`.
+        include_final: with network-final.pkl, if there is one.
+        result_dir: where runs are.
 
     Raises:
         DataError: there is no such run.
@@ -167,7 +177,8 @@ def list_network_pkls(run_id_or_result_subdir: int | str, include_final: bool = 
 
 
 def locate_network_pkl(run_id_or_result_subdir_or_network_pkl: int | str,
-                       snapshot: int | None = None, result_dir: str = 'results') -> str:
+                       snapshot: int | None = None,
+                       result_dir: str | os.PathLike = 'results') -> str:
     """The network pickle of a run.
 
     Args:
@@ -200,17 +211,15 @@ def locate_network_pkl(run_id_or_result_subdir_or_network_pkl: int | str,
 
 
 def get_id_string_for_network_pkl(network_pkl: str) -> str:
-    """A name for files made from a network: its folder and file, joined by a dash, without
-    '.pkl'.
-    """
+    """A name for files made from a network: its folder and file joined by a dash, no '.pkl'."""
     return '-'.join(network_pkl.replace('.pkl', '').replace('\\', '/').split('/')[-2:])
 
 
 def load_network_pkl(run_id_or_result_subdir_or_network_pkl: int | str, snapshot: int | None = None,
-                     result_dir: str = 'results') -> tuple:
+                     result_dir: str | os.PathLike = 'results') -> tuple:
     """Load the networks (G, D, Gs) of a run: see `locate_network_pkl` and `load_pkl`."""
-    return load_pkl(locate_network_pkl(run_id_or_result_subdir_or_network_pkl, snapshot,
-                                       result_dir))
+    query = run_id_or_result_subdir_or_network_pkl
+    return load_pkl(locate_network_pkl(query, snapshot, result_dir))
 
 
 def load_snapshot(path: str, config: Any = None) -> tuple:
@@ -238,7 +247,14 @@ def load_snapshot(path: str, config: Any = None) -> tuple:
     return tuple(networks)
 
 
-def random_latents(num_latents: int, G,
+class TakesLatents(Protocol):
+    """What `random_latents` asks of a network."""
+
+    @property
+    def input_shape(self) -> Sequence[int | None]: ...
+
+
+def random_latents(num_latents: int, G: TakesLatents,
                    random_state: np.random.RandomState | None = None) -> np.ndarray:
     """Latent vectors for a generator, from the normal distribution.
 
@@ -250,16 +266,18 @@ def random_latents(num_latents: int, G,
     Returns:
         float32 [num_latents, ...].
     """
-    source = np.random if random_state is None else random_state
-    return source.randn(num_latents, *G.input_shape[1:]).astype(np.float32)
+    randn = np.random.randn if random_state is None else random_state.randn
+    shape = (num_latents, *G.input_shape[1:])
+    return np.asarray(randn(*shape), np.float32)
 
 
 # --------------------------------------------------------------------------------------------------
 # The data set of an earlier run.
 
 
-def load_dataset_for_previous_run(run_id: int | str, result_dir: str = 'results',
-                                  data_dir: str = 'datasets', **kwargs) -> tuple[Any, bool]:
+def load_dataset_for_previous_run(run_id: int | str, result_dir: str | os.PathLike = 'results',
+                                  data_dir: str | os.PathLike = 'datasets',
+                                  **kwargs: Any) -> tuple[dataset.Dataset, bool]:
     """Load the data set that a run was trained on.
 
     Args:
@@ -273,23 +291,25 @@ def load_dataset_for_previous_run(run_id: int | str, result_dir: str = 'results'
     Raises:
         DataError: the run, its config.txt or the data set's name cannot be found or read.
     """
-    import dataset  # Brings TensorFlow, which most of this module does without.
-
-    options, mirror_augment = read_dataset_options(locate_result_subdir(run_id, result_dir),
-                                                   data_dir)
+    result_subdir = locate_result_subdir(run_id, result_dir)
+    options, mirror_augment = read_dataset_options(result_subdir, data_dir)
     return dataset.load_dataset(**{**options, 'data_dir': data_dir, **kwargs}), mirror_augment
 
 
-def read_dataset_options(result_subdir, data_dir='datasets'):
-    """The options for `dataset.load_dataset` of a run, and whether it mirrored images, from its
-    config.txt.
+def read_dataset_options(result_subdir: str | os.PathLike,
+                         data_dir: str | os.PathLike = 'datasets') -> tuple[dict[str, Any], bool]:
+    """What config.txt says of a run's data set.
 
     Options and names of the program's older versions are translated. The file is read as literals,
-    never executed. """
+    never executed.
+
+    Returns:
+        (options for `dataset.load_dataset`, whether the run mirrored images).
+    """
     config = _read_config(result_subdir, ['dataset', 'train'])
     options = config.get('dataset', {})
-    mirror_augment = options.pop('mirror_augment',
-                                 config.get('train', {}).get('mirror_augment', False))
+    mirrored = config.get('train', {}).get('mirror_augment', False)
+    mirror_augment = options.pop('mirror_augment', mirrored)
     options.pop('max_images', None)
     if 'h5_path' in options:
         options['tfrecord_dir'] = str(options.pop('h5_path')).replace('.h5', '')
@@ -316,9 +336,9 @@ def _read_config(result_subdir, names):
             lines = file.read().splitlines()
     except (OSError, UnicodeDecodeError) as error:
         there = sorted(os.listdir(result_subdir)) if os.path.isdir(result_subdir) else []
-        raise DataError(f'Cannot read {path!r}, which tells how the run was made: '
-                        f'{error}.{did_you_mean("config.txt", there)} Found in the folder: '
-                        f'{_some(there) or "nothing"}.') from error
+        hint = did_you_mean('config.txt', there)
+        raise DataError(f'Cannot read {path!r}, which tells how the run was made: {error}.{hint} '
+                        f'Found in the folder: {_some(there) or "nothing"}.') from error
     found = {}
     for line in lines:
         name, separator, text = line.partition(' = ')
@@ -341,9 +361,7 @@ def _read_dict(path, line, text):
 
 
 def _current_dataset_name(name):
-    """The name that a data set of an older version's naming has today: 'celeba-hq-1024x1024' is
-    'celebahq'.
-    """
+    """Today's name of a data set of an older version: 'celeba-hq-1024x1024' is 'celebahq'."""
     for old in ('celeba-hq', 'cifar-10', 'mnist-rgb'):  # 'cifar-100' begins with 'cifar-10'.
         name = name.replace(old, old.replace('-', ''))
     name = re.sub(r'lsun-(100k|full)-([^-]*)', r'lsun-\2-\1', name)

@@ -1,11 +1,14 @@
-"""What a run leaves in its folder so that it can go on there after it was stopped: how it was
-started, who works on it, how long its files were. The networks themselves are the business of
-`pgan.training.checkpoint`. """
+"""What a run leaves in its folder so that it can continue there after it was stopped.
+
+That is how it was started, who works on it, how long its files were. The networks themselves are
+the business of `pgan.training.checkpoint`.
+"""
 import contextlib
 import glob
 import json
 import os
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from misc.results import locate_result_subdir
 from pgan.errors import ConfigError, DataError, in_short
@@ -29,19 +32,20 @@ class RunToResume(NamedTuple):
         wanted: what `find_run` was asked for, where path is None.
     """
     path: str | None
-    config_files: tuple = ()
-    assignments: tuple = ()
-    values: dict = {}
+    config_files: tuple[str, ...] = ()
+    assignments: tuple[str, ...] = ()
+    values: Mapping[str, str] = {}
     wanted: str = ''
 
     @property
-    def is_done(self):
-        return os.path.exists(os.path.join(self.path, DONE_MARK))
+    def is_done(self) -> bool:
+        """Whether the run has come to its end."""
+        return self.path is not None and os.path.exists(os.path.join(self.path, DONE_MARK))
 
 
 # ---------------------------------------------------------------- how a run was started
 
-def flat_values(values):
+def flat_values(values: Mapping[str, Any]) -> dict[str, str]:
     """A configuration as texts that can be compared.
 
     Args:
@@ -59,16 +63,19 @@ def flat_values(values):
     return flat
 
 
-def changed_values(before, after):
-    """What differs between two results of `flat_values`: list of (name, text before or None, text
-    after or None).
+def changed_values(before: Mapping[str, str],
+                   after: Mapping[str, str]) -> list[tuple[str, str | None, str | None]]:
+    """What differs between two results of `flat_values`.
+
+    Returns:
+        (name, text before or None, text after or None) of each value that differs.
     """
     names = sorted({*before, *after})
     return [(name, before.get(name), after.get(name)) for name in names
             if before.get(name) != after.get(name)]
 
 
-def check_changes(run, values):
+def check_changes(run: RunToResume, values: Mapping[str, Any]) -> None:
     """Tell what has changed in the configuration since a run was started or last resumed.
 
     Args:
@@ -91,7 +98,8 @@ def check_changes(run, values):
         print(f'    {name}: {before or "not set"} -> {after or "not set"}')
 
 
-def write_run(result_subdir, config_files, assignments, values):
+def write_run(result_subdir: str | os.PathLike, config_files: Sequence[str],
+              assignments: Sequence[str], values: Mapping[str, Any]) -> None:
     """Note how a run was started.
 
     Args:
@@ -110,7 +118,7 @@ def _run_json(result_subdir):
     return os.path.join(result_subdir, FOLDER, 'run.json')
 
 
-def find_run(run_id: str, result_dir: str) -> RunToResume:
+def find_run(run_id: str, result_dir: str | os.PathLike) -> RunToResume:
     """The run that `--resume RUN_ID` means.
 
     Args:
@@ -123,8 +131,10 @@ def find_run(run_id: str, result_dir: str) -> RunToResume:
     Raises:
         DataError: there is none, or it left nothing to go on from.
     """
-    path = _newest_unfinished(result_dir) if run_id == '' else locate_result_subdir(
-        int(run_id) if run_id.isdigit() else run_id, result_dir)
+    if run_id == '':
+        path = _newest_unfinished(result_dir)
+    else:
+        path = locate_result_subdir(int(run_id) if run_id.isdigit() else run_id, result_dir)
     try:
         with open(_run_json(path), encoding='utf-8') as file:
             content = json.load(file)
@@ -141,10 +151,8 @@ def find_run(run_id: str, result_dir: str) -> RunToResume:
 
 
 def _newest_unfinished(result_dir):
-    folders = [
-        os.path.dirname(os.path.dirname(path))
-        for path in glob.glob(os.path.join(glob.escape(result_dir), '*', FOLDER, 'run.json'))
-    ]
+    pattern = os.path.join(glob.escape(result_dir), '*', FOLDER, 'run.json')
+    folders = [os.path.dirname(os.path.dirname(path)) for path in glob.glob(pattern)]
     unfinished = [path for path in folders if not os.path.exists(os.path.join(path, DONE_MARK))]
     if unfinished:
         return max(unfinished, key=_number_of)
@@ -165,9 +173,10 @@ def _number_of(path):
 # ---------------------------------------------------------------- who works on it
 
 @contextlib.contextmanager
-def only_process(result_subdir):
-    """Keep other processes from working on the same run while the block runs; the system lets go
-    when the process ends, however it does.
+def only_process(result_subdir: str | os.PathLike) -> Iterator[None]:
+    """Keep other processes from working on the same run while the block runs.
+
+    The system lets go when the process ends, however it does.
 
     Raises:
         DataError: another process is at it.
@@ -201,27 +210,24 @@ def _lock(handle, result_subdir):
 
 # ---------------------------------------------------------------- how long its files were
 
-def appended_sizes(result_subdir):
+def appended_sizes(result_subdir: str | os.PathLike) -> dict[str, int]:
     """Sizes of the files that a run appends to, in bytes by name."""
     return {os.path.basename(path): os.path.getsize(path) for path in _appended(result_subdir)}
 
 
 def _appended(result_subdir):
-    return [
-        path for pattern in _APPENDED
-        for path in glob.glob(os.path.join(glob.escape(result_subdir), pattern))
-    ]
+    patterns = [os.path.join(glob.escape(result_subdir), name) for name in _APPENDED]
+    return [path for pattern in patterns for path in glob.glob(pattern)]
 
 
-def cut_appended(result_subdir, sizes):
-    """Take what was appended after a moment out of a run's files, as it is about to be written
-    again.
+def cut_appended(result_subdir: str | os.PathLike, sizes: Mapping[str, int]) -> None:
+    """Cut off what was appended to a run's files after a moment: it is about to be written again.
+
+    What the log loses is kept in log-interrupted.txt: it may tell why the run was stopped.
 
     Args:
         result_subdir: the run's folder.
         sizes: what `appended_sizes` gave at that moment.
-
-    What the log loses is kept in log-interrupted.txt: it may tell why the run was stopped.
 
     Raises:
         DataError: a file cannot be written.

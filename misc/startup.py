@@ -1,12 +1,15 @@
 """TensorFlow's start without the lines it prints about GPU libraries on machines that have no GPU.
 
 They come before TF_CPP_MIN_LOG_LEVEL is read, or are called errors, and tell the user of a laptop
-nothing. """
+nothing.
+"""
 import contextlib
 import glob
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from typing import IO, cast
 
 # A process of its own passes the other lines on at once, so that none is lost if TensorFlow aborts.
 _FILTER = r"""
@@ -21,31 +24,27 @@ for line in sys.stdin.buffer:
 
 def import_tensorflow() -> None:
     """Import TensorFlow and let it look for GPUs, quietly where there are none to find."""
-    with filtered_stderr(
-    ) if 'tensorflow' not in sys.modules and quiet_is_wanted() else contextlib.nullcontext():
+    is_first = 'tensorflow' not in sys.modules
+    with filtered_stderr() if is_first and quiet_is_wanted() else contextlib.nullcontext():
         import tensorflow as tf
         tf.config.list_physical_devices('GPU')
 
 
-def quiet_is_wanted():
+def quiet_is_wanted() -> bool:
     """Whether there is no GPU, and the user has not asked for every line."""
     return not has_gpu() and os.environ.get('TF_CPP_MIN_LOG_LEVEL') != '0'
 
 
-def has_gpu():
-    """Whether the machine shows a device that TensorFlow might use: NVIDIA's, Windows' under WSL,
-    AMD's.
-    """
-    return any(
-        glob.glob(pattern) for pattern in ('/proc/driver/nvidia', '/dev/nvidia*', '/dev/dxg',
-                                           '/dev/kfd')) or os.name == 'nt'
+def has_gpu() -> bool:
+    """Whether the machine shows a device that TensorFlow might use."""
+    # NVIDIA's, Windows' under WSL, AMD's
+    patterns = ('/proc/driver/nvidia', '/dev/nvidia*', '/dev/dxg', '/dev/kfd')
+    return any(map(glob.glob, patterns)) or os.name == 'nt'
 
 
 @contextlib.contextmanager
-def filtered_stderr():
-    """Leave TensorFlow's lines about missing GPUs out of what is written to file descriptor 2, by
-    C++ as well.
-    """
+def filtered_stderr() -> Iterator[None]:
+    """Keep TensorFlow's lines about missing GPUs out of file descriptor 2, C++'s as well."""
     try:
         original = os.dup(2)
         reader = subprocess.Popen([sys.executable, '-I', '-S', '-c', _FILTER],
@@ -53,13 +52,14 @@ def filtered_stderr():
     except OSError:  # No stderr, or no process to be had.
         yield
         return
+    pipe = cast(IO[bytes], reader.stdin)
     sys.stderr.flush()
-    os.dup2(reader.stdin.fileno(), 2)
+    os.dup2(pipe.fileno(), 2)
     try:
         yield
     finally:
         sys.stderr.flush()
         os.dup2(original, 2)
         os.close(original)
-        reader.stdin.close()
+        pipe.close()
         reader.wait()

@@ -3,12 +3,12 @@ import contextlib
 import os
 import signal
 import sys
+from collections.abc import Iterator
+from typing import TextIO, cast
 
 
 class _Unread:
-    """A stream whose reader may go away, or whose disk may be full: from then on what is written to
-    it is dropped.
-    """
+    """A stream that drops what is written once its reader has gone away or its disk is full."""
 
     def __init__(self, stream):
         self._stream = stream
@@ -27,21 +27,22 @@ class _Unread:
 
 
 @contextlib.contextmanager
-def output_that_may_end(needed):
-    """Let standard output show any text, and its end (`| head`, a closed terminal) end the program
-    quietly, or not at all.
+def output_that_may_end(*, needed: bool) -> Iterator[None]:
+    """Let standard output show any text, and be closed early (`| head`, a closed terminal).
 
     Args:
-        needed: True = the output is what the program is for: it exits with 141, as other programs
-    do. False = it goes on in silence. """
+        needed: True = the output is what the program is for: it exits quietly with 141, as other
+            programs do. False = it continues in silence.
+    """
     if sys.stdout is None:
         sys.stdout = open(os.devnull, 'w')
     if hasattr(sys.stdout, 'reconfigure'):
         # names of files may hold what the terminal's encoding cannot show
         sys.stdout.reconfigure(errors='backslashreplace')
     original = sys.stdout
+    unread = contextlib.redirect_stdout(cast(TextIO, _Unread(original)))
     try:
-        with contextlib.nullcontext() if needed else contextlib.redirect_stdout(_Unread(original)):
+        with contextlib.nullcontext() if needed else unread:
             yield
             sys.stdout.flush()
     except BrokenPipeError:

@@ -1,11 +1,12 @@
-"""Errors that are the user's to mend: one paragraph saying what was wrong, what came, and what to
-do next.
+"""Errors that the user can fix: one paragraph with what was wrong, what came, and what to do.
 
 Entry points print the paragraph and exit with code 1 (`exit_on_user_error`); everything else is a
-bug and keeps its traceback. """
+bug and keeps its traceback.
+"""
 import contextlib
 import difflib
 import sys
+from collections.abc import Iterable, Iterator
 
 _LONGEST = 300  # characters of another library's error that are shown; some hold a whole file
 
@@ -21,26 +22,24 @@ class ConfigError(UserError, ValueError):
 class DataError(UserError, OSError):
     """A data set, snapshot or result folder is missing, damaged or of the wrong kind."""
 
-    def __str__(self):
+    def __str__(self) -> str:
         return str(self.args[0]) if self.args else ''
 
 
-def did_you_mean(name, candidates):
+def did_you_mean(name: object, candidates: Iterable[object]) -> str:
     """Return ' Did you mean ...?' for a misspelt name, or '' when nothing comes close."""
     close = difflib.get_close_matches(str(name), [str(c) for c in candidates], n=1, cutoff=0.6)
     return f' Did you mean {close[0]!r}?' if close else ''
 
 
-def in_short(error):
-    """What another library's error says, as a part of one's own paragraph: on one line, and not too
-    long.
-    """
+def in_short(error: object) -> str:
+    """A third-party error, or its message, flattened to one line and truncated."""
     text = ' '.join(str(error).split()) or type(error).__name__
     return text if len(text) <= _LONGEST else f'{text[:_LONGEST]}...'
 
 
 @contextlib.contextmanager
-def exit_on_user_error():
+def exit_on_user_error() -> Iterator[None]:
     """Turn a UserError, and a lack of permissions, into one paragraph on stderr and exit code 1."""
     try:
         yield

@@ -4,6 +4,8 @@ import os
 import shutil
 import uuid
 import zipfile
+from collections.abc import Iterator
+from typing import IO, Any
 
 import numpy as np
 
@@ -11,7 +13,8 @@ from pgan.errors import DataError, UserError
 
 
 @contextlib.contextmanager
-def atomic_write(path: str | os.PathLike, mode: str = 'wb', durable: bool = True):
+def atomic_write(path: str | os.PathLike, mode: str = 'wb', *,
+                 durable: bool = True) -> Iterator[IO[Any]]:
     """Open a file for writing that takes its place only when everything has been written.
 
         with atomic_write('network-final.pkl') as file:
@@ -23,9 +26,13 @@ def atomic_write(path: str | os.PathLike, mode: str = 'wb', durable: bool = True
         durable: wait until it is on the disk, so that not even a power cut leaves half of it. False
             for thousands of small files.
 
+    Yields:
+        The open file, of bytes or of text.
+
     Raises:
         DataError: the file cannot be written, e.g. because the disk is full; nothing was
-    overwritten. """
+            overwritten.
+    """
     try:
         with atomic_path(path, durable=False) as temporary, open(
                 temporary, mode, encoding=None if 'b' in mode else 'utf-8',
@@ -110,9 +117,8 @@ def remove(path):
             os.unlink(path)
 
 
-def atomic_append(path, text):
-    """Add UTF-8 text to the end of a file, all of it or nothing; a file that is not there begins
-    with it.
+def atomic_append(path: str | os.PathLike, text: str) -> None:
+    """Append UTF-8 text to a file, all of it or nothing; create the file if there is none.
 
     Raises:
         DataError: the file cannot be written; it is as it was.
@@ -124,9 +130,11 @@ def atomic_append(path, text):
         file.write(before + text.encode())
 
 
-def make_folder(path):
-    """Make a folder, and those above it, unless it is there. Raises DataError if it cannot be
-    made.
+def make_folder(path: str | os.PathLike) -> None:
+    """Make a folder, and those above it, unless it is there.
+
+    Raises:
+        DataError: it cannot be made.
     """
     try:
         os.makedirs(path, exist_ok=True)
@@ -136,17 +144,17 @@ def make_folder(path):
                         'folder above it, then run the command again.') from error
 
 
-def sync(path):
+def sync(path: str | os.PathLike) -> None:
     """Wait until a file, or each file of a folder, is on the disk."""
     if os.path.isdir(path):
-        for entry in os.scandir(path):
+        for entry in os.scandir(os.fspath(path)):
             sync(entry.path)
     else:
         with open(path, 'rb+') as file:
             os.fsync(file.fileno())
 
 
-def cannot_write(path, error):
+def cannot_write(path: str | os.PathLike, error: OSError) -> DataError:
     """The DataError for a file that an OSError has kept from being written."""
     return DataError(_paragraph(os.path.realpath(path), error))
 
@@ -165,7 +173,7 @@ def _paragraph(path, error):
             'then run the command again.')
 
 
-def read_npz(path):
+def read_npz(path: str | os.PathLike) -> dict[str, np.ndarray]:
     """The arrays of an .npz file, all of whose checksums are right.
 
     Returns:

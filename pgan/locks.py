@@ -3,15 +3,16 @@ it, however that ends, and other containers see it too.
 """
 import contextlib
 import os
+from collections.abc import Iterator
 
 try:
     import fcntl
 except ImportError:  # Windows
-    fcntl = None
+    fcntl = None  # type: ignore[assignment]
 
 
 @contextlib.contextmanager
-def locked(folder: str | os.PathLike, wait: bool = False):
+def locked(folder: str | os.PathLike, wait: bool = False) -> Iterator[None]:
     """Hold a folder's lock in the block.
 
     Args:

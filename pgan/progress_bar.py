@@ -1,12 +1,16 @@
 """Progress bars."""
 import sys
+from collections.abc import Iterable
+from typing import Any
 
 from tqdm import tqdm
 
 
-def progress_bar(iterable=None, silent=False, **kwargs):
-    """A tqdm bar on a terminal's stderr, and nothing anywhere else. Print through tqdm.write beside
-    it.
+def progress_bar(iterable: Iterable[Any] | None = None, *, silent: bool = False,
+                 **kwargs: Any) -> tqdm:
+    """A tqdm bar on a terminal's stderr, and nothing anywhere else.
+
+    While it is shown, print with tqdm.write.
 
     Args:
         iterable: what to go through, or None with `total=`.

@@ -4,7 +4,9 @@ import numbers
 
 def is_resolution(value: object) -> bool:
     """Return whether `value` is an integer power of two of at least 4."""
-    return isinstance(value, numbers.Integral) and value >= 4 and value & (value - 1) == 0
+    if not isinstance(value, numbers.Integral):
+        return False
+    return int(value) >= 4 and int(value) & (int(value) - 1) == 0
 
 
 def log2_of(size: int) -> int:

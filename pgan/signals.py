@@ -1,36 +1,40 @@
-"""What the programs that users start have in common: signals that tidy up, and output that nobody
-reads any more.
-"""
+"""Signals that let a program tidy up before it ends."""
 import contextlib
 import os
 import signal
 import socket
 import sys
 import threading
+from collections.abc import Iterator
+from typing import NoReturn
 
 
 class Stopped(SystemExit):
-    """A signal asks the program to end. As an exception it lets files that are being written be
-    cleaned up; code is 128 + its number.
+    """A signal asks the program to end.
+
+    As an exception it lets files that are being written be cleaned up.
+
+    Attributes:
+        code: 128 + the signal's number.
     """
+    code: int
 
     @property
-    def signal_name(self):
+    def signal_name(self) -> str:
         return signal.Signals(self.code - 128).name
 
 
 @contextlib.contextmanager
-def signals_as_exceptions():
-    """Let SIGTERM (kill, a batch system) and SIGHUP (the terminal is gone) raise `Stopped`, once;
-    nohup's choice stays.
+def signals_as_exceptions() -> Iterator[None]:
+    """Let SIGTERM (kill, a batch system) and SIGHUP (the terminal is gone) raise `Stopped`, once.
+
+    Signals that the program ignores or handles already (nohup) stay as they are.
     """
     if threading.current_thread() is not threading.main_thread():
         yield  # Only the main thread may ask for signals.
         return
-    # Windows has no SIGHUP.
-    names = [name for name in ('SIGTERM', 'SIGHUP') if hasattr(signal, name)]
     signals = [
-        number for number in (getattr(signal, name) for name in names)
+        number for number in _numbers('SIGTERM', 'SIGHUP')
         if signal.getsignal(number) is signal.SIG_DFL
     ]
 
@@ -51,21 +55,22 @@ def signals_as_exceptions():
 class StopRequest:
     """Whether a signal has asked the program to end; `number` is the signal's, or None."""
 
-    def __init__(self):
-        self.number = None
+    def __init__(self) -> None:
+        self.number: int | None = None
 
-    def __bool__(self):
+    def __bool__(self) -> bool:
         return self.number is not None
 
-    def raise_stopped(self):
-        """End the program, with the exit code of the signal."""
-        raise Stopped(128 + self.number)
+    def raise_stopped(self) -> NoReturn:
+        """End the program, with the exit code of the signal, which has come."""
+        raise Stopped(128 + (self.number or 0))
 
 
 @contextlib.contextmanager
-def graceful_stop(note):
-    """In the block, let the first SIGINT (Ctrl-C), SIGTERM or SIGHUP only be noted, and the second
-    one end the process at once.
+def graceful_stop(note: str) -> Iterator[StopRequest]:
+    """In the block, only note the first SIGINT (Ctrl-C), SIGTERM or SIGHUP.
+
+    The second one ends the process at once.
 
     Python runs its own handlers between two of its instructions, and a training step may take
     minutes inside of one. So a thread listens.
@@ -80,18 +85,15 @@ def graceful_stop(note):
     if threading.current_thread() is not threading.main_thread():
         yield request  # Only the main thread may ask for signals.
         return
-    numbers = [
-        getattr(signal, name) for name in ('SIGINT', 'SIGTERM', 'SIGHUP') if hasattr(signal, name)
-    ]
-    # nohup's choice
     before = {
         number: signal.getsignal(number)
-        for number in numbers if signal.getsignal(number) is not signal.SIG_IGN
+        for number in _numbers('SIGINT', 'SIGTERM', 'SIGHUP')
+        if signal.getsignal(number) is not signal.SIG_IGN  # nohup's choice
     }
     reader, writer = socket.socketpair()
     writer.setblocking(False)
 
-    def listen():
+    def listen() -> None:
         while data := reader.recv(1):
             if data[0] not in before:
                 continue
@@ -115,6 +117,11 @@ def graceful_stop(note):
         writer.close()
         listener.join()
         reader.close()
+
+
+def _numbers(*names):
+    """Numbers of those of the signals that the system has; Windows has no SIGHUP."""
+    return [getattr(signal, name) for name in names if hasattr(signal, name)]
 
 
 def _say(text):

@@ -1,3 +1,1 @@
-"""Sources of images for data sets: one module per source, each with a function that returns a
-`source.Source`.
-"""
+"""Sources of images for data sets: a module each, whose function returns a `source.Source`."""

@@ -1,10 +1,13 @@
 """CelebA: 202599 aligned portraits of 178x218, of which the face is cut out."""
 import glob
 import os
+from collections.abc import Iterable
+
+import numpy as np
 
 from pgan.errors import ConfigError, DataError
 from pgan.importers.image_folder import read_image
-from pgan.importers.source import Source, in_threads, not_found
+from pgan.importers.source import NumberedImages, Source, in_threads, not_found
 
 NUM_IMAGES = 202599
 WIDTH, HEIGHT, SIDE = 178, 218, 128
@@ -14,7 +17,7 @@ EXPECTED = (f'the folder {FOLDER} of 000001.png to {NUM_IMAGES}.png (img_align_c
 DOWNLOAD = 'https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html ("Align&Cropped Images", PNG)'
 
 
-def load_celeba(celeba_dir, cx, cy):
+def load_celeba(celeba_dir: str | os.PathLike, cx: int, cy: int) -> Source:
     """All portraits, cut to the 128x128 pixels around a point; 3x128x128, without labels.
 
     Args:
@@ -32,7 +35,7 @@ def load_celeba(celeba_dir, cx, cy):
                               f'{SIDE}x{SIDE} pixels around it lie inside the {WIDTH}x{HEIGHT} '
                               f'images. Received: {value}.')
     print(f'Loading CelebA from "{celeba_dir}"')
-    folder = os.path.join(celeba_dir, FOLDER)
+    folder = os.path.join(os.fspath(celeba_dir), FOLDER)
     if not os.path.isdir(folder):
         raise not_found(celeba_dir, FOLDER, EXPECTED, DOWNLOAD)
     paths = sorted(glob.glob(os.path.join(glob.escape(folder), '*.png')))
@@ -40,9 +43,11 @@ def load_celeba(celeba_dir, cx, cy):
         raise DataError(f'Expected to find {NUM_IMAGES} images, *.png, in {folder!r}. Received: '
                         f'{len(paths)}. Download: {DOWNLOAD}')
 
-    def fetch(order):
-        return in_threads(lambda index: (index, _read_face(paths[index], cx - half, cy - half)),
-                          order)
+    def read(index: int) -> tuple[int, np.ndarray]:
+        return index, _read_face(paths[index], cx - half, cy - half)
+
+    def fetch(order: Iterable[int]) -> NumberedImages:
+        return in_threads(read, order)
 
     return Source(len(paths), fetch)
 

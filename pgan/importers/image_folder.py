@@ -1,6 +1,8 @@
 """A folder, or a tree of folders, of image files."""
 import collections
 import os
+from collections.abc import Callable
+from typing import Literal
 
 import numpy as np
 from tqdm import tqdm
@@ -34,7 +36,8 @@ _CONVERSIONS = {
 }
 
 
-def load_images(image_dir, resolution=None, labels=None, skip_bad=False):
+def load_images(image_dir: str | os.PathLike, resolution: int | None = None,
+                labels: Literal['folders'] | None = None, *, skip_bad: bool = False) -> Source:
     """All files of a folder and of the folders below it, sorted by path.
 
     The headers of all files are looked at first; the files are then read one at a time, as they are
@@ -60,6 +63,7 @@ def load_images(image_dir, resolution=None, labels=None, skip_bad=False):
     paths = _find_files(image_dir)
     classes = _class_names(image_dir, paths) if labels == 'folders' else None
     headers, reasons = _read_headers(paths)
+    read: Callable[[str], np.ndarray]
     if resolution is None:
         read = _reader_as_they_are(headers, reasons)
     else:
@@ -71,12 +75,12 @@ def load_images(image_dir, resolution=None, labels=None, skip_bad=False):
     source = Source(len(good), lambda order: _fetch(good, read, order, skip_bad), may_skip=skip_bad,
                     class_names=classes)
     if classes:
-        source.labels = onehot(
-            np.array([classes.index(_class_of(image_dir, path)) for path in good]), len(classes))
+        numbers = [classes.index(_class_of(image_dir, path)) for path in good]
+        source.labels = onehot(np.array(numbers), len(classes))
     return source
 
 
-def read_image(path):
+def read_image(path: str) -> np.ndarray:
     """One image file as uint8 [C, H, W], C = 3 for RGB and 1 for grayscale.
 
     Raises:
@@ -104,10 +108,8 @@ def _find_files(image_dir):
             continue
         seen.add(os.path.realpath(folder))
         below[:] = [name for name in below if not name.startswith('.')]
-        paths += [
-            os.path.join(folder, name) for name in names
-            if not name.startswith('.') and name.lower() not in IGNORED
-        ]
+        wanted = [name for name in names if name[0] != '.' and name.lower() not in IGNORED]
+        paths += [os.path.join(folder, name) for name in wanted]
     if any(path.endswith('.tfrecords') for path in paths):
         raise DataError(f'{image_dir!r} holds .tfrecords files: it is a data set already. Use it '
                         'as it is; python dataset_tool.py extract makes image files of it.')
@@ -148,8 +150,9 @@ def _class_names(image_dir, paths):
 
 
 def _read_headers(paths):
-    """Mode and size (width, height) of each file that can be read, and for the others the reason
-    why not: two dicts by path.
+    """Mode and size of each file that can be read, and the reasons why others cannot.
+
+    Returns two dicts by path: {path: (mode, (width, height))}, {path: message}.
     """
     headers, reasons = {}, {}
     for path in progress_bar(paths, desc='Checking', unit='img', delay=3):
@@ -165,16 +168,18 @@ def _read_headers(paths):
 
 def _check_mode(path, mode):
     if mode not in ('RGB', 'L'):
-        key = 'I;16' if mode.startswith('I') else 'A' if mode in ('RGBA', 'LA', 'PA', 'RGBa',
-                                                                  'La') else 'P'
+        has_alpha = mode in ('RGBA', 'LA', 'PA', 'RGBa', 'La')
+        key = 'I;16' if mode.startswith('I') else 'A' if has_alpha else 'P'
         raise DataError('Input images must be stored as RGB or grayscale, 8 bits a channel. '
                         f'{path!r} is stored as {mode!r}; {_CONVERSIONS[key]}; or have all images '
                         'converted with --resolution.')
 
 
 def _check_square(path, mode, size):
-    """Shape [C, H, W] of an image that is to be taken as it is. Raises DataError if it cannot be
-    part of any data set.
+    """Shape [C, H, W] of an image that is to be taken as it is.
+
+    Raises:
+        DataError: it cannot be part of any data set.
     """
     _check_mode(path, mode)
     width, height = size
@@ -190,8 +195,9 @@ def _check_square(path, mode, size):
 
 
 def _reader_as_they_are(headers, reasons):
-    """A function that reads one file of the shape that most have; `reasons` gets an entry for each
-    other file.
+    """A function that reads one file of the shape that most have.
+
+    `reasons` gets an entry for each other file.
     """
     shapes = {}
     for path, (mode, size) in headers.items():
@@ -211,8 +217,9 @@ def _reader_as_they_are(headers, reasons):
 
 
 def _reader_of_squares(headers, reasons, resolution):
-    """A function that reads one file of any size and kind as uint8 [C, R, R]; `reasons` gets an
-    entry for each file that has no colours.
+    """A function that reads one file of any size and kind as uint8 [C, R, R].
+
+    `reasons` gets an entry for each file that has no colours.
     """
     reasons |= {
         path: f'{path!r} is stored as {mode!r}, numbers without a black and a white. '

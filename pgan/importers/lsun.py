@@ -1,6 +1,7 @@
 """LSUN: one LMDB of encoded photographs for each category."""
 import io
 import os
+from collections.abc import Collection
 
 import numpy as np
 from PIL import ImageOps
@@ -8,17 +9,18 @@ from tqdm import tqdm
 
 from pgan.data.decoding import centre_square, check_resolution, opened
 from pgan.errors import ConfigError, DataError
-from pgan.importers.source import Source, in_threads, not_found
+from pgan.importers.source import NumberedImages, Source, in_threads, not_found
 
 DOWNLOAD = 'https://github.com/fyu/lsun'
 EXPECTED = 'data.mdb of one category'
 
 
-def load_lsun(lmdb_dir, resolution, max_images=None):
-    """The photographs of one category in the order of their keys: the middle square of each,
-    resized with Lanczos to 3xRxR.
+def load_lsun(lmdb_dir: str | os.PathLike, resolution: int,
+              max_images: int | None = None) -> Source:
+    """The photographs of one category, in the order of their keys.
 
-    As they are streamed, entries that cannot be decoded are reported and left out.
+    They are the middle square of each, resized with Lanczos to 3xRxR. As they are streamed, entries
+    that cannot be decoded are reported and left out.
 
     Args:
         lmdb_dir: folder of the LMDB environment, or its file.
@@ -40,8 +42,11 @@ def load_lsun(lmdb_dir, resolution, max_images=None):
         raise DataError(f'the LMDB in {lmdb_dir!r} is empty. Expected the photographs of one '
                         f'category. Download: {DOWNLOAD}')
     num_images = min(num_entries, max_images or num_entries)
-    return Source(num_images, lambda order: _decoded(lmdb_dir, environment, resolution, len(order)),
-                  sequential=True, may_skip=True)
+
+    def fetch(order: Collection[int]) -> NumberedImages:
+        return _decoded(lmdb_dir, environment, resolution, len(order))
+
+    return Source(num_images, fetch, sequential=True, may_skip=True)
 
 
 def _open(lmdb_dir):

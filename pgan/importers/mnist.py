@@ -2,11 +2,12 @@
 import gzip
 import os
 import zlib
+from collections.abc import Iterable
 
 import numpy as np
 
 from pgan.errors import ConfigError, DataError
-from pgan.importers.source import Source, not_found, onehot, pad_to_32
+from pgan.importers.source import NumberedImages, Source, not_found, onehot, pad_to_32
 
 NUM_IMAGES = 60000
 IMAGE_FILE, LABEL_FILE = 'train-images-idx3-ubyte.gz', 'train-labels-idx1-ubyte.gz'
@@ -15,7 +16,7 @@ DOWNLOAD = ('https://ossci-datasets.s3.amazonaws.com/mnist/ (a copy of '
             'http://yann.lecun.com/exdb/mnist/)')
 
 
-def load_mnist(mnist_dir):
+def load_mnist(mnist_dir: str | os.PathLike) -> Source:
     """The training set, padded to 32x32, with one-hot labels of 10 classes.
 
     Raises:
@@ -26,9 +27,8 @@ def load_mnist(mnist_dir):
     return Source.from_arrays(pad_to_32(images), onehot(labels, 10))
 
 
-def load_mnistrgb(mnist_dir, num_images, random_seed):
-    """Stacks of three digits, picked at random, as the colours of one image of 3x32x32; without
-    labels.
+def load_mnistrgb(mnist_dir: str | os.PathLike, num_images: int, random_seed: int) -> Source:
+    """Three digits, picked at random, as the colours of one image of 3x32x32; without labels.
 
     Args:
         mnist_dir: folder of the files of MNIST.
@@ -48,7 +48,7 @@ def load_mnistrgb(mnist_dir, num_images, random_seed):
     print(f'Loading MNIST from "{mnist_dir}"')
     digits = pad_to_32(read_digits(mnist_dir)[0])[:, 0]
 
-    def fetch(order):
+    def fetch(order: Iterable[int]) -> NumberedImages:
         random = np.random.RandomState(random_seed)
         for number in order:
             yield number, digits[random.randint(NUM_IMAGES, size=3)]
@@ -56,7 +56,7 @@ def load_mnistrgb(mnist_dir, num_images, random_seed):
     return Source(num_images, fetch, sequential=True)
 
 
-def read_digits(mnist_dir):
+def read_digits(mnist_dir: str | os.PathLike) -> tuple[np.ndarray, np.ndarray]:
     """Pixels uint8 [60000, 28, 28] and digits uint8 [60000]."""
     images = _read_idx(mnist_dir, IMAGE_FILE, (NUM_IMAGES, 28, 28))
     labels = _read_idx(mnist_dir, LABEL_FILE, (NUM_IMAGES,))
@@ -71,15 +71,15 @@ def read_digits(mnist_dir):
 
 
 def _read_idx(mnist_dir, name, shape):
-    """Read an IDX file of uint8: a magic number 0 0 8 dimensions, big-endian sizes, the values.
-    Gzipped, or unpacked already.
+    """Read an IDX file of uint8, gzipped or unpacked already.
+
+    It holds a magic number (0 0 8 dimensions), big-endian sizes, and the values.
     """
     path = os.path.join(mnist_dir, name)
     unpacked = path.removesuffix('.gz')
+    is_unpacked = os.path.isfile(unpacked) and not os.path.exists(path)
     try:
-        with open(unpacked,
-                  'rb') if os.path.isfile(unpacked) and not os.path.exists(path) else gzip.open(
-                      path, 'rb') as file:
+        with open(unpacked, 'rb') if is_unpacked else gzip.open(path, 'rb') as file:
             data = file.read()
     except (FileNotFoundError, NotADirectoryError) as error:
         raise not_found(mnist_dir, name, EXPECTED, DOWNLOAD) from error
@@ -87,10 +87,9 @@ def _read_idx(mnist_dir, name, shape):
         raise DataError(
             f'{path!r} cannot be read: {error}. Download it again: {DOWNLOAD}') from error
     start = 4 + 4 * len(shape)
-    found = [int(size)
-             for size in np.frombuffer(data[4:start], '>u4')] if len(data) >= start else []
-    if data[:4] != bytes([0, 0, 8, len(shape)
-                          ]) or found != list(shape) or len(data) != start + np.prod(shape):
+    found = np.frombuffer(data[4:start], '>u4').tolist() if len(data) >= start else []
+    magic = bytes([0, 0, 8, len(shape)])
+    if data[:4] != magic or found != list(shape) or len(data) != start + np.prod(shape):
         raise DataError(f'{path!r} is not that of MNIST. Expected an IDX file of the shape '
                         f'{list(shape)}. Received: {len(data)} bytes, shape {found}. Download it '
                         f'again: {DOWNLOAD}')

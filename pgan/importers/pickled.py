@@ -1,7 +1,7 @@
-"""Reading the pickles that data sets are published as, without giving a pickle the power to run
-anything.
-"""
+"""Reading the pickles that data sets are published as, without letting a pickle run anything."""
+import os
 import pickle
+from typing import Any
 
 import numpy as np
 
@@ -18,13 +18,14 @@ def _encode(text, encoding='latin1'):
 # Taken from NumPy's own way of pickling: the module they live in has another name in each version.
 _RECONSTRUCT = np.zeros(1).__reduce__()[0]
 _SCALAR = np.int64(0).__reduce__()[0]
-_ADMITTED = {
-    **{(module, name): function for module in ('numpy.core.multiarray', 'numpy._core.multiarray')
-       for name, function in (('_reconstruct', _RECONSTRUCT), ('scalar', _SCALAR))},
+_ADMITTED: dict[tuple[str, str], Any] = {
     ('numpy', 'ndarray'): np.ndarray,
     ('numpy', 'dtype'): np.dtype,
     ('_codecs', 'encode'): _encode,
 }
+for _module in ('numpy.core.multiarray', 'numpy._core.multiarray'):
+    _ADMITTED[_module, '_reconstruct'] = _RECONSTRUCT
+    _ADMITTED[_module, 'scalar'] = _SCALAR
 
 
 class _ArrayUnpickler(pickle.Unpickler):
@@ -38,12 +39,15 @@ class _ArrayUnpickler(pickle.Unpickler):
                                          'needs') from None
 
 
-def load_arrays(path, download):
+def load_arrays(path: str | os.PathLike, download: str) -> Any:
     """Load a pickle, of Python 2 or 3, made of arrays and plain containers.
 
     Args:
         path: the file.
         download: where to get it, for the message when it is no good.
+
+    Returns:
+        Whatever was pickled.
 
     Raises:
         DataError: the file is missing, damaged, or has other things in it.

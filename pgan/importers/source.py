@@ -1,15 +1,20 @@
-"""Where images come from: one module per source, each with a function that returns a `Source`;
-`exporter` writes any of them to disk.
-"""
+"""Where images come from: `Source`, which the functions of all sources return, and their tools."""
 import collections
 import concurrent.futures
 import dataclasses
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Generator, Iterable
+from typing import Self, TypeVar
 
 import numpy as np
 
 from pgan.errors import DataError
+
+# (number, image) one after another; whoever stops early closes it.
+NumberedImages = Generator[tuple[int, np.ndarray], None, None]
+
+_Item = TypeVar('_Item')
+_Result = TypeVar('_Result')
 
 
 @dataclasses.dataclass
@@ -18,7 +23,7 @@ class Source:
 
     Attributes:
         num_images: how many there are, or at most.
-        fetch: takes an iterable of image numbers, yields (number, image) in that order; images are
+        fetch: takes image numbers, yields (number, image) in that order; images are
             uint8 or float in 0..255, [C, R, R]. Raises DataError for a bad one.
         labels: float32 [num_images, components], or None.
         sequential: the images come in an order of their own, whatever numbers are asked for.
@@ -26,37 +31,37 @@ class Source:
         class_names: what the components of one-hot labels stand for, or None.
     """
     num_images: int
-    fetch: Callable[[Iterable[int]], Iterator[tuple[int, np.ndarray]]]
+    fetch: Callable[[Collection[int]], NumberedImages]
     labels: np.ndarray | None = None
     sequential: bool = False
     may_skip: bool = False
     class_names: list[str] | None = None
 
     @classmethod
-    def from_arrays(cls, images, labels=None):
+    def from_arrays(cls, images: np.ndarray, labels: np.ndarray | None = None) -> Self:
         """A source of images that are in memory: uint8 [num_images, C, R, R]."""
         return cls(len(images), lambda order: ((index, images[index]) for index in order), labels)
 
 
-def onehot(labels, num_classes):
+def onehot(labels: np.ndarray, num_classes: int) -> np.ndarray:
     """Class numbers as float32 [n, num_classes], 1 in the column of the class."""
     return np.eye(num_classes, dtype=np.float32)[labels]
 
 
-def pad_to_32(images):
-    """Handwritten digits [n, 28, 28] with a border of 2 pixels of 0 and a channel axis: [n, 1, 32,
-    32].
-    """
+def pad_to_32(images: np.ndarray) -> np.ndarray:
+    """Handwritten digits [n, 28, 28] with a border of 2 black pixels: [n, 1, 32, 32]."""
     return np.pad(images, [(0, 0), (2, 2), (2, 2)])[:, np.newaxis]
 
 
-def in_threads(function, items):
-    """Yield function(item) for each item, in order, worked out a few items ahead: for decoding,
-    during which Pillow lets others run.
+def in_threads(function: Callable[[_Item], _Result],
+               items: Iterable[_Item]) -> Generator[_Result, None, None]:
+    """Yield function(item) for each item, in order, worked out a few items ahead.
+
+    For decoding, during which Pillow releases the interpreter lock.
     """
     num_threads = os.cpu_count() or 1
     with concurrent.futures.ThreadPoolExecutor(num_threads) as pool:
-        ahead = collections.deque()
+        ahead: collections.deque[concurrent.futures.Future[_Result]] = collections.deque()
         try:
             for item in items:
                 ahead.append(pool.submit(function, item))
@@ -68,10 +73,9 @@ def in_threads(function, items):
             pool.shutdown(cancel_futures=True)
 
 
-def check_range(what, folder, images, labels, num_classes, download):
-    """Raise DataError unless pixels reach from 0 to 255 and labels are 0 to num_classes - 1, each
-    at least once.
-    """
+def check_range(what: str, folder: str | os.PathLike, images: np.ndarray, labels: np.ndarray,
+                num_classes: int, download: str) -> None:
+    """Raise DataError unless pixels reach from 0 to 255 and all labels below num_classes occur."""
     if (images.min(), images.max()) != (0, 255):
         raise DataError(f'the images in {folder!r} are not those of {what}. Expected pixels from '
                         f'0 to 255. Received: {images.min()} to {images.max()}. Download: '
@@ -82,9 +86,8 @@ def check_range(what, folder, images, labels, num_classes, download):
                         f'from {labels.min()} to {labels.max()}. Download: {download}')
 
 
-def not_found(folder, name, expected, download):
-    """The error for a file or folder of a published data set that is not there, with what is there
-    instead.
+def not_found(folder: str | os.PathLike, name: str, expected: str, download: str) -> DataError:
+    """The error for a missing file or folder of a published data set; tells what there is instead.
 
     Args:
         folder: where the user says the data set is.
@@ -95,26 +98,22 @@ def not_found(folder, name, expected, download):
     try:
         names = sorted(os.listdir(folder))
     except OSError as error:
-        state = {FileNotFoundError: 'does not exist', NotADirectoryError: 'is a file'}.get(
-            type(error), f'cannot be looked into: {error.strerror}')
+        states = {FileNotFoundError: 'does not exist', NotADirectoryError: 'is a file'}
+        state = states.get(type(error), f'cannot be looked into: {error.strerror}')
         return DataError(f'the folder {folder!r} {state}. Expected a folder that holds '
                          f'{expected}. Download: {download}')
-    found = ', '.join(names[:5]) + (
-        f' and {len(names) - 5} more' if len(names) > 5 else '') if names else 'nothing'
+    more = f' and {len(names) - 5} more' if len(names) > 5 else ''
+    found = ', '.join(names[:5]) + more if names else 'nothing'
     return DataError(f'{os.path.join(folder, name)!r} does not exist. Expected a folder that '
                      f'holds {expected}. Found there: {found}.{_where_else(folder, name, names)} '
                      f'Download: {download}')
 
 
 def _where_else(folder, name, names):
-    """A sentence on where the file may be after all: one folder down, or in an archive that has not
-    been unpacked.
-    """
+    """A sentence on where the file may be after all: one folder down, or in a packed archive."""
     below = [entry for entry in names if os.path.lexists(os.path.join(folder, entry, name))]
     if below:
         return f' There is one in {os.path.join(folder, below[0])!r}: give that folder instead.'
-    archives = [
-        entry for entry in names
-        if entry.endswith(('.tar.gz', '.tgz', '.tar', '.zip', '.7z', '.7z.001'))
-    ]
+    endings = ('.tar.gz', '.tgz', '.tar', '.zip', '.7z', '.7z.001')
+    archives = [entry for entry in names if entry.endswith(endings)]
     return f' Unpack {archives[0]!r} first?' if archives else ''

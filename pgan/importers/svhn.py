@@ -14,9 +14,10 @@ EXPECTED = f'either {", ".join(PICKLES)} or {MAT_FILE}'
 DOWNLOAD = f'http://ufldl.stanford.edu/housenumbers/{MAT_FILE}'
 
 
-def load_svhn(svhn_dir):
-    """The training set, 3x32x32, with one-hot labels of 10 classes: from the original's three
-    pickles, or the published MATLAB file.
+def load_svhn(svhn_dir: str | os.PathLike) -> Source:
+    """The training set, 3x32x32, with one-hot labels of 10 classes.
+
+    It is read from the original's three pickles, or the published MATLAB file.
 
     Raises:
         DataError: a file is missing or is not that of SVHN.
@@ -41,8 +42,8 @@ def load_svhn(svhn_dir):
 def _read_pickle(path):
     """A pair (images, labels): uint8 [n, 3, 32, 32] and whole numbers [n]."""
     pair = load_arrays(path, DOWNLOAD)
-    if not isinstance(pair, (tuple, list)) or len(pair) != 2 or not all(
-            isinstance(part, np.ndarray) for part in pair):
+    is_pair = isinstance(pair, (tuple, list)) and len(pair) == 2
+    if not is_pair or not all(isinstance(part, np.ndarray) for part in pair):
         raise DataError(f'{path!r} is not a part of SVHN. Expected a pickled pair (images, '
                         f'labels) of arrays. Download: {DOWNLOAD}')
     return _checked(path, *pair)

@@ -1,3 +1,1 @@
-"""Looking at data sets: as files, in a window, as a contact sheet, in numbers, one beside
-another.
-"""
+"""Looking at data sets: as files, in a window, as a contact sheet, in numbers, compared."""

@@ -22,8 +22,9 @@ def compare(tfrecord_dir_a: str, tfrecord_dir_b: str, ignore_labels: Literal[0, 
     """
     dset_a, dset_b = (open_in_order(folder, labels=not ignore_labels)
                       for folder in (tfrecord_dir_a, tfrecord_dir_b))
-    for what, a, b in (('images', dset_a.shape, dset_b.shape),
-                       ('label components', dset_a.label_size, dset_b.label_size)):
+    pairs = [('images', dset_a.shape, dset_b.shape),
+             ('label components', dset_a.label_size, dset_b.label_size)]
+    for what, a, b in pairs:
         if a != b:
             print(f'note: they cannot be the same, as their {what} are {a} and {b}',
                   file=sys.stderr)

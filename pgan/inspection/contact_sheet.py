@@ -1,8 +1,10 @@
 """The first images of a data set as one picture."""
 import os
+from collections.abc import Sequence
 
 import numpy as np
 
+from dataset import TFRecordDataset
 from pgan.errors import DataError
 from pgan.inspection.class_names import short_label
 from pgan.inspection.reading import to_hwc
@@ -18,7 +20,7 @@ CAPTION_PIXELS = 18
 FONT_PIXELS = 13
 
 
-def check_sheet(sheet, force):
+def check_sheet(sheet: str | os.PathLike, force: bool) -> None:
     """See to it that a picture may be written there, before any work."""
     folder = os.path.dirname(os.path.abspath(sheet))
     if os.path.splitext(sheet)[1].lower() not in SHEET_ENDINGS:
@@ -35,9 +37,11 @@ def check_sheet(sheet, force):
                         '--force.')
 
 
-def sheet_layout(resolution, num_images):
-    """How a contact sheet is laid out: (lod to read, side of an image on the sheet in pixels,
-    columns, rows).
+def sheet_layout(resolution: int, num_images: int) -> tuple[int, int, int, int]:
+    """How a contact sheet is laid out.
+
+    Returns:
+        (lod to read, side of an image on the sheet in pixels, columns, rows).
     """
     shown = min(resolution, LARGEST_CELL)
     cell = shown * max(1, round(CELL_PIXELS / shown))
@@ -47,9 +51,12 @@ def sheet_layout(resolution, num_images):
     return log2_of(resolution // shown), cell, columns, rows
 
 
-def write_sheet(dset, classes, sheet):
-    """Write the first images, in the order on disk, with their numbers and labels; returns how
-    many.
+def write_sheet(dset: TFRecordDataset, classes: Sequence[str] | None,
+                sheet: str | os.PathLike) -> int:
+    """Write the first images, in the order on disk, with their numbers and labels.
+
+    Returns:
+        How many images are on the sheet.
     """
     import PIL.Image
     import PIL.ImageDraw
@@ -62,11 +69,11 @@ def write_sheet(dset, classes, sheet):
     picture = PIL.Image.new('L' if dset.shape[0] == 1 else 'RGB', size, '#303030')
     draw, font = PIL.ImageDraw.Draw(picture), PIL.ImageFont.load_default(FONT_PIXELS)
     for number, (image, label) in enumerate(zip(images, labels)):
-        x, y = GAP + number % columns * (cell + GAP), GAP + number // columns * (
-            cell + CAPTION_PIXELS + GAP)
-        picture.paste(
-            PIL.Image.fromarray(to_hwc(image)).resize((cell, cell), PIL.Image.Resampling.NEAREST),
-            (x, y))
+        row, column = divmod(number, columns)
+        x = GAP + column * (cell + GAP)
+        y = GAP + row * (cell + CAPTION_PIXELS + GAP)
+        shown = PIL.Image.fromarray(to_hwc(image))
+        picture.paste(shown.resize((cell, cell), PIL.Image.Resampling.NEAREST), (x, y))
         _draw_caption(draw, font, (x, y + cell, cell), str(number), short_label(label, classes))
     array = np.asarray(picture)
     save_image(array if array.ndim == 2 else array.transpose(2, 0, 1), sheet, drange=(0, 255))
@@ -74,7 +81,8 @@ def write_sheet(dset, classes, sheet):
 
 
 def _draw_caption(draw, font, place, number, label):
-    """Write an image's number at the left and its label, as much of it as fits, at the right;
+    """Write an image's number at the left and its label, as much of it as fits, at the right.
+
     place: (x, y, width) in pixels.
     """
     x, y, width = place
@@ -87,4 +95,6 @@ def _draw_caption(draw, font, place, number, label):
 
 
 def _cut(text, length):
-    return text if length == len(text) else text[:length] + '..' if length else ''
+    if length == len(text):
+        return text
+    return text[:length] + '..' if length else ''

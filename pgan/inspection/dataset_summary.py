@@ -34,30 +34,33 @@ def info(tfrecord_dir: str, verify: bool = False) -> None:
     shown = (labels is not None and labels.ndim == 2 and labels.size > 0
              and labels.dtype.kind in 'fiu')
     classes = class_texts(tfrecord_dir, labels) if shown else None
-    _print_rows(
-        [('Folder', tfrecord_dir), ('Images', top.num_images if top else 'unknown'),
-         ('Resolution', _size_text(top)),
-         ('Channels',
-          {1: '1 (grayscale)', 3: '3 (RGB)'}.get(top.shape[0], top.shape[0]) if top else 'unknown'),
-         ('Labels', _labels_text(labels, classes, dataset.has_labels(tfrecord_dir)))], '<<')
+    has_labels = dataset.has_labels(tfrecord_dir)
+    _print_rows([
+        ('Folder', tfrecord_dir),
+        ('Images', top.num_images if top else 'unknown'),
+        ('Resolution', _size_text(top)),
+        ('Channels', _channels_text(top)),
+        ('Labels', _labels_text(labels, classes, has_labels)),
+    ], '<<')
     _print_files(files)
-    if shown:
-        _print_components(labels) if classes is None else _print_classes(
-            tfrecord_dir, labels, classes)
+    if classes is not None:
+        _print_classes(tfrecord_dir, labels, classes)
+    elif shown:
+        _print_components(labels)
     sys.stdout.flush()
     if verify:
         verify_records(tfrecord_dir, files)
     # Says what is missing or does not fit together.
-    dataset.TFRecordDataset(tfrecord_dir,
-                            max_label_size='full' if dataset.has_labels(tfrecord_dir) else 0)
+    dataset.TFRecordDataset(tfrecord_dir, max_label_size='full' if has_labels else 0)
     if verify:
         print(f'\nAll {sum(file.num_images for file in sound)} records of {len(sound)} files are '
               'sound.')
 
 
 def _open_files(tfrecord_dir):
-    """The data set's files from the full resolution down, the unreadable last: a list of (path,
-    opened file or DataError).
+    """The data set's files from the full resolution down, the unreadable last.
+
+    Returns a list of (path, opened file or DataError).
     """
     paths = sorted(glob.glob(os.path.join(glob.escape(tfrecord_dir), '*.tfrecords')))
     if not paths:
@@ -72,9 +75,7 @@ def _open_files(tfrecord_dir):
 
 
 def _open_labels(tfrecord_dir):
-    """The labels as they stand in the file: an array; None if there are none or they are
-    unreadable.
-    """
+    """The labels as they stand in the file; None if there are none or they are unreadable."""
     path = dataset.find_label_file(tfrecord_dir, None)
     try:
         return None if path is None else dataset.read_labels(path)
@@ -84,6 +85,12 @@ def _open_labels(tfrecord_dir):
 
 def _size_text(file):
     return f'{file.shape[2]}x{file.shape[1]}' if file else 'unknown'
+
+
+def _channels_text(file):
+    if file is None:
+        return 'unknown'
+    return {1: '1 (grayscale)', 3: '3 (RGB)'}.get(file.shape[0], file.shape[0])
 
 
 def _labels_text(labels, classes, there):
@@ -100,17 +107,19 @@ def _print_rows(rows, alignment):
     rows = [[str(value) for value in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows)]
     for row in rows:
-        print('  '.join(f'{value:{side}{width}}'
-                        for value, side, width in zip(row, alignment, widths)).rstrip())
+        cells = [f'{value:{side}{width}}' for value, side, width in zip(row, alignment, widths)]
+        print('  '.join(cells).rstrip())
 
 
 def _print_files(files):
     rows = [('Resolution', 'File', 'Records', 'Bytes', '')]
     for path, file in files:
         size = os.path.getsize(path)
-        broken = isinstance(file, DataError)
-        rows.append(('unreadable' if broken else _size_text(file), os.path.basename(path),
-                     '' if broken else file.num_images, size, f'{tqdm.format_sizeof(size)}B'))
+        is_broken = isinstance(file, DataError)
+        resolution = 'unreadable' if is_broken else _size_text(file)
+        num_images = '' if is_broken else file.num_images
+        rows.append((resolution, os.path.basename(path), num_images, size,
+                     f'{tqdm.format_sizeof(size)}B'))
     print()
     _print_rows(rows, '<<>>>')
 
@@ -128,19 +137,21 @@ def _print_classes(tfrecord_dir, labels, classes):
         _print_rows([('Class', 'Images', ''), *zip(classes, counts, bars)], '<><')
         return
     least, most = int(np.argmin(counts)), int(np.argmax(counts))
-    _print_rows([('Classes', len(counts)), ('without images', int((counts == 0).sum())),
-                 ('fewest images', f'{counts[least]} (class {classes[least]})'),
-                 ('on average', f'{counts.mean():.1f}'),
-                 ('most images', f'{counts[most]} (class {classes[most]})')], '<<')
+    _print_rows([
+        ('Classes', len(counts)),
+        ('without images', int((counts == 0).sum())),
+        ('fewest images', f'{counts[least]} (class {classes[least]})'),
+        ('on average', f'{counts.mean():.1f}'),
+        ('most images', f'{counts[most]} (class {classes[most]})'),
+    ], '<<')
 
 
 def _print_components(labels):
     """Range and mean of each component of labels [n, components]."""
     rows = [('Component', 'min', 'mean', 'max')]
     for number, column in enumerate(labels[:, :MAX_COMPONENTS].T):
-        rows.append(
-            (number, *(f'{value:.6g}'
-                       for value in (column.min(), column.mean(dtype=np.float64), column.max()))))
+        values = (column.min(), column.mean(dtype=np.float64), column.max())
+        rows.append((number, *(f'{value:.6g}' for value in values)))
     print()
     _print_rows(rows, '>>>>')
     if labels.shape[1] > MAX_COMPONENTS:

@@ -23,7 +23,8 @@ def extract(tfrecord_dir: str, output_dir: str, force: bool = False) -> None:
     """
     _check_output(output_dir)
     dset = open_in_order(tfrecord_dir)
-    if glob.glob(os.path.join(glob.escape(output_dir), 'img' + '[0-9]' * 8 + '.png')) and not force:
+    pattern = os.path.join(glob.escape(output_dir), 'img' + '[0-9]' * 8 + '.png')
+    if glob.glob(pattern) and not force:
         raise DataError(f'the folder {output_dir!r} already has extracted images. Choose another '
                         'one, or overwrite them with --force.')
     print(f'Extracting images to "{output_dir}"')
@@ -40,11 +41,11 @@ def _save_all(dset, output_dir):
             PIL.Image.fromarray(to_hwc(image)).save(file, 'PNG')
 
     # Threads are enough: Pillow lets go of Python's lock while it compresses.
-    with progress_bar(total=dset.num_images, delay=3,
-                      unit='img') as bar, concurrent.futures.ThreadPoolExecutor(
-                          os.cpu_count()) as pool:
+    with (progress_bar(total=dset.num_images, delay=3, unit='img') as bar,
+          concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool):
         for images, _ in groups(dset):
-            for _ in pool.map(save, range(dset.position - len(images), dset.position), images):
+            numbers = range(dset.position - len(images), dset.position)
+            for _ in pool.map(save, numbers, images):
                 bar.update()
 
 

@@ -1,8 +1,10 @@
 """Checking every record of a data set."""
 import os
+from collections.abc import Sequence
 
 import numpy as np
 
+from pgan.data.records import FixedFile, IndexedFile
 from pgan.errors import DataError
 from pgan.inspection import reading
 from pgan.pixels import box_average
@@ -11,9 +13,13 @@ from pgan.progress_bar import progress_bar
 LISTED_FAULTS = 5
 
 
-def verify_records(tfrecord_dir, files):
-    """Check all records of the files that _open_files found, and the lower resolutions against
-    those above them.
+def verify_records(tfrecord_dir: str | os.PathLike,
+                   files: Sequence[tuple[str, FixedFile | IndexedFile | DataError]]) -> None:
+    """Check all records of a data set's files, and lower resolutions against those above them.
+
+    Args:
+        tfrecord_dir: the data set.
+        files: (path, opened file or why it cannot be opened), from the full resolution down.
 
     Raises:
         DataError: what is damaged, all files in one paragraph.
@@ -23,8 +29,8 @@ def verify_records(tfrecord_dir, files):
     # bytes a record
     sizes = {file.path: os.path.getsize(file.path) / file.num_images for file in levels}
     total = sum(os.path.getsize(file.path) for file in levels)
-    damaged = {file.path: [] for file in levels}
-    different = {file.path: [] for file in levels}
+    damaged: dict[str, list[int]] = {file.path: [] for file in levels}
+    different: dict[str, list[int]] = {file.path: [] for file in levels}
     step = max(1, reading.GROUP_BYTES // int(np.prod(levels[0].shape))) if levels else 1
     with progress_bar(total=round(total), delay=3, unit='B', unit_scale=True,
                       desc='Checking') as bar:
@@ -36,18 +42,19 @@ def verify_records(tfrecord_dir, files):
                 different[file.path] += [start + int(index) for index in _unlike(above, images)]
                 above = images
                 bar.update(max(0, stop - start) * sizes[file.path])
+    unlike = 'do not show the average of the image at twice the resolution'
     for file in levels:
-        faults += _fault(file, damaged[file.path], 'cannot be read') + _fault(
-            file, different[file.path], 'do not show the average of the image at twice the '
-                                        'resolution')
+        faults += _fault(file, damaged[file.path], 'cannot be read')
+        faults += _fault(file, different[file.path], unlike)
     if faults:
         raise DataError(f'the data set {os.fspath(tfrecord_dir)!r} is damaged. {" ".join(faults)} '
                         'Copy it again from where it came, if it is sound there.')
 
 
 def _read_sound(file, start, stop, damaged):
-    """Images `start` to `stop` - 1 of a file, or None if there are none or any is damaged; the
-    numbers of those are added to a list.
+    """Images `start` to `stop` - 1 of a file, or None if there are none or any is damaged.
+
+    The numbers of those that are damaged are added to a list.
     """
     if start >= stop:
         return None
@@ -59,13 +66,16 @@ def _read_sound(file, start, stop, damaged):
 
 
 def _unlike(above, images):
-    """Which images [n, C, r, r] are not the 2x2 averages of those above, [n, C, 2r, 2r], up to
-    rounding; None: nothing to compare.
+    """Which images [n, C, r, r] are not the 2x2 averages of those above, [n, C, 2r, 2r].
 
-    Levels are averaged before they are rounded, so that numbers may differ by 1; and before they
-    are clipped, so that what is black or white above may have been blacker or whiter. """
-    if above is None or images is None or above.shape != (*images.shape[:2], 2 * images.shape[2],
-                                                          2 * images.shape[3]):
+    Where one of them is None there is nothing to compare. Levels are averaged before they are
+    rounded, so that numbers may differ by 1; and before they are clipped, so that what is black or
+    white above may have been blacker or whiter.
+    """
+    if above is None or images is None:
+        return []
+    count, channels, height, width = images.shape
+    if above.shape != (count, channels, 2 * height, 2 * width):
         return []
     off = images - box_average(above.astype(np.float32))
     suspects = np.flatnonzero((np.abs(off) > 1).any(axis=(1, 2, 3)))

@@ -3,9 +3,11 @@ import os
 import shlex
 import signal
 import sys
+from collections.abc import Sequence
 
 import numpy as np
 
+from dataset import TFRecordDataset
 from pgan.errors import DataError
 from pgan.inspection.class_names import class_texts, full_label, short_label
 from pgan.inspection.contact_sheet import check_sheet, write_sheet
@@ -56,28 +58,27 @@ def _make_figure(tfrecord_dir):
             figure = pyplot.figure(figsize=(WINDOW_INCHES, WINDOW_INCHES + TITLE_INCHES), dpi=DPI,
                                    facecolor='black')
     except Exception as error:  # each window toolkit has exceptions of its own
-        raise _no_window(tfrecord_dir, _no_screen() or 'matplotlib cannot open one: '
-                                                       f'{str(error).rstrip(".")}') from error
+        reason = f'matplotlib cannot open one: {str(error).rstrip(".")}'
+        raise _no_window(tfrecord_dir, _no_screen() or reason) from error
     if figure.canvas.required_interactive_framework is None:
         pyplot.close(figure)
-        raise _no_window(
-            tfrecord_dir,
-            _no_screen()
-            or _no_toolkit(chosen, matplotlib.get_backend(), matplotlib.matplotlib_fname()))
+        reason = _no_toolkit(chosen, matplotlib.get_backend(), matplotlib.matplotlib_fname())
+        raise _no_window(tfrecord_dir, _no_screen() or reason)
     return figure
 
 
 def _no_screen():
     """What to say if there is no screen; None if there may be one."""
-    if sys.platform in ('darwin',
-                        'win32') or os.environ.get('DISPLAY') or os.environ.get('WAYLAND_DISPLAY'):
+    has_display = os.environ.get('DISPLAY') or os.environ.get('WAYLAND_DISPLAY')
+    if sys.platform in ('darwin', 'win32') or has_display:
         return None
     return 'there is no screen ($DISPLAY and $WAYLAND_DISPLAY are unset)'
 
 
 def _no_toolkit(chosen, backend, settings_file):
-    """What to say when matplotlib has taken a backend without windows: by the user's choice, or
-    (None) for want of others.
+    """What to say when matplotlib has taken a backend without windows.
+
+    chosen: the backend that the user has chosen; None = there was no other.
     """
     if chosen is not None and chosen.lower() == backend.lower():
         place = 'unset $MPLBACKEND' if os.environ.get('MPLBACKEND') else f'mend {settings_file!r}'
@@ -97,25 +98,28 @@ def _no_window(tfrecord_dir, reason):
 
 
 class Window:
-    """A window that shows the images of a data set, one at a time, and prints their labels; keys
-    lead on.
+    """A window that shows the images of a data set, one at a time, and prints their labels.
+
+    Keys lead to the next image.
 
     Attributes:
         num_shown: images shown so far.
     """
 
-    def __init__(self, dset, classes):
+    def __init__(self, dset: TFRecordDataset, classes: Sequence[str] | None) -> None:
         self.num_shown = 0
         self._dset = dset
         self._classes = classes
         self._images = in_order(dset)
-        self._image = self._picture = self._error = None
+        self._image: np.ndarray | None = None
+        self._picture = None
+        self._error: BaseException | None = None
         self._figure = _make_figure(dset.tfrecord_dir)
         self._figure.canvas.manager.set_window_title(f'dataset_tool - {dset.tfrecord_dir}')
         self._title = self._figure.text(0.5, 1, '', color='white', fontsize=10, ha='center',
                                         va='center', parse_math=False)
 
-    def run(self):
+    def run(self) -> None:
         """Show the window until the last image has been seen or the user closes it.
 
         Raises:
@@ -149,8 +153,9 @@ class Window:
             self._close()
 
     def _draw(self):
-        """Draw the image as large as the window allows: enlarged by a whole factor, pixel by pixel,
-        or reduced.
+        """Draw the image as large as the window allows.
+
+        It is enlarged by a whole factor, pixel by pixel, or reduced.
         """
         import PIL.Image
         width, height = self._figure.bbox.size  # pixels
@@ -160,8 +165,8 @@ class Window:
         resampling = PIL.Image.Resampling
         filter_ = resampling.NEAREST if size >= resolution else resampling.LANCZOS
         # As RGB: matplotlib's scale of greys is off by one here and there.
-        pixels = np.asarray(
-            PIL.Image.fromarray(to_hwc(self._image)).resize((size, size), filter_).convert('RGB'))
+        image = PIL.Image.fromarray(to_hwc(self._image)).resize((size, size), filter_)
+        pixels = np.asarray(image.convert('RGB'))
         left, below = int(width - size) // 2, max(0, int(height - title - size) // 2)
         if self._picture is not None:
             self._picture.remove()
@@ -194,9 +199,8 @@ class Window:
     def _show(self, image, label):
         number = self.num_shown
         print(f'Image {number}{full_label(label, self._classes)}', flush=True)
-        self._title.set_text(
-            _shorten(f'image {number} of '
-                     f'{self._dset.num_images}{self._title_label(label)}', TITLE_LENGTH))
+        title = f'image {number} of {self._dset.num_images}{self._title_label(label)}'
+        self._title.set_text(_shorten(title, TITLE_LENGTH))
         self._image = image
         self._draw()
         self.num_shown += 1

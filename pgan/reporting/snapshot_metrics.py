@@ -35,7 +35,8 @@ class SnapshotMetrics:
             made = metrics_room.make_all(names, num_images, [3, resolution, resolution], np.uint8,
                                          size, result_dir=config.result_dir,
                                          data_dir=config.data_dir)
-            self._evaluator = Evaluator(made, training_set, num_images, size, mirror_augment)
+            self._evaluator = Evaluator(made, training_set, num_images, size,
+                                        mirror_augment=mirror_augment)
 
     def __call__(self, Gs):
         """The values of all metrics by name: {} without metrics. The first call also looks at the

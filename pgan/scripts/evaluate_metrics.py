@@ -53,7 +53,8 @@ def evaluate_metrics(run_id, log, metrics: list, num_images, real_passes, miniba
         print(f'Initializing {name}...')
     made = metrics_room.make_all(names, num_images, [3, resolution, resolution], np.uint8,
                                  minibatch_size, inception, config.result_dir, config.data_dir)
-    evaluator = Evaluator(made, training_set, num_images, minibatch_size, mirror_augment)
+    evaluator = Evaluator(made, training_set, num_images, minibatch_size,
+                          mirror_augment=mirror_augment)
     evaluator.keep_reals(os.path.join(config.result_dir, '_metrics-cache'),
                          [*names, str(inception)])
     table.begin(evaluator.names, evaluator.formats)

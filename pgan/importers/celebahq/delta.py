@@ -1,5 +1,6 @@
-"""The deltas of CelebA-HQ: what an unpublished network added to the processed photographs,
-encrypted with the photographs as keys.
+"""The deltas of CelebA-HQ: what an unpublished network added to the processed photographs.
+
+They are encrypted, with the photographs as keys.
 """
 import base64
 import bz2
@@ -7,10 +8,14 @@ import functools
 import hashlib
 import zipfile
 import zlib
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pgan.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    from pgan.importers.celebahq.recipe import Task  # which imports this module
 
 SHAPE = (3, 1024, 1024)
 DOWNLOAD = 'https://drive.google.com/open?id=0B4qLcYyJmiz0TXY1NG02bzZVRGs (CelebA-HQ deltas)'
@@ -25,8 +30,8 @@ class WrongJpeg(DataError):
     """A delta cannot be decrypted with the JPEG file that is there."""
 
 
-def read_delta(task):
-    """The delta of one image (a celebahq.Task): uint8 [3, 1024, 1024], to be added modulo 256.
+def read_delta(task: 'Task') -> np.ndarray:
+    """The delta of one image: uint8 [3, 1024, 1024], to be added modulo 256.
 
     Raises:
         WrongJpeg: its key, the bytes of the JPEG file, is not the right one.
@@ -50,7 +55,7 @@ def read_delta(task):
                         f'{"x".join(map(str, SHAPE))}: {error}. {DELTA_CAUSE}') from error
 
 
-def member_of(index):
+def member_of(index: int) -> str:
     """Name of an image's delta in its archive."""
     return f'delta{index:05d}.dat'
 

@@ -4,12 +4,14 @@ libjpeg-turbo, which every current Pillow is built with, enlarges subsampled chr
 filter, libjpeg 7 to 9 with a larger inverse DCT: most photographs decode to other pixels, by up to
 127 levels. The PyPI package jpeglib (MPL-2.0) carries libjpeg 8d in its wheels. Its own Python
 functions keep global state and give up on files of more than 50 markers, so the library inside is
-called directly. """
+called directly.
+"""
 import ctypes
 import functools
 import glob
 import importlib.util
 import os
+from collections.abc import Callable
 
 import numpy as np
 
@@ -25,8 +27,8 @@ _MISSING = ('CelebA-HQ can only be rebuilt with libjpeg 8d, which comes inside t
 
 
 @functools.cache
-def load_library():
-    """The library of libjpeg 8d.
+def load_library() -> Callable[..., int]:
+    """The decoding function of libjpeg 8d.
 
     Raises:
         ConfigError: the package jpeglib, or that library in it, is not there or does not load.
@@ -35,28 +37,26 @@ def load_library():
     spec = importlib.util.find_spec('jpeglib')
     if spec is None:
         raise ConfigError(_MISSING.format('It is not installed'))
-    paths = [
-        path for folder in spec.submodule_search_locations or ()
-        for path in glob.glob(os.path.join(glob.escape(folder), LIBRARY))
-    ]
+    folders = [glob.escape(folder) for folder in spec.submodule_search_locations or ()]
+    paths = [path for folder in folders for path in glob.glob(os.path.join(folder, LIBRARY))]
     if not paths:
-        raise ConfigError(_MISSING.format(f'The one in {os.path.dirname(spec.origin or "")!r} has '
-                                          f'no {LIBRARY!r}'))
+        place = os.path.dirname(spec.origin or '')
+        raise ConfigError(_MISSING.format(f'The one in {place!r} has no {LIBRARY!r}'))
     try:
         function = ctypes.CDLL(paths[0]).read_jpeg_spatial
     except (OSError, AttributeError) as error:
-        raise ConfigError(
-            _MISSING.format(f'The one that is installed does not load: {error}')) from error
-    function.argtypes = [
-        ctypes.c_char_p, *[ctypes.c_void_p] * 3, *[ctypes.c_int] * 3, *[ctypes.c_uint] * 2
-    ]
+        reason = f'The one that is installed does not load: {error}'
+        raise ConfigError(_MISSING.format(reason)) from error
+    numbers = [*[ctypes.c_int] * 3, *[ctypes.c_uint] * 2]
+    function.argtypes = [ctypes.c_char_p, *[ctypes.c_void_p] * 3, *numbers]
     function.restype = ctypes.c_int
     return function
 
 
-def decode(path):
-    """Pixels of a JPEG file: uint8 [H, W, 3], or [H, W] if it is grayscale. May be called by
-    several threads at a time.
+def decode(path: str) -> np.ndarray:
+    """Pixels of a JPEG file: uint8 [H, W, 3], or [H, W] if it is grayscale.
+
+    May be called by several threads at a time.
 
     Raises:
         ConfigError: see `load_library`.

@@ -8,10 +8,12 @@ else is float64.
 
 Speed comes from memory: both filters work on lines or tiles that stay in the processor's cache, one
 after another, and the two can be chained (`transform_columns`, `resize_lines`) so that a large
-image between them never exists as a whole. """
+image between them never exists as a whole.
+"""
 import collections
 import functools
 import math
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -21,7 +23,7 @@ TILE = 128  # side, in pixels of the result: 128 kB for each float64 array of a 
 # Lanczos.
 
 
-def resize(image, size):
+def resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Image.resize(size, Image.ANTIALIAS), which is the Lanczos filter.
 
     Args:
@@ -41,19 +43,23 @@ def resize(image, size):
     return np.ascontiguousarray(rows.transpose(0, 2, 1)).reshape(height, width, *shape[2:])
 
 
-def resize_lines(lines, num_lines, new_num_lines):
-    """One of the two passes: make more or fewer lines of pixels out of lines of pixels, in order,
-    holding no more than it needs.
+def resize_lines(lines: Iterable[np.ndarray], num_lines: int,
+                 new_num_lines: int) -> Iterator[np.ndarray]:
+    """One of the two passes: make more or fewer lines of pixels out of lines of pixels, in order.
+
+    It holds no more lines than it needs.
 
     Args:
-        lines: iterable of uint8 arrays of one shape.
+        lines: uint8 arrays of one shape.
         num_lines: how many there are.
         new_num_lines: how many to make.
 
     Yields:
         uint8 arrays of the same shape.
     """
-    lines, window, first = iter(lines), collections.deque(), 0
+    lines = iter(lines)
+    window: collections.deque[np.ndarray] = collections.deque()
+    first = 0
     for start, taps in lanczos_taps(num_lines, new_num_lines):
         while first + len(window) < start + len(taps):
             window.append(next(lines).astype(np.float32))
@@ -69,9 +75,11 @@ def resize_lines(lines, num_lines, new_num_lines):
 
 
 @functools.lru_cache(maxsize=8)
-def lanczos_taps(size, new_size):
-    """What each pixel of a resized line is made of: a list of (number of the first pixel, float32
-    factors from there on).
+def lanczos_taps(size: int, new_size: int) -> list[tuple[int, np.ndarray]]:
+    """What each pixel of a resized line is made of.
+
+    Returns:
+        (number of the first pixel, float32 factors from there on) of each pixel.
     """
     scale = float(np.float32(size / new_size))
     stretch = max(scale, 1.0)  # of the filter; not below 1, where it interpolates
@@ -92,8 +100,9 @@ def lanczos_taps(size, new_size):
 
 
 def _lanczos(x):
-    """sinc(x) sinc(x / 3) for -3 <= x < 3, else 0: float32 in, float64 that hold float32 values
-    out.
+    """sinc(x) sinc(x / 3) for -3 <= x < 3, else 0.
+
+    x: float32. Returns float64 that hold float32 values.
     """
     values = (_sinc(x) * _sinc((x.astype(np.float64) / 3).astype(np.float32))).astype(np.float32)
     return np.where((x >= -3) & (x < 3), values, np.float32(0)).astype(np.float64)
@@ -104,17 +113,19 @@ def _sinc(x):
     angles = (x.astype(np.float64) * math.pi).astype(np.float32).astype(np.float64)
     # NumPy's own sine differs from the C library's in last bits on some processors.
     sines = np.reshape([math.sin(angle) for angle in angles.ravel().tolist()], angles.shape)
-    return np.divide(sines, angles, out=np.ones_like(angles), where=angles
-                     != 0).astype(np.float32).astype(np.float64)
+    values = np.divide(sines, angles, out=np.ones_like(angles), where=angles != 0)
+    return values.astype(np.float32).astype(np.float64)
 
 
 # --------------------------------------------------------------------------------------------------
 # QUAD.
 
 
-def transform(image, size, data):
-    """Image.transform(size, Image.QUAD, data, Image.BILINEAR): pull a quadrilateral out of an image
-    into a rectangle.
+def transform(image: np.ndarray, size: tuple[int, int],
+              data: Sequence[float] | np.ndarray) -> np.ndarray:
+    """Image.transform(size, Image.QUAD, data, Image.BILINEAR).
+
+    It pulls a quadrilateral out of an image into a rectangle.
 
     Args:
         image: uint8 [H, W] or [H, W, C].
@@ -126,38 +137,42 @@ def transform(image, size, data):
         uint8 [height, width] or [height, width, C]; 0 where the quadrilateral leaves the image.
     """
     columns = np.stack([*transform_columns(image, size, data)])  # [width, C, height]
-    return np.ascontiguousarray(columns.transpose(2, 0, 1)).reshape(size[1], size[0],
-                                                                    *image.shape[2:])
+    rows = np.ascontiguousarray(columns.transpose(2, 0, 1))
+    return rows.reshape(size[1], size[0], *image.shape[2:])
 
 
-def transform_columns(image, size, data):
+def transform_columns(image: np.ndarray, size: tuple[int, int],
+                      data: Sequence[float] | np.ndarray) -> Iterator[np.ndarray]:
     """The same, from left to right, as columns of pixels: uint8 [C, height] each."""
-    (width, height), (x_terms, y_terms) = size, _coefficients(size, data)
-    planes = np.pad(
-        image.reshape(*image.shape[:2], -1).transpose(2, 0, 1), [(0, 0), (1, 1), (1, 1)],
-        mode='edge')
+    width, height = size
+    x_terms, y_terms = _coefficients(size, data)
+    planes = image.reshape(*image.shape[:2], -1).transpose(2, 0, 1)
+    planes = np.pad(planes, [(0, 0), (1, 1), (1, 1)], mode='edge')
     for left in range(0, width, TILE):
         x = np.arange(left, min(left + TILE, width), dtype=np.float64)
         strip = np.empty([len(x), len(planes), height], np.uint8)
         for top in range(0, height, TILE):
             y = np.arange(top, min(top + TILE, height), dtype=np.float64)
-            _fill_tile(strip[:, :, top:top + TILE], planes, _positions(x_terms, x, y),
-                       _positions(y_terms, x, y))
+            u, v = _positions(x_terms, x, y), _positions(y_terms, x, y)
+            _fill_tile(strip[:, :, top:top + TILE], planes, u, v)
         yield from strip
 
 
 def _coefficients(size, data):
-    """Of the bilinear functions of the result's x and y that give the image's x and y: two tuples
-    of four floats.
+    """Coefficients of the functions of the result's x and y that give the image's x and y.
+
+    The functions are bilinear: two tuples of four floats.
     """
     northwest, southwest, southeast, northeast = np.asarray(data, np.float32).reshape(4, 2)
     per_x, per_y = 1.0 / size[0], 1.0 / size[1]
     # float32 after each step, as are the other differences
     both = southeast - southwest - northeast + northwest
-    return [(float(northwest[axis]), float(
-        (northeast - northwest)[axis]) * per_x, float(
-            (southwest - northwest)[axis]) * per_y, float(both[axis]) * per_x * per_y)
-            for axis in (0, 1)]
+    right, down = northeast - northwest, southwest - northwest
+    return [
+        (float(northwest[axis]), float(right[axis]) * per_x, float(down[axis]) * per_y,
+         float(both[axis]) * per_x * per_y)
+        for axis in (0, 1)
+    ]
 
 
 def _positions(coefficients, x, y):
@@ -207,8 +222,9 @@ def _fill_tile(tile, planes, u, v):
 
 
 def _move_inside(positions, size):
-    """Set positions outside of 0 <= p < size to 0. Returns where they were, as a bool array, or
-    False if there were none.
+    """Set positions outside of 0 <= p < size to 0.
+
+    Returns where they were, as a bool array, or False if there were none.
     """
     if positions.min() >= 0 and positions.max() < size:
         return False

@@ -1,5 +1,6 @@
-"""CelebA-HQ: 30000 faces of 1024x1024, rebuilt from CelebA's photographs and the published deltas
-by several processes.
+"""CelebA-HQ: 30000 faces of 1024x1024, rebuilt from CelebA and the published deltas.
+
+Several processes do the work.
 """
 import contextlib
 import functools
@@ -11,6 +12,9 @@ import os
 import shutil
 import time
 import zipfile
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self
 
 import numpy as np
 import PIL.Image
@@ -32,8 +36,9 @@ IMAGES_PER_ZIP = 1000
 FIRST_FILE, FIRST_MD5 = '000001.jpg', '9cad8178d6cb0196b36f7b34bc5eb6d3'  # its pixels, [H, W, 3]
 RESOLUTIONS = (1024, 512, 256)
 
-PHOTOGRAPHS, LANDMARKS, LIST = 'img_celeba', os.path.join(
-    'Anno', 'list_landmarks_celeba.txt'), 'image_list.txt'
+PHOTOGRAPHS = 'img_celeba'
+LANDMARKS = os.path.join('Anno', 'list_landmarks_celeba.txt')
+LIST = 'image_list.txt'
 CELEBA_EXPECTED = (f'the folder {PHOTOGRAPHS} of {FIRST_FILE} to {NUM_PHOTOGRAPHS}.jpg '
                    f'(img_celeba.7z, unpacked) and {LANDMARKS}')
 CELEBA_DOWNLOAD = ('https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html ("In-The-Wild Images", '
@@ -63,27 +68,31 @@ class CelebAHQ:
         num_ahead: images that are handed out to them at a time.
     """
 
-    def __init__(self, tfrecord_dir, celeba_dir, delta_dir, resolution, num_workers, num_ahead):
-        check_options(resolution, num_workers, num_ahead)
+    def __init__(self, tfrecord_dir: str | os.PathLike, celeba_dir: str | os.PathLike,
+                 delta_dir: str | os.PathLike, *, resolution: int, num_workers: int,
+                 num_ahead: int) -> None:
+        check_options(resolution=resolution, num_workers=num_workers, num_ahead=num_ahead)
         self.celeba_dir = celeba_dir
         self.delta_dir = delta_dir
         self.resolution = resolution
         self.num_workers = num_workers
         self.num_ahead = num_ahead
-        self.cache = ImageCache(f'{os.path.realpath(tfrecord_dir)}.cache',
-                                [3, resolution, resolution],
-                                np.uint8 if resolution == SIDE else np.uint16)
+        folder = f'{os.path.realpath(tfrecord_dir)}.cache'
+        dtype = np.uint8 if resolution == SIDE else np.uint16
+        self.cache = ImageCache(folder, [3, resolution, resolution], dtype)
         self._open = contextlib.ExitStack()
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *exc_info):
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 traceback: TracebackType | None) -> None:
         self._open.close()
 
-    def load(self):
-        """Rebuild all images that are not in the cache folder yet; that takes hours, and may be
-        killed and started again at any time.
+    def load(self) -> Source:
+        """Rebuild all images that are not in the cache folder yet.
+
+        That takes hours, and may be killed and started again at any time.
 
         Returns:
             Source of 3 channels, without labels.
@@ -91,7 +100,8 @@ class CelebAHQ:
         Raises:
             ConfigError: a package is missing.
             DataError: files are missing or not those expected, images could not be rebuilt, or the
-        disk is full. """
+                disk is full.
+        """
         load_library()
         tasks = read_tasks(self.celeba_dir, self.delta_dir)
         check_complete(self.celeba_dir, self.delta_dir, tasks)
@@ -101,11 +111,13 @@ class CelebAHQ:
         if todo:
             check_first(self.celeba_dir)
             self._rebuild(tasks, todo)
-        return Source(
-            len(tasks), lambda order: in_threads(lambda index:
-                                                 (index, self._read(tasks[index])), order))
 
-    def clear(self):
+        def read(index: int) -> tuple[int, np.ndarray]:
+            return index, self._read(tasks[index])
+
+        return Source(len(tasks), lambda order: in_threads(read, order))
+
+    def clear(self) -> None:
         """Remove the cache folder; for when the data set is complete."""
         self.cache.clear()
 
@@ -114,10 +126,10 @@ class CelebAHQ:
         needed = num_todo * self.cache.file_bytes + num_images * self.resolution ** 2 * 4
         free = shutil.disk_usage(self.cache.folder).free
         if needed > free:
-            needed, free = (f'{tqdm.format_sizeof(size)}B' for size in (needed, free))
-            raise DataError(f'the disk of {self.cache.folder!r} is too small: {needed} are needed '
+            wanted, there = (f'{tqdm.format_sizeof(size)}B' for size in (needed, free))
+            raise DataError(f'the disk of {self.cache.folder!r} is too small: {wanted} are needed '
                             'for the data set and the finished images until it is complete, and '
-                            f'{free} are free. Make room, choose another place, or a lower '
+                            f'{there} are free. Make room, choose another place, or a lower '
                             '--resolution.')
 
     def _rebuild(self, tasks, todo):
@@ -127,7 +139,8 @@ class CelebAHQ:
             print(f'Going on with {done} finished images in "{self.cache.folder}"', flush=True)
         work = functools.partial(_rebuild_into, self.cache)
         try:
-            finished = in_processes(work, todo, self.num_workers, self.num_ahead)
+            finished = in_processes(work, todo, num_workers=self.num_workers,
+                                    num_ahead=self.num_ahead)
             with (contextlib.closing(_Progress(len(tasks), done)) as progress,
                   contextlib.closing(finished) as results):
                 for task, failure in results:
@@ -135,8 +148,8 @@ class CelebAHQ:
                     progress.update(done)
                     failures += _reported(task, failure)
                     if len(failures) == MAX_FAILURES:
-                        raise _failed(failures, f'Gave up after {MAX_FAILURES} images that cannot '
-                                                'be rebuilt.')
+                        what = f'Gave up after {MAX_FAILURES} images that cannot be rebuilt.'
+                        raise _failed(failures, what)
         finally:
             done = sum(map(self._has, tasks))  # when interrupted, workers finish what they are at
             print(f'{done} of {len(tasks)} images are finished, in "{self.cache.folder}"',
@@ -165,11 +178,12 @@ def _reported(task, failure):
 
 def _failed(failures, what):
     failures = sorted(failures, key=lambda failure: failure[0].index)  # workers report in any order
-    first = f'The first: {failures[0][1]}' if len(failures) > 1 else failures[0][1]
-    others = (f' The others: {", ".join(str(task) for task, _ in failures[1:])}; see the lines '
-              'above.') if len(failures) > 1 else ''
-    return DataError(f'{what} {first}{others} Finished images are kept: mend the cause and run '
-                     'the same command again.')
+    said = failures[0][1]
+    if len(failures) > 1:
+        others = ', '.join(str(task) for task, _ in failures[1:])
+        said = f'The first: {said} The others: {others}; see the lines above.'
+    return DataError(f'{what} {said} Finished images are kept: fix the cause and run the same '
+                     'command again.')
 
 
 def _rebuild_into(cache, task):
@@ -182,18 +196,25 @@ def _rebuild_into(cache, task):
     return None
 
 
-def reduce(image, resolution):
-    """An image uint8 [3, 1024, 1024] as it is kept: itself, or for lower resolutions the sums over
-    squares of pixels, uint16 [3, R, R].
+def reduce(image: np.ndarray, resolution: int) -> np.ndarray:
+    """An image uint8 [3, 1024, 1024] as it is kept.
+
+    Returns:
+        the image itself, or for lower resolutions the sums over squares of pixels, uint16
+            [3, R, R].
     """
     size = SIDE // resolution
-    return image if size == 1 else image.reshape(3, resolution, size, resolution, size).sum(
-        axis=(2, 4), dtype=np.uint16)
+    if size == 1:
+        return image
+    squares = image.reshape(3, resolution, size, resolution, size)
+    return squares.sum(axis=(2, 4), dtype=np.uint16)
 
 
-def average(kept):
-    """What `reduce` made as an image: uint8, or for lower resolutions the unrounded averages,
-    float32.
+def average(kept: np.ndarray) -> np.ndarray:
+    """What `reduce` made, as an image.
+
+    Returns:
+        uint8, or for lower resolutions the unrounded averages, float32.
     """
     return kept if kept.dtype == np.uint8 else kept * np.float32((kept.shape[1] / SIDE) ** 2)
 
@@ -225,9 +246,10 @@ class _Progress:
 # Single images.
 
 
-def check_images(tfrecord_dir, celeba_dir, delta_dir, indices, resolution, num_workers):
-    """Rebuild single images, whether they are finished already or not, check them, and write each
-    as a PNG file into DIR-only.
+def check_images(tfrecord_dir: str | os.PathLike, celeba_dir: str | os.PathLike,
+                 delta_dir: str | os.PathLike, indices: Sequence[int], *, resolution: int,
+                 num_workers: int) -> None:
+    """Rebuild single images, finished or not, check them, and write each as PNG into DIR-only.
 
     Args:
         indices: their numbers, 0 to 29999.
@@ -237,7 +259,7 @@ def check_images(tfrecord_dir, celeba_dir, delta_dir, indices, resolution, num_w
         ConfigError: there are no such images, or a package is missing.
         DataError: some cannot be rebuilt; the others are written.
     """
-    check_options(resolution, num_workers, 1)
+    check_options(resolution=resolution, num_workers=num_workers)
     load_library()
     tasks = read_tasks(celeba_dir, delta_dir)
     wrong = [index for index in indices if not 0 <= index < len(tasks)]
@@ -249,7 +271,8 @@ def check_images(tfrecord_dir, celeba_dir, delta_dir, indices, resolution, num_w
     tasks = [tasks[index] for index in dict.fromkeys(indices)]
     work = functools.partial(_rebuild_png, folder, resolution)
     failures = []
-    for task, failure in in_processes(work, tasks, min(num_workers, len(tasks)), 1):
+    num_workers = min(num_workers, len(tasks))
+    for task, failure in in_processes(work, tasks, num_workers=num_workers, num_ahead=1):
         failures += _reported(task, failure)
         if failure is None:
             print(f'{str(task).capitalize()}: both MD5 sums are right; "{_png(folder, task)}"',
@@ -267,8 +290,9 @@ def _rebuild_png(folder, resolution, task):
         image = average(reduce(rebuild(task), resolution))
     except ImageError as error:
         return str(error)
+    pixels = np.rint(image).astype(np.uint8).transpose(1, 2, 0)
     stream = io.BytesIO()
-    PIL.Image.fromarray(np.rint(image).astype(np.uint8).transpose(1, 2, 0)).save(stream, 'PNG')
+    PIL.Image.fromarray(pixels).save(stream, 'PNG')
     with atomic_write(_png(folder, task)) as file:
         file.write(stream.getvalue())
     return None
@@ -278,7 +302,7 @@ def _rebuild_png(folder, resolution, task):
 # What there must be.
 
 
-def check_options(resolution, num_workers, num_ahead):
+def check_options(*, resolution: int, num_workers: int, num_ahead: int = 1) -> None:
     """Raise ConfigError for options that cannot be."""
     if resolution not in RESOLUTIONS:
         raise ConfigError(f'--resolution must be {", ".join(map(str, RESOLUTIONS))}. Received: '
@@ -288,9 +312,11 @@ def check_options(resolution, num_workers, num_ahead):
             raise ConfigError(f'{name} must be at least 1. Received: {value}.')
 
 
-def read_tasks(celeba_dir, delta_dir):
-    """What all images are made of, in the order of image_list.txt: a list of celebahq.Task. Raises
-    DataError for damaged lists.
+def read_tasks(celeba_dir: str | os.PathLike, delta_dir: str | os.PathLike) -> list[Task]:
+    """What all images are made of, in the order of image_list.txt.
+
+    Raises:
+        DataError: a list is missing or damaged.
     """
     print(f'Loading CelebA from "{celeba_dir}"')
     names, landmarks = _read_landmarks(celeba_dir)
@@ -304,11 +330,15 @@ def read_tasks(celeba_dir, delta_dir):
                             f'together: row {number} says idx {index}, orig_idx {orig_index}, '
                             f'{row["orig_file"]}, and that line of the landmarks is of {found}. '
                             f'Download: {DOWNLOAD} and {CELEBA_DOWNLOAD}')
-        tasks.append(
-            Task(index, row['orig_file'], os.path.join(celeba_dir, PHOTOGRAPHS, row['orig_file']),
-                 tuple(map(tuple, landmarks[orig_index].reshape(5, 2).tolist())),
-                 os.path.join(delta_dir, f'deltas{index - index % IMAGES_PER_ZIP:05d}.zip'),
-                 row['proc_md5'], row['final_md5']))
+        tasks.append(Task(
+            index=index,
+            orig_file=row['orig_file'],
+            jpeg_path=os.path.join(celeba_dir, PHOTOGRAPHS, row['orig_file']),
+            landmarks=tuple((x, y) for x, y in landmarks[orig_index].reshape(5, 2).tolist()),
+            zip_path=os.path.join(delta_dir, f'deltas{index - index % IMAGES_PER_ZIP:05d}.zip'),
+            proc_md5=row['proc_md5'],
+            final_md5=row['final_md5'],
+        ))
     if len(tasks) != NUM_IMAGES:
         raise DataError(f'{os.path.join(delta_dir, LIST)!r} is not complete. Expected '
                         f'{NUM_IMAGES} images. Received: {len(tasks)}. Download: {DOWNLOAD}')
@@ -365,12 +395,13 @@ def _read_list(delta_dir):
 
 
 def _is_sound(row):
-    sums = ''.join(row[name].lower() for name in ('proc_md5', 'final_md5'))
-    return row['idx'].isdecimal() and row['orig_idx'].isdecimal() and len(
-        sums) == 64 and not set(sums) - set('0123456789abcdef')
+    sums = (row['proc_md5'] + row['final_md5']).lower()
+    has_sums = len(sums) == 64 and set(sums) <= set('0123456789abcdef')
+    return row['idx'].isdecimal() and row['orig_idx'].isdecimal() and has_sums
 
 
-def check_complete(celeba_dir, delta_dir, tasks):
+def check_complete(celeba_dir: str | os.PathLike, delta_dir: str | os.PathLike,
+                   tasks: Sequence[Task]) -> None:
     """Raise DataError unless all photographs and deltas are there."""
     folder = os.path.join(celeba_dir, PHOTOGRAPHS)
     if not os.path.isdir(folder):
@@ -379,19 +410,19 @@ def check_complete(celeba_dir, delta_dir, tasks):
     if found != NUM_PHOTOGRAPHS:
         raise DataError(f'Expected to find {NUM_PHOTOGRAPHS} images, *.jpg, in {folder!r}. '
                         f'Received: {found}. Download: {CELEBA_DOWNLOAD}')
-    missing = [task for task in tasks if not os.path.isfile(task.jpeg_path)]
-    if missing:
-        raise DataError(f'{len(missing)} photographs are missing in {folder!r}, e.g. '
-                        f'{missing[0].orig_file}. Download: {CELEBA_DOWNLOAD}')
+    lost = [task.orig_file for task in tasks if not os.path.isfile(task.jpeg_path)]
+    if lost:
+        raise DataError(f'{len(lost)} photographs are missing in {folder!r}, e.g. {lost[0]}. '
+                        f'Download: {CELEBA_DOWNLOAD}')
     archives = sorted({task.zip_path for task in tasks})
     missing = [path for path in archives if not os.path.isfile(path)]
     if missing:
-        found = len(glob.glob(os.path.join(glob.escape(delta_dir), '*.zip')))
-        raise DataError(
-            f'Expected to find {len(archives)} archives of deltas, *.zip, in '
-            f'{delta_dir!r}. Received: {found}. Missing: '
-            f'{", ".join(map(os.path.basename, missing[:5]))}{"..." if len(missing) > 5 else ""}. '
-            f'Download: {DOWNLOAD}')
+        found = len(glob.glob(os.path.join(glob.escape(os.fspath(delta_dir)), '*.zip')))
+        named = ', '.join(map(os.path.basename, missing[:5]))
+        more = '...' if len(missing) > 5 else ''
+        raise DataError(f'Expected to find {len(archives)} archives of deltas, *.zip, in '
+                        f'{delta_dir!r}. Received: {found}. Missing: {named}{more}. Download: '
+                        f'{DOWNLOAD}')
     for path in archives:
         _check_archive(path, [member_of(task.index) for task in tasks if task.zip_path == path])
 
@@ -408,12 +439,10 @@ def _check_archive(path, members):
                         f'{missing[0]!r}. Download it again: {DOWNLOAD}')
 
 
-def check_first(celeba_dir):
-    """Raise DataError unless the first photograph decodes to the pixels that it did for those who
-    made CelebA-HQ.
-    """
+def check_first(celeba_dir: str | os.PathLike) -> None:
+    """Raise DataError unless the first photograph decodes as it did for CelebA-HQ's makers."""
     path = os.path.join(celeba_dir, PHOTOGRAPHS, FIRST_FILE)
-    received = hashlib.md5(decode(path)).hexdigest()
+    received = hashlib.md5(decode(path).data).hexdigest()
     if received != FIRST_MD5:
         raise DataError(f'{path!r} does not decode to the pixels expected: the MD5 sum of them is '
                         f'{received}. Expected: {FIRST_MD5}. Either it is not the original file, '

@@ -6,16 +6,24 @@ import multiprocessing
 import os
 import signal
 import threading
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures.process import BrokenProcessPool
+from typing import TypeVar
 
 from pgan.errors import UserError
+
+_Item = TypeVar('_Item')
+_Result = TypeVar('_Result')
 
 _THREADS = ('OPENBLAS_NUM_THREADS', 'OMP_NUM_THREADS', 'MKL_NUM_THREADS', 'VECLIB_MAXIMUM_THREADS')
 
 
-def in_processes(function, items, num_workers, num_ahead):
-    """Yield (item, function(item)) as they are finished, in whatever order. When the caller stops,
-    workers finish what they are at.
+def in_processes(function: Callable[[_Item], _Result], items: Iterable[_Item], *,
+                 num_workers: int,
+                 num_ahead: int) -> Generator[tuple[_Item, _Result], None, None]:
+    """Yield (item, function(item)) in the order in which they are finished.
+
+    When the caller stops, workers finish what they are at.
 
     Args:
         function: of a module, or a functools.partial of one, so that it can be pickled; as must be
@@ -32,8 +40,9 @@ def in_processes(function, items, num_workers, num_ahead):
     # is killed.
     context = multiprocessing.get_context('spawn')
     stopping = context.Event()
-    pool = concurrent.futures.ProcessPoolExecutor(num_workers, context, _start_worker, [stopping])
-    items, running = iter(items), {}
+    pool = concurrent.futures.ProcessPoolExecutor(num_workers, context, _start_worker, (stopping,))
+    items = iter(items)
+    running: dict[concurrent.futures.Future[_Result], _Item] = {}
     with _one_thread_each(), _shut_down(pool, stopping):
         try:
             while True:
@@ -41,8 +50,9 @@ def in_processes(function, items, num_workers, num_ahead):
                     running[pool.submit(_work, function, item)] = item
                 if not running:
                     return
-                for future in concurrent.futures.wait(
-                        running, return_when=concurrent.futures.FIRST_COMPLETED).done:
+                finished = concurrent.futures.wait(
+                    running, return_when=concurrent.futures.FIRST_COMPLETED)
+                for future in finished.done:
                     yield running.pop(future), future.result()
         except MemoryError as error:
             raise UserError('there is not enough memory for so many worker processes. Run the '
@@ -66,8 +76,9 @@ def _shut_down(pool, stopping):
 
 @contextlib.contextmanager
 def _one_thread_each():
-    """Let the numerical libraries of processes that are started now use one thread each: there is a
-    process for each core already.
+    """Let the numerical libraries of processes that are started now use one thread each.
+
+    There is a process for each core already.
     """
     before = {name: os.environ.get(name) for name in _THREADS}
     os.environ.update(dict.fromkeys(_THREADS, '1'))

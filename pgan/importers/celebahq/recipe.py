@@ -1,16 +1,19 @@
-"""The recipe of one CelebA-HQ image (paper, appendix C): from a photograph of CelebA and its
-landmarks to 1024x1024, bit for bit.
+"""The recipe of one CelebA-HQ image (paper, appendix C), bit for bit.
+
+It leads from a photograph of CelebA and its landmarks to 1024x1024.
 
 The published MD5 sums were computed with Pillow 3.1.1, libjpeg 8d, NumPy 1 and SciPy 1.0.
 `exact_jpeg`, `exact_pillow` and `exact_blur` compute what the libraries did; here it takes float32
 where NumPy 1 had it. (NumPy 2 lets a NumPy float64 or int64 number turn float32 arrays into
 float64, and some images come out with single pixels one level off: hence plain Python numbers, and
-np.float32 for constants.) """
+np.float32 for constants.)
+"""
 import dataclasses
 import functools
 import hashlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -42,20 +45,21 @@ class Task:
         landmarks: x and y of left eye, right eye, nose, left and right corner of the mouth.
         zip_path: the archive that its delta is in.
         proc_md5, final_md5: of the image's bytes [3, 1024, 1024] before and after the delta is
-    added. """
+            added.
+    """
     index: int
     orig_file: str
     jpeg_path: str
-    landmarks: tuple
+    landmarks: tuple[tuple[float, float], ...]
     zip_path: str
     proc_md5: str
     final_md5: str
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f'image {self.index} ({self.orig_file!r})'
 
 
-def rebuild(task):
+def rebuild(task: Task) -> np.ndarray:
     """One image, uint8 [3, 1024, 1024], of which both MD5 sums are right.
 
     Raises:
@@ -102,24 +106,24 @@ class _Picture:
     image: np.ndarray
     quad: np.ndarray
     zoom: float
-    watch: Callable
+    watch: Callable[[str, Any], None]
 
-    def bounds(self):
+    def bounds(self) -> tuple[int, int, int, int]:
         """The upright rectangle around the quad: left, top, right, bottom."""
-        return [
-            *(math.floor(low) for low in self.quad.min(axis=0)),
-            *(math.ceil(high) for high in self.quad.max(axis=0))
-        ]
+        left, top = map(math.floor, self.quad.min(axis=0))
+        right, bottom = map(math.ceil, self.quad.max(axis=0))
+        return left, top, right, bottom
 
 
-def process(photograph, landmarks, watch=lambda stage, value: None):
+def process(photograph: np.ndarray, landmarks: Sequence[Sequence[float]] | np.ndarray,
+            watch: Callable[[str, Any], None] = lambda stage, value: None) -> np.ndarray:
     """Everything but the delta.
 
     Args:
         photograph: uint8 [H, W, 3].
         landmarks: x and y of left eye, right eye, nose, left and right corner of the mouth; [5, 2].
-        watch: is told what comes out of each stage: its name and an array. Stages that work on one
-            colour at a time come thrice.
+        watch: is told what comes out of each stage: its name and an array or a number. Stages that
+            work on one colour at a time come thrice.
 
     Returns:
         uint8 [3, 1024, 1024]
@@ -139,7 +143,7 @@ def process(photograph, landmarks, watch=lambda stage, value: None):
     return _warp(picture)
 
 
-def face_quad(landmarks):
+def face_quad(landmarks: Sequence[Sequence[float]] | np.ndarray) -> tuple[np.ndarray, float]:
     """The square to cut out, from the landmarks of a face: (quad float32 [4, 2], zoom)."""
     left_eye, right_eye, _, left_mouth, right_mouth = np.asarray(landmarks, np.float32)
     eyes = (left_eye + right_eye) * f32(0.5) + f32(0.5)
@@ -194,8 +198,9 @@ def _crop(picture, border):
 
 
 def _super_resolve(picture):
-    """Enlarge a picture that has too few pixels, by a power of two. (The original used a network
-    for this; it stands in the delta.)
+    """Enlarge a picture that has too few pixels, by a power of two.
+
+    The original used a network for this; its result is in the delta.
     """
     factor = int(2 ** math.ceil(math.log2(picture.zoom)))
     if factor > 1:
@@ -207,29 +212,27 @@ def _super_resolve(picture):
 
 
 def _pad(picture, border):
-    """Where the quad leaves the picture, let that go on mirrored, blurred and fading into its
-    median colour.
+    """Extend the picture where the quad leaves it.
+
+    It continues mirrored, blurred and fading into its median colour.
     """
     height, width = picture.image.shape[:2]
     left, top, right, bottom = picture.bounds()
-    pads = [
-        max(-left + border, 0),
-        max(-top + border, 0),
-        max(right - width + border, 0),
-        max(bottom - height + border, 0)
-    ]
+    beyond = (-left, -top, right - width, bottom - height)
+    pads = [max(pixels + border, 0) for pixels in beyond]
     if max(pads) > border - 4:
         pads = [max(pad, round(SIDE * 0.3 / picture.zoom)) for pad in pads]
         left, top, right, bottom = pads
         planes = np.pad(picture.image.transpose(2, 0, 1), [(0, 0), (top, bottom), (left, right)],
                         mode='reflect')
         # 1 at the edges, 0 where the picture begins, below 0 inside of it.
-        mask = f32(1) - np.minimum.outer(_depths(planes.shape[1], top, bottom),
-                                         _depths(planes.shape[2], left, right))
+        y_depths = _depths(planes.shape[1], top, bottom)
+        x_depths = _depths(planes.shape[2], left, right)
+        mask = f32(1) - np.minimum.outer(y_depths, x_depths)
         picture.watch('mask', mask)
+        sigma = SIDE * 0.02 / picture.zoom
         for plane in planes:  # one at a time: that takes a third of the memory
-            plane[:] = _fade(plane.astype(np.float32), mask, SIDE * 0.02 / picture.zoom,
-                             picture.watch)
+            plane[:] = _fade(plane.astype(np.float32), mask, sigma, picture.watch)
         picture.image = planes.transpose(1, 2, 0)
         picture.quad += np.array([left, top], np.float32)
     picture.watch('padded', picture.image)
@@ -243,8 +246,9 @@ def _depths(size, before, after):
 
 
 def _fade(plane, mask, sigma, watch):
-    """Blur one colour, and let it fade into its median, more and more towards the edges: float32
-    [H, W], rounded, 0 to 255.
+    """Blur one colour, and let it fade into its median, more and more towards the edges.
+
+    Returns float32 [H, W], rounded, 0 to 255.
     """
     watch('np_pad', plane)
     blurred = gaussian_blur(plane, sigma)
@@ -273,13 +277,14 @@ def _blend(image, other, weight):
 
 
 def _warp(picture):
-    """Turn the quad upright, at 4096x4096, and make that 1024x1024. Of the large image there are
-    never more than some columns.
+    """Turn the quad upright, at 4096x4096, and make that 1024x1024.
+
+    Of the large image there are never more than some columns.
     """
-    columns = transform_columns(picture.image, (WARPED, WARPED),
-                                (picture.quad + f32(0.5)).flatten())
-    columns = _watched(columns, picture.watch)
-    columns = np.stack([*resize_lines(columns, WARPED, SIDE)])  # [1024, 3, 4096]
+    corners = (picture.quad + f32(0.5)).flatten()
+    warped = transform_columns(picture.image, (WARPED, WARPED), corners)
+    warped = _watched(warped, picture.watch)
+    columns = np.stack([*resize_lines(warped, WARPED, SIDE)])  # [1024, 3, 4096]
     rows = np.ascontiguousarray(columns.transpose(2, 1, 0))
     rows = np.stack([*resize_lines(rows, WARPED, SIDE)])  # [1024, 3, 1024]
     return np.ascontiguousarray(rows.transpose(1, 0, 2))
@@ -296,8 +301,9 @@ def _watched(columns, watch):
 
 
 def _why_not_processed(task, received):
-    """The sentences about an image whose proc_md5 is not the published one. The delta's key tells
-    whether its JPEG file is the original.
+    """The sentences about an image whose proc_md5 is not the published one.
+
+    The delta's key tells whether its JPEG file is the original.
     """
     found = (f'the processed photograph has the MD5 {received}. Expected the proc_md5 of '
              f'image_list.txt, {task.proc_md5}. ')
@@ -323,23 +329,20 @@ def _noise():
     return np.random.RandomState(1).randint(0, 256, [120, 160, 3], dtype=np.uint8)
 
 
+_CORNERS = [20.5, -3.25, 4.75, 100.5, 130.25, 119.5, 150.125, 8.5]
 # What each stage must make of noise: MD5 sums of outputs that agree with Pillow 3.1.1 and SciPy
 # 1.0.
-_CHECKS = {
+_CHECKS: dict[str, tuple[Callable[[], np.ndarray], str]] = {
     'resizing': (lambda: resize(_noise(), (211, 97)), '79ea19aea45010b6361a109edc86543c'),
-    'warping': (
-        lambda: transform(_noise(),
-                          (200, 180), [20.5, -3.25, 4.75, 100.5, 130.25, 119.5, 150.125, 8.5]),
-        'e6065484e56283071f4cf8ed5368629c'),
+    'warping': (lambda: transform(_noise(), (200, 180), _CORNERS),
+                'e6065484e56283071f4cf8ed5368629c'),
     'blurring': (lambda: gaussian_blur(_noise()[..., 0].astype(np.float32), 7.3),
                  'b8ae5e3b091132e1a4df5cecc40a5b63'),
 }
 
 
 @functools.cache
-def failing_stages():
+def failing_stages() -> list[str]:
     """Names of the stages whose arithmetic is not exact on this machine."""
-    return [
-        name for name, (compute, md5) in _CHECKS.items()
-        if _md5(np.ascontiguousarray(compute())) != md5
-    ]
+    outputs = {name: np.ascontiguousarray(compute()) for name, (compute, _) in _CHECKS.items()}
+    return [name for name, (_, md5) in _CHECKS.items() if _md5(outputs[name]) != md5]

@@ -262,7 +262,8 @@ def test_a_cache_is_for_one_process_at_a_time(pair, capsys):
 
 
 def test_a_damaged_file_of_the_cache_is_made_anew(pair, capsys):
-    with importer.CelebAHQ('hq', 'celeba', 'deltas', 1024, 2, 100) as images:
+    with importer.CelebAHQ('hq', 'celeba', 'deltas', resolution=1024, num_workers=2,
+                           num_ahead=100) as images:
         source = images.load()
         path = pathlib.Path('hq.cache/00001.image')
         # not 0 before, as the image's MD5 sum shows
@@ -271,7 +272,8 @@ def test_a_damaged_file_of_the_cache_is_made_anew(pair, capsys):
                 ] == [IMAGES[name]['final_md5'] for name in UNPADDED]
     assert 'The file of image 1 (\'000002.jpg\') in' in capsys.readouterr().out
     pathlib.Path('hq.cache/mine.txt').write_text('kept')  # what is not ours stays
-    with importer.CelebAHQ('hq', 'celeba', 'deltas', 1024, 4, 100) as images:
+    with importer.CelebAHQ('hq', 'celeba', 'deltas', resolution=1024, num_workers=4,
+                           num_ahead=100) as images:
         images.load()
         images.clear()
     assert os.listdir('hq.cache') == ['mine.txt']
@@ -420,7 +422,7 @@ def test_a_photograph_that_is_not_the_original_is_named_and_the_others_are_kept(
     pathlib.Path('celeba/img_celeba/000002.jpg').write_bytes(data[:-2000])
     refused(capsys, "1 of 2 images cannot be rebuilt. image 1 ('000002.jpg'): ",
             'Stage to suspect: the JPEG file.', 'so that is not the original file',
-            'Finished images are kept: mend the cause and run '
+            'Finished images are kept: fix the cause and run '
             'the same command again.')
     assert finished() == ['00000.image']
     message = fails(['create_celebahq', 'hq', 'celeba', 'deltas', '--only', '1'], capsys)

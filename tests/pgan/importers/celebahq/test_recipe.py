@@ -166,7 +166,7 @@ def test_the_taps_of_an_enlargement_add_up_to_one():
 @pytest.fixture(scope='module')
 def stages():
     """What came out of each stage, by photograph."""
-    return dict(in_processes(watch_stages, IMAGES, 2, 7))
+    return dict(in_processes(watch_stages, IMAGES, num_workers=2, num_ahead=7))
 
 
 @needs_jpeglib
