@@ -21,7 +21,7 @@ import misc
 import tfutil
 from tests.support.golden import ROOT
 
-NOT_INSTALLED = {'tests', 'benchmarks', 'examples'}
+NOT_INSTALLED = {'tests', 'benchmarks', 'examples', 'docs'}
 
 
 @pytest.fixture(scope='module')

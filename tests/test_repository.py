@@ -1,7 +1,6 @@
 """The repository as a whole: everything imports, no import runs upward, every --help works,
 documents say what is so.
 """
-import ast
 import os
 import re
 import subprocess
@@ -9,41 +8,8 @@ import sys
 
 import pytest
 
+from docs.rooms import ROOMS, imports_of, name_of, room_of, sources
 from tests.support.golden import ROOT
-
-# From the ground up: a room may import those before it, and its own modules.
-ROOMS = [
-    'pgan', 'tfutil', 'pgan.nn', 'networks', 'loss', 'pgan.data', 'dataset', 'pgan.importers',
-    'legacy', 'misc', 'pgan.inspection', 'metrics', 'pgan.settings', 'pgan.reporting',
-    'pgan.training', 'pgan.scripts', 'util_scripts', 'train', 'dataset_tool', 'examples',
-    'benchmarks'
-]
-SKIPPED = ('.venv', 'tests', 'configs')
-
-
-def sources():
-    return [
-        path for path in sorted(ROOT.rglob('*.py'))
-        if not path.relative_to(ROOT).parts[0].startswith(SKIPPED)
-    ]
-
-
-def room_of(module):
-    """The room of a dotted name; the ground floor is what stands in pgan itself."""
-    first, second, *_ = [*module.split('.'), '', '']
-    return f'{first}.{second}' if f'{first}.{second}' in ROOMS else first
-
-
-def name_of(path):
-    return '.'.join(path.relative_to(ROOT).with_suffix('').parts).removesuffix('.__init__')
-
-
-def imports_of(path):
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            yield from (f'{node.module}.{alias.name}' for alias in node.names)
 
 
 @pytest.mark.parametrize('path', [p for p in sources() if p.name != 'config.py'],
@@ -72,7 +38,7 @@ def test_every_module_imports():
     '-m benchmarks.celebahq', '-m benchmarks.mode_recovery', '-m benchmarks.paper_settings',
     '-m benchmarks', '-m benchmarks.machine', '-m benchmarks.bare_step', '-m benchmarks.compare',
     '-m benchmarks.pipeline', '-m benchmarks.startup', '-m benchmarks.peers', '-m benchmarks.gpu',
-    '-m benchmarks.peer_torch_step'
+    '-m benchmarks.peer_torch_step', 'docs/draw_rooms.py'
 ])
 def test_help(command):
     done = subprocess.run([sys.executable, *command.split(), '--help'], capture_output=True,
