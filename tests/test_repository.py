@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from docs.rooms import ROOMS, imports_of, name_of, room_of, sources
+from tests.support.document_blocks import DOCUMENTS
 from tests.support.golden import ROOT
 
 
@@ -60,7 +61,7 @@ except SystemExit:
 
 
 def test_documents_name_files_that_exist():
-    for document in [ROOT / 'README.md', *ROOT.glob('docs/*.md')]:
+    for document in DOCUMENTS:
         text = document.read_text()
         for target in re.findall(r'\]\((?!https?:)([^)#]+)\)', text):
             assert (document.parent / target).exists(), f'{document.name} links to {target}'
