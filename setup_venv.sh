@@ -4,8 +4,10 @@
 
 python=${PYTHON:-python3}
 if ! "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
-    echo "error: Python 3.11 or newer is needed; '$python' is $("$python" --version 2>&1 || echo missing)." \
-         "Install it (Debian: apt-get install python3), or name another one: PYTHON=python3.11 bash $0" >&2
+    found=$("$python" --version 2>/dev/null || echo missing)
+    echo "error: Python 3.11 or newer is needed; '$python' is $found." \
+         "Install it (Debian: apt-get install python3)," \
+         "or name another one: PYTHON=python3.11 bash $0" >&2
     exit 1
 fi
 
@@ -19,7 +21,8 @@ if ! .venv/bin/python -m pip --version >/dev/null 2>&1; then
             apt-get update -qq && apt-get install -y -qq python3-venv >/dev/null
         fi
         "$python" -m venv .venv || {
-            echo "error: cannot make a virtual environment. On Debian and Ubuntu: sudo apt-get install python3-venv" >&2; exit 1; }
+            echo "error: cannot make a virtual environment." \
+                 "On Debian and Ubuntu: sudo apt-get install python3-venv" >&2; exit 1; }
     fi
 fi
 
