@@ -1,6 +1,7 @@
 """pyproject.toml and the API for notebooks: what `pip install -e .` brings is complete, described
 and has types.
 """
+import importlib.metadata
 import inspect
 import os
 import pydoc
@@ -11,6 +12,8 @@ import tomllib
 import typing
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 from setuptools import find_packages
 
 import dataset
@@ -18,7 +21,7 @@ import misc
 import tfutil
 from tests.support.golden import ROOT
 
-NOT_INSTALLED = {'tests', 'benchmarks', 'examples'}
+NOT_INSTALLED = {'tests', 'benchmarks', 'examples', 'docs'}
 
 
 @pytest.fixture(scope='module')
@@ -96,3 +99,101 @@ def test_types_and_help(name):
     text = pydoc.plain(pydoc.render_doc(function))
     first = inspect.getdoc(function).split('\n')[0]
     assert len(first) > 10 and first in text
+
+
+# ------------------------------------------------------------ constraints.txt
+
+REQUIREMENTS = sorted(ROOT.glob('requirements-*.txt'))
+WITH_THE_ENVIRONMENT = {'pip', 'setuptools', 'wheel'}  # `python -m venv` brings them
+
+
+def lines_of(path):
+    """Lines of a requirements file without comments."""
+    lines = [re.sub(r'(^| +)#.*', '', line) for line in path.read_text().splitlines()]
+    return [Requirement(line) for line in lines if line]
+
+
+def pinned():
+    """{package: version} of constraints.txt."""
+    return {canonicalize_name(pin.name): str(pin.specifier).removeprefix('==')
+            for pin in lines_of(ROOT / 'constraints.txt')}
+
+
+def test_constraints_are_versions_in_order():
+    pins = lines_of(ROOT / 'constraints.txt')
+    assert all(re.fullmatch(r'==[\w.]+', str(pin.specifier)) and not pin.marker for pin in pins)
+    names = [canonicalize_name(pin.name) for pin in pins]
+    assert names == sorted(set(names))
+
+
+@pytest.mark.parametrize('path', REQUIREMENTS, ids=lambda path: path.name)
+def test_constraints_keep_the_bounds_of_the_requirements(path):
+    versions = pinned()
+    for requirement in lines_of(path):
+        version = versions[canonicalize_name(requirement.name)]
+        assert requirement.specifier.contains(version), f'{requirement}, pinned to {version}'
+
+
+def test_constraints_name_everything_that_the_requirements_bring():
+    """Including what packages require in turn, as far as it is installed here."""
+    wanted, missing = [line for path in REQUIREMENTS for line in lines_of(path)], {}
+    versions, seen = pinned(), set(WITH_THE_ENVIRONMENT)
+    while wanted:
+        requirement = wanted.pop()
+        name = canonicalize_name(requirement.name)
+        if name in seen or requirement.marker and not requirement.marker.evaluate({'extra': ''}):
+            continue
+        seen.add(name)
+        try:
+            package = importlib.metadata.distribution(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+        if name not in versions:
+            missing[name] = package.version
+        wanted += map(Requirement, package.requires or [])
+    assert not missing, f'add to constraints.txt: {missing}'
+
+
+PYTHON_STUB = """#!/usr/bin/env bash
+if [[ "$*" == *"version_info >= (3, 14)"* ]]; then exit {newer}; fi
+if [[ "$*" == *"pip install"* ]]; then echo "$*" >> calls; fi
+if [[ "$*" == *constraints.txt* ]]; then exit {code}; fi
+"""
+
+
+def set_up(folder, newer=0, code=0):
+    """Source setup_venv.sh with a Python that only writes down how pip is called. Returns output
+    and calls.
+    """
+    (folder / '.venv/bin').mkdir(parents=True, exist_ok=True)
+    (folder / '.venv/bin/python').write_text(PYTHON_STUB.format(newer=newer, code=code))
+    (folder / '.venv/bin/python').chmod(0o755)
+    for name in ('setup_venv.sh', 'constraints.txt', 'requirements-pip.txt'):
+        if not (folder / name).exists():
+            (folder / name).write_text((ROOT / name).read_text())
+    done = subprocess.run(['bash', '-euc', '. ./setup_venv.sh requirements-pip.txt'], cwd=folder,
+                          capture_output=True, text=True,
+                          env={**os.environ, 'PYTHON': sys.executable})
+    assert done.returncode == 0, done.stderr
+    calls = (folder / 'calls').read_text().splitlines() if (folder / 'calls').exists() else []
+    (folder / 'calls').unlink(missing_ok=True)
+    return done.stdout, calls
+
+
+def test_set_up_installs_the_versions_that_were_tried(tmp_path):
+    said, calls = set_up(tmp_path)
+    assert len(calls) == 2 and all('-c constraints.txt' in call for call in calls)
+    assert 'note' not in said
+    assert set_up(tmp_path) == ('', [])  # all is there
+    with open(tmp_path / 'constraints.txt', 'a') as file:
+        file.write('another==1\n')
+    assert len(set_up(tmp_path)[1]) == 2
+
+
+def test_set_up_on_a_newer_python_or_where_a_version_cannot_be_had(tmp_path):
+    said, calls = set_up(tmp_path / 'newer', newer=1)
+    assert 'note: constraints.txt is for Python 3.11 to 3.13' in said
+    assert len(calls) == 2 and not any('constraints' in call for call in calls)
+    said, calls = set_up(tmp_path / 'elsewhere', code=1)
+    assert 'cannot be installed on this machine' in said
+    assert ['constraints' in call for call in calls] == [True, False, False]

@@ -10,47 +10,15 @@ import sys
 
 import pytest
 
+from docs.rooms import ROOMS, imports_of, name_of, room_of, sources
+from tests.support.document_blocks import DOCUMENTS
 from tests.support.golden import ROOT
 from tests.support.programs import PROGRAMS, helps
-
-# From the ground up: a room may import those before it, and its own modules.
-ROOMS = [
-    'pgan', 'tfutil', 'pgan.nn', 'networks', 'loss', 'pgan.data', 'dataset', 'pgan.importers',
-    'legacy', 'misc', 'pgan.inspection', 'metrics', 'pgan.settings', 'pgan.reporting',
-    'pgan.training', 'pgan.scripts', 'util_scripts', 'train', 'dataset_tool', 'examples',
-    'benchmarks'
-]
-SKIPPED = ('.venv', 'tests', 'configs')
-
-
-def sources():
-    return [
-        path for path in sorted(ROOT.rglob('*.py'))
-        if not path.relative_to(ROOT).parts[0].startswith(SKIPPED)
-    ]
 
 
 def packages():
     """Dotted names of the folders with modules in them."""
     return {name_of(path.parent / '__init__.py') for path in sources()} - {'__init__'}
-
-
-def room_of(module):
-    """The room of a dotted name; the ground floor is what stands in pgan itself."""
-    first, second, *_ = [*module.split('.'), '', '']
-    return f'{first}.{second}' if f'{first}.{second}' in ROOMS else first
-
-
-def name_of(path):
-    return '.'.join(path.relative_to(ROOT).with_suffix('').parts).removesuffix('.__init__')
-
-
-def imports_of(path):
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            yield from (f'{node.module}.{alias.name}' for alias in node.names)
 
 
 @pytest.mark.parametrize('path', [p for p in sources() if p.name != 'config.py'],
@@ -93,7 +61,7 @@ except SystemExit:
 
 
 def test_documents_name_files_that_exist():
-    for document in [ROOT / 'README.md', *ROOT.glob('docs/*.md')]:
+    for document in DOCUMENTS:
         text = document.read_text()
         for target in re.findall(r'\]\((?!https?:)([^)#]+)\)', text):
             assert (document.parent / target).exists(), f'{document.name} links to {target}'

@@ -28,6 +28,8 @@ BEFORE_AND_AFTER = ['git worktree add ../before HEAD~1',
                     'python -m benchmarks.compare ../before . --resolution 32 --minibatch 64 '
                     '--check 20',
                     'git worktree remove ../before']
+PICTURES = '.venv/bin/python docs/draw_rooms.py'
+BLAME = 'git config blame.ignoreRevsFile .git-blame-ignore-revs'
 EDITABLE = 'pip install -e .'
 JPEGLIB = '.venv/bin/python -m pip install -r requirements-celebahq.txt'
 CELEBAHQ = ['.venv/bin/python dataset_tool.py create_celebahq datasets/celebahq CELEBA DELTAS '
@@ -36,7 +38,7 @@ CELEBAHQ = ['.venv/bin/python dataset_tool.py create_celebahq datasets/celebahq 
             '--num_threads 8']
 CARRIED_OUT = [
     *RUN, *RUN_WITH_LABELS, QUICKSTART, TESTS, TWO_DEVICES, TENSORBOARD, *BEFORE_AND_AFTER,
-    EDITABLE, JPEGLIB, *CELEBAHQ
+    PICTURES, BLAME, EDITABLE, JPEGLIB, *CELEBAHQ
 ]
 ELSEWHERE = {
     'export TF_CONFIG={"cluster": {"worker": ["host1:12345", "host2:12345"]}, "task": {"type": '
@@ -45,6 +47,8 @@ ELSEWHERE = {
     '.venv/bin/python train.py': 'the same; and the plain command wants a data set of 1024x1024 '
                                  '(see tests/test_train_command.py)',
     '.venv/bin/python -m pip install tensorflow[and-cuda]': 'several GB, for GPUs; only parsed',
+    'bash test.sh --fast': 'the tests themselves',
+    'bash test.sh tests/misc': 'the tests themselves',
 }
 SMALLER = '''
 train.update(total_kimg=0.3, network_snapshot_ticks=1)
@@ -155,6 +159,18 @@ def test_before_and_after_a_change(checkout):
     assert '"after_updates": {"rounds": 1, "of_all": 0.0' in said  # the two are alike
     carry_out(checkout, remove)
     assert not (checkout.parent / 'before').exists()
+
+
+def test_pictures(checkout):
+    """Drawn again, they are the same."""
+    said = carry_out(checkout, PICTURES)
+    assert 'docs/rooms.svg is drawn.' in said
+    assert subprocess.run(['git', 'diff', '--exit-code', 'docs'], cwd=checkout).returncode == 0
+
+
+def test_blame_with_commits_to_ignore(checkout):
+    carry_out(checkout, BLAME)
+    carry_out(checkout, 'git blame README.md')
 
 
 def test_editable_install(checkout, tmp_path):

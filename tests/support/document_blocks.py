@@ -1,4 +1,4 @@
-"""The code blocks of README.md and docs/: what a reader would type."""
+"""The code blocks of README.md, CONTRIBUTING.md and docs/: what a reader would type."""
 import re
 import shlex
 import textwrap
@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 from tests.support.golden import ROOT
 
-DOCUMENTS = [ROOT / 'README.md', *sorted(ROOT.glob('docs/*.md'))]
+DOCUMENTS = [ROOT / 'README.md', ROOT / 'CONTRIBUTING.md', ROOT / 'CHANGELOG.md',
+             *sorted(ROOT.glob('docs/*.md'))]
 
 
 class Block(NamedTuple):
