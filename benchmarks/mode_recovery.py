@@ -111,9 +111,12 @@ desc = {name!r}
 random_seed = {1000 + seed}
 data_dir, result_dir = {args.data_dir!r}, {args.result_dir!r}
 dataset.tfrecord_dir = 'mnistrgb-5k'
-train.update(total_kimg=train.total_kimg * {scale}, G_smoothing={args.G_smoothing}, image_snapshot_ticks=1000, network_snapshot_ticks=1000)
-sched.update(minibatch_base={args.minibatch}, G_lrate_base={args.lrate}, D_lrate_base={args.lrate}, tick_kimg_base=10, tick_kimg_dict={{}})
-sched.update(lod_training_kimg=sched.lod_training_kimg * {scale}, lod_transition_kimg=sched.lod_transition_kimg * {scale})
+train.update(total_kimg=train.total_kimg * {scale}, G_smoothing={args.G_smoothing})
+train.update(image_snapshot_ticks=1000, network_snapshot_ticks=1000)
+sched.update(minibatch_base={args.minibatch}, tick_kimg_base=10, tick_kimg_dict={{}})
+sched.update(G_lrate_base={args.lrate}, D_lrate_base={args.lrate})
+sched.update(lod_training_kimg=sched.lod_training_kimg * {scale})
+sched.update(lod_transition_kimg=sched.lod_transition_kimg * {scale})
 tf_config = EasyDict({{'intra_op_parallelism_threads': 1, 'inter_op_parallelism_threads': 1}})
 ''')
     start = time.time()
@@ -185,8 +188,8 @@ def table(results, variants):
         rows = [row for row in results if row['variant'] == variant]
         modes, kl = ([row[name] for row in rows] for name in ('modes', 'kl'))
         lines.append(
-            f'| {variant} | {len(rows)} | {np.mean(modes):.1f} +- {np.std(modes):.1f} | {np.mean(kl):.3f} +- {np.std(kl):.3f} |'
-        )
+            f'| {variant} | {len(rows)} | {np.mean(modes):.1f} +- {np.std(modes):.1f} '
+            f'| {np.mean(kl):.3f} +- {np.std(kl):.3f} |')
     return '\n'.join(lines)
 
 

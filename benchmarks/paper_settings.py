@@ -29,7 +29,8 @@ data_dir, result_dir = {data_dir!r}, {result_dir!r}
 dataset = EasyDict(tfrecord_dir='blobs{resolution}')
 sched.update(minibatch_base={minibatch}, tick_kimg_base={kimg}, tick_kimg_dict={{}})
 if sched.lod_training_kimg:
-    sched.update(lod_training_kimg={kimg} / 6, lod_transition_kimg={kimg} / 6, lod_initial_resolution={resolution} // 4)
+    sched.update(lod_training_kimg={kimg} / 6, lod_transition_kimg={kimg} / 6)
+    sched.update(lod_initial_resolution={resolution} // 4)
 train.update(total_kimg={kimg}, image_snapshot_ticks=1000, network_snapshot_ticks=1000)
 if 'paper' in G.func:
     G.update(fmap_base=512, fmap_max={fmap_max})

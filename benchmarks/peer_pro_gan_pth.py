@@ -20,7 +20,8 @@ def make_round(resolution, minibatch):
     import torch
     from pro_gan_pytorch import custom_layers, losses, networks
     # Today's torch expects one argument more than the package hands on. No padding is asked for.
-    custom_layers.EqualizedConvTranspose2d._output_padding = lambda self, *_, **__: self.output_padding
+    layer = custom_layers.EqualizedConvTranspose2d
+    layer._output_padding = lambda self, *_, **__: self.output_padding
     torch.manual_seed(1)
     depth = int(math.log2(resolution))
     G, D = networks.Generator(depth=5,

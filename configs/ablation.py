@@ -1,4 +1,6 @@
-"""The paper's ablation study (section 6.1, Table 1), a row at a time: python train.py --config configs/ablation.py
+"""The paper's ablation study (section 6.1, Table 1), a row at a time.
+
+    python train.py --config configs/ablation.py
 
 Published: sliced Wasserstein distance (average of the levels 128 to 16) / MS-SSIM, by row:
 
@@ -13,20 +15,27 @@ Published: sliced Wasserstein distance (average of the levels 128 to 16) / MS-SS
     g   + pixelwise normalization       3.56 / 0.2845      4.01 / 0.0640
     h   converged                       2.96 / 0.2828      3.31 / 0.0636
 
-Measure a finished run with evaluate_metrics, metrics=['swd'], num_images=16384, and metrics=['msssim'], num_images=10000.
+Measure a finished run with evaluate_metrics, metrics=['swd'], num_images=16384, and
+metrics=['msssim'], num_images=10000.
 
-Data sets: dataset_tool.py create_celeba datasets/celeba CELEBA_DIR, or create_lsun datasets/lsun-bedroom-full LMDB. The original gives no
-time for a run; none was tried here at full width.
+Data sets: dataset_tool.py create_celeba datasets/celeba CELEBA_DIR, or create_lsun
+datasets/lsun-bedroom-full LMDB. The original gives no time for a run; none was tried here at full
+width.
 """
 _row = 'g'                          # 'a', 'b', 'c', 'd', 'e*', 'e', 'f', 'g', 'h'.
 _data = 'celeba'                    # 'celeba' or 'lsun-bedroom'.
 
-# Row h has the settings of g. The paper trained it longer and with its full width; for that add, with as many kimg as you like:
-# --set train.total_kimg=20000 --set G.fmap_base=8192 --set D.fmap_base=8192
+# Row h has the settings of g. The paper trained it longer and with its full width; for that add,
+# with as many kimg as you like: --set train.total_kimg=20000 --set G.fmap_base=8192 --set
+# D.fmap_base=8192
 _step = 'abcdefgh'.index(_row[0])   # How many of the changes from a to h are made.
 desc = f'ablation-{_row.replace("*", "-star")}-{_data}'
-dataset = {'celeba': EasyDict(tfrecord_dir='celeba'), 'lsun-bedroom': EasyDict(tfrecord_dir='lsun-bedroom-full', resolution=128)}[_data]
-train = EasyDict(func='train.train_progressive_gan', total_kimg=10000, mirror_augment=_data == 'celeba')
+dataset = {
+    'celeba': EasyDict(tfrecord_dir='celeba'),
+    'lsun-bedroom': EasyDict(tfrecord_dir='lsun-bedroom-full', resolution=128)
+}[_data]
+train = EasyDict(func='train.train_progressive_gan', total_kimg=10000,
+                 mirror_augment=_data == 'celeba')
 G = EasyDict(func='networks.G_paper', fmap_base=2048)
 D = EasyDict(func='networks.D_paper', fmap_base=2048, mbstd_group_size=16)
 sched = EasyDict(minibatch_base=16, lod_training_kimg=800, lod_transition_kimg=800)
@@ -40,7 +49,8 @@ if _step == 2:
 if _step < 3:                       # The training parameters of Gulrajani et al.
     train.D_repeats = 5
     G_opt.beta2 = D_opt.beta2 = 0.9
-    G.update(latent_size=128, normalize_latents=False, use_leakyrelu=False, use_batchnorm=True, tanh_at_end=1.0)
+    G.update(latent_size=128, normalize_latents=False, use_leakyrelu=False, use_batchnorm=True,
+             tanh_at_end=1.0)
     D.use_layernorm = True
     D_loss.wgan_epsilon = 0.0
 if _step < 4 or _row == 'e*':

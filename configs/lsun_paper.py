@@ -1,14 +1,19 @@
-"""One category of LSUN at 256x256, as in the paper's section 6.4: python train.py --config configs/lsun_paper.py
+"""One category of LSUN at 256x256, as in the paper's section 6.4.
 
-Published: FID 8.34 for bedroom. Measure a finished run with evaluate_metrics, metrics=['fid'], num_images=50000.
+    python train.py --config configs/lsun_paper.py
 
-Data sets: dataset_tool.py create_lsun datasets/lsun-cat-100k LMDB --max_images 100000; bedroom and dog take all images instead:
-dataset_tool.py create_lsun datasets/lsun-bedroom-full LMDB. The original gives no time for a run, and none was tried here; to 256x256 a
-run shows as many images as CelebA-HQ's, without the expensive stages above.
+Published: FID 8.34 for bedroom. Measure a finished run with evaluate_metrics, metrics=['fid'],
+num_images=50000.
+
+Data sets: dataset_tool.py create_lsun datasets/lsun-cat-100k LMDB --max_images 100000; bedroom and
+dog take all images instead: dataset_tool.py create_lsun datasets/lsun-bedroom-full LMDB. The
+original gives no time for a run, and none was tried here; to 256x256 a run shows as many images as
+CelebA-HQ's, without the expensive stages above.
 """
 _category = 'bedroom'               # One of the 30 of config.py.
 
-_full = _category in ('bedroom', 'dog')     # The two with the most images: all of them, and none mirrored.
+# The two with the most images: all of them, and none mirrored.
+_full = _category in ('bedroom', 'dog')
 desc = f'lsun-{_category}-paper'
 dataset = EasyDict(tfrecord_dir=f'lsun-{_category}-{"full" if _full else "100k"}', resolution=256)
 train = EasyDict(func='train.train_progressive_gan', mirror_augment=not _full, total_kimg=20000)

@@ -1,12 +1,19 @@
-"""MNIST-RGB mode recovery with tiny discriminators (paper, Appendix D and Table 4): python train.py --config configs/mnist_modes.py
+"""MNIST-RGB mode recovery with tiny discriminators (paper, Appendix D and Table 4).
 
-Published, modes found of 1000 by variant: for K = 1/4 640 (plain), 857, 881, 860; for K = 1/2 772, 887, 918, 920. Measure a finished run
-with evaluate_metrics, metrics=['modes'], num_images=256000: ten evaluations.
+    python train.py --config configs/mnist_modes.py
 
-Data set: dataset_tool.py create_mnistrgb datasets/mnistrgb MNIST_DIR. How long a run takes: docs/reproduction.md.
+Published, modes found of 1000 by variant: for K = 1/4 640 (plain), 857, 881, 860; for K = 1/2 772,
+887, 918, 920. Measure a finished run with evaluate_metrics, metrics=['modes'], num_images=256000:
+ten evaluations.
+
+Data set: dataset_tool.py create_mnistrgb datasets/mnistrgb MNIST_DIR. How long a run takes:
+docs/reproduction.md.
 """
-_K = 4                              # The paper's K is 1/4 (4) or 1/2 (2): the discriminator is so many times smaller than the generator.
-_variant = 'progression'            # 'plain' WGAN-GP; 'ournorm', 'mbstddev', 'progression' each add to the one before.
+# The paper's K is 1/4 (4) or 1/2 (2): the discriminator is so many times smaller than the
+# generator.
+_K = 4
+# 'plain' WGAN-GP; 'ournorm', 'mbstddev', 'progression' each add to the one before.
+_variant = 'progression'
 
 _added = ['plain', 'ournorm', 'mbstddev', 'progression']
 _added = _added[:_added.index(_variant) + 1]
@@ -16,7 +23,8 @@ train = EasyDict(func='train.train_progressive_gan', D_repeats=5, total_kimg=100
 G = EasyDict(func='networks.G_mnist_mode_recovery')
 D = EasyDict(func='networks.D_mnist_mode_recovery', X=_K)
 D_loss.wgan_epsilon = 0.0
-sched = EasyDict(minibatch_base=64, lod_initial_resolution=32, lod_training_kimg=0, lod_transition_kimg=0)
+sched = EasyDict(minibatch_base=64, lod_initial_resolution=32, lod_training_kimg=0,
+                 lod_transition_kimg=0)
 if 'ournorm' in _added:             # The paper's normalization instead of batch normalization.
     G.update(use_wscale=True, use_pixelnorm=True, use_batchnorm=False)
     D.update(use_wscale=True, use_batchnorm=False)

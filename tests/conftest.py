@@ -1,17 +1,27 @@
 """Fixtures of all tests, and a quiet TensorFlow with four CPU devices."""
+import faulthandler
+import io
 import os
+import resource
+import shutil
+import sys
 
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
 os.environ.setdefault('CUDA_VISIBLE_DEVICES', '')
 
+import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 
 import misc  # noqa: E402
-from tests.support.data_inputs import write_images  # noqa: E402
+from tests.support import damage, faults, small_dataset  # noqa: E402
+from tests.support.data_inputs import write_dataset, write_images  # noqa: E402
+from tests.support.script_inputs import run_23  # noqa: E402
 from tests.support.toy_runs import TINY, make_toy  # noqa: E402
 from tfutil.devices import make_cpu_devices  # noqa: E402
 
 make_cpu_devices(4)  # before anything starts TensorFlow, for the tests of several replicas
+
+MEMORY_A_TEST = 2 << 30  # bytes beyond what the process has when a test starts
 
 
 @pytest.fixture
@@ -38,3 +48,70 @@ def toy(in_tmp, capsys):
     (in_tmp / 'tiny.py').write_text(TINY)
     yield in_tmp
     misc.restore_output()
+
+
+@pytest.fixture(scope='module')
+def small(tmp_path_factory):
+    """Folder of a small labelled data set that no test may change."""
+    return write_dataset(tmp_path_factory.mktemp('data') / 'small', small_dataset.make_images(),
+                         small_dataset.make_labels())
+
+
+@pytest.fixture
+def small_copy(small, tmp_path):
+    """Copy of the small data set, for a test that damages it."""
+    return shutil.copytree(small, tmp_path / 'small')
+
+
+@pytest.fixture
+def limits():
+    """Make allocations beyond MEMORY_A_TEST fail; end a process that hangs."""
+    with open('/proc/self/statm') as file:
+        used = int(file.read().split()[0]) * resource.getpagesize()
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY_A_TEST, hard))
+    faulthandler.dump_traceback_later(10 * damage.SECONDS_A_CASE, exit=True)
+    try:
+        yield
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+
+
+@pytest.fixture
+def labelled(in_tmp):
+    """A labelled data set 'toy': (folder, path of its labels)."""
+    labels = np.eye(damage.NUM_IMAGES, 40, dtype=np.float32)
+    folder = write_dataset('toy', damage.make_images(size=8), labels)
+    return folder, in_tmp / 'toy' / 'toy-rxx.labels'
+
+
+@pytest.fixture
+def room(in_tmp, monkeypatch):
+    """Empty current folder 'room'; '../data' holds two data sets."""
+    os.makedirs('room')
+    for version in (0, 1):
+        faults.write_images(f'data/{version}', version)
+    monkeypatch.chdir('room')
+    return in_tmp / 'room'
+
+
+@pytest.fixture
+def console(in_tmp, monkeypatch):
+    """Function that puts stand-ins for the terminal in place and returns (stdout, stderr).
+
+    A function, as pytest sets the streams between the phases of a test. Logging ends with the test.
+    """
+    def start():
+        out, err = io.StringIO(), io.StringIO()
+        for name, stream in (('stdout', out), ('stderr', err), ('__stderr__', err)):
+            monkeypatch.setattr(sys, name, stream)
+        return out, err
+    yield start
+    misc.restore_output()
+
+
+@pytest.fixture
+def use_network(in_tmp, monkeypatch):
+    """Function (network) that makes results/023-run appear to hold it."""
+    return run_23(monkeypatch)

@@ -183,7 +183,8 @@ CHANGES = {
 
 @pytest.mark.parametrize('option', CHANGES)
 def test_option(option):
-    place = 'pgan-celebahq-{}-preset-v2-1gpu-fp32' if option in CONDITIONS else 'pgan-celebahq-preset-v2-1gpu-fp32-{}'
+    place = ('pgan-celebahq-{}-preset-v2-1gpu-fp32' if option in CONDITIONS else
+             'pgan-celebahq-preset-v2-1gpu-fp32-{}')
     assert changes(option) == {'desc': place.format(option), **CHANGES[option]}
 
 

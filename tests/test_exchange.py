@@ -18,6 +18,7 @@ import misc
 import tfutil
 from tests.support.golden import GOLDEN, ROOT, load_npz
 from tests.support.networks import max_abs
+from tests.support.programs import run_programs
 
 INTERPRETERS = [sys.executable, *filter(None, os.environ.get('OLD_PYTHONS', '').split(os.pathsep))]
 
@@ -38,7 +39,7 @@ def test_other_pythons_read_the_state(interpreter, writer, networks, tmp_path):
         misc.save_pkl(networks, path)
     else:
         path.write_bytes(pickle.dumps(networks, protocol=4))
-    done = subprocess.run([interpreter, ROOT / 'tests' / 'snapshot_reader.py', path],
+    done = subprocess.run([interpreter, ROOT / 'tests' / 'support' / 'snapshot_reader.py', path],
                           capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     for network, state in zip(networks, json.loads(done.stdout)['states'], strict=True):
@@ -76,33 +77,40 @@ print('the module runs')
 def own_G(num_channels, resolution, label_size, **kwargs):
     z, labels = keras.Input([8], name='latents_in'), keras.Input([label_size], name='labels_in')
     x = keras.layers.Dense(num_channels * resolution ** 2, name='dense')(z)
-    return keras.Model([z, labels], keras.layers.Reshape([num_channels, resolution, resolution], name='images_out')(x))
+    shape = [num_channels, resolution, resolution]
+    return keras.Model([z, labels], keras.layers.Reshape(shape, name='images_out')(x))
 '''
 TRAIN = '''
 import numpy as np, tensorflow as tf, misc, tfutil
 G = tfutil.Network('G', 'own_networks.own_G', num_channels=1, resolution=4, label_size=0)
 optimizer = tfutil.Optimizer('TrainG', learning_rate=0.01)
 before = G.get_var('dense/kernel').copy()
-optimizer.register_gradients(lambda: tf.reduce_mean(G.get_output_for(tf.ones([2, 8])) ** 2), list(G.trainables.values()))
+optimizer.register_gradients(lambda: tf.reduce_mean(G.get_output_for(tf.ones([2, 8])) ** 2),
+                             list(G.trainables.values()))
 optimizer.apply_updates()
 assert (G.get_var('dense/kernel') != before).any()
 misc.save_pkl(G, 'own.pkl')
 np.save('expected.npy', G.run(np.ones([3, 8])))
 '''
 LOAD = '''
-import sys, numpy as np, misc
-G = misc.load_pkl('own.pkl', trust_source=sys.argv[1] == 'trust')
+import numpy as np, misc
+from pgan.errors import DataError
+try:
+    G = misc.load_pkl('own.pkl')
+except DataError as error:
+    print(error)
+    G = misc.load_pkl('own.pkl', trust_source=True)
 assert np.array_equal(G.run(np.ones([3, 8])), np.load('expected.npy'))
 print('loaded')
 '''
 
 
-def run_python(code, folder, *argv, path=()):
+def run_python(code, folder, path=()):
     env = {
         **os.environ, 'PYTHONPATH': os.pathsep.join([str(ROOT), *map(str, path)]),
         'TF_CPP_MIN_LOG_LEVEL': '2'
     }
-    done = subprocess.run([sys.executable, '-c', code, *argv], cwd=folder, capture_output=True,
+    done = subprocess.run([sys.executable, '-c', code], cwd=folder, capture_output=True,
                           text=True, env=env)
     return done.stdout + done.stderr.splitlines()[-1] if done.returncode else done.stdout
 
@@ -112,13 +120,13 @@ def test_networks_of_ones_own_travel(tmp_path):
     (tmp_path / 'modules' / 'own_networks.py').write_text(OWN)
     here = dict(path=[tmp_path / 'modules'])
     assert run_python(TRAIN, tmp_path, **here) == 'the module runs\n'
-    assert run_python('import own_networks\n' + LOAD, tmp_path, 'no', **here).endswith('loaded\n')
+    known = run_python('import own_networks\n' + LOAD, tmp_path, **here)
+    assert known == 'the module runs\nloaded\n'
     # A file alone makes nothing run, even where its module could be imported.
     for path in (here, {}):
-        message = run_python(LOAD, tmp_path, 'no', **path)
+        message, runs, loaded = run_python(LOAD, tmp_path, **path).splitlines()
         assert 'trust_source=True' in message and 'the module runs' not in message
-        assert 'loaded' not in message
-        assert run_python(LOAD, tmp_path, 'trust', **path) == 'the module runs\nloaded\n'
+        assert [runs, loaded] == ['the module runs', 'loaded']
 
 
 # --------------------------------------------------------------------------------------------------
@@ -177,13 +185,14 @@ def test_the_example_draws_what_the_original_example_draws(tmp_path):
                        np.squeeze(image)) <= 1
 
 
-@pytest.mark.parametrize('content, words', [(None, "there is no 'x.pkl'"),
-                                            (b'\x80\x04]\x94.', 'Received: a list'),
-                                            (b'hello', 'x.pkl')])
-def test_the_example_says_what_it_needs(content, words, in_tmp):
-    if content:
-        (in_tmp / 'x.pkl').write_bytes(content)
-    done = subprocess.run([sys.executable, ROOT / 'examples' / 'import_example.py', 'x.pkl'],
-                          capture_output=True, text=True)
-    assert done.returncode == 1 and words in done.stderr and done.stderr.count(
-        '\n') == 1 and os.listdir() in ([], ['x.pkl'])
+def test_the_example_says_what_it_needs(in_tmp):
+    cases = [(None, "there is no 'gone.pkl'"), (b'\x80\x04]\x94.', 'Received: a list'),
+             (b'hello', 'hello.pkl')]
+    names = ['gone.pkl', 'list.pkl', 'hello.pkl']
+    for name, (content, _) in zip(names, cases):
+        if content:
+            (in_tmp / name).write_bytes(content)
+    found = run_programs([['examples/import_example.py', name] for name in names], in_tmp)
+    for done, (_, words) in zip(found, cases, strict=True):
+        assert done.returncode == 1 and words in done.stderr and done.stderr.count('\n') == 1
+    assert sorted(os.listdir()) == ['hello.pkl', 'list.pkl']

@@ -1,12 +1,9 @@
 """Everything that the program writes, on a disk that fails at every step: there is the old file or
 the new one, and a word about it.
 """
-import errno
 import gc
-import io
 import os
 import pathlib
-import shutil
 import subprocess
 import sys
 import types
@@ -14,13 +11,10 @@ import types
 import numpy as np
 import pytest
 import tensorflow as tf
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-import dataset
 import misc
 import tfutil
 from metrics import inception
-from metrics.cache import RealsCache
 from pgan import files
 from pgan.data.writer import TFRecordExporter, clear_leftovers
 from pgan.errors import DataError
@@ -29,11 +23,18 @@ from pgan.scripts import evaluate_metrics as evaluation
 from pgan.scripts import generator
 from pgan.scripts import project_image as projection
 from pgan.scripts.video import write_video
-from tests.support.faults import OPERATIONS, Disk, Killed, file_size_limit, tree
+from tests.support.faults import (
+    ERRORS,
+    Disk,
+    Killed,
+    check_message,
+    faults_of,
+    file_size_limit,
+    picture,
+    start_anew,
+    tree,
+)
 from tests.support.golden import ROOT
-
-ERRORS = {'ENOSPC': errno.ENOSPC, 'EIO': errno.EIO}
-MOST_WRITES = 8  # of one file; of more, so many are tried, the first and the last among them
 
 # ------------------------------------------------------------ what is written
 
@@ -49,10 +50,6 @@ def network(version):
             net.set_var('4x4/Dense/weight',
                         np.full(net.vars['4x4/Dense/weight'].shape, number, np.float32))
     return NETWORKS[version]
-
-
-def picture(version, channels=3):
-    return np.random.RandomState(version).randint(0, 256, [channels, 32, 32], dtype=np.uint8)
 
 
 def write_dataset(version):
@@ -123,53 +120,6 @@ WRITERS = {
     'done': lambda version: generator.mark_done('.'),
 }
 SEVERAL_FILES = ('projection', 'extracted images')  # each for itself whole
-
-
-def check_message(error, name, cause):
-    """One paragraph that names the file, or its folder, and the cause."""
-    text = str(error)
-    assert '\n' not in text and name in text and cause in text and len(text) < 1000, text
-
-
-def faults_of(write, folder, monkeypatch):
-    """All (operation, number) at which writing version 1 over version 0 can fail."""
-    with Disk(folder).installed(monkeypatch) as disk:
-        write(1)
-    for operation in OPERATIONS:
-        numbers = range(disk.counts[operation])
-        if len(numbers) > MOST_WRITES:
-            numbers = sorted(
-                {int(number)
-                 for number in np.linspace(0,
-                                           len(numbers) - 1, MOST_WRITES)})
-        for number in numbers:
-            yield operation, number
-
-
-def start_anew(before):
-    """Put a folder's content, a `tree`, in place of what is in the current one."""
-    for name in os.listdir():
-        shutil.rmtree(name) if os.path.isdir(name) else os.unlink(name)
-    for name, data in before.items():
-        os.makedirs(name if data is None else os.path.dirname(name) or '.', exist_ok=True)
-        if data is not None:
-            pathlib.Path(name).write_bytes(data)
-
-
-@pytest.fixture
-def room(in_tmp, monkeypatch):
-    """An empty current folder beside one of data sets."""
-    os.makedirs('room')
-    for version in (0, 1):
-        write_images(f'data/{version}', version)
-    monkeypatch.chdir('room')
-    return in_tmp / 'room'
-
-
-def write_images(folder, version):
-    with TFRecordExporter(folder, 3, print_progress=False) as out:
-        for number in range(3):
-            out.add_image(picture(version + 2 * number))
 
 
 @pytest.fixture(params=[False, True], ids=['nothing there', 'old one there'])
@@ -330,148 +280,6 @@ def test_real_errors_leave_what_was_there(name, room):
                       'File too large')
 
 
-# ------------------------------------------------------------ what a run does not stop for
-
-class Known:
-    """A metric, as far as its state goes."""
-
-    def __init__(self, version):
-        self.state = {'features': np.full([50, 4], version, np.float32)}
-
-    def get_reals_state(self):
-        return self.state
-
-    def set_reals_state(self, state):
-        self.state = {'features': state['features']}
-
-
-def test_metrics_go_on_without_their_cache(room, monkeypatch, capsys):
-    dset = dataset.TFRecordDataset('../data/0')
-
-    def keep(version):
-        np.random.seed(1)
-        cache = RealsCache('cache', dset, [Known(version)], ['x'], {})
-        cache.save(cache.path(), [float(version)])
-
-    def kept():
-        np.random.seed(1)
-        metric = Known(-1)
-        values = RealsCache('cache', dset, [metric], ['x'], {}).load()
-        assert values is None or (metric.state['features'] == values[0]).all()
-        return values
-
-    for old in (False, True):
-        start_anew({})
-        if old:
-            keep(0)
-        before = tree()
-        for operation, number in list(faults_of(keep, room, monkeypatch)):
-            for cause in ERRORS.values():
-                start_anew(before)
-                capsys.readouterr()
-                with Disk(room, operation, number, cause).installed(monkeypatch):
-                    keep(1)
-                assert tree().items() - {('cache', None)} == before.items() - {('cache', None)}
-                check_message(capsys.readouterr().err.strip(), "cache", os.strerror(cause))
-                assert kept() == ([0.0] if old else None)
-            start_anew(before)
-            with Disk(room, operation, number,
-                      Killed).installed(monkeypatch), pytest.raises(Killed):
-                keep(1)
-            assert kept() == ([0.0] if old else None)
-
-
-@pytest.fixture
-def console(monkeypatch):
-    """A function that puts stand-ins for the terminal in place (pytest sets the streams between the
-    phases); logging ends with the test.
-    """
-    def start():
-        out, err = io.StringIO(), io.StringIO()
-        for name, stream in (('stdout', out), ('stderr', err), ('__stderr__', err)):
-            monkeypatch.setattr(sys, name, stream)
-        return out, err
-    yield start
-    misc.restore_output()
-
-
-@pytest.mark.parametrize('cause', ERRORS.values(), ids=ERRORS)
-@pytest.mark.parametrize(('operation', 'number'), [('open', 0), ('write', 0), ('write', 2),
-                                                   ('close', 0)])
-def test_a_log_that_cannot_be_written_stops_nothing(operation, number, cause, room, console,
-                                                    monkeypatch):
-    out, err = console()
-    with Disk(room, operation, number, cause).installed(monkeypatch) as disk:
-        misc.init_output_logging()
-        misc.create_result_subdir('.', 'run')
-        for line in range(5):
-            print('line', line)
-        misc.restore_output()
-    assert disk.failed
-    assert out.getvalue().count('line') == 5
-    assert err.getvalue().count('warning: the log cannot be written') == (operation != 'close')
-    assert operation == 'close' or os.strerror(cause) in err.getvalue()
-    assert os.path.exists('000-run/log.txt') == (operation != 'open')
-
-
-def test_a_full_disk_is_said_once(room, console):
-    out, err = console()
-    with file_size_limit(20):
-        misc.init_output_logging()
-        misc.set_output_log_file('log.txt')
-        for line in range(50):
-            print('line', line)
-        misc.restore_output()
-    assert out.getvalue().count('line') == 50
-    assert err.getvalue().count('warning: the log cannot be written') == err.getvalue().count(
-        'File too large') == 1
-    assert out.getvalue().startswith(pathlib.Path('log.txt').read_text())
-
-
-def test_a_log_is_complete_again_when_there_is_room(room, console, monkeypatch):
-    """What could not be written waits in the file's buffer."""
-    out, _ = console()
-    with Disk(room, 'write', 1, errno.ENOSPC).installed(monkeypatch):
-        misc.init_output_logging()
-        misc.set_output_log_file('log.txt')
-        for line in range(5):
-            print('line', line)
-        misc.restore_output()
-    assert pathlib.Path('log.txt').read_text() == out.getvalue()
-
-
-def test_another_log_that_cannot_be_opened_leaves_the_first(room, console, monkeypatch):
-    console()
-    misc.init_output_logging()
-    misc.set_output_log_file('log.txt')
-    with Disk(room, 'open', 0, errno.ENOSPC).installed(monkeypatch):
-        misc.set_output_log_file('metric.txt', mode='a')
-    print('after')
-    assert 'after' in pathlib.Path('log.txt').read_text()
-    assert not os.path.exists('metric.txt')
-
-
-@pytest.mark.filterwarnings('ignore::pytest.PytestUnhandledThreadExceptionWarning')
-@pytest.mark.parametrize('size', [0, 20, 2000])
-def test_curves_that_cannot_be_written_stop_nothing(size, room, capsys):
-    """TensorBoard's own thread writes the event file; the system refuses to let it grow."""
-    with file_size_limit(size):
-        writer = tfutil.SummaryWriter('.')
-        for step in range(200):
-            tfutil.autosummary('Loss/x', float(step))
-            tfutil.save_summaries(writer, step)
-        writer.histogram('w', np.arange(5.0), 200)
-        writer.close()
-    said = capsys.readouterr().err
-    assert said.count('Warning: no more curves for TensorBoard') == 1
-    for name in os.listdir():
-        events = EventAccumulator(name)
-        events.Reload()
-        read = [(event.step, event.value) for event in events.Scalars('Loss/x')
-                ] if 'Loss/x' in events.Tags()['scalars'] else []
-        assert read == [(step, float(step)) for step in range(len(read))]
-
-
 # ------------------------------------------------------------ real deaths
 
 DIE = """
@@ -489,8 +297,10 @@ def write_dataset(version):
 
 writers = {
     'snapshot': lambda version: misc.save_pkl([np.full(500, version)] * 3, 'network-final.pkl'),
-    'png': lambda version: misc.save_image(np.random.RandomState(version).rand(3, 16, 16), 'fakes.png'),
-    'config.txt': lambda version: misc.write_config('.', {'a' + str(number): 'x' * 50 + str(version) for number in range(20)}),
+    'png': lambda version: misc.save_image(
+        np.random.RandomState(version).rand(3, 16, 16), 'fakes.png'),
+    'config.txt': lambda version: misc.write_config(
+        '.', {'a' + str(number): 'x' * 50 + str(version) for number in range(20)}),
     'data set': write_dataset}
 deaths = 0
 for name, write in writers.items():
@@ -500,8 +310,9 @@ for name, write in writers.items():
     before = tree()
     for operation in ('open', 'write', 'fsync', 'close', 'rename'):
         for number in range(40):
-            if (child := os.fork()) == 0:  # dies at this step, or ends well if there are not so many
-                with Disk('.', operation, number, functools.partial(os._exit, 9)).installed(pytest.MonkeyPatch()):
+            if (child := os.fork()) == 0:  # dies at this step; ends well if there are fewer steps
+                disk = Disk('.', operation, number, functools.partial(os._exit, 9))
+                with disk.installed(pytest.MonkeyPatch()):
                     write(1)
                 os._exit(0)
             status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
@@ -515,7 +326,8 @@ for name, write in writers.items():
                 break
             deaths += 1
             assert {path: now.get(path) for path in before} == before, (name, operation, number)
-            assert all(os.path.basename(path).startswith('.') for path in now.keys() - before.keys()), now.keys()
+            new = [os.path.basename(path) for path in now.keys() - before.keys()]
+            assert all(path.startswith('.') for path in new), now.keys()
     os.chdir('..')
 print(deaths)
 """

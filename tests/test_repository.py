@@ -3,6 +3,7 @@ documents say what is so.
 """
 import ast
 import os
+import pathlib
 import re
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import sys
 import pytest
 
 from tests.support.golden import ROOT
+from tests.support.programs import PROGRAMS, helps
 
 # From the ground up: a room may import those before it, and its own modules.
 ROOMS = [
@@ -26,6 +28,11 @@ def sources():
         path for path in sorted(ROOT.rglob('*.py'))
         if not path.relative_to(ROOT).parts[0].startswith(SKIPPED)
     ]
+
+
+def packages():
+    """Dotted names of the folders with modules in them."""
+    return {name_of(path.parent / '__init__.py') for path in sources()} - {'__init__'}
 
 
 def room_of(module):
@@ -65,18 +72,10 @@ def test_every_module_imports():
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize('command', [
-    'train.py', 'dataset_tool.py', 'util_scripts.py', 'examples/digits.py',
-    'examples/import_example.py', '-m benchmarks.training_step', '-m benchmarks.dataset_tool',
-    '-m benchmarks.snapshot', '-m benchmarks.metrics', '-m benchmarks.replicas',
-    '-m benchmarks.celebahq', '-m benchmarks.mode_recovery', '-m benchmarks.paper_settings',
-    '-m benchmarks', '-m benchmarks.machine', '-m benchmarks.bare_step', '-m benchmarks.compare',
-    '-m benchmarks.pipeline', '-m benchmarks.startup', '-m benchmarks.peers', '-m benchmarks.gpu',
-    '-m benchmarks.peer_torch_step'
-])
-def test_help(command):
-    done = subprocess.run([sys.executable, *command.split(), '--help'], capture_output=True,
-                          text=True, cwd=ROOT)
+@pytest.mark.slow
+@pytest.mark.parametrize('program', PROGRAMS)
+def test_help(program):
+    done = helps()[program]
     assert done.returncode == 0 and 'usage:' in done.stdout, done.stderr
 
 
@@ -109,13 +108,75 @@ def test_scripts_are_sound_bash():
         assert subprocess.run(['bash', '-n', ROOT / script]).returncode == 0
 
 
-def test_names_of_tests_are_the_same_in_every_process(request):
-    """The suite's processes must agree on them: a time stamp or the order of a set in a name stops
-    the whole suite, now and then.
+# ---------------------------------------------------------------- the tests
+
+TESTS = ROOT / 'tests'
+
+
+def test_modules_of_tests_know_only_helpers():
+    """What two modules share is in tests/support or a fixture of a conftest.py."""
+    for path in TESTS.rglob('*.py'):
+        others = re.findall(r'\btests\.(?!support\b)[a-z_.]+\w', path.read_text())
+        assert not others, f'{path.relative_to(ROOT)} uses {others}'
+
+
+def test_no_file_of_tests_is_long():
+    """A file of more than 500 lines has more than one subject."""
+    for path in TESTS.rglob('*.py'):
+        count = len(path.read_text().splitlines())
+        assert count <= 500, f'{path.relative_to(ROOT)} has {count} lines'
+
+
+def test_no_fixture_is_written_twice():
+    """One that several modules need stands in the conftest.py of their common folder."""
+    known = {}
+    for path in TESTS.rglob('*.py'):
+        text = path.read_text()
+        for node in ast.parse(text).body:
+            if isinstance(node, ast.FunctionDef) and any(
+                    'fixture' in ast.unparse(one) for one in node.decorator_list):
+                first = known.setdefault(ast.unparse(node.body[-3:]), path)
+                assert first == path, f'{node.name} of {path.name} is also in {first.name}'
+
+
+COLLECT = """
+import sys
+import pytest
+
+class Lists:
+    def pytest_collection_finish(self, session):
+        for item in session.items:
+            print('slow' if item.get_closest_marker('slow') else 'fast', item.nodeid)
+
+sys.exit(pytest.main(['--collect-only', '-qq', '-p', 'no:xdist', 'tests'], plugins=[Lists()]))
+"""
+
+
+@pytest.fixture(scope='module')
+def collected():
+    """All tests as a process with another seed for its hashes finds them: {node id: 'fast' or
+    'slow'}.
     """
     seed = str((int(os.environ.get('PYTHONHASHSEED', '0').replace('random', '0')) + 1) % 1000)
-    done = subprocess.run(
-        [sys.executable, '-m', 'pytest', '--collect-only', '-q', '-p', 'no:xdist', 'tests'],
-        capture_output=True, text=True, cwd=ROOT, env={**os.environ, 'PYTHONHASHSEED': seed})
+    done = subprocess.run([sys.executable, '-c', COLLECT], capture_output=True, text=True, cwd=ROOT,
+                          env={**os.environ, 'PYTHONHASHSEED': seed})
     assert done.returncode == 0, done.stdout + done.stderr
-    assert {item.nodeid for item in request.session.items} - set(done.stdout.splitlines()) == set()
+    lines = re.findall(r'^(fast|slow) (tests/.*)$', done.stdout, re.MULTILINE)
+    return {name: kind for kind, name in lines}
+
+
+@pytest.mark.slow
+def test_names_of_tests_are_the_same_in_every_process(request, collected):
+    """pytest-xdist stops if its workers disagree on them, as they do if a name contains a time or
+    the order of a set.
+    """
+    assert {item.nodeid for item in request.session.items} - set(collected) == set()
+
+
+@pytest.mark.slow
+def test_the_fast_tests_cover_every_room(collected):
+    """`bash test.sh --fast` leaves out what is slow: of each room, some tests are not."""
+    folders = [pathlib.PurePath(name.partition('::')[0]).parent
+               for name, kind in collected.items() if kind == 'fast']
+    for room in packages():
+        assert folders.count(pathlib.PurePath('tests', *room.split('.'))) >= 3, room

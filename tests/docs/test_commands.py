@@ -3,7 +3,8 @@
 All of them are parsed by the program's own parsers, and their options checked as the program would
 (`HANDLERS`). Those in `RUN` are also carried out, in the order of that list and word by word, on a
 small data set and small networks; `RUN_PYTHON` likewise. Commands that are programs of their own
-are carried out in tests/test_documents_programs.py, which also sees that none is left out. """
+are carried out in tests/docs/test_programs.py, which also sees that none is left out.
+"""
 import ast
 import glob
 import os

@@ -1,7 +1,7 @@
 """The commands of README.md and docs/ that are programs of their own, carried out in a copy of the
 repository; and that none is left out.
 
-`tests/test_documents_commands.py` carries out the others, within the test's own process.
+`tests/docs/test_commands.py` carries out the others, within the test's own process.
 """
 import importlib.util
 import os
@@ -41,9 +41,9 @@ CARRIED_OUT = [
 ELSEWHERE = {
     'export TF_CONFIG={"cluster": {"worker": ["host1:12345", "host2:12345"]}, "task": {"type": '
     '"worker", "index": 0}}':
-        'tests/test_machines.py does that with addresses of this machine',
+        'tests/tfutil/test_machines.py does that with addresses of this machine',
     '.venv/bin/python train.py': 'the same; and the plain command wants a data set of 1024x1024 '
-                                 '(see test_entry.py)',
+                                 '(see tests/test_train_command.py)',
     '.venv/bin/python -m pip install tensorflow[and-cuda]': 'several GB, for GPUs; only parsed',
 }
 SMALLER = '''
@@ -171,7 +171,7 @@ def test_editable_install(checkout, tmp_path):
     assert done.returncode == 0, done.stderr
     done = subprocess.run([python, '-c', 'from pgan import errors; print(errors.__file__)'],
                           cwd=tmp_path, capture_output=True, text=True)
-    assert done.stdout.strip() == str(checkout / 'errors.py'), done.stderr
+    assert done.stdout.strip() == str(checkout / 'pgan' / 'errors.py'), done.stderr
 
 
 # ---------------------------------------------------------------- CelebA-HQ

@@ -122,8 +122,8 @@ def test_it_learns_digits_and_is_kept(in_tmp, capsys, monkeypatch):
     np.random.seed(5)
     first = mnist_modes.find_classifier('datasets', 'results', views=5000)
     assert np.random.randint(1000) == np.random.RandomState(5).randint(1000)
-    assert first.accuracy >= 0.7 and f'{first.accuracy:.2%} of the held-out digits' in capsys.readouterr(
-    ).out
+    assert first.accuracy >= 0.7
+    assert f'{first.accuracy:.2%} of the held-out digits' in capsys.readouterr().out
     path, = [
         os.path.join('results/_metrics-cache', name)
         for name in os.listdir('results/_metrics-cache')

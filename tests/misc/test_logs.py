@@ -30,19 +30,6 @@ def test_format_time_of_odd_values(text, expected):
             misc.format_time(float(text))
 
 
-@pytest.fixture
-def console(in_tmp, monkeypatch):
-    """A function that puts stand-ins for the terminal in place; logging ends with the test."""
-    def start():
-        out, err = io.StringIO(), io.StringIO()
-        # Not before the test's own body: pytest sets the streams between the phases.
-        monkeypatch.setattr(sys, 'stdout', out)
-        monkeypatch.setattr(sys, 'stderr', err)
-        return out, err
-    yield start
-    misc.restore_output()
-
-
 def log_text(name='log.txt'):
     with open(name, encoding='utf-8') as file:
         return file.read()
@@ -115,24 +102,6 @@ def test_another_file_and_appending(console):
     assert log_text('metric.txt') == 'b\n'
     with pytest.raises(ValueError, match="Received: 'r'"):
         misc.set_output_log_file('log.txt', mode='r')
-
-
-def test_a_full_disk_warns_once_and_stops_nothing(console, monkeypatch):
-    out, err = console()
-    misc.init_output_logging()
-    misc.set_output_log_file('log.txt')
-
-    def full(text):
-        raise OSError(28, 'No space left on device')
-
-    monkeypatch.setattr(
-        logs._log, 'file',
-        type('Full', (), {'write': staticmethod(full), 'close': lambda self: full('')})())
-    print('one')
-    print('two')
-    assert out.getvalue() == 'one\ntwo\n'
-    assert err.getvalue().count('warning: the log cannot be written') == 1
-    assert 'No space left on device' in err.getvalue()
 
 
 def test_the_streams_other_attributes_are_the_terminals(console, monkeypatch):

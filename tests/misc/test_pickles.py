@@ -180,7 +180,8 @@ def test_other_names_are_refused_before_anything_runs(data, in_tmp):
 
 
 MALFORMED = {
-    'network made by calling its class': b'ctfutil\nNetwork\n(S"x"\nS"tempfile.mkdtemp"\ntR(dS"a"\nI1\nsb.',
+    'network made by calling its class': (b'ctfutil\nNetwork\n(S"x"\nS"tempfile.mkdtemp"\n'
+                                          b'tR(dS"a"\nI1\nsb.'),
     'change of a function': state_attack('numpy', 'ndarray', (None, {'_function': 1})),
     'change of the network class': state_attack('tfutil', 'Network', (None, {'run': 1})),
     'huge array': pickle.dumps(Call(np.ndarray, (2**50, ), '<f4', b'')),

@@ -41,8 +41,9 @@ def test_a_full_disk_is_a_data_error(in_tmp, monkeypatch):
     def full(descriptor):
         raise OSError(errno.ENOSPC, 'No space left on device')
     monkeypatch.setattr(os, 'fsync', full)
-    with pytest.raises(DataError, match=r"/a': No space left on device\. Nothing was overwritten.* MB are free.*Make room"), \
-            misc.atomic_write('a', 'w') as file:
+    words = (r"/a': No space left on device\. Nothing was overwritten.* MB are free.*"
+             'Make room')
+    with pytest.raises(DataError, match=words), misc.atomic_write('a', 'w') as file:
         file.write('two')
     assert pathlib.Path('a').read_text() == 'one'
     assert os.listdir() == ['a']

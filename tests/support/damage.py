@@ -139,3 +139,38 @@ def check_error(error, case, name):
     while error is not None:
         assert not isinstance(error, MemoryError), f'{case}: {text}'
         error = error.__cause__ or error.__context__
+
+
+NUM_IMAGES = 12
+
+
+def make_images(seed=0, count=NUM_IMAGES, size=16):
+    """Grey noise, and two white images: their pixels look like numbers without an end."""
+    images = np.random.RandomState(seed).randint(0, 256, size=[count, 1, size, size],
+                                                 dtype=np.uint8)
+    images[0] = images[-1] = 255
+    return images
+
+
+def flips_within(positions):
+    """Damage of one or two of the given bytes."""
+    positions = np.asarray(positions)
+
+    def flip_structure(data, rs):
+        return flip(data, rs.choice(positions, size=rs.randint(1, 3)), rs)
+    return flip_structure
+
+
+def find_all(data, part):
+    start = data.find(part)
+    while start >= 0:
+        yield start
+        start = data.find(part, start + 1)
+
+
+def half_precision(data):
+    """Two flipped bits make numbers of half the size, whose bytes end before the checksum is looked
+    at.
+    """
+    for at in find_all(data, b'<f4'):
+        yield f'<f2 at {at}', data[:at] + b'<f2' + data[at + 3:]

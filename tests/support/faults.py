@@ -3,15 +3,26 @@ dies there.
 
 Files that are opened for writing below a folder get a `FileIO` of ours under Python's own buffers,
 so that errors come when and where the system's would. What libraries write by themselves
-(TensorFlow) goes past it; `file_size_limit` reaches that too. """
+(TensorFlow) goes past it; `file_size_limit` reaches that too.
+"""
 import builtins
 import contextlib
+import errno
 import io
 import os
+import pathlib
 import resource
+import shutil
+
+import numpy as np
+
+from pgan.data.writer import TFRecordExporter
 
 OPERATIONS = ('open', 'write', 'fsync', 'close', 'rename', 'mkdir')
 BUFFER = 256  # bytes between two writes to the disk: small, so that small files have several
+
+ERRORS = {'ENOSPC': errno.ENOSPC, 'EIO': errno.EIO}
+MOST_WRITES = 8  # of one file; of more, so many are tried, the first and the last among them
 
 
 class Killed(BaseException):
@@ -132,3 +143,44 @@ def tree(folder='.'):
             with open(path, 'rb') as file:
                 found[os.path.relpath(path, folder)] = file.read()
     return found
+
+
+def picture(version, channels=3):
+    return np.random.RandomState(version).randint(0, 256, [channels, 32, 32], dtype=np.uint8)
+
+
+def check_message(error, name, cause):
+    """One paragraph that names the file, or its folder, and the cause."""
+    text = str(error)
+    assert '\n' not in text and name in text and cause in text and len(text) < 1000, text
+
+
+def faults_of(write, folder, monkeypatch):
+    """All (operation, number) at which writing version 1 over version 0 can fail."""
+    with Disk(folder).installed(monkeypatch) as disk:
+        write(1)
+    for operation in OPERATIONS:
+        numbers = range(disk.counts[operation])
+        if len(numbers) > MOST_WRITES:
+            numbers = sorted(
+                {int(number)
+                 for number in np.linspace(0,
+                                           len(numbers) - 1, MOST_WRITES)})
+        for number in numbers:
+            yield operation, number
+
+
+def start_anew(before):
+    """Put a folder's content, a `tree`, in place of what is in the current one."""
+    for name in os.listdir():
+        shutil.rmtree(name) if os.path.isdir(name) else os.unlink(name)
+    for name, data in before.items():
+        os.makedirs(name if data is None else os.path.dirname(name) or '.', exist_ok=True)
+        if data is not None:
+            pathlib.Path(name).write_bytes(data)
+
+
+def write_images(folder, version):
+    with TFRecordExporter(folder, 3, print_progress=False) as out:
+        for number in range(3):
+            out.add_image(picture(version + 2 * number))

@@ -6,6 +6,7 @@ import types
 import numpy as np
 
 import misc
+from tests.support.golden import GOLDEN
 
 
 def theano_bytes(states, protocol=2):
@@ -48,3 +49,18 @@ def theano_weight(name, weight):
     if 'RGB' in name:
         return weight[0, 0], 1.0 if 'To' in name else gain
     return np.einsum('yxio->oiyx', np.rot90(weight, 2)), gain
+
+
+class TheanoPickle(pickle.Unpickler):
+    """Reads the states in a Theano snapshot, to write them anew with a change."""
+
+    def find_class(self, module, name):
+        return types.SimpleNamespace if (module,
+                                         name) == ('network',
+                                                   'Network') else super().find_class(module, name)
+
+
+def states_of(case):
+    """The states of (G, D, Gs) in a golden snapshot."""
+    with open(GOLDEN / f'theano-{case}.pkl', 'rb') as file:
+        return [vars(network) for network in TheanoPickle(file, encoding='latin1').load()]

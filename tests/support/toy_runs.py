@@ -9,17 +9,20 @@ import train
 from pgan.data.writer import TFRecordExporter
 
 TICK = re.compile(
-    r'^tick (?P<tick>\d+) +kimg (?P<kimg>\d+\.\d) +lod (?P<lod>\d+\.\d\d) +minibatch (?P<minibatch>\d+) +time (?P<time>(?:\d+d )?(?:\d+h )?'
-    r'(?:\d+m )?\d+[sm]?) +sec/tick (?P<sec_per_tick>\d+\.\d) +sec/kimg (?P<sec_per_kimg>\d+\.\d\d) +maintenance (?P<maintenance>\d+\.\d)$'
-)
+    r'^tick (?P<tick>\d+) +kimg (?P<kimg>\d+\.\d) +lod (?P<lod>\d+\.\d\d) '
+    r'+minibatch (?P<minibatch>\d+) +time (?P<time>(?:\d+d )?(?:\d+h )?(?:\d+m )?\d+[sm]?) '
+    r'+sec/tick (?P<sec_per_tick>\d+\.\d) +sec/kimg (?P<sec_per_kimg>\d+\.\d\d) '
+    r'+maintenance (?P<maintenance>\d+\.\d)$')
 
 TINY = '''
 desc = 'tiny'
 dataset = EasyDict(tfrecord_dir='toy')
-train = EasyDict(func='train.train_progressive_gan', total_kimg=0.4, network_snapshot_ticks=2, dry_step=False)
+train = EasyDict(func='train.train_progressive_gan', total_kimg=0.4, network_snapshot_ticks=2,
+                 dry_step=False)
 G.update(fmap_base=32, fmap_max=8)
 D.update(fmap_base=32, fmap_max=8)
-sched = EasyDict(minibatch_base=8, lod_training_kimg=0.064, lod_transition_kimg=0.064, tick_kimg_base=0.1, tick_kimg_dict={})
+sched = EasyDict(minibatch_base=8, lod_training_kimg=0.064, lod_transition_kimg=0.064,
+                 tick_kimg_base=0.1, tick_kimg_dict={})
 '''
 
 

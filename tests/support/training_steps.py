@@ -10,11 +10,13 @@ OPTIONS = dict(num_channels=1, resolution=16, fmap_base=32, fmap_max=8)
 
 
 def make(structure=None, training_set=None, G=None, G_loss=loss.G_wgan_acgan,
-         D_loss=loss.D_wgangp_acgan, epsilon=1e-8, **options):
-    training_set = training_set or dataset.SyntheticDataset(16, 1)
+         D_loss=loss.D_wgangp_acgan, epsilon=1e-8, resolution=16, **options):
+    """Small networks in training: (steps, training set). `options` are those of updates."""
+    training_set = training_set or dataset.SyntheticDataset(resolution, 1)
     nets = [
         tfutil.Network(n, f'networks.{n}_paper', structure=structure,
-                       label_size=training_set.label_size, **OPTIONS) for n in 'GD'
+                       label_size=training_set.label_size,
+                       **{**OPTIONS, 'resolution': resolution}) for n in 'GD'
     ]
     nets[0] = G or nets[0]
     opts = [tfutil.Optimizer(f'Train{n}', beta1=0.0, beta2=0.99, epsilon=epsilon) for n in 'GD']

@@ -157,7 +157,8 @@ def test_init_tf_makes_the_devices_that_scripts_use():
     code = ("import tfutil\ntfutil.init_tf(num_gpus=3)\nprint('devices:', "
             'tfutil.devices.replica_devices(8))')
     done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, cwd=ROOT)
-    assert "devices: ['/device:CPU:0', '/device:CPU:1', '/device:CPU:2']" in done.stdout, done.stderr
+    devices = ['/device:CPU:0', '/device:CPU:1', '/device:CPU:2']
+    assert f'devices: {devices}' in done.stdout, done.stderr
 
 
 # ---------------------------------------------------------------- Network.run on several devices

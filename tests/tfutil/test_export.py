@@ -21,22 +21,25 @@ CASES = [('G_paper', 0.0, {}), ('G_paper', 1.25, dict(label_size=3)),
          ('D_paper', 0.0, dict(label_size=3, mbstd_group_size=2)), ('D_paper', 1.25, {}),
          ('G_paper', 0.0, dict(dtype='bfloat16'))]
 
-# Runs an exported network in a process that has never seen this program: python -c CODE path
-# inputs.npz outputs.npz
+# Runs exported networks in a process that has never seen this program. Arguments: folders that hold
+# a model and its inputs, to which the outputs are added.
 RUN_SAVED_MODEL = """
 import sys, numpy as np, tensorflow as tf
-function = tf.saved_model.load(sys.argv[1]).signatures['serving_default']
-inputs = dict(np.load(sys.argv[2]))
-assert set(inputs) == set(function.structured_input_signature[1])
-np.savez(sys.argv[3], **{name: value.numpy() for name, value in function(**{k: tf.constant(v) for k, v in inputs.items()}).items()})
+for folder in sys.argv[1:]:
+    function = tf.saved_model.load(f'{folder}/model').signatures['serving_default']
+    inputs = dict(np.load(f'{folder}/inputs.npz'))
+    assert set(inputs) == set(function.structured_input_signature[1])
+    outputs = function(**{name: tf.constant(value) for name, value in inputs.items()})
+    np.savez(f'{folder}/outputs.npz', **{name: value.numpy() for name, value in outputs.items()})
 """
 RUN_ONNX = """
 import sys, numpy as np, onnxruntime
-session = onnxruntime.InferenceSession(sys.argv[1])
-inputs = dict(np.load(sys.argv[2]))
-assert set(inputs) == {i.name for i in session.get_inputs()}
-names = [o.name for o in session.get_outputs()]
-np.savez(sys.argv[3], **dict(zip(names, session.run(names, inputs))))
+for folder in sys.argv[1:]:
+    session = onnxruntime.InferenceSession(f'{folder}/model.onnx')
+    inputs = dict(np.load(f'{folder}/inputs.npz'))
+    assert set(inputs) == {i.name for i in session.get_inputs()}
+    names = [o.name for o in session.get_outputs()]
+    np.savez(f'{folder}/outputs.npz', **dict(zip(names, session.run(names, inputs))))
 """
 needs_onnx = pytest.mark.skipif(not all(map(importlib.util.find_spec, ('tf2onnx', 'onnxruntime'))),
                                 reason='needs: pip install tf2onnx onnxruntime')
@@ -59,53 +62,72 @@ def inputs_of(network, count):
     }
 
 
-def check(network, code, path, count, tolerance, tmp_path):
-    inputs = inputs_of(network, count)
-    np.savez(tmp_path / 'inputs.npz',
-             **{name: value
-                for name, value in inputs.items() if value.size})
-    done = subprocess.run(
-        [sys.executable, '-c', code, path, tmp_path / 'inputs.npz', tmp_path / 'outputs.npz'],
-        capture_output=True, text=True, cwd=tmp_path,
-        env={**os.environ, 'PYTHONPATH': '', 'TF_CPP_MIN_LOG_LEVEL': '2'})
-    assert done.returncode == 0, done.stderr
-    found = dict(np.load(tmp_path / 'outputs.npz'))
-    expected = network.run(*inputs.values(), return_as_list=True)
-    wanted = {name: value for name, value in zip(network.output_names, expected) if value.size}
-    assert set(found) == set(wanted)
-    for name, value in wanted.items():
-        assert found[name].shape == value.shape and found[name].dtype == np.float32
-        assert np.abs(found[name] - value).max() <= tolerance * np.abs(value).max(), name
-
-
-@pytest.mark.parametrize('func, lod, options', CASES)
-def test_saved_models_give_the_same(func, lod, options, tmp_path):
-    network = network_of(func, lod, options)
-    network.export(tmp_path / 'model')
-    network = network.convert(dtype='float32') if 'dtype' in options else network
-    check(network, RUN_SAVED_MODEL, tmp_path / 'model', 4, 1e-6, tmp_path)
-
-
-@needs_onnx
-@pytest.mark.parametrize('func, lod, options', CASES)
-def test_onnx_files_give_the_same(func, lod, options, tmp_path):
-    network = network_of(func, lod, options)
-    network.export(tmp_path / 'model.onnx')
-    network = network.convert(dtype='float32') if 'dtype' in options else network
-    for count in (2, 8):
-        # other convolutions, summed in another order
-        check(network, RUN_ONNX, tmp_path / 'model.onnx', count, 1e-4, tmp_path)
-
-
-def test_a_network_of_ones_own(tmp_path):
+def own_network():
+    """A network of Keras layers without a build function of this program."""
     def build():
         a, b = keras.Input([4], name='a'), keras.Input([0], name='b')
         return keras.Model([a, b],
                            [keras.layers.Dense(2, name='c')(a),
                             keras.layers.Dense(3, name='d')(a)], name='own')
-    network = tfutil.Network('own', build)
-    network.export(tmp_path / 'model')
-    check(network, RUN_SAVED_MODEL, tmp_path / 'model', 5, 1e-6, tmp_path)
+    return tfutil.Network('own', build)
+
+
+def check(networks, model, code, counts, tolerance, tmp_path):
+    """Export networks, run them elsewhere and compare the outputs.
+
+    Args:
+        networks: the networks.
+        model: name of the exported file or folder.
+        code: RUN_SAVED_MODEL or RUN_ONNX.
+        counts: sizes of the minibatches.
+        tolerance: of the outputs, as a part of the largest one.
+        tmp_path: an empty folder.
+    """
+    expected, exports = {}, {}
+    for number, network in enumerate(networks):
+        for count in counts:
+            folder = tmp_path / f'{number}-{count}'
+            folder.mkdir()
+            if number in exports:
+                (folder / model).symlink_to(exports[number])
+            else:
+                exports[number] = folder / model
+                network.export(folder / model)
+            single = network
+            if 'dtype' in network.static_kwargs:
+                single = network.convert(dtype='float32')
+            inputs = inputs_of(single, count)
+            np.savez(folder / 'inputs.npz',
+                     **{name: value
+                        for name, value in inputs.items() if value.size})
+            outputs = single.run(*inputs.values(), return_as_list=True)
+            expected[folder] = {
+                name: value
+                for name, value in zip(single.output_names, outputs) if value.size
+            }
+    done = subprocess.run([sys.executable, '-c', code, *expected], capture_output=True, text=True,
+                          cwd=tmp_path,
+                          env={**os.environ, 'PYTHONPATH': '', 'TF_CPP_MIN_LOG_LEVEL': '2'})
+    assert done.returncode == 0, done.stderr
+    for folder, wanted in expected.items():
+        found = dict(np.load(folder / 'outputs.npz'))
+        assert set(found) == set(wanted)
+        for name, value in wanted.items():
+            assert found[name].shape == value.shape and found[name].dtype == np.float32
+            apart = np.abs(found[name] - value).max()
+            assert apart <= tolerance * np.abs(value).max(), (folder.name, name)
+
+
+def test_saved_models_give_the_same(tmp_path):
+    networks = [*(network_of(*case) for case in CASES), own_network()]
+    check(networks, 'model', RUN_SAVED_MODEL, [4], 1e-6, tmp_path)
+
+
+@needs_onnx
+def test_onnx_files_give_the_same(tmp_path):
+    """Within 1e-4: the convolutions are others, summed in another order."""
+    networks = [network_of(*case) for case in CASES]
+    check(networks, 'model.onnx', RUN_ONNX, [2, 8], 1e-4, tmp_path)
 
 
 @pytest.mark.parametrize('name', ['model', pytest.param('model.onnx', marks=needs_onnx)])

@@ -252,13 +252,16 @@ devices = make_devices(2)
 index = devices.index
 with devices.strategy.scope():
     variables = [tf.Variable(tf.fill(shape, tf.cast(value, dtype))) for shape, value, dtype in (
-        ([2, 3], 1.1, tf.float32), ([], float('inf'), tf.float32), ([4], 7, tf.int64), ([5], 0.3, tf.float16))]
-for var in variables:  # apart from the start, where the strategy itself hands on the first machine's values
+        ([2, 3], 1.1, tf.float32), ([], float('inf'), tf.float32), ([4], 7, tf.int64),
+        ([5], 0.3, tf.float16))]
+# Different from the start, where the strategy itself broadcasts the chief's values.
+for var in variables:
     for copy in getattr(var, 'values', [var]):
         copy.assign(copy if index == 0 else tf.zeros_like(copy) - 1)
 text = devices.from_chief(variables, bytes(range(256)) * 3 if index == 0 else b'something else')
 right = [np.float32(1.1), np.inf, 7, np.float16(0.3)]
-print('same:', text == bytes(range(256)) * 3 and all((var.numpy() == value).all() for var, value in zip(variables, right)))
+print('same:', text == bytes(range(256)) * 3 and all(
+    (var.numpy() == value).all() for var, value in zip(variables, right)))
 '''
 
 

@@ -144,7 +144,8 @@ def my_net(size=4, **kwargs):
     x = keras.Input([size], name='x_in')
     y = keras.Input([2], name='y_in')
     out = keras.layers.Dense(3, name='mix')(keras.layers.Concatenate()([x, y]))
-    return keras.Model([x, y], keras.layers.Activation('linear', name='sum_out')(out), name='my_net')
+    out = keras.layers.Activation('linear', name='sum_out')(out)
+    return keras.Model([x, y], out, name='my_net')
 '''
 
 

@@ -1,4 +1,5 @@
 """Writing data sets: whole or not at all, and never over what somebody needs."""
+import errno
 import os
 import signal
 import subprocess
@@ -14,6 +15,7 @@ from pgan.data import records, writer
 from pgan.data.writer import TFRecordExporter
 from pgan.errors import DataError
 from tests.support.data_inputs import fails
+from tests.support.faults import Disk
 from tests.support.golden import ROOT
 
 
@@ -368,28 +370,13 @@ def test_a_lack_of_permissions_is_named(images):
     assert os.listdir('parent') == ['out'] and os.listdir('locked/full') == ['x']
 
 
-class FullDisk:
-    """A file on a disk that is full after some bytes."""
-
-    def __init__(self, file, room):
-        self._file, self._room = file, room
-
-    def write(self, data):
-        self._room -= data.nbytes
-        if self._room < 0:
-            raise OSError(28, 'No space left on device')
-        return self._file.write(data)
-
-    def close(self):
-        self._file.close()
-
-
-def test_a_disk_that_fills_up_leaves_nothing(in_tmp):
-    with pytest.raises(DataError, match='No space left'), TFRecordExporter('out', 10 ** 6) as out:
-        out.add_image(np.zeros([3, 64, 64], np.uint8))
-        out._levels = [(layout, FullDisk(file, 10 ** 6)) for layout, file in out._levels]
-        for _ in range(1000):
-            out.add_image(np.zeros([3, 64, 64], np.uint8))
+def test_a_disk_that_fills_up_leaves_nothing(in_tmp, monkeypatch):
+    with Disk(in_tmp, 'write', 40, errno.ENOSPC).installed(monkeypatch) as disk:
+        with pytest.raises(DataError, match='No space left'):
+            with TFRecordExporter('out', 10 ** 6) as out:
+                for _ in range(1000):
+                    out.add_image(np.zeros([3, 64, 64], np.uint8))
+        assert disk.failed and 0 < out.cur_images < 1000
     assert os.listdir() == []
 
 

@@ -110,13 +110,13 @@ def main(*argv):
                           (['generate_fake_images', '--run_id', '77'], '77'),
                           (['generate_fake_images', '--run_id', '0', '--num_pngs', 'many'
                             ], '--num_pngs: expected an integer'), ])
-def test_mistakes(toy, capsys, argv, text):  # noqa: F811
+def test_mistakes(toy, capsys, argv, text):
     assert main(*argv) in (1, 2)
     said = capsys.readouterr().err
     assert text in said and 'Traceback' not in said and not os.path.exists('results')
 
 
-def test_a_script_of_a_run_from_its_beginning_to_its_end(toy):  # noqa: F811
+def test_a_script_of_a_run_from_its_beginning_to_its_end(toy):
     """As a program of its own, on a pickle of networks that were never trained."""
     import tfutil
     G = tfutil.Network('G', 'networks.G_paper', num_channels=3, resolution=8, fmap_base=32,

@@ -22,8 +22,8 @@ from tests.support.videos import read_video
 QUICK = """
 dataset.max_label_size = 'full'
 train.update(total_kimg=1.2, G_smoothing=0.9)
-sched = EasyDict(minibatch_base=16, lod_initial_resolution=16, lod_training_kimg=0, lod_transition_kimg=0, G_lrate_base=0.01,
-                 tick_kimg_base=0.2, tick_kimg_dict={})
+sched = EasyDict(minibatch_base=16, lod_initial_resolution=16, lod_training_kimg=0,
+                 lod_transition_kimg=0, G_lrate_base=0.01, tick_kimg_base=0.2, tick_kimg_dict={})
 """
 
 

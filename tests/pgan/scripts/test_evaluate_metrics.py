@@ -21,47 +21,11 @@ from pgan.scripts.evaluate_metrics import evaluate_metrics
 from tests.support.golden import GOLDEN
 from tests.support.inception_standin import GRAPH_FILE, graph_bytes
 from tests.support.script_inputs import settings_of_run
-from tests.support.toy_runs import make_toy, run  # noqa: F401
+from tests.support.toy_runs import make_toy, run
+from tests.support.watching_metrics import Watcher
 
-
-class Watcher:
-    """A metric that notes what it sees; its value is the mean of all pixels."""
-    made = []
-
-    def __init__(self, num_images=0, image_shape=(), image_dtype='uint8', minibatch_size=0):
-        self.options = num_images, list(image_shape), np.dtype(image_dtype).name, minibatch_size
-        self.passes = []
-        Watcher.made.append(self)
-
-    def get_metric_names(self):
-        return ['Mean', 'Count']
-
-    def get_metric_formatting(self):
-        return ['%-8.2f', '%-6.0f']
-
-    def begin(self, mode):
-        self.passes.append((mode, []))
-
-    def feed(self, mode, minibatch):
-        assert mode == self.passes[-1][0] and minibatch.dtype == np.uint8
-        self.passes[-1][1].append(minibatch.copy())
-
-    def end(self, mode):
-        images = self.images(-1)
-        return [images.mean(), len(images)]
-
-    def images(self, number):
-        return np.concatenate(self.passes[number][1])
-
-
-class Keeper(Watcher):
-    """A metric that can hand out what it knows of the reals."""
-
-    def get_reals_state(self):
-        return {'mean': np.array(self.images(-1).mean())}
-
-    def set_reals_state(self, state):
-        self.state = float(state['mean'])
+WATCHER = 'tests.support.watching_metrics.Watcher'
+KEEPER = 'tests.support.watching_metrics.Keeper'
 
 
 @pytest.fixture
@@ -87,12 +51,10 @@ def finished(in_tmp):
 
 def evaluate(**options):
     np.random.seed(1000)
-    names = options.pop('metrics', ['tests.pgan.scripts.test_evaluate_metrics.Watcher'])
-    evaluate_metrics(
-        **{
-            **dict(run_id=0, log='metric-test.txt', metrics=names, num_images=18, real_passes=2, minibatch_size=8),
-            **options
-        }, config=settings_of_run())
+    names = options.pop('metrics', [WATCHER])
+    defaults = dict(run_id=0, log='metric-test.txt', metrics=names, num_images=18, real_passes=2,
+                    minibatch_size=8)
+    evaluate_metrics(**{**defaults, **options}, config=settings_of_run())
     return Watcher.made[-1]
 
 
@@ -217,8 +179,8 @@ def test_the_same_in_every_file(finished, capsys):
 def test_reals_are_looked_at_once(finished, mirror):
     data = {'tfrecord_dir': 'toy', 'max_label_size': 'full'}
     misc.write_config('results/000-run', {'dataset': data, 'train': {'mirror_augment': mirror}})
-    first = evaluate(metrics=['tests.pgan.scripts.test_evaluate_metrics.Keeper'])
-    again = evaluate(metrics=['tests.pgan.scripts.test_evaluate_metrics.Keeper'])
+    first = evaluate(metrics=[KEEPER])
+    again = evaluate(metrics=[KEEPER])
     assert [mode for mode, _ in again.passes] == ['warmup', 'fakes', 'fakes', 'fakes']
     assert again.state == first.images(1).mean()
     for number in (2, 3, 4):  # what follows is as if they had been looked at
@@ -228,27 +190,26 @@ def test_reals_are_looked_at_once(finished, mirror):
 
 
 def test_other_reals_are_looked_at_again(finished):
-    keeper = ['tests.pgan.scripts.test_evaluate_metrics.Keeper']
-    evaluate(metrics=keeper)
+    evaluate(metrics=[KEEPER])
     for options in (dict(num_images=19), dict(minibatch_size=6),
-                    dict(metrics=['tests.pgan.scripts.test_evaluate_metrics.Watcher'])):
-        assert 'reals' in [mode for mode, _ in evaluate(**{'metrics': keeper, **options}).passes]
+                    dict(metrics=[WATCHER])):
+        assert 'reals' in [mode for mode, _ in evaluate(**{'metrics': [KEEPER], **options}).passes]
     make_toy('datasets/toy2', channels=1, count=41)
     os.rename('datasets/toy', 'datasets/old')
     os.rename('datasets/toy2', 'datasets/toy')
-    assert 'reals' in [mode for mode, _ in evaluate(metrics=keeper).passes]
-    assert 'reals' not in [mode for mode, _ in evaluate(metrics=keeper).passes]
+    assert 'reals' in [mode for mode, _ in evaluate(metrics=[KEEPER]).passes]
+    assert 'reals' not in [mode for mode, _ in evaluate(metrics=[KEEPER]).passes]
     os.utime('datasets/toy/toy2-r04.tfrecords', (1, 1))  # written anew
-    assert 'reals' in [mode for mode, _ in evaluate(metrics=keeper).passes]
+    assert 'reals' in [mode for mode, _ in evaluate(metrics=[KEEPER]).passes]
     for name in os.listdir('results/_metrics-cache'):
         with open(f'results/_metrics-cache/{name}', 'r+b') as file:
             file.truncate(100)
-    assert 'reals' in [mode for mode, _ in evaluate(metrics=keeper).passes]
+    assert 'reals' in [mode for mode, _ in evaluate(metrics=[KEEPER]).passes]
 
 
 # ---------------------------------------------------------------- as users run it
 
-def test_all_metrics_through_train_py(toy, capsys):  # noqa: F811
+def test_all_metrics_through_train_py(toy, capsys):
     """A small run, then every metric of it, with a small network in place of Inception."""
     assert run('train.total_kimg=0.2', 'train.network_snapshot_ticks=1') == 0
     os.makedirs('results/_inception')
@@ -310,12 +271,12 @@ def test_a_run_without_snapshots_and_one_without_its_data(finished):
 
 # ---------------------------------------------------------------- while training
 
-def test_metrics_while_training_change_nothing_else(toy, capsys):  # noqa: F811
+def test_metrics_while_training_change_nothing_else(toy, capsys):
     short = ('train.total_kimg=0.3', 'train.network_snapshot_ticks=1',
              'sched.lod_initial_resolution=16', 'sched.lod_training_kimg=0',
              'sched.lod_transition_kimg=0')
     assert run(*short) == 0
-    assert run(*short, "train.metrics=['swd', 'tests.pgan.scripts.test_evaluate_metrics.Watcher']",
+    assert run(*short, f"train.metrics=['swd', '{WATCHER}']",
                'train.metric_images=20') == 0
     with_metrics, plain = (misc.load_pkl(f'results/{name}-tiny/network-final.pkl')
                            for name in ('001', '000'))
@@ -341,7 +302,7 @@ def test_metrics_while_training_change_nothing_else(toy, capsys):  # noqa: F811
 def test_metrics_leave_the_random_numbers_of_a_run_alone(finished):
     config = settings_of_run(dataset={'tfrecord_dir': 'toy', 'max_label_size': 'full'},
                              random_seed=1000)
-    measure = SnapshotMetrics(['tests.pgan.scripts.test_evaluate_metrics.Watcher'], 20, config,
+    measure = SnapshotMetrics([WATCHER], 20, config,
                               mirror_augment=True)
     Gs = misc.load_pkl('results/000-run/network-final.pkl')[2]
     np.random.seed(5)
@@ -353,7 +314,7 @@ def test_metrics_leave_the_random_numbers_of_a_run_alone(finished):
     assert SnapshotMetrics([], 20, config, mirror_augment=True)(Gs) == {}
 
 
-def test_unknown_metrics_are_refused_before_training(toy, capsys):  # noqa: F811
+def test_unknown_metrics_are_refused_before_training(toy, capsys):
     assert run("train.metrics=['fdi']") == 1
     assert "Did you mean 'fid'" in capsys.readouterr().err and not os.path.exists('results')
 

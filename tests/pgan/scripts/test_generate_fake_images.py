@@ -14,19 +14,12 @@ from tests.support.script_inputs import (
     StandInNetwork,
     check_run_options,
     files_as_originals,
-    run_23,
     settings_of_run,
     write_labelled_data,
 )
 from util_scripts import generate_fake_images
 
 GOLDEN_CASES = load_json('util.json')['generate_fake_images']
-
-
-@pytest.fixture
-def use_network(in_tmp, monkeypatch):
-    """use_network(net): results/023-run appears to hold it."""
-    return run_23(monkeypatch)
 
 
 @pytest.mark.parametrize('case', GOLDEN_CASES, ids=lambda case: str(case['index']))

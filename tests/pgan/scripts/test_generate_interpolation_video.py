@@ -12,7 +12,6 @@ from tests.support.script_inputs import (
     StandInNetwork,
     check_run_options,
     files_as_originals,
-    run_23,
     settings_of_run,
     write_labelled_data,
 )
@@ -20,12 +19,6 @@ from tests.support.videos import read_video
 from util_scripts import generate_interpolation_video
 
 GOLDEN_CASES = load_json('util.json')['generate_interpolation_video']
-
-
-@pytest.fixture
-def use_network(in_tmp, monkeypatch):
-    """use_network(net): results/023-run appears to hold it."""
-    return run_23(monkeypatch)
 
 
 @pytest.fixture

@@ -13,38 +13,15 @@ import pytest
 import tensorflow as tf
 
 import loss
-from dataset import SyntheticDataset, TFRecordDataset
+from dataset import TFRecordDataset
 from pgan.training.checkpoint import random_state, restore_random_state
 from pgan.training.minibatches import Minibatches
+from tests.support.counting_data import Counting
 from tests.support.golden import ROOT
 from tests.support.networks import moment
 from tests.support.replica_inputs import make_steps
 from tests.support.toy_runs import make_toy
 from tfutil.devices import make_devices
-
-
-class Counting(SyntheticDataset):
-    """Every value of an image is its number; `read` notes where reading has been, and by which
-    thread.
-    """
-
-    def __init__(self, *args, **kwargs):
-        super().__init__(16, 1, dtype='int32', **kwargs)
-        self.read, self.has_read = [], threading.Condition()
-
-    def _read(self, position, count, lod):
-        images = np.broadcast_to(
-            np.arange(position, position + count)[:, None, None, None],
-            [count, *self._shape_at(lod)])
-        with self.has_read:
-            self.read.append((position, threading.current_thread().name))
-            self.has_read.notify_all()
-        return images.astype(np.int32), self._generate_labels(count)
-
-    def wait_until_read(self, position):
-        with self.has_read:
-            return self.has_read.wait_for(lambda: any(at == position for at, _ in self.read),
-                                          timeout=20)
 
 
 def numbers(shares):
@@ -209,7 +186,9 @@ def test_a_reader_that_blocks_keeps_nobody_waiting():
     """
     code = """
 import threading
-from tests.pgan.training.test_minibatches import Counting, Minibatches, make_devices
+from pgan.training.minibatches import Minibatches
+from tests.support.counting_data import Counting
+from tfutil.devices import make_devices
 class Ends(Counting):
     def _read(self, position, *rest):
         if position >= 8:

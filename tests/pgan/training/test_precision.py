@@ -1,5 +1,5 @@
-"""Half precision: training in float16 and bfloat16 follows training in float32, at every growth
-stage, and never leaves the numbers.
+"""Half precision: training in float16 and bfloat16 follows training in float32, and never leaves
+the numbers.
 """
 import numpy as np
 import pytest
@@ -25,6 +25,7 @@ class Blobs(dataset.SyntheticDataset):
         return (spots[:, None] * 255).astype(np.uint8)
 
 
+FADING = 1.5  # from 4x4 to 8x8
 SCALING = {'float16': dict(use_loss_scaling=True, loss_scaling_init=10.0)}
 
 
@@ -58,14 +59,8 @@ def train(dtype, lod, steps=200, scaling=None):
 
 @pytest.fixture(scope='module')
 def in_float32():
-    """What float32 gives at a lod; computed once for both of the others."""
-    known = {}
-
-    def at(lod):
-        if lod not in known:
-            known[lod] = train('float32', lod)[0]
-        return known[lod]
-    return at
+    """Statistics of the same training in float32."""
+    return train('float32', FADING)[0]
 
 
 # Bounds on |difference| / (1 + largest value), over 200 updates. Seen over three seeds: 0.035 and
@@ -78,9 +73,9 @@ BOUNDS = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize('dtype', ['bfloat16', 'float16'])
-@pytest.mark.parametrize('lod', [2, 1.5, 1, 0.5, 0])
-def test_half_precision_follows_single(dtype, lod, in_float32):
-    expected, (received, run) = in_float32(lod), train(dtype, lod)
+def test_half_precision_follows_single(dtype, in_float32):
+    """In a stage that fades: all layers of both of its resolutions compute."""
+    expected, (received, run) = in_float32, train(dtype, FADING)
     for tag, bound in BOUNDS.items():
         distance = np.abs(received[tag] - expected[tag]).max() / (1 + np.abs(expected[tag]).max())
         assert distance <= bound, (tag, received[tag], expected[tag])

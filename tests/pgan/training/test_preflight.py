@@ -132,7 +132,7 @@ def test_a_dry_step_leaves_no_trace_and_is_used_later(options, monkeypatch):
     monkeypatch.setattr(
         TrainingSteps, '_compile', lambda self, kind, *rest: compiled.append(
             (kind, rest[1])) or compile_step(self, kind, *rest))
-    run_phases, schedule = phases_of(4, total=0.2, minibatch_base=8, lod_training_kimg=0.032,
+    run_phases, schedule = phases_of(3, total=0.12, minibatch_base=8, lod_training_kimg=0.032,
                                      lod_transition_kimg=0.032)
     for dry in (False, True):
         tf.random.set_seed(1)
@@ -140,7 +140,7 @@ def test_a_dry_step_leaves_no_trace_and_is_used_later(options, monkeypatch):
         random.seed(1)
         summary.flush()
         compiled.clear()
-        steps, training_set = make(**options)
+        steps, training_set = make(resolution=8, **options)
         for net, values in zip((steps.G, steps.D, steps.Gs), after[0][0] if dry else ()):
             for name, value in values.items():
                 net.set_var(name, value)
@@ -149,21 +149,15 @@ def test_a_dry_step_leaves_no_trace_and_is_used_later(options, monkeypatch):
         if dry:
             before = everything(steps)
             sec_per_kimg = preflight.try_largest(steps, run_phases)
-            assert list(sec_per_kimg) == [16] and sec_per_kimg[16] > 0
+            assert list(sec_per_kimg) == [8] and sec_per_kimg[8] > 0
             assert everything(steps) == before and before not in tried and len(tried) == 2
         cur_nimg = 0
-        while cur_nimg < 160:
+        while cur_nimg < 96:
             cur_nimg += sum(
                 steps.run(schedule(cur_nimg), number) for number in range(len(steps.cycle)))
             assert len(steps._compiled) <= (2 if dry else 1) * len(set(steps.cycle))
-        assert {stage
-                for _, stage in compiled} == {
-                    Stage(2, False),
-                    Stage(1, True),
-                    Stage(1, False),
-                    Stage(0, True),
-                    Stage(0, False)
-                }
+        stages = {Stage(1, False), Stage(0, True), Stage(0, False)}
+        assert {stage for _, stage in compiled} == stages
         assert len(compiled) == len(set(compiled)) and len(steps._compiled) == len(set(steps.cycle))
         after.append((first, everything(steps)))
     assert after[0][1] == after[1][1]
@@ -184,7 +178,7 @@ OUT_OF_MEMORY = [
 
 @pytest.mark.parametrize('error, of', OUT_OF_MEMORY,
                          ids=lambda value: f'{type(value).__name__}: {value}'[:60])
-def test_a_step_that_does_not_fit_into_memory(toy, capsys, monkeypatch, error, of):  # noqa: F811
+def test_a_step_that_does_not_fit_into_memory(toy, capsys, monkeypatch, error, of):
     def step(self, kind, moment):
         raise error
     monkeypatch.setattr(TrainingSteps, 'step', step)
@@ -223,7 +217,7 @@ def test_a_minibatch_that_the_host_has_no_room_for():
 
 
 @pytest.mark.slow
-def test_a_dry_run_tells_the_time_and_leaves_nothing_behind(toy, capsys):  # noqa: F811
+def test_a_dry_run_tells_the_time_and_leaves_nothing_behind(toy, capsys):
     before = tree()
     assert main('--config', 'tiny.py', '--dry-run', '--set', 'dataset.resolution=8') == 0
     out = capsys.readouterr().out

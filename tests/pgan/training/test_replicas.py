@@ -24,7 +24,7 @@ from tfutil import randomness
 from tfutil.devices import copies, make_devices
 
 
-@pytest.mark.parametrize('replicas, lod, labels', [(2, 2, 3), (2, 0.5, 0), (4, 0, 3)])
+@pytest.mark.parametrize('replicas, lod, labels', [(2, 0.5, 0), (4, 1, 3)])
 def test_replicas_compute_what_one_device_computes_from_their_shares(replicas, lod, labels):
     """Statistics and weights after 20 steps, own minibatch-stddev groups and draws in each share:
     1e-4, of which 1e-6 are used.
@@ -209,7 +209,8 @@ import keras
 def G(num_channels, resolution, label_size, **kwargs):
     z, labels = keras.Input([8], name='latents_in'), keras.Input([label_size], name='labels_in')
     x = keras.layers.BatchNormalization()(keras.layers.Dense(num_channels * resolution ** 2)(z))
-    return keras.Model([z, labels], keras.layers.Reshape([num_channels, resolution, resolution], name='images_out')(x))
+    shape = [num_channels, resolution, resolution]
+    return keras.Model([z, labels], keras.layers.Reshape(shape, name='images_out')(x))
 ''')
     monkeypatch.syspath_prepend(str(tmp_path))
     devices = make_devices(2)

@@ -54,14 +54,14 @@ def uninterrupted(toy_folder):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('num_gpus, kills', [(1, 25), (2, 3)])
+@pytest.mark.parametrize('num_gpus, kills', [(1, 12), (2, 2)])
 def test_killed_at_random_moments(toy_folder, uninterrupted, num_gpus, kills):
     """Networks bit for bit, pictures byte for byte, ticks and scalars: all as of the run that
     nobody killed.
     """
     folder = toy_folder('killed')
     hits = run_with_kills(folder, kills, num_gpus, *EXACT, '--set', f'num_gpus={num_gpus}')
-    assert len(hits) == kills and (kills < 25 or hits.count('inside a checkpoint') > 1), hits
+    assert len(hits) == kills and (kills < 12 or 'inside a checkpoint' in hits), hits
     killed, expected = outcome(folder / 'results' / '000-tiny'), uninterrupted(num_gpus)
     assert killed['ticks'] == expected['ticks'] and killed['scalars'] == expected[
         'scalars'] and killed['stats'] == expected['stats']

@@ -290,10 +290,9 @@ def test_a_wrong_final_md5_names_the_delta(monkeypatch):
 
 def test_the_wrong_key_says_that_the_jpeg_file_is_not_the_original():
     task = task_of('000001.jpg', jpeg_path=str(CELEBA / 'img_celeba' / '000002.jpg'))
-    with pytest.raises(
-            WrongJpeg, match=
-            r"cannot be decrypted. Its key is the content of '.*000002.jpg', so that is not the original file"
-    ):
+    words = ("cannot be decrypted. Its key is the content of '.*000002.jpg', so that is not the "
+             'original file')
+    with pytest.raises(WrongJpeg, match=words):
         read_delta(task)
 
 

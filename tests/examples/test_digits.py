@@ -1,6 +1,4 @@
-"""The quick start's measure: whether it measures. tests/test_documents_programs.py runs
-quickstart.sh.
-"""
+"""The quick start's measure reads real digits; tests/docs/test_programs.py runs quickstart.sh."""
 import os
 import subprocess
 import sys

@@ -1,0 +1,46 @@
+"""CIFAR-10 and CIFAR-100: what is no such data set is refused in words that help."""
+import os
+import pickle
+
+import numpy as np
+import pytest
+
+from tests.support.data_inputs import fails
+from tests.support.importer_inputs import Evil
+
+
+@pytest.mark.parametrize('batch, words', [
+    ({'data': Evil(), 'labels': [0]}, ['system']),
+    ({'data': np.zeros([10, 3072], np.uint8), 'labels': [0] * 10}, ['[10000, 3072]', '[10, 3072]']),
+    ({'data': np.zeros([10000, 3072], np.int16), 'labels': [0] * 10000}, ['int16']),
+    ({'data': np.zeros([10000, 3072], np.uint8), 'labels': [0] * 9}, ['10000 whole numbers', '[9]'
+                                                                      ]),
+    ({'data': np.zeros([10000, 3072], np.uint8)}, ["'labels'"]), ([1, 2], ["'data'"]),
+])
+def test_cifar10_that_is_not_cifar10_is_refused(batch, words, in_tmp, capsys):
+    for number in range(1, 6):
+        (in_tmp / f'data_batch_{number}').write_bytes(pickle.dumps(batch, protocol=2))
+    message = fails(['create_cifar10', 'out', '.'], capsys)
+    assert 'data_batch_1' in message and all(word in message for word in words), message
+    assert len(os.listdir()) == 5
+
+
+def test_missing_and_damaged_cifar10_files_are_named(in_tmp, capsys):
+    assert 'data_batch_1' in fails(['create_cifar10', 'out', '.'], capsys)
+    (in_tmp / 'data_batch_1').write_bytes(b'\x80\x02garbage')
+    assert 'data_batch_1' in fails(['create_cifar10', 'out', '.'], capsys)
+
+
+def test_cifar100_that_is_not_cifar100_is_refused(in_tmp, capsys):
+    assert "'./train' does not exist" in fails(['create_cifar100', 'out', '.'], capsys)
+    data, labels = np.zeros([50000, 3072], np.uint8), [0] * 50000
+    for batch, words in (({'data': data,
+                           'labels': labels}, "'fine_labels'. Received: ['data', 'labels']"),
+                         ({'data': data[:9], 'fine_labels': labels}, '[50000, 3072]'),
+                         ({'data': data, 'fine_labels': labels}, 'pixels from 0 to 255'), ({
+                             'data': data + np.uint8(255) * (np.arange(3072) > 9),
+                             'fine_labels': labels
+                         }, 'Expected 0 to 99')):
+        (in_tmp / 'train').write_bytes(pickle.dumps(batch, protocol=2))
+        message = fails(['create_cifar100', 'out', '.'], capsys)
+        assert words in message and 'https://www.cs.toronto.edu' in message

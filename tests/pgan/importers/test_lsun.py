@@ -1,0 +1,91 @@
+"""LSUN: the first images of an LMDB, decoded as by the original."""
+import os
+
+import lmdb
+import numpy as np
+import pytest
+
+import dataset_tool
+from pgan.data.decoding import centre_square
+from pgan.importers import lsun
+from pgan.importers.lsun import load_lsun
+from tests.support.data_inputs import fails
+from tests.support.golden import GOLDEN, load_npz
+from tests.support.importer_inputs import encoded, lanczos, noise, pixels_of
+
+
+def write_lmdb(folder, entries):
+    with lmdb.open(str(folder),
+                   map_size=1 << 26) as environment, environment.begin(write=True) as transaction:
+        for key, value in entries.items():
+            transaction.put(key.encode(), value)
+
+
+@pytest.mark.parametrize('resolution', [64, 32])
+def test_photographs_are_decoded_and_resized_as_by_the_original(resolution):
+    golden = load_npz('datasets-lsun.npz')
+    images = load_lsun(str(GOLDEN / 'datasets-inputs' / 'lsun-lmdb'), resolution).fetch(range(10))
+    for key, (_, image) in zip(golden['keys'], images, strict=True):
+        assert np.array_equal(image, golden[f'out{resolution}/{key}'])
+        assert np.array_equal(image, centre_square(golden[f'decoded/{key}'], resolution))
+
+
+def test_bad_entries_do_not_count(in_tmp, capsys):
+    originals = [noise(10, 12, seed=seed) for seed in range(9)]
+    entries = {
+        f'{number}': encoded(image, ('PNG', 'BMP', 'WEBP')[number % 3],
+                             **({'lossless': True} if number % 3 == 2 else {}))
+        for number, image in enumerate(originals)
+    }
+    entries |= {'1x': b'no image', '3x': entries['3'][:90], '8x': b''}
+    write_lmdb('in', entries)
+    dataset_tool.main(['create_lsun', 'out', 'in', '--resolution', '8', '--max_images', '6'])
+    assert np.array_equal(pixels_of('out')[0], [lanczos(image, 8) for image in originals[:6]])
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split("'")[1] for line in lines if line.startswith('Skipped: ')
+            ] == ['1x', '3x'] and lines[-1] == 'Added 6 images.'
+    dataset_tool.main(['create_lsun', 'all', 'in', '--resolution', '8', '--max_images', '1000'])
+    assert len(pixels_of('all')[0]) == 9
+
+
+def test_an_lmdb_may_be_a_file(in_tmp):
+    write_lmdb('in', {'a': encoded(noise(8, 8), 'PNG')})
+    for name in ('in', 'in/data.mdb'):
+        assert load_lsun(name, 8).num_images == 1
+
+
+def test_an_lmdb_that_is_none_is_refused(in_tmp, capsys):
+    os.mkdir('in')
+    assert "'in/data.mdb' does not exist" in fails(['create_lsun', 'out', 'in'], capsys)
+    (in_tmp / 'in' / 'data.mdb').write_bytes(b'garbage' * 10000)
+    assert 'cannot be read as LMDB' in fails(['create_lsun', 'out', 'in'], capsys)
+    (in_tmp / 'in' / 'data.mdb').write_bytes(b'')
+    assert "'in/data.mdb' is an empty file" in fails(['create_lsun', 'out', 'in'], capsys)
+    write_lmdb('empty', {})
+    assert 'is empty' in fails(['create_lsun', 'out', 'empty'], capsys)
+    write_lmdb('bad', {'a': b'no image'})
+    assert 'none of the images can be used' in fails(['create_lsun', 'out', 'bad'], capsys)
+    assert '--max_images must be at least 1' in fails(
+        ['create_lsun', 'out', 'in', '--max_images', '0'], capsys)
+    write_lmdb('short', {f'{number}': bytes(5000) for number in range(50)})
+    path = in_tmp / 'short' / 'data.mdb'
+    path.write_bytes(path.read_bytes()[:50000])
+    assert 'is truncated' in fails(['create_lsun', 'out', 'short'], capsys)
+    assert not os.path.exists('out')
+
+
+def test_a_category_is_streamed(in_tmp, monkeypatch):
+    """However many entries there are: only a few more than those asked for are looked at."""
+    write_lmdb('in',
+               {f'{number:06d}': encoded(noise(8, 8, seed=number), 'PNG')
+                for number in range(500)})
+    looked_at = []
+    monkeypatch.setattr(
+        lsun, '_decode',
+        lambda key, value, resolution: looked_at.append(key) or np.zeros([3, 8, 8], np.uint8))
+    images = load_lsun('in', 8).fetch(range(500))
+    for _ in range(10):
+        next(images)
+    assert 10 <= len(looked_at) <= 10 + 5 * os.cpu_count() and looked_at[:3] == [
+        '000000', '000001', '000002'
+    ]
