@@ -1,7 +1,9 @@
 """TensorFlow's start without the lines it prints about GPU libraries on machines that have no GPU.
 
-They come before TF_CPP_MIN_LOG_LEVEL is read, or are called errors, and tell the user of a laptop
-nothing.
+They tell the user of a laptop nothing. Only a filter keeps them away: some come from libraries that
+are being loaded, before TensorFlow reads TF_CPP_MIN_LOG_LEVEL and before absl's Python API can be
+called. TensorFlow 2.21 printed them with each of TF_CPP_MIN_LOG_LEVEL=3, CUDA_VISIBLE_DEVICES=-1,
+TF_ENABLE_ONEDNN_OPTS=1, and absl.logging's verbosity and threshold at 'fatal' (2026-11-26).
 """
 import contextlib
 import glob
@@ -11,7 +13,7 @@ import sys
 from collections.abc import Iterator
 from typing import IO, cast
 
-# A process of its own passes the other lines on at once, so that none is lost if TensorFlow aborts.
+# A child process passes on the other lines at once, so that none is lost if TensorFlow aborts.
 _FILTER = r"""
 import re, sys
 for line in sys.stdin.buffer:

@@ -81,8 +81,8 @@ class Optimizer:
 
     def register_gradients(self, loss_func, variables):
         """Differentiate a loss and keep the gradients for `apply_updates`, which averages all that
-        were registered. Returns the loss. (A method of the original's; training here calls
-        `compute_gradients` and `register`.)
+        were registered. Returns the loss. (A method of the original's; training here
+        differentiates several losses at once and calls `register`.)
         """
         loss, gradients = self.compute_gradients(loss_func, variables)
         self.register(gradients, variables)
