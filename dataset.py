@@ -2,15 +2,29 @@
 and their labels.
 """
 import glob
-import inspect
 import os
 import shlex
+from typing import Annotated, Any, Literal
 
 import numpy as np
 
 from pgan.data import records
 from pgan.data.labels import find_label_file, has_labels, load_labels, read_labels
 from pgan.errors import ConfigError, DataError, did_you_mean
+from pgan.options import (
+    REQUIRED,
+    DottedName,
+    Resolution,
+    Size,
+    Such,
+    SuppliedIfTaken,
+    ValueRange,
+    check_kind,
+    checked,
+    kind_of,
+    options_of,
+    rest_of,
+)
 from pgan.resolutions import is_resolution, log2_of
 
 __all__ = [
@@ -148,6 +162,19 @@ class Dataset:
 # Data sets on disk.
 
 
+def _is_path(value):
+    """Whether a file could have this name."""
+    try:
+        return isinstance(value, (str, os.PathLike)) and 0 not in os.fsencode(value)
+    except UnicodeEncodeError:
+        return False
+
+
+FolderName = Annotated[Any, Such("the name of a folder, e.g. 'mnist'",
+                                 lambda value: _is_path(value) and os.fspath(value))]
+LabelFile = Annotated[Any, Such('the name of an .npy file', _is_path)]
+
+
 class TFRecordDataset(Dataset):
     """A folder that dataset_tool.py has made: one .tfrecords file per resolution from 4x4 up, and
     perhaps a .labels file.
@@ -177,13 +204,22 @@ class TFRecordDataset(Dataset):
         ConfigError: an argument makes no sense, or asks for labels that are not there.
     """
 
-    def __init__(self, tfrecord_dir, resolution=None, label_file=None, max_label_size=0,
-                 repeat=True, shuffle_mb=4096, prefetch_mb=2048, buffer_mb=256, num_threads=2,
-                 random_seed=0, verify=True):
+    @checked('dataset')
+    def __init__(
+        self,
+        tfrecord_dir: FolderName,
+        resolution: Resolution | None = None,
+        label_file: LabelFile | None = None,
+        max_label_size: Literal['full'] | Size = 0,
+        repeat: bool = True,
+        shuffle_mb: float = 4096,
+        prefetch_mb: float = 2048,
+        buffer_mb: float = 256,
+        num_threads: int = 2,
+        random_seed: SuppliedIfTaken[Size] = 0,
+        verify: bool = True,
+    ):
         del prefetch_mb, buffer_mb, num_threads
-        _check_folder_name(tfrecord_dir)
-        _check_label_file(label_file)
-        _check_numbers(resolution, max_label_size, shuffle_mb, random_seed)
         self.tfrecord_dir = tfrecord_dir
         levels = _open_levels(tfrecord_dir, resolution)
         self._levels = [levels[size] for size in sorted(levels, reverse=True)]  # by lod
@@ -305,43 +341,6 @@ def shuffled_order(num_images, random_seed, epoch):
     return np.random.RandomState(bits).permutation(num_images)
 
 
-def _is_path(value):
-    """Whether a file could have this name."""
-    try:
-        return isinstance(value, (str, os.PathLike)) and 0 not in os.fsencode(value)
-    except UnicodeEncodeError:
-        return False
-
-
-def _check_folder_name(tfrecord_dir):
-    if not _is_path(tfrecord_dir) or not os.fspath(tfrecord_dir):
-        raise ConfigError('tfrecord_dir must be the name of a folder. Received: '
-                          f"{tfrecord_dir!r}. Set e.g. dataset = EasyDict(tfrecord_dir='mnist') "
-                          'in config.py.')
-
-
-def _check_label_file(label_file):
-    if label_file is not None and not _is_path(label_file):
-        raise ConfigError('label_file must be the name of an .npy file, or None for the data '
-                          f"set's own. Received: {label_file!r}.")
-
-
-def _check_numbers(resolution, max_label_size, shuffle_mb, random_seed):
-    if resolution is not None and not is_resolution(resolution):
-        raise ConfigError('the resolution of a data set must be a power of two, at least 4. '
-                          f'Received: {resolution!r}.')
-    if max_label_size != 'full' and not (isinstance(max_label_size,
-                                                    (int, np.integer)) and max_label_size >= 0):
-        raise ConfigError("max_label_size must be 'full', 0 or a positive whole number. Received: "
-                          f'{max_label_size!r}.')
-    if not isinstance(shuffle_mb, (int, float, np.number)):
-        raise ConfigError('shuffle_mb must be a number: 0 for the order of the files, another one '
-                          f'to shuffle. Received: {shuffle_mb!r}.')
-    if not isinstance(random_seed, (int, np.integer)) or random_seed < 0:
-        raise ConfigError('the random_seed of a data set must be a whole number, 0 or more. '
-                          f'Received: {random_seed!r}.')
-
-
 # How each data set of config.py is made: command and arguments after the folder.
 _RECIPES = {
     'celebahq': 'create_celebahq {} CELEBA_DIR DELTAS_DIR',
@@ -434,6 +433,17 @@ def _wanted_levels(tfrecord_dir, levels, resolution):
 # Data sets that need no disk.
 
 
+def _is_type_of_numbers(value):
+    try:
+        return value is not None and np.dtype(value).kind in 'fiu'
+    except TypeError:
+        return False
+
+
+NumericType = Annotated[Any, Such("a type of numbers, e.g. 'uint8' or 'float32'",
+                                  _is_type_of_numbers)]
+
+
 class SyntheticDataset(Dataset):
     """Black images without end, to measure speed and memory; override `_generate_images` and
     `_generate_labels` for others.
@@ -443,19 +453,16 @@ class SyntheticDataset(Dataset):
         num_channels, dtype, dynamic_range, label_size, label_dtype: see Dataset.
     """
 
-    def __init__(self, resolution=1024, num_channels=3, dtype='uint8', dynamic_range=(0, 255),
-                 label_size=0, label_dtype='float32'):
-        if not is_resolution(resolution):
-            raise ConfigError('the resolution of a SyntheticDataset must be a power of two, at '
-                              f'least 4. Received: {resolution!r}.')
-        if num_channels not in (1, 3):
-            raise ConfigError('num_channels of a SyntheticDataset must be 1 (grayscale) or 3 '
-                              f'(RGB). Received: {num_channels!r}.')
-        if not isinstance(label_size, (int, np.integer)) or label_size < 0:
-            raise ConfigError('label_size of a SyntheticDataset must be a whole number, 0 or '
-                              f'more. Received: {label_size!r}.')
-        _check_dtype('dtype', dtype)
-        _check_dtype('label_dtype', label_dtype)
+    @checked('dataset')
+    def __init__(
+        self,
+        resolution: Resolution = 1024,
+        num_channels: Literal[1, 3] = 3,
+        dtype: NumericType = 'uint8',
+        dynamic_range: ValueRange = (0, 255),
+        label_size: Size = 0,
+        label_dtype: NumericType = 'float32',
+    ):
         super().__init__(resolution, num_channels, dtype, dynamic_range, label_size, label_dtype)
 
     def get_random_labels_np(self, minibatch_size):
@@ -489,22 +496,13 @@ class SyntheticDataset(Dataset):
         return self._generate_images(count, lod, self._shape_at(lod)), self._generate_labels(count)
 
 
-def _check_dtype(name, dtype):
-    try:
-        known = dtype is not None and np.dtype(dtype).kind in 'fiu'
-    except TypeError:
-        known = False
-    if not known:
-        raise ConfigError(f"{name} of a SyntheticDataset must be a type of numbers, e.g. 'uint8' "
-                          f"or 'float32'. Received: {dtype!r}.")
-
-
 # --------------------------------------------------------------------------------------------------
 # The entry point.
 
 
-def load_dataset(class_name: str = 'dataset.TFRecordDataset', data_dir: str | None = None,
-                 verbose: bool = False, **kwargs) -> Dataset:
+def load_dataset(class_name: DottedName = 'dataset.TFRecordDataset',
+                 data_dir: SuppliedIfTaken[str | None] = None,
+                 verbose: SuppliedIfTaken[bool] = False, **kwargs) -> Dataset:
     """Make the data set that config.py's `dataset` line describes.
 
     Args:
@@ -520,7 +518,7 @@ def load_dataset(class_name: str = 'dataset.TFRecordDataset', data_dir: str | No
     # tfutil brings TensorFlow, which reading data can do without
     from tfutil.objects import import_obj
     if 'tfrecord_dir' in kwargs and data_dir is not None:
-        _check_folder_name(kwargs['tfrecord_dir'])
+        check_kind('dataset.tfrecord_dir', kwargs['tfrecord_dir'], kind_of(FolderName))
         kwargs['tfrecord_dir'] = _below(data_dir, kwargs['tfrecord_dir'])
     if verbose:
         print(f'Streaming data using {class_name}...')
@@ -552,16 +550,14 @@ def _below(data_dir, tfrecord_dir):
 
 
 def _check_arguments(cls, class_name, kwargs):
-    parameters = inspect.signature(cls).parameters.values()
-    known = [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
-    takes_any = any(p.kind == p.VAR_KEYWORD for p in parameters)
+    known = options_of(cls)
     for name in kwargs:
-        if name not in known and not takes_any:
+        if name not in known and rest_of(cls) is None:
             raise ConfigError(f'{class_name} has no option {name!r}.{did_you_mean(name, known)} '
                               f'It has: {", ".join(known)}.')
     missing = [
-        p.name for p in parameters
-        if p.name in known and p.default is p.empty and p.name not in kwargs
+        name for name, option in known.items()
+        if option.default is REQUIRED and name not in kwargs
     ]
     if missing:
         raise ConfigError(f'the dataset options lack {", ".join(missing)}, which {class_name} '

@@ -4,14 +4,25 @@ auxiliary classifier.
 A loss takes the networks as compiled for one growth stage and returns one value per sample, float32
 [N]; the optimizer minimises the mean. Images are NCHW in the networks' dynamic range, at the
 stage's own resolution or at the full one: both give the same numbers. """
+from typing import Any
+
 import tensorflow as tf
 
+from pgan.options import Count, NonNegative, Positive, Supplied, SuppliedIfTaken
 from tfutil import autosummary, fp32, lerp, randomness
 from tfutil.network import defined_by_its_class
 
 
-def G_wgan_acgan(G, D, opt, training_set, minibatch_size, cond_weight=1.0, latents=None,
-                 labels=None):
+def G_wgan_acgan(
+    G: Supplied[Any],
+    D: Supplied[Any],
+    opt: Supplied[Any],
+    training_set: Supplied[Any],
+    minibatch_size: Supplied[Count],
+    cond_weight: NonNegative = 1.0,
+    latents: SuppliedIfTaken[Any] = None,
+    labels: SuppliedIfTaken[Any] = None,
+):
     """Generator's loss: -D(G(z)), and with labels the cross-entropy of D's guess at the asked
     label.
 
@@ -28,9 +39,21 @@ def G_wgan_acgan(G, D, opt, training_set, minibatch_size, cond_weight=1.0, laten
                            latents, labels)
 
 
-def D_wgangp_acgan(G, D, opt, training_set, minibatch_size, reals, labels, wgan_lambda=10.0,
-                   wgan_epsilon=0.001, wgan_target=1.0, cond_weight=1.0, latents=None,
-                   mixing_factors=None):
+def D_wgangp_acgan(
+    G: Supplied[Any],
+    D: Supplied[Any],
+    opt: Supplied[Any],
+    training_set: Supplied[Any],
+    minibatch_size: Supplied[Count],
+    reals: Supplied[Any],
+    labels: Supplied[Any],
+    wgan_lambda: NonNegative = 10.0,
+    wgan_epsilon: NonNegative = 0.001,
+    wgan_target: Positive = 1.0,
+    cond_weight: NonNegative = 1.0,
+    latents: SuppliedIfTaken[Any] = None,
+    mixing_factors: SuppliedIfTaken[Any] = None,
+):
     """Discriminator's loss: D(fake) - D(real), gradient penalty, drift penalty, and with labels the
     cross-entropies.
 
@@ -56,17 +79,38 @@ def D_wgangp_acgan(G, D, opt, training_set, minibatch_size, reals, labels, wgan_
     return _with_label_penalties(loss, D, labels, logits, cond_weight)
 
 
-def G_lsgan_acgan(G, D, opt, training_set, minibatch_size, cond_weight=1.0, latents=None,
-                  labels=None):
+def G_lsgan_acgan(
+    G: Supplied[Any],
+    D: Supplied[Any],
+    opt: Supplied[Any],
+    training_set: Supplied[Any],
+    minibatch_size: Supplied[Count],
+    cond_weight: NonNegative = 1.0,
+    latents: SuppliedIfTaken[Any] = None,
+    labels: SuppliedIfTaken[Any] = None,
+):
     """Generator's least-squares loss: D(G(z))^2, as D learns to say 0 to reals; and the label term
-    of `G_wgan_acgan`. Same arguments.
+    of `G_wgan_acgan`.
+
+    Same arguments as `G_wgan_acgan`.
     """
     return _generator_loss(tf.square, G, D, training_set, minibatch_size, cond_weight, latents,
                            labels)
 
 
-def D_lsgan_acgan(G, D, opt, training_set, minibatch_size, reals, labels, L2_fake_weight=0.1,
-                  gdrop_coef=0.2, cond_weight=1.0, latents=None):
+def D_lsgan_acgan(
+    G: Supplied[Any],
+    D: Supplied[Any],
+    opt: Supplied[Any],
+    training_set: Supplied[Any],
+    minibatch_size: Supplied[Count],
+    reals: Supplied[Any],
+    labels: Supplied[Any],
+    L2_fake_weight: NonNegative = 0.1,
+    gdrop_coef: NonNegative = 0.2,
+    cond_weight: NonNegative = 1.0,
+    latents: SuppliedIfTaken[Any] = None,
+):
     """Discriminator's least-squares loss: D(real)^2 + L2_fake_weight * (D(fake) - 1)^2; with labels
     the cross-entropies.
 

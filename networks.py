@@ -19,10 +19,12 @@ A build function takes a network's static keywords and returns a Keras model:
   `Network.print_layers`.
 A model without these is evaluated as it is.
 """
+from typing import Literal
+
 import tensorflow as tf
 
 from pgan.nn.fused_convolutions import DownConv2D, UpConv2D
-from pgan.nn.growing import Block, GrowingModel, Width, suffixes
+from pgan.nn.growing import ActivationType, Block, GrowingModel, Structure, Width, suffixes
 from pgan.nn.layers import GAIN, Conv2D, Dense, DenseToImage
 from pgan.nn.mode_recovery import D_mnist_mode_recovery, G_mnist_mode_recovery
 from pgan.nn.operations import (
@@ -36,14 +38,31 @@ from pgan.nn.operations import (
 )
 from pgan.nn.sharing import by_parts
 from pgan.nn.theano_layers import BatchNorm, LayerNorm, MinibatchDiscrimination, MultiplicativeNoise
+from pgan.options import Count, NonNegative, Resolution, Size, Supplied
 
 __all__ = ['D_mnist_mode_recovery', 'D_paper', 'G_mnist_mode_recovery', 'G_paper']
 
 
-def G_paper(num_channels=1, resolution=32, label_size=0, fmap_base=8192, fmap_decay=1.0,
-            fmap_max=512, latent_size=None, normalize_latents=True, use_wscale=True,
-            use_pixelnorm=True, pixelnorm_epsilon=1e-8, use_leakyrelu=True, dtype='float32',
-            fused_scale=True, structure=None, use_batchnorm=False, tanh_at_end=None, **_ignored):
+def G_paper(
+    num_channels: Supplied[Literal[1, 3]] = 1,
+    resolution: Supplied[Resolution] = 32,
+    label_size: Supplied[Size] = 0,
+    fmap_base: Count = 8192,
+    fmap_decay: NonNegative = 1.0,
+    fmap_max: Count = 512,
+    latent_size: Count | None = None,
+    normalize_latents: bool = True,
+    use_wscale: bool = True,
+    use_pixelnorm: bool = True,
+    pixelnorm_epsilon: NonNegative = 1e-8,
+    use_leakyrelu: bool = True,
+    dtype: ActivationType = 'float32',
+    fused_scale: bool = True,
+    structure: Structure = None,
+    use_batchnorm: bool = False,
+    tanh_at_end: float | None = None,
+    **_ignored,
+):
     """Generator of the paper: latents [N, latent_size] and labels [N, label_size] to images [N,
     num_channels, resolution, resolution].
 
@@ -55,8 +74,8 @@ def G_paper(num_channels=1, resolution=32, label_size=0, fmap_base=8192, fmap_de
             fmap_decay)), fmap_max).
         latent_size: components of a latent vector; None = feature maps of stage 0.
         normalize_latents: pixel-normalise latents and labels together before the first layer.
-        use_wscale: equalized learning rate.  use_pixelnorm, pixelnorm_epsilon: pixelwise
-            normalisation after each activation.
+        use_wscale: equalized learning rate.
+        use_pixelnorm, pixelnorm_epsilon: pixelwise normalisation after each activation.
         use_leakyrelu: leaky ReLU (0.2) or ReLU.
         dtype: of the activations: 'float32', 'float16' or 'bfloat16'. Variables are always float32.
         fused_scale: up-scaling and convolution as one transposed convolution.
@@ -73,10 +92,24 @@ def G_paper(num_channels=1, resolution=32, label_size=0, fmap_base=8192, fmap_de
                      use_leakyrelu, dtype, fused_scale, structure, use_batchnorm, tanh_at_end)
 
 
-def D_paper(num_channels=1, resolution=32, label_size=0, fmap_base=8192, fmap_decay=1.0,
-            fmap_max=512, use_wscale=True, mbstd_group_size=4, dtype='float32', fused_scale=True,
-            structure=None, mbstat_avg='all', mbdisc_kernels=None, use_layernorm=False,
-            use_gdrop=False, **_ignored):
+def D_paper(
+    num_channels: Supplied[Literal[1, 3]] = 1,
+    resolution: Supplied[Resolution] = 32,
+    label_size: Supplied[Size] = 0,
+    fmap_base: Count = 8192,
+    fmap_decay: NonNegative = 1.0,
+    fmap_max: Count = 512,
+    use_wscale: bool = True,
+    mbstd_group_size: Size = 4,
+    dtype: ActivationType = 'float32',
+    fused_scale: bool = True,
+    structure: Structure = None,
+    mbstat_avg: Literal['all', None] = 'all',
+    mbdisc_kernels: Count | None = None,
+    use_layernorm: bool = False,
+    use_gdrop: bool = False,
+    **_ignored,
+):
     """Discriminator of the paper: images [N, num_channels, resolution, resolution] to scores [N, 1]
     and label logits [N, label_size].
 
@@ -91,7 +124,9 @@ def D_paper(num_channels=1, resolution=32, label_size=0, fmap_base=8192, fmap_de
         use_layernorm: layer normalization in place of the bias, in all layers but FromRGB and the
             last.
         use_gdrop: multiplicative noise before each 3x3 convolution and before 4x4/Dense0; its
-        strength is set by `loss.D_lsgan_acgan`. The others are those of `G_paper`.
+            strength is set by `loss.D_lsgan_acgan`.
+
+    The others are those of `G_paper`.
 
     Raises:
         ValueError: resolution is not a power of two >= 4, or (when called) the minibatch is not

@@ -26,6 +26,12 @@ class DataError(UserError, OSError):
         return str(self.args[0]) if self.args else ''
 
 
+def expect(condition: object, where: str, expected: str, received: object) -> None:
+    """Raise ConfigError '<where>: expected <expected>. Received: ...' unless a condition holds."""
+    if not condition:
+        raise ConfigError(f'{where}: expected {expected}. Received: {received!r}.')
+
+
 def did_you_mean(name: object, candidates: Iterable[object]) -> str:
     """Return ' Did you mean ...?' for a misspelt name, or '' when nothing comes close."""
     close = difflib.get_close_matches(str(name), [str(c) for c in candidates], n=1, cutoff=0.6)

@@ -283,8 +283,8 @@ def test_a_file_is_not_a_data_set(in_tmp):
 def test_a_folder_name_that_is_none(name):
     for make in (TFRecordDataset,
                  lambda name: load_dataset(data_dir='datasets', tfrecord_dir=name)):
-        with pytest.raises(ConfigError, match='tfrecord_dir must be the name of a folder. '
-                                              'Received: '):
+        with pytest.raises(ConfigError, match='dataset.tfrecord_dir: expected the name of a '
+                                              "folder, e.g. 'mnist'. Received: "):
             make(name)
 
 
@@ -379,7 +379,7 @@ def test_a_compiled_function_makes_new_labels_at_each_call(cls):
      {'dtype': 'object'}, {'label_dtype': 'text'}, {'label_size': -1}, {'label_size': 'full'}])
 def test_synthetic_options_that_make_no_sense(kwargs):
     (name, value), = kwargs.items()
-    with pytest.raises(ConfigError, match=f'^{name} .*Received: {value!r}'):
+    with pytest.raises(ConfigError, match=f'^dataset.{name}: .*Received: {value!r}'):
         SyntheticDataset(resolution=8, **kwargs)
 
 

@@ -49,7 +49,7 @@ def export(network, path, overwrite=False):
     if not os.path.isdir(os.path.dirname(path)):
         raise DataError(f'cannot export to {path!r}: there is no folder '
                         f'{os.path.dirname(path)!r}. Make it, or correct the path.')
-    if network.static_kwargs.get('dtype', 'float32') != 'float32':
+    if network.activation_dtype != 'float32':
         network = network.convert(dtype='float32')  # other programs may not compute in less
     write = _write_onnx if path.endswith('.onnx') else _write_saved_model
     write(_Served(network), path)

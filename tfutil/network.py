@@ -16,6 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from pgan.errors import ConfigError, DataError, did_you_mean
+from pgan.options import with_defaults
 from tfutil import export, ops
 from tfutil.context import holding
 from tfutil.evaluation import Evaluation
@@ -176,6 +177,13 @@ class Network:
             return None
         with tf.init_scope():  # also while a step is compiled
             return float(self.vars['lod'].numpy())
+
+    @property
+    def activation_dtype(self):
+        """Type of the activations: the build function's option `dtype`. One without it computes in
+        float32.
+        """
+        return with_defaults(self._build_func, self.static_kwargs).get('dtype', 'float32')
 
     @property
     def gives_native_images(self):

@@ -3,6 +3,7 @@ updates.
 """
 import tensorflow as tf
 
+from pgan.options import Decay, NonNegative, Positive, Supplied, SuppliedIfTaken
 from tfutil import ops
 from tfutil.devices import all_reduce, set_in_replica
 from tfutil.fusion import fused
@@ -27,9 +28,18 @@ class Optimizer:
         beta1, beta2, epsilon: Adam's.
     """
 
-    def __init__(self, name='Train', learning_rate=0.001, use_loss_scaling=False,
-                 loss_scaling_init=64.0, loss_scaling_inc=0.0005, loss_scaling_dec=1.0, beta1=0.9,
-                 beta2=0.999, epsilon=1e-8):
+    def __init__(
+        self,
+        name: Supplied[str] = 'Train',
+        learning_rate: SuppliedIfTaken[Positive] = 0.001,
+        use_loss_scaling: bool = False,
+        loss_scaling_init: float = 64.0,
+        loss_scaling_inc: NonNegative = 0.0005,
+        loss_scaling_dec: NonNegative = 1.0,
+        beta1: Decay = 0.9,
+        beta2: Decay = 0.999,
+        epsilon: Positive = 1e-8,
+    ):
         self.id = name.replace('/', '.')
         self.learning_rate = learning_rate
         self.use_loss_scaling = use_loss_scaling

@@ -1,7 +1,12 @@
 """What all growing networks share: widths, stages, blocks."""
+from typing import Literal
+
 import keras
 import numpy as np
 import tensorflow as tf
+
+ActivationType = Literal['float32', 'float16', 'bfloat16', 'float64']
+Structure = Literal['linear', 'recursive', None]
 
 
 class Width:

@@ -3,10 +3,12 @@
 
 Their size is what is tested: a discriminator of a few feature maps, which sees only part of what a
 generator of normal size can do. Build functions as in `networks`, which hands them on. """
+from typing import Literal
+
 import tensorflow as tf
 
 from pgan.errors import ConfigError
-from pgan.nn.growing import Block, GrowingModel, Width, suffixes
+from pgan.nn.growing import ActivationType, Block, GrowingModel, Structure, Width, suffixes
 from pgan.nn.layers import GAIN, Conv2D, Dense, DenseToImage
 from pgan.nn.operations import (
     downscale2d,
@@ -18,14 +20,29 @@ from pgan.nn.operations import (
     upscale2d,
 )
 from pgan.nn.theano_layers import BatchNorm
+from pgan.options import Count, NonNegative, Positive, Resolution, Size, Supplied
 
 FIRST_FMAPS = 64  # maps of the generator at 4x4, whatever fmap_base
 
 
-def G_mnist_mode_recovery(num_channels=3, resolution=32, label_size=0, fmap_base=64, fmap_decay=1.0,
-                          fmap_max=256, latent_size=None, normalize_latents=True, use_wscale=False,
-                          use_pixelnorm=False, use_batchnorm=True, tanh_at_end=1.0,
-                          progressive=False, dtype='float32', structure=None, **_ignored):
+def G_mnist_mode_recovery(
+    num_channels: Supplied[Literal[1, 3]] = 3,
+    resolution: Supplied[Resolution] = 32,
+    label_size: Supplied[Size] = 0,
+    fmap_base: Count = 64,
+    fmap_decay: NonNegative = 1.0,
+    fmap_max: Count = 256,
+    latent_size: Count | None = None,
+    normalize_latents: bool = True,
+    use_wscale: bool = False,
+    use_pixelnorm: bool = False,
+    use_batchnorm: bool = True,
+    tanh_at_end: float | None = 1.0,
+    progressive: bool = False,
+    dtype: ActivationType = 'float32',
+    structure: Structure = None,
+    **_ignored,
+):
     """Generator: latents [N, latent_size] and labels [N, label_size] to images [N, num_channels,
     resolution, resolution].
 
@@ -41,7 +58,9 @@ def G_mnist_mode_recovery(num_channels=3, resolution=32, label_size=0, fmap_base
             use_batchnorm.
         tanh_at_end: None, or the factor of the images' hyperbolic tangent.
         progressive: a ToRGB for each resolution, cross-faded by lod; else the network is trained at
-        its full resolution only. The others are those of `networks.G_paper`.
+            its full resolution only.
+
+    The others are those of `networks.G_paper`.
 
     Raises:
         ValueError: resolution is not a power of two >= 4, or another option is out of its range.
@@ -52,10 +71,23 @@ def G_mnist_mode_recovery(num_channels=3, resolution=32, label_size=0, fmap_base
                                  tanh_at_end, progressive, dtype, structure)
 
 
-def D_mnist_mode_recovery(num_channels=3, resolution=32, label_size=0, fmap_base=64, fmap_decay=1.0,
-                          fmap_max=256, X=2, use_wscale=False, use_batchnorm=True, mbstat_avg=None,
-                          mbstd_group_size=64, progressive=False, dtype='float32', structure=None,
-                          **_ignored):
+def D_mnist_mode_recovery(
+    num_channels: Supplied[Literal[1, 3]] = 3,
+    resolution: Supplied[Resolution] = 32,
+    label_size: Supplied[Size] = 0,
+    fmap_base: Count = 64,
+    fmap_decay: NonNegative = 1.0,
+    fmap_max: Count = 256,
+    X: Positive = 2,
+    use_wscale: bool = False,
+    use_batchnorm: bool = True,
+    mbstat_avg: Literal['all', None] = None,
+    mbstd_group_size: Size = 64,
+    progressive: bool = False,
+    dtype: ActivationType = 'float32',
+    structure: Structure = None,
+    **_ignored,
+):
     """Discriminator: images [N, num_channels, resolution, resolution] to scores [N, 1] and label
     logits [N, label_size].
 
@@ -69,7 +101,9 @@ def D_mnist_mode_recovery(num_channels=3, resolution=32, label_size=0, fmap_base
         mbstd_group_size: its group; from the minibatch's size up it compares the whole minibatch.
         progressive: a FromRGB (1x1, with activation) for each resolution, cross-faded by lod. That
             of the full resolution has as many maps as the convolution after it. Else the first
-            convolution sees the image itself. The others are those of `G_mnist_mode_recovery`.
+            convolution sees the image itself.
+
+    The others are those of `G_mnist_mode_recovery`.
 
     Raises:
         ValueError: resolution is not a power of two >= 4, or another option is out of its range.

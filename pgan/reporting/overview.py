@@ -1,6 +1,8 @@
 """What a run is, in a few lines before its first step."""
 import tensorflow as tf
 
+from dataset import load_dataset
+from pgan.options import with_defaults
 from pgan.reporting import schedule_table
 from tfutil.runtime import tf32_allowed
 
@@ -43,7 +45,7 @@ def overview(run):
 
 def data_name(options):
     """What a data set is called: its folder, or its class."""
-    return options.get('tfrecord_dir') or options.get('class_name', 'dataset.TFRecordDataset')
+    return options.get('tfrecord_dir') or with_defaults(load_dataset, options)['class_name']
 
 
 def _images(data):
@@ -60,7 +62,7 @@ def parameters(net):
 
 def precision_text(G, D):
     """'float32', 'float32 / bfloat16', 'float32 (TensorFloat-32 on)'."""
-    dtypes = ' / '.join(dict.fromkeys(net.static_kwargs.get('dtype', 'float32') for net in (G, D)))
+    dtypes = ' / '.join(dict.fromkeys(net.activation_dtype for net in (G, D)))
     return dtypes + (' (TensorFloat-32 on)'
                      if tf32_allowed() else ' (TensorFloat-32 off)' if _uses_gpus() else '')
 

@@ -1,31 +1,36 @@
 """What a run saves now and then: image grids, networks, statistics."""
 import os
 import sys
+from typing import Any, Literal
 
 import numpy as np
 
 import misc
 from misc.resuming import DONE_MARK
 from pgan.errors import ConfigError
+from pgan.options import Supplied, checked
 from pgan.reporting.report import Report
 from pgan.reporting.statistics import Statistics
 from tfutil import save_summaries, summary
 
 # pixels across and down; at least so many images
 GRID_SIZES = {'1080p': (1920, 1080, 3, 2), '4k': (3840, 2160, 7, 4)}
-GRID_LAYOUTS = ('random', 'row_per_class')
 
 
 def snapshot_grid_size(image_width, image_height, size):
     """Images across and down that fill a picture of the size: at most 32 each way."""
-    if size not in GRID_SIZES:
-        raise ConfigError(f'grid.size must be one of {", ".join(GRID_SIZES)}. Received: {size!r}')
     width, height, min_across, min_down = GRID_SIZES[size]
     return int(np.clip(width // image_width, min_across,
                        32)), int(np.clip(height // image_height, min_down, 32))
 
 
-def setup_snapshot_image_grid(G, training_set, size='1080p', layout='random'):
+@checked('grid')
+def setup_snapshot_image_grid(
+    G: Supplied[Any],
+    training_set: Supplied[Any],
+    size: Literal[*GRID_SIZES] = '1080p',
+    layout: Literal['random', 'row_per_class'] = 'random',
+):
     """Choose the real images, labels and latents of a run's image grids.
 
     Args:
@@ -45,11 +50,8 @@ def setup_snapshot_image_grid(G, training_set, size='1080p', layout='random'):
     latents = misc.random_latents(gw * gh, G)
     if layout == 'random':
         reals, labels = training_set.get_minibatch_np(gw * gh)
-    elif layout == 'row_per_class':
-        reals, labels = reals_by_row(training_set, gw, gh)
     else:
-        raise ConfigError(f'grid.layout must be one of {", ".join(GRID_LAYOUTS)}. Received: '
-                          f'{layout!r}')
+        reals, labels = reals_by_row(training_set, gw, gh)
     return (gw, gh), reals, labels, latents
 
 
@@ -102,12 +104,12 @@ def _choose_from_stream(training_set, classes, count, minibatches=200, minibatch
 class ImageSnapshots:
     """reals.png once, and fakes%06d.png (kimg) of the same latents and labels throughout."""
 
-    def __init__(self, Gs, training_set, drange_net, size, layout):
+    def __init__(self, Gs, training_set, drange_net, **grid_options):
         self.Gs = Gs
         self.training_set = training_set
         self.drange_net = drange_net
         self.grid_size, self.reals, self.labels, self.latents = setup_snapshot_image_grid(
-            Gs, training_set, size, layout)
+            Gs, training_set, **grid_options)
 
     def save_reals(self, folder):
         """Write reals.png; returns its path."""

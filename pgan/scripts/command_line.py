@@ -1,84 +1,44 @@
 """`python util_scripts.py SCRIPT --run_id N ...`: options and help of each script, read from its
-function's signature and docstring.
+function's signature and docstring, see `pgan.options`.
 
 They are read from the source, without importing it: help comes at once, and config.py's environment
-is in force before TensorFlow starts. """
+is in force before TensorFlow starts.
+"""
 import argparse
 import ast
 import inspect
 import os
-import pathlib
 import re
-import textwrap
 from typing import NamedTuple
 
-from pgan import settings
+from pgan import options, settings
+from pgan.definitions import declaration, plain_constants
 from pgan.errors import ConfigError
+from pgan.options import ANYTHING, REQUIRED
+from pgan.scripts import option_checks
 from pgan.settings import launch
 
-UTIL_SCRIPTS = pathlib.Path(__file__).resolve().parents[2] / 'util_scripts.py'
-REQUIRED = object()
-
-
-class Option(NamedTuple):
-    """A parameter of a script. Attributes: name, default (or REQUIRED), whether it is a list, and
-    what its docstring says.
-    """
-    name: str
-    default: object
-    is_list: bool
-    help: str
+VOCABULARY = {**vars(options), **vars(option_checks)}  # of the scripts' signatures
 
 
 class Script(NamedTuple):
-    """A script. Attributes: name, its docstring's text above 'Args:', and its options."""
+    """A script. Attributes: name, its docstring's text above 'Args:', and {name: Option} of what
+    its user may set.
+    """
     name: str
     description: str
-    options: list
+    options: dict
 
 
-def find_scripts(path=UTIL_SCRIPTS):
-    """The scripts that util_scripts.py imports from its room, in the order of their names: {name:
-    Script}.
-    """
-    found = {}
-    for node in ast.parse(path.read_text(encoding='utf-8')).body:
-        if isinstance(node, ast.ImportFrom) and node.module.startswith(
-                'pgan.scripts.') and node.module != __name__:
-            source = (path.parent /
-                      pathlib.Path(*node.module.split('.'))).with_suffix('.py').read_text(
-                          encoding='utf-8')
-            functions = {
-                f.name: f
-                for f in ast.parse(source).body if isinstance(f, ast.FunctionDef)
-            }
-            found.update({alias.name: _script(functions[alias.name]) for alias in node.names})
-    return dict(sorted(found.items()))
+def find_scripts():
+    """The scripts of util_scripts.py by name: {name: Script}."""
+    return {name: _script(declaration(f'util_scripts.{name}', VOCABULARY))
+            for name in plain_constants('util_scripts')['__all__']}
 
 
 def _script(function):
-    doc = inspect.cleandoc(ast.get_docstring(function))
-    helps = argument_helps(doc)
-    arguments, defaults = function.args.args, function.args.defaults
-    values = [REQUIRED] * (len(arguments) - len(defaults)) + [
-        ast.literal_eval(default) for default in defaults
-    ]
-    options = [
-        Option(arg.arg, value,
-               isinstance(value, list) or getattr(arg.annotation, 'id', '') == 'list',
-               helps.get(arg.arg, '')) for arg, value in zip(arguments, values)
-    ]
-    return Script(function.name, re.split(r'\n+(?:Args|Returns|Raises):\n', doc)[0], options)
-
-
-def argument_helps(doc):
-    """{name: text} of a docstring's 'Args:' section; 'a, b: text' is for both."""
-    match = re.search(r'^Args:\n((?:    .*\n|\n)*)', doc + '\n', re.MULTILINE)
-    helps = {}
-    for entry in re.split(r'\n(?=\S)', textwrap.dedent(match[1]).strip()) if match else []:
-        names, _, text = entry.partition(': ')
-        helps.update({name.strip(): ' '.join(text.split()) for name in names.split(',')})
-    return helps
+    description = re.split(r'\n+(?:Args|Returns|Raises):\n', inspect.getdoc(function))[0]
+    return Script(function.__name__, description, options.user_options(function))
 
 
 def parse_args(argv=None):
@@ -95,19 +55,20 @@ def parse_args(argv=None):
         first = script.description.split('\n\n')[0].replace('\n', ' ')
         command = commands.add_parser(script.name, help=first, description=script.description,
                                       formatter_class=argparse.RawDescriptionHelpFormatter)
-        for option in script.options:
+        for option in script.options.values():
             _add(command, option)
         settings.add_arguments(command)
     return parser.parse_args(argv)
 
 
 def _add(command, option):
-    text = option.help.replace('%', '%%')
+    notes = [option.kind.words] if option.kind is not ANYTHING else []
     if option.default is not REQUIRED and option.default is not None:
-        text += f' (default: {option.default!r})'.replace('%', '%%')
+        notes.append(f'default: {option.default!r}')
+    text = option.meaning + (f' ({"; ".join(notes)})' if notes else '')
     command.add_argument(f'--{option.name}', required=option.default is REQUIRED,
-                         default=argparse.SUPPRESS, help=text,
-                         nargs='+' if option.is_list else None, metavar='VALUE')
+                         default=argparse.SUPPRESS, help=text.replace('%', '%%'),
+                         nargs='+' if option.kind.is_list else None, metavar='VALUE')
 
 
 def main(argv=None):
@@ -128,8 +89,8 @@ def assignments(args):
     script = find_scripts()[args.script]
     given = vars(args)
     values = {
-        option.name: value_of(given[option.name], option.is_list)
-        for option in script.options if option.name in given
+        name: value_of(given[name], option.kind)
+        for name, option in script.options.items() if name in given
     }
     train = {'func': f'util_scripts.{script.name}', **values}
     run = os.path.splitext(os.path.basename(os.path.normpath(str(values['run_id']))))[0]
@@ -139,14 +100,15 @@ def assignments(args):
     ]
 
 
-def value_of(text, is_list):
-    """The value of an option: a Python literal, or text as it stands. Lists may be given as '15 8'
-    or as one word '[15,8]'.
+def value_of(text, kind=ANYTHING):
+    """The value of an option: a Python literal, or the text as it stands where it is none or where
+    only text will do. Lists may be given as '15 8' or as one word '[15,8]'.
     """
-    if is_list:
-        values = [value_of(item, False) for item in text]
+    if kind.is_list:
+        values = [value_of(item) for item in text]
         return values[0] if len(values) == 1 and isinstance(values[0], list) else values
     try:
-        return ast.literal_eval(text)
+        value = ast.literal_eval(text)
     except (ValueError, SyntaxError, MemoryError, RecursionError):
         return text
+    return text if kind.holds(text) and not kind.holds(value) else value

@@ -3,6 +3,7 @@ import json
 import os
 import re
 import time
+from typing import Any
 
 import numpy as np
 
@@ -10,13 +11,25 @@ import metrics as metrics_room
 import misc
 from metrics.evaluator import Evaluator, default_minibatch_size
 from misc import logs
-from pgan.errors import ConfigError, DataError
+from pgan.errors import DataError
 from pgan.files import atomic_append, atomic_write
+from pgan.options import Count, checked
 from pgan.reporting.report import Report
+from pgan.scripts.option_checks import LogName, MetricNames, RunId
 
 
-def evaluate_metrics(run_id, log, metrics: list, num_images, real_passes, minibatch_size=None,
-                     inception=None, *, config):
+@checked('train')
+def evaluate_metrics(
+    run_id: RunId,
+    log: LogName,
+    metrics: MetricNames,
+    num_images: Count,
+    real_passes: Count,
+    minibatch_size: Count | None = None,
+    inception: str | None = None,
+    *,
+    config: Any,
+):
     """Measure how far the images of a run's snapshots are from real ones, newest snapshot first.
 
     Adds to files in the run's folder: the table, as text, to `log`; the same as `<log>.jsonl`, a
@@ -39,7 +52,9 @@ def evaluate_metrics(run_id, log, metrics: list, num_images, real_passes, miniba
     had. """
     folder = misc.locate_result_subdir(run_id, config.result_dir)
     pkls = misc.list_network_pkls(folder, include_final=False, result_dir=config.result_dir)
-    _check(folder, pkls, log, metrics, real_passes)
+    if not pkls:
+        raise DataError(f'the run {folder!r} has no network-snapshot-*.pkl to evaluate. A run '
+                        'saves the first one after train.network_snapshot_ticks ticks.')
     table = _Table(os.path.join(folder, log))
     print('Logging output to', table.path)
     if logs.output_logging_active():
@@ -67,24 +82,6 @@ def evaluate_metrics(run_id, log, metrics: list, num_images, real_passes, miniba
         _measure(table, _kimg(pkl), lambda Gs=Gs: evaluator.evaluate_fakes(Gs, config.num_gpus))
     print()
     Report(folder).refresh()
-
-
-def _check(folder, pkls, log, metrics, real_passes):
-    if not pkls:
-        raise DataError(f'the run {folder!r} has no network-snapshot-*.pkl to evaluate. A run '
-                        'saves the first one after train.network_snapshot_ticks ticks.')
-    if not isinstance(log, str) or not re.fullmatch(r'[\w. ()+-]+\.txt', log):
-        raise ConfigError("train.log must be the name of a file in the run's folder that ends in "
-                          f".txt, e.g. 'metric-swd-16k.txt'. Received: {log!r}.")
-    if log in ('log.txt', 'config.txt', '_training-done.txt'):
-        raise ConfigError(f'train.log = {log!r} is the name of a file that training has written. '
-                          'Choose another one.')
-    if isinstance(metrics, str) or not list(metrics):
-        raise ConfigError("train.metrics must be a list of names, e.g. ['swd']. Received: "
-                          f'{metrics!r}.')
-    if real_passes < 1:
-        raise ConfigError('train.real_passes must be at least 1: generators are compared with '
-                          f'real images. Received: {real_passes!r}.')
 
 
 def _kimg(pkl):

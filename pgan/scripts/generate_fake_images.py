@@ -1,17 +1,31 @@
 """Images of a trained generator as PNG files."""
 import os
+from typing import Any
 
 import numpy as np
 
 import misc
+from pgan.options import Count, Seed, Size, checked
 from pgan.progress_bar import progress_bar
-from pgan.scripts import generator, option_checks
-from pgan.scripts.label_choice import check_labels, label_source
+from pgan.scripts import generator
+from pgan.scripts.label_choice import label_source
+from pgan.scripts.option_checks import FileName, GridSize, Labels, RunId, expect_shrink
 
 
-def generate_fake_images(run_id, snapshot=None, grid_size=[1, 1], num_pngs=1, image_shrink=1,
-                         png_prefix=None, random_seed=1000, minibatch_size=8, labels=None, *,
-                         config):
+@checked('train')
+def generate_fake_images(
+    run_id: RunId,
+    snapshot: Size | None = None,
+    grid_size: GridSize = [1, 1],
+    num_pngs: Count = 1,
+    image_shrink: Count = 1,
+    png_prefix: FileName | None = None,
+    random_seed: Seed = 1000,
+    minibatch_size: Count = 8,
+    labels: Labels = None,
+    *,
+    config: Any,
+):
     """Write PNG files of images that a trained generator makes of random latents, to a result
     folder of their own.
 
@@ -36,14 +50,8 @@ def generate_fake_images(run_id, snapshot=None, grid_size=[1, 1], num_pngs=1, im
         ConfigError: an option cannot be used; nothing has been written.
         DataError: there is no such run or snapshot, or the disk is in the way.
     """
-    option_checks.expect_grid(grid_size)
-    option_checks.expect_integers(1, num_pngs=num_pngs, image_shrink=image_shrink,
-                                  minibatch_size=minibatch_size)
-    option_checks.expect_file_name('png_prefix', png_prefix)
-    option_checks.expect_seed(random_seed)
-    check_labels(labels)
     Gs, network_pkl = generator.load_generator(run_id, snapshot, config)
-    option_checks.expect_shrink(Gs, image_shrink)
+    expect_shrink(Gs, image_shrink)
     labels_for = label_source(labels, Gs, network_pkl, config, random_seed)
     if png_prefix is None:
         png_prefix = misc.get_id_string_for_network_pkl(network_pkl) + '-'

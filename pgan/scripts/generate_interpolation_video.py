@@ -1,20 +1,47 @@
 """A video of images that turn into one another."""
 import os
+from typing import Any
 
 import numpy as np
 import scipy.ndimage
 
 import misc
+from pgan.options import Count, NonNegative, Positive, Seed, Size, checked
 from pgan.pixels import repeat_pixels
-from pgan.scripts import generator, option_checks
-from pgan.scripts.label_choice import check_labels, label_source
-from pgan.scripts.video import check_video_options, write_video
+from pgan.scripts import generator
+from pgan.scripts.label_choice import label_source
+from pgan.scripts.option_checks import (
+    Bitrate,
+    Codec,
+    GridSize,
+    Labels,
+    RunId,
+    VideoName,
+    expect_shrink,
+    frame_count,
+)
+from pgan.scripts.video import write_video
 
 
-def generate_interpolation_video(run_id, snapshot=None, grid_size=[1, 1], image_shrink=1,
-                                 image_zoom=1, duration_sec=60.0, smoothing_sec=1.0, mp4=None,
-                                 mp4_fps=30, mp4_codec='libx264', mp4_bitrate='16M',
-                                 random_seed=1000, minibatch_size=8, labels=None, *, config):
+@checked('train')
+def generate_interpolation_video(
+    run_id: RunId,
+    snapshot: Size | None = None,
+    grid_size: GridSize = [1, 1],
+    image_shrink: Count = 1,
+    image_zoom: Count = 1,
+    duration_sec: Positive = 60.0,
+    smoothing_sec: NonNegative = 1.0,
+    mp4: VideoName | None = None,
+    mp4_fps: Count = 30,
+    mp4_codec: Codec = 'libx264',
+    mp4_bitrate: Bitrate = '16M',
+    random_seed: Seed = 1000,
+    minibatch_size: Count = 8,
+    labels: Labels = None,
+    *,
+    config: Any,
+):
     """Write a video, without a seam between its end and its start, of what a trained generator
     makes of wandering latents.
 
@@ -42,12 +69,9 @@ def generate_interpolation_video(run_id, snapshot=None, grid_size=[1, 1], image_
         ConfigError: an option cannot be used; nothing has been written.
         DataError: there is no such run or snapshot, or the disk is in the way.
     """
-    num_frames = check_options(grid_size, image_shrink, image_zoom, duration_sec, smoothing_sec,
-                               mp4_fps, random_seed, minibatch_size)
-    check_video_options(mp4, mp4_fps, mp4_codec, mp4_bitrate)
-    check_labels(labels)
+    num_frames = frame_count(duration_sec, mp4_fps)
     Gs, network_pkl = generator.load_generator(run_id, snapshot, config)
-    option_checks.expect_shrink(Gs, image_shrink)
+    expect_shrink(Gs, image_shrink)
     cell_labels = label_source(labels, Gs, network_pkl, config, random_seed)(grid_size)
     mp4 = mp4 or misc.get_id_string_for_network_pkl(network_pkl) + '-lerp.mp4'
 
@@ -62,17 +86,6 @@ def generate_interpolation_video(run_id, snapshot=None, grid_size=[1, 1], image_
                 mp4_bitrate)
     generator.mark_done(result_subdir)
     return result_subdir
-
-
-def check_options(grid_size, image_shrink, image_zoom, duration_sec, smoothing_sec, mp4_fps,
-                  random_seed, minibatch_size):
-    """Check the options that are not the video file's. Returns the number of frames."""
-    option_checks.expect_grid(grid_size)
-    option_checks.expect_integers(1, image_shrink=image_shrink, image_zoom=image_zoom,
-                                  mp4_fps=mp4_fps, minibatch_size=minibatch_size)
-    option_checks.expect_number('smoothing_sec', smoothing_sec)
-    option_checks.expect_seed(random_seed)
-    return option_checks.frame_count(duration_sec, mp4_fps)
 
 
 def wandering_latents(Gs, num_frames, num_images, smoothing, random_seed):

@@ -3,16 +3,18 @@ import bisect
 import functools
 import os
 import re
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import PIL.Image
 
 import misc
 from pgan.errors import DataError
+from pgan.options import Count, Positive, checked
 from pgan.pixels import box_average
-from pgan.scripts import generator, option_checks
-from pgan.scripts.video import check_video_options, write_video
+from pgan.scripts import generator
+from pgan.scripts.option_checks import Bitrate, Codec, RunId, VideoName, frame_count
+from pgan.scripts.video import write_video
 
 MAX_WIDTH, MAX_HEIGHT = 1920, 1080  # larger pictures are halved until they fit
 MARGIN_X, MARGIN_Y = 16, 4  # pixels between the picture's edges and the labels
@@ -25,8 +27,18 @@ _TICK = re.compile(
 _UNITS = {'d': 24 * 60 * 60, 'h': 60 * 60, 'm': 60, 's': 1}
 
 
-def generate_training_video(run_id, duration_sec=20.0, time_warp=1.5, mp4=None, mp4_fps=30,
-                            mp4_codec='libx264', mp4_bitrate='16M', *, config):
+@checked('train')
+def generate_training_video(
+    run_id: RunId,
+    duration_sec: Positive = 20.0,
+    time_warp: Positive = 1.5,
+    mp4: VideoName | None = None,
+    mp4_fps: Count = 30,
+    mp4_codec: Codec = 'libx264',
+    mp4_bitrate: Bitrate = '16M',
+    *,
+    config: Any,
+):
     """Write a video of a run's fakes*.png, labelled with lod, time and kimg.
 
     Args:
@@ -45,9 +57,7 @@ def generate_training_video(run_id, duration_sec=20.0, time_warp=1.5, mp4=None, 
         ConfigError: an option cannot be used; nothing has been written.
         DataError: there is no such run, it has left no log or pictures, or the disk is in the way.
     """
-    check_video_options(mp4, mp4_fps, mp4_codec, mp4_bitrate)
-    num_frames = option_checks.frame_count(duration_sec, mp4_fps)
-    option_checks.expect_number('time_warp', time_warp, above=True)
+    num_frames = frame_count(duration_sec, mp4_fps)
     run_dir = misc.locate_result_subdir(run_id, config.result_dir)
     snapshots = find_snapshots(run_dir)
     mp4 = mp4 or os.path.basename(os.path.abspath(run_dir)) + '-train.mp4'

@@ -7,8 +7,8 @@ import numpy as np
 
 import misc
 from pgan.errors import ConfigError, UserError
+from pgan.options import is_integer
 from pgan.scripts.generator import label_size
-from pgan.scripts.option_checks import is_integer
 
 
 def label_source(labels, Gs, network_pkl, config, random_seed):
@@ -32,7 +32,7 @@ def label_source(labels, Gs, network_pkl, config, random_seed):
         ConfigError: there is no such class, or the network takes no labels.
     """
     size = label_size(Gs)
-    check_labels(labels, size)
+    _check_labels(labels, size)
     if size == 0:
         return lambda grid_size: np.zeros([_cells(grid_size), 0], np.float32)
     classes = np.eye(size, dtype=np.float32)
@@ -49,24 +49,13 @@ def label_source(labels, Gs, network_pkl, config, random_seed):
     return lambda grid_size: classes[np.full(_cells(grid_size), labels)]
 
 
-def check_labels(labels, size=None):
-    """Refuse an option `labels` that no network, or none with labels of `size` components, can be
-    given.
-
-    Raises:
-        ConfigError
-    """
-    known = labels is None or (isinstance(labels, str) and labels == 'rows') or (is_integer(labels)
-                                                                                 and labels >= 0)
-    if not known:
-        raise ConfigError('train.labels: expected None (labels of the data set at random), the '
-                          "number of a class, or 'rows' (a class per row of the grid). Received: "
-                          f'{labels!r}.')
+def _check_labels(labels, size):
+    """Raise ConfigError if a network with labels of `size` components cannot be given `labels`."""
     if labels is not None and size == 0:
         raise ConfigError('train.labels: this network was trained without labels, so it has no '
                           f'classes to choose from. Received: {labels!r}. Leave train.labels out, '
                           'or choose a run that was trained with dataset.max_label_size.')
-    if is_integer(labels) and size is not None and labels >= size:
+    if is_integer(labels) and labels >= size:
         raise ConfigError(f'train.labels: expected a class from 0 to {size - 1}, as the labels of '
                           f'this network have {size} components. Received: {labels!r}.')
 

@@ -1,72 +1,78 @@
-"""Checks of the scripts' options, made before any work."""
-import math
-import numbers
+"""Types of the scripts' options, see `pgan.options`, and checks of options together.
+
+Imports nothing heavy: the command line reads the types for its help.
+"""
+import functools
 import os
+import re
+import subprocess
+from typing import Annotated, Literal
 
-from pgan.errors import ConfigError
+from pgan.errors import ConfigError, expect
+from pgan.options import Size, Such
 
-VIDEO_ENDINGS = ('.mp4', '.m4v', '.mov', '.mkv', '.webm', '.avi')
-
-
-def expect(condition, name, expected, received):
-    """Raise ConfigError 'train.<name>: expected ...' unless the condition holds."""
-    if not condition:
-        raise ConfigError(f'train.{name}: expected {expected}. Received: {received!r}.')
-
-
-def is_integer(value):
-    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
+_VIDEO_ENDINGS = ('.mp4', '.m4v', '.mov', '.mkv', '.webm', '.avi')
+_OF_TRAINING = ('log.txt', 'config.txt', '_training-done.txt')
 
 
-def expect_integers(lowest, **values):
-    """Each value is an integer and at least `lowest`."""
-    for name, value in values.items():
-        expect(
-            is_integer(value) and value >= lowest, name, f'an integer of at least {lowest}', value)
+def _is_file_name(value):
+    return not {'\0', '/', '\\'} & set(value)
 
 
-def expect_number(name, value, lowest=0, above=False):
-    """A finite number of at least `lowest`, or above it."""
-    is_number = isinstance(value,
-                           numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
-    fits = is_number and (value > lowest if above else value >= lowest)
-    expect(fits, name, f'a number {"above" if above else "of at least"} {lowest}', value)
+def _is_video_name(value):
+    return _is_file_name(value) and os.path.splitext(value)[1].lower() in _VIDEO_ENDINGS
 
 
-def expect_grid(grid_size):
-    """[columns, rows], each at least 1."""
-    fits = isinstance(grid_size, (list, tuple)) and len(grid_size) == 2 and all(
-        is_integer(size) and size >= 1 for size in grid_size)
-    expect(fits, 'grid_size', 'images across and down as two integers of at least 1, e.g. [15, 8]',
-           grid_size)
+def _is_log_name(value):
+    return re.fullmatch(r'[\w. ()+-]+\.txt', value) and value not in _OF_TRAINING
 
 
-def expect_seed(random_seed):
-    expect(
-        is_integer(random_seed) and 0 <= random_seed < 2**32, 'random_seed',
-        'an integer from 0 to 4294967295', random_seed)
+@functools.cache
+def _has_encoder(name):
+    """Whether the ffmpeg that moviepy runs has a video encoder of this name."""
+    if not re.fullmatch(r'[\w-]+', name):
+        return False
+    try:
+        from moviepy.config import FFMPEG_BINARY
+    except ImportError as error:
+        raise ConfigError('videos are written by the package moviepy, which is not installed: run '
+                          "'pip install -r requirements-pip.txt'.") from error
+    said = subprocess.run([FFMPEG_BINARY, '-hide_banner', '-encoders'], capture_output=True,
+                          text=True, stdin=subprocess.DEVNULL).stdout
+    return re.search(rf'^ V\S+ {re.escape(name)} ', said, re.MULTILINE) is not None
 
 
-def expect_file_name(name, value, endings=()):
-    """None, or a file name without a folder; given endings, with one of them."""
-    plain = isinstance(value, str) and not {'\0', '/', '\\'} & set(value)
-    fits = plain and (not endings or os.path.splitext(value)[1].lower() in endings)
-    ending = f' that ends in {", ".join(endings)}' if endings else ''
-    expect(value is None or fits, name, f'None or a file name{ending}, without a folder, as it '
-                                        'goes into the result folder', value)
+RunId = int | str
+Labels = Literal['rows'] | Size | None
+GridSize = Annotated[list[int], Such(
+    'images across and down as two integers of at least 1, e.g. [15, 8]',
+    lambda value: len(value) == 2 and min(value) >= 1)]
+FileName = Annotated[str, Such(
+    'a file name without a folder, as it goes into the result folder', _is_file_name)]
+VideoName = Annotated[str, Such(
+    f'a file name that ends in {", ".join(_VIDEO_ENDINGS)}, without a folder, as it goes into the '
+    'result folder', _is_video_name)]
+LogName = Annotated[str, Such(
+    "a file name that ends in .txt, without a folder, e.g. 'metric-swd-16k.txt', but not of a file "
+    'that training has written', _is_log_name)]
+MetricNames = Annotated[list[str], Such("a list of names, e.g. ['swd']", bool)]
+Codec = Annotated[str, Such(
+    "an encoder that the installed ffmpeg has, e.g. 'libx264', 'libx265' or 'mpeg4'", _has_encoder)]
+Bitrate = Annotated[str, Such(
+    "bits per second as a string like '16M' or '500k'",
+    lambda value: re.fullmatch(r'[1-9]\d*(\.\d+)?[kKM]?', value))]
 
 
 def expect_shrink(Gs, image_shrink):
     """The generator's images can be averaged down by `image_shrink`."""
     resolution = Gs.output_shape[-1]
-    expect(resolution % image_shrink == 0, 'image_shrink', f'a power of two up to {resolution}, as '
-           f'the images are {resolution} pixels wide', image_shrink)
+    expect(resolution % image_shrink == 0, 'train.image_shrink', f'a power of two up to '
+           f'{resolution}, as the images are {resolution} pixels wide', image_shrink)
 
 
 def frame_count(duration_sec, fps):
     """The number of frames of a video, at least one."""
-    expect_number('duration_sec', duration_sec, above=True)
     count = int(round(duration_sec * fps))
-    expect(count >= 1, 'duration_sec', f'the length of at least one frame, {1 / fps:.3f} seconds '
-                                       f'at train.mp4_fps = {fps}', duration_sec)
+    expect(count >= 1, 'train.duration_sec', 'the length of at least one frame, '
+           f'{1 / fps:.3f} seconds at train.mp4_fps = {fps}', duration_sec)
     return count

@@ -1,6 +1,6 @@
 """Projection: the latent whose image is closest to a given one."""
 import os
-from typing import NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 import PIL.Image
@@ -9,13 +9,14 @@ import tensorflow as tf
 import misc
 from pgan.data.decoding import centre_square, mode_of, opened, upright_pixels
 from pgan.data.writer import npy_bytes
-from pgan.errors import DataError
+from pgan.errors import DataError, expect
 from pgan.files import atomic_write
+from pgan.options import Count, Interval, Positive, Seed, Size, checked, is_integer
 from pgan.pixels import repeat_pixels, to_uint8
 from pgan.progress_bar import progress_bar
-from pgan.scripts import option_checks
 from pgan.scripts.generator import draw, label_size, load_generator, mark_done, new_result_folder
-from pgan.scripts.video import check_video_options, write_video
+from pgan.scripts.option_checks import RunId, frame_count
+from pgan.scripts.video import write_video
 
 NUM_CANDIDATES = 256  # random latents, the best of which are improved
 CANDIDATES_AT_A_TIME = 16
@@ -24,8 +25,21 @@ SMALLEST_SHOWN = 256  # pixels; of an image in the comparison and the video
 RAMPDOWN = 0.5  # of the steps, during which the learning rate falls to zero
 
 
-def project_image(run_id, image, snapshot=None, num_steps=500, num_starts=4, learning_rate=0.2,
-                  label=None, duration_sec=5.0, mp4_fps=30, random_seed=1000, *, config):
+@checked('train')
+def project_image(
+    run_id: RunId,
+    image: str,
+    snapshot: Size | None = None,
+    num_steps: Count = 500,
+    num_starts: Annotated[int, Interval(1, NUM_CANDIDATES)] = 4,
+    learning_rate: Positive = 0.2,
+    label: Size | None = None,
+    duration_sec: Positive = 5.0,
+    mp4_fps: Count = 30,
+    random_seed: Seed = 1000,
+    *,
+    config: Any,
+):
     """Find the latent of which a run's generator draws the image closest to a given one.
 
     Of 256 random latents the closest ones are improved with Adam on the sphere that latents are
@@ -51,13 +65,7 @@ def project_image(run_id, image, snapshot=None, num_steps=500, num_starts=4, lea
     Raises:
         ConfigError, DataError: no such run, no such picture, a number out of its range.
     """
-    option_checks.expect_integers(1, num_steps=num_steps, num_starts=num_starts)
-    option_checks.expect(num_starts <= NUM_CANDIDATES, 'num_starts', f'at most {NUM_CANDIDATES}',
-                         num_starts)
-    option_checks.expect_number('learning_rate', learning_rate, above=True)
-    option_checks.expect_seed(random_seed)
-    check_video_options(None, mp4_fps, 'libx264', '16M')
-    num_frames = option_checks.frame_count(duration_sec, mp4_fps)
+    num_frames = frame_count(duration_sec, mp4_fps)
     Gs, _ = load_generator(run_id, snapshot, config)
     target = load_target(image, Gs)
     latents, labels = best_candidates(Gs, target, num_starts, label, random_seed)
@@ -174,9 +182,9 @@ def candidate_labels(num_classes, label):
     """One-hot labels of the candidates, [NUM_CANDIDATES, num_classes]: of one class, or of all in
     turn.
     """
-    fits = label is None or option_checks.is_integer(label) and 0 <= label < num_classes
-    option_checks.expect(fits, 'label', 'None or a class of this network, of which there are '
-                                        f'{num_classes}', label)
+    fits = label is None or is_integer(label) and 0 <= label < num_classes
+    expect(fits, 'train.label', 'None or a class of this network, of which there are '
+           f'{num_classes}', label)
     classes = np.arange(NUM_CANDIDATES) % max(num_classes, 1) if label is None else np.full(
         NUM_CANDIDATES, label)
     return np.eye(max(num_classes, 1), dtype=np.float32)[classes][:, :num_classes]

@@ -1,40 +1,14 @@
 """Writing videos, frame by frame, with moviepy: whole files that every player takes."""
 import os
-import re
-import subprocess
 
 import numpy as np
 
-from pgan.errors import ConfigError, DataError, UserError
+from pgan.errors import DataError, UserError
 from pgan.files import atomic_path
 from pgan.pixels import repeat_pixels, to_uint8
 from pgan.progress_bar import progress_bar
-from pgan.scripts import option_checks
 
 MIN_SIZE = 16  # pixels; less than that some encoders refuse
-
-
-def check_video_options(mp4, mp4_fps, mp4_codec, mp4_bitrate):
-    """Refuse what no video can be written with, before any work.
-
-    Args:
-        mp4: file name, or None.
-        mp4_fps: frames per second, an integer above 0.
-        mp4_codec: an encoder of ffmpeg, e.g. 'libx264'.
-        mp4_bitrate: bits per second, e.g. '16M'.
-
-    Raises:
-        ConfigError
-    """
-    option_checks.expect_file_name('mp4', mp4, option_checks.VIDEO_ENDINGS)
-    option_checks.expect_integers(1, mp4_fps=mp4_fps)
-    option_checks.expect(
-        isinstance(mp4_bitrate, str) and re.fullmatch(r'[1-9]\d*(\.\d+)?[kKM]?', mp4_bitrate),
-        'mp4_bitrate', "bits per second as a text like '16M' or '500k'", mp4_bitrate)
-    option_checks.expect(
-        isinstance(mp4_codec, str) and re.fullmatch(r'[\w-]+', mp4_codec)
-        and _has_encoder(mp4_codec), 'mp4_codec',
-        "an encoder that the installed ffmpeg has, e.g. 'libx264', 'libx265' or 'mpeg4'", mp4_codec)
 
 
 def write_video(path, frame, num_frames, fps, codec='libx264', bitrate='16M', silent=False):
@@ -142,14 +116,3 @@ def _cannot_write(path, codec, reason):
                      'always do.')
 
 
-def _has_encoder(name):
-    """Whether the ffmpeg that moviepy runs has a video encoder of this name."""
-    try:
-        from moviepy.config import FFMPEG_BINARY
-    except ImportError as error:
-        raise ConfigError('videos are written by the package moviepy, which is not installed: run '
-                          "'pip install -r requirements-pip.txt'."
-                          ) from error
-    said = subprocess.run([FFMPEG_BINARY, '-hide_banner', '-encoders'], capture_output=True,
-                          text=True, stdin=subprocess.DEVNULL).stdout
-    return re.search(rf'^ V\S+ {re.escape(name)} ', said, re.MULTILINE) is not None

@@ -1,11 +1,15 @@
 """report.html of a run, made anew."""
 import os
+from typing import Any
 
 import misc
+from pgan.options import checked
 from pgan.reporting.report import FILE, Report
+from pgan.scripts.option_checks import RunId
 
 
-def write_report(run_id, *, config):
+@checked('train')
+def write_report(run_id: RunId, *, config: Any):
     """Write a run's report.html anew from what is in its folder, e.g. for a run of an older
     version.
 

@@ -11,7 +11,7 @@ Every mistake is a ConfigError that says what was wrong, what would be right, an
 to a misspelt one. """
 from pgan.settings.catalogue import names as option_names
 from pgan.settings.catalogue import print_catalogue
-from pgan.settings.checking import check_config, check_minibatches, legal_options
+from pgan.settings.checking import check_config, check_minibatches
 from pgan.settings.loading import (
     CONFIG_PY,
     add_arguments,
@@ -24,5 +24,5 @@ from pgan.settings.loading import (
 
 __all__ = [
     'CONFIG_PY', 'add_arguments', 'apply_env', 'check_config', 'check_minibatches', 'command_line',
-    'legal_options', 'load', 'option_names', 'plain_options', 'print_catalogue', 'values'
+    'load', 'option_names', 'plain_options', 'print_catalogue', 'values'
 ]

@@ -9,8 +9,10 @@ import sys
 import traceback
 import types
 
-from pgan.errors import ConfigError, did_you_mean
-from pgan.settings.checking import CHOICES, RANGES, expect, is_number
+from pgan.definitions import option_names
+from pgan.errors import ConfigError, did_you_mean, expect
+from pgan.options import is_number
+from pgan.settings.checking import OWN_FUNCTIONS
 
 CONFIG_PY = pathlib.Path(__file__).resolve().parents[2] / 'config.py'
 
@@ -104,7 +106,7 @@ def apply_env(config):
             isinstance(name, str) and name and not set('=\0') & set(name), 'env',
             "names of variables, without '='", name)
         expect((isinstance(value, str) and '\0' not in value) or is_number(value), f'env.{name}',
-               'a text or a number', value)
+               'a string or a number', value)
     kept = {'TF_CPP_MIN_LOG_LEVEL'} & set(os.environ)
     os.environ.update({name: str(value) for name, value in config.env.items() if name not in kept})
 
@@ -200,13 +202,9 @@ def _nearest_option(config, name):
     """' Did you mean ...?' among config.py's names and the options below them, which a user may
     have forgotten to put there.
     """
-    options = [
-        f'{section}.{key}' for section, items in values(config).items() if isinstance(items, dict)
-        for key in items
-    ]
     dotted = {
-        option.rpartition('.')[2]: option
-        for option in [*options, *CHOICES, *RANGES] if '.' in option
+        key: f'{section}.{key}'
+        for section, function in OWN_FUNCTIONS.items() for key in option_names(function)
     }
     dotted.update({top: top for top in values(config) if top != name})
     close = difflib.get_close_matches(name, dotted, n=1)

@@ -5,6 +5,7 @@ import math
 import os
 import time
 import types
+from typing import Any
 
 import tensorflow as tf
 
@@ -12,10 +13,16 @@ import misc
 from misc import logs, resuming
 from pgan import settings
 from pgan.errors import ConfigError
+from pgan.options import Count, Fraction, NonNegative, Size, ValueRange, with_defaults
 from pgan.reporting import overview, schedule_table
 from pgan.reporting.progress import Progress
 from pgan.reporting.snapshot_metrics import SnapshotMetrics
-from pgan.reporting.snapshots import ImageSnapshots, NoFolder, RunFolder
+from pgan.reporting.snapshots import (
+    ImageSnapshots,
+    NoFolder,
+    RunFolder,
+    setup_snapshot_image_grid,
+)
 from pgan.reporting.timetable import Timetable, image_cost
 from pgan.signals import graceful_stop
 from pgan.training import phases, preflight, threads
@@ -31,14 +38,34 @@ from tfutil.devices import make_devices
 from tfutil.fusion import fusion_works
 
 
-def train_progressive_gan(G_smoothing=0.999, D_repeats=1, minibatch_repeats=4,
-                          reset_opt_for_new_lod=True, total_kimg=15000, mirror_augment=False,
-                          drange_net=[-1, 1], image_snapshot_ticks=1, network_snapshot_ticks=10,
-                          save_tf_graph=False, save_weight_histograms=False, metrics=[],
-                          metric_images=2048, xla=False, checkpoint_minutes=15.0, dry_step=True,
-                          resume_run_id=None, resume_snapshot=None, resume_kimg=0.0,
-                          resume_time=0.0, separate_funcs=True, dequantize_reals=False, *, config,
-                          resume=None, dry_run=False):
+def train_progressive_gan(
+    G_smoothing: Fraction = 0.999,
+    D_repeats: Count = 1,
+    minibatch_repeats: Count = 4,
+    reset_opt_for_new_lod: bool = True,
+    total_kimg: NonNegative = 15000,
+    mirror_augment: bool = False,
+    drange_net: ValueRange = [-1, 1],
+    image_snapshot_ticks: Count = 1,
+    network_snapshot_ticks: Count = 10,
+    save_tf_graph: bool = False,
+    save_weight_histograms: bool = False,
+    metrics: list[str] = [],
+    metric_images: Count = 2048,
+    xla: bool = False,
+    checkpoint_minutes: NonNegative = 15.0,
+    dry_step: bool = True,
+    resume_run_id: int | str | None = None,
+    resume_snapshot: Size | None = None,
+    resume_kimg: NonNegative = 0.0,
+    resume_time: NonNegative = 0.0,
+    separate_funcs: bool = True,
+    dequantize_reals: bool = False,
+    *,
+    config: Any,
+    resume: Any = None,
+    dry_run: bool = False,
+):
     """Train G and D on a data set while they grow, and leave a result folder.
 
     Args:
@@ -186,11 +213,12 @@ class TrainingRun:
         options = self.options
         run_phases = phases.list_phases(self.schedule, self.config.sched, self.cur_nimg / 1000,
                                         options.total_kimg)
+        grid = with_defaults(setup_snapshot_image_grid, self.config.grid)
         if run_phases and self.devices.is_chief:
             preflight.check_disk_space(
                 self.config.result_dir,
                 preflight.disk_space_needed(run_phases, self.networks,
-                                            self.config.grid.get('size', '1080p'),
+                                            grid['size'],
                                             options.image_snapshot_ticks,
                                             options.network_snapshot_ticks))
         G, D, _ = self.networks

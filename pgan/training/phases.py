@@ -2,6 +2,9 @@
 import math
 from typing import NamedTuple
 
+from pgan.options import with_defaults
+from pgan.training.schedule import TrainingSchedule
+
 
 class Phase(NamedTuple):
     """A part of a run in which the networks keep one lod, or fade from one to the next.
@@ -33,12 +36,11 @@ def list_phases(schedule, sched_options, start_kimg, total_kimg):
 
     Args:
         schedule: function from images shown to a `TrainingSchedule`.
-        sched_options: the schedule's options, for lod_training_kimg and lod_transition_kimg; as the
-            schedule has them by default.
+        sched_options: the options of the schedule that are set.
         start_kimg, total_kimg: where the run begins and ends.
     """
-    stable, fading = sched_options.get('lod_training_kimg',
-                                       600), sched_options.get('lod_transition_kimg', 600)
+    options = with_defaults(TrainingSchedule, sched_options)
+    stable, fading = options['lod_training_kimg'], options['lod_transition_kimg']
     marks, kimg = [start_kimg], 0.0
     while stable + fading > 0 and kimg < total_kimg and schedule(int(kimg * 1000)).lod > 0:
         marks += [

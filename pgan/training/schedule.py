@@ -2,8 +2,18 @@
 Appendix A).
 """
 import math
+from typing import Any
 
 from pgan.errors import ConfigError
+from pgan.options import (
+    ByResolution,
+    Count,
+    NonNegative,
+    Positive,
+    Resolution,
+    Supplied,
+    SuppliedIfTaken,
+)
 
 TICK_KIMG_DICT = {4: 160, 8: 140, 16: 120, 32: 100, 64: 80, 128: 60, 256: 40, 512: 20, 1024: 10}
 
@@ -19,6 +29,8 @@ class TrainingSchedule:
         training_set: gives `resolution_log2`.
         num_gpus: the minibatch is rounded down to a multiple of it.
         lod_initial_resolution: resolution in pixels at the start.
+        lod_training_kimg, lod_transition_kimg: thousands of images shown at one lod, and while it
+            fades to the next.
         minibatch_base, minibatch_dict: images per minibatch: default, and exceptions by resolution.
         max_minibatch_per_gpu: upper bounds by resolution.
         G_lrate_base, G_lrate_dict, D_lrate_base, D_lrate_dict: learning rates, likewise.
@@ -33,11 +45,27 @@ class TrainingSchedule:
         kimg, lod (float), resolution (pixels of floor(lod)), minibatch, G_lrate, D_lrate,
     tick_kimg. """
 
-    def __init__(self, cur_nimg, training_set, num_gpus=1, lod_initial_resolution=4,
-                 lod_training_kimg=600, lod_transition_kimg=600, minibatch_base=16,
-                 minibatch_dict={}, max_minibatch_per_gpu={}, G_lrate_base=0.001, G_lrate_dict={},
-                 D_lrate_base=0.001, D_lrate_dict={}, tick_kimg_base=160,
-                 tick_kimg_dict=TICK_KIMG_DICT, rampup_kimg=0, rampdown_kimg=0, total_kimg=None):
+    def __init__(
+        self,
+        cur_nimg: Supplied[int],
+        training_set: Supplied[Any],
+        num_gpus: Supplied[Count] = 1,
+        lod_initial_resolution: Resolution = 4,
+        lod_training_kimg: NonNegative = 600,
+        lod_transition_kimg: NonNegative = 600,
+        minibatch_base: Count = 16,
+        minibatch_dict: ByResolution[Count] = {},
+        max_minibatch_per_gpu: ByResolution[Count] = {},
+        G_lrate_base: Positive = 0.001,
+        G_lrate_dict: ByResolution[Positive] = {},
+        D_lrate_base: Positive = 0.001,
+        D_lrate_dict: ByResolution[Positive] = {},
+        tick_kimg_base: NonNegative = 160,
+        tick_kimg_dict: ByResolution[Positive] = TICK_KIMG_DICT,
+        rampup_kimg: NonNegative = 0,
+        rampdown_kimg: NonNegative = 0,
+        total_kimg: SuppliedIfTaken[NonNegative | None] = None,
+    ):
         self.kimg = cur_nimg / 1000.0
         self.lod = lod_at(self.kimg, training_set.resolution_log2, lod_initial_resolution,
                           lod_training_kimg, lod_transition_kimg)

@@ -1,19 +1,19 @@
 """What a run starts from: its data set, its networks, its losses."""
 import functools
-import inspect
 
 import dataset
 import misc
 import tfutil
 from pgan.errors import ConfigError
+from pgan.options import options_of, with_defaults
 from tfutil import Network
 
 
 def load_training_set(config):
     """The data set of the configuration, shuffled by its random seed."""
     options = dict(config.dataset)
-    cls = tfutil.import_obj(options.get('class_name', 'dataset.TFRecordDataset'))
-    if 'random_seed' in inspect.signature(cls).parameters:
+    cls = tfutil.import_obj(with_defaults(dataset.load_dataset, options)['class_name'])
+    if 'random_seed' in options_of(cls):
         options['random_seed'] = config.random_seed
     return dataset.load_dataset(data_dir=config.data_dir, verbose=True, **options)
 

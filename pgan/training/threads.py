@@ -10,7 +10,7 @@ import os
 import tensorflow as tf
 
 from networks import D_paper, G_paper
-from pgan.settings import legal_options
+from pgan.options import with_defaults
 from pgan.training.schedule import TrainingSchedule
 from tfutil import import_obj
 
@@ -56,8 +56,8 @@ def _networks_fit(config):
     """Narrow networks of the paper, in which nothing but minibatch statistics looks at more than
     one sample.
     """
-    for name, options, function in (('G', config.G, G_paper), ('D', config.D, D_paper)):
-        full = {**legal_options(name, function)[0], **options}
+    for options, function in ((config.G, G_paper), (config.D, D_paper)):
+        full = with_defaults(function, options)
         if import_obj(options['func']) is not function or full.get('use_batchnorm') or full.get(
                 'use_gdrop'):
             return False
@@ -68,7 +68,7 @@ def _networks_fit(config):
 
 def _minibatches_fit(sched, parts):
     """Whether all minibatches that the schedule names can be cut into parts."""
-    full = {**legal_options('sched', TrainingSchedule)[0], **sched}
+    full = with_defaults(TrainingSchedule, sched)
     named = [
         full['minibatch_base'], *full['minibatch_dict'].values(),
         *full['max_minibatch_per_gpu'].values()

@@ -67,8 +67,8 @@ def test_random_grid():
 
 
 @pytest.mark.parametrize('size, layout, label_size, text',
-                         [('8k', 'random', 0, "1080p, 4k. Received: '8k'"),
-                          ('4k', 'spiral', 0, "row_per_class. Received: 'spiral'"),
+                         [('8k', 'random', 0, "one of '1080p', '4k'. Received: '8k'"),
+                          ('4k', 'spiral', 0, "'row_per_class'. Received: 'spiral'"),
                           ('4k', 'row_per_class', 0, 'needs labels')])
 def test_impossible_grids_are_refused(size, layout, label_size, text):
     with pytest.raises(ConfigError, match=text):

@@ -1,7 +1,6 @@
 """scripts/command_line.py: `python util_scripts.py SCRIPT ...` takes what each function takes, and
 runs it as config.py would.
 """
-import inspect
 import os
 import subprocess
 import sys
@@ -12,39 +11,37 @@ from PIL import Image
 import misc
 import util_scripts
 from pgan.errors import ConfigError
+from pgan.options import ANYTHING, REQUIRED, user_options
 from pgan.scripts import command_line
-from pgan.scripts.command_line import (
-    REQUIRED,
-    argument_helps,
-    assignments,
-    find_scripts,
-    parse_args,
-)
+from pgan.scripts.command_line import assignments, find_scripts, parse_args
 from pgan.settings import checking, load
 from tests.support.golden import ROOT
 
 
-def test_all_scripts_with_the_parameters_and_defaults_of_their_functions():
+def comparable(options):
+    """Options without the functions in them, which are others each time that a source is read."""
+    return [(option.name, option.default, option.meaning, option.kind.words)
+            for option in options.values()]
+
+
+def test_what_is_read_from_the_source_is_what_the_functions_have():
     scripts = find_scripts()
     assert set(scripts) == set(util_scripts.__all__)
     for name, script in scripts.items():
-        parameters = [
-            p for p in inspect.signature(getattr(util_scripts, name)).parameters.values()
-            if p.kind is p.POSITIONAL_OR_KEYWORD
-        ]
-        defaults = [(p.name, REQUIRED if p.default is p.empty else p.default) for p in parameters]
-        assert [(option.name, option.default) for option in script.options] == defaults
-        assert all(len(option.help) > 4 for option in script.options), name
+        assert comparable(script.options) == comparable(user_options(getattr(util_scripts, name)))
+        assert all(len(option.meaning) > 4 for option in script.options.values()), name
 
 
 @pytest.mark.parametrize('name', sorted(util_scripts.__all__))
-def test_help_tells_each_option_with_its_docstrings_words(name, capsys):
+def test_help_tells_each_options_meaning_type_and_default(name, capsys):
     with pytest.raises(SystemExit) as end:
         parse_args([name, '--help'])
     said = ' '.join(capsys.readouterr().out.split())
     assert end.value.code == 0
-    for option in find_scripts()[name].options:
-        assert f'--{option.name}' in said and option.help in said
+    for option in find_scripts()[name].options.values():
+        assert f'--{option.name}' in said and option.meaning in said
+        assert option.kind is ANYTHING or option.kind.words in said
+        assert option.default in (REQUIRED, None) or f'default: {option.default!r}' in said
 
 
 def test_help_does_not_start_tensorflow():
@@ -75,6 +72,8 @@ def test_values():
     ] and metrics.desc == 'evaluate-metrics-005-x'
     assert configured('evaluate_metrics', '--run_id', '1', '--log', 'l', '--metrics', 'swd',
                       '--num_images', '1', '--real_passes', '1').train.metrics == ['swd']
+    config = configured('project_image', '--run_id', '5', '--image', '2018', '--num_steps', '7')
+    assert config.train.image == '2018' and config.train.num_steps == 7
     config = configured('project_image', '--run_id', 'some/where/network-final.pkl', '--image',
                         'x y.png')
     assert config.desc == 'project-image-network-final' and config.train.image == 'x y.png'
@@ -87,12 +86,6 @@ def test_values_pass_the_checks_of_the_configuration():
     with pytest.raises(ConfigError, match='train.duration_sec'):
         checking.check_config(
             configured('generate_interpolation_video', '--run_id', '5', '--duration_sec', 'long'))
-
-
-def test_the_lists_of_a_docstring():
-    helps = argument_helps('One.\n\nArgs:\n    a, b: two\n        lines: of text.\n    c: '
-                           'three.\n\nReturns:\n    d: no.')
-    assert helps == {'a': 'two lines: of text.', 'b': 'two lines: of text.', 'c': 'three.'}
 
 
 def main(*argv):
@@ -109,7 +102,7 @@ def main(*argv):
                           (['generate_fake_images'], '--run_id'),
                           (['generate_fake_images', '--run_id', '77'], '77'),
                           (['generate_fake_images', '--run_id', '0', '--num_pngs', 'many'
-                            ], '--num_pngs: expected an integer'), ])
+                            ], '--num_pngs: expected an integer of at least 1'), ])
 def test_mistakes(toy, capsys, argv, text):
     assert main(*argv) in (1, 2)
     said = capsys.readouterr().err

@@ -264,7 +264,8 @@ def test_a_damaged_picture(big_run):
     assert files_as_originals('results/032-out') == ['config.txt']
 
 
-@pytest.mark.parametrize('option, value', [('duration_sec', 0), ('time_warp', 0),
+@pytest.mark.parametrize('option, value', [('duration_sec', 0), ('duration_sec', float('nan')),
+                                           ('duration_sec', '3'), ('time_warp', 0),
                                            ('time_warp', '1.5'), ('mp4', 'x/y.mp4'), ('mp4_fps', 0),
                                            ('mp4_codec', 'x265'), ('mp4_bitrate', '')])
 def test_options_that_cannot_be_used(big_run, option, value):

@@ -10,8 +10,10 @@ import pytest
 from moviepy.video.io.ffmpeg_writer import FFMPEG_VideoWriter
 
 from pgan.errors import ConfigError, DataError
-from pgan.scripts import option_checks as options
-from pgan.scripts.video import check_video_options, encodable, time_to_frame, write_video
+from pgan.options import check_value, options_of
+from pgan.scripts.generate_training_video import generate_training_video
+from pgan.scripts.option_checks import frame_count
+from pgan.scripts.video import encodable, time_to_frame, write_video
 from tests.support.golden import ROOT
 from tests.support.videos import read_video
 
@@ -167,15 +169,18 @@ except DataError as error:
     (dict(mp4_bitrate=16), 'train.mp4_bitrate: .*16'),
 ])
 def test_options_that_cannot_be_used(changes, text):
-    usual = dict(mp4='out.mp4', mp4_fps=30, mp4_codec='libx264', mp4_bitrate='16M')
-    check_video_options(**usual)
-    check_video_options(**{**usual, 'mp4': None, 'mp4_bitrate': '1.5M', 'mp4_codec': 'mpeg4'})
+    def check(**values):
+        options = options_of(generate_training_video)
+        for name, value in values.items():
+            check_value(f'train.{name}', value, options[name])
+
+    check(mp4='out.mp4', mp4_fps=25, mp4_codec='libx264', mp4_bitrate='16M')
+    check(mp4=None, mp4_bitrate='1.5M', mp4_codec='mpeg4')
     with pytest.raises(ConfigError, match=text):
-        check_video_options(**{**usual, **changes})
+        check(**changes)
 
 
-@pytest.mark.parametrize('duration_sec', [0, -1.0, float('nan'), float('inf'), '3', 0.01])
-def test_durations_that_cannot_be_used(duration_sec):
-    assert options.frame_count(0.29, 100) == 29
-    with pytest.raises(ConfigError, match='train.duration_sec'):
-        options.frame_count(duration_sec, 30)
+def test_a_video_has_at_least_one_frame():
+    assert frame_count(0.29, 100) == 29
+    with pytest.raises(ConfigError, match='train.duration_sec: expected .* one frame, 0.033 sec'):
+        frame_count(0.01, 30)

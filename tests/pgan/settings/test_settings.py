@@ -6,8 +6,10 @@ import sys
 
 import pytest
 
+import dataset
 from pgan import settings
 from pgan.errors import ConfigError
+from pgan.options import options_of
 from pgan.settings import checking
 from tests.support.golden import ROOT
 
@@ -191,9 +193,9 @@ def test_a_log_level_of_the_environment_stays(before, after, monkeypatch):
     ({'': 'x'}, 'env: expected names'),
     ({'A=B': 'x'}, 'env: expected names'),
     ({'A\0': 'x'}, 'env: expected names'),
-    ({'A': 'x\0'}, 'env.A: expected a text or a number'),
-    ({'A': None}, 'env.A: expected a text or a number. Received: None'),
-    ({'A': [1]}, 'env.A: expected a text or a number'),
+    ({'A': 'x\0'}, 'env.A: expected a string or a number'),
+    ({'A': None}, 'env.A: expected a string or a number. Received: None'),
+    ({'A': [1]}, 'env.A: expected a string or a number'),
 ], ids=str)
 def test_mistakes_in_the_environment(env, message):
     config = settings.load()
@@ -209,12 +211,6 @@ def test_reading_does_not_import_tensorflow():
 
 
 # ------------------------------------------------------------ checking
-
-UTILITY_OPTIONS = {
-    'num_pngs', 'num_images', 'image_shrink', 'image_zoom', 'mp4_fps', 'duration_sec',
-    'smoothing_sec'
-}
-
 
 def check(*assignments):
     config = settings.load([], assignments)
@@ -254,66 +250,76 @@ def test_good_configurations(assignments):
         ('tf_config.gpu_options.alow_growth=True', 'Did you mean '
          "'gpu_options.allow_growth'.*intra_op_parallelism_threads"),
         ('G.func=networks.G_papr', "Did you mean 'G_paper'"),
-        ('train.func=3', 'train.func: expected the function'),
+        ('train.func=3', 'train.func: expected a dotted name'),
         ('G.resolution=64', 'G.resolution cannot be set: the program itself'),
         ('G_opt.learning_rate=0.1', 'G_opt.learning_rate cannot be set'),
+        ('sched.total_kimg=5', 'sched.total_kimg cannot be set'),
+        ('train.config=5', 'train.config cannot be set'),
+        ('dataset.random_seed=5', 'dataset.random_seed cannot be set'),
+        ('dataset.data_dir=x', 'dataset.data_dir cannot be set'),
+        ('D_loss.latents=0', 'D_loss.latents cannot be set'),
+        ('sched.func=x.y', 'sched.func is not an option'),
         ('D_loss.reals=0', 'D_loss.reals cannot be set'),
         ('dataset={}', 'dataset.tfrecord_dir must be set: TFRecordDataset needs it'),
         # Types.
-        ('train.total_kimg=abc', "train.total_kimg: expected a number. Received: 'abc'"),
-        ('train.total_kimg=True', 'train.total_kimg: expected a number. Received: True'),
+        ('train.total_kimg=abc', "total_kimg: expected a number of at least 0. Received: 'abc'"),
+        ('train.total_kimg=True', 'total_kimg: expected a number of at least 0. Received: True'),
         ('train.mirror_augment=1', 'expected True or False'),
         ('train.minibatch_repeats=1.5', 'expected an integer'),
         ('sched.minibatch_dict=[4]', 'expected a dict'),
-        ('train.drange_net=3', 'expected a list'),
+        ('train.drange_net=3', 'expected two numbers'),
         ('G.dtype=float31', "G.dtype: expected one of 'float32'"),
+        ('G.structure=linaer', "G.structure: expected one of 'linear', 'recursive', None"),
+        ('D.mbstat_avg=some', "D.mbstat_avg: expected one of 'all', None"),
+        ('train.metrics=swd', 'train.metrics: expected a list, each item a string'),
+        ('dataset.resolution=12', 'dataset.resolution: expected None or a resolution'),
         ('dataset.max_label_size=all', "expected 'full' or an integer"),
-        ('desc=None', 'desc: expected a text'),
+        ('desc=None', 'desc: expected a non-empty string'),
         ('sched=3', 'sched: expected an EasyDict'),
         ('num_gpus=None', 'num_gpus: expected an integer'),
         # Ranges.
-        ('num_gpus=0', 'num_gpus: expected at least 1'),
-        ('random_seed=-1', 'random_seed: expected 0 to 4294967295'),
-        ('train.image_snapshot_ticks=0', 'expected at least 1'),
-        ('train.total_kimg=-1', 'expected at least 0'),
+        ('num_gpus=0', 'num_gpus: expected an integer of at least 1'),
+        ('random_seed=-1', 'random_seed: expected an integer from 0 to 4294967295'),
+        ('train.image_snapshot_ticks=0', 'expected an integer of at least 1'),
+        ('train.total_kimg=-1', 'expected a number of at least 0'),
         ('grid.size=2k', "grid.size: expected one of '1080p', '4k'"),
         ('sched.minibatch_dict={12: 4}',
-         r'sched.minibatch_dict\[12\]: expected a resolution, a power of two'),
+         r'sched.minibatch_dict\[12\]: expected a resolution .* as the key'),
         ("sched.G_lrate_dict={'4': 0.1}", r"sched.G_lrate_dict\['4'\]"),
         ('sched.minibatch_dict={8: 0}',
-         r'sched.minibatch_dict\[8\]: expected an integer above 0. Received: 0'),
+         r'sched.minibatch_dict\[8\]: expected an integer of at least 1. Received: 0'),
         ('sched.D_lrate_dict={8: -0.1}', 'expected a number above 0'),
-        ('sched.lod_initial_resolution=6', 'sched.lod_initial_resolution: expected a power of two'),
+        ('sched.lod_initial_resolution=6', 'sched.lod_initial_resolution: expected a resolution'),
         ('train.drange_net=[0]', 'train.drange_net: expected two numbers'),
         ('train.drange_net=[1, 1]', 'train.drange_net: expected two numbers'),
         ('train.drange_net=[1, -1]', 'the lower one first'),
         ("train.drange_net=['a', 'b']", 'train.drange_net: expected two numbers'),
         ('train.drange_net=[-1, 1e999]', 'train.drange_net: expected two numbers'),
-        ('train.total_kimg=1e999', 'train.total_kimg: expected a number. Received: inf'),
-        ('train.resume_kimg=-1', 'train.resume_kimg: expected at least 0'),
+        ('train.total_kimg=1e999', 'total_kimg: expected a number of at least 0. Received: inf'),
+        ('train.resume_kimg=-1', 'train.resume_kimg: expected a number of at least 0'),
         ('train.resume_kimg=12000',
          'train.resume_kimg: expected less than train.total_kimg = 12000'),
-        ('train.resume_time=-1', 'train.resume_time: expected at least 0'),
+        ('train.resume_time=-1', 'train.resume_time: expected a number of at least 0'),
         ('train.resume_snapshot=100', 'train.resume_snapshot: expected train.resume_run_id'),
-        ('train.resume_snapshot=last', 'train.resume_snapshot: expected an integer or None'),
-        ('train.G_smoothing=1.1', 'train.G_smoothing: expected 0 to 1'),
-        ('train.G_smoothing=-0.1', 'train.G_smoothing: expected 0 to 1'),
-        ('sched.G_lrate_base=0', 'sched.G_lrate_base: expected above 0'),
-        ('sched.D_lrate_base=-0.1', 'sched.D_lrate_base: expected above 0'),
-        ('sched.tick_kimg_base=-1', 'sched.tick_kimg_base: expected at least 0'),
+        ('train.resume_snapshot=last', 'resume_snapshot: expected None or an integer of at least'),
+        ('train.G_smoothing=1.1', 'train.G_smoothing: expected a number from 0 to 1'),
+        ('train.G_smoothing=-0.1', 'train.G_smoothing: expected a number from 0 to 1'),
+        ('sched.G_lrate_base=0', 'sched.G_lrate_base: expected a number above 0'),
+        ('sched.D_lrate_base=-0.1', 'sched.D_lrate_base: expected a number above 0'),
+        ('sched.tick_kimg_base=-1', 'sched.tick_kimg_base: expected a number of at least 0'),
         ('sched.minibatch_base=1.5', 'sched.minibatch_base: expected an integer'),
-        ('G_opt.beta1=1', 'G_opt.beta1: expected 0 to 1, but not 1 itself'),
-        ('D_opt.beta2=-0.1', 'D_opt.beta2: expected 0 to 1, but not 1 itself'),
-        ('D_opt.epsilon=0', 'D_opt.epsilon: expected above 0'),
-        ('G.pixelnorm_epsilon=-1', 'G.pixelnorm_epsilon: expected at least 0'),
-        ('G.latent_size=0', 'G.latent_size: expected at least 1'),
-        ('G.latent_size=1.5', 'G.latent_size: expected an integer or None'),
-        ('G.fmap_decay=-1', 'G.fmap_decay: expected at least 0'),
-        ('D.mbstd_group_size=-1', 'D.mbstd_group_size: expected at least 0'),
-        ('D_loss.wgan_target=0', 'D_loss.wgan_target: expected above 0'),
-        ('D_loss.wgan_lambda=-1', 'D_loss.wgan_lambda: expected at least 0'),
-        ('D_loss.wgan_epsilon=-1', 'D_loss.wgan_epsilon: expected at least 0'),
-        ('G_loss.cond_weight=-1', 'G_loss.cond_weight: expected at least 0'),
+        ('G_opt.beta1=1', 'G_opt.beta1: expected a number from 0 to 1, but not 1 itself'),
+        ('D_opt.beta2=-0.1', 'D_opt.beta2: expected a number from 0 to 1, but not 1 itself'),
+        ('D_opt.epsilon=0', 'D_opt.epsilon: expected a number above 0'),
+        ('G.pixelnorm_epsilon=-1', 'G.pixelnorm_epsilon: expected a number of at least 0'),
+        ('G.latent_size=0', 'G.latent_size: expected None or an integer of at least 1'),
+        ('G.latent_size=1.5', 'G.latent_size: expected None or an integer of at least'),
+        ('G.fmap_decay=-1', 'G.fmap_decay: expected a number of at least 0'),
+        ('D.mbstd_group_size=-1', 'D.mbstd_group_size: expected an integer of at least 0'),
+        ('D_loss.wgan_target=0', 'D_loss.wgan_target: expected a number above 0'),
+        ('D_loss.wgan_lambda=-1', 'D_loss.wgan_lambda: expected a number of at least 0'),
+        ('D_loss.wgan_epsilon=-1', 'D_loss.wgan_epsilon: expected a number of at least 0'),
+        ('G_loss.cond_weight=-1', 'G_loss.cond_weight: expected a number of at least 0'),
         # Functions and classes.
         ('G.func=os.getcwd', 'G.func: expected a function that takes label_size, num_channels, '
          'resolution by name'),
@@ -325,7 +331,7 @@ def test_good_configurations(assignments):
         ('D_loss.func=loss.G_wgan_acgan', 'D_loss.func: expected a function that takes reals'),
         ('train.func=os.path', 'train.func: expected the name of a function'),
         ('train.func=util_scripts.evaluate_metric', "Did you mean 'evaluate_metrics'"),
-        ('dataset.class_name=3', "dataset.class_name: expected the class's name"),
+        ('dataset.class_name=3', 'dataset.class_name: expected a dotted name'),
         ('dataset.class_name=os.path', 'dataset.class_name: expected the name of a class'),
         ('dataset.class_name=dataset.load_dataset',
          'dataset.class_name: expected the name of a class'),
@@ -390,24 +396,30 @@ def test_minibatches_can_be_checked_when_the_resolution_is_known():
         settings.check_minibatches(config, 8)
 
 
-def test_every_range_is_of_an_option_that_exists():
+def test_config_py_names_the_programs_own_functions():
     config = settings.load()
-    targets = checking._targets(config)
-    for name in checking.RANGES:
-        section, _, key = name.partition('.')
-        assert not key or key in settings.legal_options(
-            section, targets[section])[0] or key in UTILITY_OPTIONS, name
+    for name in checking.WITH_FUNC:
+        assert getattr(config, name).func == checking.OWN_FUNCTIONS[name]
+    loader = options_of(dataset.load_dataset)
+    assert loader['class_name'].default == checking.OWN_FUNCTIONS['dataset']
 
 
 def test_the_users_own_functions(in_tmp, monkeypatch):
     """Keyword-only arguments and **ignored are not options; any other ** hands names on."""
     monkeypatch.syspath_prepend(os.getcwd())
     write('def strict(depth=3, **ignored): pass\ndef passing(depth=3, **kwargs): pass\n'
-          'def script(run_id, count=1, *, config, extra=1): pass\n', 'own_nets.py')
+          'def script(run_id, count=1, *, config, extra=1): pass\n'
+          'from typing import Literal\nfrom pgan.options import Count\n'
+          "def typed(depth: Count = 3, kind: Literal['a', 'b'] = 'a', **_): pass\n", 'own_nets.py')
     check('G.func=own_nets.strict', 'G.depth=4')
     with pytest.raises(ConfigError, match="G.dept is not an option. Did you mean 'depth'"):
         check('G.func=own_nets.strict', 'G.dept=4')
     check('G.func=own_nets.passing', 'G.whatever=4')
+    check('G.func=own_nets.typed', 'G.depth=4', 'G.kind=b')
+    with pytest.raises(ConfigError, match='G.depth: expected an integer of at least 1. Received'):
+        check('G.func=own_nets.typed', 'G.depth=0')
+    with pytest.raises(ConfigError, match="G.kind: expected one of 'a', 'b'. Received: 'c'"):
+        check('G.func=own_nets.typed', 'G.kind=c')
     with pytest.raises(ConfigError, match="G.depth: expected an integer. Received: 'x'"):
         check('G.func=own_nets.passing', 'G.depth=x')
     check("train={'func': 'own_nets.script', 'run_id': 5}")

@@ -1,0 +1,73 @@
+"""Functions of this program as their source defines them, without importing it: `--help` and hints
+must not wait for TensorFlow.
+"""
+import ast
+import contextlib
+import pathlib
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+
+
+def find_definition(dotted_name):
+    """The syntax tree of a function or class, and that of the module which defines it.
+
+    Args:
+        dotted_name: 'module.function'; modules that import it from elsewhere are followed.
+
+    Raises:
+        LookupError: the module does not define it.
+    """
+    module, _, name = dotted_name.rpartition('.')
+    tree = _parse(module)
+    for node in tree.body:
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and node.name == name:
+            return node, tree
+        if isinstance(node, ast.ImportFrom) and name in [alias.name for alias in node.names]:
+            return find_definition(f'{node.module}.{name}')
+    raise LookupError(f'{module} does not define {name!r}.')
+
+
+def _parse(module):
+    path = ROOT.joinpath(*module.split('.')).with_suffix('.py')
+    return ast.parse(path.read_text(encoding='utf-8'))
+
+
+def declaration(dotted_name, vocabulary):
+    """A function without its body: the same signature, annotations and docstring.
+
+    Args:
+        dotted_name: see `find_definition`.
+        vocabulary: {name: value} of what the annotations are made of.
+    """
+    node, tree = find_definition(dotted_name)
+    node.body, node.decorator_list = node.body[:1], []
+    namespace = {**vocabulary, **_constants_in(tree)}
+    exec(compile(ast.Module([node], []), dotted_name, 'exec'), namespace)
+    return namespace[node.name]
+
+
+def plain_constants(module):
+    """{name: value} of a module's constants that are literals."""
+    return _constants_in(_parse(module))
+
+
+def _constants_in(tree):
+    found = {}
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            with contextlib.suppress(ValueError):
+                found[node.targets[0].id] = ast.literal_eval(node.value)
+    return found
+
+
+def option_names(dotted_name):
+    """Names of a function's or class's parameters that are the user's to set: see
+    `pgan.options.user_options`.
+    """
+    node, _ = find_definition(dotted_name)
+    if isinstance(node, ast.ClassDef):
+        node = next(part for part in node.body if getattr(part, 'name', '') == '__init__')
+    return [
+        arg.arg for arg in node.args.args if arg.arg != 'self'
+        and not (arg.annotation and ast.unparse(arg.annotation).startswith('Supplied'))
+    ]

@@ -1,0 +1,325 @@
+"""What an option is, read from the signature of the function that takes it.
+
+    def add_noise(images: Supplied[Any], strength: Fraction = 0.5, kind: Literal['a', 'b'] = 'a'):
+        '''Add noise to images.
+
+        Args:
+            strength: share of the pixels that change.
+        '''
+
+The annotation says type, range and choices, and whether the program or the user supplies the value;
+the signature says the default, and the docstring the meaning. `options_of` reads all of them, and
+everything that checks or lists options asks it. A parameter without an annotation, as in a function
+of the user's own, takes values of its default's type.
+"""
+import contextlib
+import dataclasses
+import functools
+import inspect
+import math
+import numbers
+import re
+import textwrap
+import types
+import typing
+from collections.abc import Callable
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar
+
+from pgan.errors import expect
+from pgan.resolutions import is_resolution
+
+REQUIRED = inspect.Parameter.empty  # the default of an option that has none
+T = TypeVar('T')
+
+
+def is_integer(value):
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
+
+
+def is_number(value):
+    """Whether a value is a real number, neither infinite nor NaN."""
+    return isinstance(value, numbers.Real) and not isinstance(value, bool) and abs(value) < math.inf
+
+
+# --------------------------------------------------------------------------------------------------
+# The vocabulary of annotations.
+
+class Interval(NamedTuple):
+    """The numbers from `low` to `high`; an open end is itself not one of them."""
+    low: float
+    high: float = math.inf
+    open_low: bool = False
+    open_high: bool = False
+
+    def holds(self, value):
+        above = self.low < value if self.open_low else self.low <= value
+        return above and (value < self.high if self.open_high else value <= self.high)
+
+    def __str__(self):
+        if self.high == math.inf:
+            return f'above {self.low}' if self.open_low else f'of at least {self.low}'
+        return f'from {self.low} to {self.high}' + (f', but not {self.high} itself'
+                                                    if self.open_high else '')
+
+
+class Such(NamedTuple):
+    """Values of the annotated type for which a function holds, in words: 'expected <words>'."""
+    words: str
+    holds: Callable[[Any], bool]
+
+
+class _Supplied(NamedTuple):
+    is_needed: bool
+
+
+# The program passes the value, so it is not the user's to set; so are keyword-only arguments.
+Supplied = Annotated[T, _Supplied(is_needed=True)]  # any function in this one's place must take it
+SuppliedIfTaken = Annotated[T, _Supplied(is_needed=False)]
+
+Count = Annotated[int, Interval(1)]
+Size = Annotated[int, Interval(0)]
+Seed = Annotated[int, Interval(0, 2**32 - 1)]
+Positive = Annotated[float, Interval(0, open_low=True)]
+NonNegative = Annotated[float, Interval(0)]
+Fraction = Annotated[float, Interval(0, 1)]
+Decay = Annotated[float, Interval(0, 1, open_high=True)]
+Resolution = Annotated[int, Such('a resolution (a power of two from 4 up)', is_resolution)]
+ByResolution = dict[Resolution, T]
+ValueRange = Annotated[list[float], Such(
+    'two numbers, black and white, the lower one first, e.g. [-1, 1]',
+    lambda value: len(value) == 2 and value[0] < value[1])]
+DottedName = Annotated[str, Such("a dotted name as 'module.name'", lambda value: '.' in value)]
+
+
+# --------------------------------------------------------------------------------------------------
+# What an annotation admits.
+
+class Kind(NamedTuple):
+    """The values that an annotation admits.
+
+    Attributes:
+        words: description, as in 'expected <words>'.
+        holds: function: whether a value is admitted.
+        keys, values: kinds of a dict's keys and values, which are checked one by one.
+        is_list: whether the values are lists.
+    """
+    words: str
+    holds: Callable[[Any], bool]
+    keys: 'Kind | None' = None
+    values: 'Kind | None' = None
+    is_list: bool = False
+
+
+def _instances(words, *classes, is_list=False):
+    return Kind(words, lambda value: isinstance(value, classes), is_list=is_list)
+
+
+ANYTHING = Kind('anything', lambda value: True)
+_LIST = _instances('a list', list, tuple, is_list=True)
+_PLAIN = {
+    Any: ANYTHING,
+    bool: _instances('True or False', bool),
+    int: Kind('an integer', is_integer),
+    float: Kind('a number', is_number),
+    str: _instances('a string', str),
+    list: _LIST,
+    tuple: _LIST,
+    dict: _instances('a dict', dict),
+}
+
+
+def kind_of(annotation):
+    """The `Kind` of an annotation; None of one that says nothing to this module."""
+    origin, args = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is Annotated:
+        return functools.reduce(_narrowed, args[1:], kind_of(args[0]))
+    if origin is Literal:
+        return _one_of(args)
+    if origin in (typing.Union, types.UnionType):
+        return _any_of(args)
+    if origin is list and kind_of(args[0]):
+        return _list_of(kind_of(args[0]))
+    if origin is dict and all(map(kind_of, args)):
+        keys, values = map(kind_of, args)
+        return Kind(f'a dict {{{keys.words}: {values.words}}}', _PLAIN[dict].holds, keys, values)
+    plain = origin or annotation
+    return _PLAIN.get(plain) if isinstance(plain, type) else None
+
+
+def _narrowed(kind, mark):
+    """A kind with a mark of `Annotated` taken into account."""
+    if kind is None or not isinstance(mark, (Interval, Such)):
+        return kind
+    words = mark.words if isinstance(mark, Such) else f'{kind.words} {mark}'
+    return kind._replace(words=words,
+                         holds=lambda value: bool(kind.holds(value) and mark.holds(value)))
+
+
+def _one_of(choices):
+    return Kind(f'one of {", ".join(map(repr, choices))}',
+                lambda value: any(_is_same(value, choice) for choice in choices))
+
+
+def _is_same(value, choice):
+    # an array has no single answer, and True is not 1
+    comparable = isinstance(value, (str, numbers.Number)) and not isinstance(value, bool)
+    return value is choice or (comparable and value == choice)
+
+
+def _list_of(item):
+    return Kind(f'a list, each item {item.words}',
+                lambda value: _LIST.holds(value) and all(map(item.holds, value)), is_list=True)
+
+
+def _any_of(args):
+    """The kind of a union; in its words None comes first, then choices."""
+    choices, kinds = [], []
+    for arg in args:
+        if arg is type(None):
+            choices.insert(0, None)
+        elif typing.get_origin(arg) is Literal:
+            choices += typing.get_args(arg)
+        else:
+            kinds.append(kind_of(arg))
+    if not kinds or None in kinds:
+        return None if kinds else _one_of(choices)
+    words = [*map(repr, choices), *(kind.words for kind in kinds)]
+    return kinds[0]._replace(
+        words=f'{", ".join(words[:-1])} or {words[-1]}',
+        holds=lambda value: any(kind.holds(value) for kind in [_one_of(choices), *kinds]))
+
+
+def _kind_of_default(default):
+    """What a parameter without annotation takes: values of its default's type."""
+    if isinstance(default, (list, tuple)):
+        return _LIST._replace(words=f'a list like {default!r}')
+    if isinstance(default, str):
+        return _any_of([str, type(None)])
+    for plain in (bool, int, float, dict):
+        if _PLAIN[plain].holds(default):
+            return _PLAIN[plain]
+    return ANYTHING
+
+
+# --------------------------------------------------------------------------------------------------
+# The options of a function.
+
+@dataclasses.dataclass(frozen=True)
+class Option:
+    """A parameter that is passed by name.
+
+    Attributes:
+        name, default: of the parameter; REQUIRED where there is no default.
+        kind: `Kind` of the values that it takes.
+        meaning: what the docstring says of it; may be ''.
+        is_supplied: whether the program passes it, so that it is not the user's to set.
+        is_needed: whether any function in this one's place must take it.
+    """
+    name: str
+    default: Any
+    kind: Kind
+    meaning: str = ''
+    is_supplied: bool = False
+    is_needed: bool = False
+
+
+def options_of(function):
+    """Parameters that a function or class takes by name, in their order: {name: Option}.
+
+    Raises:
+        TypeError, ValueError: it has no signature.
+    """
+    hints, meanings = _hints(function), argument_helps(inspect.getdoc(function) or '')
+    return {
+        parameter.name: _option(parameter, hints.get(parameter.name),
+                                meanings.get(parameter.name, ''))
+        for parameter in inspect.signature(function).parameters.values()
+        if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
+    }
+
+
+def user_options(function):
+    """Options of a function that the user may set: {name: Option}."""
+    return {name: option for name, option in options_of(function).items() if not option.is_supplied}
+
+
+def rest_of(function):
+    """Name of the parameter that takes all other names, 'kwargs' of `**kwargs`; None without."""
+    for parameter in inspect.signature(function).parameters.values():
+        if parameter.kind is parameter.VAR_KEYWORD:
+            return parameter.name
+    return None
+
+
+def with_defaults(function, given={}):
+    """Options of a function, {name: value}: the given ones, and the defaults of the others."""
+    defaults = {
+        name: option.default
+        for name, option in user_options(function).items() if option.default is not REQUIRED
+    }
+    return {**defaults, **given}
+
+
+def _hints(function):
+    try:
+        return typing.get_type_hints(
+            function.__init__ if inspect.isclass(function) else function, include_extras=True)
+    except Exception:  # annotations of the user's own may be anything
+        return {}
+
+
+def _option(parameter, hint, meaning):
+    marks = [mark for mark in getattr(hint, '__metadata__', ()) if isinstance(mark, _Supplied)]
+    return Option(parameter.name, parameter.default,
+                  kind_of(hint) or _kind_of_default(parameter.default), meaning,
+                  is_supplied=bool(marks) or parameter.kind is parameter.KEYWORD_ONLY,
+                  is_needed=any(mark.is_needed for mark in marks))
+
+
+def argument_helps(doc):
+    """{name: text} of a docstring's 'Args:' section; 'a, b: text' is for both."""
+    match = re.search(r'^Args:\n((?:    .*\n|\n)*)', doc + '\n', re.MULTILINE)
+    helps = {}
+    for entry in re.split(r'\n(?=\S)', textwrap.dedent(match[1]).strip()) if match else []:
+        names, _, text = entry.partition(': ')
+        helps.update({name.strip(): ' '.join(text.split()) for name in names.split(',')})
+    return helps
+
+
+# --------------------------------------------------------------------------------------------------
+# Checks.
+
+def check_kind(where, value, kind):
+    """Raise ConfigError unless a value is of a kind; `where` names it in the message."""
+    expect(kind.holds(value), where, kind.words, value)
+    if kind.keys is not None and isinstance(value, dict):
+        for key, item in value.items():
+            place = f'{where}[{key!r}]'
+            expect(kind.keys.holds(key), place, f'{kind.keys.words} as the key', key)
+            check_kind(place, item, kind.values)
+
+
+def check_value(where, value, option):
+    """Raise ConfigError unless an option takes a value; it always takes its default."""
+    if value is not option.default:
+        check_kind(where, value, option.kind)
+
+
+def checked(section):
+    """Decorator: raise ConfigError if an argument is not what its annotation admits.
+
+    Args:
+        section: name of config.py that holds the function's options; messages name them
+            'section.option'.
+    """
+    def decorate(function):
+        @functools.wraps(function)
+        def checking(*args, **kwargs):
+            options, given = options_of(function), {}
+            with contextlib.suppress(TypeError):  # the call below says it better
+                given = inspect.signature(function).bind(*args, **kwargs).arguments
+            for name in filter(options.get, given):
+                check_value(f'{section}.{name}', given[name], options[name])
+            return function(*args, **kwargs)
+        return checking
+    return decorate
