@@ -62,7 +62,7 @@ def _constants_in(tree):
 
 def option_names(dotted_name):
     """Names of a function's or class's parameters that are the user's to set: see
-    `pgan.options.users_options`.
+    `pgan.options.user_options`.
     """
     node, _ = find_definition(dotted_name)
     if isinstance(node, ast.ClassDef):

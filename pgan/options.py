@@ -98,10 +98,10 @@ class Kind(NamedTuple):
     """The values that an annotation admits.
 
     Attributes:
-        words: what they are, as in 'expected <words>'.
-        holds: function: whether a value is one of them.
-        keys, values: kinds of a dict's keys and values, which are looked at one by one.
-        is_list: whether they are lists.
+        words: description, as in 'expected <words>'.
+        holds: function: whether a value is admitted.
+        keys, values: kinds of a dict's keys and values, which are checked one by one.
+        is_list: whether the values are lists.
     """
     words: str
     holds: Callable[[Any], bool]
@@ -223,7 +223,7 @@ class Option:
 
 
 def options_of(function):
-    """What a function or class takes by name, in the order of its signature: {name: Option}.
+    """Parameters that a function or class takes by name, in their order: {name: Option}.
 
     Raises:
         TypeError, ValueError: it has no signature.
@@ -237,8 +237,8 @@ def options_of(function):
     }
 
 
-def users_options(function):
-    """Those of `options_of` that the user may set."""
+def user_options(function):
+    """Options of a function that the user may set: {name: Option}."""
     return {name: option for name, option in options_of(function).items() if not option.is_supplied}
 
 
@@ -251,10 +251,10 @@ def rest_of(function):
 
 
 def with_defaults(function, given={}):
-    """All options of a function by name: those given, and the others' defaults."""
+    """Options of a function, {name: value}: the given ones, and the defaults of the others."""
     defaults = {
         name: option.default
-        for name, option in users_options(function).items() if option.default is not REQUIRED
+        for name, option in user_options(function).items() if option.default is not REQUIRED
     }
     return {**defaults, **given}
 
@@ -289,7 +289,7 @@ def argument_helps(doc):
 # Checks.
 
 def check_kind(where, value, kind):
-    """Raise ConfigError unless a value is of a kind. `where` is its name in the message."""
+    """Raise ConfigError unless a value is of a kind; `where` names it in the message."""
     expect(kind.holds(value), where, kind.words, value)
     if kind.keys is not None and isinstance(value, dict):
         for key, item in value.items():
@@ -305,10 +305,10 @@ def check_value(where, value, option):
 
 
 def checked(section):
-    """Decorator of a function that refuses arguments which its annotations do not admit.
+    """Decorator: raise ConfigError if an argument is not what its annotation admits.
 
     Args:
-        section: where config.py holds the function's options, for the ConfigError.
+        section: name of config.py that holds the options; messages say 'section.option'.
     """
     def decorate(function):
         @functools.wraps(function)

@@ -38,7 +38,7 @@ def find_scripts():
 
 def _script(function):
     description = re.split(r'\n+(?:Args|Returns|Raises):\n', inspect.getdoc(function))[0]
-    return Script(function.__name__, description, options.users_options(function))
+    return Script(function.__name__, description, options.user_options(function))
 
 
 def parse_args(argv=None):

@@ -22,7 +22,7 @@ from pgan.options import (
     kind_of,
     options_of,
     rest_of,
-    users_options,
+    user_options,
     with_defaults,
 )
 
@@ -144,7 +144,7 @@ def _check_function(config, name, function):
 
 def _check_options(name, options, function):
     """Names and values of one name's items against the function they go to."""
-    legal, supplied, rest = users_options(function), _supplied(name), rest_of(function)
+    legal, supplied, rest = user_options(function), _supplied(name), rest_of(function)
     legal = {key: option for key, option in legal.items() if key not in supplied}
     is_open = rest is not None and rest != 'ignored' and not rest.startswith('_')
     choice = 'class_name' if name == 'dataset' else 'func' if name in WITH_FUNC else None

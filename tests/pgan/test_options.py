@@ -40,7 +40,7 @@ from pgan.options import (
     kind_of,
     options_of,
     rest_of,
-    users_options,
+    user_options,
     with_defaults,
 )
 from pgan.reporting.snapshots import setup_snapshot_image_grid
@@ -165,7 +165,7 @@ def explained(function):
 
 @pytest.mark.parametrize('function', SHIPPED, ids=lambda function: function.__name__)
 def test_each_option_of_the_users_is_explained(function):
-    assert set(users_options(function)) <= explained(function)
+    assert set(user_options(function)) <= explained(function)
 
 
 @pytest.mark.parametrize('functions', [
@@ -183,7 +183,7 @@ def test_functions_for_the_same_place_are_passed_the_same(functions):
 
 @pytest.mark.parametrize('name', OWN_FUNCTIONS.values())
 def test_names_read_from_the_source_are_those_of_the_function(name):
-    assert option_names(name) == list(users_options(import_obj(name)))
+    assert option_names(name) == list(user_options(import_obj(name)))
 
 
 # ---------------------------------------------------------------- annotations
@@ -289,7 +289,7 @@ def test_without_an_annotation_the_default_tells(function, name, good, bad, word
 
 def test_keyword_only_arguments_are_the_programs():
     assert options_of(plain)['hidden'].is_supplied and not options_of(plain)['hidden'].is_needed
-    assert 'hidden' not in users_options(plain)
+    assert 'hidden' not in user_options(plain)
 
 
 def test_defaults():

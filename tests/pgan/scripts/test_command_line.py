@@ -11,7 +11,7 @@ from PIL import Image
 import misc
 import util_scripts
 from pgan.errors import ConfigError
-from pgan.options import ANYTHING, REQUIRED, users_options
+from pgan.options import ANYTHING, REQUIRED, user_options
 from pgan.scripts import command_line
 from pgan.scripts.command_line import assignments, find_scripts, parse_args
 from pgan.settings import checking, load
@@ -28,7 +28,7 @@ def test_what_is_read_from_the_source_is_what_the_functions_have():
     scripts = find_scripts()
     assert set(scripts) == set(util_scripts.__all__)
     for name, script in scripts.items():
-        assert comparable(script.options) == comparable(users_options(getattr(util_scripts, name)))
+        assert comparable(script.options) == comparable(user_options(getattr(util_scripts, name)))
         assert all(len(option.meaning) > 4 for option in script.options.values()), name
 
 
