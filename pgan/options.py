@@ -309,8 +309,7 @@ def checked(section):
     """Decorator: raise ConfigError if an argument is not what its annotation admits.
 
     Args:
-        section: name of config.py that holds the function's options; messages name them
-            'section.option'.
+        section: name of config.py that holds the options; messages say 'section.option'.
     """
     def decorate(function):
         @functools.wraps(function)
