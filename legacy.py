@@ -1,15 +1,16 @@
 """Networks of the Theano version of this program, turned into this version's.
 
 A Theano network is pickled as a flat list of arrays and the options of the function that built it.
-What that list means is written here as it is: one table per network says which layers follow each
-other (`_generator_layers` and the others), one row per kind of layer says how its weight is laid
-out (`_CONV` and the others). Everything in a file is checked against these before a network is
-built, so that options in a file cannot ask for more memory than its arrays fill. """
-import inspect
+`pgan.nn.architecture` says which layers follow each other; `_LAYOUTS` here says how the weight of a
+kind of layer is laid out. Everything in a file is checked against these before a network is built,
+so that options in a file cannot ask for more memory than its arrays fill.
+"""
+import functools
 import itertools
 import math
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from typing import NamedTuple
 
 import keras
@@ -18,9 +19,8 @@ import numpy as np
 import networks
 import tfutil
 from pgan.errors import ConfigError, DataError, did_you_mean
-from pgan.nn import mode_recovery
-from pgan.nn.layers import GAIN
-from pgan.nn.theano_layers import BatchNorm, LayerNorm
+from pgan.nn import architecture
+from pgan.nn.specs import Kind, Options, colours_last, defaults_of, with_variables
 
 _ADVICE = ('The file is damaged or was not written by the Theano version; copy it again, or use '
            'another snapshot.')
@@ -62,7 +62,8 @@ def convert_state(state):
 
     Raises:
         DataError: an option that this version lacks, arrays that do not fit the options, or a state
-    of another form. """
+            of another form.
+    """
     spec = _part(state, 'build_func_spec', dict, 'the state')
     params = _part(state, 'param_values', (list, tuple), 'the state')
     toplevel = _part(state, 'toplevel_params', dict, 'the state')
@@ -88,12 +89,21 @@ def _ignore(func):
 
 
 def _convert_known(func, spec, params, toplevel):
-    build_func, list_layers = _FUNCTIONS[func]
+    build_func, describe, order = _FUNCTIONS[func]
     static_kwargs = convert_options(spec)
-    options = _Options({'X': 1, **_defaults(build_func), **static_kwargs})
-    lod = _read_lod(func, toplevel, options.log2_resolution - 2)
-    return _state(func, build_func.__name__, static_kwargs,
-                  [('lod', lod), *_variables(func, options, list_layers, params)])
+    try:  # No more layers than parameters: a file may ask for any resolution.
+        options = Options(build_func, static_kwargs)
+        layers = order(itertools.islice(with_variables(describe(options)), len(params) + 1))
+    except (ValueError, TypeError, ArithmeticError) as error:
+        raise DataError(f'Theano network {func!r}: its options make no network: '
+                        f'{str(error).rstrip(".")}. {_ADVICE}') from error
+    lod = _read_lod(func, toplevel, options.top - 2)
+    parameters = _Parameters(func, params)
+    variables = [('lod', lod)]
+    for layer in layers:
+        variables += _variables(layer, options.use_wscale, parameters)
+    parameters.check_all_taken()
+    return _state(func, build_func.__name__, static_kwargs, variables)
 
 
 def convert_options(spec):
@@ -105,9 +115,10 @@ def convert_options(spec):
 
     Raises:
         DataError: an option has a value that this version does not support, or one that is no such
-    thing. """
+            thing.
+    """
     func = spec['func']
-    defaults = _defaults(_FUNCTIONS[func][0])
+    defaults = defaults_of(_FUNCTIONS[func][0])
     options = {
         name: value.item() if isinstance(value, np.generic) else value
         for name, value in spec.items() if name != 'func'
@@ -222,36 +233,9 @@ def _check_supported(func, name, value):
                         'snapshot of a network that was trained with it.')
 
 
-def _defaults(build_func):
-    parameters = inspect.signature(build_func).parameters.values()
-    return {p.name: p.default for p in parameters if p.default is not p.empty}
-
-
-class _Options:
-    """Sizes that the layers' tables need, from all options of a network, defaults included."""
-
-    def __init__(self, options):
-        self.width = networks.Width(options['fmap_base'] / options['X'], options['fmap_decay'],
-                                    options['fmap_max'])
-        self.num_channels, self.resolution, self.use_wscale = options['num_channels'], options[
-            'resolution'], options['use_wscale']
-        self.log2_resolution = self.resolution.bit_length() - 1
-        self.label_size = options['label_size']
-        self.kernels = options.get('mbdisc_kernels') or 0
-        self.has_mbstat, self.progressive = options.get('mbstat_avg') == 'all', options.get(
-            'progressive')
-        self.norm = BatchNorm if options.get('use_batchnorm') else LayerNorm if options.get(
-            'use_layernorm') else None
-        self._latent_size = options.get('latent_size')
-
-    @property
-    def latent_size(self):
-        return self.width(0) if self._latent_size is None else self._latent_size
-
-
 # ---------------------------------------------------------------- layers
 
-class _Kind(NamedTuple):
+class _Layout(NamedTuple):
     """How the weight of a kind of layer is laid out: its shape by (inputs, fmaps) in Theano's
     layout; the way to this version's.
     """
@@ -260,169 +244,70 @@ class _Kind(NamedTuple):
 
 
 # Theano convolves, TensorFlow correlates: kernels are reversed in space.
-_CONV = _Kind(lambda inputs, fmaps: (fmaps, inputs, 3, 3),
-              lambda w: w.transpose(2, 3, 1, 0)[::-1, ::-1])
-_CONV_1X1 = _Kind(lambda inputs, fmaps: (inputs, fmaps), lambda w: w[np.newaxis, np.newaxis])
-_DENSE_TO_IMAGE = _Kind(lambda inputs, fmaps: (fmaps, inputs, 4, 4),
-                        lambda w: w.swapaxes(0, 1).reshape(w.shape[1], -1))
-_DENSE_OF_IMAGE = _Kind(lambda inputs, fmaps: (fmaps, inputs, 4, 4),
-                        lambda w: w[:, :, ::-1, ::-1].reshape(len(w), -1).T)
-_DENSE = _Kind(lambda inputs, fmaps: (inputs, fmaps), lambda w: w)
-
-
-class _Layer(NamedTuple):
-    """A weighted layer: its local name, the number of incoming and outgoing feature maps, its He
-    gain, what takes the bias's place.
-    """
-    name: str
-    kind: _Kind
-    inputs: int
-    fmaps: int
-    gain: float = GAIN
-    norm: type | None = None
-
-    def variables(self, use_wscale, parameters):
-        """A layer's parameters: its weight, with use_wscale the scalar that the weight is
-        multiplied by, and its bias or normalization.
-        """
-        weight = self.kind.convert(
-            parameters.take(self, 'weight', self.kind.shape(self.inputs, self.fmaps)))
-        if use_wscale:
-            he_std = self.gain / math.sqrt(math.prod(weight.shape[:-1]))
-            weight = weight * np.float32(parameters.take(self, 'scale', ()) / he_std)
-        yield f'{self.name}/weight', weight
-        for part in _NORM_PARTS[self.norm]:
-            path = f'{self.norm.__name__}/{part}' if self.norm else part
-            yield f'{self.name}/{path}', parameters.take(self, part, () if part == 'gain' else
-                                                         (self.fmaps, ))
-
+_LAYOUTS = {
+    Kind.CONV_3X3: _Layout(lambda inputs, fmaps: (fmaps, inputs, 3, 3),
+                           lambda w: w.transpose(2, 3, 1, 0)[::-1, ::-1]),
+    Kind.CONV_1X1: _Layout(lambda inputs, fmaps: (inputs, fmaps),
+                           lambda w: w[np.newaxis, np.newaxis]),
+    Kind.DENSE_TO_IMAGE: _Layout(lambda inputs, fmaps: (fmaps, inputs, 4, 4),
+                                 lambda w: w.swapaxes(0, 1).reshape(w.shape[1], -1)),
+    Kind.DENSE_OF_IMAGE: _Layout(lambda inputs, fmaps: (fmaps, inputs // 16, 4, 4),
+                                 lambda w: w[:, :, ::-1, ::-1].reshape(len(w), -1).T),
+    Kind.SCORES: _Layout(lambda inputs, fmaps: (inputs, fmaps), lambda w: w),
+}
 
 # Lasagne's batch normalization keeps the reciprocal of the standard deviation.
 _NORM_PARTS = {
-    None: ['bias'], BatchNorm: ['beta', 'gamma', 'mean', 'inv_std'], LayerNorm: ['gain', 'bias']
+    None: ['bias'], 'BatchNorm': ['beta', 'gamma', 'mean', 'inv_std'], 'LayerNorm': ['gain', 'bias']
 }
 
 
-class _MinibatchDiscrimination(NamedTuple):
-    """The layer of that name: incoming features and kernels."""
-    inputs: int
-    kernels: int
-    name: str = '4x4/MinibatchDiscrimination'
+def _variables(layer, use_wscale, parameters):
+    """(local name, array) of each variable of a layer, made of the parameters that come next."""
+    if layer.kind is Kind.MINIBATCH_DISCRIMINATION:
+        kernels = layer.fmaps - layer.inputs
+        shapes = dict(theta=(layer.inputs, kernels, 5), log_weight_scale=(kernels, 5),
+                      bias=(kernels, ))
+        return [(f'{layer.name}/{part}', parameters.take(layer, part, shape))
+                for part, shape in shapes.items()]
+    if layer.kind is Kind.SCORES and layer.fmaps > 1:  # two of Theano's, side by side
+        parts = [_weight_and_bias(replace(layer, fmaps=fmaps), use_wscale, parameters)
+                 for fmaps in (1, layer.fmaps - 1)]
+        return [(name, np.concatenate([score, labels], axis=-1))
+                for (name, score), (_, labels) in zip(*parts)]
+    return _weight_and_bias(layer, use_wscale, parameters)
 
-    def variables(self, use_wscale, parameters):
-        for part, shape in (('theta', (self.inputs, self.kernels, 5)),
-                            ('log_weight_scale', (self.kernels, 5)), ('bias', (self.kernels, ))):
-            yield f'{self.name}/{part}', parameters.take(self, part, shape)
 
-
-class _Output(NamedTuple):
-    """The last dense layer of a discriminator: two of Theano's, for the score and for the labels,
-    side by side.
+def _weight_and_bias(layer, use_wscale, parameters):
+    """A layer's weight, with use_wscale multiplied by the scalar that follows it, and its bias or
+    normalization.
     """
-    name: str
-    inputs: int
-    label_size: int
-
-    def variables(self, use_wscale, parameters):
-        parts = [
-            _Layer(self.name, _DENSE, self.inputs, size, gain=1.0) for size in (1, self.label_size)
-            if size
-        ]
-        values = [[value for _, value in part.variables(use_wscale, parameters)] for part in parts]
-        yield f'{self.name}/weight', np.concatenate([weight for weight, _ in values], axis=1)
-        yield f'{self.name}/bias', np.concatenate([bias for _, bias in values])
+    take, layout = functools.partial(parameters.take, layer), _LAYOUTS[layer.kind]
+    weight = layout.convert(take('weight', layout.shape(layer.inputs, layer.fmaps)))
+    if use_wscale:
+        he_std = layer.gain / math.sqrt(math.prod(weight.shape[:-1]))
+        weight = weight * np.float32(take('scale', ()) / he_std)
+    prefix = f'{layer.name}/{layer.norm}' if layer.norm else layer.name
+    return [(f'{layer.name}/weight', weight),
+            *((f'{prefix}/{part}', take(part, () if part == 'gain' else (layer.fmaps, )))
+              for part in _NORM_PARTS[layer.norm])]
 
 
-def _generator_layers(options):
-    """The layers in the order of the Theano network's parameters: upward, then all ToRGB
-    downward.
-    """
-    nf, top, norm = options.width, options.log2_resolution, options.norm
-    yield _Layer('4x4/Dense', _DENSE_TO_IMAGE, options.latent_size + options.label_size, nf(1),
-                 GAIN / 4, norm)
-    yield _Layer('4x4/Conv', _CONV, nf(1), nf(1), norm=norm)
-    for r in range(3, top + 1):
-        yield _Layer(f'{2 ** r}x{2 ** r}/Conv0', _CONV, nf(r - 2), nf(r - 1), norm=norm)
-        yield _Layer(f'{2 ** r}x{2 ** r}/Conv1', _CONV, nf(r - 1), nf(r - 1), norm=norm)
-    for r in range(top, 1, -1):
-        yield _Layer(f'ToRGB_lod{top - r}', _CONV_1X1, nf(r - 1), options.num_channels, gain=1.0)
-
-
-def _discriminator_layers(options):
-    """The layers in the order of the Theano network's parameters: downward, each FromRGB before the
-    first layer that sees it.
-    """
-    nf, top, norm = options.width, options.log2_resolution, options.norm
-    yield _Layer('FromRGB_lod0', _CONV_1X1, options.num_channels, nf(top - 1))
-    for r in range(top, 2, -1):
-        yield _Layer(f'{2 ** r}x{2 ** r}/Conv0', _CONV, nf(r - 1), nf(r - 1), norm=norm)
-        yield _Layer(f'{2 ** r}x{2 ** r}/Conv1', _CONV, nf(r - 1), nf(r - 2), norm=norm)
-        yield _Layer(f'FromRGB_lod{top - r + 1}', _CONV_1X1, options.num_channels, nf(r - 2))
-    # One more for the minibatch statistic.
-    yield _Layer('4x4/Conv', _CONV, nf(1) + options.has_mbstat, nf(1), norm=norm)
-    yield _Layer('4x4/Dense0', _DENSE_OF_IMAGE, nf(1), nf(0), norm=norm)
-    if options.kernels:
-        yield _MinibatchDiscrimination(nf(0), options.kernels)
-    yield _Output('4x4/Dense1', nf(0) + options.kernels, options.label_size)
-
-
-def _mode_recovery_generator_layers(options):
-    """As `_generator_layers`, of the network for MNIST-RGB, whose ToRGB are 3x3."""
-    nf, top, norm = options.width, options.log2_resolution, options.norm
-    first = mode_recovery.FIRST_FMAPS
-    yield _Layer('4x4/Dense', _DENSE_TO_IMAGE, options.latent_size + options.label_size, first,
-                 GAIN / 4, norm)
-    for r in range(3, top + 1):
-        yield _Layer(f'{2 ** r}x{2 ** r}/Conv', _CONV, first if r == 3 else nf(r - 3), nf(r - 2),
-                     norm=norm)
-    for r in range(top, 1, -1) if options.progressive else [top]:
-        yield _Layer(f'ToRGB_lod{top - r}', _CONV, first if r == 2 else nf(r - 2),
-                     options.num_channels, gain=1.0)
-
-
-def _mode_recovery_discriminator_layers(options):
-    """As `_discriminator_layers`, of the network for MNIST-RGB, whose last layer is an ordinary
-    dense one.
-    """
-    nf, top, norm = options.width, options.log2_resolution, options.norm
-    inputs = nf(max(top - 2, 0)) if options.progressive else options.num_channels
-    if options.progressive:
-        yield _Layer('FromRGB_lod0', _CONV_1X1, options.num_channels, inputs)
-    for r in range(top, 2, -1):
-        yield _Layer(f'{2 ** r}x{2 ** r}/Conv', _CONV, inputs, nf(r - 2), norm=norm)
-        inputs = nf(r - 2)
-        if options.progressive:
-            yield _Layer(f'FromRGB_lod{top - r + 1}', _CONV_1X1, options.num_channels, inputs)
-    yield _Output('4x4/Dense', (inputs + options.has_mbstat) * 16, options.label_size)
-
-
-# The Theano version's build functions: this version's, and the table of their layers.
+# The Theano version's build functions: this version's, what lists its layers, and the order in
+# which Theano had them.
 _FUNCTIONS = {
-    'G_paper': (networks.G_paper, _generator_layers),
-    'G_progressive_8': (networks.G_paper, _generator_layers),
-    'D_paper': (networks.D_paper, _discriminator_layers),
-    'D_progressive_8': (networks.D_paper, _discriminator_layers),
-    'G_mnist_mode_recovery': (networks.G_mnist_mode_recovery, _mode_recovery_generator_layers),
-    'D_mnist_mode_recovery': (networks.D_mnist_mode_recovery, _mode_recovery_discriminator_layers),
+    'G_paper': (networks.G_paper, architecture.generator_layers, colours_last),
+    'G_progressive_8': (networks.G_paper, architecture.generator_layers, colours_last),
+    'D_paper': (networks.D_paper, architecture.discriminator_layers, list),
+    'D_progressive_8': (networks.D_paper, architecture.discriminator_layers, list),
+    'G_mnist_mode_recovery': (networks.G_mnist_mode_recovery,
+                              architecture.mode_recovery_generator_layers, colours_last),
+    'D_mnist_mode_recovery': (networks.D_mnist_mode_recovery,
+                              architecture.mode_recovery_discriminator_layers, list),
 }
 
 
 # ---------------------------------------------------------------- values
-
-def _variables(func, options, list_layers, params):
-    """List of (local name, float32 array) of all layers; every parameter is used, none twice."""
-    parameters = _Parameters(func, params)
-    try:  # No more layers than parameters: a file may ask for any resolution.
-        layers = list(itertools.islice(list_layers(options), len(params) + 1))
-    except (ValueError, ArithmeticError) as error:
-        raise DataError(f'Theano network {func!r}: its options make no network: '
-                        f'{str(error).rstrip(".")}. {_ADVICE}') from error
-    variables = []
-    for layer in layers:
-        variables += layer.variables(options.use_wscale, parameters)
-    parameters.check_all_taken()
-    return variables
-
 
 class _Parameters:
     """The flat list of a network's parameters, taken one after the other."""

@@ -1,31 +1,37 @@
 """The paper's generator and discriminator (Appendix A), as build functions for `tfutil.Network`.
 
-A build function takes a network's static keywords and returns a Keras model:
+`pgan.nn.architecture` lists their layers. A build function takes a network's static keywords and
+returns a Keras model:
   * `inputs` and `outputs` give names and shapes (NCHW, open first axis); calling the model takes
-  the inputs in that order; * the variables' paths below the model are the network's local names, in
-  the order in which they are pickled; * a growing model has a non-trainable scalar `lod`, an
-  attribute `resolution` (the full one), and its `call` takes `stage`. Given one,
-    only the layers that stage needs are evaluated. Without one, everything is, and the blending
-    follows the variable `lod` wherever it stands. A growing generator may also take `native`: then
-    images are asked for at the stage's own resolution;
+    the inputs in that order;
+  * the variables' paths below the model are the network's local names, in the order in which they
+    are pickled;
+  * a growing model has a non-trainable scalar `lod`, an attribute `resolution` (the full one), and
+    its `call` takes `stage`. Given one, only the layers that stage needs are evaluated. Without
+    one, everything is, and the blending follows the variable `lod` wherever it stands. A growing
+    generator may also take `native`: then images are asked for at the stage's own resolution;
   * `layers_at(stage)`, if its own class has one, gives the layers that a stage evaluates; without
-  it, that is found out by evaluating; * a discriminator's `call` may take `minibatches`, the number
-  of minibatches that its images are, if its attribute
-    `keeps_minibatches_apart`, of its own class, is true: the losses then evaluate reals and fakes
-    at once;
-  * its `call` may take `training`, true in the losses: batch normalization and noise; *
-  `initialize_from_reals(reals, stage)` is called before a discriminator is trained if its attribute
-  `starts_from_reals` is true; * `layer_rows()`, if there is one, gives the rows of
-  `Network.print_layers`.
+    it, that is found out by evaluating;
+  * a discriminator's `call` may take `minibatches`, the number of minibatches that its images are,
+    if its attribute `keeps_minibatches_apart`, of its own class, is true: the losses then evaluate
+    reals and fakes at once;
+  * its `call` may take `training`, true in the losses: batch normalization and noise;
+  * `initialize_from_reals(reals, stage)` is called before a discriminator is trained if its
+    attribute `starts_from_reals` is true;
+  * `layer_rows()`, if there is one, gives the rows of `Network.print_layers`;
+  * `layer_specs()`, if there is one, describes layers (`pgan.nn.specs.LayerSpec`), for estimates of
+    how long a stage takes.
 A model without these is evaluated as it is.
+
+The models are classes: `Generator`, `Discriminator`. One derived from them takes the keywords of
+the build function, too.
 """
 from typing import Literal
 
 import tensorflow as tf
 
-from pgan.nn.fused_convolutions import DownConv2D, UpConv2D
-from pgan.nn.growing import ActivationType, Block, GrowingModel, Structure, Width, suffixes
-from pgan.nn.layers import GAIN, Conv2D, Dense, DenseToImage
+from pgan.nn.architecture import discriminator_layers, generator_layers
+from pgan.nn.growing import ActivationType, GrowingModel, Structure, layers_of_stage
 from pgan.nn.mode_recovery import D_mnist_mode_recovery, G_mnist_mode_recovery
 from pgan.nn.operations import (
     downscale2d,
@@ -37,7 +43,8 @@ from pgan.nn.operations import (
     upscale2d,
 )
 from pgan.nn.sharing import by_parts
-from pgan.nn.theano_layers import BatchNorm, LayerNorm, MinibatchDiscrimination, MultiplicativeNoise
+from pgan.nn.specs import colours_last
+from pgan.nn.theano_layers import MultiplicativeNoise
 from pgan.options import Count, NonNegative, Resolution, Size, Supplied
 
 __all__ = ['D_mnist_mode_recovery', 'D_paper', 'G_mnist_mode_recovery', 'G_paper']
@@ -87,9 +94,7 @@ def G_paper(
     Raises:
         ValueError: resolution is not a power of two >= 4, or another option is out of its range.
     """
-    return Generator(num_channels, resolution, label_size, Width(fmap_base, fmap_decay, fmap_max),
-                     latent_size, normalize_latents, use_wscale, use_pixelnorm, pixelnorm_epsilon,
-                     use_leakyrelu, dtype, fused_scale, structure, use_batchnorm, tanh_at_end)
+    return Generator(**locals())  # the keywords by name
 
 
 def D_paper(
@@ -130,88 +135,33 @@ def D_paper(
 
     Raises:
         ValueError: resolution is not a power of two >= 4, or (when called) the minibatch is not
-    divisible by the group. """
-    group = check_mbstat(mbstat_avg, mbstd_group_size)
-    return Discriminator(num_channels, resolution, label_size, Width(fmap_base, fmap_decay,
-                                                                     fmap_max), use_wscale, group,
-                         dtype, fused_scale, structure, mbdisc_kernels, use_layernorm, use_gdrop)
-
-
-def check_mbstat(mbstat_avg, mbstd_group_size):
-    """The group of the minibatch stddev layer, 0 for none."""
-    if mbstat_avg not in ('all', None):
-        raise ValueError(f"mbstat_avg must be 'all' or None. Received: mbstat_avg={mbstat_avg!r}")
-    return mbstd_group_size if mbstat_avg else 0
-
-
-def layers_of_stage(model, rgb_layers, stage):
-    """Layers of the blocks up to a stage's resolution, and those between maps and colours; without
-    a stage all layers.
-
-    Args:
-        model: a `GrowingModel` with `blocks`.
-        rgb_layers: {log2 of the resolution: ToRGB or FromRGB}.
-        stage: `tfutil.Stage` or None.
+            divisible by the group.
     """
-    if stage is None:
-        blocks, colours = model.blocks.values(), rgb_layers.values()
-    else:
-        top = model.log2_resolution - stage.floor_lod
-        blocks = [block for r, block in model.blocks.items() if r <= top]
-        colours = [rgb_layers[r] for r in range(top - stage.fading, top + 1)]
-    return [*(layer for block in blocks for layer in block.parts), *colours]
+    return Discriminator(**locals())  # the keywords by name
 
 
 # ---------------------------------------------------------------- generator
 
 class Generator(GrowingModel):
-    """See `G_paper`."""
+    """See `G_paper`, whose keywords it takes."""
 
-    def __init__(self, num_channels, resolution, label_size, width, latent_size, normalize_latents,
-                 use_wscale, use_pixelnorm, pixelnorm_epsilon, use_leakyrelu, dtype, fused_scale,
-                 structure, use_batchnorm=False, tanh_at_end=None):
-        super().__init__('G_paper', num_channels, resolution, dtype, structure)
-        self.latent_size = width(0) if latent_size is None else latent_size
-        self.label_size = label_size
-        self.width = width
-        self.use_wscale = use_wscale
-        self.fused_scale = fused_scale
-        self.normalize_latents = normalize_latents
-        self.use_pixelnorm = use_pixelnorm
-        self.pixelnorm_epsilon = pixelnorm_epsilon
-        self.activation = leaky_relu if use_leakyrelu else tf.nn.relu
-        self.norm = BatchNorm if use_batchnorm else None
-        self.tanh_at_end = tanh_at_end
-        self.describe_tensors({'latents_in': [self.latent_size], 'labels_in': [label_size]},
-                              {'images_out': self.image_shape()})
+    def __init__(self, **keywords):
+        super().__init__(G_paper, keywords)
+        options = self.options
+        self.activation = leaky_relu if options.use_leakyrelu else tf.nn.relu
+        self.describe_tensors(
+            {'latents_in': [options.latent_size], 'labels_in': [options.label_size]},
+            {'images_out': self.image_shape()})
         self.build()
 
     def build(self):
-        resolutions = range(2, self.log2_resolution + 1)
-        blocks = {r: Block(r, self._block_layers(r)) for r in resolutions}
-        to_rgb = {
-            r: Conv2D(self.width(r - 1), self.num_channels, kernel=1, gain=1.0,
-                      use_wscale=self.use_wscale, name=f'ToRGB_lod{self.lod_of(r)}')
-            for r in resolutions
-        }
-        if self.structure == 'recursive':  # the order in which such networks were pickled
-            self.build_in_order([*blocks.values(), *reversed(to_rgb.values())])
-        else:
-            self.build_in_order([layer for r in resolutions for layer in (blocks[r], to_rgb[r])])
-        self.blocks, self.to_rgb = blocks, to_rgb
+        specs = self.layer_specs()
+        if self.options.structure == 'recursive':  # the order in which such networks were pickled
+            specs = colours_last(specs)
+        self.to_rgb = self.build_layers(specs)
 
-    def _block_layers(self, r):
-        fmaps, before = self.width(r - 1), self.width(r - 2)
-        options = dict(use_wscale=self.use_wscale, norm=self.norm)
-        if r == 2:
-            return [
-                DenseToImage(self.latent_size + self.label_size, fmaps, gain=GAIN / 4, name='Dense',
-                             **options),
-                Conv2D(fmaps, fmaps, name='Conv', **options)
-            ]
-        first = (UpConv2D(before, fmaps, name='Conv0_up', **options) if self.fused_scale
-                 else Conv2D(before, fmaps, name='Conv0', **options))
-        return [first, Conv2D(fmaps, fmaps, name='Conv1', **options)]
+    def layer_specs(self):
+        return generator_layers(self.options)
 
     def layers_at(self, stage):
         """The layers with variables that a stage evaluates; without a stage all of them."""
@@ -222,7 +172,7 @@ class Generator(GrowingModel):
         to R.
         """
         inputs = [latents] if labels is None else [latents, labels]
-        if self.norm is not None:  # looks at the whole minibatch
+        if self.options.use_batchnorm:  # looks at the whole minibatch
             return to_nchw(self._images(stage, native, *inputs))
         return to_nchw(by_parts(lambda *part: self._images(stage, native, *part), *inputs))
 
@@ -230,11 +180,11 @@ class Generator(GrowingModel):
         x = tf.cast(latents, self.activation_dtype)
         if labels is not None:
             x = tf.concat([x, tf.cast(labels, x.dtype)], axis=1)
-        if self.normalize_latents:
-            x = pixel_norm(x, self.pixelnorm_epsilon)
+        if self.options.normalize_latents:
+            x = pixel_norm(x, self.options.pixelnorm_epsilon)
         images = self._everything(x) if stage is None else self._stage(x, stage)
-        if self.tanh_at_end is not None:
-            images = tf.tanh(images) * self.tanh_at_end
+        if self.options.tanh_at_end is not None:
+            images = tf.tanh(images) * self.options.tanh_at_end
         if not native:
             images = upscale2d(images, self.resolution // images.shape[1])
         return images
@@ -259,89 +209,36 @@ class Generator(GrowingModel):
         return images
 
     def _block(self, x, r):
-        if r > 2 and not self.fused_scale:
+        if r > 2 and not self.options.fused_scale:
             x = upscale2d(x)
         for layer in self.blocks[r].parts:
             x = self.activation(layer(x))
-            if self.use_pixelnorm:
-                x = pixel_norm(x, self.pixelnorm_epsilon)
+            if self.options.use_pixelnorm:
+                x = pixel_norm(x, self.options.pixelnorm_epsilon)
         return x
-
-    def layer_rows(self):
-        """(name, output shape NCHW without the minibatch) of each layer, for
-        `Network.print_layers`.
-        """
-        rows = [('4x4/PixelNorm',
-                 [self.latent_size + self.label_size])] if self.normalize_latents else []
-        number = suffixes()
-        for r in range(2, self.log2_resolution + 1):
-            name, lod = self.blocks[r].name, self.lod_of(r)
-            if r > 2 and not self.fused_scale:
-                rows.append((f'{name}/Upscale2D', [self.width(r - 2), *self.image_shape(r)[1:]]))
-            rows += [(f'{name}/{layer.name}', [self.width(r - 1), *self.image_shape(r)[1:]])
-                     for layer in self.blocks[r].parts]
-            rows.append((f'ToRGB_lod{lod}', self.image_shape(r)))
-            if r > 2:
-                rows += [(f'Upscale2D{next(number)}', self.image_shape(r)),
-                         (f'Grow_lod{lod}', self.image_shape(r))]
-        return rows
 
 
 # ---------------------------------------------------------------- discriminator
 
 class Discriminator(GrowingModel):
-    """See `D_paper`."""
+    """See `D_paper`, whose keywords it takes."""
 
-    def __init__(self, num_channels, resolution, label_size, width, use_wscale, mbstd_group_size,
-                 dtype, fused_scale, structure, mbdisc_kernels=None, use_layernorm=False,
-                 use_gdrop=False):
-        super().__init__('D_paper', num_channels, resolution, dtype, structure)
-        self.label_size = label_size
-        self.width = width
-        self.use_wscale = use_wscale
-        self.mbstd_group_size = mbstd_group_size
-        self.fused_scale = fused_scale
-        self.mbdisc_kernels = mbdisc_kernels
-        self.norm = LayerNorm if use_layernorm else None
-        self.use_gdrop = use_gdrop
+    def __init__(self, **keywords):
+        super().__init__(D_paper, keywords)
         self.describe_tensors({'images_in': self.image_shape()},
-                              {'scores_out': [1], 'labels_out': [label_size]})
+                              {'scores_out': [1], 'labels_out': [self.options.label_size]})
         self.build()
 
     def build(self):
-        resolutions = range(self.log2_resolution, 1, -1)
-        blocks = {r: Block(r, self._block_layers(r)) for r in resolutions}
-        from_rgb = {
-            r: Conv2D(self.num_channels, self.width(r - 1), kernel=1, use_wscale=self.use_wscale,
-                      name=f'FromRGB_lod{self.lod_of(r)}')
-            for r in resolutions
-        }
-        noise = [MultiplicativeNoise(name='gdrop')] if self.use_gdrop else []
-        self.build_in_order(
-            [*[layer for r in resolutions for layer in (from_rgb[r], blocks[r])], *noise])
-        self.blocks, self.from_rgb, self.gdrop = blocks, from_rgb, noise[0] if noise else None
+        noise = [MultiplicativeNoise(name='gdrop')] if self.options.use_gdrop else []
+        self.from_rgb = self.build_layers(self.layer_specs(), *noise)
+        self.gdrop = noise[0] if noise else None
 
-    def _block_layers(self, r):
-        fmaps, after = self.width(r - 1), self.width(r - 2)
-        options = dict(use_wscale=self.use_wscale, norm=self.norm)
-        if r == 2:
-            extra = 1 if self.mbstd_group_size > 1 else 0
-            kernels = self.mbdisc_kernels or 0
-            return [
-                Conv2D(fmaps + extra, fmaps, name='Conv', **options),
-                Dense(fmaps * 16, after, name='Dense0', **options),
-                *([MinibatchDiscrimination(after, kernels)] if kernels else []),
-                Dense(after + kernels, 1 + self.label_size, gain=1.0, use_wscale=self.use_wscale,
-                      name='Dense1')
-            ]
-        second = (DownConv2D(fmaps, after, name='Conv1_down', **options) if self.fused_scale
-                  else Conv2D(fmaps, after, name='Conv1', **options))
-        return [Conv2D(fmaps, fmaps, name='Conv0', **options), second]
+    def layer_specs(self):
+        return discriminator_layers(self.options)
 
     def layers_at(self, stage):
-        """The layers with trainable variables that a stage evaluates; without a stage all of
-        them.
-        """
+        """The layers with variables that a stage evaluates; without a stage all of them."""
         return layers_of_stage(self, self.from_rgb, stage)
 
     @property
@@ -349,7 +246,7 @@ class Discriminator(GrowingModel):
         """Whether `call` takes `minibatches`: all layers but the minibatch stddev look at one
         sample, and none draws numbers.
         """
-        return not self.mbdisc_kernels and not self.use_gdrop
+        return not self.options.mbdisc_kernels and not self.options.use_gdrop
 
     def call(self, images, stage=None, minibatches=1, training=False):
         """Scores [N, 1] and label logits [N, label_size].
@@ -362,14 +259,14 @@ class Discriminator(GrowingModel):
     @property
     def starts_from_reals(self):
         """Whether variables are to be set from real images before training."""
-        return bool(self.mbdisc_kernels)
+        return bool(self.options.mbdisc_kernels)
 
     def initialize_from_reals(self, reals, stage=None):
         """Fit minibatch discrimination to real images [N, C, r, r]: its data-dependent
         initialization.
         """
-        groups = max(self.mbstd_group_size, 1)
-        size = -(-50 // groups) * groups  # few at a time: at high resolutions they are large
+        group = self.options.mbstd_group_size if self.options.has_statistic else 1
+        size = -(-50 // group) * group  # few at a time: at high resolutions they are large
         reals = reals[:max(len(reals) // size, 1) * size]
         x = [
             self._features(reals[i:i + size], stage, with_mbdisc=False)
@@ -385,14 +282,14 @@ class Discriminator(GrowingModel):
         x = self._by_parts(
             lambda images: self._everything(images)
             if stage is None else self._stage(images, stage), images)
-        if self.mbstd_group_size > 1:
-            x = minibatch_stddev(x, self.mbstd_group_size, minibatches)
+        if self.options.has_statistic:
+            x = minibatch_stddev(x, self.options.mbstd_group_size, minibatches)
         x = self._by_parts(self._head, x)
-        return self.blocks[2].parts[2](x) if self.mbdisc_kernels and with_mbdisc else x
+        return self.blocks[2].parts[2](x) if self.options.mbdisc_kernels and with_mbdisc else x
 
     def _by_parts(self, function, x):
         # noise is drawn for the whole minibatch
-        return function(x) if self.use_gdrop else by_parts(function, x)
+        return function(x) if self.options.use_gdrop else by_parts(function, x)
 
     def _stage(self, images, stage):
         """Only what the stage needs; returns the features at 4x4."""
@@ -421,38 +318,14 @@ class Discriminator(GrowingModel):
     def _block(self, x, r):
         for layer in self.blocks[r].parts:
             x = leaky_relu(layer(self._with_noise(x)))
-        return x if self.fused_scale else downscale2d(x)
+        return x if self.options.fused_scale else downscale2d(x)
 
     def _with_noise(self, x):
-        return self.gdrop(x) if self.use_gdrop else x
+        return self.gdrop(x) if self.options.use_gdrop else x
 
     def _head(self, x):
         conv, dense0 = self.blocks[2].parts[:2]
         x = self._with_noise(leaky_relu(conv(self._with_noise(x))))
         # the dense weights are in C, H, W order
-        x = tf.reshape(to_nchw(x), [-1, self.width(1) * 16])
+        x = tf.reshape(to_nchw(x), [-1, dense0.inputs])
         return leaky_relu(dense0(x))
-
-    def layer_rows(self):
-        """(name, output shape NCHW without the minibatch) of each layer, for
-        `Network.print_layers`.
-        """
-        number = suffixes()
-        rows = [('FromRGB_lod0', [self.width(self.log2_resolution - 1), *self.image_shape()[1:]])]
-        for r in range(self.log2_resolution, 2, -1):
-            name, lod, low = self.blocks[r].name, self.lod_of(r), self.image_shape(r - 1)
-            after = [self.width(r - 2), *low[1:]]
-            rows.append((f'{name}/Conv0', [self.width(r - 1), *self.image_shape(r)[1:]]))
-            if self.fused_scale:
-                rows.append((f'{name}/Conv1_down', after))
-            else:
-                rows += [(f'{name}/Conv1', [self.width(r - 2), *self.image_shape(r)[1:]]),
-                         (f'{name}/Downscale2D', after)]
-            rows += [(f'Downscale2D{next(number)}', low), (f'FromRGB_lod{lod + 1}', after),
-                     (f'Grow_lod{lod}', after)]
-        if self.mbstd_group_size > 1:
-            rows.append(('4x4/MinibatchStddev', [1, 4, 4]))
-        rows += [('4x4/Conv', [self.width(1), 4, 4]), ('4x4/Dense0', [self.width(0)])]
-        if self.mbdisc_kernels:
-            rows.append(('4x4/MinibatchDiscrimination', [self.width(0) + self.mbdisc_kernels]))
-        return rows + [('4x4/Dense1', [1 + self.label_size])]

@@ -15,7 +15,7 @@ import sys
 
 from benchmarks.common import ROOT, load, pair_ratios, significant, take_turns, timed
 from benchmarks.compare import parse_variant, start, step_options
-from benchmarks.flops import feature_maps
+from pgan.nn.specs import Width
 from pgan.resolutions import log2_of
 
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
@@ -44,7 +44,7 @@ class BareNetworks:
 
     def __init__(self, resolution, fmap_base, fmap_max, dtype):
         self.top, self.dtype = log2_of(resolution), dtype
-        self.fmaps = lambda stage: feature_maps(stage, fmap_base, fmap_max)
+        self.fmaps = Width(fmap_base, 1.0, fmap_max)
         self.variables = {}
 
     def variable(self, name, shape, std=0.0):

@@ -3,8 +3,12 @@
 Counted are matrix products and convolutions, a multiplication and an addition as two, as if padding
 were pixels like others. Everything else (activations, normalisation, the minibatch statistic) is
 left out, as is usual; the optimizer is counted apart. `graph_flops` counts the same in a compiled
-step, from its operations; a test compares the two. """
+step, from its operations; a test compares the two.
+"""
 from typing import NamedTuple
+
+from pgan.nn import architecture
+from pgan.nn.specs import Options, with_variables
 
 ADAM_FLOPS = 12  # per parameter: 3 for m, 4 for v, 5 for the weight
 # per parameter: gradient, weight and both moments are read, the last three are written
@@ -22,67 +26,34 @@ class Layer(NamedTuple):
     after_statistic: bool = False  # of D: above the minibatch stddev layer
 
 
-def feature_maps(stage, fmap_base, fmap_max):
-    return min(int(fmap_base / 2.0 ** stage), fmap_max)
-
-
-def _conv(name, inputs, fmaps, size, kernel=3, fused=False, after_statistic=False):
-    """`size`: of the output; of a layer that also scales by 2, of the smaller side."""
-    weights = kernel * kernel * inputs * fmaps
-    taps = fused_taps() if fused else kernel * kernel
-    return Layer(name, 2 * taps * inputs * fmaps * size * size, weights + fmaps, after_statistic)
-
-
 def fused_taps():
     """Size of the kernels of layers that also scale by 2, as they are on this machine."""
     from pgan.nn.fused_convolutions import kernels_hold_the_box
     return 16 if kernels_hold_the_box() else 9
 
 
-def generator_layers(resolution, fmap_base, fmap_max, channels=3, labels=0, fading=False):
-    """Layers of G_paper at the stage of a resolution, from the latents on."""
-    nf = lambda stage: feature_maps(stage, fmap_base, fmap_max)
-    top = resolution.bit_length() - 1
-    layers = [
-        Layer('4x4/Dense', 2 * (nf(0) + labels) * nf(1) * 16,
-              (nf(0) + labels) * nf(1) * 16 + nf(1)),
-        _conv('4x4/Conv', nf(1), nf(1), 4)
-    ]
-    for r in range(3, top + 1):
-        size = 2 ** r
-        layers += [_conv(f'{size}x{size}/Conv0_up', nf(r - 2), nf(r - 1), size // 2, fused=True),
-                   _conv(f'{size}x{size}/Conv1', nf(r - 1), nf(r - 1), size)]
-    layers.append(
-        _conv(f'{resolution}x{resolution}/ToRGB', nf(top - 1), channels, resolution, kernel=1))
-    if fading:
-        layers.append(
-            _conv(f'{resolution // 2}x{resolution // 2}/ToRGB', nf(top - 2), channels,
-                  resolution // 2, kernel=1))
-    return layers
+def generator_layers(*args, **kwargs):
+    """Layers of G_paper at a stage, from the latents on; the arguments of `step_flops`."""
+    from networks import G_paper
+    return _layers(G_paper, architecture.generator_layers, *args, **kwargs)
 
 
-def discriminator_layers(resolution, fmap_base, fmap_max, channels=3, labels=0, fading=False):
-    """Layers of D_paper at the stage of a resolution, from the image on."""
-    nf = lambda stage: feature_maps(stage, fmap_base, fmap_max)
-    top = resolution.bit_length() - 1
-    layers = [
-        _conv(f'{resolution}x{resolution}/FromRGB', channels, nf(top - 1), resolution, kernel=1)
-    ]
-    if fading:
-        layers.append(
-            _conv(f'{resolution // 2}x{resolution // 2}/FromRGB', channels, nf(top - 2),
-                  resolution // 2, kernel=1))
-    for r in range(top, 2, -1):
-        size = 2 ** r
-        layers += [_conv(f'{size}x{size}/Conv0', nf(r - 1), nf(r - 1), size),
-                   _conv(f'{size}x{size}/Conv1_down', nf(r - 1), nf(r - 2), size // 2, fused=True)]
-    dense0, dense1 = nf(1) * 16 * nf(0), nf(0) * (1 + labels)
+def discriminator_layers(*args, **kwargs):
+    """Layers of D_paper at a stage, from the image on; the arguments of `step_flops`."""
+    from networks import D_paper
+    return _layers(D_paper, architecture.discriminator_layers, *args, **kwargs)
+
+
+def _layers(build_func, describe, resolution, fmap_base, fmap_max, channels=3, labels=0,
+            fading=False):
+    options = Options(build_func,
+                      dict(resolution=resolution, fmap_base=fmap_base, fmap_max=fmap_max,
+                           num_channels=channels, label_size=labels))
     return [
-        *layers,
-        _conv('4x4/Conv',
-              nf(1) + 1, nf(1), 4, after_statistic=True),
-        Layer('4x4/Dense0', 2 * dense0, dense0 + nf(0), True),
-        Layer('4x4/Dense1', 2 * dense1, dense1 + 1 + labels, True)
+        Layer(spec.name, 2 * spec.multiplications(fused_taps()), spec.weight_size + spec.fmaps,
+              after_statistic=spec.name.startswith('4x4/'))
+        for spec in with_variables(describe(options))
+        if spec.is_used(options.top, fading)
     ]
 
 
@@ -91,15 +62,16 @@ def step_flops(resolution, fmap_base, fmap_max, channels=3, labels=0, fading=Fal
 
     Returns:
         dict: forward (evaluations), backward (gradients of the losses by weights and by
-            activations), second_order (the gradient penalty's
-        own: D's gradient by the mixed images, and that gradient's by weights, and through the
-        minibatch statistic by activations), total of the three; and per update, not per image:
-        optimizer (Adam and the moving average), optimizer_bytes (memory that they pass). """
+            activations), second_order (the gradient penalty's own: D's gradient by the mixed
+            images, and that gradient's by weights, and through the minibatch statistic by
+            activations), total of the three; and per update, not per image: optimizer (Adam and
+            the moving average), optimizer_bytes (memory that they pass).
+    """
     shape = dict(resolution=resolution, fmap_base=fmap_base, fmap_max=fmap_max, channels=channels,
                  labels=labels, fading=fading)
     G, D = generator_layers(**shape), discriminator_layers(**shape)
     g, d = (sum(layer.flops for layer in net) for net in (G, D))
-    from_rgb = sum(layer.flops for layer in D if layer.name.endswith('FromRGB'))
+    from_rgb = sum(layer.flops for layer in D if layer.name.startswith('FromRGB'))
     below = sum(layer.flops for layer in D if not layer.after_statistic)
     # D's update evaluates G once and D three times (reals, fakes, mixed); G's evaluates both once.
     forward = (g + 3 * d) + (g + d)

@@ -31,7 +31,7 @@ import time
 import types
 
 from benchmarks.common import describe_machine, significant, timed
-from benchmarks.flops import feature_maps
+from pgan.nn.specs import Width
 from pgan.resolutions import is_resolution, log2_of
 
 GAIN = math.sqrt(2)  # He et al. 2015, for leaky ReLU
@@ -203,7 +203,7 @@ def networks():
     class Network(torch.nn.Module):
         def __init__(self, make_layers, resolution, fmap_base, fmap_max, channels):
             super().__init__()
-            nf = functools.partial(feature_maps, fmap_base=fmap_base, fmap_max=fmap_max)
+            nf = Width(fmap_base, 1.0, fmap_max)
             top = log2_of(resolution)
             self.layers = torch.nn.ModuleDict(make_layers(top, nf, channels))
 

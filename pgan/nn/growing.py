@@ -1,79 +1,124 @@
-"""What all growing networks share: widths, stages, blocks."""
+"""What all growing networks share: options, layers made from their description, stages."""
+import functools
+import itertools
 from typing import Literal
 
 import keras
-import numpy as np
 import tensorflow as tf
+
+from pgan.nn.fused_convolutions import DownConv2D, UpConv2D
+from pgan.nn.layers import Conv2D, Dense, DenseToImage
+from pgan.nn.specs import Kind, Options, block_name, with_variables
+from pgan.nn.theano_layers import BatchNorm, LayerNorm, MinibatchDiscrimination
 
 ActivationType = Literal['float32', 'float16', 'bfloat16', 'float64']
 Structure = Literal['linear', 'recursive', None]
 
+_CLASSES = {
+    Kind.CONV_3X3: Conv2D,
+    Kind.CONV_1X1: functools.partial(Conv2D, kernel=1),
+    Kind.UP: UpConv2D,
+    Kind.DOWN: DownConv2D,
+    Kind.DENSE_TO_IMAGE: DenseToImage,
+    Kind.DENSE_OF_IMAGE: Dense,
+    Kind.SCORES: Dense,
+    Kind.MINIBATCH_DISCRIMINATION: lambda inputs, fmaps, **_: MinibatchDiscrimination(
+        inputs, fmaps - inputs),
+}
+_NORMS = {None: None, 'BatchNorm': BatchNorm, 'LayerNorm': LayerNorm}
 
-class Width:
-    """Feature maps of each stage: s = 1 is the 4x4 resolution, s = 0 the latents' and last dense
-    layer's.
-    """
 
-    def __init__(self, fmap_base, fmap_decay, fmap_max):
-        self.fmap_base = fmap_base
-        self.fmap_decay = fmap_decay
-        self.fmap_max = fmap_max
-
-    def __call__(self, stage):
-        fmaps = min(int(self.fmap_base / 2.0 ** (stage * self.fmap_decay)), self.fmap_max)
-        if fmaps < 1:
-            raise ValueError(f'no feature maps are left at {2 ** (stage + 1)}x{2 ** (stage + 1)}: '
-                             f'fmap_base={self.fmap_base}, fmap_decay={self.fmap_decay}, '
-                             f'fmap_max={self.fmap_max}. Raise fmap_base.')
-        return fmaps
+def make_layer(spec, use_wscale):
+    """The Keras layer that a `LayerSpec` describes; its attribute `spec` is the description."""
+    layer = _CLASSES[spec.kind](spec.inputs, spec.fmaps, gain=spec.gain, use_wscale=use_wscale,
+                                norm=_NORMS[spec.norm], name=spec.name.rpartition('/')[2])
+    layer.spec = spec
+    return layer
 
 
 class GrowingModel(keras.Model):
     """A model with a lod: resolutions 4x4 (log2 2) to `resolution`, of which the last or the last
     two are active.
+
+    A network's class describes its layers in `layer_specs`, and makes them with `build_layers`.
+
+    Args:
+        build_func: the model's build function, which names it.
+        keywords: dict of the function's keywords; those left out have its defaults.
+
+    Attributes:
+        options: `specs.Options`.
+        blocks: {log2 of the resolution: Block}.
     """
 
-    def __init__(self, name, num_channels, resolution, dtype, structure):
-        super().__init__(name=name, dtype='float32', autocast=False)
-        log2_resolution = int(np.log2(resolution))
-        if resolution != 2 ** log2_resolution or resolution < 4:
-            raise ValueError('resolution must be a power of two, at least 4. Received: '
-                             f'resolution={resolution}')
-        if dtype not in ('float32', 'float16', 'bfloat16', 'float64'):
+    def __init__(self, build_func, keywords):
+        super().__init__(name=build_func.__name__, dtype='float32', autocast=False)
+        options = Options(build_func, keywords)
+        if options.dtype not in ('float32', 'float16', 'bfloat16', 'float64'):
             raise ValueError("dtype must be 'float32', 'float16' or 'bfloat16'. Received: "
-                             f'dtype={dtype!r}')
-        if structure not in (None, 'linear', 'recursive'):
+                             f'dtype={options.dtype!r}')
+        if options.structure not in (None, 'linear', 'recursive'):
             raise ValueError("structure must be None, 'linear' or 'recursive'. Received: "
-                             f'structure={structure!r}')
-        self.num_channels = num_channels
-        self.resolution = resolution
-        self.log2_resolution = log2_resolution
-        self.activation_dtype = dtype
-        self.structure = structure
+                             f'structure={options.structure!r}')
+        self.options = options
+        self.resolution = options.resolution
+        self.log2_resolution = options.top
+        self.activation_dtype = options.dtype
 
     def describe_tensors(self, inputs, outputs):
         """Set `inputs` and `outputs` from dicts of name: shape without the minibatch axis."""
-        self.inputs = [
-            keras.KerasTensor((None, *shape), name=name) for name, shape in inputs.items()
-        ]
-        self.outputs = [
-            keras.KerasTensor((None, *shape), name=name) for name, shape in outputs.items()
-        ]
+        self.inputs, self.outputs = (
+            [keras.KerasTensor((None, *shape), name=name) for name, shape in tensors.items()]
+            for tensors in (inputs, outputs))
+
+    def layer_specs(self):
+        """The `LayerSpec` of each layer, in the order of `Network.print_layers`."""
+        raise NotImplementedError
+
+    def layer_rows(self):
+        """(name, output shape NCHW without the minibatch) of each layer, for
+        `Network.print_layers`.
+        """
+        return [(spec.name, spec.shape) for spec in self.layer_specs()]
+
+    def build_layers(self, specs, *more):
+        """Make the layers, set `blocks`, and create the variables in the order given.
+
+        Args:
+            specs: `LayerSpec` of each layer; those without variables are left out.
+            more: layers that have no description, created last.
+
+        Returns:
+            The layers between feature maps and colours: {log2 of the resolution: layer}.
+        """
+        blocks, colours, ordered = {}, {}, []
+        groups = itertools.groupby(with_variables(specs), lambda spec: (spec.r, spec.in_block))
+        for (r, in_block), group in groups:
+            layers = [make_layer(spec, self.options.use_wscale) for spec in group]
+            if in_block:
+                layer = blocks[r] = Block(r, layers)
+            else:
+                layer, = layers
+                colours[r] = layer
+            ordered.append(layer)
+        self.build_in_order([*ordered, *more])
+        self.blocks = blocks
+        return colours
 
     def build_in_order(self, layers):
         """Create the variables: `lod`, then each layer's, so that paths and order are those of the
         pickles.
 
         Keras orders variables by which attribute holds their layer first: set no other attribute
-        with layers before this call. """
+        with layers before this call.
+        """
         self.lod = self.add_weight(name='lod', shape=(), initializer='zeros', trainable=False)
         self.parts = layers
         for layer in layers:
             layer.build()
 
-    def image_shape(self, log2_res=None):
-        size = 2 ** (self.log2_resolution if log2_res is None else log2_res)
-        return [self.num_channels, size, size]
+    def image_shape(self):
+        return [self.options.num_channels, self.resolution, self.resolution]
 
     def lod_of(self, log2_res):
         """The lod at which a resolution is the full image."""
@@ -91,7 +136,7 @@ class Block(keras.layers.Layer):
     """The layers of one resolution, by name and in order: '8x8' holds 'Conv0_up' and 'Conv1'."""
 
     def __init__(self, log2_res, layers):
-        super().__init__(name=f'{2 ** log2_res}x{2 ** log2_res}', dtype='float32', autocast=False)
+        super().__init__(name=block_name(log2_res), dtype='float32', autocast=False)
         self.parts = layers
 
     def build(self):
@@ -99,10 +144,17 @@ class Block(keras.layers.Layer):
             layer.build()
 
 
-def suffixes():
-    """'', '_1', '_2', ...: how repeated layers are told apart."""
-    yield ''
-    count = 0
-    while True:
-        count += 1
-        yield f'_{count}'
+def layers_of_stage(model, colours, stage):
+    """The layers that a stage evaluates; without a stage all of them.
+
+    Args:
+        model: a `GrowingModel`.
+        colours: as `GrowingModel.build_layers` returns.
+        stage: `tfutil.Stage` or None.
+    """
+    layers = [*(layer for block in model.blocks.values() for layer in block.parts),
+              *colours.values()]
+    if stage is None:
+        return layers
+    top = model.log2_resolution - stage.floor_lod
+    return [layer for layer in layers if layer.spec.is_used(top, stage.fading)]

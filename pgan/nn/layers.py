@@ -1,18 +1,18 @@
 """The layers of the growing networks (paper, sections 2 to 4), on NHWC activations.
 
-Public tensors of this program are NCHW; the networks turn them round once on the way in and once on
+Public tensors of this program are NCHW. The networks transpose them once on the way in and once on
 the way out, because TensorFlow's CPU kernels and tensor cores want channels last. Every weight and
-bias is a float32 variable, cast when it is used. """
+bias is a float32 variable, cast when it is used.
+"""
 import keras
 import numpy as np
 import tensorflow as tf
 
 from pgan.nn.operations import to_nhwc
 from pgan.nn.sharing import keep, made_once
+from pgan.nn.specs import GAIN
 from tfutil.fusion import fused
 from tfutil.network import defined_by_its_class
-
-GAIN = np.sqrt(2)  # He et al. 2015, for (leaky) ReLU
 
 
 def make_kernels(view):
@@ -54,7 +54,8 @@ class Equalized(keras.layers.Layer):
         norm: class of a normalization that takes the bias's place, `BatchNorm` or `LayerNorm`; None
             = a bias.
         name: the layer's name: its variables are <name>/weight and <name>/bias, or
-    <name>/<norm>/... . """
+            <name>/<norm>/... .
+    """
 
     def __init__(self, inputs, fmaps, gain=GAIN, use_wscale=True, norm=None, name=None):
         super().__init__(name=name, dtype='float32', autocast=False)
@@ -132,9 +133,3 @@ class Conv2D(Equalized):
 
     def call(self, x):
         return self.add_bias(tf.nn.conv2d(x, self.scaled_kernel(x.dtype), 1, 'SAME'))
-
-
-
-#
-# Where a layer does something else in training, its `call` has an argument `training`. Keras hands
-# the one that the network was called with down to the layers inside. All compute in float32.

@@ -2,40 +2,32 @@
 yet, what their arithmetic says.
 
 While the networks grow, an image costs the more the later it comes, so the time so far says little
-about the time left. """
-import re
+about the time left.
+"""
+import math
 
-_OF_STAGE = re.compile(r'(\d+)x\1/(\w+)/weight$')
-_OF_COLOURS = re.compile(r'(?:To|From)RGB_lod(\d+)/weight$')
 FORGETTING = 0.98  # of what earlier rounds took, per round: a machine may get slower or faster
+# A kernel of 4x4 for layers that also scale by 2. On CPUs it is 3x3, which takes about as long, as
+# convolutions of stride 2 run at half the speed there.
+FUSED_TAPS = 16
 
 
-def network_cost(shapes, resolution, full_resolution):
+def network_cost(net, resolution):
     """Multiplications of one image going through a network at a stage.
 
+    Variables that the network's model does not describe in `layer_specs` count with their sizes.
+
     Args:
-        shapes: {local name: shape} of a network's weights, named as those of `networks.py`.
+        net: `tfutil.Network`.
         resolution: the stage's.
-        full_resolution: the network's.
     """
-    total = 0
-    for name, shape in shapes.items():
-        size = 1
-        for length in shape:
-            size *= length
-        of_stage, of_colours = _OF_STAGE.search(name), _OF_COLOURS.search(name)
-        if of_colours:
-            total += size * resolution**2 if full_resolution >> int(
-                of_colours[1]) == resolution else 0
-        elif of_stage and len(shape) == 4:
-            at = int(of_stage[1])
-            # A fused layer's 4x4 kernel meets each pixel of the lower resolution once: 16 / 4 per
-            # pixel of the upper one, not 9. On CPUs it is a 3x3 one, which takes about as long, as
-            # convolutions of stride 2 run at half the speed there.
-            per_weight = at ** 2 * (4 / 9 if of_stage[2].endswith(('_up', '_down')) else 1)
-            total += size * per_weight if at <= resolution else 0
-        else:
-            total += size  # dense layers, and networks of one's own that do not tell
+    specs = {f'{spec.name}/weight': spec for spec in getattr(net.model, 'layer_specs', list)()}
+    r, total = resolution.bit_length() - 1, 0
+    for name, var in net.vars.items():
+        if name not in specs:
+            total += math.prod(var.shape)
+        elif specs[name].is_used(r):
+            total += specs[name].multiplications(FUSED_TAPS)
     return total
 
 
@@ -47,13 +39,11 @@ def image_cost(G, D, D_repeats, resolution):
     two) and two of D (no gradients of its weights).
 
     Args:
-        G, D: networks, or anything with `vars` (name -> variable) and an image shape.
+        G, D: `tfutil.Network`.
         D_repeats: D updates per G update.
         resolution: the stage's.
     """
-    full = G.output_shape[-1]
-    g, d = (network_cost({name: var.shape
-                          for name, var in net.vars.items()}, resolution, full) for net in (G, D))
+    g, d = (network_cost(net, resolution) for net in (G, D))
     return g + 12 * d + (3 * g + 2 * d) / D_repeats
 
 

@@ -4,6 +4,7 @@ hand.
 import functools
 import types
 
+import numpy as np
 import pytest
 
 import tfutil
@@ -25,17 +26,34 @@ def timetable(total=10.0):
     return Timetable(phases(total), lambda resolution: {4: 1.0, 8: 5.0}[resolution])
 
 
-def test_cost_of_layers_counted_by_hand():
-    shapes = {
-        '4x4/Dense/weight': (10, 96), '4x4/Conv/weight': (3, 3, 6, 6),
-        '8x8/Conv0_up/weight': (3, 3, 5, 6), '8x8/Conv1/weight': (3, 3, 5, 5),
-        'ToRGB_lod0/weight': (1, 1, 5, 3), 'ToRGB_lod1/weight': (1, 1, 6, 3), '4x4/Conv/bias': (6, )
-    }
-    shapes.pop('4x4/Conv/bias')
-    at4 = 10 * 96 + 9 * 6 * 6 * 16 + 6 * 3 * 16
+def test_cost_counted_by_hand():
+    """10 latents, 6 maps at 4x4, 3 at 8x8; variables other than weights count with their sizes."""
+    G = tfutil.Network('G', 'networks.G_paper', num_channels=3, resolution=8, fmap_base=12,
+                       fmap_max=10)
+    others = 1 + 6 + 6 + 3 + 3 + 3 + 3  # lod and biases
+    block4 = 10 * 6 * 16 + 9 * 6 * 6 * 16
     # the fused layer: a 4x4 kernel at each of 4x4 places
-    at8 = 10 * 96 + 9 * 6 * 6 * 16 + 16 * 5 * 6 * 16 + 9 * 5 * 5 * 64 + 5 * 3 * 64
-    assert network_cost(shapes, 4, 8) == at4 and network_cost(shapes, 8, 8) == pytest.approx(at8)
+    block8 = 16 * 6 * 3 * 16 + 9 * 3 * 3 * 64
+    assert network_cost(G, 4) == others + block4 + 6 * 3 * 16
+    assert network_cost(G, 8) == others + block4 + block8 + 3 * 3 * 64
+
+
+@pytest.mark.parametrize('options, expected', [
+    (dict(), [786032, 4661360, 9730160, 14854256]),
+    (dict(fused_scale=False), [786032, 6135920, 14153840, 22227056]),
+])
+def test_costs_are_those_of_earlier_versions(options, expected):
+    """Measured before networks described their layers; estimates of the time left follow them."""
+    options = dict(options, num_channels=3, resolution=32, fmap_base=64, fmap_max=16)
+    G, D = (tfutil.Network(name, f'networks.{name}_paper', **options) for name in 'GD')
+    assert [image_cost(G, D, 1, resolution) for resolution in (4, 8, 16, 32)] == pytest.approx(
+        expected, rel=1e-12)
+
+
+def test_a_network_that_does_not_tell_costs_its_variables():
+    net = types.SimpleNamespace(model=object(), vars={'dense/kernel': np.ones([3, 5]),
+                                                      '8x8/Conv0/weight': np.ones([3, 3, 2, 2])})
+    assert network_cost(net, 4) == network_cost(net, 8) == 15 + 36
 
 
 def test_costs_of_the_stock_networks_grow_with_the_stage():

@@ -326,8 +326,8 @@ class DerivedDiscriminator(networks.Discriminator):
 
 
 def derived_D(num_channels, resolution, label_size, **kwargs):
-    return DerivedDiscriminator(num_channels, resolution, label_size, networks.Width(32, 1.0, 8),
-                                True, 4, 'float32', True, None)
+    return DerivedDiscriminator(num_channels=num_channels, resolution=resolution,
+                                label_size=label_size, fmap_base=32, fmap_max=8)
 
 
 def test_a_discriminator_derived_from_ours():

@@ -1,0 +1,186 @@
+"""What describes a network: its layers (`LayerSpec`) and its options.
+
+Nothing here needs TensorFlow. `architecture` has the descriptions.
+"""
+import enum
+import inspect
+import types
+from dataclasses import dataclass
+
+import numpy as np
+
+from pgan.resolutions import is_resolution, log2_of
+
+GAIN = np.sqrt(2)  # He et al. 2015, for (leaky) ReLU
+
+
+class Kind(enum.Enum):
+    """What a layer does. `growing` has a class for each kind with variables, `legacy` a layout."""
+    FIXED = 'image to image, without variables'
+    PIXEL_NORM = 'vector to vector, without variables'
+    CONV_3X3 = 'convolution'
+    CONV_1X1 = 'convolution of single pixels'
+    UP = 'nearest-neighbour up-scaling and 3x3 convolution in one'
+    DOWN = '3x3 convolution and 2x2 box averaging in one'
+    DENSE_TO_IMAGE = 'vector to 4x4 image'
+    DENSE_OF_IMAGE = '4x4 image, flattened, to vector'
+    MINIBATCH_DISCRIMINATION = 'vector to itself and one more feature a kernel'
+    SCORES = 'vector to score and label logits'
+
+
+_OF_PIXELS = Kind.FIXED, Kind.CONV_3X3, Kind.CONV_1X1, Kind.UP, Kind.DOWN, Kind.DENSE_TO_IMAGE
+_TAPS = {Kind.CONV_3X3: 9, Kind.CONV_1X1: 1, Kind.UP: 9, Kind.DOWN: 9, Kind.DENSE_TO_IMAGE: 16,
+         Kind.DENSE_OF_IMAGE: 1, Kind.SCORES: 1}
+
+
+@dataclass(frozen=True)
+class LayerSpec:
+    """A layer of a network.
+
+    Attributes:
+        name: e.g. '8x8/Conv1', its place in the network's variables. Without a block, as in
+            'ToRGB_lod0', it lies between feature maps and colours.
+        kind: a `Kind`.
+        r: log2 of its block's resolution.
+        inputs, fmaps: components of a pixel or vector that come in and go out.
+        gain: He gain of the initial weight.
+        norm: 'BatchNorm' or 'LayerNorm' in place of the bias; None = a bias.
+    """
+    name: str
+    kind: Kind
+    r: int
+    inputs: int
+    fmaps: int
+    gain: float = GAIN
+    norm: str | None = None
+
+    @property
+    def in_block(self):
+        return '/' in self.name
+
+    @property
+    def shape(self):
+        """Shape of the output, NCHW without the minibatch."""
+        size = 2 ** (self.r - (self.kind is Kind.DOWN))
+        return [self.fmaps, size, size] if self.kind in _OF_PIXELS else [self.fmaps]
+
+    @property
+    def weight_size(self):
+        """Number of components of the weight, 0 without one."""
+        return _TAPS.get(self.kind, 0) * self.inputs * self.fmaps
+
+    def multiplications(self, fused_taps=9):
+        """Multiplications per image.
+
+        Args:
+            fused_taps: size of the kernels of layers that also scale by 2. Their kernels meet each
+                pixel of the lower resolution once.
+        """
+        if self.kind in (Kind.UP, Kind.DOWN):
+            return fused_taps * self.inputs * self.fmaps * 4 ** (self.r - 1)
+        meets_pixels = self.kind in (Kind.CONV_3X3, Kind.CONV_1X1)
+        return self.weight_size * (4 ** self.r if meets_pixels else 1)
+
+    def is_used(self, r, fading=False):
+        """Whether a stage evaluates this layer.
+
+        Args:
+            r: log2 of the stage's resolution.
+            fading: whether that resolution is being blended with the one below.
+        """
+        return self.r <= r if self.in_block else r - fading <= self.r <= r
+
+
+def with_variables(layers):
+    """The layers that have variables."""
+    return (layer for layer in layers if layer.kind not in (Kind.FIXED, Kind.PIXEL_NORM))
+
+
+def colours_last(layers):
+    """The layers with all ToRGB at the end, the highest resolution's first."""
+    layers = list(layers)
+    return [*(layer for layer in layers if layer.in_block),
+            *(layer for layer in reversed(layers) if not layer.in_block)]
+
+
+def block_name(r):
+    return f'{2 ** r}x{2 ** r}'
+
+
+# ---------------------------------------------------------------- options
+
+class Width:
+    """Feature maps of each stage: s = 1 is the 4x4 resolution, s = 0 the latents' and last dense
+    layer's.
+    """
+
+    def __init__(self, fmap_base, fmap_decay, fmap_max):
+        self.fmap_base = fmap_base
+        self.fmap_decay = fmap_decay
+        self.fmap_max = fmap_max
+
+    def __call__(self, stage):
+        fmaps = min(int(self.fmap_base / 2.0 ** (stage * self.fmap_decay)), self.fmap_max)
+        if fmaps < 1:
+            raise ValueError(f'no feature maps are left at {2 ** (stage + 1)}x{2 ** (stage + 1)}: '
+                             f'fmap_base={self.fmap_base:g}, fmap_decay={self.fmap_decay}, '
+                             f'fmap_max={self.fmap_max}. Raise fmap_base.')
+        return fmaps
+
+
+class Options(types.SimpleNamespace):
+    """Keywords of a build function, completed by its defaults, and what follows from them.
+
+    Args:
+        build_func: e.g. `networks.G_paper`.
+        keywords: dict; those that the function does not name are left out.
+
+    Attributes:
+        nf: feature maps of a stage, a `Width`.
+        top: log2 of the resolution.
+        Others are named as the keywords.
+
+    Raises:
+        ValueError: resolution is not a power of two >= 4, or mbstat_avg is unknown.
+    """
+    # of networks that lack the keyword
+    X = 1
+    latent_size = 0
+    mbstat_avg = None
+    use_batchnorm = use_layernorm = False
+
+    def __init__(self, build_func, keywords):
+        super().__init__(**{
+            name: keywords.get(name, default) for name, default in defaults_of(build_func).items()
+        })
+        if not is_resolution(self.resolution):
+            raise ValueError('resolution must be a power of two, at least 4. Received: '
+                             f'resolution={self.resolution}')
+        if self.mbstat_avg not in ('all', None):
+            raise ValueError("mbstat_avg must be 'all' or None. Received: "
+                             f'mbstat_avg={self.mbstat_avg!r}')
+        self.top = log2_of(self.resolution)
+        self.nf = Width(self.fmap_base / self.X, self.fmap_decay, self.fmap_max)
+        if self.latent_size is None:
+            self.latent_size = self.nf(0)
+
+    @property
+    def latents(self):
+        """Components of a generator's input: latents and labels."""
+        return self.latent_size + self.label_size
+
+    @property
+    def has_statistic(self):
+        """Whether there is a minibatch stddev layer."""
+        return self.mbstat_avg is not None and self.mbstd_group_size > 1
+
+    @property
+    def norm(self):
+        """What takes the bias's place, in the layers where that depends on the options."""
+        return 'BatchNorm' if self.use_batchnorm else 'LayerNorm' if self.use_layernorm else None
+
+
+def defaults_of(build_func):
+    """{keyword: default} of a function."""
+    parameters = inspect.signature(build_func).parameters.values()
+    return {p.name: p.default for p in parameters if p.default is not p.empty}
