@@ -2,7 +2,6 @@
 import concurrent.futures
 import os
 import re
-import sys
 import types
 
 import numpy as np
@@ -177,13 +176,13 @@ def test_random_latents(case):
 
 @pytest.fixture
 def loaded(in_tmp, monkeypatch):
-    """A stand-in for the module `dataset`: what load_dataset was called with."""
+    """Replaces dataset.load_dataset; what it was called with."""
     calls = []
 
     def load_dataset(**kwargs):
         calls.append(kwargs)
         return 'the data set'
-    monkeypatch.setitem(sys.modules, 'dataset', types.SimpleNamespace(load_dataset=load_dataset))
+    monkeypatch.setattr('dataset.load_dataset', load_dataset)
     os.makedirs('results/000-run')
     return calls
 
