@@ -353,10 +353,10 @@ class Darkness:
 
 
 def test_metric_of_ones_own():
-    darkness = metrics.make('test_metrics_features.Darkness', 4, (3, 16, 16), np.uint8, 2, power=3)
+    darkness = metrics.make(f'{__name__}.Darkness', 4, (3, 16, 16), np.uint8, 2, power=3)
     assert darkness.arguments == (4, [3, 16, 16], np.uint8, 2, 3)
     with pytest.raises(ConfigError, match="no option 'powr'. Did you mean 'power'"):
-        metrics.make('test_metrics_features.Darkness', 4, [3, 16, 16], np.uint8, 2, powr=3)
+        metrics.make(f'{__name__}.Darkness', 4, [3, 16, 16], np.uint8, 2, powr=3)
 
 
 @pytest.mark.parametrize('name, words', [
