@@ -115,6 +115,7 @@ def run_python(code, folder, path=()):
     return done.stdout + done.stderr.splitlines()[-1] if done.returncode else done.stdout
 
 
+@pytest.mark.slow
 def test_networks_of_ones_own_travel(tmp_path):
     (tmp_path / 'modules').mkdir()
     (tmp_path / 'modules' / 'own_networks.py').write_text(OWN)
@@ -166,6 +167,7 @@ def test_imported_networks_are_ordinary_networks():
     assert max_abs(twin.run(data['latents']), data['Gs_out']) > 1e-2
 
 
+@pytest.mark.slow
 def test_the_example_draws_what_the_original_example_draws(tmp_path):
     snapshot = GOLDEN / 'original-format-network.pkl'
     done = subprocess.run([
@@ -185,6 +187,7 @@ def test_the_example_draws_what_the_original_example_draws(tmp_path):
                        np.squeeze(image)) <= 1
 
 
+@pytest.mark.slow
 def test_the_example_says_what_it_needs(in_tmp):
     cases = [(None, "there is no 'gone.pkl'"), (b'\x80\x04]\x94.', 'Received: a list'),
              (b'hello', 'hello.pkl')]

@@ -53,6 +53,7 @@ def test_what_is_declared_exists(project):
                                                                     declared['version'])
 
 
+@pytest.mark.slow
 def test_imports_from_elsewhere(tmp_path):
     """As from a notebook in another folder, with the checkout on the path: nothing relies on the
     current folder.

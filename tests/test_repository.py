@@ -31,6 +31,7 @@ def test_no_import_runs_upward(path):
         assert room not in ROOMS or ROOMS.index(room) <= own, f'{path.name} imports {name}'
 
 
+@pytest.mark.slow
 def test_every_module_imports():
     """In a process of its own, without importing one by way of another test."""
     names = [name_of(path) for path in sources()]

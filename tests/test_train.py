@@ -21,6 +21,7 @@ from tests.support.golden import ROOT, load_json
 from tests.support.toy_runs import check_files, files_of, run, ticks_of
 
 
+@pytest.mark.slow
 def test_unconditional_through_every_stage(toy):
     """In a process of its own, as users run it; the files, the log and the TensorBoard tags are the
     original's.
@@ -65,6 +66,7 @@ def test_unconditional_through_every_stage(toy):
         np.isfinite(event.value) for tag in golden['scalars'] for event in events.Scalars(tag))
 
 
+@pytest.mark.slow
 def test_conditional_with_a_row_per_class_in_bfloat16(toy, capsys):
     assert run("dataset.max_label_size='full'", 'grid.layout=row_per_class', 'G.dtype=bfloat16',
                'D.dtype=bfloat16', 'num_gpus=1') == 0
@@ -87,6 +89,7 @@ def row_means(path, size):
     return pixels.reshape(-1, size, *pixels.shape[1:]).mean(axis=(1, 2, 3))
 
 
+@pytest.mark.slow
 def test_synthetic_data_linear_structure_histograms_and_graph(toy):
     """Linear networks train at the full resolution; weights of layers that the lod leaves unused
     stay as they were.
@@ -108,6 +111,7 @@ def weights(path):
     return [{name: net.get_var(name) for name in net.trainables} for net in misc.load_pkl(path)]
 
 
+@pytest.mark.slow
 def test_resuming_from_a_snapshot_and_from_the_wrong_one(toy, capsys):
     assert run('train.total_kimg=0.05') == 0
     still = ('sched.G_lrate_base=1e-20', 'sched.D_lrate_base=1e-20', 'train.G_smoothing=1.0')
@@ -148,6 +152,7 @@ class Recorder(TrainingSteps):
         self.calls.append(('reset',))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('reset', [True, False])
 def test_the_loops_order_of_things(toy, monkeypatch, reset):
     """Updates, rates, sizes and resets, exactly as configured."""
@@ -199,6 +204,7 @@ def test_snapshots_come_when_asked_for(toy, monkeypatch):
                   for n in ('snapshot-000006', 'snapshot-000010', 'final')}
 
 
+@pytest.mark.slow
 def test_fakes_are_drawn_by_the_running_average(toy, monkeypatch):
     """A smoothing of 1 keeps Gs as it was while G learns: the picture at the end is the one of the
     start.
@@ -216,6 +222,7 @@ def test_fakes_are_drawn_by_the_running_average(toy, monkeypatch):
     assert np.abs(first - last).max() <= 1e-3 < first.std()
 
 
+@pytest.mark.slow
 def test_a_diverged_run_is_given_up(toy, capsys):
     """Labels and rates that blow up: a warning a tick, then an end, not a row of broken
     snapshots.
@@ -227,6 +234,7 @@ def test_a_diverged_run_is_given_up(toy, capsys):
     assert 'Traceback' not in captured.err
 
 
+@pytest.mark.slow
 def test_float16_with_loss_scaling(toy):
     """The scale starts far too high, falls until updates are made, and the run ends with finite
     weights.
@@ -246,6 +254,7 @@ def test_float16_with_loss_scaling(toy):
         for value in net.values())
 
 
+@pytest.mark.slow
 def test_same_seed_same_run_other_seed_another(toy):
     for i, seed in enumerate((1, 1, 2)):
         assert run('train.total_kimg=0.05', f'random_seed={seed}') == 0, i
@@ -306,6 +315,7 @@ def test_labels_of_the_wrong_length(toy, capsys):
     expect_error(capsys, run("dataset.max_label_size='full'"), 'toy-rxx.labels', '39', '40')
 
 
+@pytest.mark.slow
 def test_a_disk_that_fills_while_a_run_saves(toy):
     """A limit on file size stands for the full disk: it stops the first checkpoint half-way. What
     is finished stays.

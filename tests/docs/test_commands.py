@@ -244,11 +244,13 @@ def carry_out(words):
     return said.getvalue()
 
 
+@pytest.mark.slow
 def test_data_set(session):
     folder, said = session
     assert len(list((folder / 'datasets/mine').glob('*.tfrecords'))) == 3 and '12' in said[RUN[1]]
 
 
+@pytest.mark.slow
 def test_training(session):
     folder, said = session
     run = folder / 'results/012-mine'
@@ -266,6 +268,7 @@ def test_training(session):
         LONGER], said[LONGER]
 
 
+@pytest.mark.slow
 def test_scripts(session):
     folder, _ = session
     assert len(glob.glob(str(folder / 'results/014-fake-images-12/*.png'))) == 2
@@ -273,6 +276,7 @@ def test_scripts(session):
     assert glob.glob(str(folder / 'results/015-interpolation-video-12/*.mp4'))
 
 
+@pytest.mark.slow
 def test_metrics(session):
     folder, _ = session
     for name, column in (('swd-16k', 'SWDx1e3_16'), ('fid-50k', 'FID')):
@@ -281,6 +285,7 @@ def test_metrics(session):
                          re.MULTILINE), text
 
 
+@pytest.mark.slow
 def test_resuming(session):
     _, said = session
     assert 'Everything fits' in said['.venv/bin/python train.py --dry-run']
@@ -289,6 +294,7 @@ def test_resuming(session):
             command]
 
 
+@pytest.mark.slow
 def test_commands_for_labels(in_tmp):
     for name in 'abcd':
         (in_tmp / 'my_images' / name).mkdir(parents=True)
@@ -324,6 +330,7 @@ def test_python_compiles(block):
     ast.parse(block.text)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('document', RUN_PYTHON)
 def test_python_runs(session, document, monkeypatch, capsys):
     monkeypatch.chdir(session[0])

@@ -56,6 +56,17 @@ sched.update(lod_training_kimg=0.064, lod_transition_kimg=0.032, tick_kimg_base=
 G.fmap_max = 8
 D.fmap_max = 8
 '''
+TWO_TESTS = """import pytest
+
+
+def test_fast():
+    assert 1 + 1 == 2
+
+
+@pytest.mark.slow
+def test_slow():
+    assert 1 + 1 == 2
+"""
 
 
 def test_every_command_is_carried_out_or_has_a_reason():
@@ -81,8 +92,7 @@ def checkout(tmp_path_factory):
     with open(folder / 'configs' / 'quickstart.py', 'a') as file:
         file.write(SMALLER)
     (folder / 'tests').mkdir()
-    (folder / 'tests' / 'test_one.py').write_text('"""A test."""\n\n\ndef test_one():\n    assert '
-                                                  '1 + 1 == 2\n')
+    (folder / 'tests' / 'test_two.py').write_text(TWO_TESTS)
     git = ['git', '-c', 'user.name=Nobody', '-c', 'user.email=nobody@example.com']
     for command in (['init', '-q'], ['add',
                                      '.'], ['commit', '-qm',
@@ -131,13 +141,19 @@ def test_two_devices(checkout):
                                                 '_training-done.txt').exists()
 
 
+@pytest.mark.slow
 def test_the_tests(checkout):
-    assert '1 passed' in carry_out(checkout, TESTS)
-    (checkout / 'tests' / 'test_one.py').write_text('"""A test."""\n\n\ndef test_one():\n    '
-                                                    'assert 1 + 1 == 3\n')
+    """All of them, the fast ones, and one that fails."""
+    assert '2 passed' in carry_out(checkout, TESTS)
+    fast = carry_out(checkout, f'{TESTS} --fast', '--durations=1')
+    assert '1 passed' in fast and 'slowest 1 durations' in fast
+    path = checkout / 'tests' / 'test_two.py'
+    path.write_text(TWO_TESTS.replace('2', '3'))
     assert subprocess.run(TESTS.split(), cwd=checkout, capture_output=True).returncode != 0
+    path.write_text(TWO_TESTS)
 
 
+@pytest.mark.slow
 def test_curves(checkout):
     """TensorBoard serves the folder of results. It gets a port that is free."""
     with subprocess.Popen([*TENSORBOARD.split(), '--port', '0'], cwd=checkout,
@@ -151,6 +167,7 @@ def test_curves(checkout):
             server.send_signal(signal.SIGTERM)
 
 
+@pytest.mark.slow
 def test_before_and_after_a_change(checkout):
     add, compare, remove = BEFORE_AND_AFTER
     carry_out(checkout, add)
@@ -173,6 +190,7 @@ def test_blame_with_commits_to_ignore(checkout):
     carry_out(checkout, 'git blame README.md')
 
 
+@pytest.mark.slow
 def test_editable_install(checkout, tmp_path):
     """Into an environment of its own, without what the program needs. pip fetches what it builds
     with.
@@ -193,6 +211,7 @@ def test_editable_install(checkout, tmp_path):
 # ---------------------------------------------------------------- CelebA-HQ
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     importlib.util.find_spec('jpeglib') is None, reason='jpeglib has no wheel for this machine')
 def test_celebahq(checkout, in_tmp, monkeypatch):

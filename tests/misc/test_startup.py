@@ -41,6 +41,7 @@ os.write(2, b'I0000 afterwards\\n')
     assert not any(line in done.stderr for line in NOISE)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(startup.has_gpu(), reason='this machine has a GPU: what TensorFlow says about '
                                               'it is of interest')
 def test_tensorflow_starts_quietly():

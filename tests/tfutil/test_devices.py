@@ -143,6 +143,7 @@ def test_gpus_of_a_process_that_has_started_already(machine, monkeypatch):
     prepare_devices(2)
 
 
+@pytest.mark.slow
 def test_too_late_for_more_cpu_devices():
     """In a process of its own, which has one device when the second is asked for."""
     code = ('import tensorflow as tf, tfutil\nfrom tfutil.devices import make_devices\n'
@@ -153,6 +154,7 @@ def test_too_late_for_more_cpu_devices():
     assert 'init_tf(num_gpus=2)' in done.stdout, done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_init_tf_makes_the_devices_that_scripts_use():
     code = ("import tfutil\ntfutil.init_tf(num_gpus=3)\nprint('devices:', "
             'tfutil.devices.replica_devices(8))')

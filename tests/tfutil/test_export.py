@@ -118,11 +118,13 @@ def check(networks, model, code, counts, tolerance, tmp_path):
             assert apart <= tolerance * np.abs(value).max(), (folder.name, name)
 
 
+@pytest.mark.slow
 def test_saved_models_give_the_same(tmp_path):
     networks = [*(network_of(*case) for case in CASES), own_network()]
     check(networks, 'model', RUN_SAVED_MODEL, [4], 1e-6, tmp_path)
 
 
+@pytest.mark.slow
 @needs_onnx
 def test_onnx_files_give_the_same(tmp_path):
     """Within 1e-4: the convolutions are others, summed in another order."""
@@ -130,6 +132,7 @@ def test_onnx_files_give_the_same(tmp_path):
     check(networks, 'model.onnx', RUN_ONNX, [2, 8], 1e-4, tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', ['model', pytest.param('model.onnx', marks=needs_onnx)])
 def test_nothing_is_overwritten_unasked(name, in_tmp):
     network = network_of('G_paper', 0, {})
@@ -191,6 +194,7 @@ def test_weights_of_others_are_refused_whole(in_tmp):
     assert all(np.array_equal(other.get_var(name), value) for name, value in before.items())
 
 
+@pytest.mark.slow
 @needs_onnx
 def test_onnx_files_say_what_they_take(in_tmp):
     import onnxruntime

@@ -141,6 +141,7 @@ def test_training_video(run_here):
     assert errors[0].argmin() == 0 and errors[-1].argmin() == 1
 
 
+@pytest.mark.slow
 def test_set_on_the_command_line_and_a_network_without_its_data(trained, tmp_path):
     """Elsewhere, with nothing but the network's file."""
     done = command(
@@ -154,6 +155,7 @@ def test_set_on_the_command_line_and_a_network_without_its_data(trained, tmp_pat
     assert "Note: the labels of the data set" in done.stdout and 'datasets/toy' in done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('func, assignment, text', [
     ('generate_fake_images', 'train.num_png=3', "Did you mean 'num_pngs'"),
     ('generate_interpolation_video', 'train.grid_size=[0,1]', 'train.grid_size'),

@@ -209,6 +209,7 @@ def test_other_reals_are_looked_at_again(finished):
 
 # ---------------------------------------------------------------- as users run it
 
+@pytest.mark.slow
 def test_all_metrics_through_train_py(toy, capsys):
     """A small run, then every metric of it, with a small network in place of Inception."""
     assert run('train.total_kimg=0.2', 'train.network_snapshot_ticks=1') == 0
@@ -271,6 +272,7 @@ def test_a_run_without_snapshots_and_one_without_its_data(finished):
 
 # ---------------------------------------------------------------- while training
 
+@pytest.mark.slow
 def test_metrics_while_training_change_nothing_else(toy, capsys):
     short = ('train.total_kimg=0.3', 'train.network_snapshot_ticks=1',
              'sched.lod_initial_resolution=16', 'sched.lod_training_kimg=0',

@@ -32,6 +32,7 @@ def compiled(steps, kind, now):
 # ---------------------------------------------------------------- operations
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('dtype', ['float32', 'float16', 'bfloat16'])
 @pytest.mark.parametrize(
     'kind, lod, options, networks',
@@ -50,6 +51,7 @@ def test_every_operation_of_a_step_has_a_kernel_for_gpus(dtype, kind, lod, optio
                                       pinned=True) == {}
 
 
+@pytest.mark.slow
 def test_an_operation_without_a_kernel_is_found():
     def D_loss(D, reals, **others):
         return D.get_output_for(reals)[0][:, 0] + tf.numpy_function(lambda: np.float32(0), [],
@@ -80,6 +82,7 @@ def papers_steps():
     return at
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('dtype, lod, options, most, most_transposes', [
     ('float32', 0.0, dict(fuse=True), 1200, 53),
     ('float32', 0.5, dict(fuse=True), 1300, 60),
@@ -102,6 +105,7 @@ def test_launches(papers_steps, dtype, lod, options, most, most_transposes):
 
 # ---------------------------------------------------------------- collectives
 
+@pytest.mark.slow
 def test_three_packed_collectives_in_each_step_and_replica():
     """Gradients of D, gradients of G, statistics, with the cross-device operations that GPUs
     get.

@@ -180,6 +180,7 @@ def test_a_data_set_that_only_its_own_thread_may_read():
     assert sum([numbers(minibatches.take(4, 0)) for _ in range(4)], []) == list(range(16))
 
 
+@pytest.mark.slow
 def test_a_reader_that_blocks_keeps_nobody_waiting():
     """All images that a run needs have come; that there are no more is nothing to wait for, neither
     for the run nor for the process.
@@ -206,6 +207,7 @@ print('ended')
     assert done.returncode == 0 and done.stdout.endswith('ended\n'), done.stderr
 
 
+@pytest.mark.slow
 def test_steps_that_call_python_read_when_due():
     """What Python does in a step may draw the same global numbers."""
     def D_loss(D, reals, **others):

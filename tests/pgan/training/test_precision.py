@@ -87,6 +87,7 @@ def test_half_precision_follows_single(dtype, in_float32):
             assert var.dtype == tf.float32 and np.isfinite(net.get_var(name)).all(), name
 
 
+@pytest.mark.slow
 def test_float16_finds_its_scale_from_the_default():
     """From 2^64 down: some fifty updates of each network overflow, as the original's did, then next
     to none, and nothing is lost.
@@ -101,6 +102,7 @@ def test_float16_finds_its_scale_from_the_default():
         np.isfinite(net.get_var(name)).all() for net in (run.G, run.D, run.Gs) for name in net.vars)
 
 
+@pytest.mark.slow
 def test_what_stays_in_float32_and_what_does_not():
     """Activations and their gradients are of the network's type; the losses, norms, statistics over
     the minibatch and gradients are not.

@@ -117,6 +117,7 @@ def everything(steps):
             random.getstate(), [np.asarray(part).tobytes() for part in np.random.get_state()])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('options', [dict(D_repeats=1), dict(joint=True)], ids=str)
 def test_a_dry_step_leaves_no_trace_and_is_used_later(options, monkeypatch):
     """Bit for bit the same run with and without one; no step is compiled twice, and those of stages
@@ -178,7 +179,17 @@ OUT_OF_MEMORY = [
 
 @pytest.mark.parametrize('error, of', OUT_OF_MEMORY,
                          ids=lambda value: f'{type(value).__name__}: {value}'[:60])
-def test_a_step_that_does_not_fit_into_memory(toy, capsys, monkeypatch, error, of):
+def test_a_shortage_of_memory_is_recognised(error, of):
+    now = types.SimpleNamespace(minibatch=8, resolution=16)
+    words = f'minibatch of 8 at 16x16 does not fit into the memory of {of}'
+    with pytest.raises(ConfigError, match=words), preflight.explaining_memory_shortage(now):
+        raise error
+
+
+@pytest.mark.slow
+def test_a_step_that_does_not_fit_into_memory(toy, capsys, monkeypatch):
+    error, of = OUT_OF_MEMORY[0]
+
     def step(self, kind, moment):
         raise error
     monkeypatch.setattr(TrainingSteps, 'step', step)

@@ -24,6 +24,7 @@ from tfutil import randomness
 from tfutil.devices import copies, make_devices
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('replicas, lod, labels', [(2, 0.5, 0), (4, 1, 3)])
 def test_replicas_compute_what_one_device_computes_from_their_shares(replicas, lod, labels):
     """Statistics and weights after 20 steps, own minibatch-stddev groups and draws in each share:
@@ -47,6 +48,7 @@ def test_replicas_compute_what_one_device_computes_from_their_shares(replicas, l
         assert max_abs(after[name], ours[name]) <= 1e-4, name
 
 
+@pytest.mark.slow
 def test_the_reference_tells_shares_from_a_whole():
     """The test above can fail: without groups and draws of their own, the numbers are others."""
     losses = loss.D_wgangp_acgan, in_shares(loss.D_wgangp_acgan, 2)
@@ -70,6 +72,7 @@ def recording(seen):
     return D_loss
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('replicas', [1, 2, 4])
 def test_no_image_is_seen_twice_in_an_epoch_and_none_is_missed(replicas, in_tmp):
     """Two epochs of 40 images, counted; labels stay with their images; every device draws its own
@@ -121,6 +124,7 @@ def test_processes_share_minibatches_between_them(parts, in_tmp):
         assert {data.position for data in each} == {whole.position}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('bad', [np.inf, np.nan])
 def test_an_overflow_on_one_device_stops_the_update_on_all(bad):
     """Weights, moments and step count stay, the scale drops on all of them by its whole step, and
@@ -162,6 +166,7 @@ def test_an_overflow_on_one_device_stops_the_update_on_all(bad):
     weights(steps)
 
 
+@pytest.mark.slow
 def test_statistics_are_of_all_devices_and_told_once():
     """A loss that reports its device's number: 16 samples of 0 to 3 have the mean 1.5."""
     devices = make_devices(4)
@@ -177,6 +182,7 @@ def test_statistics_are_of_all_devices_and_told_once():
     assert tfutil.summary.flush()['TrainD/learning_rate'] == 0.25
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('replicas, lod', [(1, 0.5), (2, 1)])
 def test_xla_gives_the_same_numbers(replicas, lod):
     """Compiled by XLA and not: 1e-4 after 5 steps, draws and all."""
@@ -191,6 +197,7 @@ def test_xla_gives_the_same_numbers(replicas, lod):
     assert all(max_abs(theirs[name], ours[name]) <= 1e-4 for name in theirs)
 
 
+@pytest.mark.slow
 def test_what_xla_cannot_compile_is_said():
     steps = make_steps(D_loss=recording({}), options=UpdateOptions(xla=True))
     with pytest.raises(tfutil.devices.ConfigError,
@@ -199,6 +206,7 @@ def test_what_xla_cannot_compile_is_said():
         train(steps, 2, 1)
 
 
+@pytest.mark.slow
 def test_batch_statistics_of_ones_own_generator(tmp_path, monkeypatch):
     """Keras's batch normalisation on two devices: it trains, and its running averages are the same
     on both.

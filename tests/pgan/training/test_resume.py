@@ -166,6 +166,7 @@ def test_signals_are_as_before_afterwards():
 SHORT = (*TINY_RUN, '--set', 'train.total_kimg=0.05')
 
 
+@pytest.mark.slow
 def test_a_finished_run_is_extended_and_changes_are_told(toy, capsys):
     """One process can do it all, as the folder is let go of at the end of each run."""
     assert main(*SHORT) == 0
@@ -184,6 +185,7 @@ def test_a_finished_run_is_extended_and_changes_are_told(toy, capsys):
     assert 'G_lrate_base' not in capsys.readouterr().out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     'assignment, texts',
     [('G.fmap_max=16', ['G.fmap_max was 8', 'is 16 now']),
@@ -227,6 +229,7 @@ def stopped_run(toy_folder):
     return folder
 
 
+@pytest.mark.slow
 def test_a_damaged_checkpoint_gives_way_to_the_one_before(unfinished, capsys):
     newest = max(glob.glob('results/000-tiny/checkpoint/*.data*'),
                  key=lambda path: int(path.split('ckpt-')[1].split('.')[0]))
@@ -239,6 +242,7 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(unfinished, capsys):
     assert 'Resuming' in captured.out
 
 
+@pytest.mark.slow
 def test_no_checkpoint_can_be_read(unfinished, capsys):
     for path in glob.glob('results/000-tiny/checkpoint/*.data*'):
         os.truncate(path, 1000)
@@ -249,6 +253,7 @@ def test_no_checkpoint_can_be_read(unfinished, capsys):
         name: data for name, data in before.items() if 'checkpoint/' not in name}
 
 
+@pytest.mark.slow
 def test_runs_that_cannot_be_found_or_read(unfinished, capsys):
     expect_error(capsys, main('--resume', '7'), "Cannot locate result subdir for run 7")
     os.makedirs('results/001-old')
@@ -259,11 +264,13 @@ def test_runs_that_cannot_be_found_or_read(unfinished, capsys):
     expect_error(capsys, main('--resume'), 'no unfinished run', 'python train.py')
 
 
+@pytest.mark.slow
 def test_a_config_file_that_is_gone(unfinished, capsys):
     os.unlink('tiny.py')
     expect_error(capsys, main('--resume'), 'tiny.py', 'no such file')
 
 
+@pytest.mark.slow
 def test_a_run_that_is_being_trained_right_now(unfinished, capsys):
     with resuming.only_process('results/000-tiny'):
         expect_error(capsys, main('--resume'), 'is being trained right now',
@@ -271,6 +278,7 @@ def test_a_run_that_is_being_trained_right_now(unfinished, capsys):
     assert main('--resume', '--set', 'train.total_kimg=0.2') == 0
 
 
+@pytest.mark.slow
 def test_a_run_that_began_with_the_networks_of_another_one_that_is_gone(toy, capsys):
     """Layers are those of the snapshot, not of the configuration."""
     assert main(*SHORT, '--set', 'G.fmap_max=4') == 0
@@ -280,6 +288,7 @@ def test_a_run_that_began_with_the_networks_of_another_one_that_is_gone(toy, cap
     assert misc.load_pkl('results/001-tiny/network-final.pkl')[0].static_kwargs['fmap_max'] == 4
 
 
+@pytest.mark.slow
 def test_checkpoints_come_by_the_clock_and_with_networks(toy, monkeypatch):
     """Every 15 minutes of a clock that each update moves on by 4; and when networks are saved."""
     now, saved = [0.0], []
@@ -303,6 +312,7 @@ def test_checkpoints_come_by_the_clock_and_with_networks(toy, monkeypatch):
     assert saved == [0, 128]
 
 
+@pytest.mark.slow
 def test_a_data_set_that_is_deleted_while_it_is_read(toy, monkeypatch):
     """What is mapped into memory stays readable, where the system works like that: the run comes to
     its end.
@@ -318,12 +328,14 @@ def test_a_data_set_that_is_deleted_while_it_is_read(toy, monkeypatch):
     assert not os.path.exists('datasets') and os.path.exists('results/000-tiny/network-final.pkl')
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.getuid() == 0, reason='root may write everywhere')
 def test_a_result_folder_that_cannot_be_written(unfinished, capsys):
     os.chmod('results/000-tiny/checkpoint', 0o500)
     expect_error(capsys, main('--resume'), 'permission')
 
 
+@pytest.mark.slow
 def test_a_result_folder_that_becomes_a_file(unfinished, capsys):
     """As root, too: what cannot be written is said in one paragraph."""
     shutil.rmtree('results/000-tiny/checkpoint')

@@ -18,10 +18,11 @@ from tests.support.training_steps import make, moved, set_random_weights, values
 from tfutil import Stage, randomness
 
 
-@pytest.mark.parametrize('lod, layers', [(2, {'4x4', 'RGB_lod2'}),
-                                         (1.5, {'4x4', '8x8', 'RGB_lod2', 'RGB_lod1'}),
-                                         (1, {'4x4', '8x8', 'RGB_lod1'}),
-                                         (0, {'4x4', '8x8', '16x16', 'RGB_lod0'})])
+@pytest.mark.parametrize('lod, layers', [
+    (2, {'4x4', 'RGB_lod2'}),
+    pytest.param(1.5, {'4x4', '8x8', 'RGB_lod2', 'RGB_lod1'}, marks=pytest.mark.slow),
+    pytest.param(1, {'4x4', '8x8', 'RGB_lod1'}, marks=pytest.mark.slow),
+    pytest.param(0, {'4x4', '8x8', '16x16', 'RGB_lod0'}, marks=pytest.mark.slow)])
 def test_a_step_moves_the_layers_of_its_stage_and_no_others(lod, layers):
     steps, training_set = make()
     before_G, before_D, before_Gs = values(steps.G), values(steps.D), values(steps.Gs)
@@ -40,6 +41,7 @@ def test_a_step_moves_the_layers_of_its_stage_and_no_others(lod, layers):
     assert steps.Gs.lod == lod
 
 
+@pytest.mark.slow
 def test_Gs_goes_on_following_layers_of_earlier_stages():
     steps, training_set = make()
     for lod in (2, 0):
@@ -51,6 +53,7 @@ def test_Gs_goes_on_following_layers_of_earlier_stages():
     assert 0 < np.abs(steps.G.get_var(name) - steps.Gs.get_var(name)).max() <= 0.91 * gap
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('lod', [1.5, 0])
 def test_linear_networks_train_to_the_same_weights(lod):
     """Full resolution and everything evaluated, against the stage alone, after one update of each.
@@ -94,6 +97,7 @@ def a_kernel_for_each_evaluation(self, dtype):
     return tf.cast(self.make_kernel(self.weight), dtype)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     'options, patch', [({}, (layers, 'kernels_hold_the_box', lambda: True)),
                        ({}, (layers.Equalized, 'scaled_kernel', a_kernel_for_each_evaluation)),
@@ -121,6 +125,7 @@ def test_what_makes_steps_fast_leaves_their_numbers_alone(options, patch, plain_
                            slow[name]) <= 1e-5 * way + 4e-7 * np.abs(slow[name]).max(), name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('parts', [1, 2])
 def test_both_updates_in_one_step_are_one_after_the_other(parts):
     """The same variables and statistics, bit for bit, as from two steps, with other rates for D and
@@ -144,6 +149,7 @@ def test_both_updates_in_one_step_are_one_after_the_other(parts):
     np.testing.assert_equal(*results)
 
 
+@pytest.mark.slow
 def test_G_waits_for_D_in_a_step_of_both():
     """All that G draws depends on D's gradients, so that what led to them is no longer in memory
     when G begins.
@@ -221,6 +227,7 @@ def recording_D_loss(seen):
     return loss_func
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('lod, drange_net, mirror_augment', [(1, [-1, 1], False),
                                                              (1.25, [0, 4], True),
                                                              (0, [-1, 1], True)])
@@ -330,6 +337,7 @@ def derived_D(num_channels, resolution, label_size, **kwargs):
                                 label_size=label_size, fmap_base=32, fmap_max=8)
 
 
+@pytest.mark.slow
 def test_a_discriminator_derived_from_ours():
     """All of its layers learn, and reals and fakes are evaluated apart: what it inherits need not
     hold for it.
@@ -352,6 +360,7 @@ def test_a_discriminator_derived_from_ours():
         assert max_abs(scores, view.get_output_for(images)[0]) <= 1e-5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('func, lod', [('plain_G', 1.5), ('growing_G', 1.5), ('growing_G', 0)])
 def test_generators_of_ones_own(func, lod, tmp_path, monkeypatch, capsys):
     """A functional Keras model of unnamed layers, and one that grows: they train, copy, list and

@@ -103,6 +103,7 @@ def update(net, rate, loss_of):
         opt.apply_updates(rate)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('lod', [0.0, 0.5])
 def test_joint_updates_start_from_the_same_networks_and_latents(lod):
     """Each network moves as it would alone, from where both were, with the latents that both losses
@@ -162,6 +163,7 @@ def test_joint_updates_need_one_D_update_each():
         options(False, 5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('count', [1, 2])
 def test_batch_statistics_are_those_of_all_devices(count):
     """Running averages move in G and D updates, are the same on all devices, and Gs has them."""
@@ -182,6 +184,7 @@ def test_batch_statistics_are_those_of_all_devices(count):
     assert D.get_var('8x8/Conv/BatchNorm/inv_std').std() > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('lod', [0.0, 0.5, 1.0])
 def test_minibatch_discrimination_looks_at_reals_first(lod):
     _, D = networks(mbdisc_kernels=3, mbstat_avg=None)
@@ -207,6 +210,7 @@ def test_other_discriminators_are_left_alone():
     assert training_set.position == 0
 
 
+@pytest.mark.slow
 def test_least_squares_with_noise_trains():
     """A few updates: nothing is NaN, and the noise's strength follows D's score of fakes."""
     nets = networks(use_gdrop=True)

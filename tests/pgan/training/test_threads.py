@@ -90,6 +90,7 @@ for cores, num_gpus, computed_before in json.loads(sys.argv[1]):
 """
 
 
+@pytest.mark.slow
 def test_threads_are_set_on_two_cores_before_anything_is_computed():
     """Each case in a process of its own; the next run in the process gets the same answer."""
     cases = json.dumps([case for case, _ in SET])
@@ -139,6 +140,7 @@ def same(whole, parted, use_layernorm):
         for a, b in zip(whole, parted, strict=True) if a.size)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('kind, more',
                          [('G', {}),
                           ('G', dict(use_pixelnorm=False, tanh_at_end=1.0, fused_scale=False)),
@@ -148,7 +150,7 @@ def same(whole, parted, use_layernorm):
                           ('D', dict(mbdisc_kernels=3)),
                           ('D', dict(structure='linear')), ], ids=str)
 def test_networks_in_parts_give_the_same(kind, more):
-    for label_size, lod, size, parts in ((0, 1.5, 8, 2), (3, 0.0, 4, 4), (3, 2.0, 12, 3)):
+    for label_size, lod, size, parts in ((0, 1.5, 8, 2), (3, 0.0, 12, 3)):
         lod = None if 'structure' in more else lod
         net = tfutil.Network(kind, f'networks.{kind}_paper', label_size=label_size, **SMALL, **more)
         whole, once = evaluated(net, lod, size, 1)
@@ -158,6 +160,7 @@ def test_networks_in_parts_give_the_same(kind, more):
                                                                                         parts)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('kind, more, size', [('G', dict(use_batchnorm=True), 8),
                                               ('D', dict(use_gdrop=True), 8), ('G', {}, 3),
                                               ('D', dict(mbstd_group_size=3), 3)], ids=str)
