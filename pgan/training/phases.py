@@ -1,6 +1,9 @@
 """The phases of a run: parts in which the networks keep one lod, or fade from one to the next."""
 import math
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from pgan.training.schedule import TrainingSchedule
 
 
 class Phase(NamedTuple):
@@ -12,41 +15,38 @@ class Phase(NamedTuple):
     """
     start_kimg: float
     end_kimg: float
-    first: object
-    last: object
+    first: TrainingSchedule
+    last: TrainingSchedule
 
     @property
-    def is_fading(self):
+    def is_fading(self) -> bool:
         return self.first.lod != self.last.lod
 
     @property
-    def kimg(self):
+    def kimg(self) -> float:
         return self.end_kimg - self.start_kimg
 
     @property
-    def ticks(self):
+    def ticks(self) -> int:
         return math.ceil(self.kimg / self.last.tick_kimg)
 
 
-def list_phases(schedule, sched_options, start_kimg, total_kimg):
+def list_phases(schedule: Callable[[int], TrainingSchedule], sched_options: Mapping[str, Any],
+                start_kimg: float, total_kimg: float) -> list[Phase]:
     """The phases of a run, in order.
 
     Args:
-        schedule: function from images shown to a `TrainingSchedule`.
-        sched_options: the schedule's options, for lod_training_kimg and lod_transition_kimg; as the
-            schedule has them by default.
+        schedule: function from images shown to the schedule's values.
+        sched_options: config.sched, for lod_training_kimg and lod_transition_kimg.
         start_kimg, total_kimg: where the run begins and ends.
     """
-    stable, fading = sched_options.get('lod_training_kimg',
-                                       600), sched_options.get('lod_transition_kimg', 600)
+    stable = sched_options.get('lod_training_kimg', 600)
+    fading = sched_options.get('lod_transition_kimg', 600)
     marks, kimg = [start_kimg], 0.0
     while stable + fading > 0 and kimg < total_kimg and schedule(int(kimg * 1000)).lod > 0:
-        marks += [
-            mark for mark in (kimg + stable, kimg + stable + fading)
-            if start_kimg < mark < total_kimg
-        ]
+        ends = kimg + stable, kimg + stable + fading
+        marks += [end for end in ends if start_kimg < end < total_kimg]
         kimg += stable + fading
     marks = sorted({*marks, total_kimg})
-    inside = [(start, end, schedule(int(start * 1000 + 1)), schedule(int(end * 1000 - 1)))
-              for start, end in zip(marks, marks[1:])]
-    return [Phase(*phase) for phase in inside]
+    return [Phase(start, end, schedule(int(start * 1000 + 1)), schedule(int(end * 1000 - 1)))
+            for start, end in zip(marks, marks[1:])]

@@ -40,7 +40,7 @@ def options(xla=False, metrics=(), resume_run_id=None):
                           dict(G=dict(fmap_max=512)),
                           dict(num_gpus=2, sched=dict(max_minibatch_per_gpu={1024: 3})), ], ids=str)
 def test_narrow_networks_work_in_parts(changes):
-    assert threads.one_thread_pays(config(**changes), options(), {'PATH': '/bin'})
+    assert threads.one_thread_per_operation_pays(config(**changes), options(), {'PATH': '/bin'})
 
 
 @pytest.mark.parametrize('changes', [
@@ -59,25 +59,25 @@ def test_narrow_networks_work_in_parts(changes):
     dict(D=dict(func='networks.D_mnist_mode_recovery')),
 ], ids=str)
 def test_others_do_not(changes):
-    assert not threads.one_thread_pays(config(**changes), options(), {})
+    assert not threads.one_thread_per_operation_pays(config(**changes), options(), {})
 
 
 def test_the_papers_networks_are_wide():
     paper = config()
     paper.G, paper.D = {'func': 'networks.G_paper'}, {'func': 'networks.D_paper'}
-    assert not threads.one_thread_pays(paper, options(), {})
+    assert not threads.one_thread_per_operation_pays(paper, options(), {})
 
 
 @pytest.mark.parametrize(
     'changes', [dict(xla=True), dict(metrics=['swd']),
                 dict(resume_run_id=3)], ids=str)
 def test_runs_that_share_work_out_by_themselves(changes):
-    assert not threads.one_thread_pays(config(), options(**changes), {})
+    assert not threads.one_thread_per_operation_pays(config(), options(**changes), {})
 
 
 @pytest.mark.parametrize('name', ['TF_NUM_INTRAOP_THREADS', 'TF_NUM_INTEROP_THREADS'])
 def test_the_environments_word_counts(name):
-    assert not threads.one_thread_pays(config(), options(), {name: '2'})
+    assert not threads.one_thread_per_operation_pays(config(), options(), {name: '2'})
 
 
 @pytest.mark.parametrize('cores, num_gpus, computed_before, expected', [(2, 1, False, [2, 1]),
@@ -89,7 +89,8 @@ def test_threads_are_set_on_two_cores_before_anything_is_computed(cores, num_gpu
                                                                   expected):
     """[parts, threads of an operation], and the same answer for the next run in the process."""
     code = ('import sys, tensorflow as tf\nfrom tests.pgan.training.test_threads import *\n'
-            f'threads.cores = lambda: {cores}\n{"tf.constant(1) + 1" if computed_before else ""}\n'
+            f'threads.usable_cores = lambda: {cores}\n'
+            f'{"tf.constant(1) + 1" if computed_before else ""}\n'
             f'run = config(num_gpus={num_gpus}), options()\nparts = '
             'threads.configure_threads(*run)\nprint([parts, '
             'tf.config.threading.get_intra_op_parallelism_threads()], '
