@@ -1,10 +1,9 @@
-"""Data sets for training: minibatches of uint8 images at the resolution the networks have grown to,
-and their labels.
-"""
+"""Data sets for training: minibatches of images at the networks' resolution, and their labels."""
 import glob
 import os
 import shlex
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 import numpy as np
 
@@ -27,6 +26,11 @@ from pgan.options import (
 )
 from pgan.resolutions import is_resolution, log2_of
 
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+    ArrayOrTensor: TypeAlias = np.ndarray | tf.Tensor
+
 __all__ = [
     'Dataset', 'SyntheticDataset', 'TFRecordDataset', 'creation_hint', 'find_label_file',
     'has_labels', 'load_dataset', 'read_labels', 'shuffled_order'
@@ -37,25 +41,32 @@ __all__ = [
 
 
 class Dataset:
-    """A stream of images and labels with a position; sub-classes say what image number so-and-so is
-    (`_read`).
+    """A stream of images and labels with a position; sub-classes implement `_read`.
+
+    Args:
+        resolution: width = height of the full images.
+        num_channels: 1 or 3.
+        dtype, dynamic_range, label_size, label_dtype: see below.
 
     Attributes:
         resolution, resolution_log2: of the full images, R and log2(R).
         shape: of a full image, [C, R, R].
-        dtype: of the images, e.g. 'uint8'; dynamic_range: [lowest, highest] of their values.
-        label_size, label_dtype: components of a label (0 = none), e.g. 'float32'.
+        dtype: of the images, e.g. 'uint8'.
+        dynamic_range: [lowest, highest] of their values.
+        label_size, label_dtype: components of a label (0 = none), and their type, e.g. 'float32'.
         num_images: images in the set, or None when it has no end.
         position: images handed out so far. With the set's options it determines everything that
             comes next.
         labels: of all images in the order of their numbers, [num_images, label_size], or None when
             the set has no end.
         reads_ahead: training reads the next minibatches on another thread while a step computes.
-            False in a class of your own makes it wait until a minibatch is due. """
-    labels = None
+            False in a class of your own makes it wait until a minibatch is due.
+    """
+    labels: np.ndarray | None = None
     reads_ahead = True
 
-    def __init__(self, resolution, num_channels, dtype, dynamic_range, label_size, label_dtype):
+    def __init__(self, resolution: int, num_channels: int, dtype: str,
+                 dynamic_range: Sequence[float], label_size: int, label_dtype: str):
         self.resolution = int(resolution)
         self.resolution_log2 = log2_of(self.resolution)
         self.shape = [int(num_channels), self.resolution, self.resolution]
@@ -63,14 +74,13 @@ class Dataset:
         self.dynamic_range = list(dynamic_range)
         self.label_size = int(label_size)
         self.label_dtype = label_dtype
-        self.num_images = None
+        self.num_images: int | None = None
         self.position = 0
-        self._minibatch_size = None
+        self._minibatch_size: int | None = None
         self._lod = 0
 
-    def configure(self, minibatch_size, lod=0):
-        """Choose the minibatch size and the level of detail of the minibatches to come; the stream
-        goes on where it was.
+    def configure(self, minibatch_size: int, lod: float = 0) -> None:
+        """Choose minibatch size and level of detail of the next minibatches. The position stays.
 
         Args:
             minibatch_size: images a minibatch, >= 1.
@@ -84,76 +94,79 @@ class Dataset:
             raise ConfigError(f'lod must be from 0 ({self.resolution}x{self.resolution}) to '
                               f'{self.resolution_log2 - 2} (4x4) for this data set. Received: '
                               f'{lod!r}.')
-        self._minibatch_size, self._lod = int(minibatch_size), whole_lod
+        self._minibatch_size = int(minibatch_size)
+        self._lod = whole_lod
 
-    def get_minibatch_np(self, minibatch_size, lod=0):
-        """The next minibatch as NumPy arrays; configures the data set on the way.
+    def get_minibatch_np(self, minibatch_size: int,
+                         lod: float = 0) -> tuple[np.ndarray, np.ndarray]:
+        """The next minibatch as NumPy arrays; also configures the data set.
 
         Returns:
             (images, labels): [N, C, r, r] with r = R / 2^floor(lod), and [N, label_size].
 
         Raises:
             StopIteration: the data set does not repeat and has come to its end; before that, N may
-        be smaller than asked for. """
+                be smaller than asked for.
+        """
         self.configure(minibatch_size, lod)
-        return self._next(self._minibatch_size, self._lod)
+        return self._next(int(minibatch_size), self._lod)
 
-    def get_minibatch_tf(self, part=0, parts=1):
+    def get_minibatch_tf(self, part: int = 0, parts: int = 1) -> 'tuple[tf.Tensor, tf.Tensor]':
         """The next minibatch, as configured, as tensors: see `get_minibatch_np`.
 
         Where several processes share a minibatch, each reads only its own of `parts` equal parts,
         and the position of all moves alike.
 
         Within a tf.function each run of the graph reads the next minibatch, of the size and lod
-        configured when it was traced. """
+        configured when it was traced.
+        """
         import tensorflow as tf
         if self._minibatch_size is None:
             raise ConfigError('call configure(minibatch_size, lod) before get_minibatch_tf().')
         size, lod = self._minibatch_size, self._lod
         if tf.executing_eagerly():
-            return tuple(
-                tf.convert_to_tensor(array) for array in self._next(size, lod, part, parts))
+            images, labels = self._next(size, lod, part, parts)
+            return tf.convert_to_tensor(images), tf.convert_to_tensor(labels)
         images, labels = tf.numpy_function(lambda: self._next(size, lod, part, parts), [],
                                            [self.dtype, self.label_dtype])
-        return tf.ensure_shape(images, [None] + self._shape_at(lod)), tf.ensure_shape(
-            labels, [None, self.label_size])
+        return (tf.ensure_shape(images, [None, *self._shape_at(lod)]),
+                tf.ensure_shape(labels, [None, self.label_size]))
 
-    def get_random_labels_np(self, minibatch_size):
-        """Labels of images picked at random with NumPy's global stream: [minibatch_size,
-        label_size].
-        """
+    def get_random_labels_np(self, minibatch_size: int) -> np.ndarray:
+        """Labels of images picked with NumPy's global generator: [minibatch_size, label_size]."""
         raise NotImplementedError
 
-    def get_random_labels_tf(self, minibatch_size):
+    def get_random_labels_tf(self, minibatch_size: 'int | tf.Tensor') -> 'tf.Tensor':
         """Labels of images picked at random, as a tensor: [minibatch_size, label_size]."""
         raise NotImplementedError
 
-    def state(self):
-        """What a checkpoint needs to go on with the very next image: a dict of plain values, for
-        `restore`.
-        """
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint needs to continue with the next image: plain values, for `restore`."""
         return {'position': self.position}
 
-    def restore(self, state):
+    def restore(self, state: Mapping[str, Any]) -> None:
         """Go to where the stream was when `state` was taken."""
         self.position = int(state['position'])
 
-    def close(self):
-        """Let go of files. The data set can't be read any more."""
+    def close(self) -> None:
+        """Release files. The data set can't be read any more."""
 
-    def _shape_at(self, lod):
+    def _shape_at(self, lod: int) -> list[int]:
         return [self.shape[0], self.resolution >> lod, self.resolution >> lod]
 
-    def _next(self, minibatch_size, lod, part=0, parts=1):
-        """Read the next `minibatch_size` images, or one of several equal parts of them, and move
-        on: (images, labels) as NumPy arrays.
+    def _next(self, minibatch_size: int, lod: int, part: int = 0,
+              parts: int = 1) -> tuple[np.ndarray, np.ndarray]:
+        """Read the next images, or one of several equal parts of them, and move on.
+
+        Returns:
+            Images and labels.
         """
         size = minibatch_size // parts
         images, labels = self._read(self.position + part * size, size, lod)
         self.position += len(images) * parts
         return np.asarray(images), np.asarray(labels)
 
-    def _read(self, position, count, lod):
+    def _read(self, position: int, count: int, lod: int) -> 'tuple[ArrayOrTensor, ArrayOrTensor]':
         """Images and labels that stand at `position` to `position + count - 1` of the stream."""
         raise NotImplementedError
 
@@ -176,17 +189,16 @@ LabelFile = Annotated[Any, Such('the name of an .npy file', _is_path)]
 
 
 class TFRecordDataset(Dataset):
-    """A folder that dataset_tool.py has made: one .tfrecords file per resolution from 4x4 up, and
-    perhaps a .labels file.
+    """A folder that dataset_tool.py has made: .tfrecords files from 4x4 up, perhaps a .labels file.
 
-    The files are mapped into memory and read at random. Every epoch shuffles the whole set, by an
-    order that depends on (random_seed, epoch) alone: whatever minibatch sizes and lods are asked
-    for, the images come in the same order.
+    The files are mapped into memory and read at random. Every epoch shuffles the whole set, in an
+    order that depends on (random_seed, epoch) alone, whatever minibatch sizes and lods are asked
+    for.
 
     Args:
         tfrecord_dir: the folder.
-        resolution: of the images to use; None = the largest there is. A smaller one leaves the
-            files above it alone.
+        resolution: of the images to use; None = the largest there is. A smaller one ignores the
+            files above it.
         label_file: .npy file of labels [images, components], its path from here or from the folder;
             None = the folder's own.
         max_label_size: 'full' = all components of a label, k = the first k, 0 = no labels.
@@ -201,7 +213,7 @@ class TFRecordDataset(Dataset):
 
     Raises:
         DataError: the folder is missing, incomplete or damaged.
-        ConfigError: an argument makes no sense, or asks for labels that are not there.
+        ConfigError: an argument makes no sense, or asks for labels that do not exist.
     """
 
     @checked('dataset')
@@ -238,27 +250,30 @@ class TFRecordDataset(Dataset):
         self._labels_tf = None
 
     @property
-    def labels(self):
-        """Labels of all images by image number, cut to max_label_size: [num_images, label_size] of
-        label_dtype, not to be written to.
+    def labels(self) -> np.ndarray:  # type: ignore[override]
+        """Labels of all images by image number, cut to max_label_size; read-only.
+
+        They are [num_images, label_size] of label_dtype.
         """
         return self._labels
 
-    def read_images(self, indices):
-        """The images of the given numbers, 0 to num_images - 1 as they stand on disk; the stream
-        stays where it is.
+    def read_images(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
+        """The images of the given numbers, in the order on disk; the position stays.
+
+        Args:
+            indices: 0 to num_images - 1.
 
         Returns:
             uint8 [n, C, R, R], at full resolution.
         """
         return self._level(0).read(np.asarray(indices, np.int64), self.verify)
 
-    def get_random_labels_np(self, minibatch_size):
-        return self._labels[np.random.randint(
-            self.num_images,
-            size=minibatch_size)] if self.label_size else self._no_labels(minibatch_size)
+    def get_random_labels_np(self, minibatch_size: int) -> np.ndarray:
+        if self.label_size == 0:
+            return self._no_labels(minibatch_size)
+        return self._labels[np.random.randint(len(self._labels), size=minibatch_size)]
 
-    def get_random_labels_tf(self, minibatch_size):
+    def get_random_labels_tf(self, minibatch_size: 'int | tf.Tensor') -> 'tf.Tensor':
         import tensorflow as tf
 
         from tfutil import randomness
@@ -270,13 +285,13 @@ class TFRecordDataset(Dataset):
                 self._labels_tf = tf.constant(self._labels)
         return tf.gather(self._labels_tf, randomness.integers([minibatch_size], self.num_images))
 
-    def state(self):
+    def state(self) -> dict[str, Any]:
         return {
             'position': self.position, 'num_images': self.num_images,
             'random_seed': self.random_seed, 'shuffle': self.shuffle
         }
 
-    def restore(self, state):
+    def restore(self, state: Mapping[str, Any]) -> None:
         """Go to where the stream was when `state` was taken, with the seed it had.
 
         Raises:
@@ -286,10 +301,11 @@ class TFRecordDataset(Dataset):
             raise DataError(f'{self.tfrecord_dir!r} has {self.num_images} images, but the saved '
                             f'position is of a data set with {state["num_images"]}. Resume with '
                             'the data set that the run was started with.')
-        self.position, self.random_seed, self.shuffle = int(state['position']), int(
-            state['random_seed']), bool(state['shuffle'])
+        self.position = int(state['position'])
+        self.random_seed = int(state['random_seed'])
+        self.shuffle = bool(state['shuffle'])
 
-    def close(self):
+    def close(self) -> None:
         self._levels = []
 
     def _no_labels(self, count):
@@ -300,16 +316,13 @@ class TFRecordDataset(Dataset):
             raise DataError(f'the data set {self.tfrecord_dir!r} has been closed.')
         return self._levels[lod]
 
-    def _read(self, position, count, lod):
+    def _read(self, position: int, count: int, lod: int) -> tuple[np.ndarray, np.ndarray]:
         level, indices = self._level(lod), self._indices(position, count)
-        return level.read(
-            indices, self.verify), self._labels[indices] if self.label_size else self._no_labels(
-                len(indices))
+        labels = self._labels[indices] if self.label_size else self._no_labels(len(indices))
+        return level.read(indices, self.verify), labels
 
     def _indices(self, position, count):
-        """Numbers of the images that stand at `position` to `position + count - 1` of the
-        stream.
-        """
+        """Numbers of the images at `position` to `position + count - 1` of the stream."""
         if not self.repeat:
             count = min(count, self.num_images - position)
             if count <= 0:
@@ -327,14 +340,17 @@ class TFRecordDataset(Dataset):
             epoch = 0
         if self._order_of != (self.random_seed, epoch, self.shuffle):
             self._order_of = (self.random_seed, epoch, self.shuffle)
-            self._order = shuffled_order(self.num_images, self.random_seed,
-                                         epoch) if self.shuffle else np.arange(self.num_images)
+            if self.shuffle:
+                self._order = shuffled_order(self.num_images, self.random_seed, epoch)
+            else:
+                self._order = np.arange(self.num_images)
         return self._order
 
 
-def shuffled_order(num_images, random_seed, epoch):
-    """The order of one epoch: a permutation of range(num_images), a pure function of the
-    arguments.
+def shuffled_order(num_images: int, random_seed: int, epoch: int) -> np.ndarray:
+    """The order of one epoch: a permutation of range(num_images).
+
+    It is a pure function of the arguments.
     """
     # RandomState's streams are promised never to change, Generator's are not.
     bits = np.random.MT19937(np.random.SeedSequence([random_seed, epoch]))
@@ -355,7 +371,7 @@ _RECIPES = {
 }
 
 
-def creation_hint(tfrecord_dir):
+def creation_hint(tfrecord_dir: str | os.PathLike) -> str:
     """The sentence that says how a missing data set is made, by its name."""
     name = os.path.basename(os.path.normpath(tfrecord_dir))
     recipe = _RECIPES.get('lsun' if name.startswith('lsun-') else name,
@@ -366,8 +382,10 @@ def creation_hint(tfrecord_dir):
 
 
 def _open_levels(tfrecord_dir, resolution):
-    """Open a folder's files: a dict from resolution to opened file, complete from 4 to the
-    resolution wanted.
+    """Open a folder's files.
+
+    Returns:
+        Opened files by resolution, complete from 4 to the resolution wanted.
     """
     if not os.path.isdir(tfrecord_dir):
         raise _missing(tfrecord_dir)
@@ -389,9 +407,9 @@ def _missing(tfrecord_dir):
         return DataError(f'{os.fspath(tfrecord_dir)!r} is a file. Expected the folder of a data '
                          'set, which holds its .tfrecords files.')
     parent, name = os.path.split(os.path.normpath(tfrecord_dir))
-    siblings = os.listdir(
-        parent
-        or '.') if os.access(parent or '.', os.R_OK) and os.path.isdir(parent or '.') else []
+    folder = parent or '.'
+    is_readable = os.access(folder, os.R_OK) and os.path.isdir(folder)
+    siblings = os.listdir(folder) if is_readable else []
     place = '' if os.path.isabs(tfrecord_dir) else (' Looked in the current folder, for '
                                                     f'{os.path.abspath(tfrecord_dir)!r}.')
     return DataError(f'dataset {os.fspath(tfrecord_dir)!r} not '
@@ -445,8 +463,9 @@ NumericType = Annotated[Any, Such("a type of numbers, e.g. 'uint8' or 'float32'"
 
 
 class SyntheticDataset(Dataset):
-    """Black images without end, to measure speed and memory; override `_generate_images` and
-    `_generate_labels` for others.
+    """Black images without end, to measure speed and memory.
+
+    Override `_generate_images` and `_generate_labels` for others.
 
     Args:
         resolution: of the full images, a power of two of at least 4.
@@ -465,10 +484,10 @@ class SyntheticDataset(Dataset):
     ):
         super().__init__(resolution, num_channels, dtype, dynamic_range, label_size, label_dtype)
 
-    def get_random_labels_np(self, minibatch_size):
+    def get_random_labels_np(self, minibatch_size: int) -> np.ndarray:
         return np.asarray(self._generate_labels(minibatch_size))
 
-    def get_random_labels_tf(self, minibatch_size):
+    def get_random_labels_tf(self, minibatch_size: 'int | tf.Tensor') -> 'tf.Tensor':
         import tensorflow as tf
         if self.label_size == 0 or type(self)._generate_labels is SyntheticDataset._generate_labels:
             return tf.zeros([minibatch_size, self.label_size], self.label_dtype)
@@ -481,18 +500,22 @@ class SyntheticDataset(Dataset):
             [minibatch_size], self.label_dtype)
         return tf.ensure_shape(labels, [tf.get_static_value(minibatch_size), self.label_size])
 
-    def _generate_images(self, minibatch_size, lod, shape):
-        """Make images, an array or a tensor: [minibatch_size, *shape]; shape is [C, r, r], of the
-        lod asked for.
+    def _generate_images(self, minibatch_size: int, lod: int, shape: list[int]) -> 'ArrayOrTensor':
+        """Make images, an array or a tensor: [minibatch_size, *shape].
+
+        Args:
+            minibatch_size: number of images.
+            lod: level of detail that is asked for.
+            shape: [C, r, r] at that lod.
         """
         del lod
         return np.full([minibatch_size, *shape], self.dynamic_range[0], self.dtype)
 
-    def _generate_labels(self, minibatch_size):
+    def _generate_labels(self, minibatch_size: int) -> 'ArrayOrTensor':
         """Make labels, an array or a tensor: [minibatch_size, label_size]."""
         return np.zeros([minibatch_size, self.label_size], self.label_dtype)
 
-    def _read(self, position, count, lod):
+    def _read(self, position: int, count: int, lod: int) -> 'tuple[ArrayOrTensor, ArrayOrTensor]':
         return self._generate_images(count, lod, self._shape_at(lod)), self._generate_labels(count)
 
 
@@ -539,8 +562,8 @@ def _below(data_dir, tfrecord_dir):
     """The path of a data set in data_dir; DataError if the user has named data_dir twice."""
     path = os.path.join(data_dir, tfrecord_dir)
     if not os.path.isdir(path):
-        for other in (tfrecord_dir,
-                      os.path.join(os.path.dirname(os.path.normpath(data_dir)), tfrecord_dir)):
+        parent = os.path.dirname(os.path.normpath(data_dir))
+        for other in (tfrecord_dir, os.path.join(parent, tfrecord_dir)):
             if os.path.isdir(other):
                 raise DataError(f'dataset {path!r} not found, but {other!r} is there. Give '
                                 f'tfrecord_dir relative to data_dir, which is {data_dir!r}: '

@@ -4,7 +4,10 @@ import contextlib
 import os
 import sys
 import warnings
-from typing import Literal
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
 
 from pgan import errors
 from pgan.commands import add_command, summary_of
@@ -17,33 +20,40 @@ from pgan.inspection.extraction import extract
 from pgan.inspection.window import display
 from pgan.signals import Stopped, signals_as_exceptions
 
+if TYPE_CHECKING:
+    from pgan.importers.source import Source
+
 # --------------------------------------------------------------------------------------------------
 # Creating. Signatures and docstrings are the command line's options and help (`pgan.commands`).
 
 
-def write_dataset(tfrecord_dir, load, shuffle=True, force=False):
+def write_dataset(tfrecord_dir: str | os.PathLike, load: 'Callable[[], Source]',
+                  shuffle: bool = True, force: bool = False) -> None:
     """Write the images and labels of a source as a data set.
 
     Args:
         tfrecord_dir: folder to create.
-        load: function without arguments that returns an importers.Source.
+        load: function that returns the source.
         shuffle: write in shuffled order, always the same one, if the source can be read in any
             order.
         force: replace a data set that is there already.
 
     Raises:
         DataError: the target exists, the source is not as it should be, or the disk is full; then
-    nothing is written. """
+            nothing is written.
+    """
     if tfrecord_dir:
         clear_leftovers(tfrecord_dir)
     check_target(tfrecord_dir, force)  # before a long load
     source = load()
     with TFRecordExporter(tfrecord_dir, source.num_images, exact=not source.may_skip,
                           force=force) as exporter:
-        order = exporter.choose_shuffled_order() if shuffle and not source.sequential else range(
-            source.num_images)
+        order: Sequence[int] | np.ndarray = range(source.num_images)
+        if shuffle and not source.sequential:
+            order = exporter.choose_shuffled_order()
         added = []
-        with contextlib.closing(source.fetch(order)) as images:
+        # fetch makes generators, which are to close their files.
+        with contextlib.closing(source.fetch(order)) as images:  # type: ignore[type-var]
             for index, image in images:
                 exporter.add_image(image)
                 added.append(index)
@@ -51,9 +61,9 @@ def write_dataset(tfrecord_dir, load, shuffle=True, force=False):
             exporter.add_labels(source.labels[added])
         if source.class_names:
             exporter.add_class_names(source.class_names)
-    if source.class_names:
-        for number, (name, count) in enumerate(
-                zip(source.class_names, source.labels[added].sum(axis=0, dtype=int))):
+    if source.class_names and source.labels is not None:
+        counts = source.labels[added].sum(axis=0, dtype=int)
+        for number, (name, count) in enumerate(zip(source.class_names, counts)):
             print(f'Class {number}: {name}, {count} images')
 
 
@@ -229,8 +239,8 @@ def create_from_images(tfrecord_dir: str, image_dir: str, shuffle: Literal[0, 1]
                         f'{image_dir!r}, and be taken for images the next time. Choose a place '
                         'outside of it.')
     write_dataset(tfrecord_dir,
-                  lambda: load_images(image_dir, resolution, labels, skip_bad=skip_bad), shuffle,
-                  force)
+                  lambda: load_images(image_dir, resolution, labels, skip_bad=skip_bad),
+                  bool(shuffle), force)
 
 
 def create_from_hdf5(tfrecord_dir: str, hdf5_filename: str, shuffle: Literal[0, 1] = 1,
@@ -249,7 +259,7 @@ def create_from_hdf5(tfrecord_dir: str, hdf5_filename: str, shuffle: Literal[0, 
         ~/downloads/celeba-hq-1024x1024.h5
     """
     from pgan.importers.hdf5 import load_hdf5
-    write_dataset(tfrecord_dir, lambda: load_hdf5(hdf5_filename), shuffle, force)
+    write_dataset(tfrecord_dir, lambda: load_hdf5(hdf5_filename), bool(shuffle), force)
 
 
 def create_digits(tfrecord_dir: str, force: bool = False) -> None:
@@ -274,7 +284,7 @@ COMMANDS = (display, extract, compare, create_mnist, create_mnistrgb, create_cif
             create_from_images, create_from_hdf5, create_digits, info)
 
 
-def make_parser():
+def make_parser() -> argparse.ArgumentParser:
     """The argument parser of all commands."""
     parser = argparse.ArgumentParser(prog='dataset_tool.py')
     commands = parser.add_subparsers(metavar='<command>', dest='command')
@@ -282,15 +292,17 @@ def make_parser():
         add_command(commands, function)
     # The list of commands as the original prints it; argparse's own has other columns.
     names = [f'    {function.__name__:20}{summary_of(function)}' for function in COMMANDS]
-    overview = [parser.format_usage(), *names, '', 'Type "dataset_tool.py <command> -h" for more '
-                                                   'information.', '']
-    parser.format_help = lambda: '\n'.join(overview)
+    note = 'Type "dataset_tool.py <command> -h" for more information.'
+    text = '\n'.join([parser.format_usage(), *names, '', note, ''])
+    parser.format_help = lambda: text  # type: ignore[method-assign]
     return parser
 
 
-def main(argv=None):
-    """Run one command; exits with 1 for what the user can fix, 2 for wrong arguments, 130 when
-    interrupted, 143 when terminated.
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run one command.
+
+    Exits with 1 for what the user can fix, 2 for wrong arguments, 130 when interrupted, 143 when
+    terminated.
     """
     parser = make_parser()
     kwargs = vars(parser.parse_args(argv))
@@ -299,15 +311,13 @@ def main(argv=None):
         parser.print_help()
         return
     creates = command.startswith('create_')
-    kwargs = {
-        name: os.path.expanduser(value) if isinstance(value, str) else value
-        for name, value in kwargs.items()
-    }
+    kwargs = {name: os.path.expanduser(value) if isinstance(value, str) else value
+              for name, value in kwargs.items()}
     warnings.filterwarnings('ignore', module=r'PIL\.')  # they name no file
     outcome = ': no data set was written.' if creates else '.'
     try:
-        with output_that_may_end(
-                needed=not creates), signals_as_exceptions(), errors.exit_on_user_error():
+        with (output_that_may_end(needed=not creates), signals_as_exceptions(),
+              errors.exit_on_user_error()):
             function(**kwargs)
     except KeyboardInterrupt:
         print(f'\ninterrupted{outcome}', file=sys.stderr)

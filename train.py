@@ -1,58 +1,65 @@
-"""Train as config.py says: `python train.py [--config FILE] [--set NAME=VALUE] [--resume [RUN_ID] |
---dry-run | --list]`.
+"""Train as config.py says: `python train.py [options]`; -h lists them.
 
-Also hands on the names that users of the original import from here: TrainingSchedule,
-process_reals, setup_snapshot_image_grid, train_progressive_gan. """
+Also re-exports the names that users of the original import from here: TrainingSchedule,
+process_reals, setup_snapshot_image_grid, train_progressive_gan.
+"""
 import argparse
 import os
 import sys
+from collections.abc import Sequence
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 from pgan import settings
 from pgan.console import output_that_may_end
 from pgan.errors import DataError
 from pgan.settings import launch
 
+if TYPE_CHECKING:
+    from misc.resuming import RunToResume
 
-def parse_args(argv=None):
+_EXAMPLES = """examples:
+  python train.py                                  run what config.py says
+  python train.py --config configs/quickstart.py   the same with a few lines changed
+  python train.py --set train.total_kimg=1000      the same with single values changed
+  python train.py --dry-run                        check everything, show the schedule and how long\
+ it will take
+  python train.py --resume                         go on with the newest run that was stopped
+  python train.py --list                           what config.py offers, a line each
+"""
+
+
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """Parse the command line."""
     parser = argparse.ArgumentParser(
         prog='train.py', formatter_class=argparse.RawDescriptionHelpFormatter,
         description='Train a progressive GAN, or run another script, as config.py says.',
-        epilog='examples:\n  python train.py                                  run what config.py '
-               'says\n  python train.py --config configs/quickstart.py   the same with a few '
-               'lines changed\n  python train.py --set train.total_kimg=1000      the same with '
-               'single values changed\n  python train.py --dry-run                        check '
-               'everything, show the schedule and how long it will take\n  python train.py '
-               '--resume                         go on with the newest run that was stopped\n  '
-               'python train.py --list                           what config.py offers, a line '
-               'each\n\nconfig.py offers:\n' + settings.option_names())
+        epilog=f'{_EXAMPLES}\nconfig.py offers:\n{settings.option_names()}')
     settings.add_arguments(parser)
-    parser.add_argument(
-        '--list', action='store_true', help='print the data sets, presets and switches '
-        'that config.py offers, and what they mean')
+    parser.add_argument('--list', action='store_true',
+                        help='print the data sets, presets and switches that config.py offers, '
+                             'and what they mean')
     how = parser.add_mutually_exclusive_group()
-    how.add_argument(
-        '--resume', metavar='RUN_ID', nargs='?', const='',
-        help='go on with a run that was stopped, in its '
-        'own folder, with the options that it was '
-        'started with (--config and --set come on '
-        'top): its number, name or folder; the '
-        'newest unfinished one if left out')
-    how.add_argument(
-        '--dry-run', action='store_true', help='check everything, make a step at each '
-        'resolution, print the schedule with the '
-        'time that it will take, and leave nothing '
-        'behind')
+    how.add_argument('--resume', metavar='RUN_ID', nargs='?', const='',
+                     help='go on with a run that was stopped, in its own folder, with the options '
+                          'that it was started with (--config and --set come on top): its number, '
+                          'name or folder; the newest unfinished one if left out')
+    how.add_argument('--dry-run', action='store_true',
+                     help='check everything, make a step at each resolution, print the schedule '
+                          'with the time that it will take, and leave nothing behind')
     return parser.parse_args(argv)
 
 
-def main(argv=None):
-    """The entry point: read the configuration, start TensorFlow, run config.train.func. Returns the
-    exit code.
+def main(argv: Sequence[str] | None = None) -> int:
+    """Read the configuration, start TensorFlow, and run config.train.func.
+
+    Returns:
+        The exit code.
     """
     return launch.exit_code_of(lambda: _main(parse_args(argv)))
 
 
-def _main(args):
+def _main(args: argparse.Namespace) -> None:
     if args.list:
         with output_that_may_end(needed=True):
             settings.print_catalogue()
@@ -61,10 +68,11 @@ def _main(args):
     launch.start(config, resume, args.dry_run)
 
 
-def load(args):
-    """The configuration, and the run to go on with, if there is one: (module, RunToResume or None).
+def load(args: argparse.Namespace) -> 'tuple[ModuleType, RunToResume | None]':
+    """The configuration, and the run to resume, if there is one.
 
-    A run goes on with the options that it was started with; those of the command line come on top.
+    A resumed run continues with the options that it was started with; those of the command line are
+    applied after them.
     """
     config = settings.load(args.config, args.set)
     if args.resume is None:

@@ -156,7 +156,9 @@ def _round_of(steps, args):
 
     def one_round():
         if hasattr(steps, 'run'):
-            for number in range(len(steps.cycle)):
+            # Older checkouts call them `cycle`.
+            kinds = steps.step_kinds if hasattr(steps, 'step_kinds') else steps.cycle
+            for number in range(len(kinds)):
                 steps.run(moment, number)
         else:
             for step in steps.repeat():

@@ -88,8 +88,7 @@ def gradient_function(steps, which, resolution, stage, minibatch):
 
     An input is an array or, if it is large, a dict of seed, shape and dtype.
     """
-    from pgan.training.step import Now
-    from pgan.training.updates import Updates
+    from pgan.training.updates import ScheduleTensors, Updates
     from tfutil import Stage, randomness, summary
 
     class Gradients(Updates):
@@ -105,11 +104,11 @@ def gradient_function(steps, which, resolution, stage, minibatch):
     updates = Gradients(steps, steps.options, Stage.of(lod, resolution), minibatch)
 
     def D_gradients(keys, reals, labels):
-        updates.update_D(Now(lod, 0.0, 0.0), keys, reals, labels)
+        updates.update_D(ScheduleTensors(lod, 0.0, 0.0), keys, reals, labels)
         return updates.result
 
     def G_gradients(keys):
-        updates.update_G(Now(lod, 0.0, 0.0), keys)
+        updates.update_G(ScheduleTensors(lod, 0.0, 0.0), keys)
         return updates.result
     keys = randomness.key_table(1, 5, 1, DRAWS)
     if which == 'G':

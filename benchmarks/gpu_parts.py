@@ -260,7 +260,7 @@ def _use_up_memory(task, now):
         return
     use_kernels()
     make_steps(task['resolution'], task['width']).run(now)
-    summary.settle()
+    summary.resolve_deferred()
 
 
 def host_memory_gb():

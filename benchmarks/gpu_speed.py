@@ -188,7 +188,7 @@ def run_group(steps, now, count):
     from tfutil import summary
     for _ in range(count):
         steps.run(now)
-    summary.settle()
+    summary.resolve_deferred()
 
 
 def time_groups(group, minibatch, seconds, least=3):

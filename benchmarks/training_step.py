@@ -103,7 +103,7 @@ def make_round(args, steps):
 
     def one_round():
         steps.run(moment)
-        summary.settle()
+        summary.resolve_deferred()
     return one_round
 
 

@@ -79,10 +79,7 @@ def notebook_functions():
     }
 
 
-WITHOUT_TYPES = {
-    'img', 'G', 'value', 'color', 'stage', 'kwargs', 'inputs', 'static_kwargs', 'dynamic_kwargs',
-    'more', 'out_dtype', 'self'
-}
+WITHOUT_TYPES = {'G', 'color', 'kwargs', 'more', 'self'}
 
 
 @pytest.mark.parametrize('name', sorted(notebook_functions()))

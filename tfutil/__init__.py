@@ -1,6 +1,4 @@
-"""What the program needs of TensorFlow beyond TensorFlow: networks with a name and a lod, an
-optimizer, running statistics.
-"""
+"""The base of the program: networks with a lod, an optimizer, running statistics."""
 from tfutil.event_file import SummaryWriter
 from tfutil.network import (
     Network,

@@ -1,11 +1,12 @@
 """The machines of a run: TF_CONFIG, and waiting for each other at the start."""
 import contextlib
+import dataclasses
 import json
 import os
 import re
 import socket
 import time
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping
 
 from pgan.errors import ConfigError, UserError
 
@@ -19,23 +20,26 @@ class ClusterError(UserError):
     """Another machine of the run does not appear, or is gone."""
 
 
-class Cluster(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Cluster:
     """The machines of a run, as TF_CONFIG names them.
 
     Attributes:
         addresses: 'host:port' of each, the chief's first.
         index: which of them this process is.
     """
-    addresses: tuple
+    addresses: tuple[str, ...]
     index: int
 
     @classmethod
-    def from_environment(cls, environ=os.environ):
-        """The cluster of the environment variable TF_CONFIG; None where it is not set, or names
-        just one machine.
+    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> 'Cluster | None':
+        """Return the cluster of the environment variable TF_CONFIG.
+
+        Returns:
+            None if TF_CONFIG is not set or names just one machine.
 
         Raises:
-            ConfigError: TF_CONFIG is set, but not as TensorFlow wants it.
+            ConfigError: TF_CONFIG is not in TensorFlow's format.
         """
         text = environ.get('TF_CONFIG', '').strip()
         if not text:
@@ -47,10 +51,10 @@ class Cluster(NamedTuple):
             addresses = {job: list(jobs.get(job, [])) for job in _TASKS}
         except (ValueError, TypeError, AttributeError) as error:
             raise _bad_cluster(text, f'it cannot be read ({error})') from None
-        if set(jobs) - set(_TASKS):
-            raise _bad_cluster(text, 'it has tasks of type '
-                                     f'{sorted(set(jobs) - set(_TASKS))[0]!r}, which training has '
-                                     'no use for')
+        unknown = sorted(set(jobs) - set(_TASKS))
+        if unknown:
+            raise _bad_cluster(text, f'it has tasks of type {unknown[0]!r}, which training has no '
+                                     'use for')
         everyone = addresses['chief'] + addresses['worker']
         if not all(map(_is_address, everyone)):
             raise _bad_cluster(text, "an address is not 'host:port'")
@@ -61,15 +65,16 @@ class Cluster(NamedTuple):
                                      'which its cluster does not have')
         if len(everyone) == 1:
             return None
-        return cls(tuple(everyone), index + (len(addresses['chief']) if kind == 'worker' else 0))
+        before = len(addresses['chief']) if kind == 'worker' else 0
+        return cls(tuple(everyone), before + index)
 
 
-def _is_address(address):
+def _is_address(address: object) -> bool:
     port = re.fullmatch(r'[^\s/]+:([0-9]{1,5})', address) if isinstance(address, str) else None
     return port is not None and 0 < int(port[1]) < 2 ** 16
 
 
-def _bad_cluster(text, what):
+def _bad_cluster(text: str, what: str) -> ConfigError:
     return ConfigError(
         f'TF_CONFIG does not describe the machines of a run: {what}. Expected, on the first of '
         'two machines: {"cluster": {"worker": ["host1:12345", "host2:12345"]}, "task": {"type": '
@@ -77,19 +82,21 @@ def _bad_cluster(text, what):
         'train on one machine, unset TF_CONFIG. See docs/distributed.md.')
 
 
-def wait_for_machines(cluster, limit=WAIT_MINUTES * 60, repeat=60):
-    """Come back when each other machine has been seen; this one's port answers them meanwhile, and
-    is free again afterwards.
+def wait_for_machines(cluster: Cluster, limit: float = WAIT_MINUTES * 60,
+                      repeat: float = 60) -> None:
+    """Return when every other machine has been seen.
 
-    TensorFlow alone would wait in silence, and not say for whom.
+    Meanwhile this machine's port answers the others; it is free again afterwards. TensorFlow alone
+    would wait silently, without naming the machines that are missing.
 
     Args:
-        cluster: a `Cluster`.
-        limit: seconds until those that are missing are given up.
+        cluster: the machines.
+        limit: seconds until the missing machines are given up.
         repeat: seconds between two reminders of what is being waited for.
 
     Raises:
-        ClusterError: a machine has not appeared. ConfigError: this machine's port is taken.
+        ClusterError: a machine has not appeared.
+        ConfigError: this machine's port is taken.
     """
     missing = [address for i, address in enumerate(cluster.addresses) if i != cluster.index]
     print(f'This is machine {cluster.index} of {len(cluster.addresses)}, '
@@ -113,14 +120,13 @@ def wait_for_machines(cluster, limit=WAIT_MINUTES * 60, repeat=60):
 
 
 @contextlib.contextmanager
-def _answering(cluster):
+def _answering(cluster: Cluster) -> Iterator[None]:
     """Let the other machines connect to this one's port, on which TensorFlow listens later."""
     port = int(cluster.addresses[cluster.index].rpartition(':')[2])
     both = socket.has_dualstack_ipv6()
+    family = socket.AF_INET6 if both else socket.AF_INET
     try:
-        server = socket.create_server(
-            ('', port), family=socket.AF_INET6 if both else socket.AF_INET, backlog=1024,
-            dualstack_ipv6=both)
+        server = socket.create_server(('', port), family=family, backlog=1024, dualstack_ipv6=both)
     except OSError as error:
         raise ConfigError(f'port {port}, which TF_CONFIG gives to this machine (number '
                           f'{cluster.index}), cannot be opened: {error.strerror}. If an earlier '
@@ -130,7 +136,7 @@ def _answering(cluster):
         yield
 
 
-def _answers(address):
+def _answers(address: str) -> bool:
     host, _, port = address.rpartition(':')
     try:
         with socket.create_connection((host.strip('[]'), int(port)), timeout=2) as connection:

@@ -1,8 +1,12 @@
-"""Networks over arrays: minibatch by minibatch, on one device or several, with options for the
-outputs. `Network.run` leads here.
+"""Evaluation of networks over arrays, minibatch by minibatch, on one device or several.
+
+`Network.run` is the public way in.
 """
 import concurrent.futures
 import contextlib
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import tensorflow as tf
@@ -12,50 +16,72 @@ from pgan.errors import ConfigError
 from tfutil.devices import replica_devices
 from tfutil.ops import box_average
 
+if TYPE_CHECKING:
+    from tfutil.network import Network
+
+DType: TypeAlias = str | type | np.dtype | tf.DType
+
+
+@dataclasses.dataclass(frozen=True)
+class OutputOptions:
+    """What is done to a network's outputs, in this order.
+
+    Attributes:
+        mul, add: multiply, then add.
+        shrink: box-average images by this factor.
+        dtype: convert; integer types are rounded half to even and saturated. None = float32.
+    """
+    mul: float = 1.0
+    add: float = 0.0
+    shrink: int = 1
+    dtype: DType | None = None
+
 
 class Evaluation:
     """What evaluates one network, and what it keeps from one call to the next.
 
+    Args:
+        network: the network.
+
     Attributes:
-        network: the `tfutil.Network`.
+        network: as given.
         compiled: tf.functions by growth stage and options.
-        copies: `Evaluation`s of copies of the network on other devices, by the device's name.
+        copies: evaluations of copies of the network on other devices, by the device's name.
     """
 
-    def __init__(self, network):
+    def __init__(self, network: 'Network'):
         self.network = network
-        self.compiled = {}
-        self.copies = {}
+        self.compiled: dict[tuple, Callable[..., list[tf.Tensor]]] = {}
+        self.copies: dict[str, Evaluation] = {}
 
-    def run(self, inputs, minibatch_size, num_gpus, print_progress, out_mul, out_add, out_shrink,
-            out_dtype, dynamic_kwargs):
-        """Evaluate on a list of float32 arrays, one for each of the network's inputs. Returns a
-        list of arrays. See `Network.run`.
-        """
+    def run(self, inputs: Sequence[np.ndarray], output: OutputOptions,
+            dynamic_kwargs: Mapping[str, Any], *, minibatch_size: int | None, num_gpus: int,
+            print_progress: bool) -> list[np.ndarray]:
+        """Evaluate on float32 arrays, one for each of the network's inputs. See `Network.run`."""
         self._check_shapes(inputs)
         count = len(inputs[0])
         step = max(count if minibatch_size is None else minibatch_size, 1)
         starts = tqdm(range(0, count, step), desc=self.network.name, unit='minibatch',
                       disable=not print_progress)
-        with self._on_devices(num_gpus, out_mul, out_add, out_shrink, out_dtype,
-                              dynamic_kwargs) as evaluate:
+        with self._on_devices(num_gpus, output, dynamic_kwargs) as evaluate:
             parts = [part for i in starts for part in evaluate([x[i:i + step] for x in inputs])]
-        return [np.concatenate(part)
-                for part in zip(*parts)] if parts else self._empty(out_shrink, out_dtype)
+        if not parts:
+            return self._empty(output)
+        return [np.concatenate(part) for part in zip(*parts)]
 
     # ------------------------------------------------------------ devices
 
     @contextlib.contextmanager
-    def _on_devices(self, num_gpus, out_mul, out_add, *options):
-        """A function from a minibatch's inputs to its outputs, a list of arrays for each of its
-        `num_gpus` shares.
-        """
+    def _on_devices(
+            self, num_gpus: int, output: OutputOptions, dynamic_kwargs: Mapping[str, Any]
+    ) -> Iterator[Callable[[Sequence[np.ndarray]], list[list[np.ndarray]]]]:
+        """Function from a minibatch's inputs to its outputs, a list of arrays for each share."""
         def evaluate(evaluation, device, inputs):
             # alone, it stays where the caller wants it
             with tf.device(device) if device else contextlib.nullcontext():
-                function = evaluation._compile(*options)
-                outputs = function(tf.constant(out_mul, tf.float32),
-                                   tf.constant(out_add, tf.float32), *map(tf.constant, inputs))
+                function = evaluation._compile(output.shrink, output.dtype, dynamic_kwargs)
+                outputs = function(tf.constant(output.mul, tf.float32),
+                                   tf.constant(output.add, tf.float32), *map(tf.constant, inputs))
                 return [y.numpy() for y in outputs]
 
         if num_gpus == 1:
@@ -67,12 +93,11 @@ class Evaluation:
             def evaluate_shares(inputs):
                 shares = list(zip(*(np.array_split(x, min(num_gpus, len(x))) for x in inputs)))
                 places = [i % len(devices) for i in range(len(shares))]
-                return list(
-                    threads.map(evaluate, [evaluations[i] for i in places],
-                                [devices[i] for i in places], shares))
+                return list(threads.map(evaluate, [evaluations[i] for i in places],
+                                        [devices[i] for i in places], shares))
             yield evaluate_shares
 
-    def _copy_on(self, device):
+    def _copy_on(self, device: str) -> 'Evaluation':
         """A copy of the network on a device, with its present values; kept for the next call."""
         if device not in self.copies:
             with tf.device(device):
@@ -82,25 +107,29 @@ class Evaluation:
 
     # ------------------------------------------------------------ compiling
 
-    def _compile(self, out_shrink, out_dtype, dynamic_kwargs):
-        """The tf.function of the current stage and these options: (out_mul, out_add, inputs) to
-        outputs. Kept for the next call.
+    def _compile(self, shrink: int, dtype: DType | None,
+                 dynamic_kwargs: Mapping[str, Any]) -> Callable[..., list[tf.Tensor]]:
+        """The tf.function of the current stage and these options; kept for the next call.
+
+        Returns:
+            Function of (mul, add, *inputs) to a list of outputs.
         """
-        dtype = None if out_dtype is None else tf.as_dtype(out_dtype)
+        dtype = None if dtype is None else tf.as_dtype(dtype)
         network, stage = self.network, self.network.stage
-        key = (stage, out_shrink, dtype, tuple(sorted(dynamic_kwargs.items())))
+        key = (stage, shrink, dtype, tuple(sorted(dynamic_kwargs.items())))
         if key not in self.compiled:
             @tf.function(autograph=False, input_signature=self._signature())
-            def evaluate(out_mul, out_add, *inputs):
+            def evaluate(mul, add, *inputs):
                 outputs = network.get_output_for(*inputs, stage=stage, return_as_list=True,
                                                  **dynamic_kwargs)
-                return [convert_output(y, out_mul, out_add, out_shrink, dtype) for y in outputs]
+                return [convert_output(y, mul, add, shrink, dtype) for y in outputs]
             self.compiled[key] = evaluate
         return self.compiled[key]
 
     def _signature(self):
-        """One compilation for every minibatch size, where the inputs are vectors; layers that
-        compare samples want to know the size.
+        """Input signature for minibatches of any size; None if the inputs are not all vectors.
+
+        Layers that compare samples (minibatch stddev) need to know the size.
         """
         shapes = self.network.input_shapes
         if any(len(shape) != 2 for shape in shapes):
@@ -112,9 +141,10 @@ class Evaluation:
 
     def _check_shapes(self, arrays):
         network = self.network
+        count = len(arrays[0])
         for name, shape, array in zip(network.input_names, network.input_shapes, arrays):
-            if array.ndim != len(shape) or len(array) != len(
-                    arrays[0]) or not self._fits(shape, array.shape):
+            agrees = array.ndim == len(shape) and len(array) == count
+            if not agrees or not self._fits(shape, array.shape):
                 smaller = (' (images may also be smaller by powers of two, down to what the lod '
                            'needs)') if self._takes_smaller(shape) else ''
                 raise ConfigError(f'network {network.name!r}, input {name!r}: expected shape '
@@ -126,27 +156,26 @@ class Evaluation:
 
     def _fits(self, shape, received):
         if self._takes_smaller(shape) and received[1] == shape[1] and received[2] == received[3]:
-            return received[3] in [
-                shape[3] >> lod for lod in range(self.network.stage.floor_lod + 1)
-            ]
+            lods = range(self.network.stage.floor_lod + 1)
+            return received[3] in [shape[3] >> lod for lod in lods]
         return all(size is None or size == own for size, own in zip(shape, received))
 
-    def _empty(self, out_shrink, out_dtype):
+    def _empty(self, output: OutputOptions) -> list[np.ndarray]:
         """The outputs for no samples."""
-        shrunk = [[0, *shape[1:-2], *[s // out_shrink
-                                      for s in shape[-2:]]] if len(shape) == 4 else [0, *shape[1:]]
-                  for shape in self.network.output_shapes]
-        return [np.zeros(shape, out_dtype or np.float32) for shape in shrunk]
+        arrays = []
+        for _, *shape in self.network.output_shapes:
+            if len(shape) == 3:
+                shape[1:] = [size // output.shrink for size in shape[1:]]
+            arrays.append(np.zeros([0, *shape], output.dtype or np.float32))
+        return arrays
 
 
-def convert_output(y, out_mul, out_add, out_shrink, out_dtype):
-    """Multiply, add, box-shrink the last two axes of images, round and saturate: the output options
-    of `Network.run`, in float32.
-    """
-    y = tf.cast(y, tf.float32) * out_mul + out_add
-    if out_shrink > 1 and y.shape.rank == 4:
-        y = box_average(y, out_shrink)
-    if out_dtype is None:
+def convert_output(y: tf.Tensor, mul: float | tf.Tensor, add: float | tf.Tensor, shrink: int,
+                   dtype: tf.DType | None) -> tf.Tensor:
+    """Apply the output options of `Network.run`, see `OutputOptions`, in float32."""
+    y = tf.cast(y, tf.float32) * mul + add
+    if shrink > 1 and y.shape.rank == 4:
+        y = box_average(y, shrink)
+    if dtype is None:
         return y
-    return tf.saturate_cast(tf.round(y), out_dtype) if out_dtype.is_integer else tf.cast(
-        y, out_dtype)
+    return tf.saturate_cast(tf.round(y), dtype) if dtype.is_integer else tf.cast(y, dtype)

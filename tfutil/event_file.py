@@ -1,6 +1,9 @@
 """The event file that TensorBoard reads."""
+import os
 import sys
 import time
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -10,17 +13,20 @@ from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
 
 class SummaryWriter:
-    """A TensorBoard event file in a folder: scalars, images, histograms and the graph, in the plain
-    form that every reader knows.
+    """A TensorBoard event file, in the plain form that every reader knows.
+
+    Args:
+        folder: where the file is made.
     """
 
-    def __init__(self, folder):
+    def __init__(self, folder: str | os.PathLike):
         self._folder = folder
         self._writer = self._try(EventFileWriter, str(folder))
 
     def _try(self, action, *arguments):
-        """Curves are not worth a run: if they cannot be written (a full disk), say so once and go
-        on without.
+        """Call action(*arguments). If the file cannot be written, warn once and write nothing more.
+
+        A full disk must not end a run for the sake of its curves.
         """
         try:
             return action(*arguments)
@@ -34,49 +40,51 @@ class SummaryWriter:
             self._try(self._writer.add_event, event)
 
     def _add(self, step, **value):
-        self._write(
-            _event(step, summary=summary_pb2.Summary(value=[summary_pb2.Summary.Value(**value)])))
+        summary = summary_pb2.Summary(value=[summary_pb2.Summary.Value(**value)])
+        self._write(_event(step, summary=summary))
 
-    def scalar(self, tag, value, step):
+    def scalar(self, tag: str, value: float, step: int) -> None:
+        """Add a point of a curve."""
         self._add(step, tag=tag, simple_value=float(value))
 
-    def histogram(self, tag, values, step):
-        """A histogram of an array, in 64 bins over its range."""
+    def histogram(self, tag: str, values: np.ndarray, step: int) -> None:
+        """Add a histogram of an array, in 64 bins over its range."""
         values = np.asarray(values, np.float64).ravel()
         counts, edges = np.histogram(values, bins=64)
-        self._add(
-            step, tag=tag,
-            histo=summary_pb2.HistogramProto(min=values.min(), max=values.max(), num=values.size,
-                                             sum=values.sum(), sum_squares=np.square(values).sum(),
-                                             bucket_limit=edges[1:], bucket=counts))
+        histogram = summary_pb2.HistogramProto(
+            min=values.min(), max=values.max(), num=values.size, sum=values.sum(),
+            sum_squares=np.square(values).sum(), bucket_limit=edges[1:], bucket=counts)
+        self._add(step, tag=tag, histo=histogram)
 
-    def image(self, tag, data, width, height, step):
-        """A picture, as the bytes of a PNG or JPEG file."""
-        self._add(
-            step, tag=tag, image=summary_pb2.Summary.Image(width=width, height=height, colorspace=3,
-                                                           encoded_image_string=data))
+    def image(self, tag: str, data: bytes, width: int, height: int, step: int) -> None:
+        """Add a picture, given as the bytes of a PNG or JPEG file."""
+        picture = summary_pb2.Summary.Image(width=width, height=height, colorspace=3,
+                                            encoded_image_string=data)
+        self._add(step, tag=tag, image=picture)
 
-    def hparams(self, values):
-        """A run's options for the HPARAMS page: {name: value}; what is no number, boolean or text
-        becomes text.
+    def hparams(self, values: Mapping[str, Any]) -> None:
+        """Add a run's options for the HPARAMS page.
+
+        Args:
+            values: options by name; what is not a number, boolean or string is written as a string.
         """
-        plain = {
-            name: value if isinstance(value, (bool, int, float, str)) else str(value)
-            for name, value in values.items()
-        }
+        plain = {name: value if isinstance(value, (bool, int, float, str)) else str(value)
+                 for name, value in values.items()}
         # TensorFlow's class, where that is there
         content = hparams_summary.session_start_pb(plain).SerializeToString()
         self._write(_event(0, summary=summary_pb2.Summary.FromString(content)))
 
-    def graph(self, graph_def):
-        """A GraphDef."""
+    def graph(self, graph_def: tf.compat.v1.GraphDef) -> None:
+        """Add a graph."""
         self._write(_event(0, graph_def=graph_def.SerializeToString()))
 
-    def flush(self):
+    def flush(self) -> None:
+        """Write everything that was added to the file."""
         if self._writer:
             self._try(self._writer.flush)
 
-    def close(self):
+    def close(self) -> None:
+        """Flush and close the file."""
         if self._writer:
             self._try(self._writer.close)
 

@@ -1,6 +1,9 @@
 """Networks for other programs: SavedModel folders, ONNX files, and weights by name.
-`Network.export`, `save_weights` and `load_weights` lead here."""
+
+`Network.export`, `save_weights` and `load_weights` are the public way in.
+"""
 import os
+from typing import TYPE_CHECKING
 
 import numpy as np
 import tensorflow as tf
@@ -8,12 +11,16 @@ import tensorflow as tf
 from pgan.errors import ConfigError, DataError, in_short
 from pgan.files import atomic_path, atomic_write, read_npz
 
+if TYPE_CHECKING:
+    from tfutil.network import Network
+
 ONNX_OPSET = 17  # of 2022, which everything that reads ONNX today knows
 
 
 class _Served(tf.Module):
-    """A network at its current stage as one function of float32 tensors, without inputs and outputs
-    that have no components.
+    """A network at its current stage as one function of float32 tensors.
+
+    Inputs and outputs without components are left out.
     """
 
     def __init__(self, network):
@@ -21,27 +28,23 @@ class _Served(tf.Module):
         self.variables_of_network = list(network.vars.values())
         inputs = list(zip(network.input_names, network.input_shapes))
         stage = network.stage
+        signature = [tf.TensorSpec(shape, tf.float32, name)
+                     for name, shape in inputs if 0 not in shape]
 
-        @tf.function(
-            autograph=False, input_signature=[
-                tf.TensorSpec(shape, tf.float32, name) for name, shape in inputs if 0 not in shape
-            ])
+        @tf.function(autograph=False, input_signature=signature)
         def evaluate(*arrays):
-            rest, count = iter(arrays), tf.shape(arrays[0])[0]
-            full = [
-                tf.zeros([count, *shape[1:]]) if 0 in shape else next(rest) for _, shape in inputs
-            ]
+            given, count = iter(arrays), tf.shape(arrays[0])[0]
+            full = [tf.zeros([count, *shape[1:]]) if 0 in shape else next(given)
+                    for _, shape in inputs]
             outputs = zip(network.output_names, network.output_shapes,
                           network.get_output_for(*full, stage=stage, return_as_list=True))
-            return {
-                name: tf.cast(output, tf.float32)
-                for name, shape, output in outputs if 0 not in shape
-            }
+            return {name: tf.cast(output, tf.float32)
+                    for name, shape, output in outputs if 0 not in shape}
 
         self.evaluate = evaluate
 
 
-def export(network, path, overwrite=False):
+def export(network: 'Network', path: str | os.PathLike, overwrite: bool = False) -> None:
     """Write a network for other programs: see `Network.export`."""
     path = os.path.abspath(path)
     if os.path.lexists(path) and not overwrite:
@@ -62,8 +65,8 @@ def _write_onnx(served, path):
         raise ConfigError('writing ONNX files needs the package tf2onnx, which is not installed. '
                           'Install it with: pip install tf2onnx (or export a SavedModel: a path '
                           'that does not end in .onnx).') from error
-    model, _ = tf2onnx.convert.from_function(served.evaluate,
-                                             input_signature=served.evaluate.input_signature,
+    function = served.evaluate
+    model, _ = tf2onnx.convert.from_function(function, input_signature=function.input_signature,
                                              opset=ONNX_OPSET)
     with atomic_write(path) as file:
         file.write(model.SerializeToString())
@@ -86,18 +89,18 @@ def _cannot_export(path, error):
                      'to free space and permissions, then export again.')
 
 
-def save_weights(network, path):
+def save_weights(network: 'Network', path: str | os.PathLike) -> None:
     """Write all variables as an .npz file: see `Network.save_weights`."""
     with atomic_write(path) as file:
         np.savez(file, **{name: var.numpy() for name, var in network.vars.items()})
 
 
-def load_weights(network, path):
+def load_weights(network: 'Network', path: str | os.PathLike) -> None:
     """Read variables from an .npz file: see `Network.load_weights`."""
     path = os.fspath(path)
     values = _read_npz(path)
-    missing, unknown = sorted(set(network.vars) -
-                              set(values)), sorted(set(values) - set(network.vars))
+    missing = sorted(set(network.vars) - set(values))
+    unknown = sorted(set(values) - set(network.vars))
     if missing or unknown:
         raise DataError(f'the weights {path!r} do not fit network {network.name!r}: missing '
                         f'{missing[:5]}, unknown {unknown[:5]} ({len(missing)} and {len(unknown)} '

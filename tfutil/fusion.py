@@ -1,34 +1,40 @@
-"""Fused operations: small operations that XLA turns into a few kernels, inside steps that it does
-not compile as a whole.
+"""Fused operations: XLA turns small operations into a few kernels, in steps not compiled by it.
 
 On a GPU each small operation is a launch and a pass over memory. XLA makes one kernel of several
 when it compiles scaled weights, pixel norm or the optimizer's update. On CPUs launches are cheap,
 and compiling takes longer than it saves.
 """
+import contextlib
 import contextvars
 import functools
+from collections.abc import Callable
+from typing import TypeVar
 
 import tensorflow as tf
 
 from pgan.errors import in_short
 from tfutil.context import holding
 
+T = TypeVar('T')
+
 # Replicas are traced in threads of their own, one after the other.
-_fusing = contextvars.ContextVar('fusing', default=False)
+_fusing: contextvars.ContextVar[bool] = contextvars.ContextVar('fusing', default=False)
 
 
-def fusing(enabled=True):
+def fusing(enabled: bool = True) -> contextlib.AbstractContextManager[bool]:
     """Let XLA compile what `fused` marks, in graphs that are traced in the block."""
     return holding(_fusing, enabled)
 
 
-def fused(function, *tensors):
-    """function(*tensors), compiled by XLA in a block of `fusing`, as are its gradients of any
-    order.
+def fused(function: Callable[..., T], *tensors: tf.Tensor) -> T:
+    """Return function(*tensors), compiled by XLA inside a block of `fusing`.
+
+    Its gradients of any order are compiled, too.
 
     Args:
         function: of tensors to a tensor or a list of tensors. Where it is differentiated, it must
             have no side effects.
+        tensors: its arguments.
     """
     if not _fusing.get():
         return function(*tensors)
@@ -38,23 +44,24 @@ def fused(function, *tensors):
     @tf.custom_gradient
     def call(*tensors):
         def gradient(*upstream):
-            return fused(functools.partial(_products, function, len(tensors)), *tensors, *upstream)
+            products = functools.partial(_vector_jacobian_products, function, len(tensors))
+            return fused(products, *tensors, *upstream)
         return _compiled(function)(*tensors), gradient
     return call(*tensors)
 
 
-def _compiled(function):
+def _compiled(function: Callable[..., T]) -> Callable[..., T]:
     def whole(*tensors):
         with fusing(False):
             return function(*tensors)
     return tf.function(whole, autograph=False, jit_compile=True)
 
 
-def _products(function, count, *tensors):
+def _vector_jacobian_products(function, count, *tensors):
     """Products of upstream gradients, which follow `count` inputs, with the function's Jacobians.
 
-    The function is evaluated again. TensorFlow's own gradient would receive intermediate results
-    of the first evaluation, shapes among them, and XLA refuses shapes that are not constants.
+    The function is evaluated again. TensorFlow's own gradient would receive intermediate results of
+    the first evaluation, shapes among them, and XLA refuses shapes that are not constants.
     """
     inputs, upstream = tensors[:count], tensors[count:]
     with tf.GradientTape(watch_accessed_variables=False) as tape:
@@ -64,7 +71,7 @@ def _products(function, count, *tensors):
 
 
 @functools.cache
-def fusion_works():
+def fusion_works() -> bool:
     """Whether this machine has a GPU that XLA can compile for: that takes CUDA's compiler files."""
     if not tf.config.get_visible_devices('GPU'):
         return False

@@ -1,8 +1,9 @@
 """Network: a build function's variables, their evaluation, cloning, averaging and pickled state.
 
 The Keras model inside is made by a build function such as `networks.G_paper` (its docstring tells
-what a model must offer). Everything public speaks NCHW and NumPy; a network keeps its `lod` as a
-variable, and evaluates only the layers that lod needs. """
+what a model must offer). Everything public uses NCHW and NumPy. A network keeps its `lod` as a
+variable, and evaluates only the layers that lod needs.
+"""
 import contextlib
 import contextvars
 import importlib
@@ -10,7 +11,8 @@ import inspect
 import os
 import sys
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, SupportsIndex, TypeAlias, TypeVar
 
 import numpy as np
 import tensorflow as tf
@@ -19,22 +21,26 @@ from pgan.errors import ConfigError, DataError, did_you_mean
 from pgan.options import with_defaults
 from tfutil import export, ops
 from tfutil.context import holding
-from tfutil.evaluation import Evaluation
+from tfutil.evaluation import DType, Evaluation, OutputOptions
 from tfutil.objects import import_obj
 from tfutil.stages import Stage
 
+BuildFunction = TypeVar('BuildFunction', bound=Callable[..., Any])  # to a Keras model
+# A name, an output shape whose first axis is open, and trainable variables.
+LayerRow: TypeAlias = tuple[str, list[int | None] | None, list[tf.Variable]]
+
 # Functions that may rewrite a pickled state before it is used: state -> state. Old formats hook in
 # here.
-network_import_handlers = []
+network_import_handlers: list[Callable[[dict[str, Any]], dict[str, Any]]] = []
 
 # Whether unpickling may execute the source text that a snapshot of a user's own network carries.
 # See misc.load_pkl.
-TRUST_SOURCE = contextvars.ContextVar('TRUST_SOURCE', default=False)
+TRUST_SOURCE: contextvars.ContextVar[bool] = contextvars.ContextVar('TRUST_SOURCE', default=False)
 
 # Build functions that a pickled state may name: (module, function) -> function. A name alone must
 # not make unpickling call something, so a user's function is known only once it is marked with
 # @build_function or has built a network in this process.
-_known_functions = {}
+_known_functions: dict[tuple[str, str], Callable[..., Any]] = {}
 
 # The functions that a state may name without their module: the program's own.
 STOCK_FUNCTIONS = {
@@ -46,20 +52,22 @@ STOCK_FUNCTIONS = {
 STOCK_SOURCE = 'from networks import *\n'
 
 
-def build_function(func):
-    """Mark a function of one's own as a build function, so that snapshots which name it can be
-    loaded once its module is imported.
+def build_function(func: BuildFunction) -> BuildFunction:
+    """Mark a function of your own as a build function.
+
+    Snapshots that name it can then be loaded once its module is imported.
     """
     _known_functions[func.__module__, func.__name__] = func
     return func
 
 
 class PortableArray(np.ndarray):
-    """An array that pickles as numpy.ndarray(shape, dtype, bytes): no private NumPy path, so every
-    NumPy version reads it.
+    """An array that pickles as numpy.ndarray(shape, dtype, bytes).
+
+    The pickle names no private NumPy path, so every NumPy version reads it.
     """
 
-    def __reduce_ex__(self, protocol):
+    def __reduce_ex__(self, protocol: SupportsIndex) -> tuple:
         array = np.ascontiguousarray(self)
         return np.ndarray, (self.shape, array.dtype.str, array.tobytes())
 
@@ -84,15 +92,17 @@ class Network:
     """
 
     def __init__(self, name: str | None = None, func: str | Callable | None = None,
-                 **static_kwargs):
+                 **static_kwargs: Any):
         if func is None:
             raise ConfigError(f'network {name!r} has no build function: pass '
                               "func='networks.G_paper', or your own.")
         build_func = build_function(import_obj(func) if isinstance(func, str) else func)
         self._create(name, build_func, static_kwargs)
 
-    def _create(self, name, build_func, static_kwargs):
-        self.name, self.static_kwargs = name, dict(static_kwargs)
+    def _create(self, name: str | None, build_func: Callable[..., Any],
+                static_kwargs: Mapping[str, Any]) -> None:
+        self.name = name
+        self.static_kwargs = dict(static_kwargs)
         self._build_func = build_func
         try:
             with _fresh_layer_names():
@@ -107,14 +117,13 @@ class Network:
         model = self.model
         self.input_names, self.input_shapes = _names_and_shapes(model.inputs)
         self.output_names, self.output_shapes = _names_and_shapes(model.outputs)
-        self.num_inputs, self.num_outputs = len(self.input_names), len(self.output_names)
-        self.input_shape, self.output_shape = self.input_shapes[0], self.output_shapes[0]
+        self.num_inputs = len(self.input_names)
+        self.num_outputs = len(self.output_names)
+        self.input_shape = self.input_shapes[0]
+        self.output_shape = self.output_shapes[0]
         self.vars = {self._local_path(v.path): v.value for v in model.variables}
-        trainable = {v.path for v in model.trainable_variables}
-        self.trainables = {
-            self._local_path(v.path): v.value
-            for v in model.variables if v.path in trainable
-        }
+        trainable = {self._local_path(v.path) for v in model.trainable_variables}
+        self.trainables = {name: var for name, var in self.vars.items() if name in trainable}
         self._grows = 'stage' in inspect.signature(model.call).parameters
 
     def _local_path(self, path):
@@ -136,7 +145,7 @@ class Network:
         """A variable's value as a NumPy array."""
         return self.find_var(name_or_var).numpy()
 
-    def set_var(self, name_or_var: str | tf.Variable, value) -> None:
+    def set_var(self, name_or_var: str | tf.Variable, value: np.ndarray | float) -> None:
         """Set a variable from an array or number."""
         self.find_var(name_or_var).assign(value)
 
@@ -148,22 +157,18 @@ class Network:
 
     def reset_vars(self) -> None:
         """Draw all variables anew from their initial distributions."""
-        self._copy(
-            type(self)._from_func(self.name, self._build_func, self.static_kwargs), self.vars)
+        self._copy(self._rebuilt(self.name), self.vars)
 
     def reset_trainables(self) -> None:
         """Draw the trainable variables anew from their initial distributions."""
-        self._copy(
-            type(self)._from_func(self.name, self._build_func, self.static_kwargs), self.trainables)
+        self._copy(self._rebuilt(self.name), self.trainables)
 
     def copy_vars_from(self, src: 'Network') -> None:
         """Take over the values of all variables of another network that has the same names."""
         self._copy(src, self.vars)
 
     def copy_trainables_from(self, src: 'Network') -> None:
-        """Take over the values of the trainable variables of another network that has the same
-        names.
-        """
+        """Take over the trainable variables' values of another network that has the same names."""
         self._copy(src, self.trainables)
 
     def _copy(self, src, names):
@@ -171,7 +176,7 @@ class Network:
             self.vars[name].assign(src.find_var(name))
 
     @property
-    def lod(self):
+    def lod(self) -> float | None:
         """The current level of detail as a float, or None for a network that does not grow."""
         if 'lod' not in self.vars:
             return None
@@ -179,21 +184,22 @@ class Network:
             return float(self.vars['lod'].numpy())
 
     @property
-    def activation_dtype(self):
+    def activation_dtype(self) -> str:
         """Type of the activations: the build function's option `dtype`. One without it computes in
         float32.
         """
         return with_defaults(self._build_func, self.static_kwargs).get('dtype', 'float32')
 
     @property
-    def gives_native_images(self):
-        """Whether a generator can hand out images at a stage's own resolution: it grows, and is not
-        of structure 'linear'.
+    def gives_native_images(self) -> bool:
+        """Whether a generator can return images at a stage's own resolution.
+
+        It can if it grows and is not of structure 'linear'.
         """
         return self.stage is not None and 'native' in inspect.signature(self.model.call).parameters
 
     @property
-    def stage(self):
+    def stage(self) -> Stage | None:
         """The growth stage the current lod asks for; None where everything is to be evaluated."""
         if not self._grows or self.lod is None or self.static_kwargs.get('structure') == 'linear':
             return None
@@ -201,22 +207,26 @@ class Network:
 
     # ------------------------------------------------------------ copies
 
-    @classmethod
-    def _from_func(cls, name, build_func, static_kwargs):
-        network = object.__new__(cls)
-        network._create(name, build_func, static_kwargs)
+    def _rebuilt(self, name: str | None) -> 'Network':
+        """A network of the same build function and keywords, with new initial values."""
+        network = object.__new__(type(self))
+        network._create(name, self._build_func, self.static_kwargs)
         return network
 
     def clone(self, name: str | None = None) -> 'Network':
         """A new network with the same build function, keywords and values."""
-        network = self._from_func(name or self.name, self._build_func, self.static_kwargs)
+        network = self._rebuilt(name or self.name)
         network.copy_vars_from(self)
         return network
 
     def convert(self, name: str | None = None, func: str | Callable | None = None,
-                **static_kwargs) -> 'Network':
-        """A network of another build function, with the keywords given over one's own and the
-        values of all common variables.
+                **static_kwargs: Any) -> 'Network':
+        """A new network of another build function, with the values of all variables that both have.
+
+        Args:
+            name: of the new network; None = this one's.
+            func: build function or its dotted name; None = this one's.
+            static_kwargs: keywords to change; the others are this network's.
         """
         network = type(self)(name or self.name, func or self._build_func,
                              **{**self.static_kwargs, **static_kwargs})
@@ -227,13 +237,15 @@ class Network:
 
     def setup_as_moving_average_of(self, src: 'Network', beta: float = 0.99,
                                    beta_nontrainable: float = 0.0) -> Callable[[], None]:
-        """Return a function that moves this network one step towards `src`: new = lerp(src, own,
-        beta).
+        """Return a function that moves this network one step towards `src`.
+
+        A step is new = lerp(src, own, beta) for each variable.
 
         Args:
             src: the network to follow; one with the same variables.
-            beta: decay per step of the trainables.  beta_nontrainable: of the others; 0 copies them
-        (so lod follows). """
+            beta: decay per step of the trainables.
+            beta_nontrainable: decay of the others; 0 copies them (so lod follows).
+        """
         @tf.function(autograph=False)
         def update():
             for name, var in self.vars.items():
@@ -243,19 +255,23 @@ class Network:
 
     # ------------------------------------------------------------ evaluation
 
-    def get_output_for(self, *inputs, stage='current', return_as_list: bool = False,
-                       **dynamic_kwargs) -> tf.Tensor | list | tuple:
-        """Evaluate on tensors: eagerly or inside a tf.function, differentiable in the inputs and
-        the variables.
+    def get_output_for(
+            self, *inputs: tf.Tensor, stage: Stage | Literal['current'] | None = 'current',
+            return_as_list: bool = False, **dynamic_kwargs: Any
+    ) -> tf.Tensor | list[tf.Tensor] | tuple[tf.Tensor, ...]:
+        """Evaluate on tensors, eagerly or inside a tf.function.
+
+        The result is differentiable in the inputs and the variables.
 
         Args:
             inputs: tensors in the order of `input_names`; a zero-width one at the end may be left
                 out.
-            stage: the growth stage to evaluate. 'current' follows the variable lod: outside of a
-                tf.function by evaluating what the lod needs, inside of one (where the lod may
-                change after compilation) by evaluating every layer.
-            dynamic_kwargs: handed to the model where it knows them (e.g. native=True), is_training
-                also as Keras's `training`; others are ignored.
+            stage: the growth stage to evaluate; None evaluates every layer. 'current' follows the
+                variable lod: outside a tf.function by evaluating what the lod needs, inside one
+                (where the lod may change after compilation) by evaluating every layer.
+            return_as_list: return a list, even of one output.
+            dynamic_kwargs: passed to the model if it has them (e.g. native=True), is_training also
+                as Keras's `training`; others are ignored.
 
         Returns:
             One tensor, or a tuple (list if asked) in the order of `output_names`.
@@ -266,19 +282,20 @@ class Network:
             dynamic_kwargs = {'training': dynamic_kwargs['is_training'], **dynamic_kwargs}
         options = {name: value for name, value in dynamic_kwargs.items() if name in known}
         if self._grows:
-            options['stage'] = (
-                self.stage if tf.executing_eagerly() else None) if stage == 'current' else stage
-        inputs = self._complete([tf.convert_to_tensor(x) for x in inputs])
-        outputs = self.model(inputs, **options) if self._takes_list() else self.model(
-            *inputs, **options)
+            if stage == 'current':
+                stage = self.stage if tf.executing_eagerly() else None
+            options['stage'] = stage
+        tensors = self._complete([tf.convert_to_tensor(x) for x in inputs])
+        outputs = self.model(*([tensors] if self._takes_list() else tensors), **options)
         outputs = list(outputs) if isinstance(outputs, (list, tuple)) else [outputs]
         if return_as_list:
             return outputs
         return outputs[0] if len(outputs) == 1 else tuple(outputs)
 
-    def at_stage(self, stage, **dynamic_kwargs):
-        """This network with the stage (and options such as native=True) filled in: what a compiled
-        training step hands to the losses.
+    def at_stage(self, stage: Stage | None, **dynamic_kwargs: Any) -> 'NetworkAtStage':
+        """This network with the stage and options such as native=True filled in.
+
+        A compiled training step passes it to the losses.
         """
         return NetworkAtStage(self, dict(stage=stage, **dynamic_kwargs))
 
@@ -287,8 +304,10 @@ class Network:
         return self.num_inputs > 1 and hasattr(self.model, 'operations')
 
     def _complete(self, inputs):
-        """Add the zero-width inputs (labels of an unconditional network) that the caller left out;
-        check the number.
+        """Add zero-width inputs that the caller left out (labels of an unconditional network).
+
+        Raises:
+            ConfigError: the number of inputs is wrong.
         """
         for shape in self.input_shapes[len(inputs):]:
             if 0 not in shape:
@@ -301,8 +320,9 @@ class Network:
 
     def run(self, *in_arrays: np.ndarray, return_as_list: bool = False,
             print_progress: bool = False, minibatch_size: int | None = None, num_gpus: int = 1,
-            out_mul: float = 1.0, out_add: float = 0.0, out_shrink: int = 1, out_dtype=None,
-            **dynamic_kwargs) -> np.ndarray | list | tuple:
+            out_mul: float = 1.0, out_add: float = 0.0, out_shrink: int = 1,
+            out_dtype: DType | None = None,
+            **dynamic_kwargs: Any) -> np.ndarray | list[np.ndarray] | tuple[np.ndarray, ...]:
         """Evaluate on NumPy arrays, minibatch by minibatch.
 
         Args:
@@ -320,22 +340,26 @@ class Network:
         Returns:
             Float32 arrays (or out_dtype): one, or a tuple (list if asked).
         """
-        inputs = [
-            np.asarray(x) for x in self._complete([np.asarray(x, np.float32) for x in in_arrays])
-        ]
-        outputs = self._evaluation.run(inputs, minibatch_size, num_gpus, print_progress, out_mul,
-                                       out_add, out_shrink, out_dtype, dynamic_kwargs)
+        given = [np.asarray(x, np.float32) for x in in_arrays]
+        inputs = [np.asarray(x) for x in self._complete(given)]
+        output = OutputOptions(out_mul, out_add, out_shrink, out_dtype)
+        outputs = self._evaluation.run(inputs, output, dynamic_kwargs, num_gpus=num_gpus,
+                                       minibatch_size=minibatch_size, print_progress=print_progress)
         if return_as_list:
             return outputs
         return outputs[0] if len(outputs) == 1 else tuple(outputs)
 
     # ------------------------------------------------------------ listings
 
-    def list_layers(self) -> list[tuple]:
-        """Rows (name, output shape with an open first axis or None if unknown, list of variables)
-        of inputs, layers and outputs.
+    def list_layers(self) -> list[LayerRow]:
+        """Rows of inputs, layers and outputs, as `print_layers` shows them.
+
+        Returns:
+            (name, output shape with an open first axis or None if unknown, trainable variables) of
+            each.
         """
-        rows = [(name, shape, []) for name, shape in zip(self.input_names, self.input_shapes)]
+        rows: list[LayerRow] = [
+            (name, shape, []) for name, shape in zip(self.input_names, self.input_shapes)]
         if 'lod' in self.vars:
             rows.append(('lod', [], []))
         for name, shape in self._layer_rows():
@@ -350,8 +374,8 @@ class Network:
         if hasattr(self.model, 'operations'):  # a functional Keras model knows its layers' outputs
             return [(layer.name, list(layer.output.shape[1:])) for layer in self.model.layers
                     if layer.weights]
-        return [(name, None) for name in dict.fromkeys(
-            name.rpartition('/')[0] for name in self.trainables)]
+        layers = (name.rpartition('/')[0] for name in self.trainables)
+        return [(name, None) for name in dict.fromkeys(layers)]
 
     def print_layers(self, title: str | None = None) -> None:
         """Print a table of layers: parameters, output shape (NCHW), weight shape."""
@@ -377,7 +401,7 @@ class Network:
 
     # ------------------------------------------------------------ other programs
 
-    def export(self, path: str | os.PathLike, overwrite: bool = False):
+    def export(self, path: str | os.PathLike, overwrite: bool = False) -> None:
         """Write this network, at its current lod, for programs that know nothing of this one.
 
         Inputs and outputs have the names and shapes of `input_names`, `output_names` and so on:
@@ -396,8 +420,9 @@ class Network:
         export.export(self, path, overwrite)
 
     def save_weights(self, path: str | os.PathLike) -> None:
-        """Write all variables as an .npz file: arrays by local name, e.g. '4x4/Conv/weight'. Read
-        it with np.load or `load_weights`.
+        """Write all variables as an .npz file: arrays by local name, e.g. '4x4/Conv/weight'.
+
+        Read it with np.load or `load_weights`.
         """
         export.save_weights(self, path)
 
@@ -406,22 +431,21 @@ class Network:
 
         Raises:
             DataError: the file cannot be read, or is of a network with other variables; then no
-        variable has changed. """
+                variable has changed.
+        """
         export.load_weights(self, path)
 
     # ------------------------------------------------------------ pickling
 
     def __getstate__(self):
-        func_name = self._build_func.__name__
-        stock = func_name in STOCK_FUNCTIONS and import_obj(
-            STOCK_FUNCTIONS[func_name]) is self._build_func
-        state = dict(
-            version=2, name=self.name, static_kwargs=self.static_kwargs,
-            build_module_src=STOCK_SOURCE if stock else _module_source(self._build_func),
-            build_func_name=func_name,
-            variables=[(name, np.asarray(var.numpy()).view(PortableArray))
-                       for name, var in self.vars.items()])
-        return state if stock else dict(state, build_module_name=self._build_func.__module__)
+        func, func_name = self._build_func, self._build_func.__name__
+        stock = func_name in STOCK_FUNCTIONS and import_obj(STOCK_FUNCTIONS[func_name]) is func
+        variables = [(name, np.asarray(var.numpy()).view(PortableArray))
+                     for name, var in self.vars.items()]
+        state = dict(version=2, name=self.name, static_kwargs=self.static_kwargs,
+                     build_module_src=STOCK_SOURCE if stock else _module_source(func),
+                     build_func_name=func_name, variables=variables)
+        return state if stock else dict(state, build_module_name=func.__module__)
 
     def __setstate__(self, state):
         for handler in network_import_handlers:
@@ -447,36 +471,40 @@ Network.__module__ = 'tfutil'  # the class path that snapshots name
 
 
 class NetworkAtStage:
-    """A network whose `get_output_for` has its stage and options filled in; every other attribute
-    is the network's.
+    """A network with stage and options filled in; every other attribute is the network's.
+
+    Args:
+        network: the network.
+        options: keywords of `Network.get_output_for`, 'stage' among them.
 
     Attributes:
         chosen_stage: the stage; None evaluates everything.
     """
 
-    def __init__(self, network, options):
+    def __init__(self, network: Network, options: dict[str, Any]):
         self._network = network
         self._options = options
         self.chosen_stage = options['stage']
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> Any:
         return getattr(self._network, name)
 
-    def get_output_for(self, *inputs, **kwargs):
+    def get_output_for(self, *inputs: tf.Tensor,
+                       **kwargs: Any) -> tf.Tensor | list[tf.Tensor] | tuple[tf.Tensor, ...]:
+        """`Network.get_output_for` with stage and options filled in."""
         return self._network.get_output_for(*inputs, **{**kwargs, **self._options})
 
 
-def defined_by_its_class(model, name):
-    """Whether a model's own class says something: what it inherits may not hold for the layers that
-    it adds.
+def defined_by_its_class(model: Any, name: str) -> bool:
+    """Whether a model's own class defines an attribute.
+
+    What it inherits may not hold for the layers that it adds.
     """
     return name in vars(type(model))
 
 
-def trusting_source(trust=True):
-    """Allow (or forbid) unpickling in the block to execute the source text that a user's own
-    network carries.
-    """
+def trusting_source(trust: bool = True) -> contextlib.AbstractContextManager[bool]:
+    """Allow or forbid, in the block, unpickling that executes source text of a user's network."""
     return holding(TRUST_SOURCE, trust)
 
 
@@ -486,9 +514,10 @@ def trusting_source(trust=True):
 def _fresh_layer_names():
     """Let Keras number unnamed layers from the start in the block.
 
-    It numbers them through the life of the process (dense, dense_1, ...), and layers' names are
-    variables' names: without this, a clone or a snapshot of a network of unnamed layers would not
-    find its own variables again. """
+    Keras numbers them throughout the process (dense, dense_1, ...), and layer names are variable
+    names. Without this, a clone or a snapshot of a network of unnamed layers would not find its own
+    variables again.
+    """
     # Keras has no public way to do this short of clearing everything
     from keras.src.backend.common import global_state
     saved = global_state.get_global_attribute('object_name_uids')
@@ -520,9 +549,8 @@ def _module_source(func):
 
 
 def _check_state(state):
-    needed = {
-        'version', 'name', 'static_kwargs', 'build_module_src', 'build_func_name', 'variables'
-    }
+    needed = {'version', 'name', 'static_kwargs', 'build_module_src', 'build_func_name',
+              'variables'}
     if not isinstance(state, dict) or not needed <= set(state):
         found = sorted(state) if isinstance(state, dict) else type(state).__name__
         raise DataError(f'not the state of a network: expected the keys {sorted(needed)}. '
@@ -533,8 +561,9 @@ def _check_state(state):
 
 
 def _find_build_func(state):
-    """The build function that a state names: ours for the stock networks, else one known here, else
-    (if trusted) its module's.
+    """The build function that a state names.
+
+    Ours for the stock networks, else one known in this process, else (if trusted) its module's.
     """
     name, module_name = state['build_func_name'], state.get('build_module_name', 'networks')
     if name in STOCK_FUNCTIONS and module_name == 'networks':

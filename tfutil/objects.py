@@ -1,16 +1,17 @@
 """Names to objects: config.py names its functions ('networks.G_paper'), this module finds them."""
 import importlib
 import sys
+from types import ModuleType
 from typing import Any
 
 from pgan.errors import ConfigError, did_you_mean
 
 
-def find_obj_in_module(module, name):
+def find_obj_in_module(module: ModuleType, name: str) -> Any:
     """Follow a dotted name below a module: `find_obj_in_module(np, 'random.rand')`.
 
     Raises:
-        ConfigError: there is no such name; the nearest existing one is suggested.
+        ConfigError: there is no such name; the message suggests the nearest existing one.
     """
     obj = module
     for part in name.split('.'):
@@ -21,9 +22,11 @@ def find_obj_in_module(module, name):
     return obj
 
 
-def _split(dotted_name):
-    """Import the longest prefix of a dotted name that is a module; return it and the rest of the
-    name.
+def _split(dotted_name: str) -> tuple[ModuleType, str]:
+    """Import the longest prefix of a dotted name that is a module.
+
+    Returns:
+        The module, and the rest of the name.
     """
     parts = str(dotted_name).split('.')
     if not all(part.isidentifier() for part in parts):
@@ -46,10 +49,8 @@ def _split(dotted_name):
                       'here.')
 
 
-def import_module(dotted_name):
-    """Import the module that a dotted name is or starts with: 'networks.G_paper' gives
-    `networks`.
-    """
+def import_module(dotted_name: str) -> ModuleType:
+    """Import the module that a dotted name starts with: 'networks.G_paper' gives `networks`."""
     return _split(dotted_name)[0]
 
 
@@ -57,13 +58,13 @@ def import_obj(dotted_name: str) -> Any:
     """Import the object of a dotted name: 'networks.G_paper' gives the function.
 
     Raises:
-        ConfigError: no module or no object of that name; the nearest one is suggested.
+        ConfigError: no module or no object has that name; the message suggests the nearest one.
     """
     module, rest = _split(dotted_name)
     return find_obj_in_module(module, rest) if rest else module
 
 
-def call_func_by_name(*args, func=None, **kwargs):
+def call_func_by_name(*args: Any, func: str | None = None, **kwargs: Any) -> Any:
     """Call the function of a dotted name with the other arguments. (A name of the original's;
     unused here.)
     """

@@ -1,53 +1,58 @@
 """Small tensor helpers that the whole program speaks in."""
+from collections.abc import Iterable
+from typing import TypeVar
+
 import numpy as np
 import tensorflow as tf
 
+Values = TypeVar('Values', float, np.ndarray, tf.Tensor)
 
-def lerp(a, b, t):
+
+def lerp(a: Values, b: Values, t: float | tf.Tensor) -> Values:
     """Linear interpolation: a where t is 0, b where t is 1."""
     return a + (b - a) * t
 
 
-def lerp_clip(a, b, t):
+def lerp_clip(a: float | tf.Tensor, b: float | tf.Tensor, t: float | tf.Tensor) -> tf.Tensor:
     """Linear interpolation with t clipped to [0, 1]. (A name of the original's; unused here.)"""
     return a + (b - a) * tf.clip_by_value(t, 0.0, 1.0)
 
 
-def log2(x):
+def log2(x: tf.Tensor) -> tf.Tensor:
     """Base-2 logarithm of a float tensor."""
     return tf.math.log(x) * np.float32(1.0 / np.log(2.0))
 
 
-def exp2(x):
+def exp2(x: tf.Tensor) -> tf.Tensor:
     """2 to the power of a float tensor."""
     return tf.exp(x * np.float32(np.log(2.0)))
 
 
-def flatten(x):
+def flatten(x: tf.Tensor) -> tf.Tensor:
     """Any tensor as one axis."""
     return tf.reshape(x, [-1])
 
 
-def is_tf_expression(x):
+def is_tf_expression(x: object) -> bool:
     """True for tensors and variables, False for NumPy arrays and Python numbers. (A name of the
     original's; unused here.)
     """
     return tf.is_tensor(x) or isinstance(x, tf.Variable)
 
 
-def shape_to_list(shape):
+def shape_to_list(shape: tf.TensorShape | Iterable[int | None]) -> list[int | None]:
     """A TensorShape (or any sequence of sizes) as a list of ints and None."""
     return [None if size is None else int(size) for size in shape]
 
 
-def box_average(x, factor=2):
+def box_average(x: tf.Tensor, factor: int = 2) -> tf.Tensor:
     """Average factor x factor boxes of [N, C, H, W]."""
     c, h, w = x.shape[1:]
     boxes = tf.reshape(x, [-1, c, h // factor, factor, w // factor, factor])
     return tf.reduce_mean(boxes, axis=[3, 5])
 
 
-def repeat_pixels(x, factor=2):
+def repeat_pixels(x: tf.Tensor, factor: int = 2) -> tf.Tensor:
     """Repeat each pixel of [N, C, H, W] factor x factor times."""
     if factor == 1:
         return x
@@ -56,9 +61,11 @@ def repeat_pixels(x, factor=2):
                       [-1, c, h * factor, w * factor])
 
 
-def fp32(*values):
-    """Cast tensors to float32: losses and norms are computed in it whatever the networks' dtype.
-    One value in, one out.
+def fp32(*values: tf.Tensor) -> tf.Tensor | list[tf.Tensor]:
+    """Cast tensors to float32, for losses and norms whatever the networks' dtype.
+
+    Returns:
+        One tensor for one value, otherwise a list.
     """
     cast = [tf.cast(value, tf.float32) for value in values]
     return cast[0] if len(cast) == 1 else cast

@@ -1,6 +1,7 @@
-"""Optimizer: Adam as the original had it, with gradient averaging, loss scaling and skipping of bad
-updates.
-"""
+"""Optimizer: the original's Adam with gradient averaging and loss scaling."""
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
 import tensorflow as tf
 
 from pgan.options import Decay, NonNegative, Positive, Supplied, SuppliedIfTaken
@@ -11,12 +12,13 @@ from tfutil.summary import autosummary
 
 
 class Optimizer:
-    """Adam with the epsilon outside of the corrected root: w -= lr * sqrt(1 - b2^t) / (1 - b1^t) *
-    m / (sqrt(v) + epsilon).
+    """Adam with the epsilon outside the corrected root, as in TensorFlow 1.
 
-    Gradients are averaged over everything registered and over all replicas, in float32. An update
-    in which any of them is not finite, on whichever replica, is skipped whole on all of them
-    (weights, moments, step count) and counted.
+    w -= lr * sqrt(1 - b2^t) / (1 - b1^t) * m / (sqrt(v) + epsilon)
+
+    Gradients are averaged over everything registered and over all replicas, in float32. If any of
+    them is not finite, on whichever replica, all replicas skip the whole update (weights, moments,
+    step count) and count it.
 
     Args:
         name: prefix of the TensorBoard tags, e.g. 'TrainG'.
@@ -52,73 +54,79 @@ class Optimizer:
                                         trainable=False, dtype=tf.float32)
         self.beta1_power = tf.Variable(beta1, trainable=False, dtype=tf.float32)
         self.beta2_power = tf.Variable(beta2, trainable=False, dtype=tf.float32)
-        self.slots = {}  # variable reference -> (m, v)
-        self._registered = {}  # variable reference -> (variable, gradients)
+        # by variable reference: (m, v), and (variable, gradients)
+        self.slots: dict[Any, tuple[tf.Variable, tf.Variable]] = {}
+        self._registered: dict[Any, tuple[tf.Variable, list[tf.Tensor]]] = {}
 
     # ------------------------------------------------------------ loss scaling
 
-    def apply_loss_scaling(self, value):
+    def apply_loss_scaling(self, value: tf.Tensor) -> tf.Tensor:
         """Multiply a loss by the current scale (nothing without loss scaling)."""
         return value * ops.exp2(self.loss_scaling) if self.use_loss_scaling else value
 
-    def scaled_mean(self, loss):
+    def scaled_mean(self, loss: tf.Tensor) -> tf.Tensor:
         """What is differentiated: the mean of a loss in float32, times the current scale."""
         return self.apply_loss_scaling(tf.reduce_mean(tf.cast(loss, tf.float32)))
 
-    def undo_loss_scaling(self, value):
+    def undo_loss_scaling(self, value: tf.Tensor) -> tf.Tensor:
         """Divide a gradient by the current scale (nothing without loss scaling)."""
         return value * ops.exp2(-self.loss_scaling) if self.use_loss_scaling else value
 
     # ------------------------------------------------------------ gradients
 
-    def compute_gradients(self, loss_func, variables):
+    def compute_gradients(
+            self, loss_func: Callable[[], tf.Tensor],
+            variables: Sequence[tf.Variable]) -> tuple[tf.Tensor, list[tf.Tensor | None]]:
         """Differentiate the mean of a loss.
 
         Args:
-            loss_func: function without arguments that returns a loss tensor of any shape.
-            variables: list of tf.Variable.
+            loss_func: function that returns a loss tensor of any shape.
+            variables: tf.Variable to differentiate by.
 
         Returns:
-            The loss, and a list of float32 gradients, still scaled; None for variables that the
-        loss does not depend on. """
+            The loss, and float32 gradients, still scaled; None for variables that the loss does not
+            depend on.
+        """
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(variables)
             loss = loss_func()
             scaled = self.scaled_mean(loss)
-        return loss, [
-            None if g is None else tf.cast(g, tf.float32) for g in tape.gradient(scaled, variables)
-        ]
+        gradients = tape.gradient(scaled, variables)
+        return loss, [None if g is None else tf.cast(g, tf.float32) for g in gradients]
 
-    def register_gradients(self, loss_func, variables):
-        """Differentiate a loss and keep the gradients for `apply_updates`, which averages all that
-        were registered. Returns the loss. (A method of the original's; training here
-        differentiates several losses at once and calls `register`.)
+    def register_gradients(self, loss_func: Callable[[], tf.Tensor],
+                           variables: Sequence[tf.Variable]) -> tf.Tensor:
+        """Differentiate a loss and keep the gradients for `apply_updates`, which averages them.
+
+        A method of the original's; training here differentiates several losses at once and calls
+        `register`.
+
+        Returns:
+            The loss.
         """
         loss, gradients = self.compute_gradients(loss_func, variables)
         self.register(gradients, variables)
         return loss
 
-    def register(self, gradients, variables):
+    def register(self, gradients: Iterable[tf.Tensor | None],
+                 variables: Iterable[tf.Variable]) -> None:
         """Keep scaled gradients for `apply_updates`; those that don't exist count as zero."""
         for grad, var in zip(gradients, variables):
-            self._registered.setdefault(
-                var.ref(), (var, []))[1].append(tf.zeros_like(var) if grad is None else grad)
+            _, registered = self._registered.setdefault(var.ref(), (var, []))
+            registered.append(tf.zeros_like(var) if grad is None else grad)
 
     # ------------------------------------------------------------ the update
 
-    def create_slots(self, variables):
-        """Make the moments of the variables; to be called before a step that uses them is
-        compiled.
-        """
+    def create_slots(self, variables: Iterable[tf.Variable]) -> None:
+        """Make the moments of the variables. Call it before compiling a step that uses them."""
         for var in variables:
             if var.ref() not in self.slots:
                 with tf.init_scope():
-                    self.slots[var.ref()] = tuple(
-                        tf.Variable(tf.zeros(var.shape), trainable=False) for _ in 'mv')
+                    m, v = (tf.Variable(tf.zeros(var.shape), trainable=False) for _ in 'mv')
+                self.slots[var.ref()] = m, v
 
-    def apply_updates(self, learning_rate=None):
-        """Average the registered gradients and make one update, or none if any of them is not
-        finite.
+    def apply_updates(self, learning_rate: float | tf.Tensor | None = None) -> tf.Tensor:
+        """Average the registered gradients and make one update, or none if any is not finite.
 
         Args:
             learning_rate: number or scalar tensor; None = the default.
@@ -142,18 +150,22 @@ class Optimizer:
             autosummary(f'{self.id}/loss_scaling_log2', tf.convert_to_tensor(self.loss_scaling))
         return finite
 
-    def _update(self, scaled, variables, rate):
+    def _update(self, scaled: Sequence[tf.Tensor], variables: Sequence[tf.Variable],
+                rate: tf.Tensor) -> tf.Tensor:
         """Adam if all gradients are finite. Returns whether they are.
 
         A skipped update is one with gradients and a rate of 0 and decays of 1: no bit of weights,
-        moments and step count moves. A condition around the update would have a GPU wait for the
-        host. """
+        moments and step count moves. A condition around the update would make a GPU wait for the
+        host.
+        """
         # Look before the scale is undone: a compiler may fold the two multiplications into one, and
         # no overflow would be seen. All replicas look at the same averages, in which a value that
         # is not finite leaves its mark, so they decide alike.
         finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(g)) for g in scaled])
-        factor, rate, beta1, beta2 = (tf.where(finite, made, skipped) for made, skipped in (
-            (self.undo_loss_scaling(1.0), 0.0), (rate, 0.0), (self.beta1, 1.0), (self.beta2, 1.0)))
+        factor = tf.where(finite, self.undo_loss_scaling(1.0), 0.0)
+        rate = tf.where(finite, rate, 0.0)
+        beta1 = tf.where(finite, self.beta1, 1.0)
+        beta2 = tf.where(finite, self.beta2, 1.0)
         beta1_power, beta2_power = tf.identity(self.beta1_power), tf.identity(self.beta2_power)
         for grad, var in zip(scaled, variables):
             m, v = self.slots[var.ref()]
@@ -168,18 +180,21 @@ class Optimizer:
             set_in_replica(self.loss_scaling, self.loss_scaling + change)
         return finite
 
-    def state_variables(self, named):
-        """All that the next updates depend on, for a checkpoint: nested dicts of tf.Variable.
+    def state_variables(self, named: Mapping[str, tf.Variable]) -> dict[str, Any]:
+        """All that the next updates depend on, for a checkpoint.
 
         Args:
-            named: {name: variable}, those that are updated.
+            named: the variables that are updated, by name.
+
+        Returns:
+            Nested dicts of tf.Variable.
         """
         self.create_slots(named.values())
         m, v = ({name: self.slots[var.ref()][i] for name, var in named.items()} for i in range(2))
         return dict(m=m, v=v, beta1_power=self.beta1_power, beta2_power=self.beta2_power,
                     loss_scaling=self.loss_scaling)
 
-    def reset_optimizer_state(self):
+    def reset_optimizer_state(self) -> None:
         """Forget moments and step count; the loss scale stays."""
         for m, v in self.slots.values():
             m.assign(tf.zeros_like(m))
@@ -192,7 +207,7 @@ def _average(gradients):
     return gradients[0] if len(gradients) == 1 else tf.add_n(gradients) / len(gradients)
 
 
-def average_over_replicas(gradients):
-    """The mean over all replicas of each of a list of gradients, inside of a replica's step."""
+def average_over_replicas(gradients: Sequence[tf.Tensor]) -> Sequence[tf.Tensor]:
+    """The mean of each gradient over all replicas, inside a replica's step."""
     replicas = tf.distribute.get_replica_context().num_replicas_in_sync
     return gradients if replicas == 1 else [total / replicas for total in all_reduce(gradients)]

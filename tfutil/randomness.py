@@ -1,16 +1,20 @@
-"""Random draws as a function of (seed, step, replica): a resumed run repeats the uninterrupted one,
-and no two replicas draw alike. The bits are the same on every device, with and without XLA.
+"""Random draws as a function of (seed, step, replica).
 
-Inside `keyed` every draw is stateless; outside of it, draws come from TensorFlow's global
-generator, so that the functions that draw (losses, random labels, mirroring) can be used on their
-own as well.
+A resumed run repeats the uninterrupted one, and no two replicas draw alike. The bits are the same
+on every device, with and without XLA.
+
+Inside `keyed` every draw is stateless. Outside, draws come from TensorFlow's global generator, so
+that the functions that draw (losses, random labels, mirroring) can be used on their own as well.
 
 A draw's Philox key is folded from seed, step, number of the draw and replica. Inside a graph that
 takes some forty scalar operations a draw, each of them a launch on a GPU. A training step gets its
 keys as an argument instead: `key_table` folds them on the host (`keyed_by`).
 """
+import contextlib
 import contextvars
 import functools
+from collections.abc import Sequence
+from typing import TypeAlias
 
 import numpy as np
 import tensorflow as tf
@@ -18,8 +22,11 @@ import tensorflow as tf
 from tfutil.context import holding
 from tfutil.fusion import fused
 
+Shape: TypeAlias = Sequence[int | tf.Tensor] | tf.Tensor
+
 # The key in force. Replicas are traced in threads of their own, one after the other.
-_active = contextvars.ContextVar('key', default=None)
+_active: contextvars.ContextVar['_FoldedKey | _TableKey | None'] = contextvars.ContextVar(
+    'key', default=None)
 
 # Each device and compiler has a favourite algorithm, unless it is told which to use.
 _ALGORITHM = tf.random.Algorithm.PHILOX
@@ -76,8 +83,8 @@ class _TableKey:
 KEY_BLOCK = 128  # steps whose keys are folded at once: NumPy takes as long for one
 
 
-def key_table(seed, step, replicas, draws):
-    """Philox keys and counters of the first draws of a step: those that `keyed(seed, step)` folds.
+def key_table(seed: int, step: int, replicas: int, draws: int) -> np.ndarray:
+    """Philox keys and counters of a step's first draws: those that `keyed(seed, step)` folds.
 
     Args:
         seed, step: integers.
@@ -92,11 +99,11 @@ def key_table(seed, step, replicas, draws):
 
 
 @functools.lru_cache(maxsize=16)
-def key_block(seed, block, replicas, draws):
+def key_block(seed: int, block: int, replicas: int, draws: int) -> np.ndarray:
     """`key_table`s of steps block * KEY_BLOCK to (block + 1) * KEY_BLOCK - 1, stacked."""
-    step, replica, draw = np.meshgrid(
-        np.arange(block * KEY_BLOCK, (block + 1) * KEY_BLOCK), np.arange(replicas),
-        np.arange(1, draws + 1), indexing='ij')
+    steps = np.arange(block * KEY_BLOCK, (block + 1) * KEY_BLOCK)
+    step, replica, draw = np.meshgrid(steps, np.arange(replicas), np.arange(1, draws + 1),
+                                      indexing='ij')
     pair = np.full_like(step, seed), np.zeros_like(step)
     for number in (step, draw, replica):
         pair = _philox(*_scrambled(*pair))[0].astype(np.int32), number
@@ -138,12 +145,13 @@ def _philox(key, counter):
 
 # ---------------------------------------------------------------- choosing the key
 
-def keyed(seed, step):
+def keyed(seed: int | tf.Tensor,
+          step: int | tf.Tensor) -> contextlib.AbstractContextManager['_FoldedKey']:
     """Make all draws in the block a function of two integers (Python or tensor) and the replica."""
     return holding(_active, _FoldedKey(seed, step))
 
 
-def keyed_by(table):
+def keyed_by(table: tf.Tensor) -> contextlib.AbstractContextManager['_TableKey']:
     """Make the draws in the block those of a `key_table`, as a tensor.
 
     Yields:
@@ -163,7 +171,7 @@ def _unit(bits):
     return tf.cast(bits, tf.float32) * np.float32(2.0 ** -24)
 
 
-def normal(shape):
+def normal(shape: Shape) -> tf.Tensor:
     """Standard normal float32 tensor."""
     key = _active.get()
     if key is None:
@@ -182,7 +190,7 @@ def _normal_pairs(bits):
     return tf.concat([radius * tf.cos(angle), radius * tf.sin(angle)], axis=0)
 
 
-def uniform(shape, minval=0.0, maxval=1.0):
+def uniform(shape: Shape, minval: float = 0.0, maxval: float = 1.0) -> tf.Tensor:
     """Uniform float32 tensor in [minval, maxval)."""
     key = _active.get()
     if key is None:
@@ -190,7 +198,7 @@ def uniform(shape, minval=0.0, maxval=1.0):
     return fused(lambda bits: minval + (maxval - minval) * _unit(bits), key.bits(shape))
 
 
-def integers(shape, maxval):
+def integers(shape: Shape, maxval: int | tf.Tensor) -> tf.Tensor:
     """Uniform int32 tensor in [0, maxval)."""
     key = _active.get()
     if key is None:

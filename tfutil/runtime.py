@@ -1,6 +1,8 @@
 """Starting TensorFlow: seeds, threads, memory growth, TensorFloat-32, CPU devices."""
 import os
 import random
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -9,23 +11,28 @@ from pgan.errors import ConfigError, did_you_mean
 from tfutil.devices import make_cpu_devices
 
 
-def _allow_growth(value):
+def _allow_growth(value: bool) -> None:
     for gpu in tf.config.list_physical_devices('GPU'):
         tf.config.experimental.set_memory_growth(gpu, bool(value))
 
 
-def allow_tf32(value):
-    """Allow TensorFloat-32 for convolutions and matrix products of float32 tensors, or forbid it.
+def _allow_soft_placement(value: bool) -> None:
+    tf.config.set_soft_device_placement(bool(value))
+
+
+def allow_tf32(value: bool) -> None:
+    """Allow or forbid TensorFloat-32 for convolutions and matrix products of float32 tensors.
 
     GPUs from Ampere on then round the factors to 10 bits of mantissa: about twice as fast, with
-    relative errors of 1e-3. """
+    relative errors of 1e-3.
+    """
     tf.config.experimental.enable_tensor_float_32_execution(bool(value))
     # Tensor cores want channels last, as the networks have them. TensorFlow's graph optimizer turns
     # large float32 steps into channels first for the GPUs that had none.
     tf.config.optimizer.set_experimental_options({'layout_optimizer': not value})
 
 
-def tf32_allowed():
+def tf32_allowed() -> bool:
     """Whether convolutions and matrix products of float32 tensors may use TensorFloat-32."""
     return tf.config.experimental.tensor_float_32_execution_enabled()
 
@@ -36,58 +43,61 @@ allow_tf32(False)
 
 # tf_config's keys and what each sets. Dotted ones are those of TF1's ConfigProto. None: accepted,
 # without a TF2 meaning.
-TF_CONFIG_OPTIONS = {
+TF_CONFIG_OPTIONS: dict[str, Callable[[Any], None] | None] = {
     'gpu_options.allow_growth': _allow_growth,
-    'allow_soft_placement': lambda value: tf.config.set_soft_device_placement(bool(value)),
-    'intra_op_parallelism_threads': lambda value: tf.config.threading.
-    set_intra_op_parallelism_threads(int(value)), 'inter_op_parallelism_threads': lambda value: tf.
-    config.threading.set_inter_op_parallelism_threads(int(value)),
-    'graph_options.place_pruned_graph': None, 'tf32': allow_tf32,
+    'allow_soft_placement': _allow_soft_placement,
+    'intra_op_parallelism_threads': tf.config.threading.set_intra_op_parallelism_threads,
+    'inter_op_parallelism_threads': tf.config.threading.set_inter_op_parallelism_threads,
+    'graph_options.place_pruned_graph': None,
+    'tf32': allow_tf32,
 }
 
 
-def check_tf_config(config_dict):
-    """Names and values of tf_config. TensorFlow itself would end the process at a negative number
-    of threads.
+def check_tf_config(config_dict: Mapping[str, Any]) -> None:
+    """Check names and values of tf_config.
+
+    TensorFlow itself would end the process at a negative number of threads.
 
     Raises:
         ConfigError: an unknown key, or a value of the wrong kind.
     """
     for key, value in config_dict.items():
         if key not in TF_CONFIG_OPTIONS:
-            raise ConfigError('tf_config has no option '
-                              f'{key!r}.{did_you_mean(key, TF_CONFIG_OPTIONS)} Known: '
+            hint = did_you_mean(key, TF_CONFIG_OPTIONS)
+            raise ConfigError(f'tf_config has no option {key!r}.{hint} Known: '
                               f'{", ".join(TF_CONFIG_OPTIONS)}.')
         if key.endswith('_threads'):
-            good, expected = isinstance(value, int) and not isinstance(
-                value, bool) and 0 <= value < 2**31, 'an integer, at least 0'
+            is_integer = isinstance(value, int) and not isinstance(value, bool)
+            good, expected = is_integer and 0 <= value < 2 ** 31, 'an integer, at least 0'
         else:
             good, expected = value in (True, False), 'True or False'
         if not good:
             raise ConfigError(f'tf_config[{key!r}]: expected {expected}. Received: {value!r}.')
 
 
-def init_tf(config_dict: dict | None = None, random_seed: int | None = None,
+def init_tf(config_dict: Mapping[str, Any] | None = None, random_seed: int | None = None,
             num_gpus: int = 1) -> None:
-    """Prepare TensorFlow. Call once, before the first tensor is made. TensorFloat-32 is off unless
-    config_dict['tf32'] is True.
+    """Prepare TensorFlow. Call once, before the first tensor is made.
+
+    TensorFloat-32 is off unless config_dict['tf32'] is True.
 
     Args:
         config_dict: config.tf_config.
         random_seed: integer for Python's, NumPy's and TensorFlow's generators; None leaves them
             alone.
-        num_gpus: on a machine without GPUs, cut the CPU into so many devices, which stand for them.
+        num_gpus: on a machine without GPUs, the number of CPU devices that stand in for them.
 
     Raises:
         ConfigError: as in `check_tf_config`, or an option that TensorFlow can no longer change.
     """
     check_tf_config(config_dict or {})
     for key, value in {'tf32': False, **(config_dict or {})}.items():
-        if TF_CONFIG_OPTIONS[key] is None:
+        set_option = TF_CONFIG_OPTIONS[key]
+        if set_option is None:
             print(f'Note: tf_config[{key!r}] has no meaning in TensorFlow 2 and is ignored.')
             continue
         try:
-            TF_CONFIG_OPTIONS[key](value)
+            set_option(value)
         except RuntimeError as error:
             raise ConfigError(f'tf_config[{key!r}] = {value!r} comes too late: {error}') from error
     if not tf.config.list_physical_devices('GPU'):
@@ -105,26 +115,33 @@ def init_tf(config_dict: dict | None = None, random_seed: int | None = None,
         tf.random.set_seed(random_seed)
 
 
-def run(*values):
-    """The original's session call: tensors and variables become NumPy arrays, functions are called.
-    One value in, one out.
+def _evaluated(value):
+    if callable(value):
+        return value()
+    return value.numpy() if hasattr(value, 'numpy') else value
+
+
+def run(*values: Any) -> Any:
+    """The original's session call: evaluate tensors and variables to arrays, and call functions.
+
+    Returns:
+        One result for one value, otherwise a list.
     """
-    results = [
-        value() if callable(value) else value.numpy() if hasattr(value, 'numpy') else value
-        for value in values
-    ]
+    results = list(map(_evaluated, values))
     return results[0] if len(results) == 1 else results
 
 
-def set_vars(var_to_value):
-    """Set variables from a dict of variable to value. (A name of the original's; unused here.)"""
+def set_vars(var_to_value: Mapping[Any, np.ndarray | float]) -> None:
+    """Set variables from a dict of variables, or their references, to values. (A name of the
+    original's; unused here.)
+    """
     for var, value in var_to_value.items():
         (var.deref() if hasattr(var, 'deref') else var).assign(value)
 
 
-def init_uninited_vars(_variables=None):
+def init_uninited_vars(_variables: Any = None) -> None:
     """Variables are born with their values in TensorFlow 2; kept so that old scripts run."""
 
 
-def create_session(_config_dict=None, **_kwargs):
+def create_session(_config_dict: Any = None, **_kwargs: Any) -> None:
     """There are no sessions in TensorFlow 2; kept so that old scripts run."""

@@ -1,10 +1,14 @@
 """autosummary: averages of named values between two ticks, written as TensorBoard scalars.
 
 Inside a compiled step the values are collected as an output of that step (`collecting`,
-`Statistics`), which works on every device, under XLA and on replicas alike; anywhere else they are
-added to the host's accumulators at once. """
+`Statistics`), which works on every device, under XLA and on replicas alike. Anywhere else they are
+added to the host's accumulators at once.
+"""
+import contextlib
 import contextvars
 import itertools
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
 import numpy as np
 import tensorflow as tf
@@ -13,44 +17,52 @@ from tfutil.context import holding
 from tfutil.event_file import SummaryWriter
 from tfutil.fusion import fused
 
-MOST_UNSETTLED = 64  # steps; one transfer for as many is next to nothing
+T = TypeVar('T')
 
-_accumulators = {}  # tag -> [sum, count] of the finite values since the last flush
-_unsettled = []  # `Statistics` of steps that may still be at work
-# replicas are traced in threads of their own, in turns
-_active = contextvars.ContextVar('collector', default=None)
+MAX_DEFERRED = 64  # steps; one transfer for all of them costs next to nothing
+
+# by tag: sum and count of the finite values since the last flush
+_accumulators: dict[str, list[float]] = {}
+_deferred: list['Statistics'] = []  # of steps that may still be running
+# Replicas are traced in threads of their own, one after the other.
+_active: contextvars.ContextVar['Collector | None'] = contextvars.ContextVar(
+    'collector', default=None)
 
 
-def autosummary(name: str, value):
-    """Accumulate a value under a TensorBoard tag and hand it back.
+def autosummary(name: str, value: T) -> T:
+    """Accumulate a value under a TensorBoard tag and return it.
 
     Args:
         name: the tag, e.g. 'Loss/real_scores'.
         value: Python number, array or tensor of any shape; its finite elements count, the others
-    are ignored. """
+            are ignored.
+    """
     if not tf.is_tensor(value) and not isinstance(value, tf.Variable):
         _accumulate(name, np.asarray(value, np.float64))
     elif tf.executing_eagerly():
         _accumulate(name, tf.cast(value, tf.float32).numpy())
-    elif _collects_here():
-        _active.get().values.setdefault(name, []).append(tf.convert_to_tensor(value))
+    elif (collector := _collector_here()) is not None:
+        collector.values.setdefault(name, []).append(tf.convert_to_tensor(value))
     else:
         tf.numpy_function(lambda v: _accumulate(name, v), [tf.cast(value, tf.float32)], [])
     return value
 
 
-def _collects_here():
+def _collector_here() -> 'Collector | None':
+    """The block's collector, if the graph being traced is the one that it collects in."""
     collector = _active.get()
-    return collector is not None and collector.graph is tf.compat.v1.get_default_graph()
+    if collector is None or collector.graph is not tf.compat.v1.get_default_graph():
+        return None
+    return collector
 
 
-def _accumulate(name, array):
+def _accumulate(name: str, array: np.ndarray) -> None:
     finite = np.asarray(array, np.float64)
     finite = finite[np.isfinite(finite)]
     add(name, finite.sum(), finite.size)
 
 
-def add(name, total, count):
+def add(name: str, total: float, count: float) -> None:
     """Add a sum of values and their number to a tag's accumulator."""
     entry = _accumulators.setdefault(name, [0.0, 0])
     entry[0] += float(total)
@@ -75,112 +87,116 @@ class Statistics(tf.experimental.ExtensionType):
     values: tf.Tensor
 
 
-class _Collector:
+class Collector:
     """What is collected while a step is compiled.
 
     Attributes:
-        values: tag -> tensors of values.
-        rows: tag -> sums and counts, [2] each.
+        values: tensors of values by tag.
+        rows: sums and counts by tag, [2] each.
         graph: the one being compiled; a function nested in it has tensors of its own.
     """
 
-    def __init__(self):
-        self.values = {}
-        self.rows = {}
+    def __init__(self) -> None:
+        self.values: dict[str, list[tf.Tensor]] = {}
+        self.rows: dict[str, list[tf.Tensor]] = {}
         self.graph = tf.compat.v1.get_default_graph()
 
-    def statistics(self):
+    def statistics(self) -> Statistics:
         """All of it as `Statistics`."""
         tagged = [(tag, value) for tag, values in self.values.items() for value in values]
-        sums = fused(lambda *values: [_sum_and_count(value) for value in values],
+        sums = fused(lambda *values: list(map(_sum_and_count, values)),
                      *[value for _, value in tagged])
         rows = {tag: list(known) for tag, known in self.rows.items()}
         for (tag, _), row in zip(tagged, sums, strict=True):
             rows.setdefault(tag, []).append(row)
-        return Statistics(
-            tuple(rows),
-            tf.stack([tf.add_n(own) for own in rows.values()]) if rows else tf.zeros([0, 2]))
+        added = tf.stack([tf.add_n(own) for own in rows.values()]) if rows else tf.zeros([0, 2])
+        return Statistics(tuple(rows), added)
 
 
-def collecting():
-    """Collect the autosummaries of the block while a step is compiled: yields an object whose
-    `statistics()` are the step's output.
+def collecting() -> contextlib.AbstractContextManager['Collector']:
+    """Collect the autosummaries of the block while a step is compiled.
+
+    Yields:
+        A `Collector`, whose `statistics()` are the step's output.
     """
-    return holding(_active, _Collector())
+    return holding(_active, Collector())
 
 
-def collect(statistics):
+def collect(statistics: Statistics) -> None:
     """Collect the `Statistics` of a nested function in the function that is being compiled."""
+    collector = _active.get()
+    if collector is None:
+        raise ValueError('collect needs a block of collecting around it.')
     for tag, row in zip(statistics.tags, tf.unstack(statistics.values, num=len(statistics.tags))):
-        _active.get().rows.setdefault(tag, []).append(row)
+        collector.rows.setdefault(tag, []).append(row)
 
 
-def add_later(statistics):
-    """Accumulate the `Statistics` of a step that may still be at work.
+def add_deferred(statistics: Statistics) -> None:
+    """Accumulate the `Statistics` of a step that may still be running.
 
-    Reading them would wait for the device, so they stay there until somebody asks (`settle`), or
-    until they are many. """
-    _unsettled.append(statistics)
-    if len(_unsettled) >= MOST_UNSETTLED:
-        settle()
+    Reading them would wait for the device. So they stay there until they are needed
+    (`resolve_deferred`), or until MAX_DEFERRED steps are waiting.
+    """
+    _deferred.append(statistics)
+    if len(_deferred) >= MAX_DEFERRED:
+        resolve_deferred()
 
 
-def settle():
-    """Wait for the steps whose statistics have been added, and accumulate them."""
-    while _unsettled:
-        tags, alike = next(
-            itertools.groupby(list(_unsettled), key=lambda statistics: statistics.tags))
-        alike = list(alike)
-        del _unsettled[:len(alike)]
-        for values in tf.stack([statistics.values
-                                for statistics in alike]).numpy().astype(np.float64):
+def resolve_deferred() -> None:
+    """Wait for the steps whose statistics are deferred, and accumulate them."""
+    while _deferred:
+        tags, group = next(itertools.groupby(list(_deferred), lambda statistics: statistics.tags))
+        alike = list(group)
+        del _deferred[:len(alike)]
+        stacked = tf.stack([statistics.values for statistics in alike])
+        for values in stacked.numpy().astype(np.float64):
             for tag, (total, count) in zip(tags, values):
                 add(tag, total, count)
 
 
-def finalize_autosummaries():
-    """The original laid out its TensorBoard page here; tags are laid out by their names now. Kept
-    for its users.
-    """
+def finalize_autosummaries() -> None:
+    """Do nothing: the original laid out its TensorBoard page here. Kept for its users."""
 
 
-def state():
+def state() -> dict[str, list[float]]:
     """The accumulators as plain numbers, for a checkpoint."""
-    settle()
+    resolve_deferred()
     return {name: list(entry) for name, entry in _accumulators.items()}
 
 
-def restore(saved):
+def restore(saved: Mapping[str, Sequence[float]]) -> None:
     """Set the accumulators to what `state` gave."""
-    _unsettled.clear()
+    _deferred.clear()
     _accumulators.clear()
     _accumulators.update({name: list(entry) for name, entry in saved.items()})
 
 
-def finite_losses(optimizer_id):
-    """Tag under which training notes the share of finite losses, for itself: tags that begin with
-    '_' are not written.
+def finite_losses_tag(optimizer_id: str) -> str:
+    """Tag under which training notes the share of finite losses of an optimizer.
+
+    Tags that begin with '_' are not written.
     """
     return f'_finite_losses/{optimizer_id}'
 
 
-def flush():
-    """Take the mean of each tag since the last flush as {tag: mean}; tags without values are left
-    out.
+def flush() -> dict[str, float]:
+    """Take the mean of each tag since the last flush. Tags without values are left out.
+
+    Returns:
+        Means by tag.
     """
-    settle()
+    resolve_deferred()
     means = {name: total / count for name, (total, count) in _accumulators.items() if count}
     _accumulators.clear()
     return means
 
 
 def save_summaries(writer: SummaryWriter, global_step: int | None = None) -> None:
-    """Write the mean of every autosummary since the last call as a scalar of its tag, and start
-    anew.
+    """Write the mean of every autosummary since the last call as a scalar of its tag.
 
     Args:
-        writer: a `SummaryWriter`.
-        global_step: images seen so far.
+        writer: the event file.
+        global_step: images shown so far; None = 0.
     """
     for tag, mean in flush().items():
         if not tag.startswith('_'):

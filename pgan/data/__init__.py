@@ -1,3 +1,1 @@
-"""Data sets on disk: records, label files, the writer of every data set, decoding of image
-files.
-"""
+"""Data sets on disk: records, label files, the writer of all data sets, decoding of image files."""

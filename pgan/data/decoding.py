@@ -1,7 +1,10 @@
 """Decoding image files with Pillow, and making squares of them."""
 import contextlib
 import errno
+import os
 import threading
+from collections.abc import Iterator
+from typing import IO
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -19,9 +22,8 @@ _NOT_THE_FILES_FAULT = (errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 
 
 @contextlib.contextmanager
-def opened(file, name):
-    """An image, of which only the header has been read. Whatever Pillow reports, now or within the
-    block, becomes a DataError.
+def opened(file: str | os.PathLike | IO[bytes], name: str) -> Iterator[Image.Image]:
+    """Open an image and read its header. In the block, all of Pillow's errors become DataErrors.
 
     Args:
         file: path, or file object.
@@ -30,7 +32,8 @@ def opened(file, name):
     Raises:
         DataError: the file is no image, is damaged or is too large.
         UserError: the machine lacks memory, or its disk has failed; that says nothing about the
-    image. """
+            image.
+    """
     try:
         with _pillows_limit_lifted(), Image.open(file) as image:
             if image.width * image.height > MAX_SIDE ** 2:
@@ -52,14 +55,15 @@ def opened(file, name):
 
 
 class _PillowsLimit:
-    """Pillow's limit to the size of images, which is one for all threads and is looked at when
-    opening and when decoding.
+    """Pillow's limit on image size, lifted while anybody uses it.
+
+    All threads share it. Pillow looks at it when it opens and when it decodes an image.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._lock = threading.Lock()
         self._users = 0
-        self._limit = None
+        self._limit: int | None = None
 
     def lift(self):
         with self._lock:
@@ -86,24 +90,24 @@ def _pillows_limit_lifted():
         _LIMIT.restore()
 
 
-def mode_of(image):
+def mode_of(image: Image.Image) -> str:
     """The image's mode; for gray images of 16 bits always one in DEEP_GRAY."""
     return 'I;16' if image.mode == 'I' and image.format in ('PPM', 'PNG') else image.mode
 
 
-def check_resolution(resolution):
+def check_resolution(resolution: int) -> None:
     """Raise ConfigError unless it is a resolution that a data set can have."""
     if not is_resolution(resolution):
         raise ConfigError('--resolution must be a power of two, at least 4. Received: '
                           f'{resolution}.')
 
 
-def to_chw(pixels):
+def to_chw(pixels: np.ndarray) -> np.ndarray:
     """Pixels [H, W] or [H, W, C] as [C, H, W]."""
     return pixels[np.newaxis] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
 
 
-def centre_square(pixels, resolution):
+def centre_square(pixels: np.ndarray, resolution: int) -> np.ndarray:
     """The largest square in the middle of an image, resized with Pillow's Lanczos filter.
 
     Args:
@@ -120,9 +124,10 @@ def centre_square(pixels, resolution):
     return to_chw(np.asarray(square.resize((resolution, resolution), Image.Resampling.LANCZOS)))
 
 
-def upright_pixels(image, gray):
-    """An image of any kind as 8-bit gray or RGB: turned as its EXIF data say, what is transparent
-    laid onto white.
+def upright_pixels(image: Image.Image, gray: bool) -> np.ndarray:
+    """An image of any kind as 8-bit gray or RGB, turned as its EXIF data say.
+
+    What is transparent is laid onto white.
 
     Args:
         image: as Pillow opens it, in any mode but those in NUMBERS.
@@ -140,7 +145,7 @@ def upright_pixels(image, gray):
     return np.asarray(image.convert('L' if gray else 'RGB'))
 
 
-def _on_white(image):
+def _on_white(image: Image.Image) -> Image.Image:
     background = Image.new('RGBA', image.size, 'white')
     background.alpha_composite(image)
     return background

@@ -8,9 +8,22 @@ import numpy as np
 from pgan.errors import ConfigError, DataError, in_short
 
 
-def load_labels(tfrecord_dir, label_file, max_label_size, num_images):
-    """Labels [num_images, components], cut to max_label_size; [num_images, 0] float32 if there are
-    none or none are wanted.
+def load_labels(tfrecord_dir: str | os.PathLike, label_file: str | os.PathLike | None,
+                max_label_size: int | str, num_images: int) -> np.ndarray:
+    """Labels of a data set, cut to max_label_size.
+
+    Args:
+        tfrecord_dir: the data set's folder.
+        label_file: the file to use; None = the folder's own.
+        max_label_size: 'full' = all components, k = the first k, 0 = no labels.
+        num_images: images in the data set.
+
+    Returns:
+        [num_images, components], read-only; float32 [num_images, 0] for max_label_size 0.
+
+    Raises:
+        ConfigError: the data set has no labels, or fewer components.
+        DataError: the file is damaged, or is of another data set.
     """
     path = find_label_file(tfrecord_dir, label_file)
     if max_label_size == 0:
@@ -41,8 +54,8 @@ def load_labels(tfrecord_dir, label_file, max_label_size, num_images):
     return labels
 
 
-def read_labels(path):
-    """Any array of plain numbers or text of an .npy file."""
+def read_labels(path: str | os.PathLike) -> np.ndarray:
+    """Any array of plain numbers or strings of an .npy file."""
     try:
         with open(path, 'rb') as file:
             _check_npy_size(file)
@@ -56,13 +69,15 @@ def read_labels(path):
 
 
 def _check_npy_size(file):
-    """Raise ValueError if the file is not as long as its header says: NumPy would reserve that much
-    memory before it looks.
+    """Raise ValueError if the file is not as long as its header says.
+
+    NumPy would allocate that much memory before it looks.
     """
     if file.read(6) != b'\x93NUMPY':
         raise ValueError('it is no .npy file')
     file.seek(0)
-    version, size = np.lib.format.read_magic(file), os.fstat(file.fileno()).st_size
+    version = np.lib.format.read_magic(file)
+    size = os.fstat(file.fileno()).st_size
     if version != (1, 0):  # others are for headers that are longer than those of plain arrays
         raise ValueError(f'it is an .npy file of version {version}')
     shape, _, dtype = np.lib.format.read_array_header_1_0(file)
@@ -74,18 +89,17 @@ def _check_npy_size(file):
                          f'for {expected}')
 
 
-def has_labels(tfrecord_dir):
+def has_labels(tfrecord_dir: str | os.PathLike) -> bool:
     """Whether a data set's folder holds labels."""
     return find_label_file(tfrecord_dir, None) is not None
 
 
-def find_label_file(tfrecord_dir, label_file):
-    """The path of a data set's labels: the file asked for, or the folder's own; None if it has
-    none.
-    """
+def find_label_file(tfrecord_dir: str | os.PathLike,
+                    label_file: str | os.PathLike | None) -> str | os.PathLike | None:
+    """Path of a data set's labels: the file asked for, or the folder's own; None if it has none."""
     if label_file is None:
-        return next(iter(sorted(glob.glob(os.path.join(glob.escape(tfrecord_dir), '*.labels')))),
-                    None)
+        found = glob.glob(os.path.join(glob.escape(os.fspath(tfrecord_dir)), '*.labels'))
+        return min(found, default=None)
     candidates = [label_file, os.path.join(tfrecord_dir, label_file)]
     for path in candidates:
         if os.path.isfile(path):

@@ -1,19 +1,26 @@
 """Files of records: how one resolution of a data set lies on disk, and how to read any image of it.
 
 A file is a row of TFRecord frames (uint64 length, uint32 masked crc of the length, payload, uint32
-masked crc of the payload), and each payload is an uncompressed tf.train.Example: a map with `shape`
+masked crc of the payload). Each payload is an uncompressed tf.train.Example: a map with `shape`
 (int64 [3], CHW) and `data` (raw uint8 pixels). All images of a file have one shape, so record i
-stands at i * stride. Protobuf promises no order of map entries: either key may stand first, record
-by record. """
+starts at i * stride. Protobuf promises no order of map entries: either key may come first, record
+by record.
+"""
 import math
 import os
 import struct
 import time
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeAlias
 
 import google_crc32c
 import numpy as np
 
 from pgan.errors import DataError
+
+BytesLike: TypeAlias = bytes | memoryview | np.ndarray
+# What stands before and after the pixels of a record, in one order of its two keys: uint8 arrays.
+KeyOrder: TypeAlias = tuple[np.ndarray, np.ndarray]
 
 HEADER_BYTES = 12  # uint64 length and its uint32 crc
 FOOTER_BYTES = 4  # uint32 crc of the payload
@@ -29,27 +36,25 @@ HEADER_CHECK_SECONDS = 1.0
 # Checksums and protobuf wire format.
 
 
-def masked_crc32c(data):
+def masked_crc32c(data: BytesLike) -> int:
     """The checksum of TFRecord frames, of any bytes: CRC-32C, rotated and offset."""
     crc = google_crc32c.value(data)
     return (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF
 
 
-def checksums(rows):
-    """The checksum of each row of a uint8 array [n, size], as the four bytes that stand in a file:
-    uint8 [n, 4].
-    """
+def checksums(rows: np.ndarray) -> np.ndarray:
+    """The checksum of each row of a uint8 array [n, size], as four bytes: uint8 [n, 4]."""
     crcs = np.fromiter((masked_crc32c(row) for row in rows), '<u4', len(rows))
     return crcs.view(np.uint8).reshape(-1, FOOTER_BYTES)
 
 
-def frame_header(payload_size):
-    """The 12 bytes that stand before a payload of so many bytes."""
+def frame_header(payload_size: int) -> bytes:
+    """The 12 bytes that precede a payload of the given size."""
     length = struct.pack('<Q', payload_size)
     return length + struct.pack('<I', masked_crc32c(length))
 
 
-def varint(value):
+def varint(value: int) -> bytes:
     """A non-negative integer as protobuf writes it: 7 bits a byte, low bits first."""
     out = bytearray()
     while value > 0x7F:
@@ -59,7 +64,7 @@ def varint(value):
     return bytes(out)
 
 
-def _read_varint(data, pos):
+def _read_varint(data: memoryview, pos: int) -> tuple[int, int]:
     value = 0
     for shift in range(0, 7 * LONGEST_VARINT, 7):
         byte = data[pos]
@@ -70,18 +75,19 @@ def _read_varint(data, pos):
     raise ValueError('a number without an end')  # white pixels look like one
 
 
-def _head(number, size):
-    """Tag and length that stand before a length-delimited field."""
+def _field_header(number: int, size: int) -> bytes:
+    """Tag and length that precede a length-delimited field."""
     return bytes([number << 3 | 2]) + varint(size)
 
 
-def _field(number, payload):
-    return _head(number, len(payload)) + payload
+def _field(number: int, payload: bytes) -> bytes:
+    return _field_header(number, len(payload)) + payload
 
 
-def _fields(data):
-    """Iterate over (number, value) of a message's fields; value is a bytes-like object or, for
-    varints, an int.
+def _fields(data: memoryview) -> Iterator[tuple[int, Any]]:
+    """Iterate over (number, value) of a message's fields.
+
+    A value is an int for a varint, otherwise a memoryview: a caller expects one of them.
     """
     pos = 0
     while pos < len(data):
@@ -110,7 +116,7 @@ def _int64_list(data):
     return values
 
 
-def parse_example(payload):
+def parse_example(payload: BytesLike) -> tuple[tuple[int, int, int], np.ndarray]:
     """Parse a serialised Example, whatever the order of its keys and whatever other keys it has.
 
     Args:
@@ -124,7 +130,7 @@ def parse_example(payload):
     """
     found = {}
     try:
-        for _, features in _fields(memoryview(payload)):
+        for _, features in _fields(memoryview(payload)):  # type: ignore[arg-type]
             for _, entry in _fields(features):
                 key, feature = (dict(_fields(entry))[n] for n in (1, 2))
                 found[key.tobytes()] = dict(_fields(feature))
@@ -142,15 +148,22 @@ def parse_example(payload):
 # The fixed layout.
 
 
+def _key_order(before: bytes, after: bytes) -> KeyOrder:
+    return np.frombuffer(before, np.uint8), np.frombuffer(after, np.uint8)
+
+
 class RecordLayout:
-    """Where each byte of a record of one shape stands, in both orders of its two keys.
+    """The place of each byte in a record of one shape, for both orders of its two keys.
+
+    Args:
+        shape: C, H, W.
 
     Attributes:
-        shape: (C, H, W).
+        shape: as given.
         stride: bytes from one record to the next, framing included; the same for both orders.
     """
 
-    def __init__(self, shape):
+    def __init__(self, shape: Sequence[int]):
         self.shape = tuple(int(size) for size in shape)
         self.num_pixels = math.prod(self.shape)
         shape_list = _field(3, _field(1, b''.join(varint(size) for size in self.shape)))
@@ -160,23 +173,25 @@ class RecordLayout:
         # key and value of the map entry
         data_entry = _field(1, b'data') + self._before_pixels(data_entry, 2)
         data_entry = self._before_pixels(data_entry, 1)  # Features.feature
-        start = _head(1, len(shape_entry) + len(data_entry) + self.num_pixels)  # Example.features
-        self.payload_size = len(start) + len(shape_entry) + len(data_entry) + self.num_pixels
+        entries_size = len(shape_entry) + len(data_entry) + self.num_pixels
+        start = _field_header(1, entries_size)  # Example.features
+        self.payload_size = len(start) + entries_size
         self.stride = HEADER_BYTES + self.payload_size + FOOTER_BYTES
         header = frame_header(self.payload_size)
-        # What stands before and after the pixels.
-        self.data_first = tuple(
-            np.frombuffer(part, np.uint8) for part in (header + start + data_entry, shape_entry))
-        self.shape_first = tuple(
-            np.frombuffer(part, np.uint8)
-            for part in (header + start + shape_entry + data_entry, b''))
+        self.data_first = _key_order(header + start + data_entry, shape_entry)
+        self.shape_first = _key_order(header + start + shape_entry + data_entry, b'')
 
-    def _before_pixels(self, inner, number):
-        return _head(number, len(inner) + self.num_pixels) + inner
+    def _before_pixels(self, inner: bytes, number: int) -> bytes:
+        return _field_header(number, len(inner) + self.num_pixels) + inner
 
-    def encode(self, images):
-        """Whole records, framing included, of uint8 images [n, C, H, W], `data` first: uint8 [n,
-        stride].
+    def encode(self, images: np.ndarray) -> np.ndarray:
+        """Whole records of images, framing included, `data` first.
+
+        Args:
+            images: uint8 [n, C, H, W].
+
+        Returns:
+            uint8 [n, stride]
         """
         before, after = self.data_first
         end = before.size + self.num_pixels
@@ -187,7 +202,7 @@ class RecordLayout:
         rows[:, -FOOTER_BYTES:] = checksums(rows[:, HEADER_BYTES:-FOOTER_BYTES])
         return rows
 
-    def decode(self, rows, verify=True):
+    def decode(self, rows: np.ndarray, verify: bool = True) -> tuple[np.ndarray, np.ndarray]:
         """Take the pixels out of records, each of which may have either key first.
 
         Args:
@@ -196,9 +211,10 @@ class RecordLayout:
 
         Returns:
             (images, valid): uint8 [n, C, H, W], and bool [n], False where a record is not of this
-        layout or its checksum is wrong. """
-        data_first, shape_first = self._matches(rows, self.data_first), self._matches(
-            rows, self.shape_first)
+            layout or its checksum is wrong.
+        """
+        data_first = self._matches(rows, self.data_first)
+        shape_first = self._matches(rows, self.shape_first)
         if data_first.all():
             pixels = self._pixels(rows, self.data_first)
         elif shape_first.all():
@@ -208,18 +224,20 @@ class RecordLayout:
                               self._pixels(rows, self.shape_first))
         valid = data_first | shape_first
         if verify:
-            valid &= (rows[:, -FOOTER_BYTES:] == checksums(
-                rows[:, HEADER_BYTES:-FOOTER_BYTES])).all(axis=1)
+            expected = checksums(rows[:, HEADER_BYTES:-FOOTER_BYTES])
+            valid &= (rows[:, -FOOTER_BYTES:] == expected).all(axis=1)
         return np.ascontiguousarray(pixels).reshape(-1, *self.shape), valid
 
-    def _pixels(self, rows, order):
-        return rows[:, order[0].size:order[0].size + self.num_pixels]
+    def _pixels(self, rows: np.ndarray, order: KeyOrder) -> np.ndarray:
+        before, _ = order
+        return rows[:, before.size:before.size + self.num_pixels]
 
-    def _matches(self, rows, order):
+    def _matches(self, rows: np.ndarray, order: KeyOrder) -> np.ndarray:
         before, after = order
         end = before.size + self.num_pixels
-        return (rows[:, :before.size] == before).all(axis=1) & (rows[:, end:end + after.size]
-                                                                == after).all(axis=1)
+        begins = (rows[:, :before.size] == before).all(axis=1)
+        ends = (rows[:, end:end + after.size] == after).all(axis=1)
+        return begins & ends
 
 
 # --------------------------------------------------------------------------------------------------
@@ -227,20 +245,25 @@ class RecordLayout:
 
 
 class FixedFile:
-    """A file whose records all have one layout, memory-mapped: any image costs one copy of its
-    bytes.
+    """A file whose records all have one layout, memory-mapped: an image costs one copy.
+
+    Args:
+        path: of the file.
+        data: its bytes, uint8.
+        layout: of its records.
     """
 
-    def __init__(self, path, data, layout):
+    def __init__(self, path: str, data: np.ndarray, layout: RecordLayout):
         self.path = path
         self.shape = layout.shape
         self._layout = layout
         self._rows = data.reshape(-1, layout.stride)
         self.num_images = len(self._rows)
 
-    def headers_fit(self):
-        """Whether all records, as far as there is time to look, begin with the frame header of the
-        layout.
+    def headers_fit(self) -> bool:
+        """Whether all records begin with the frame header of the layout.
+
+        Large files are sampled, for HEADER_CHECK_SECONDS.
         """
         expected = np.frombuffer(frame_header(self._layout.payload_size), np.uint8)
         deadline = time.monotonic() + HEADER_CHECK_SECONDS
@@ -252,9 +275,12 @@ class FixedFile:
                 break
         return True
 
-    def read(self, indices, verify=True):
-        """Images of the given numbers: uint8 [n, C, H, W]; checksums are compared unless verify is
-        False.
+    def read(self, indices: Sequence[int] | np.ndarray, verify: bool = True) -> np.ndarray:
+        """Images of the given numbers: uint8 [n, C, H, W].
+
+        Args:
+            indices: numbers of records.
+            verify: compare checksums.
 
         Raises:
             DataError: a record is damaged.
@@ -268,35 +294,38 @@ class FixedFile:
                             'data set again.')
         return images
 
-    def position(self, number):
-        """Where in the file a record starts, in bytes."""
+    def position(self, number: int) -> int:
+        """The byte at which a record starts."""
         return number * self._layout.stride
 
-    def damaged(self, start, stop):
-        """Numbers of the records from `start` to `stop` - 1 that cannot be read: a list of int."""
-        return [
-            start + int(index)
-            for index in np.flatnonzero(~self._layout.decode(self._rows[start:stop])[1])
-        ]
+    def damaged(self, start: int, stop: int) -> list[int]:
+        """Numbers of the records from `start` to `stop` - 1 that cannot be read."""
+        _, valid = self._layout.decode(self._rows[start:stop])
+        return [start + int(index) for index in np.flatnonzero(~valid)]
 
 
 class IndexedFile:
-    """A file whose records differ in length (other keys, another writer): the same access, through
-    a table of positions.
+    """A file whose records differ in length (other keys, another writer): it has a table of them.
+
+    Args:
+        path: of the file.
+        data: its bytes, uint8.
     """
 
-    def __init__(self, path, data):
+    def __init__(self, path: str, data: np.ndarray):
         self.path = path
         self._data = data
         self._offsets, self._sizes = _frame_table(path, data)
         self.num_images = len(self._offsets)
         self.shape = self._parse(0)[0]
 
-    def read(self, indices, verify=True):
-        """Images of the given numbers: uint8 [n, C, H, W]. Raises DataError for a record that is
-        not like the first.
+    def read(self, indices: Sequence[int] | np.ndarray, verify: bool = True) -> np.ndarray:
+        """Images of the given numbers: uint8 [n, C, H, W].
 
-        Checksums are always compared: what there is to parse may lead anywhere.
+        Checksums are always compared: parsing a damaged record may lead anywhere.
+
+        Raises:
+            DataError: a record is damaged, or not like the first.
         """
         del verify
         images = np.empty([len(indices), *self.shape], np.uint8)
@@ -309,23 +338,22 @@ class IndexedFile:
             image[...] = pixels.reshape(shape)
         return images
 
-    def position(self, number):
-        """Where in the file a record starts, in bytes."""
+    def position(self, number: int) -> int:
+        """The byte at which a record starts."""
         return int(self._offsets[number]) - HEADER_BYTES
 
-    def damaged(self, start, stop):
-        """Numbers of the records from `start` to `stop` - 1 that cannot be read: a list of int."""
-        return [
-            index for index in range(start, min(stop, self.num_images)) if not self._is_sound(index)
-        ]
+    def damaged(self, start: int, stop: int) -> list[int]:
+        """Numbers of the records from `start` to `stop` - 1 that cannot be read."""
+        numbers = range(start, min(stop, self.num_images))
+        return [number for number in numbers if not self._is_sound(number)]
 
-    def _is_sound(self, index):
+    def _is_sound(self, index: int) -> bool:
         try:
             return self._parse(index)[0] == self.shape
         except DataError:
             return False
 
-    def _parse(self, index):
+    def _parse(self, index: int) -> tuple[tuple[int, int, int], np.ndarray]:
         start, size = self._offsets[index], self._sizes[index]
         try:
             return parse_example(_checked_payload(self._data, start, size))
@@ -335,16 +363,13 @@ class IndexedFile:
                             'dataset_tool.py writes it; create the data set again.') from error
 
 
-def open_records(path):
-    """Open one .tfrecords file for random access and check what is cheap to check: its size, its
-    first and last record, all headers.
+def open_records(path: str) -> FixedFile | IndexedFile:
+    """Open one .tfrecords file for random access.
 
-    Returns:
-        a FixedFile or IndexedFile: attributes path, shape (C, H, W), num_images; method
-        read(indices).
+    Checks what is cheap to check: its size, its first and last record, and the headers.
 
     Raises:
-        DataError: the file is empty, truncated, damaged, or of something else.
+        DataError: the file is empty, truncated, damaged, or of another kind.
     """
     if os.path.isdir(path):
         raise DataError(f'{path!r} is a folder. Expected a file of records; move it away, or '
@@ -360,9 +385,10 @@ def open_records(path):
         raise DataError(f'{path!r} cannot be read: {error.strerror or error}. See to its '
                         'permissions, or create the data set again.') from error
     layout = RecordLayout(_first_shape(path, data))
-    first = layout.decode(
-        data[np.newaxis, :layout.stride])[1] if data.size >= layout.stride else np.array([False])
-    if data.size % layout.stride or not first.all():
+    if data.size % layout.stride:
+        return IndexedFile(path, data)
+    _, valid = layout.decode(data[np.newaxis, :layout.stride])
+    if not valid.all():
         return IndexedFile(path, data)
     file = FixedFile(path, data, layout)
     if not file.headers_fit():
@@ -387,8 +413,10 @@ def _first_shape(path, data):
 
 
 def _checked_payload(data, start, size):
-    """The payload at a position. ValueError if it does not fit its checksum: then there is no
-    telling what parsing it would lead to.
+    """The payload at a position.
+
+    Raises:
+        ValueError: its checksum is wrong, so parsing it may lead anywhere.
     """
     end = start + size
     payload = data[start:end]
@@ -397,7 +425,7 @@ def _checked_payload(data, start, size):
     return payload
 
 
-def _payload_size(path, data, position, number):
+def _payload_size(path: str, data: np.ndarray, position: int, number: int) -> int:
     """Check the frame header at a position and return the size of the payload after it."""
     if position + HEADER_BYTES > data.size:
         raise _truncated(path, data, position, number)
@@ -420,9 +448,11 @@ def _truncated(path, data, position, number):
                      'another. Copy or create the data set again.')
 
 
-def _frame_table(path, data):
+def _frame_table(path: str, data: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Positions and sizes of all payloads: two int64 arrays."""
-    offsets, sizes, position = [], [], 0
+    offsets: list[int] = []
+    sizes: list[int] = []
+    position = 0
     while position < data.size:
         size = _payload_size(path, data, position, len(offsets))
         offsets.append(position + HEADER_BYTES)

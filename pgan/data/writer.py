@@ -4,6 +4,9 @@ import os
 import re
 import shutil
 import tempfile
+from collections.abc import Iterable
+from types import TracebackType
+from typing import IO, Self
 
 import numpy as np
 from tqdm import tqdm
@@ -22,12 +25,13 @@ GROUP_BYTES = 1 << 20
 _ENDINGS = ('.tfrecords', '.labels', '-classes.txt')  # of the files of a data set
 
 
-def check_target(tfrecord_dir, force=False):
-    """See to it that a data set may be written there; call it before any long work.
+def check_target(tfrecord_dir: str | os.PathLike, force: bool = False) -> None:
+    """Check that a data set may be written there; call it before any long work.
 
     Raises:
         DataError: the name is empty or means the current folder or one above it, or something is
-            there already, and it is not an empty folder; or, with `force`, not a data set. """
+            there already, and it is not an empty folder; or, with `force`, not a data set.
+    """
     if not os.fspath(tfrecord_dir).strip():
         raise DataError('the name of the data set to create is empty. Expected the folder to '
                         'make, e.g. datasets/mydataset.')
@@ -47,10 +51,8 @@ def check_target(tfrecord_dir, force=False):
     _check_replaceable(tfrecord_dir, target)
 
 
-def check_parents(path):
-    """Raise DataError if a folder cannot be made at `path` because one of the folders above it is a
-    file.
-    """
+def check_parents(path: str | os.PathLike) -> None:
+    """Raise DataError if no folder can be made at `path` because one above it is a file."""
     parent = os.path.dirname(os.path.abspath(path))
     while not os.path.lexists(parent):
         parent = os.path.dirname(parent)
@@ -68,13 +70,13 @@ def _check_replaceable(tfrecord_dir, folder):
                         'that away or choose another name.')
 
 
-def _foreign(folder):
+def _foreign(folder: str) -> list[str]:
     """Names in a folder that are not files of a data set, sorted."""
     return sorted(entry.name for entry in _entries(folder)
                   if entry.is_dir() or not entry.name.endswith(_ENDINGS))
 
 
-def _entries(folder):
+def _entries(folder: str) -> list[os.DirEntry]:
     try:
         with os.scandir(folder) as entries:
             return list(entries)
@@ -84,8 +86,10 @@ def _entries(folder):
 
 
 def _remove_dataset(folder):
-    """Remove a folder and the files of a data set in it. OSError, and nothing but those files gone,
-    if it holds anything else.
+    """Remove a folder and the files of a data set in it.
+
+    Raises:
+        OSError: it holds other files. Only the data set's files are gone.
     """
     if not _foreign(folder):
         for name in os.listdir(folder):
@@ -93,9 +97,8 @@ def _remove_dataset(folder):
     os.rmdir(folder)
 
 
-def clear_leftovers(tfrecord_dir):
-    """Clear away what processes that were killed (SIGKILL, power cut) have left of this data set,
-    and say so.
+def clear_leftovers(tfrecord_dir: str | os.PathLike) -> None:
+    """Remove what killed processes (SIGKILL, power cut) have left of this data set, with a note.
 
     A half-written data set is removed. One that was just being replaced goes back to its place if
     nothing has come there.
@@ -111,17 +114,17 @@ def clear_leftovers(tfrecord_dir):
         return  # not there yet, or not to be looked into
     for entry in entries:
         match = re.fullmatch(re.escape(f'.{name}.partial-') + r'[a-z0-9_]{8}(-old)?', entry)
-        if name and match and os.path.isdir(os.path.join(
-                parent, entry)) and not os.path.islink(os.path.join(parent, entry)):
-            _clear_leftover(tfrecord_dir, os.path.join(parent, entry), is_old=match[1])
+        path = os.path.join(parent, entry)
+        if name and match and os.path.isdir(path) and not os.path.islink(path):
+            _clear_leftover(tfrecord_dir, path, is_old=match[1] is not None)
 
 
 def _clear_leftover(tfrecord_dir, path, is_old):
     target = os.path.realpath(tfrecord_dir)
     try:
         with locked(path):
-            if is_old and (not os.path.lexists(target)
-                           or os.path.isdir(target) and not os.listdir(target)):
+            is_free = not os.path.lexists(target)
+            if is_old and (is_free or os.path.isdir(target) and not os.listdir(target)):
                 os.rename(path, target)
                 print(f'Restored "{tfrecord_dir}", which a killed process was about to replace')
             else:
@@ -155,24 +158,26 @@ class TFRecordExporter:
         DataError: the target exists, the disk is full, or images or labels do not fit together.
     """
 
-    def __init__(self, tfrecord_dir, expected_images, print_progress=True, exact=True, force=False):
+    def __init__(self, tfrecord_dir: str | os.PathLike, expected_images: int,
+                 print_progress: bool = True, *, exact: bool = True, force: bool = False):
         self.tfrecord_dir = tfrecord_dir
         self.expected_images = expected_images
         self.cur_images = 0
-        self.shape = None
+        self.shape: tuple[int, ...] | None = None
         self._exact = exact
         self._force = force
         self._print_progress = print_progress
         self._name = os.path.basename(os.path.abspath(tfrecord_dir))
         self._target = os.path.realpath(tfrecord_dir)
-        self._partial = None
+        self._partial: str | None = None
         self._lock = contextlib.ExitStack()
-        self._group = []
+        self._group: list[np.ndarray] = []
         self._group_size = 1
-        self._levels = []  # (layout, open file) from the full resolution down
+        # From the full resolution down: layouts and open files.
+        self._levels: list[tuple[RecordLayout, IO[bytes]]] = []
         check_target(tfrecord_dir, force)
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         if self._print_progress:
             print(f'Creating dataset "{self.tfrecord_dir}"', flush=True)
         self._progress = progress_bar(total=self.expected_images, unit='img',
@@ -197,7 +202,8 @@ class TFRecordExporter:
             with contextlib.suppress(OSError):
                 self._lock.enter_context(locked(self._partial))
 
-    def __exit__(self, exc_type, exc, traceback):
+    def __exit__(self, exc_type: type[BaseException] | None, exc: BaseException | None,
+                 traceback: TracebackType | None) -> None:
         try:
             if exc_type is None:
                 self._finish()
@@ -213,20 +219,22 @@ class TFRecordExporter:
             shutil.rmtree(self._partial, ignore_errors=True)
         self._lock.close()
 
-    def choose_shuffled_order(self):
-        """The order to add images and labels in, the same for every data set of so many images: int
-        [expected_images].
+    def choose_shuffled_order(self) -> np.ndarray:
+        """The order in which to add images and labels: int [expected_images].
+
+        It is the same for all data sets with that number of images.
         """
         order = np.arange(self.expected_images)
         np.random.RandomState(123).shuffle(order)
         return order
 
-    def add_image(self, image):
-        """Add one image, uint8 or float in 0..255, [C, R, R]; all must have one shape, R a power of
-        two of at least 4.
+    def add_image(self, image: np.ndarray) -> None:
+        """Add one image: [C, R, R], uint8, or float in 0..255.
+
+        All must have one shape, R a power of two of at least 4.
         """
         if self.shape is None:
-            self._start(image.shape)
+            self.shape = self._start(image.shape)
         if image.shape != self.shape:
             raise DataError(f'image {self.cur_images} has the shape {list(image.shape)}, but the '
                             f'first one has {list(self.shape)}. All images of a data set must '
@@ -236,9 +244,11 @@ class TFRecordExporter:
         if len(self._group) >= self._group_size:
             self._write_group()
 
-    def add_labels(self, labels):
-        """Write the labels of all images, in the order in which they were added: [images,
-        components]; stored as float32.
+    def add_labels(self, labels: np.ndarray) -> None:
+        """Write the labels of all images, in the order in which they were added.
+
+        Args:
+            labels: [images, components]; stored as float32.
         """
         with np.errstate(over='ignore'):  # is looked at below
             labels = np.asarray(labels, np.float32)
@@ -249,25 +259,32 @@ class TFRecordExporter:
             raise DataError('the labels of image '
                             f'{int(np.argmin(np.isfinite(labels).all(axis=1)))} are not finite. '
                             'Expected numbers without nan and inf.')
-        with self._disk_errors(), open(os.path.join(self._partial, f'{self._name}-rxx.labels'),
-                                       'wb') as file:
+        with self._disk_errors(), open(self._path_of('-rxx.labels'), 'wb') as file:
             file.write(npy_bytes(labels))
 
-    def add_class_names(self, names):
-        """Write down what the components of one-hot labels stand for: NAME-classes.txt, one name a
-        line. Training has no use for it.
+    def add_class_names(self, names: Iterable[str]) -> None:
+        """Write NAME-classes.txt: what the components of one-hot labels stand for, one name a line.
+
+        Training does not use it.
         """
-        with self._disk_errors(), open(os.path.join(self._partial, f'{self._name}-classes.txt'),
-                                       'w', encoding='utf-8', errors='surrogateescape') as file:
+        path = self._path_of('-classes.txt')
+        with self._disk_errors(), open(path, 'w', encoding='utf-8',
+                                       errors='surrogateescape') as file:
             file.writelines(f'{" ".join(name.split())}\n' for name in names)
 
+    def _path_of(self, ending: str) -> str:
+        """Path of a file of the data set, which is being written."""
+        if self._partial is None:
+            raise ValueError('a TFRecordExporter is to be used as a context manager.')
+        return os.path.join(self._partial, self._name + ending)
+
     def _start(self, shape):
+        """Open the files for images of a shape, which is returned."""
         channels, height, width = shape
         if height != width or not is_resolution(height) or channels not in (1, 3):
             raise DataError('images must be square, with sides that are a power of two and at '
                             f'least 4, and have 1 or 3 channels. Received: {width}x{height} with '
                             f'{channels} channels.')
-        self.shape = tuple(shape)
         self._group_size = max(1, GROUP_BYTES // (channels * height * width))
         layouts = [
             RecordLayout((channels, 1 << log2, 1 << log2))
@@ -279,6 +296,7 @@ class TFRecordExporter:
                 path = os.path.join(self._partial,
                                     f'{self._name}-r{log2_of(layout.shape[1]):02d}.tfrecords')
                 self._levels.append((layout, open(path, 'wb')))
+        return channels, height, width
 
     def _check_space(self, needed):
         """Better now than after a day of writing."""
@@ -304,20 +322,22 @@ class TFRecordExporter:
     def _finish(self):
         if self._group:
             self._write_group()
-        if self.cur_images == 0 or self.cur_images > self.expected_images or (
-                self._exact and self.cur_images < self.expected_images):
-            raise DataError('no data set was made: ' +
-                            ('none of the images can be used.' if self.cur_images == 0
-                             and not self._exact else f'expected {self.expected_images} images, '
-                             f'got {self.cur_images}.'))
+        if self.cur_images == 0 and not self._exact:
+            raise DataError('no data set was made: none of the images can be used.')
+        least = self.expected_images if self._exact else 1
+        if not max(least, 1) <= self.cur_images <= self.expected_images:
+            raise DataError(f'no data set was made: expected {self.expected_images} images, got '
+                            f'{self.cur_images}.')
         with self._disk_errors():
             self._close_files()
             sync(self._partial)
             self._move_into_place()
 
     def _move_into_place(self):
-        """Give the new folder its name. What had it is gone only if it was empty, or is a data set
-        and `force` was asked for.
+        """Give the new folder its name.
+
+        What had that name is removed only if it was empty, or is a data set and `force` was asked
+        for.
         """
         with contextlib.suppress(OSError):
             os.rmdir(self._target)  # never removes anything but an empty folder
@@ -350,13 +370,14 @@ class TFRecordExporter:
                             'and start again.') from error
 
 
-def npy_bytes(array):
+def npy_bytes(array: np.ndarray) -> bytes:
     """A C-ordered array as an .npy file with the short header of NumPy 1.13, padded to 16 bytes.
 
-    Today's np.save pads to 64. With the short one the label files have the sizes published with the
-    original; any NumPy reads both. """
-    header = repr({'descr': array.dtype.str, 'fortran_order': False, 'shape': array.shape
-                   })[:-1] + ', }'
+    Today's np.save pads to 64. With the short header the label files have the sizes published with
+    the original; any NumPy reads both.
+    """
+    fields = repr({'descr': array.dtype.str, 'fortran_order': False, 'shape': array.shape})
+    header = fields[:-1] + ', }'
     header += ' ' * (-(10 + len(header) + 1) % 16) + '\n'
-    return b'\x93NUMPY\x01\x00' + len(header).to_bytes(
-        2, 'little') + header.encode('latin1') + np.ascontiguousarray(array).tobytes()
+    magic = b'\x93NUMPY\x01\x00' + len(header).to_bytes(2, 'little')
+    return magic + header.encode('latin1') + np.ascontiguousarray(array).tobytes()

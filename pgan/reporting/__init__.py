@@ -1,3 +1,1 @@
-"""What a run says of itself: log lines, image grids, curves, report.html, time left, metrics while
-it trains.
-"""
+"""What a run reports: log lines, curves, pictures, its page, and the time it has left."""

@@ -1,5 +1,6 @@
-"""report.html: a run at a glance, in one file that needs no server: pictures over time, curves,
-metrics, options, the end of the log.
+"""report.html: a run at a glance, in one file that needs no server.
+
+It has pictures over time, curves, metrics, options, and the end of the log.
 """
 import base64
 import glob
@@ -12,6 +13,8 @@ import re
 import string
 import sys
 import time
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 from PIL import Image
 
@@ -22,9 +25,9 @@ from pgan.reporting import statistics
 from pgan.reporting.charts import chart
 
 FILE = 'report.html'
-MOST_PICTURES = 24  # between which the slider goes; every second, fourth, ... is left out of more
-PICTURE_SIZE = 960  # pixels of an embedded picture's longer side
-MOST_PICTURE_BYTES = 200_000
+MAX_PICTURES = 24  # that the slider goes through
+THUMBNAIL_SIZE = 960  # pixels of an embedded picture's longer side
+MAX_THUMBNAIL_BYTES = 200_000
 LOG_LINES = 60
 
 _HERE = pathlib.Path(__file__).parent
@@ -33,22 +36,33 @@ _STYLE = (_HERE / 'report.css').read_text(encoding='utf-8')
 _SCRIPT = (_HERE / 'report.js').read_text(encoding='utf-8')
 
 
+class Thumbnail(NamedTuple):
+    """A small copy of a picture.
+
+    Attributes:
+        data: the bytes of an image file.
+        size: width and height.
+        kind: 'png' or 'jpeg'.
+    """
+    data: bytes
+    size: tuple[int, int]
+    kind: str
+
+
 class Report:
-    """A run's report.html, made anew at each tick from what is in its folder.
+    """A run's report.html, rewritten at each tick from what is in its folder.
 
     Args:
         folder: the result folder.
     """
 
-    def __init__(self, folder):
+    def __init__(self, folder: str):
         self.folder = folder
-        self._pictures = {}
+        self._thumbnails: dict[str, Thumbnail] = {}
         self._is_broken = False
 
-    def refresh(self):
-        """Write the page. Whatever keeps it from being written is told once: a page is not worth a
-        run.
-        """
+    def refresh(self) -> None:
+        """Write the page. If that fails, warn once: a page is not worth a run."""
         try:
             self.write()
         except Exception as error:  # whatever it is
@@ -57,7 +71,7 @@ class Report:
                       f'{type(error).__name__}: {error}', file=sys.stderr)
             self._is_broken = True
 
-    def write(self):
+    def write(self) -> None:
         """Write the page, whole or not at all."""
         curves = curve_charts(statistics.read(self.folder))
         text = _PAGE.substitute(
@@ -80,17 +94,13 @@ class Report:
                 f'{time.strftime("%Y-%m-%d %H:%M:%S")}.')
 
     def _picture_section(self):
-        names = chosen(
-            sorted(
-                map(os.path.basename, glob.glob(os.path.join(glob.escape(self.folder),
-                                                             'fakes*.png'))), key=_kimg))
-        fakes = [(name, data) for name, data in ((name, self._embedded(name)) for name in names)
-                 if data]
+        paths = glob.glob(os.path.join(glob.escape(self.folder), 'fakes*.png'))
+        names = thinned_out(sorted(map(os.path.basename, paths), key=_kimg))
+        embedded = [(name, self._embedded(name)) for name in names]
+        fakes = [(name, data) for name, data in embedded if data]
         reals = self._embedded('reals.png')
-        self._pictures = {
-            name: data
-            for name, data in self._pictures.items() if name in {*names, 'reals.png'}
-        }
+        self._thumbnails = {name: thumbnail for name, thumbnail in self._thumbnails.items()
+                            if name in {*names, 'reals.png'}}
         parts = []
         if fakes:
             images = '\n'.join(f'<img id="{html.escape(os.path.splitext(name)[0])}" src="{data}" '
@@ -108,52 +118,61 @@ class Report:
                          '</figure></details>')
         return '\n'.join(parts)
 
-    def add_picture(self, name):
-        """Make the small copy of a picture that has just been written, for this page and others.
-        Returns what `small_copy` does.
+    def add_thumbnail(self, name: str) -> Thumbnail:
+        """Make the thumbnail of a picture that has just been written.
 
         Raises:
             OSError: it cannot be read.
         """
-        self._pictures[name] = small_copy(os.path.join(self.folder, name))
-        return self._pictures[name]
+        self._thumbnails[name] = make_thumbnail(os.path.join(self.folder, name))
+        return self._thumbnails[name]
 
-    def _embedded(self, name):
-        """A picture of the folder as a data: address; None if it cannot be read."""
+    def _embedded(self, name: str) -> str | None:
+        """A picture of the folder as a data: URL; None if it cannot be read."""
         try:
-            data, _, kind = self._pictures.get(name) or self.add_picture(name)
+            data, _, kind = self._thumbnails.get(name) or self.add_thumbnail(name)
         except (OSError, ValueError, Image.DecompressionBombError):
             return None
         return f'data:image/{kind};base64,{base64.b64encode(data).decode()}'
 
 
-def chosen(names, most=MOST_PICTURES):
-    """At most `most` + 1 of the names: every 1st, 2nd, 4th, ... so that the choice seldom changes
-    as they become more, and the last.
+def thinned_out(names: Sequence[str], most: int = MAX_PICTURES) -> list[str]:
+    """At most `most` + 1 of the names: every 1st, 2nd, 4th, ..., and the last.
+
+    So the choice seldom changes as their number grows.
     """
     step = 1
     while len(names) > most * step:
         step *= 2
-    kept = names[::step]
+    kept = list(names[::step])
     return kept + [name for name in names[-1:] if name not in kept]
 
 
-def small_copy(path, size=PICTURE_SIZE, most_bytes=MOST_PICTURE_BYTES):
-    """A picture as bytes for a page or TensorBoard: (data, (width, height), 'png' or 'jpeg'), no
-    larger than `size` either way.
+_THUMBNAIL_KINDS: tuple[tuple[str, dict[str, Any]], ...] = (
+    ('png', {}), ('jpeg', {'quality': 85}), ('jpeg', {'quality': 70}), ('jpeg', {'quality': 50}))
 
-    PNG where that is small enough, as pictures of few colours are; else JPEG, of a quality that
-    keeps it below `most_bytes` if 50 does. """
+
+def make_thumbnail(path: str, *, size: int = THUMBNAIL_SIZE,
+                   most_bytes: int = MAX_THUMBNAIL_BYTES) -> Thumbnail:
+    """A small copy of a picture, for a page or TensorBoard.
+
+    It is a PNG if that is small enough, as for pictures of few colours. Otherwise it is a JPEG, of
+    the highest quality that fits, or of 50.
+
+    Args:
+        path: of the picture.
+        size: pixels of its longer side.
+        most_bytes: wanted size of the file.
+    """
     with Image.open(path) as picture:
-        picture = picture.convert('RGB')
-        picture.thumbnail((size, size), Image.Resampling.BOX, reducing_gap=2.0)
-        for kind, options in (('png', {}), *(('jpeg', {'quality': quality})
-                                             for quality in (85, 70, 50))):
+        copy = picture.convert('RGB')
+        copy.thumbnail((size, size), Image.Resampling.BOX, reducing_gap=2.0)
+        for kind, options in _THUMBNAIL_KINDS:
             buffer = io.BytesIO()
-            picture.save(buffer, kind, **options)
+            copy.save(buffer, kind, **options)
             if buffer.tell() <= most_bytes:
                 break
-        return buffer.getvalue(), picture.size, kind
+        return Thumbnail(buffer.getvalue(), copy.size, kind)
 
 
 # ---------------------------------------------------------------- curves
@@ -171,22 +190,18 @@ _TOGETHER = (  # charts of several tags
 _NOT_SHOWN = ('Progress/tick', 'Progress/kimg', 'Timing/')
 
 
-def curve_charts(rows):
-    """SVG texts for the lines of stats.jsonl; a tag that is not known, such as a user's own, gets a
-    chart of its own.
+def curve_charts(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Charts of the lines of stats.jsonl, as SVG.
+
+    A tag that is not known, such as a user's own, gets a chart of its own.
     """
     tags = dict.fromkeys(tag for row in rows for tag in row if '/' in tag)
     known = {tag for _, group in _TOGETHER for tag in group}
-    groups = [
-        *_TOGETHER,
-        *((tag, (tag, )) for tag in tags if tag not in known and not tag.startswith(_NOT_SHOWN))
-    ]
+    others = [tag for tag in tags if tag not in known and not tag.startswith(_NOT_SHOWN)]
     charts = []
-    for title, group in groups:
-        series = {
-            tag: [(row.get('nimg', 0) / 1000, row[tag]) for row in rows if tag in row]
-            for tag in group if tag in tags
-        }
+    for title, group in [*_TOGETHER, *((tag, (tag,)) for tag in others)]:
+        series = {tag: [(row.get('nimg', 0) / 1000, row[tag]) for row in rows if tag in row]
+                  for tag in group if tag in tags}
         if any(value not in (0, None) for points in series.values() for _, value in points):
             charts.append(chart(title, series))
     return [svg for svg in charts if svg]
@@ -198,36 +213,30 @@ def _metric_section(folder):
     for path in sorted(glob.glob(os.path.join(glob.escape(folder), 'metric-*.jsonl'))):
         # of several measurements of a snapshot the last
         rows = {str(row.get('snapshot')): row for row in _json_lines(path)}
-        names = list(
-            dict.fromkeys(name for row in rows.values() for name in row
-                          if name not in ('snapshot', 'seconds')))
+        found = dict.fromkeys(name for row in rows.values() for name in row)
+        names = [name for name in found if name not in ('snapshot', 'seconds')]
         if names:
-            parts.append(
-                f'<h2>{html.escape(os.path.basename(path).removesuffix(".jsonl"))}</h2>\n<div '
-                'class="charts">' + '\n'.join(f'<div>{_metric_chart(name, rows)}</div>'
-                                              for name in names) + '</div>\n' + _table(names, rows))
+            title = html.escape(os.path.basename(path).removesuffix('.jsonl'))
+            charts = '\n'.join(f'<div>{_metric_chart(name, rows)}</div>' for name in names)
+            parts.append(f'<h2>{title}</h2>\n<div class="charts">{charts}</div>\n'
+                         f'{_table(names, rows)}')
     return '\n'.join(parts)
 
 
 def _metric_chart(name, rows):
-    values = {
-        title: row[name]
-        for title, row in rows.items() if isinstance(row.get(name), (int, float))
-    }
+    values = {title: row[name] for title, row in rows.items()
+              if isinstance(row.get(name), (int, float))}
     points = sorted((int(title), value) for title, value in values.items() if title.isdigit())
-    return chart(name, {name: points},
-                 {title: value
-                  for title, value in values.items() if not title.isdigit()})
+    levels = {title: value for title, value in values.items() if not title.isdigit()}
+    return chart(name, {name: points}, levels)
 
 
 def _table(names, rows):
-    ordered = sorted(rows, key=lambda title: (title.isdigit(), int(title)
-                                              if title.isdigit() else 0))
+    ordered = sorted(rows, key=lambda title: int(title) if title.isdigit() else -1)
     lines = [''.join(f'<th>{html.escape(name)}</th>' for name in ('snapshot', *names))]
-    lines += [
-        f'<td>{html.escape(title)}</td>' + ''.join(f'<td>{_number(rows[title].get(name))}</td>'
-                                                   for name in names) for title in ordered
-    ]
+    for title in ordered:
+        cells = ''.join(f'<td>{_number(rows[title].get(name))}</td>' for name in names)
+        lines.append(f'<td>{html.escape(title)}</td>{cells}')
     return '<table>' + '\n'.join(f'<tr>{line}</tr>' for line in lines) + '</table>'
 
 
@@ -241,8 +250,8 @@ def _environment_rows(entries):
     """Table rows for the newest entry of environment.json, and how often the run was started."""
     if not entries:
         return '<tr><td>unknown</td></tr>'
-    entry = {**entries[-1], 'started': f'{len(entries)} time{"s" if len(entries) > 1 else ""}, '
-                                       f'first {entries[0].get("time")}'}
+    times = f'{len(entries)} time{"s" if len(entries) > 1 else ""}'
+    entry = {**entries[-1], 'started': f'{times}, first {entries[0].get("time")}'}
     return '\n'.join(
         f'<tr><th>{html.escape(str(name))}</th><td>{html.escape(_plain(value))}</td></tr>'
         for name, value in entry.items())
@@ -254,13 +263,13 @@ def _plain(value):
     return ', '.join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def _kimg(name):
-    """123 of 'fakes000123.png'; -1 of a file that somebody else has put there."""
+def _kimg(name: str) -> int:
+    """123 of 'fakes000123.png'; -1 of a file with another name."""
     match = re.fullmatch(r'fakes(\d+)\.png', name)
     return int(match[1]) if match else -1
 
 
-def _read(folder, name):
+def _read(folder: str, name: str) -> str:
     try:
         with open(os.path.join(folder, name), encoding='utf-8', errors='replace') as file:
             return file.read()

@@ -1,14 +1,18 @@
 """The schedule of a run as a table."""
+from collections.abc import Mapping, Sequence
+
 import misc
+from pgan.reporting.protocols import Phase
 
 
-def print_schedule(run_phases, sec_per_kimg=None, measured='the steps measured just now'):
+def print_schedule(run_phases: Sequence[Phase], sec_per_kimg: Mapping[int, float] | None = None,
+                   measured: str = 'the steps measured just now') -> None:
     """Print the phases as a table.
 
     Args:
-        run_phases: list of `Phase`.
-        sec_per_kimg: {resolution: seconds}; adds columns of times.
-        measured: what these are from.
+        run_phases: the phases.
+        sec_per_kimg: seconds by resolution; adds columns of times.
+        measured: the source of these times, for a note below.
     """
     heading = (f'{"kimg":>17s}  {"resolution":>10s}  {"lod":>12s}  {"minibatch":>9s}  '
                f'{"G_lrate":>8s}  {"D_lrate":>8s}')

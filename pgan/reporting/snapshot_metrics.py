@@ -1,16 +1,20 @@
 """Metrics of the generator while it trains."""
 import contextlib
+from collections.abc import Iterator, Sequence
+from types import ModuleType
 
 import numpy as np
 
 import dataset
 import metrics as metrics_room
 from metrics.evaluator import Evaluator, default_minibatch_size
+from tfutil import Network
 
 
 class SnapshotMetrics:
-    """Measures Gs whenever networks are saved. What is drawn at random for that leaves the run's
-    own random numbers as they were.
+    """Measures Gs whenever networks are saved.
+
+    Its random draws leave the run's own random numbers as they were.
 
     Args:
         names: short or dotted names of metrics; may be empty.
@@ -19,11 +23,12 @@ class SnapshotMetrics:
         mirror_augment: whether the run mirrors its images.
 
     Raises:
-        ConfigError: an unknown metric, or one that cannot be had for these images.
+        ConfigError: an unknown metric, or one that is not available for these images.
     """
 
-    def __init__(self, names, num_images, config, mirror_augment):
-        self._evaluator = None
+    def __init__(self, names: Sequence[str], num_images: int, config: ModuleType,
+                 mirror_augment: bool):
+        self._evaluator: Evaluator | None = None
         self._has_reals = False
         self._num_gpus = config.num_gpus
         self._random_seed = config.random_seed
@@ -38,9 +43,10 @@ class SnapshotMetrics:
             self._evaluator = Evaluator(made, training_set, num_images, size,
                                         mirror_augment=mirror_augment)
 
-    def __call__(self, Gs):
-        """The values of all metrics by name: {} without metrics. The first call also looks at the
-        real images.
+    def __call__(self, Gs: Network) -> dict[str, float]:
+        """Return the values of all metrics by name: {} without metrics.
+
+        The first call also looks at the real images.
         """
         if self._evaluator is None:
             return {}
@@ -49,13 +55,12 @@ class SnapshotMetrics:
                 self._evaluator.evaluate_reals()
                 self._has_reals = True
             np.random.seed(self._random_seed)  # the same latents and projections at each snapshot
-            return dict(
-                zip(self._evaluator.names,
-                    map(float, self._evaluator.evaluate_fakes(Gs, self._num_gpus))))
+            values = self._evaluator.evaluate_fakes(Gs, self._num_gpus)
+            return dict(zip(self._evaluator.names, map(float, values)))
 
 
 @contextlib.contextmanager
-def _random_numbers_of_its_own(random_seed):
+def _random_numbers_of_its_own(random_seed: int) -> Iterator[None]:
     state = np.random.get_state()
     np.random.seed(random_seed)
     try:

@@ -1,27 +1,32 @@
-"""What a run saves now and then: image grids, networks, statistics."""
+"""What a run saves at ticks: image grids, networks, statistics."""
 import os
 import sys
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
+import tensorflow as tf
 
 import misc
+from dataset import Dataset
 from misc.resuming import DONE_MARK
 from pgan.errors import ConfigError
 from pgan.options import Supplied, checked
 from pgan.reporting.report import Report
 from pgan.reporting.statistics import Statistics
-from tfutil import save_summaries, summary
+from tfutil import Network, save_summaries, summary
+from tfutil.devices import Devices
 
 # pixels across and down; at least so many images
 GRID_SIZES = {'1080p': (1920, 1080, 3, 2), '4k': (3840, 2160, 7, 4)}
 
 
-def snapshot_grid_size(image_width, image_height, size):
+def snapshot_grid_size(image_width: int, image_height: int, size: str) -> tuple[int, int]:
     """Images across and down that fill a picture of the size: at most 32 each way."""
     width, height, min_across, min_down = GRID_SIZES[size]
-    return int(np.clip(width // image_width, min_across,
-                       32)), int(np.clip(height // image_height, min_down, 32))
+    across = np.clip(width // image_width, min_across, 32)
+    down = np.clip(height // image_height, min_down, 32)
+    return int(across), int(down)
 
 
 @checked('grid')
@@ -55,12 +60,15 @@ def setup_snapshot_image_grid(
     return (gw, gh), reals, labels, latents
 
 
-def reals_by_row(training_set, gw, gh):
-    """Real images of which row y shows only class y mod label_size, and their labels; where a class
-    has too few images they come again.
+def reals_by_row(training_set: Dataset, gw: int, gh: int) -> tuple[np.ndarray, np.ndarray]:
+    """Real images of which row y shows only class y mod label_size, and their labels.
 
-    A class without any image stays black. Data sets without an end (no `labels`) are drawn from for
-    a while. """
+    If a class has too few images, they repeat; if it has none, its cells stay black. Data sets
+    without an end (no `labels`) are searched for a limited number of minibatches.
+
+    Returns:
+        Images [gw * gh, C, R, R], and labels [gw * gh, label_size].
+    """
     classes = training_set.label_size
     if classes == 0:
         raise ConfigError("grid.layout 'row_per_class' needs labels: condition the run with "
@@ -69,23 +77,20 @@ def reals_by_row(training_set, gw, gh):
     row_classes = np.arange(gh) % classes
     labels = np.eye(classes, dtype=training_set.label_dtype)[row_classes.repeat(gw)]
     reals = np.zeros([gh, gw, *training_set.shape], training_set.dtype)
-    choose = _choose_from_stream if getattr(training_set, 'labels',
-                                            None) is None else _choose_by_label
+    is_endless = getattr(training_set, 'labels', None) is None
+    choose = _choose_from_stream if is_endless else _choose_by_label
     for k, images in choose(training_set, classes, gw * -(-gh // classes)).items():
         rows = np.flatnonzero(row_classes == k)
-        cells = len(rows) * gw
-        reals[rows] = images[np.arange(cells) % len(images)].reshape(len(rows), gw,
-                                                                     *training_set.shape)
+        cells = images[np.arange(len(rows) * gw) % len(images)]
+        reals[rows] = cells.reshape(len(rows), gw, *training_set.shape)
     return reals.reshape(-1, *training_set.shape), labels
 
 
 def _choose_by_label(training_set, classes, count):
     """{class: up to `count` images of it}, picked at random; only these images are read."""
     of_class = np.where(training_set.labels.max(axis=1) > 0, training_set.labels.argmax(axis=1), -1)
-    picked = {
-        k: np.random.permutation(np.flatnonzero(of_class == k))[:count]
-        for k in range(classes)
-    }
+    picked = {k: np.random.permutation(np.flatnonzero(of_class == k))[:count]
+              for k in range(classes)}
     return {k: training_set.read_images(indices) for k, indices in picked.items() if len(indices)}
 
 
@@ -111,7 +116,7 @@ class ImageSnapshots:
         self.grid_size, self.reals, self.labels, self.latents = setup_snapshot_image_grid(
             Gs, training_set, **grid_options)
 
-    def save_reals(self, folder):
+    def save_reals(self, folder: str) -> str:
         """Write reals.png; returns its path."""
         path = os.path.join(folder, 'reals.png')
         misc.save_image_grid(self.reals, path, drange=self.training_set.dynamic_range,
@@ -119,21 +124,25 @@ class ImageSnapshots:
         self.reals = None  # a 4k grid of 1024x1024 images takes as much memory as a network
         return path
 
-    def state(self):
+    def state(self) -> dict[str, np.ndarray]:
         """What the pictures are drawn from, for a checkpoint."""
         return dict(latents=self.latents, labels=self.labels)
 
-    def restore(self, state):
-        """Draw the pictures that the run has drawn so far. Raises ConfigError if they had another
-        size.
+    def restore(self, state: Mapping[str, np.ndarray]) -> None:
+        """Draw the same pictures as the run has drawn so far.
+
+        Raises:
+            ConfigError: they had another size.
         """
         if len(state['latents']) != len(self.latents):
             raise ConfigError('grid.size: expected the size that the run was started with, '
                               f'{len(state["latents"])} images a picture. Received one of '
                               f'{len(self.latents)}.')
-        self.latents, self.labels, self.reals = state['latents'], state['labels'], None
+        self.latents = state['latents']
+        self.labels = state['labels']
+        self.reals = None
 
-    def save_fakes(self, folder, cur_nimg, minibatch):
+    def save_fakes(self, folder: str, cur_nimg: int, minibatch: int) -> str:
         """Write fakes%06d.png; returns its path."""
         fakes = self.Gs.run(self.latents, self.labels, minibatch_size=minibatch)
         path = os.path.join(folder, f'fakes{cur_nimg // 1000:06d}.png')
@@ -146,16 +155,17 @@ class RunFolder:
 
     Args:
         path: the folder, already made.
-        networks: (G, D, Gs).
-        grid: `ImageSnapshots`.
+        networks: G, D, Gs.
+        grid: the image grids.
+        metrics: function from Gs to values by name, called whenever networks are saved.
         image_snapshot_ticks, network_snapshot_ticks: ticks between two fakes*.png, and between two
             network-snapshot-*.pkl.
         save_weight_histograms: write them to the event file at each tick.
-        metrics: function from Gs to {name: value}, called whenever networks are saved.
     """
 
-    def __init__(self, path, networks, grid, image_snapshot_ticks, network_snapshot_ticks,
-                 save_weight_histograms, metrics=lambda Gs: {}):
+    def __init__(self, path: str, networks: Sequence[Network], grid: ImageSnapshots,
+                 metrics: Callable[[Network], Mapping[str, float]], *, image_snapshot_ticks: int,
+                 network_snapshot_ticks: int, save_weight_histograms: bool):
         self.path = path
         self.networks = networks
         self.grid = grid
@@ -166,9 +176,13 @@ class RunFolder:
         self.writer = Statistics(path)
         self.report = Report(path)
 
-    def begin(self, cur_nimg, minibatch, options={}):
-        """Save the grids of a run that has not trained yet, and its options {name: value} for
-        TensorBoard.
+    def begin(self, cur_nimg: int, minibatch: int, options: Mapping[str, Any] = {}) -> None:
+        """Save the grids of a run that has not trained yet, and its options for TensorBoard.
+
+        Args:
+            cur_nimg: images shown so far.
+            minibatch: for evaluating Gs.
+            options: options by name.
         """
         self.writer.hparams(options)
         self._show_picture('reals', self.grid.save_reals(self.path), cur_nimg)
@@ -176,17 +190,17 @@ class RunFolder:
         self.report.refresh()
 
     def _show_picture(self, tag, path, cur_nimg):
-        """Put a picture that has been saved into TensorBoard and the report, in a small copy."""
+        """Put a picture that has been saved into TensorBoard and the report, as a thumbnail."""
         try:
-            data, (width, height), _ = self.report.add_picture(os.path.basename(path))
+            data, (width, height), _ = self.report.add_thumbnail(os.path.basename(path))
         except OSError as error:  # the picture itself was saved; a copy of it is not worth a run
             print(f'Warning: {path} is not shown in TensorBoard: {error}', file=sys.stderr)
         else:
             self.writer.image(tag, data, width, height, cur_nimg)
 
-    def tick(self, cur_tick, cur_nimg, minibatch, done, graph_def=None):
-        """Save the snapshots that are due (all of them when the run is done), and the tick's
-        statistics.
+    def tick(self, cur_tick: int, cur_nimg: int, minibatch: int, done: bool,
+             graph_def: tf.compat.v1.GraphDef | None = None) -> bool:
+        """Save the snapshots that are due (all when the run is done), and the tick's statistics.
 
         Returns:
             Whether networks were saved.
@@ -209,8 +223,8 @@ class RunFolder:
         self.report.refresh()
         return networks_are_due
 
-    def flush(self):
-        """Let all that was written arrive in its files."""
+    def flush(self) -> None:
+        """Write buffered curves to their file."""
         self.writer.flush()
 
     def _save_metrics(self, cur_nimg):
@@ -220,8 +234,8 @@ class RunFolder:
         if values:
             print('Metrics:', ', '.join(f'{name} {value:.4f}' for name, value in values.items()))
 
-    def finish(self):
-        """Save the final networks and, last of all, the sign that the run came to its end."""
+    def finish(self) -> None:
+        """Save the final networks and, last of all, the mark that the run is complete."""
         self._save_networks('network-final.pkl')
         self.writer.close()
         with misc.atomic_write(os.path.join(self.path, DONE_MARK)):
@@ -233,20 +247,23 @@ class RunFolder:
 
 
 class NoFolder:
-    """What a machine that is not the chief has in place of a `RunFolder`: nothing is written."""
+    """The `RunFolder` of a machine that is not the chief: nothing is written."""
     path = None
 
-    def __init__(self, devices):
+    def __init__(self, devices: Devices):
         print(f'Machine 0 of {devices.workers} writes the results; this is number {devices.index}.')
 
-    def begin(self, cur_nimg, minibatch, options={}):
-        pass
+    def begin(self, cur_nimg: int, minibatch: int, options: Mapping[str, Any] = {}) -> None:
+        """Do nothing."""
 
-    def tick(self, cur_tick, cur_nimg, minibatch, done, graph_def=None):
+    def tick(self, cur_tick: int, cur_nimg: int, minibatch: int, done: bool,
+             graph_def: tf.compat.v1.GraphDef | None = None) -> bool:
+        """Clear the tick's statistics."""
         summary.flush()  # they were summed over all machines
+        return False
 
-    def flush(self):
-        pass
+    def flush(self) -> None:
+        """Do nothing."""
 
-    def finish(self):
-        pass
+    def finish(self) -> None:
+        """Do nothing."""

@@ -1,11 +1,10 @@
-"""The numbers of a run, into two files: TensorBoard's, and stats.jsonl, which any program can
-read.
-"""
+"""The numbers of a run, in TensorBoard's file and in stats.jsonl, which any program can read."""
 import json
 import math
 import os
 import sys
 import time
+from typing import Any
 
 from tfutil import SummaryWriter
 
@@ -13,39 +12,43 @@ FILE = 'stats.jsonl'
 
 
 class Statistics(SummaryWriter):
-    """A `SummaryWriter` that also adds a line to stats.jsonl for each tick: {"nimg": 4000, "time":
-    1.7e9, "Progress/kimg": 4.0, ...}.
+    """A `SummaryWriter` that also adds a line to stats.jsonl for each tick.
+
+    A line is {"nimg": 4000, "time": 1.7e9, "Progress/kimg": 4.0, ...}.
+
+    Args:
+        folder: the result folder.
     """
 
-    def __init__(self, folder):
+    def __init__(self, folder: str):
         super().__init__(folder)
         self._path = os.path.join(folder, FILE)
-        self._row = {}
+        self._row: dict[str, float | None] = {}
         self._is_broken = False
 
-    def scalar(self, tag, value, step):
+    def scalar(self, tag: str, value: float, step: int) -> None:
+        """Add a point of a curve, here and to the tick's line."""
         super().scalar(tag, value, step)
         self._row[tag] = float(value) if math.isfinite(value) else None  # JSON knows no NaN
 
-    def end_tick(self, cur_nimg):
-        """Write the tick's line. Like curves, it is not worth a run: a disk in the way is told
-        once.
-        """
-        line, self._row = json.dumps(
-            {'nimg': int(cur_nimg), 'time': round(time.time(), 3), **self._row}), {}
+    def end_tick(self, cur_nimg: int) -> None:
+        """Write the tick's line. If the disk fails, warn once: a line is not worth a run."""
+        row = {'nimg': int(cur_nimg), 'time': round(time.time(), 3), **self._row}
+        self._row = {}
         if self._is_broken:
             return
         try:
             with open(self._path, 'a', encoding='utf-8') as file:
-                file.write(line + '\n')
+                file.write(json.dumps(row) + '\n')
         except OSError as error:
             self._is_broken = True
             print(f'Warning: no more lines in {self._path}: {error}', file=sys.stderr)
 
 
-def read(folder):
-    """The lines of a run's stats.jsonl as dicts; none if there is no such file. A last line that
-    was cut short is left out.
+def read(folder: str) -> list[dict[str, Any]]:
+    """Return the lines of a run's stats.jsonl; an empty list if there is no such file.
+
+    A last line that was cut short is left out.
     """
     rows = []
     try:

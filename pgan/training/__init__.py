@@ -1,3 +1,1 @@
-"""Training: the schedule, the compiled steps, and the loop that carries them out, checks, saves and
-resumes.
-"""
+"""Training: the schedule, the compiled steps, and the loop that runs, saves and resumes them."""

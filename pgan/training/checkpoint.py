@@ -1,4 +1,4 @@
-"""Checkpoints: all that a run needs to go on as if it had never been stopped."""
+"""Checkpoints: all that a run needs to continue as if it had never been stopped."""
 import base64
 import contextlib
 import glob
@@ -7,6 +7,8 @@ import os
 import random
 import shutil
 import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -14,26 +16,32 @@ import tensorflow as tf
 from misc.resuming import FOLDER
 from pgan import files
 from pgan.errors import ConfigError, DataError, in_short
+from tfutil import Network, Optimizer
+from tfutil.devices import Devices
 
 KEPT = 3  # if the newest cannot be read, the one before it serves
 
 
 class Checkpoints:
-    """Writes and reads the checkpoints of a run: variables of networks and optimizers, and plain
-    values that the caller hands in.
+    """Writes and reads the checkpoints of a run.
+
+    They hold the variables of networks and optimizers, and plain values that the caller hands in.
 
     Args:
         result_subdir: the run's folder; None on a machine that is not the chief, which then learns
             everything from the chief.
-        devices: `tfutil.devices.Devices`.
-        networks: (G, D, Gs).
-        optimizers: (G_opt, D_opt), which have their slots.
+        devices: the devices of the run.
+        networks: G, D, Gs.
+        optimizers: G_opt, D_opt, which have their slots.
     """
 
-    def __init__(self, result_subdir, devices, networks, optimizers):
+    def __init__(self, result_subdir: str | None, devices: Devices, networks: Sequence[Network],
+                 optimizers: Sequence[Optimizer]):
         G, D, Gs = networks
-        G_opt, D_opt = (opt.state_variables(net.trainables) for opt, net in zip(optimizers, (G, D)))
-        variables = dict(G=dict(G.vars), D=dict(D.vars), Gs=dict(Gs.vars), G_opt=G_opt, D_opt=D_opt)
+        G_opt, D_opt = optimizers
+        variables = dict(G=dict(G.vars), D=dict(D.vars), Gs=dict(Gs.vars),
+                         G_opt=G_opt.state_variables(G.trainables),
+                         D_opt=D_opt.state_variables(D.trainables))
         self._devices = devices
         self._variables = tf.nest.flatten(variables)
         self._values = _PlainValues()
@@ -42,16 +50,17 @@ class Checkpoints:
                                                values=self._values)
         if result_subdir is not None:
             self.folder = os.path.join(result_subdir, FOLDER)
-            self._list = _tidied(self.folder)
+            self._paths = _clean_up(self.folder)
             self._manager = tf.train.CheckpointManager(self._checkpoint, self.folder,
                                                        max_to_keep=KEPT, checkpoint_name='ckpt')
 
-    def save(self, values):
-        """Write a checkpoint, and remove the oldest beyond those that are kept. Nothing happens
-        where there is no folder.
+    def save(self, values: dict[str, Any]) -> None:
+        """Write a checkpoint, and remove the oldest beyond those that are kept.
+
+        Without a folder, do nothing.
 
         Args:
-            values: nested dicts and lists of numbers, texts and arrays.
+            values: nested dicts and lists of numbers, strings and arrays.
 
         Raises:
             DataError: it cannot be written; those before it are intact.
@@ -69,7 +78,7 @@ class Checkpoints:
                 f'{in_short(error)}. What was saved before is intact: make room or '
                 'mend the permissions, then go on with: python train.py --resume') from error
 
-    def restore(self):
+    def restore(self) -> dict[str, Any] | None:
         """Set the variables to those of the newest checkpoint that can be read.
 
         Returns:
@@ -80,12 +89,11 @@ class Checkpoints:
             DataError: there are checkpoints, but none of them can be read.
         """
         content = self._restore_newest() if self._manager is not None else None
-        text = self._devices.from_chief(self._variables, _encoded(content))
-        return _decoded(text)
+        return _decoded(self._devices.broadcast_from_chief(self._variables, _encoded(content)))
 
-    def _restore_newest(self):
+    def _restore_newest(self) -> dict[str, Any] | None:
         problems = []
-        for path in reversed(self._list):
+        for path in reversed(self._paths):
             try:
                 self._checkpoint.restore(path).assert_consumed()
                 return self._values.content
@@ -104,36 +112,29 @@ class Checkpoints:
         return None
 
 
-def _tidied(folder):
-    """Bring a folder of checkpoints in order after whatever may have happened to it.
+def _clean_up(folder: str) -> list[str]:
+    """Bring a folder of checkpoints in order, whatever has happened to it.
 
-    TensorFlow's own list, the file `checkpoint`, is written anew from what is there: it may be
-    damaged. What a process left that was killed while it wrote is removed.
+    Rewrites TensorFlow's own list, the file `checkpoint`, from the files that exist: it may be
+    damaged. Removes what a killed process left half-written.
 
     Returns:
         Paths of the checkpoints, as TensorFlow names them, the oldest first.
     """
     pattern = os.path.join(glob.escape(folder), 'ckpt-')
-    indices = [
-        path for path in glob.glob(pattern + '*.index')
-        if path.removesuffix('.index').rpartition('-')[2].isdigit()
-    ]
-    paths = sorted((path.removesuffix('.index') for path in indices),
-                   key=lambda path: int(path.rpartition('-')[2]))
+    complete = (path.removesuffix('.index') for path in glob.glob(pattern + '*.index'))
+    numbered = [path for path in complete if path.rpartition('-')[2].isdigit()]
+    paths = sorted(numbered, key=lambda path: int(path.rpartition('-')[2]))
     for path in glob.glob(pattern + '*'):
-        if path.partition('.index')[0].partition(
-                '.data-')[0] not in paths or 'temp' in os.path.basename(path):
+        checkpoint = path.partition('.index')[0].partition('.data-')[0]
+        if checkpoint not in paths or 'temp' in os.path.basename(path):
             shutil.rmtree(path) if os.path.isdir(path) else os.unlink(path)
     if paths:
-        names, times = [os.path.basename(path)
-                        for path in paths], [os.path.getmtime(f'{path}.index') for path in paths]
+        names = [os.path.basename(path) for path in paths]
+        times = [os.path.getmtime(f'{path}.index') for path in paths]
         state = tf.compat.v1.train.generate_checkpoint_state_proto(
-            # all may be deleted
-            os.path.abspath(folder),
-            names[-1],
-            names,
-            times,
-            last_preserved_timestamp=min(times) - 1.0)
+            os.path.abspath(folder), names[-1], names, times,
+            last_preserved_timestamp=min(times) - 1.0)  # so that all may be deleted
         with files.atomic_write(os.path.join(folder, 'checkpoint'), 'w') as file:
             file.write(str(state))
     else:
@@ -145,8 +146,8 @@ def _tidied(folder):
 class _PlainValues(tf.train.experimental.PythonState):
     """The values of a checkpoint that are not variables."""
 
-    def __init__(self):
-        self.content = None
+    def __init__(self) -> None:
+        self.content: dict[str, Any] | None = None
 
     def serialize(self):
         return _encoded(self.content)
@@ -155,7 +156,7 @@ class _PlainValues(tf.train.experimental.PythonState):
         self.content = _decoded(string_value)
 
 
-def _encoded(content):
+def _encoded(content: Any) -> bytes:
     return json.dumps(content, default=_array_as_json).encode()
 
 
@@ -165,26 +166,26 @@ def _array_as_json(value):
                 data=base64.b64encode(array.tobytes()).decode())
 
 
-def _decoded(text):
+def _decoded(text: bytes | str) -> Any:
     return json.loads(text, object_hook=_array_from_json)
 
 
 def _array_from_json(entry):
     if '__dtype__' not in entry:
         return entry
-    return np.frombuffer(base64.b64decode(entry['data']),
-                         entry['__dtype__']).reshape(entry['shape']).copy()
+    flat = np.frombuffer(base64.b64decode(entry['data']), entry['__dtype__'])
+    return flat.reshape(entry['shape']).copy()
 
 
 # ---------------------------------------------------------------- random numbers that are not keyed
 
-def random_state():
-    """Where Python's and NumPy's random numbers are, for a checkpoint."""
+def random_state() -> dict[str, Any]:
+    """State of Python's and NumPy's generators, for a checkpoint."""
     return dict(python=random.getstate(), numpy=np.random.get_state(legacy=False))
 
 
-def restore_random_state(state):
-    """Go to where the random numbers were when `random_state` was taken."""
+def restore_random_state(state: Mapping[str, Any]) -> None:
+    """Set the generators to a `random_state`."""
     version, numbers, gauss = state['python']
     random.setstate((version, tuple(numbers), gauss))
     np.random.set_state(state['numpy'])

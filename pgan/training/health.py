@@ -1,6 +1,9 @@
-"""Whether a run is going anywhere: looks at each tick's statistics for signs that it is not."""
+"""Signs that a run is not going anywhere, in the statistics of each tick."""
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from pgan.errors import UserError
-from tfutil import summary
+from tfutil import Optimizer, summary
 
 # A discriminator whose scores hardly depend on the image: the gradient penalty wants a norm of 1,
 # training keeps it near that.
@@ -13,22 +16,24 @@ class TrainingError(UserError):
 
 
 class HealthWatch:
-    """Warns at ticks; without it, a run that has diverged would go on to its end.
+    """Warns at ticks. Without it, a run that has diverged would continue to its end.
+
+    With loss scaling, skipped updates are how the scale is found: they are neither reported nor
+    counted.
 
     Args:
-        optimizers: those to watch.
-        patience: ticks without a single update of one of them after which the run is given up. With
-            loss scaling, skipped updates are how the scale is found: nothing is said of them, and
-            nothing given up. """
+        optimizers: the optimizers to watch.
+        patience: ticks without a single update of one of them after which the run is given up.
+    """
 
-    def __init__(self, optimizers, patience=3):
+    def __init__(self, optimizers: Sequence[Optimizer], *, patience: int = 3):
         self.ids = [opt.id for opt in optimizers]
         self.scaled = {opt.id for opt in optimizers if opt.use_loss_scaling}
         self.patience = patience
         self.idle_ticks = dict.fromkeys(self.ids, 0)
-        self.warned = []  # what is said only once in a run
+        self.warned: list[str] = []  # kinds of warnings that were printed: each once in a run
 
-    def tick(self, cur_tick):
+    def tick(self, cur_tick: int) -> None:
         """Look at the statistics since the last tick, before they are written.
 
         Raises:
@@ -41,13 +46,13 @@ class HealthWatch:
                 self._look_at_updates(name, sums)
         self._look_at_scores(sums, cur_tick)
 
-    def _warn_once(self, kind, text):
+    def _warn_once(self, kind: str, text: str) -> None:
         if kind not in self.warned:
             self.warned.append(kind)
             print(f'Warning: {text}')
 
     def _look_at_losses(self, name, sums, cur_tick):
-        mean = _mean(sums, summary.finite_losses(name))
+        mean = _mean(sums, summary.finite_losses_tag(name))
         if mean is not None and mean < 0.5:
             self._warn_once(f'losses of {name}', f'in tick {cur_tick}, {1 - mean:.0%} of the '
                                                  f'losses that {name} minimises were not finite. '
@@ -74,8 +79,9 @@ class HealthWatch:
         """Whether D still reacts to images; known of losses that report what the stock one does."""
         norm, reals, fakes = (_mean(sums, f'Loss/{tag}')
                               for tag in ('mixed_norms', 'real_scores', 'fake_scores'))
-        if None in (norm, reals,
-                    fakes) or norm > COLLAPSED_NORM or abs(reals - fakes) > COLLAPSED_SCORES:
+        if norm is None or reals is None or fakes is None:
+            return
+        if norm > COLLAPSED_NORM or abs(reals - fakes) > COLLAPSED_SCORES:
             return
         self._warn_once('collapse', f'in tick {cur_tick}, the discriminator gave reals and fakes '
                                     f'the same score ({reals:.4g}, {fakes:.4g}) and hardly '
@@ -84,15 +90,16 @@ class HealthWatch:
                                     'sched.D_lrate_base, or start again from an earlier snapshot. '
                                     '(This is said once.)')
 
-    def state(self):
+    def state(self) -> dict[str, Any]:
         """What was seen so far, for a checkpoint."""
         return dict(idle_ticks=self.idle_ticks, warned=self.warned)
 
-    def restore(self, state):
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Continue from what `state` gave."""
         self.idle_ticks.update(state['idle_ticks'])
         self.warned = list(state['warned'])
 
 
-def _mean(sums, tag):
+def _mean(sums: Mapping[str, Sequence[float]], tag: str) -> float | None:
     total, count = sums.get(tag, (0.0, 0.0))
     return total / count if count else None

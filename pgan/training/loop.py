@@ -5,6 +5,7 @@ import math
 import os
 import time
 import types
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import tensorflow as tf
@@ -24,7 +25,7 @@ from pgan.reporting.snapshots import (
     setup_snapshot_image_grid,
 )
 from pgan.reporting.timetable import Timetable, image_cost
-from pgan.signals import graceful_stop
+from pgan.signals import StopRequest, graceful_stop
 from pgan.training import phases, preflight, threads
 from pgan.training.checkpoint import Checkpoints, random_state, restore_random_state
 from pgan.training.health import HealthWatch
@@ -34,7 +35,7 @@ from pgan.training.setup import load_training_set, loss_function, make_networks
 from pgan.training.step import TrainingSteps, UpdateOptions
 from tfutil import Optimizer, summary
 from tfutil.cluster import ClusterError
-from tfutil.devices import make_devices
+from tfutil.devices import Devices, make_devices
 from tfutil.fusion import fusion_works
 
 
@@ -111,10 +112,8 @@ def train_progressive_gan(
             the text says what.
         Stopped: a signal asked for the end; the run's state has been saved.
     """
-    options = types.SimpleNamespace(**{
-        name: value
-        for name, value in locals().items() if name not in ('config', 'resume', 'dry_run')
-    })
+    options = types.SimpleNamespace(**locals())
+    del options.config, options.resume, options.dry_run
     if resume is not None:
         resuming.check_changes(resume, settings.values(config))
     with contextlib.ExitStack() as stack:
@@ -124,14 +123,14 @@ def train_progressive_gan(
         stop = stack.enter_context(graceful_stop('Stopping after this step. The state of the run '
                                                  'will be saved; a second signal stops at once, '
                                                  'without.'))
-        stack.enter_context(_telling_who_stopped(devices, stop))
+        stack.enter_context(_ignoring_lost_peers_after_stop(devices, stop))
         if resume is not None and devices.is_chief:
             if resume.path is None:
                 resume = resuming.find_run(resume.wanted, config.result_dir)
             stack.enter_context(resuming.only_process(resume.path))
-        run = TrainingRun(options, config, devices, stop, resume, parts)
+        run = TrainingRun(options, config, devices, stop, resume=resume, parts=parts)
         if dry_run:
-            run.rehearse()
+            run.dry_run()
             return None
         path = run.open_folder(resume)
         if resume is None and devices.is_chief:
@@ -141,12 +140,14 @@ def train_progressive_gan(
 
 
 @contextlib.contextmanager
-def _telling_who_stopped(devices, stop):
-    """A machine that was told to stop goes on until the chief does; that its partners are gone then
-    is no error.
+def _ignoring_lost_peers_after_stop(devices: Devices, stop: StopRequest) -> Iterator[None]:
+    """Turn the loss of peers into an orderly stop if this process was asked to stop.
+
+    A worker asked to stop keeps training until the chief stops. Losing its peers at that point is
+    expected.
     """
     try:
-        with devices.watching_machines():
+        with devices.explaining_lost_peers():
             yield
     except ClusterError:
         if stop:
@@ -160,13 +161,14 @@ class TrainingRun:
     Args:
         options: the arguments of `train_progressive_gan`, as attributes.
         config: the rest of the configuration.
-        devices: `tfutil.devices.Devices`.
-        stop: `entry.StopRequest`, looked at after each step.
-        resume: `misc.RunToResume`, or None for a new run.
+        devices: the devices to train on.
+        stop: looked at after each step.
+        resume: the run to continue, or None for a new run.
         parts: in how many parts networks evaluate a minibatch; see `threads.configure_threads`.
     """
 
-    def __init__(self, options, config, devices, stop, resume=None, parts=1):
+    def __init__(self, options: types.SimpleNamespace, config: types.ModuleType, devices: Devices,
+                 stop: StopRequest, *, resume: resuming.RunToResume | None = None, parts: int = 1):
         self.options = options
         self.config = config
         self.devices = devices
@@ -178,82 +180,96 @@ class TrainingRun:
         # one.
         self.round_nimg = self.cur_nimg
         self.steps_in_round = 0
-        self.previous_lod = None
+        self.previous_lod: float | None = None
         self.training_set = load_training_set(config)
         settings.check_minibatches(config, self.training_set.resolution)
-        self.schedule = functools.partial(TrainingSchedule, training_set=self.training_set,
-                                          num_gpus=config.num_gpus, total_kimg=options.total_kimg,
-                                          **config.sched)
+        self.schedule: Callable[[int], TrainingSchedule] = functools.partial(
+            TrainingSchedule, training_set=self.training_set, num_gpus=config.num_gpus,
+            total_kimg=options.total_kimg, **config.sched)
         self.metrics = SnapshotMetrics(options.metrics, options.metric_images, config,
                                        options.mirror_augment)
         with devices.strategy.scope():
-            self.networks = make_networks(config, self.training_set,
-                                          *_snapshot_to_start_from(options, resume))
+            snapshot = _snapshot_to_start_from(options, resume)
+            self.networks = make_networks(config, self.training_set, *snapshot)
             print('Building TensorFlow graph...')
-            self.steps = TrainingSteps(
-                self.networks,
-                [Optimizer('TrainG', **config.G_opt),
-                 Optimizer('TrainD', **config.D_opt)],
-                [loss_function(config.G_loss),
-                 loss_function(config.D_loss)], self.training_set,
-                update_options(options, config.random_seed, parts), devices, self.cur_nimg)
+            optimizers = [Optimizer('TrainG', **config.G_opt), Optimizer('TrainD', **config.D_opt)]
+            losses = [loss_function(config.G_loss), loss_function(config.D_loss)]
+            updates = update_options(options, config.random_seed, parts)
+            self.steps = TrainingSteps(self.networks, optimizers, losses, self.training_set,
+                                       updates, devices, self.cur_nimg)
         tf.random.set_global_generator(tf.random.Generator.from_seed(config.random_seed))
-        self.watch = HealthWatch((self.steps.G_opt, self.steps.D_opt))
+        self.watch = HealthWatch(optimizers)
+        # Made later: by `check`, `open_folder` and `restore`.
+        self.path: str | None = None
+        self.grid: ImageSnapshots | None = None
+        self.timetable: Timetable
+        self.checkpoints: Checkpoints
+        self.folder: RunFolder | NoFolder
+        self.progress: Progress
+        self.last_save: float
 
     # ------------------------------------------------------------ before the first step
 
-    def rehearse(self):
-        """All checks of a run, and its schedule with the time that each part will take."""
+    def dry_run(self) -> None:
+        """Make all checks of a run, and print its schedule with the time each part will take."""
         run_phases = self.check()
-        schedule_table.print_schedule(run_phases, preflight.measure(self.steps, run_phases))
+        sec_per_kimg = preflight.measure_sec_per_kimg(self.steps, run_phases)
+        schedule_table.print_schedule(run_phases, sec_per_kimg)
         print('Everything fits. Nothing was trained, nothing was written.')
 
-    def check(self):
-        """Room on the disk, and in memory. Returns the phases of the schedule."""
+    def check(self) -> list[phases.Phase]:
+        """Check that the run fits on the disk and into memory.
+
+        Returns:
+            The phases of the schedule.
+        """
         options = self.options
         run_phases = phases.list_phases(self.schedule, self.config.sched, self.cur_nimg / 1000,
                                         options.total_kimg)
         grid = with_defaults(setup_snapshot_image_grid, self.config.grid)
         if run_phases and self.devices.is_chief:
-            preflight.check_disk_space(
-                self.config.result_dir,
-                preflight.disk_space_needed(run_phases, self.networks,
-                                            grid['size'],
-                                            options.image_snapshot_ticks,
-                                            options.network_snapshot_ticks))
+            needed = preflight.disk_space_needed(
+                run_phases, self.networks, grid['size'],
+                image_snapshot_ticks=options.image_snapshot_ticks,
+                network_snapshot_ticks=options.network_snapshot_ticks)
+            preflight.check_disk_space(self.config.result_dir, needed)
         G, D, _ = self.networks
         self.timetable = Timetable(
             run_phases, lambda resolution: image_cost(G, D, options.D_repeats, resolution))
         if run_phases and options.dry_step:
-            self.timetable.set_measured(preflight.try_largest(self.steps, run_phases))
+            self.timetable.set_measured(preflight.try_largest_step(self.steps, run_phases))
         return run_phases
 
-    def open_folder(self, resume=None):
-        """Make the result folder, or go on in that of a `RunToResume`. Returns its path; None on a
-        machine that is not the chief.
+    def open_folder(self, resume: resuming.RunToResume | None = None) -> str | None:
+        """Make the result folder, or continue in that of a `RunToResume`.
+
+        Returns:
+            Its path; None on a machine that is not the chief.
         """
         self.check()
         self.steps.set_lod(self.schedule(self.cur_nimg).lod)
-        self.path = self.grid = None
         if self.devices.is_chief:
             print('Setting up snapshot image grid...')
             self.grid = ImageSnapshots(self.networks[2], self.training_set, self.options.drange_net,
                                        **self.config.grid)
             print('Setting up result dir...')
             values = settings.values(self.config)
-            self.path = resume.path if resume else misc.create_result_subdir(
-                self.config.result_dir, self.config.desc, values)
+            if resume:
+                self.path = resume.path
+            else:
+                self.path = misc.create_result_subdir(self.config.result_dir, self.config.desc,
+                                                      values)
         self.checkpoints = Checkpoints(self.path, self.devices, self.networks,
                                        (self.steps.G_opt, self.steps.D_opt))
         state = self.checkpoints.restore() if resume else None
-        if state is not None:
+        if resume and state is not None:
             self._check_something_is_left(resume, state)
             self.restore(state)
         if resume and self.path is not None:
             self._reopen_files({} if state is None else state['files'])
         if self.path is not None:
-            resuming.write_run(self.path, *settings.command_line(self.config),
-                               settings.values(self.config))
+            config_files, assignments = settings.command_line(self.config)
+            resuming.write_run(self.path, config_files, assignments, settings.values(self.config))
             misc.write_environment(self.path, random_seed=self.config.random_seed,
                                    replicas=self.devices.num_replicas,
                                    machines=self.devices.workers,
@@ -267,25 +283,26 @@ class TrainingRun:
         return self.path
 
     def _make_folder(self, is_new):
-        """What fills the folder, and counts the ticks; a new run's first pictures."""
+        """Make what fills the folder and counts the ticks; save a new run's first pictures."""
         options = self.options
         if self.path is None:
             self.folder = NoFolder(self.devices)
         else:
-            self.folder = RunFolder(self.path, self.networks, self.grid,
-                                    options.image_snapshot_ticks, options.network_snapshot_ticks,
-                                    options.save_weight_histograms, self.metrics)
+            self.folder = RunFolder(self.path, self.networks, self.grid, self.metrics,
+                                    image_snapshot_ticks=options.image_snapshot_ticks,
+                                    network_snapshot_ticks=options.network_snapshot_ticks,
+                                    save_weight_histograms=options.save_weight_histograms)
         if is_new:
-            self.folder.begin(self.cur_nimg,
-                              self.schedule(self.cur_nimg).minibatch,
-                              settings.plain_options(self.config))
-            # whatever the grids have read, and on from there in a run that goes on
+            minibatch = self.schedule(self.cur_nimg).minibatch
+            self.folder.begin(self.cur_nimg, minibatch, settings.plain_options(self.config))
+            # Not where the grids have left it; a run that starts at resume_kimg goes on from there.
             self.training_set.position = self.cur_nimg
             self.progress = self._make_progress(time.time() - self.setup_start)
 
     def _make_progress(self, setup_time):
-        return Progress(self.options.total_kimg, self.cur_nimg, self.options.resume_time,
-                        setup_time, shown=self.devices.is_chief, timetable=self.timetable)
+        return Progress(self.options.total_kimg, cur_nimg=self.cur_nimg, setup_time=setup_time,
+                        resume_time=self.options.resume_time, shown=self.devices.is_chief,
+                        timetable=self.timetable)
 
     def _check_something_is_left(self, resume, state):
         shown = state['loop']['cur_nimg'] / 1000
@@ -296,69 +313,71 @@ class TrainingRun:
                               f'train.total_kimg={math.ceil(2 * shown)}')
 
     def _reopen_files(self, sizes):
-        """Let log and curves go on from where they were, see `resuming.cut_appended`. From here on
-        the folder is changed.
+        """Let log and curves continue where they were, see `resuming.cut_appended`.
+
+        From here on the folder is changed.
         """
         resuming.cut_appended(self.path, sizes)
         misc.write_config(self.path, settings.values(self.config))
         with contextlib.suppress(FileNotFoundError):
             os.unlink(os.path.join(self.path, resuming.DONE_MARK))
-        print(f'Resuming {self.path} ' +
-              (f'at kimg {self.cur_nimg / 1000:.1f}' if sizes else 'from its beginning'))
+        place = f'at kimg {self.cur_nimg / 1000:.1f}' if sizes else 'from its beginning'
+        print(f'Resuming {self.path} {place}')
         if logs.output_logging_active():
             misc.set_output_log_file(os.path.join(self.path, 'log.txt'), 'a')
 
     # ------------------------------------------------------------ the loop
 
-    def train(self):
-        """Train to the end of the schedule, and save what comes of it."""
+    def train(self) -> None:
+        """Train to the end of the schedule, and save the results."""
         overview.print_overview(self, self.timetable.run_phases, self.timetable.by_resolution())
         print('Training...')
         with contextlib.closing(self.steps.minibatches), contextlib.closing(self.progress):
             while self.round_nimg < self.options.total_kimg * 1000:
                 sched = self.schedule(self.round_nimg)
-                if self.options.reset_opt_for_new_lod and crosses_layers(
-                        self.previous_lod, sched.lod):
+                is_new_lod = crosses_layers(self.previous_lod, sched.lod)
+                if self.options.reset_opt_for_new_lod and is_new_lod:
                     self.steps.reset_optimizers()
                 self.previous_lod = sched.lod
                 self._round(sched)
-                self.progress.show(self.cur_nimg, sched)
+                self.progress.update_bar(self.cur_nimg, sched)
                 done = self.cur_nimg >= self.options.total_kimg * 1000
                 if self.progress.tick_is_over(self.cur_nimg, sched, done):
                     self._tick(sched, done)
         self.folder.finish()
         self.devices.wait_for_all()
 
-    def _round(self, sched):
+    def _round(self, sched: TrainingSchedule) -> None:
         """The steps between two looks at the schedule, or what is left of them."""
-        for number in range(self.steps_in_round,
-                            self.options.minibatch_repeats * len(self.steps.cycle)):
+        steps_per_round = self.options.minibatch_repeats * len(self.steps.step_kinds)
+        for number in range(self.steps_in_round, steps_per_round):
             with preflight.explaining_memory_shortage(sched):
                 self.cur_nimg += self.steps.run(sched, number)
             self.steps_in_round += 1
             self._save_if_due()
-        self.round_nimg, self.steps_in_round = self.cur_nimg, 0
+        self.round_nimg = self.cur_nimg
+        self.steps_in_round = 0
 
-    def _tick(self, sched, done):
+    def _tick(self, sched: TrainingSchedule, done: bool) -> None:
         with preflight.explaining_memory_shortage(sched):
-            summary.settle()  # the devices are done with what is counted
+            summary.resolve_deferred()  # the devices are done with what is counted
         if not done:
             self.steps.minibatches.wait()  # what is done now may draw random numbers
         self.progress.tick(self.cur_nimg, sched)
         self.watch.tick(self.progress.cur_tick)
-        graph_def = self.steps.graph_def(
-        ) if self.options.save_tf_graph and self.progress.cur_tick == 1 else None
+        wants_graph = self.options.save_tf_graph and self.progress.cur_tick == 1
+        graph_def = self.steps.graph_def() if wants_graph else None
         saved = self.folder.tick(self.progress.cur_tick, self.cur_nimg, sched.minibatch, done,
                                  graph_def)
-        self.progress.maintenance_is_over()
+        self.progress.end_maintenance()
         if saved:
             self.save()
-            self.progress.maintenance_is_over()
+            self.progress.end_maintenance()
 
     # ------------------------------------------------------------ checkpoints
 
     def _save_if_due(self):
-        """After a step: save if the last time is long ago, or before the run is stopped."""
+        """After a step: save if the last checkpoint is old enough, or before the run is stopped."""
         minutes = self.options.checkpoint_minutes
         if self.stop and self.devices.is_chief:
             self.save()
@@ -366,24 +385,29 @@ class TrainingRun:
         if minutes and time.monotonic() - self.last_save >= 60 * minutes:
             self.save()
 
-    def save(self):
+    def save(self) -> None:
         """Write a checkpoint."""
         if self.path is not None:
             self.folder.flush()
             self.checkpoints.save(self.state())
         self.last_save = time.monotonic()
 
-    def state(self):
-        """All that is not a variable, in plain values."""
+    def state(self) -> dict[str, Any]:
+        """Everything that is not a variable, in plain values, for a checkpoint."""
         self.steps.minibatches.wait(1.0)  # for random numbers that it may put back
-        own = ('cur_nimg', 'round_nimg', 'steps_in_round', 'previous_lod')
-        return dict(loop={name: getattr(self, name)
-                          for name in own}, steps=self.steps.state(),
-                    data=self.steps.minibatches.state(), summary=summary.state(),
-                    watch=self.watch.state(), progress=self.progress.state(), random=random_state(),
-                    grid=self.grid.state(), files=resuming.appended_sizes(self.path))
+        return dict(
+            loop=dict(cur_nimg=self.cur_nimg, round_nimg=self.round_nimg,
+                      steps_in_round=self.steps_in_round, previous_lod=self.previous_lod),
+            steps=self.steps.state(),
+            data=self.steps.minibatches.state(),
+            summary=summary.state(),
+            watch=self.watch.state(),
+            progress=self.progress.state(),
+            random=random_state(),
+            grid=self.grid.state() if self.grid is not None else None,
+            files=resuming.appended_sizes(self.path))
 
-    def restore(self, state):
+    def restore(self, state: Mapping[str, Any]) -> None:
         """Go to where the run was when `state` was taken."""
         vars(self).update(state['loop'])
         self.steps.restore(state['steps'])
@@ -397,12 +421,15 @@ class TrainingRun:
             self.grid.restore(state['grid'])
 
 
-def _snapshot_to_start_from(options, resume):
+def _snapshot_to_start_from(
+        options: types.SimpleNamespace,
+        resume: resuming.RunToResume | None) -> tuple[int | str | None, int | None]:
     """(run, snapshot) whose networks a run begins with; (None, None) = new ones.
 
-    A run that goes on takes its weights from its checkpoint, but if it began with the networks of
-    another one, their layers are known from there, or from its own snapshots: the other run may be
-    gone by now. """
+    A resumed run takes its weights from its checkpoint. But if it began with the networks of
+    another run, their layers are known from there, or from its own snapshots: the other run may be
+    gone by now.
+    """
     if options.resume_run_id is not None and resume is not None and resume.path is not None:
         own = misc.list_network_pkls(resume.path)
         if own:
@@ -410,7 +437,7 @@ def _snapshot_to_start_from(options, resume):
     return options.resume_run_id, options.resume_snapshot
 
 
-def update_options(options, random_seed, parts):
+def update_options(options: types.SimpleNamespace, random_seed: int, parts: int) -> UpdateOptions:
     """The arguments of `train_progressive_gan` that updates depend on, as `UpdateOptions`."""
     if not options.separate_funcs and options.D_repeats != 1:
         raise ConfigError('train.separate_funcs = False updates D and G together, so '
@@ -422,7 +449,7 @@ def update_options(options, random_seed, parts):
                          xla=options.xla, fuse=fusion_works(), parts=parts)
 
 
-def crosses_layers(previous_lod, lod):
+def crosses_layers(previous_lod: float | None, lod: float) -> bool:
     """Whether layers come or go between two lods: floor or ceil differs. True at the start."""
     if previous_lod is None:
         return True

@@ -1,10 +1,13 @@
-"""What is found out before the first step, so that nothing comes up a week later: whether the
-largest step fits into memory, whether the disk has room for the run, how the schedule goes and how
-long it will take. """
+"""Checks before the first step, so that no problem comes up a week later.
+
+They tell whether the largest step fits into memory, whether the disk has room for the run, and how
+long each part of the schedule will take.
+"""
 import contextlib
 import os
 import shutil
 import time
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -13,41 +16,48 @@ from pgan.errors import ConfigError, DataError
 from pgan.progress_bar import progress_bar
 from pgan.reporting.snapshots import snapshot_grid_size
 from pgan.training.checkpoint import KEPT, random_state, restore_random_state
-from tfutil import summary
+from pgan.training.phases import Phase
+from pgan.training.schedule import TrainingSchedule
+from pgan.training.step import TrainingSteps
+from tfutil import Network, summary
 
-PICTURE_COPIES = 250_000  # bytes of a grid's smaller copies in the event file and in report.html
-
-# ---------------------------------------------------------------- the schedule as a table
-
+THUMBNAIL_BYTES = 250_000  # of a grid's smaller copies in the event file and in report.html
 
 # ---------------------------------------------------------------- room on the disk
 
 
-def disk_space_needed(run_phases, networks, grid_size, image_snapshot_ticks,
-                      network_snapshot_ticks):
-    """Bytes that a run will fill: (its checkpoints and one snapshot, everything), from above.
+def disk_space_needed(run_phases: Sequence[Phase], networks: Sequence[Network], grid_size: str, *,
+                      image_snapshot_ticks: int, network_snapshot_ticks: int) -> tuple[int, int]:
+    """Upper bounds of the bytes that a run will fill.
 
     Args:
-        run_phases: list of `Phase`.
-        networks: (G, D, Gs).
+        run_phases: the phases of the run.
+        networks: G, D, Gs.
         grid_size: config.grid's size.
         image_snapshot_ticks, network_snapshot_ticks: as for training.
+
+    Returns:
+        Bytes of its checkpoints and one snapshot, and of everything.
     """
-    G, D, Gs = (sum(
-        np.prod(var.shape, dtype=np.int64) * var.dtype.size for var in net.vars.values())
-                for net in networks)
-    snapshot, checkpoint = G + D + Gs, G + D + Gs + 2 * (G + D)
-    channels, height, width = networks[0].output_shape[1:]
+    G, D, Gs = map(_variable_bytes, networks)
+    snapshot = G + D + Gs
+    checkpoint = snapshot + 2 * (G + D)
+    _, channels, height, width = networks[0].output_shape
     across, down = snapshot_grid_size(width, height, grid_size)
+    picture = channels * height * across * width * down + THUMBNAIL_BYTES
     ticks = sum(phase.ticks for phase in run_phases)
-    pictures = (2 + ticks // image_snapshot_ticks) * (channels * height * across * width * down +
-                                                      PICTURE_COPIES)
-    least = int(checkpoint * (KEPT + 1) + snapshot)
-    return least, int(least + snapshot * (1 + ticks // network_snapshot_ticks) + pictures)
+    least = checkpoint * (KEPT + 1) + snapshot
+    snapshots = snapshot * (1 + ticks // network_snapshot_ticks)
+    return least, least + snapshots + picture * (2 + ticks // image_snapshot_ticks)
 
 
-def check_disk_space(result_dir, needed):
-    """Say if the disk will be full before the run's end.
+def _variable_bytes(net: Network) -> int:
+    return sum(int(np.prod(var.shape, dtype=np.int64)) * var.dtype.size
+               for var in net.vars.values())
+
+
+def check_disk_space(result_dir: str, needed: tuple[int, int]) -> None:
+    """Warn if the disk will be full before the run's end.
 
     Args:
         result_dir: where the run's folder will be; need not exist.
@@ -74,25 +84,28 @@ def check_disk_space(result_dir, needed):
               'save less often: train.network_snapshot_ticks, train.image_snapshot_ticks.')
 
 
-def _gigabytes(size):
+def _gigabytes(size: float) -> str:
     return f'{size / 1e9:.3g} GB' if size >= 1e8 else f'{size / 1e6:.3g} MB'
 
 
 # ---------------------------------------------------------------- steps that leave no trace
 
 @contextlib.contextmanager
-def leaving_no_trace(steps):
-    """Training steps made in the block change nothing: networks, optimizers, statistics, data and
-    random numbers are as before.
+def restoring_state(steps: TrainingSteps) -> Iterator[None]:
+    """Undo the training steps of the block at its end.
+
+    Networks, optimizers, statistics, data and random numbers are as before.
 
     Args:
-        steps: `TrainingSteps` of a run that has made no update yet: its optimizers are empty.
+        steps: the steps of a run that has made no update yet: its optimizers are empty.
     """
     networks = (steps.G, steps.D, steps.Gs)
     values = [{name: net.get_var(name) for name in net.vars} for net in networks]
     scales = [opt.loss_scaling.numpy() for opt in (steps.G_opt, steps.D_opt)]
-    state, data, sums, draws = steps.state(), steps.minibatches.state(), summary.state(
-    ), random_state()
+    state = steps.state()
+    data = steps.minibatches.state()
+    sums = summary.state()
+    draws = random_state()
     try:
         yield
     finally:
@@ -108,15 +121,15 @@ def leaving_no_trace(steps):
         restore_random_state(draws)
 
 
-def dry_step(steps, sched):
-    """The steps from one G update to the next, at one moment of the schedule.
+def dry_step(steps: TrainingSteps, sched: TrainingSchedule) -> float:
+    """Make the steps from one G update to the next, at one moment of the schedule.
 
     Args:
-        steps: `TrainingSteps`.
-        sched: `TrainingSchedule`.
+        steps: the steps of a run.
+        sched: the moment.
 
     Returns:
-        Seconds that a thousand images would take at this speed; compiling counts where it is
+        Seconds that a thousand images would take at this speed, including compilation where it is
         needed.
 
     Raises:
@@ -124,8 +137,8 @@ def dry_step(steps, sched):
     """
     start = time.perf_counter()
     with explaining_memory_shortage(sched):
-        shown = sum(steps.run(sched, number) for number in range(len(steps.cycle)))
-        summary.settle()
+        shown = sum(steps.run(sched, number) for number in range(len(steps.step_kinds)))
+        summary.resolve_deferred()
     return (time.perf_counter() - start) / shown * 1000
 
 
@@ -135,21 +148,21 @@ _SHORTAGE = ('no algorithm worked', 'failed to allocate', 'out of memory', 'oom 
              'cudnn_status_alloc_failed')
 
 
-def is_memory_shortage(error):
-    """Whether an error says that memory does not suffice, of a device or of the host."""
+def is_memory_shortage(error: Exception) -> bool:
+    """Whether an error means that memory does not suffice, of a device or of the host."""
     # NumPy's error is a MemoryError
     if isinstance(error, (tf.errors.ResourceExhaustedError, MemoryError)):
         return True
     text = str(getattr(error, 'message', error)).lower()
-    return isinstance(error, tf.errors.OpError) and any(said in text for said in _SHORTAGE)
+    return isinstance(error, tf.errors.OpError) and any(part in text for part in _SHORTAGE)
 
 
 @contextlib.contextmanager
-def explaining_memory_shortage(sched):
+def explaining_memory_shortage(sched: TrainingSchedule) -> Iterator[None]:
     """Raise ConfigError if a step in the block does not fit into memory.
 
     Args:
-        sched: `TrainingSchedule` of the step.
+        sched: the moment of the step.
     """
     try:
         yield
@@ -164,23 +177,23 @@ def explaining_memory_shortage(sched):
             'lower G.fmap_max and D.fmap_max.') from error
 
 
-def largest(run_phases):
-    """The schedule at the run's largest resolution, while it fades in: the step that takes most
-    memory.
-    """
+def schedule_of_largest_step(run_phases: Sequence[Phase]) -> TrainingSchedule:
+    """The schedule while the largest resolution fades in: that step takes most memory."""
     return max((phase.last for phase in run_phases), key=lambda sched: sched.resolution)
 
 
-def try_largest(steps, run_phases):
-    """See that the run's largest step fits into memory, and how long it takes: {resolution:
-    sec/kimg}.
+def try_largest_step(steps: TrainingSteps, run_phases: Sequence[Phase]) -> dict[int, float]:
+    """Check that the run's largest step fits into memory.
 
     Compiling takes a while at 1024x1024. The compiled step is kept, and used when the run gets
-    there. """
-    sched = largest(run_phases)
-    with leaving_no_trace(steps), progress_bar(
-            total=2, desc='Trying a step at '
-            f'{sched.resolution}x{sched.resolution}', unit='step') as bar:
+    there.
+
+    Returns:
+        Its seconds per thousand images, by its resolution.
+    """
+    sched = schedule_of_largest_step(run_phases)
+    text = f'Trying a step at {sched.resolution}x{sched.resolution}'
+    with restoring_state(steps), progress_bar(total=2, desc=text, unit='step') as bar:
         with steps.compiling_early():
             for _ in range(2):  # the first one is also compiled
                 sec_per_kimg = dry_step(steps, sched)
@@ -188,17 +201,16 @@ def try_largest(steps, run_phases):
     return {sched.resolution: sec_per_kimg}
 
 
-def measure(steps, run_phases):
-    """Seconds per thousand images at each resolution of a run: {resolution: sec/kimg}, from a few
-    steps each after one to compile.
-    """
-    by_resolution, sec_per_kimg = {}, {}
+def measure_sec_per_kimg(steps: TrainingSteps, run_phases: Sequence[Phase]) -> dict[int, float]:
+    """Seconds per thousand images by resolution, from a few steps each after one to compile."""
+    by_resolution: dict[int, TrainingSchedule] = {}
     for phase in run_phases:
         if not phase.is_fading or phase.last.resolution not in by_resolution:
             by_resolution[phase.last.resolution] = phase.last
+    sec_per_kimg: dict[int, float] = {}
     with progress_bar(by_resolution.items(), desc='Measuring', unit='resolution') as bar:
         for resolution, sched in bar:
-            with leaving_no_trace(steps):
+            with restoring_state(steps):
                 dry_step(steps, sched)
                 # the same number on each machine: they work together
                 times = [dry_step(steps, sched) for _ in range(3)]

@@ -1,14 +1,18 @@
 """From data set to discriminator: what is done to the real images."""
 import math
+from collections.abc import Sequence
 
 import tensorflow as tf
 
 import misc
-from tfutil import lerp, randomness
+from dataset import Dataset
+from tfutil import Network, lerp, randomness
 from tfutil.ops import box_average, repeat_pixels
 
 
-def process_reals(x, lod, mirror_augment, drange_data, drange_net, native=False, dequantize=False):
+def process_reals(x: tf.Tensor, lod: float | tf.Tensor, mirror_augment: bool,
+                  drange_data: Sequence[float], drange_net: Sequence[float], *,
+                  native: bool = False, dequantize: bool = False) -> tf.Tensor:
     """Cast, rescale, mirror and cross-fade real images.
 
     While a resolution fades in, the generator shows a blend of it and the one below; so do the
@@ -20,10 +24,10 @@ def process_reals(x, lod, mirror_augment, drange_data, drange_net, native=False,
             2x2-averaged version.
         mirror_augment: mirror each image with probability 1/2.
         drange_data, drange_net: value ranges [low, high] of x and of the result.
-        dequantize: add uniform noise in [-0.5, 0.5] to integer values, so that they fill the range
-            between each other.
         native: stay at r; else repeat pixels up to the full resolution r * 2^floor(lod), for which
             lod must be a number.
+        dequantize: add uniform noise in [-0.5, 0.5] to integer values, so that they fill the range
+            between each other.
 
     Returns:
         Float32 [N, C, R, R], or [N, C, r, r] if native.
@@ -42,13 +46,13 @@ def process_reals(x, lod, mirror_augment, drange_data, drange_net, native=False,
     return x if native else repeat_pixels(x, 2 ** int(math.floor(lod)))
 
 
-def initialize_from_reals(D, training_set, lod, drange_net, count=500):
-    """Let a discriminator look at real images before it is trained, if it has layers whose
-    variables start from data.
+def initialize_from_reals(D: Network, training_set: Dataset, lod: float,
+                          drange_net: Sequence[float], *, count: int = 500) -> None:
+    """Show a discriminator real images before training, if it has layers that start from data.
 
     Args:
-        D: `tfutil.Network`; see `networks` for what its model may have.
-        training_set: a data set, from whose position images are read.
+        D: the discriminator; see `networks` for what its model may have.
+        training_set: read from its position on.
         lod, drange_net: see `process_reals`.
         count: number of images.
     """

@@ -1,6 +1,4 @@
-"""The growth schedule: pure arithmetic on the number of images shown so far (paper, section 2 and
-Appendix A).
-"""
+"""The growth schedule: arithmetic on the images shown so far (paper, section 2, Appendix A)."""
 import math
 from typing import Any
 
@@ -19,7 +17,7 @@ TICK_KIMG_DICT = {4: 160, 8: 140, 16: 120, 32: 100, 64: 80, 128: 60, 256: 40, 51
 
 
 class TrainingSchedule:
-    """What holds at one moment of a training run.
+    """The schedule's values at one moment of a training run.
 
     A phase is `lod_training_kimg` at one lod and then `lod_transition_kimg` of linear fading to the
     next lower one; lod ends at 0.
@@ -42,8 +40,11 @@ class TrainingSchedule:
         total_kimg: length of the run, for rampdown_kimg.
 
     Attributes:
-        kimg, lod (float), resolution (pixels of floor(lod)), minibatch, G_lrate, D_lrate,
-    tick_kimg. """
+        kimg: thousands of images shown so far.
+        lod: level of detail, a float.
+        resolution: pixels of floor(lod).
+        minibatch, G_lrate, D_lrate, tick_kimg: what holds at this resolution.
+    """
 
     def __init__(
         self,
@@ -87,31 +88,35 @@ class TrainingSchedule:
         self.tick_kimg = tick_kimg_dict.get(self.resolution, tick_kimg_base)
 
 
-def rampup(kimg, rampup_kimg):
-    """Factor of the learning rates at the beginning: exp(-5 (1 - p)^2), p = kimg / rampup_kimg,
-    until p reaches 1.
+def rampup(kimg: float, rampup_kimg: float) -> float:
+    """Factor of the learning rates at the beginning.
+
+    It is exp(-5 (1 - p)^2), p = kimg / rampup_kimg, until p reaches 1.
     """
     p = kimg / rampup_kimg if rampup_kimg > 0 else 1.0
     return math.exp(-5.0 * (1.0 - p) ** 2) if p < 1.0 else 1.0
 
 
-def rampdown(kimg, rampdown_kimg, total_kimg):
-    """Factor of the learning rates towards the end: linear from 1, rampdown_kimg before total_kimg,
-    to 0.
+def rampdown(kimg: float, rampdown_kimg: float, total_kimg: float | None) -> float:
+    """Factor of the learning rates towards the end.
+
+    It is linear from 1, rampdown_kimg before total_kimg, to 0.
     """
     if not rampdown_kimg or total_kimg is None:
         return 1.0
     return min(max((total_kimg - kimg) / rampdown_kimg, 0.0), 1.0)
 
 
-def lod_at(kimg, resolution_log2, lod_initial_resolution, lod_training_kimg, lod_transition_kimg):
-    """Level of detail after `kimg` thousand images: 0 is the full resolution, fractions are between
-    two.
+def lod_at(kimg: float, resolution_log2: int, lod_initial_resolution: int, lod_training_kimg: float,
+           lod_transition_kimg: float) -> float:
+    """Level of detail after `kimg` thousand images.
+
+    0 is the full resolution; fractions are between two resolutions.
     """
     phase_kimg = lod_training_kimg + lod_transition_kimg
     phase = int(math.floor(kimg / phase_kimg)) if phase_kimg > 0 else 0
     into_phase = kimg - phase * phase_kimg
-    lod = resolution_log2 - math.floor(math.log2(lod_initial_resolution)) - phase
+    lod: float = resolution_log2 - math.floor(math.log2(lod_initial_resolution)) - phase
     if lod_transition_kimg > 0:
         lod -= max(into_phase - lod_training_kimg, 0.0) / lod_transition_kimg
     return max(lod, 0.0)

@@ -1,15 +1,23 @@
 """What a run starts from: its data set, its networks, its losses."""
 import functools
+from collections.abc import Callable, Mapping
+from types import ModuleType
+from typing import Any, TypeAlias
+
+import tensorflow as tf
 
 import dataset
 import misc
 import tfutil
+from dataset import Dataset
 from pgan.errors import ConfigError
 from pgan.options import options_of, with_defaults
 from tfutil import Network
 
+Networks: TypeAlias = tuple[Network, Network, Network]  # G, D, Gs
 
-def load_training_set(config):
+
+def load_training_set(config: ModuleType) -> Dataset:
     """The data set of the configuration, shuffled by its random seed."""
     options = dict(config.dataset)
     cls = tfutil.import_obj(with_defaults(dataset.load_dataset, options)['class_name'])
@@ -18,9 +26,9 @@ def load_training_set(config):
     return dataset.load_dataset(data_dir=config.data_dir, verbose=True, **options)
 
 
-def make_networks(config, training_set, resume_run_id=None, resume_snapshot=None):
-    """New networks for a data set, or those of an earlier run's snapshot, with their layers
-    printed.
+def make_networks(config: ModuleType, training_set: Dataset, resume_run_id: int | str | None = None,
+                  resume_snapshot: int | None = None) -> Networks:
+    """New networks for a data set, or those of an earlier run's snapshot; prints their layers.
 
     Raises:
         ConfigError: the snapshot's networks are for another image shape or label size.
@@ -29,8 +37,9 @@ def make_networks(config, training_set, resume_run_id=None, resume_snapshot=None
         G, D, Gs = load_networks(config, training_set, resume_run_id, resume_snapshot)
     else:
         print('Constructing networks...')
-        shape = dict(num_channels=training_set.shape[0], resolution=training_set.shape[1],
-                     label_size=training_set.label_size)
+        shape: dict[str, Any] = dict(num_channels=training_set.shape[0],
+                                     resolution=training_set.shape[1],
+                                     label_size=training_set.label_size)
         G = Network('G', **shape, **config.G)
         D = Network('D', **shape, **config.D)
         Gs = G.clone('Gs')
@@ -39,31 +48,29 @@ def make_networks(config, training_set, resume_run_id=None, resume_snapshot=None
     return G, D, Gs
 
 
-def load_networks(config, training_set, run_id, snapshot):
+def load_networks(config: ModuleType, training_set: Dataset, run_id: int | str,
+                  snapshot: int | None) -> Networks:
     """The networks of an earlier run's snapshot, if they fit the data set. See `make_networks`."""
     path = misc.locate_network_pkl(run_id, snapshot, result_dir=config.result_dir)
     print(f'Loading networks from "{path}"...')
     G, D, Gs = misc.load_snapshot(path, config)
-    have, want = (D.input_shape[1:], D.output_shapes[1][1]), (list(training_set.shape),
-                                                              training_set.label_size)
+    have = D.input_shape[1:], D.output_shapes[1][1]
+    want = list(training_set.shape), training_set.label_size
     if have != want:
         raise ConfigError(f'the networks of {path!r} are for images of shape {have[0]} and labels '
                           f'of {have[1]} components, the data set has {want[0]} and {want[1]}: '
                           'choose the one (and dataset.max_label_size) that they were trained on, '
                           'or start without resume_run_id.')
     for name, net in (('G', G), ('D', D)):
-        unused = {
-            key: value
-            for key, value in getattr(config, name).items()
-            if key != 'func' and net.static_kwargs.get(key) != value
-        }
+        unused = {key: value for key, value in getattr(config, name).items()
+                  if key != 'func' and net.static_kwargs.get(key) != value}
         if unused:
             print(f'Note: {name} is as it was in the snapshot; these options of the configuration '
                   f'are not used: {unused}')
     return G, D, Gs
 
 
-def loss_function(options):
+def loss_function(options: Mapping[str, Any]) -> Callable[..., tf.Tensor]:
     """The loss of a config line: its function with the other options filled in."""
     options = dict(options)
     return functools.partial(tfutil.import_obj(options.pop('func')), **options)

@@ -1,51 +1,52 @@
-"""Training steps: the updates of `pgan.training.updates`, compiled for each growth stage and
-minibatch size, and run on every device.
+"""Training steps: compiled updates, for each growth stage and minibatch size, run on every device.
 
-floor(lod) and "fading or not" change a dozen times in a run. They are fixed when a step is
-compiled, so nothing above the active resolution is computed or held in memory; only the weight of
-the blend is a tensor.
+The updates themselves are in `pgan.training.updates`. floor(lod) and "fading or not" change a dozen
+times in a run. They are fixed when a step is compiled, so nothing above the active resolution is
+computed or held in memory; only the weight of the blend is a tensor.
 
 Each device makes the same update from its own share of the minibatch (`tfutil.devices`): own draws,
 own minibatch-stddev groups, as each of the original's GPUs did. Gradients and statistics are summed
 over all devices.
 """
 import contextlib
-import re
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
+from dataset import Dataset
 from pgan.errors import ConfigError
 from pgan.training.minibatches import Minibatches
-from pgan.training.updates import UpdateOptions, Updates, used_trainables
-from tfutil import Stage, randomness, summary
-from tfutil.devices import all_reduce, make_devices
+from pgan.training.schedule import TrainingSchedule
+from pgan.training.updates import ScheduleTensors, UpdateOptions, Updates, used_trainables
+from tfutil import Network, NetworkAtStage, Optimizer, Stage, randomness, summary
+from tfutil.devices import Devices, all_reduce, make_devices
 from tfutil.fusion import fusing
 
 FEW_DRAWS = 4  # in an update of the stock losses: latents, labels, mixing factors, mirroring
-
-
-class Now(NamedTuple):
-    """What a compiled step is told of its moment: scalar tensors."""
-    lod: tf.Tensor
-    D_lrate: tf.Tensor
-    G_lrate: tf.Tensor
 
 
 class CompiledStep(NamedTuple):
     """A step of one stage and minibatch size.
 
     Attributes:
-        function: compiled function of (now, blocks of keys, places in them, *shares of the
-            minibatch) that returns `summary.Statistics`.
+        function: compiled function of (`ScheduleTensors`, blocks of keys, places in them, *shares
+            of the minibatch) that returns `summary.Statistics`.
         draws: for each of its updates, the number of random draws on a device that it gets keys
             for.
         calls_python: whether it calls Python while it runs, which may draw random numbers.
     """
     function: tf.types.experimental.ConcreteFunction
-    draws: list
+    draws: list[int]
     calls_python: bool
+
+
+class _StepKey(NamedTuple):
+    """What a step is compiled for."""
+    kind: str
+    stage: Stage
+    minibatch: int
 
 
 class TrainingSteps:
@@ -63,13 +64,15 @@ class TrainingSteps:
             up to there.
 
     Attributes:
-        cycle: the steps from one G update to the next, in order: 'D', 'G', 'DG' (D's update, then
-            G's), or 'both' at once.
+        step_kinds: the steps from one G update to the next, in order: 'D', 'G', 'DG' (D's update,
+            then G's), or 'both' at once.
         minibatches: `Minibatches` of the data set.
     """
 
-    def __init__(self, networks, optimizers, losses, training_set, options=UpdateOptions(),
-                 devices=None, cur_nimg=0):
+    def __init__(self, networks: Sequence[Network], optimizers: Sequence[Optimizer],
+                 losses: Sequence[Callable[..., tf.Tensor]], training_set: Dataset,
+                 options: UpdateOptions = UpdateOptions(), devices: Devices | None = None,
+                 cur_nimg: int = 0):
         self.G, self.D, self.Gs = networks
         self.G_opt, self.D_opt = optimizers
         self.G_loss, self.D_loss = losses
@@ -81,45 +84,45 @@ class TrainingSteps:
         self.updates = 2 * cur_nimg  # so far, at most two an image: the key of their random draws
         self.moved = {name for name in self.G.trainables
                       if (self.G.get_var(name) != self.Gs.get_var(name)).any()}
-        self.cycle = _cycle(options)
-        self._compiled = {}  # (kind, stage, minibatch) -> CompiledStep
-        self._early = set()  # keys of steps that were compiled early and have not been used yet
-        self._latest = {}  # kind -> key of the step made last
-        self._lod = None  # what the networks' variables hold
-        self._constants = {}  # see `_on_device`
+        self.step_kinds = _step_kinds(options)
+        self._compiled: dict[_StepKey, CompiledStep] = {}
+        self._early: set[_StepKey] = set()  # of steps compiled early and not used yet
+        self._latest: dict[str, _StepKey] = {}  # by kind: the step made last
+        self._lod: float | None = None  # what the networks' variables hold
+        self._constants: dict[tuple, tf.Tensor] = {}  # see `_on_device`
         with self.devices.strategy.scope():
             self.G_opt.create_slots(self.G.trainables.values())
             self.D_opt.create_slots(self.D.trainables.values())
 
     # ------------------------------------------------------------ training
 
-    def run(self, moment, number=0):
-        """Make the next step: D's update and G's, or one of several D updates, as `cycle` says.
+    def run(self, sched: TrainingSchedule, number: int = 0) -> int:
+        """Make the next step of `step_kinds`: D's update and G's, or one of several D updates.
 
         Args:
-            moment: `TrainingSchedule`: lod, minibatch, D_lrate, G_lrate.
+            sched: the schedule's lod, minibatch, D_lrate and G_lrate.
             number: of the step since the last look at the schedule.
 
         Returns:
             Number of real images that it showed.
         """
-        return self.step(self.cycle[number % len(self.cycle)], moment)
+        return self.step(self.step_kinds[number % len(self.step_kinds)], sched)
 
-    def step(self, kind, moment):
-        """Make a step of one kind of `cycle`. See `run`."""
-        self.set_lod(moment.lod)
+    def step(self, kind: str, sched: TrainingSchedule) -> int:
+        """Make a step of one kind of `step_kinds`. See `run`."""
+        self.set_lod(sched.lod)
         shows_reals = kind != 'G'
-        data = self.minibatches.take(moment.minibatch, moment.lod) if shows_reals else ()
-        compiled = self._get(kind, moment, data)
+        data = self.minibatches.take(sched.minibatch, sched.lod) if shows_reals else ()
+        compiled = self._get(kind, sched, data)
         if compiled.calls_python:
             self.minibatches.read_when_due()
         with self._explaining_xla():
-            statistics = compiled.function(*self._arguments(moment, compiled.draws), *data)
+            statistics = compiled.function(*self._arguments(sched, compiled.draws), *data)
         self.updates += len(compiled.draws)
-        summary.add_later(statistics)
-        return moment.minibatch if shows_reals else 0
+        summary.add_deferred(statistics)
+        return sched.minibatch if shows_reals else 0
 
-    def set_lod(self, lod):
+    def set_lod(self, lod: float) -> None:
         """Set the networks' lod variables.
 
         Compiled steps blend by them; snapshots and grids are made with them.
@@ -130,23 +133,27 @@ class TrainingSteps:
                     net.set_var('lod', self._on_device(np.float32, lod))
             self._lod = lod
 
-    def reset_optimizers(self):
+    def reset_optimizers(self) -> None:
+        """Forget moments and step counts of both optimizers."""
         self.G_opt.reset_optimizer_state()
         self.D_opt.reset_optimizer_state()
 
     # ------------------------------------------------------------ state
 
-    def state(self):
+    def state(self) -> dict[str, Any]:
         """What the next steps depend on besides variables and data, for a checkpoint."""
         return dict(updates=self.updates, moved=sorted(self.moved))
 
-    def restore(self, state):
+    def restore(self, state: Mapping[str, Any]) -> None:
         """Go to where the steps were when `state` was taken."""
-        self.updates, self.moved = state['updates'], set(state['moved'])
-        self._latest, self._lod = {}, None  # the networks may have been restored, too
+        self.updates = state['updates']
+        self.moved = set(state['moved'])
+        # The networks may have been restored, too.
+        self._latest = {}
+        self._lod = None
 
     @contextlib.contextmanager
-    def compiling_early(self):
+    def compiling_early(self) -> Iterator[None]:
         """Keep the steps that the block compiles until training has used them.
 
         In them Gs follows all of G, whatever stages come before.
@@ -156,14 +163,14 @@ class TrainingSteps:
         yield
         self._early = set(self._compiled) - known
 
-    def graph_def(self):
+    def graph_def(self) -> tf.compat.v1.GraphDef:
         """GraphDef of the latest compiled step that updates D, for TensorBoard."""
         key = next(iter(self._latest.values()))
         return self._compiled[key].function.graph.as_graph_def()
 
     # ------------------------------------------------------------ compiling
 
-    def views(self, stage):
+    def views(self, stage: Stage) -> tuple[NetworkAtStage, NetworkAtStage, bool]:
         """The networks as a loss sees them at a stage, and whether at the stage's own resolution.
 
         If one of them cannot be cut to a stage (structure 'linear', or a user's that does not
@@ -173,31 +180,30 @@ class TrainingSteps:
         G_stage, D_stage = (None if net.stage is None else stage for net in (self.G, self.D))
         return self.G.at_stage(G_stage, native=native), self.D.at_stage(D_stage), native
 
-    def _get(self, kind, moment, data):
-        """The compiled step of a kind at a moment."""
-        stage = Stage.of(moment.lod, self.training_set.shape[1])
-        key = kind, stage, moment.minibatch
+    def _get(self, kind: str, sched: TrainingSchedule, data: Sequence[tf.Tensor]) -> CompiledStep:
+        """The compiled step of a kind at a moment of the schedule."""
+        stage = Stage.of(sched.lod, self.training_set.shape[1])
+        key = _StepKey(kind, stage, sched.minibatch)
         if self._latest.get(kind) != key:  # a stage that is over does not come back
-            self._early = {k for k in self._early if k != key and k[1] < stage}  # still to come
+            self._early = {k for k in self._early if k != key and k.stage < stage}  # still to come
             self._compiled = {k: v for k, v in self._compiled.items()
-                              if k[0] != kind or k == key or k in self._early}
+                              if k.kind != kind or k == key or k in self._early}
             self._latest[kind] = key
             self.moved |= self._names_used_at(stage)
         if key not in self._compiled:
             draws = [FEW_DRAWS for _ in _updates_in(kind)]
-            self._compiled[key] = self._compile(kind, moment, stage, data, draws)
+            self._compiled[key] = self._compile(kind, sched, stage, data, draws)
         return self._compiled[key]
 
-    def _names_used_at(self, stage):
+    def _names_used_at(self, stage: Stage) -> set[str]:
         """Names of G's trainables that take part in a stage."""
         used = {var.ref() for var in used_trainables(self.views(stage)[0])}
         return {name for name, var in self.G.trainables.items() if var.ref() in used}
 
-    def _compile(self, kind, moment, stage, data, draws):
-        """Compile a step with keys for `draws` random draws in its updates, or as many as
-        needed.
-        """
-        size = moment.minibatch // self.devices.num_replicas
+    def _compile(self, kind: str, sched: TrainingSchedule, stage: Stage, data: Sequence[tf.Tensor],
+                 draws: list[int]) -> CompiledStep:
+        """Compile a step with keys for `draws` random draws in each update, or more if needed."""
+        size = sched.minibatch // self.devices.num_replicas
         updates = Updates(self, self.options, stage, size)
         strategy = self.devices.strategy
 
@@ -221,13 +227,15 @@ class TrainingSteps:
             tables = [block[place] for block, place in zip(blocks, places)]
             results = strategy.run(on_device, (now, tables, *data))
             return strategy.experimental_local_results(results)[0]
-        function = step.get_concrete_function(*self._arguments(moment, draws), *data)
+        function = step.get_concrete_function(*self._arguments(sched, draws), *data)
         used = [updates.draws[name] for name in _updates_in(kind)]
         if any(own > given for own, given in zip(used, draws)):
-            return self._compile(kind, moment, stage, data, used)
+            return self._compile(kind, sched, stage, data, used)
         return CompiledStep(function, draws, _calls_python(function))
 
-    def _arguments(self, moment, draws):
+    def _arguments(
+            self, sched: TrainingSchedule, draws: Sequence[int]
+    ) -> tuple[ScheduleTensors, list[tf.Tensor], list[tf.Tensor]]:
         """What a step is called with, besides data.
 
         Copies to a GPU wait for it, so values stay there while they are the same. Places are int32
@@ -237,11 +245,12 @@ class TrainingSteps:
                                for i in range(len(draws))))
         keys = [self._on_device(randomness.key_block, self.options.random_seed, block,
                                 self.key_streams, count) for block, count in zip(blocks, draws)]
-        now = [self._on_device(np.float32, value)
-               for value in (moment.lod, moment.D_lrate, moment.G_lrate)]
-        return Now(*now), keys, [tf.constant(place, tf.int32) for place in places]
+        lod, D_lrate, G_lrate = (self._on_device(np.float32, value)
+                                 for value in (sched.lod, sched.D_lrate, sched.G_lrate))
+        places_in_blocks = [tf.constant(place, tf.int32) for place in places]
+        return ScheduleTensors(lod, D_lrate, G_lrate), keys, places_in_blocks
 
-    def _on_device(self, function, *arguments):
+    def _on_device(self, function: Callable[..., Any], *arguments: Any) -> tf.Tensor:
         """function(*arguments) as a tensor, kept for the next steps."""
         key = function, *arguments
         if key not in self._constants:
@@ -251,28 +260,29 @@ class TrainingSteps:
         return self._constants[key]
 
     @contextlib.contextmanager
-    def _explaining_xla(self):
+    def _explaining_xla(self) -> Iterator[None]:
         try:
             yield
         except tf.errors.InvalidArgumentError as error:
             if not self.options.xla or 'XLA' not in error.message:
                 raise
-            lacks = (re.search(r'[^\n]*unsupported operations[^\n]*', error.message)
-                     or re.search(r'[^\n]*XLA[^\n]*', error.message))
+            lines = error.message.split('\n')
+            causes = [line for line in lines if 'unsupported operations' in line]
+            causes += [line for line in lines if 'XLA' in line]
             raise ConfigError(
                 'train.xla = True, but XLA cannot compile this run: '
-                f'{lacks.group().strip()[:300]} Set train.xla = False, or write what the losses '
+                f'{causes[0].strip()[:300]} Set train.xla = False, or write what the losses '
                 'and the data set compute in other operations.') from error
 
 
-def _calls_python(function):
+def _calls_python(function: tf.types.experimental.ConcreteFunction) -> bool:
     """Whether a compiled function calls Python functions, such as a user's `tf.numpy_function`."""
     graph = function.graph.as_graph_def()
     nodes = [*graph.node, *(node for own in graph.library.function for node in own.node_def)]
     return any('PyFunc' in node.op for node in nodes)
 
 
-def _cycle(options):
+def _step_kinds(options: UpdateOptions) -> list[str]:
     if options.joint:
         return ['both']
     if options.D_repeats == 1:
@@ -280,6 +290,6 @@ def _cycle(options):
     return ['D'] * options.D_repeats + ['G']  # D is not to be compiled twice
 
 
-def _updates_in(kind):
+def _updates_in(kind: str) -> list[str]:
     """The updates of a step, each with random numbers of its own."""
     return ['D', 'G'] if kind == 'DG' else [kind]

@@ -1,11 +1,14 @@
-"""How a training step uses a CPU's cores: all in each operation, or one in each and operations side
-by side.
+"""How a training step uses a CPU's cores: all in each operation, or one operation on each.
 
 Operations of narrow networks are too small to be shared out between cores without loss. On two
 cores it is faster to let each take one, and to evaluate each network in two parts of the minibatch,
-so that there are always two operations at hand: `layers.evaluating`. Wide networks have passes over
-their weights that want all cores. docs/performance.md has the measurements. """
+so that two operations are always ready: `sharing.evaluating`. Wide networks have passes over their
+weights that need all cores. docs/performance.md has the measurements.
+"""
 import os
+from collections.abc import Mapping
+from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import tensorflow as tf
 
@@ -14,71 +17,83 @@ from pgan.options import with_defaults
 from pgan.training.schedule import TrainingSchedule
 from tfutil import import_obj
 
-CORES = 2  # Nothing else was measured.
-WIDEST = 128  # feature maps; with 256 there is nothing to gain, with 512 something to lose
-VARIABLES = ('TF_NUM_INTRAOP_THREADS', 'TF_NUM_INTEROP_THREADS')  # of the environment
+MEASURED_CORES = 2  # The gain was measured on two cores only.
+MAX_FMAPS = 128  # With 256 feature maps there is no gain, with 512 a loss.
+THREAD_VARIABLES = ('TF_NUM_INTRAOP_THREADS', 'TF_NUM_INTEROP_THREADS')  # of the environment
 
 
-def configure_threads(config, options):
+def configure_threads(config: ModuleType, options: SimpleNamespace) -> int:
     """Set TensorFlow's threads as is best for a run, if they can still be set.
 
     Args:
         config, options: as for `pgan.training.loop.TrainingRun`.
 
     Returns:
-        In how many parts networks are to evaluate a device's minibatch: enough for all cores, or 1.
+        Number of parts in which networks should evaluate a device's minibatch: enough for all
+        cores, or 1.
     """
-    if tf.config.list_physical_devices('GPU') or cores() != CORES or not one_thread_pays(
-            config, options):
+    if tf.config.list_physical_devices('GPU') or usable_cores() != MEASURED_CORES:
         return 1
-    return CORES // config.num_gpus if one_thread_per_operation() else 1
+    if not one_thread_per_operation_pays(config, options):
+        return 1
+    return MEASURED_CORES // config.num_gpus if set_one_thread_per_operation() else 1
 
 
-def cores():
+def usable_cores() -> int:
     """The number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
+    return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
 
 
-def one_thread_pays(config, options, environ=os.environ):
-    """Whether a run on `CORES` cores is faster with operations of one thread each; CPU devices,
-    too, work side by side.
+def one_thread_per_operation_pays(config: ModuleType, options: SimpleNamespace,
+                    environ: Mapping[str, str] = os.environ) -> bool:
+    """Whether a run on `MEASURED_CORES` cores is faster with operations of one thread each.
+
+    CPU devices count, too: they run side by side.
     """
-    said = [key for key in config.tf_config if key.endswith('_threads')
-            ] + [key for key in environ if key in VARIABLES]
-    # XLA and a metric's network share their work out by themselves; networks of another run are not
-    # those of the configuration.
-    elsewhere = options.xla or options.metrics or options.resume_run_id is not None
-    return (not said and not elsewhere and CORES % config.num_gpus == 0 and _networks_fit(config)
-            and _minibatches_fit(config.sched, CORES // config.num_gpus))
+    # The user has chosen the number of threads.
+    if any(key.endswith('_threads') for key in config.tf_config):
+        return False
+    if any(key in environ for key in THREAD_VARIABLES):
+        return False
+    # XLA and a metric's network have threads of their own. Networks of another run are not those of
+    # the configuration.
+    if options.xla or options.metrics or options.resume_run_id is not None:
+        return False
+    if MEASURED_CORES % config.num_gpus:
+        return False
+    parts = MEASURED_CORES // config.num_gpus
+    return _networks_fit(config) and _minibatches_fit(config.sched, parts)
 
 
-def _networks_fit(config):
-    """Narrow networks of the paper, in which nothing but minibatch statistics looks at more than
-    one sample.
+def _networks_fit(config: ModuleType) -> bool:
+    """Whether the networks are the paper's, narrow, and split a minibatch without loss.
+
+    Of their layers, only minibatch statistics may look at more than one sample.
     """
     for options, function in ((config.G, G_paper), (config.D, D_paper)):
         full = with_defaults(function, options)
-        if import_obj(options['func']) is not function or full.get('use_batchnorm') or full.get(
-                'use_gdrop'):
+        if import_obj(options['func']) is not function:
             return False
-        if min(full['fmap_base'] / 2 ** full['fmap_decay'], full['fmap_max']) > WIDEST:
+        if full.get('use_batchnorm') or full.get('use_gdrop'):
+            return False
+        if min(full['fmap_base'] / 2 ** full['fmap_decay'], full['fmap_max']) > MAX_FMAPS:
             return False
     return True
 
 
-def _minibatches_fit(sched, parts):
-    """Whether all minibatches that the schedule names can be cut into parts."""
+def _minibatches_fit(sched: Mapping[str, Any], parts: int) -> bool:
+    """Whether all minibatches that the schedule names can be split into equal parts."""
     full = with_defaults(TrainingSchedule, sched)
-    named = [
-        full['minibatch_base'], *full['minibatch_dict'].values(),
-        *full['max_minibatch_per_gpu'].values()
-    ]
-    return not any(size % parts for size in named)
+    sizes = [full['minibatch_base'], *full['minibatch_dict'].values(),
+             *full['max_minibatch_per_gpu'].values()]
+    return not any(size % parts for size in sizes)
 
 
-def one_thread_per_operation():
-    """Give each operation one thread. Returns whether that is so now: it is too late once something
-    has been computed.
+def set_one_thread_per_operation() -> bool:
+    """Give each operation one thread.
+
+    Returns:
+        Whether that is so now: it is too late once something has been computed.
     """
     if tf.config.threading.get_intra_op_parallelism_threads() != 1:
         try:

@@ -1,22 +1,27 @@
 """The updates of G and D as mathematics, on one device's share of a minibatch, at one growth stage.
 
-Functions of tensors. `pgan.training.step` compiles them, gives them their draws, and runs them on
-every device. """
+These are functions of tensors. `pgan.training.step` compiles them, gives them their draws, and runs
+them on every device.
+"""
 import contextlib
 import dataclasses
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 import tensorflow as tf
 
 from pgan.nn.layers import make_kernels
 from pgan.nn.sharing import evaluating
 from pgan.training.reals import process_reals
-from tfutil import lerp, randomness, summary
-from tfutil.devices import copies, set_in_replica
+from tfutil import NetworkAtStage, Stage, lerp, randomness, summary
+from tfutil.devices import replica_copies, set_in_replica
 from tfutil.fusion import fused
 from tfutil.network import defined_by_its_class
 from tfutil.ops import repeat_pixels
 from tfutil.optimizer import Optimizer, average_over_replicas
+
+if TYPE_CHECKING:
+    from pgan.training.step import TrainingSteps
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,7 +40,7 @@ class UpdateOptions:
         parts: of a minibatch, which networks evaluate side by side; see `pgan.training.threads`.
     """
     G_smoothing: float = 0.999
-    drange_net: tuple = (-1, 1)
+    drange_net: tuple[float, float] = (-1, 1)
     mirror_augment: bool = False
     dequantize_reals: bool = False
     random_seed: int = 1000
@@ -46,16 +51,23 @@ class UpdateOptions:
     parts: int = 1
 
 
+class ScheduleTensors(NamedTuple):
+    """What a compiled step gets of the schedule: scalar tensors."""
+    lod: tf.Tensor
+    D_lrate: tf.Tensor
+    G_lrate: tf.Tensor
+
+
 class Goal(NamedTuple):
     """Variables that minimize a loss.
 
     Attributes:
-        opt: their `tfutil.Optimizer`.
-        variables: list of tf.Variable.
+        opt: their optimizer.
+        variables: what it updates.
         rate: learning rate, a scalar tensor.
     """
     opt: Optimizer
-    variables: list
+    variables: list[tf.Variable]
     rate: tf.Tensor
 
 
@@ -63,16 +75,16 @@ class Updates:
     """D's update and G's: Algorithm 1 of Gulrajani et al. 2017 as in the paper's Appendix A.1.
 
     Args:
-        run: `pgan.training.step.TrainingSteps`: networks, optimizers, losses, data set.
-        options: `UpdateOptions`.
-        stage: `tfutil.Stage`.
+        run: networks, optimizers, losses, data set.
+        options: what an update does besides.
+        stage: the growth stage.
         size: images in a device's share of a minibatch.
 
     Attributes:
         draws: number of random draws in each update that has been traced, by its name.
     """
 
-    def __init__(self, run, options, stage, size):
+    def __init__(self, run: 'TrainingSteps', options: UpdateOptions, stage: Stage, size: int):
         self.run = run
         self.options = options
         self.stage = stage
@@ -81,9 +93,10 @@ class Updates:
         self.G_variables = used_trainables(self.G)
         self.D_variables = used_trainables(self.D)
         self.common = dict(G=self.G, D=self.D, training_set=run.training_set, minibatch_size=size)
-        self.draws = {}
+        self.draws: dict[str, int] = {}
 
-    def update_D(self, now, keys, reals, labels):
+    def update_D(self, now: ScheduleTensors, keys: tf.Tensor, reals: tf.Tensor,
+                 labels: tf.Tensor) -> list[tf.Tensor]:
         """Update D by reals and as many fakes, then move Gs one step towards G.
 
         Returns:
@@ -98,13 +111,14 @@ class Updates:
         self.move_Gs()
         return updated
 
-    def update_G(self, now, keys):
+    def update_G(self, now: ScheduleTensors, keys: tf.Tensor) -> None:
         """Update G by D's scores of its images."""
         def loss():
             return [self.run.G_loss(opt=self.run.G_opt, **self.common)]
         self.minimize('G', loss, keys, [Goal(self.run.G_opt, self.G_variables, now.G_lrate)])
 
-    def update_both(self, now, keys, reals, labels):
+    def update_both(self, now: ScheduleTensors, keys: tf.Tensor, reals: tf.Tensor,
+                    labels: tf.Tensor) -> None:
         """Update D and G at once, from the same latents; then move Gs one step towards G.
 
         The paper's CIFAR-10 run did this. The losses must take `latents`, and G's must take
@@ -123,26 +137,27 @@ class Updates:
 
     # ------------------------------------------------------------ their parts
 
-    def prepare(self, reals, lod):
+    def prepare(self, reals: tf.Tensor, lod: tf.Tensor) -> tf.Tensor:
         """Images of the data set as D sees them."""
         options, stage = self.options, self.stage
 
         def process(reals):
-            reals = process_reals(
-                reals, lod if stage.fading else stage.floor_lod, options.mirror_augment,
-                self.run.training_set.dynamic_range, options.drange_net, native=True,
-                dequantize=options.dequantize_reals)
+            reals = process_reals(reals, lod if stage.fading else stage.floor_lod,
+                                  options.mirror_augment, self.run.training_set.dynamic_range,
+                                  options.drange_net, native=True,
+                                  dequantize=options.dequantize_reals)
             return reals if self.native else repeat_pixels(reals, 2 ** stage.floor_lod)
         return fused(process, reals)
 
-    def minimize(self, name, losses, keys, goals):
+    def minimize(self, name: str, losses: Callable[[], list[tf.Tensor]], keys: tf.Tensor,
+                 goals: Sequence[Goal]) -> list[tf.Tensor]:
         """Update variables by the gradients of losses, averaged over all devices.
 
         Args:
             name: of the update, for `draws`.
-            losses: function without arguments to a list of losses per sample, one for each goal.
+            losses: function that returns a loss per sample for each goal.
             keys: `randomness.key_table` of the draws.
-            goals: list of `Goal`.
+            goals: what each loss is for.
 
         Returns:
             For each goal a boolean tensor: whether its variables were updated.
@@ -162,7 +177,8 @@ class Updates:
         self.average_states()
         return updated
 
-    def gradients(self, losses, goals):
+    def gradients(self, losses: Callable[[], list[tf.Tensor]],
+                  goals: Sequence[Goal]) -> list[list[tf.Tensor | None]]:
         """For each goal, gradients of its loss by its variables.
 
         They are float32, and None where the loss does not depend on the variable.
@@ -178,13 +194,13 @@ class Updates:
                 values = losses()
             scaled = [goal.opt.scaled_mean(value) for goal, value in zip(goals, values)]
         for goal, value in zip(goals, values):
-            summary.autosummary(summary.finite_losses(goal.opt.id),
+            summary.autosummary(summary.finite_losses_tag(goal.opt.id),
                                 tf.cast(tf.math.is_finite(value), tf.float32))
         return [[None if g is None else tf.cast(g, tf.float32)
                  for g in tape.gradient(value, goal.variables)]
                 for tape, goal, value in zip(tapes, goals, scaled)]
 
-    def move_Gs(self):
+    def move_Gs(self) -> None:
         """Move Gs one step towards G.
 
         Trainables that have never moved are equal in both; averaging them would cost a pass over
@@ -200,7 +216,7 @@ class Updates:
                 set_in_replica(own, lerp(source, own, decay) if decay else source)
         fused(move)
 
-    def average_states(self):
+    def average_states(self) -> None:
         """Average batch statistics and the like, which each device found from its own share."""
         if tf.distribute.get_replica_context().num_replicas_in_sync == 1:
             return
@@ -213,7 +229,7 @@ class Updates:
 
 # ---------------------------------------------------------------- variables of a stage
 
-def used_trainables(view):
+def used_trainables(view: NetworkAtStage) -> list[tf.Variable]:
     """Trainable variables that a view of a network depends on, in the network's order.
 
     The others have no gradient at the view's stage.
@@ -224,15 +240,16 @@ def used_trainables(view):
     else:
         watched = _watched_in_evaluation(view)
     used = {var.ref() for var in watched}
-    return [var for var in view.trainables.values() if used & {own.ref() for own in copies(var)}]
+    return [var for var in view.trainables.values()
+            if any(own.ref() in used for own in replica_copies(var))]
 
 
-def _watched_in_evaluation(view):
+def _watched_in_evaluation(view: NetworkAtStage) -> list[tf.Variable]:
     @tf.function(autograph=False)
     def trace():
         with tf.GradientTape() as tape:
             view.get_output_for(*[tf.zeros([1, *shape[1:]]) for shape in view.input_shapes])
         watched.extend(tape.watched_variables())
-    watched = []
+    watched: list[tf.Variable] = []
     trace.get_concrete_function()
     return watched

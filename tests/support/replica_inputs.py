@@ -13,7 +13,7 @@ import tfutil
 from pgan.training.step import TrainingSteps, UpdateOptions
 from tests.support.networks import moment
 from tfutil import randomness
-from tfutil.devices import Devices, copies
+from tfutil.devices import Devices, replica_copies
 
 OPTIONS = dict(num_channels=1, resolution=16, fmap_base=32, fmap_max=8)
 ONE_DEVICE = Devices(tf.distribute.get_strategy())
@@ -94,7 +94,7 @@ def weights(steps):
     found = {}
     for net in (steps.G, steps.D, steps.Gs):
         for name, var in net.vars.items():
-            values = [copy.numpy() for copy in copies(var)]
+            values = [copy.numpy() for copy in replica_copies(var)]
             assert all(np.array_equal(value, values[0]) for value in values), name
             found[f'{net.name}/{name}'] = values[0]
     return found

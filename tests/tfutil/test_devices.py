@@ -30,10 +30,10 @@ def test_clusters():
     assert Cluster.from_environment({}) is None and Cluster.from_environment({'TF_CONFIG': ' '
                                                                               }) is None
     assert cluster({'worker': ['a:1']}) is None and cluster({'chief': ['a:1']}, 'chief') is None
-    assert cluster(TWO, index=1) == (('a:1', 'b:2'), 1)
+    assert cluster(TWO, index=1) == Cluster(('a:1', 'b:2'), 1)
     with_chief = {'chief': ['c:9'], 'worker': ['a:1', 'b:2']}
-    assert cluster(with_chief, 'chief') == (('c:9', 'a:1', 'b:2'), 0)
-    assert cluster(with_chief, 'worker', 1) == (('c:9', 'a:1', 'b:2'), 2)
+    assert cluster(with_chief, 'chief') == Cluster(('c:9', 'a:1', 'b:2'), 0)
+    assert cluster(with_chief, 'worker', 1) == Cluster(('c:9', 'a:1', 'b:2'), 2)
     assert cluster(TWO, index='1').index == 1  # as shells write it
 
 

@@ -258,7 +258,8 @@ with devices.strategy.scope():
 for var in variables:
     for copy in getattr(var, 'values', [var]):
         copy.assign(copy if index == 0 else tf.zeros_like(copy) - 1)
-text = devices.from_chief(variables, bytes(range(256)) * 3 if index == 0 else b'something else')
+own = bytes(range(256)) * 3 if index == 0 else b'something else'
+text = devices.broadcast_from_chief(variables, own)
 right = [np.float32(1.1), np.inf, 7, np.float16(0.3)]
 print('same:', text == bytes(range(256)) * 3 and all(
     (var.numpy() == value).all() for var, value in zip(variables, right)))

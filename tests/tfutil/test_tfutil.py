@@ -77,8 +77,8 @@ def test_autosummary_inside_a_collecting_step():
             tfutil.autosummary('x', x + 10)
             return collected.statistics()
     for _ in range(3):
-        summary.add_later(step(tf.constant([1.0, np.inf])))
-    summary.add_later(step(tf.constant([1.0, 3.0])))
+        summary.add_deferred(step(tf.constant([1.0, np.inf])))
+    summary.add_deferred(step(tf.constant([1.0, 3.0])))
     # x: three times (1, 11), once (1, 3, 11, 13); infinities do not count
     assert summary.flush() == {'x': pytest.approx((3 * 12 + 28) / 10), 'y': 2.0}
 

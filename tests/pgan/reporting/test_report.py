@@ -18,7 +18,7 @@ import misc
 from pgan.errors import DataError
 from pgan.reporting import report, statistics
 from pgan.reporting.charts import chart, thin, ticks
-from pgan.reporting.report import Report, chosen, small_copy
+from pgan.reporting.report import Report, make_thumbnail, thinned_out
 from pgan.scripts.write_report import write_report
 from tests.support.browser import browse, dom, needs_chromium
 
@@ -174,7 +174,8 @@ def test_the_page_stays_small_and_is_quickly_made_anew(in_tmp, monkeypatch):
     for number in range(1, 500):
         os.link('fakes000000.png', f'fakes{number:06d}.png')
     opened = []
-    monkeypatch.setattr(report, 'small_copy', lambda path: opened.append(path) or small_copy(path))
+    monkeypatch.setattr(report, 'make_thumbnail',
+                        lambda path: opened.append(path) or make_thumbnail(path))
     made = Report('.')
     made.write()
     assert 13 <= len(Elements((in_tmp / 'report.html').read_text()).all('img')) == len(
@@ -192,7 +193,7 @@ def test_a_picture_that_is_written_again_is_shown_as_it_is_now(in_tmp):
     shown = []
     for value in (10, 200):
         picture('fakes000000.png', value)
-        made.add_picture('fakes000000.png')
+        made.add_thumbnail('fakes000000.png')
         made.write()
         image, = Elements((in_tmp / 'report.html').read_text()).all('img')
         shown.append(image['src'])
@@ -200,10 +201,10 @@ def test_a_picture_that_is_written_again_is_shown_as_it_is_now(in_tmp):
 
 
 def test_which_pictures_are_kept():
-    assert chosen([]) == [] and chosen(['a']) == ['a']
+    assert thinned_out([]) == [] and thinned_out(['a']) == ['a']
     for count in range(1, 300):
         names = list(range(count))
-        kept = chosen(names)
+        kept = thinned_out(names)
         assert kept[0] == 0 and kept[-1] == count - 1 and len(kept) <= 25 and (count < 24
                                                                                or len(kept) >= 13)
         assert len(set(np.diff(kept[:-1]))) <= 1
@@ -213,7 +214,7 @@ def test_which_pictures_are_kept():
                                         ((100, 4000), 'png')])
 def test_small_copies(in_tmp, size, kind):
     noise('a.png', size)
-    data, copied, found = small_copy('a.png')
+    data, copied, found = make_thumbnail('a.png')
     assert Image.open(io.BytesIO(data)).size == copied and found == kind and max(
         copied) <= 960 and len(data) < 450_000
     assert copied[0] / copied[1] == pytest.approx(size[0] / size[1], rel=0.05)

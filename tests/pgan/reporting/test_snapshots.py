@@ -88,7 +88,7 @@ def test_progress_counts_with_the_clock_it_is_given(capsys):
     assert not progress.tick_is_over(999, sched, False)
     assert progress.tick_is_over(1000, sched, False) and progress.tick_is_over(5, sched, True)
     progress.tick(1000, sched)
-    progress.maintenance_is_over()
+    progress.end_maintenance()
     progress.tick(1500, sched)
     progress.close()
     lines = [line for line in capsys.readouterr().out.split('\n') if line.startswith('tick')]

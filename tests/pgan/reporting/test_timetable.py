@@ -140,7 +140,7 @@ def test_the_live_line(monkeypatch):
     progress = live(monkeypatch, texts)
     sched = types.SimpleNamespace(lod=1.0, resolution=4)
     for nimg in (250, 500, 750, 1000):
-        progress.show(nimg, sched)
+        progress.update_bar(nimg, sched)
     progress.close()
     assert texts[0] == 'lod 1.00 (4x4), sec/kimg 4'
     # a second for 0.25 kimg: 1 kimg more of this stage, then 8 of five times the cost; and a second
@@ -153,12 +153,12 @@ def test_snapshots_between_rounds_are_not_counted_as_training(monkeypatch):
     progress = live(monkeypatch, [])
     sched = types.SimpleNamespace(lod=1.0, resolution=4, minibatch=4)
     for nimg in (250, 500):
-        progress.show(nimg, sched)
+        progress.update_bar(nimg, sched)
     progress.tick(500, sched)
     for _ in range(1000):
         progress.clock()  # an evaluation of metrics
-    progress.maintenance_is_over()
-    progress.show(750, sched)
+    progress.end_maintenance()
+    progress.update_bar(750, sched)
     progress.close()
     assert progress.timetable.sec_per_kimg(4, False) == pytest.approx(4)
 

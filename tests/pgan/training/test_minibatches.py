@@ -163,7 +163,7 @@ def test_a_reader_that_is_left_over_rewinds_nobodys_numbers():
     np.random.seed(3)
     drawn = np.random.randint(1000, size=3).tolist()
     may_end.set()
-    concurrent.futures.wait([future for _, future in minibatches._coming], 20)
+    concurrent.futures.wait([pending.result for pending in minibatches._pending], 20)
     assert drawn + np.random.randint(1000, size=3).tolist() == np.random.RandomState(3).randint(
         1000, size=6).tolist()
 
@@ -216,7 +216,7 @@ def test_steps_that_call_python_read_when_due():
     for loss_func, ahead in ((loss.D_wgangp_acgan, True), (D_loss, False)):
         steps = make_steps(D_loss=loss_func)
         steps.step('D', moment(2, 8, 0.001))
-        assert bool(steps.minibatches._coming) == ahead
+        assert bool(steps.minibatches._pending) == ahead
 
 
 @pytest.mark.parametrize('error', [ValueError('damaged'), MemoryError(), StopIteration()], ids=repr)

@@ -85,7 +85,8 @@ def test_the_space_that_a_run_needs(in_tmp):
     checkpoint = sum(
         os.path.getsize(os.path.join('checkpoint', name)) for name in os.listdir('checkpoint'))
     found, _ = phases_of(resolution_log2=4, total=1000)
-    few, much = (preflight.disk_space_needed(found, networks, '1080p', 10**9, ticks)
+    few, much = (preflight.disk_space_needed(found, networks, '1080p', image_snapshot_ticks=10**9,
+                                             network_snapshot_ticks=ticks)
                  for ticks in (10**9, 1))
     variables = sum(var.shape.num_elements() * 4 for net in networks for var in net.vars.values())
     # names and headers weigh as much as such small arrays
@@ -149,17 +150,18 @@ def test_a_dry_step_leaves_no_trace_and_is_used_later(options, monkeypatch):
                   for name in net.vars} for net in (steps.G, steps.D, steps.Gs)]
         if dry:
             before = everything(steps)
-            sec_per_kimg = preflight.try_largest(steps, run_phases)
+            sec_per_kimg = preflight.try_largest_step(steps, run_phases)
             assert list(sec_per_kimg) == [8] and sec_per_kimg[8] > 0
             assert everything(steps) == before and before not in tried and len(tried) == 2
         cur_nimg = 0
         while cur_nimg < 96:
             cur_nimg += sum(
-                steps.run(schedule(cur_nimg), number) for number in range(len(steps.cycle)))
-            assert len(steps._compiled) <= (2 if dry else 1) * len(set(steps.cycle))
+                steps.run(schedule(cur_nimg), number) for number in range(len(steps.step_kinds)))
+            assert len(steps._compiled) <= (2 if dry else 1) * len(set(steps.step_kinds))
         stages = {Stage(1, False), Stage(0, True), Stage(0, False)}
         assert {stage for _, stage in compiled} == stages
-        assert len(compiled) == len(set(compiled)) and len(steps._compiled) == len(set(steps.cycle))
+        assert len(compiled) == len(set(compiled))
+        assert len(steps._compiled) == len(set(steps.step_kinds))
         after.append((first, everything(steps)))
     assert after[0][1] == after[1][1]
 

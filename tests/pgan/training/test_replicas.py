@@ -21,7 +21,7 @@ from tests.support.replica_inputs import (
 )
 from tests.support.toy_runs import make_toy
 from tfutil import randomness
-from tfutil.devices import copies, make_devices
+from tfutil.devices import make_devices, replica_copies
 
 
 @pytest.mark.slow
@@ -147,10 +147,10 @@ def test_an_overflow_on_one_device_stops_the_update_on_all(bad):
             *steps.D.vars.values(), opt.beta1_power, opt.beta2_power,
             *(slot for pair in opt.slots.values() for slot in pair)
         ]
-        return [copy.numpy() for var in variables for copy in copies(var)]
+        return [copy.numpy() for var in variables for copy in replica_copies(var)]
 
     def scales():
-        return [copy.numpy() for copy in copies(steps.D_opt.loss_scaling)]
+        return [copy.numpy() for copy in replica_copies(steps.D_opt.loss_scaling)]
 
     train(steps, 1, 1)
     before, (scale, *_) = state(), scales()

@@ -18,7 +18,7 @@ from pgan.training.step import TrainingSteps, UpdateOptions
 from tests.support.networks import max_abs, moment
 from tests.support.replica_inputs import Noise
 from tfutil import randomness, summary
-from tfutil.devices import copies, make_devices
+from tfutil.devices import make_devices, replica_copies
 from train import process_reals
 
 SET_32 = types.SimpleNamespace(resolution_log2=5)
@@ -176,7 +176,7 @@ def test_batch_statistics_are_those_of_all_devices(count):
     after_G = G.get_var('8x8/Conv1/BatchNorm/mean')
     steps.step('D', moment(0.0, 8, 0.001))
     for net, name in ((G, '8x8/Conv1/BatchNorm/mean'), (D, '8x8/Conv/BatchNorm/inv_std')):
-        values = [copy.numpy() for copy in copies(net.vars[name])]
+        values = [copy.numpy() for copy in replica_copies(net.vars[name])]
         assert len(values) >= count and all(max_abs(value, values[0]) == 0 for value in values)
     assert np.abs(after_G).min() > 0 and max_abs(after_G, G.get_var('8x8/Conv1/BatchNorm/mean')) > 0
     assert max_abs(steps.Gs.get_var('8x8/Conv1/BatchNorm/mean'),

@@ -28,7 +28,7 @@ from tfutil import Stage, randomness
                           dict(G=dict(fmap_max=512)),
                           dict(num_gpus=2, sched=dict(max_minibatch_per_gpu={1024: 3})), ], ids=str)
 def test_narrow_networks_work_in_parts(changes):
-    assert threads.one_thread_pays(config(**changes), options(), {'PATH': '/bin'})
+    assert threads.one_thread_per_operation_pays(config(**changes), options(), {'PATH': '/bin'})
 
 
 @pytest.mark.parametrize('changes', [
@@ -47,25 +47,25 @@ def test_narrow_networks_work_in_parts(changes):
     dict(D=dict(func='networks.D_mnist_mode_recovery')),
 ], ids=str)
 def test_others_do_not(changes):
-    assert not threads.one_thread_pays(config(**changes), options(), {})
+    assert not threads.one_thread_per_operation_pays(config(**changes), options(), {})
 
 
 def test_the_papers_networks_are_wide():
     paper = config()
     paper.G, paper.D = {'func': 'networks.G_paper'}, {'func': 'networks.D_paper'}
-    assert not threads.one_thread_pays(paper, options(), {})
+    assert not threads.one_thread_per_operation_pays(paper, options(), {})
 
 
 @pytest.mark.parametrize(
     'changes', [dict(xla=True), dict(metrics=['swd']),
                 dict(resume_run_id=3)], ids=str)
 def test_runs_that_share_work_out_by_themselves(changes):
-    assert not threads.one_thread_pays(config(), options(**changes), {})
+    assert not threads.one_thread_per_operation_pays(config(), options(**changes), {})
 
 
 @pytest.mark.parametrize('name', ['TF_NUM_INTRAOP_THREADS', 'TF_NUM_INTEROP_THREADS'])
 def test_the_environments_word_counts(name):
-    assert not threads.one_thread_pays(config(), options(), {name: '2'})
+    assert not threads.one_thread_per_operation_pays(config(), options(), {name: '2'})
 
 
 # (cores, num_gpus, has something been computed before) -> [parts, threads of an operation]
@@ -78,7 +78,7 @@ from pgan.training import threads
 from tests.support.thread_inputs import config, options
 for cores, num_gpus, computed_before in json.loads(sys.argv[1]):
     if os.fork() == 0:
-        threads.cores = lambda: cores
+        threads.usable_cores = lambda: cores
         if computed_before:
             tf.constant(1) + 1
         run = config(num_gpus=num_gpus), options()
