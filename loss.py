@@ -3,7 +3,8 @@ auxiliary classifier.
 
 A loss takes the networks as compiled for one growth stage and returns one value per sample, float32
 [N]; the optimizer minimises the mean. Images are NCHW in the networks' dynamic range, at the
-stage's own resolution or at the full one: both give the same numbers. """
+stage's own resolution or at the full one: both give the same numbers.
+"""
 from typing import Any
 
 import tensorflow as tf
@@ -64,7 +65,8 @@ def D_wgangp_acgan(
             * (norm - wgan_target)^2.
         wgan_epsilon: weight of D(real)^2, which keeps the scores from drifting (Appendix A.1).
         latents, mixing_factors: replace the random draws, [N, latent size] and [N, 1, 1, 1] in [0,
-        1). The others are those of `G_wgan_acgan`. """
+        1). The others are those of `G_wgan_acgan`.
+    """
     latents = _latents(G, minibatch_size, latents)
     if mixing_factors is None:
         mixing_factors = randomness.uniform([minibatch_size, 1, 1, 1])
@@ -120,7 +122,8 @@ def D_lsgan_acgan(
     Args:
         L2_fake_weight: weight of the fakes.
         gdrop_coef: the noise's strength is gdrop_coef * max(a - 0.5, 0)^2, a = running average of
-        D(fake), clipped to [0, 1]. The others are those of `D_wgangp_acgan`. """
+        D(fake), clipped to [0, 1]. The others are those of `D_wgangp_acgan`.
+    """
     latents = _latents(G, minibatch_size, latents)
     _, real_scores, fake_scores, logits = _judge(G, D, reals, labels, latents)
     gdrop = getattr(D.model, 'gdrop', None)
@@ -181,7 +184,8 @@ def evaluate_both(D, reals, fakes):
     float32.
 
     In one evaluation if D keeps minibatches apart: half as many operations, each on twice as many
-    images. """
+    images.
+    """
     if not defined_by_its_class(D.model,
                                 'keeps_minibatches_apart') or not D.model.keeps_minibatches_apart:
         return [fp32(*D.get_output_for(images, is_training=True)) for images in (reals, fakes)]
@@ -196,7 +200,8 @@ def gradient_norms(D, opt, images):
 
     An image that stands for one 2^f times as wide has a gradient 2^f times larger than that wide
     image, whose replicated pixels share it. The penalty is about the wide image, as the original
-    differentiates it, so the norm is divided by 2^f. """
+    differentiates it, so the norm is divided by 2^f.
+    """
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(images)
         scores = autosummary('Loss/mixed_scores',
@@ -217,7 +222,8 @@ def label_penalty(labels, logits):
 
     Its gradient is softmax(logits) - labels, also where a row of labels is all zero (truncated
     labels): the original learns from such rows. TensorFlow's own operation has another gradient
-    there when determinism is on. """
+    there when determinism is on.
+    """
     labels = tf.cast(labels, logits.dtype)
 
     @tf.custom_gradient

@@ -2,7 +2,8 @@
 --run_id N [options]`.
 
 config.py's `train` can name them as well, as 'util_scripts.<name>': the lines at its end show the
-usual ones with their options. """
+usual ones with their options.
+"""
 import sys
 
 if __name__ == '__main__':

@@ -9,7 +9,8 @@
 
 Each measurement has a process of its own, as peak memory is a process's. Results are written after
 each one, to benchmarks/results/DATE-NAME.json, and at the end a table and a picture beside it (.md,
-.png). """
+.png).
+"""
 import argparse
 import datetime
 import json

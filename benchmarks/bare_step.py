@@ -5,7 +5,8 @@ The same networks, loss and optimizer, as functions on channels-last images and 
 no data set, no fading, no labels, no statistics, no skipping of bad updates, kernels made anew for
 each evaluation, those of layers that scale by 2 of 4x4, one call for both updates. What this
 program takes beyond it is the price of being a program; where it takes less, its own tricks pay.
-Prints one JSON line. """
+Prints one JSON line.
+"""
 import argparse
 import json
 import math

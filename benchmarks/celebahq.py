@@ -3,7 +3,8 @@
 Takes the toy photographs of the tests, each by this program and by the plain one
 (benchmarks/celebahq_plain.py) in turn, both on one thread, and compares the results. Prints one
 JSON line for each photograph, then the mean: processor seconds by stage, [here, plain]. Memory is
-the peak of a process that rebuilds that one image, as a worker does. """
+the peak of a process that rebuilds that one image, as a worker does.
+"""
 import argparse
 import hashlib
 import json

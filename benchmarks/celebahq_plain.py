@@ -2,7 +2,8 @@
 pgan.importers.celebahq.recipe is compared with.
 
 It gives the same bits. Only the warp goes in strips of rows, because whole arrays of 4096x4096
-coordinates would take gigabytes. """
+coordinates would take gigabytes.
+"""
 import math
 
 import numpy as np

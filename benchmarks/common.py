@@ -94,7 +94,8 @@ class Worker:
     Args:
         command: as for `run_child`.
         environ, cwd: its environment variables on top of this process's, and its folder (None: the
-    repository). """
+    repository).
+    """
 
     def __init__(self, command, environ=None, cwd=None):
         self.command = _command(command)

@@ -8,7 +8,8 @@
 
 Each variant has a process of its own. They work in turns, so whatever else the machine does falls
 on both, and what counts is the median of the ratios B / A of neighbouring turns. Prints one JSON
-line. """
+line.
+"""
 import argparse
 import contextlib
 import json
@@ -188,7 +189,8 @@ def apart(a, b):
 
     With Adam's beta1 = 0 each weight moves by about the learning rate in the direction of its
     gradient's sign, so a gradient that is nothing but rounding moves a weight too, and a few of
-    them always differ. """
+    them always differ.
+    """
     import numpy as np
     if set(a) != set(b):
         return dict(of_all=None, variable='the variants have different variables: '

@@ -2,7 +2,8 @@
 
 Prints one JSON line per case. `records` is no command: it writes what create_cifar10 writes, one
 image and one record at a time with TensorFlow's own Example and TFRecordWriter, which is what a
-plain program does; the measure that the commands are to be compared with. """
+plain program does; the measure that the commands are to be compared with.
+"""
 import argparse
 import contextlib
 import io

@@ -3,7 +3,8 @@ benchmarks.machine -h
 
 Prints one JSON line for each measure and precision: the fastest of the shapes, and of the repeats.
 What a training step reaches is compared with the convolution that `training_step --ceiling` runs in
-turn with it, not with these. """
+turn with it, not with these.
+"""
 import argparse
 import json
 import os

@@ -3,7 +3,8 @@
 Prints one JSON line per case. The plain program computes the same numbers, straight from the
 formulas with SciPy: 2-D kernels, image after image for MS-SSIM, minibatch after minibatch for SWD.
 `memory` is the peak of SWD at 1024x1024 for growing numbers of images, each in a process of its
-own; `per_image_mb` is what one more image takes (its descriptors stay, its pyramid does not). """
+own; `per_image_mb` is what one more image takes (its descriptors stay, its pyramid does not).
+"""
 import argparse
 import json
 import sys

@@ -3,7 +3,8 @@ benchmarks.mode_recovery -h
 
 Trains the variants of configs/mnist_modes.py with several seeds, a hundredth of the paper's images
 each by default, counts the modes of each final Gs, and prints a JSON line per run, a table, and
-draws both. Runs that are in mode_recovery.jsonl already are not made again. """
+draws both. Runs that are in mode_recovery.jsonl already are not made again.
+"""
 import argparse
 import concurrent.futures
 import json

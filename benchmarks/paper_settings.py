@@ -3,7 +3,8 @@ python -m benchmarks.paper_settings -h
 
 Prints one JSON line per setting: parameters of the networks at full width, seconds, whether every
 variable is finite and the snapshot comes back as it was. The data are blobs of colour, of the data
-set's shape. """
+set's shape.
+"""
 import argparse
 import json
 import os

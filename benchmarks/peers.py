@@ -4,7 +4,8 @@
 The same layers (fmap_base 8192 and fmap_max 512 give 512 maps at 4x4 to 32x32 in both), the same
 minibatch, float32. Makes a virtual environment for the package, which takes a few GB on the disk,
 and deletes it afterwards unless --venv says where it should stay. Prints one JSON line for each
-resolution. """
+resolution.
+"""
 import argparse
 import contextlib
 import json

@@ -4,7 +4,8 @@ benchmarks.replicas -h
 A process for each number of devices holds the training steps of a stage, and they work in turns, so
 that whatever else the machine does falls on all of them. More CPU devices add no speed, only what
 it costs to divide the work, to add up the gradients, and to make every update on each device.
-Prints one JSON line for each number of devices. """
+Prints one JSON line for each number of devices.
+"""
 import argparse
 import contextlib
 import json

@@ -2,7 +2,8 @@
 -h
 
 Prints one JSON line for each precision. Writes a snapshot with random weights to a temporary folder
-first. """
+first.
+"""
 import argparse
 import json
 import os

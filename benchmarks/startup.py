@@ -5,7 +5,8 @@ grids, snapshots and checkpoints and their share of a run with the official tick
 Images are black. Prints one JSON line.
 
 A first run is warm: before it, one is made that only counts as warming up, unless --runs is 1
-(files that have not been read since the machine started take longer). """
+(files that have not been read since the machine started take longer).
+"""
 import argparse
 import collections
 import json

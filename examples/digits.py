@@ -4,7 +4,8 @@
 
 Writes into the run's folder: digits.png (a row per class), interpolation.gif (a walk through the
 latent space) and digits.txt (how many generated digits a nearest-neighbour classifier, fitted on
-the real ones, reads as what was asked for). """
+the real ones, reads as what was asked for).
+"""
 import argparse
 import os
 import sys

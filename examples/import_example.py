@@ -4,7 +4,8 @@
 
 Writes img0.png to img9.png: what the original's example of the same name draws of the same network.
 The official networks are at https://drive.google.com/open?id=15hvzxt_XxuokSmj0uO4xxMTMWVc0cIMU;
-snapshots of your own runs, and of the Theano version, work as well. """
+snapshots of your own runs, and of the Theano version, work as well.
+"""
 import argparse
 import os
 import sys

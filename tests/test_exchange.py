@@ -2,7 +2,8 @@
 class; from it; between processes.
 
 OLD_PYTHONS names further interpreters to try, e.g. OLD_PYTHONS=/opt/python3.7/bin/python (with
-NumPy; separated by ':'). """
+NumPy; separated by ':').
+"""
 import hashlib
 import json
 import os

@@ -2,7 +2,8 @@
 
 No file of such a network is at hand. The order of parameters is that of Lasagne's layers: weight,
 scale, then the normalization's (beta, gamma, mean, inv_std) or (gain, bias); two dense layers for
-scores and labels; theta, log_weight_scale, b. """
+scores and labels; theta, log_weight_scale, b.
+"""
 import numpy as np
 import pytest
 

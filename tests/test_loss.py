@@ -55,7 +55,8 @@ def evaluating_as(mode, monkeypatch, *views):
     """Evaluate networks in one of the ways that must give the same numbers.
 
     'full': kernels made for each evaluation; else once. 'parts': the minibatch in two parts. '4x4':
-    the original's kernels. 'fused': small operations compiled by XLA, as on GPUs. """
+    the original's kernels. 'fused': small operations compiled by XLA, as on GPUs.
+    """
     with contextlib.ExitStack() as stack:
         monkeypatch.setattr(fused_convolutions, 'kernels_hold_the_box', lambda: '4x4' in mode)
         stack.enter_context(fusing('fused' in mode))

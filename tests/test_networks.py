@@ -30,7 +30,8 @@ def expected_of(case, data, lod):
                          [('linear', False), ('recursive', False), ('linear', True)])
 def test_outputs_are_the_originals(case, structure, kernels_hold_the_box, monkeypatch):
     """Both structures at all lods, and with the kernels that GPUs use, within the measured
-    tolerance of each case: 1e-5 to 5e-4, at most 1e-4 of the output's scale."""
+    tolerance of each case: 1e-5 to 5e-4, at most 1e-4 of the output's scale.
+    """
     monkeypatch.setattr(fused_convolutions, 'kernels_hold_the_box', lambda: kernels_hold_the_box)
     info, data = CASES[case], load_npz(f'networks-{case}.npz')
     net = network_from(data, '', info['func'], info['static_kwargs'])
@@ -232,7 +233,8 @@ def test_layers_that_scale_are_scaling_and_a_convolution(size, inputs, fmaps, ke
 @pytest.mark.parametrize('minibatch', [5, None], ids=['', 'exported'])
 def test_means_of_framed_images(dtype, tolerance, size, maps, minibatch):
     """And their gradient, the means of the unframed, up to some roundings; in an exported network
-    the minibatch is open, and no gradient's operation is used."""
+    the minibatch is open, and no gradient's operation is used.
+    """
     x = np.random.RandomState(0).randn(5, *size, maps)
     framed = np.pad(x, [(0, 0), (1, 1), (1, 1), (0, 0)])
     expected = sum(framed[:, i:framed.shape[1] - 1 + i, j:framed.shape[2] - 1 + j] for i in (0, 1)

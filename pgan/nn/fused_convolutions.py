@@ -2,7 +2,8 @@
 
 They compute one pixel in four, and apply a 2x2 box. The original made the box a part of the kernel,
 which is 4x4 then. Here the pixels go through the box and the kernel stays 3x3: 9 multiplications,
-not 16, at the price of a pass over memory (docs/performance.md). The numbers are the same. """
+not 16, at the price of a pass over memory (docs/performance.md). The numbers are the same.
+"""
 import numpy as np
 import tensorflow as tf
 
@@ -14,7 +15,8 @@ def kernels_hold_the_box():
 
     3x3 was measured to be faster on CPUs. On GPUs neither has been measured: a roofline model gives
     3x3 up to 17 % less time at 32x32 to 128x128, and 1 to 12 % less at 1024x1024. `python -m
-    benchmarks.gpu` measures both. """
+    benchmarks.gpu` measures both.
+    """
     return False
 
 
@@ -54,7 +56,8 @@ class UpConv2D(Conv2D):
     """Nearest-neighbour up-scaling and convolution in one: [N, H, W, inputs] to [N, 2H, 2W, fmaps].
 
     The weight is [3, 3, fmaps, inputs]: the transposed convolution's own order, as old snapshots
-    have it. """
+    have it.
+    """
 
     def weight_shape(self):
         return [self.kernel, self.kernel, self.fmaps, self.inputs]

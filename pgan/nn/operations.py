@@ -12,7 +12,8 @@ def leaky_relu(x, slope=0.2):
 
     Its second derivative is nothing. TensorFlow's own is a tensor of zeros, which the gradient
     penalty would carry back through all of the discriminator, at the price of two evaluations. The
-    first looks at the sign of the result, which is that of x: x need not be kept. """
+    first looks at the sign of the result, which is that of x: x need not be kept.
+    """
     @tf.custom_gradient
     def activated(x):
         y = tf.nn.leaky_relu(x, alpha=slope)
@@ -52,7 +53,8 @@ def _stays_channels_last(x):
     tensor cores want them so.
 
     Others it turns, and would transpose on the way into everything that XLA has compiled, and out
-    of it again. """
+    of it again.
+    """
     return x.dtype != tf.float32 or tf32_allowed()
 
 

@@ -1,7 +1,8 @@
 """Layers that only the Theano version had. All compute in float32.
 
 Where a layer does something else in training, its `call` has an argument `training`. Keras hands
-the one that the network was called with down to the layers inside. """
+the one that the network was called with down to the layers inside.
+"""
 import keras
 import numpy as np
 import tensorflow as tf
@@ -140,7 +141,8 @@ class MultiplicativeNoise(Plain):
     """Multiply every channel of every sample by N(1, strength * sqrt(C)), in training only.
 
     The strength follows how well the discriminator is doing (`follow`); it is 0 until somebody
-    says. """
+    says.
+    """
     SMOOTHING = 0.9
 
     def build(self):

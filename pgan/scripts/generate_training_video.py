@@ -95,7 +95,8 @@ def parse_log(text):
 
     A run that goes on in the same log counts from where it started again: ticks that it repeats
     replace the earlier ones. If its clock started at zero again, it goes on from the last tick's
-    time instead. """
+    time instead.
+    """
     ticks, offset = [], 0.0
     for match in _TICK.finditer(text):
         tick = Tick(float(match['kimg']), match['lod'], parse_time(match['time']) + offset)
@@ -146,7 +147,8 @@ def picture_paths(run_dir, ticks):
     """The path of each tick's picture, or None if it has none.
 
     Pictures are named by whole kimg, rounded down; the log rounds to the nearest tenth, so that
-    'kimg 4.0' may be of fakes000003.png. """
+    'kimg 4.0' may be of fakes000003.png.
+    """
     there, earlier, paths = set(os.listdir(run_dir)), set(), []
     for tick in ticks:
         kimg = int(tick.kimg)

@@ -148,7 +148,8 @@ def _blur(images):
 
 class Found(NamedTuple):
     """What `improve` found: `latents` [steps + 1, L], the best start's way; `labels` [1,
-    components]; `losses` of it, one a step; `psnr` in dB."""
+    components]; `losses` of it, one a step; `psnr` in dB.
+    """
     latents: np.ndarray
     labels: np.ndarray
     losses: list

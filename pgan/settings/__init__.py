@@ -8,7 +8,8 @@ NAME=VALUE`.
     any work.
 
 Every mistake is a ConfigError that says what was wrong, what would be right, and the nearest name
-to a misspelt one. """
+to a misspelt one.
+"""
 from pgan.settings.catalogue import names as option_names
 from pgan.settings.catalogue import print_catalogue
 from pgan.settings.checking import check_config, check_minibatches

@@ -3,7 +3,8 @@ names in `--help`.
 
 An option is a line `desc += '-name'; ...`, commented out or not; what it means stands behind it, or
 in the comment above its section as `#   name   Meaning.` A utility is a line `#train =
-EasyDict(func='util_scripts...)`, likewise. """
+EasyDict(func='util_scripts...)`, likewise.
+"""
 import ast
 import pathlib
 import re

@@ -98,7 +98,8 @@ def test_parameters_are_those_of_the_networks():
 
 def test_the_bare_step_does_the_same_work(monkeypatch):
     """As many FLOPs as this program's step with the kernels that hold the box, but for the scores
-    of mixed images, which it does not report; and it trains: losses change."""
+    of mixed images, which it does not report; and it trains: losses change.
+    """
     monkeypatch.setattr(flops, 'fused_taps', lambda: 16)
     args = bare_step.parse_args(TINY)
     step = bare_step.make_bare_step(args)

@@ -60,7 +60,8 @@ def test_linear_networks_train_to_the_same_weights(lod):
 
     An epsilon far above the gradients makes Adam's update a multiple of the gradient, so that its
     size counts: 1e-3 of the largest of each variable, which is float32 rounding through two orders
-    of differentiation. """
+    of differentiation.
+    """
     results = []
     for structure in ('linear', None):
         steps, training_set = make(structure, epsilon=1e6)
@@ -114,7 +115,8 @@ def test_what_makes_steps_fast_leaves_their_numbers_alone(options, patch, plain_
     moved, and two bits of its largest.
 
     Adam's epsilon is large, as in the test above: else gradients that are nothing but rounding move
-    a weight as far as others do. """
+    a weight as far as others do.
+    """
     if patch:
         monkeypatch.setattr(*patch)
     before, received = after_20_rounds(**options)

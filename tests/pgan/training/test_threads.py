@@ -133,7 +133,8 @@ def same(whole, parted, use_layernorm):
     Activations are float64.
 
     Layer normalization computes in float32, and some of its gradients are nothing but rounding:
-    1e-6 of the largest of all has to do. """
+    1e-6 of the largest of all has to do.
+    """
     top = max(np.abs(a).max() for a in whole if a.size)
     return all(
         max_abs(a, b) <= 1e-6 * (top if use_layernorm else np.abs(a).max())
