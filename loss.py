@@ -64,8 +64,10 @@ def D_wgangp_acgan(
         wgan_lambda, wgan_target: weight and goal of the gradient norm: wgan_lambda / wgan_target^2
             * (norm - wgan_target)^2.
         wgan_epsilon: weight of D(real)^2, which keeps the scores from drifting (Appendix A.1).
-        latents, mixing_factors: replace the random draws, [N, latent size] and [N, 1, 1, 1] in [0,
-        1). The others are those of `G_wgan_acgan`.
+        latents, mixing_factors: replace the random draws, [N, latent size] and [N, 1, 1, 1] in
+            [0, 1).
+
+    The others are those of `G_wgan_acgan`.
     """
     latents = _latents(G, minibatch_size, latents)
     if mixing_factors is None:
@@ -122,7 +124,9 @@ def D_lsgan_acgan(
     Args:
         L2_fake_weight: weight of the fakes.
         gdrop_coef: the noise's strength is gdrop_coef * max(a - 0.5, 0)^2, a = running average of
-        D(fake), clipped to [0, 1]. The others are those of `D_wgangp_acgan`.
+            D(fake), clipped to [0, 1].
+
+    The others are those of `D_wgangp_acgan`.
     """
     latents = _latents(G, minibatch_size, latents)
     _, real_scores, fake_scores, logits = _judge(G, D, reals, labels, latents)

@@ -5,6 +5,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 . ./setup_venv.sh requirements-pip.txt requirements-dev.txt
 .venv/bin/ruff check .
+.venv/bin/mypy
 # One process a core, each with whole files of tests. More than four need too much memory.
 workers=$(.venv/bin/python -c 'import os; print(min(os.cpu_count() or 1, 4))')
 if [ "${1:-}" = --fast ]; then

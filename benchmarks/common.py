@@ -94,7 +94,7 @@ class Worker:
     Args:
         command: as for `run_child`.
         environ, cwd: its environment variables on top of this process's, and its folder (None: the
-    repository).
+            repository).
     """
 
     def __init__(self, command, environ=None, cwd=None):

@@ -49,7 +49,7 @@ def evaluate_metrics(
 
     Raises:
         ConfigError, DataError: no such run, no snapshots, no data set, or metrics that cannot be
-    had.
+            had.
     """
     folder = misc.locate_result_subdir(run_id, config.result_dir)
     pkls = misc.list_network_pkls(folder, include_final=False, result_dir=config.result_dir)

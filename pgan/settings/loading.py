@@ -246,7 +246,7 @@ def _parse(assignment, text, before):
         assignment: the whole assignment, for messages.
         text: what stands after the '='.
         before: the value that is replaced, or None; where it is a text, `005`, `1e3` and `my run`
-    are texts as well.
+            are texts as well.
     """
     any_text = isinstance(before, str) and text and text[0] not in '\'"'
     try:
