@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from docs.rooms import ROOMS, imports_of, name_of, room_of, sources
+from docs.rooms import AROUND, ROOMS, imports_of, name_of, room_of, sources
 from tests.support.document_blocks import DOCUMENTS
 from tests.support.golden import ROOT
 from tests.support.programs import PROGRAMS, helps
@@ -149,3 +149,33 @@ def test_the_fast_tests_cover_every_room(collected):
                for name, kind in collected.items() if kind == 'fast']
     for room in packages():
         assert folders.count(pathlib.PurePath('tests', *room.split('.'))) >= 3, room
+
+
+def public_functions(tree):
+    """(name, node) of functions and methods that others call."""
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef) and not node.name.startswith('_'):
+            yield from ((f'{node.name}.{name}', method) for name, method in public_functions(node))
+        elif isinstance(node, ast.FunctionDef) and (not node.name.startswith('_') or node.name in
+                                                    ('__init__', '__call__')):
+            yield node.name, node
+
+
+def untyped_parts(function):
+    """Parameters without a type, and 'return'."""
+    arguments = function.args
+    parameters = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
+    parameters += filter(None, (arguments.vararg, arguments.kwarg))
+    found = [p.arg for p in parameters if p.annotation is None and p.arg not in ('self', 'cls')]
+    return found + ['return'] * (function.returns is None and function.name != '__init__')
+
+
+def test_public_functions_have_types():
+    """mypy checks them, in test.sh."""
+    untyped = {
+        f'{name_of(path)}.{name}': untyped_parts(function)
+        for path in sources() if path.name != 'config.py' and room_of(name_of(path)) not in AROUND
+        for name, function in public_functions(ast.parse(path.read_text()))
+    }
+    assert {name: parts for name, parts in untyped.items() if parts} == {}
+    assert len(untyped) > 700

@@ -219,7 +219,7 @@ def test_names_read_from_the_source_are_those_of_the_function(name):
     (SuppliedIfTaken[Count | None], 'None or an integer of at least 1', [1, None], [0]),
     (Annotated[Any, Such('an even number', lambda value: value % 2 == 0)], 'an even number', [2],
      [3]),
-], ids=str)
+])
 def test_annotations(annotation, words, good, bad):
     kind = kind_of(annotation)
     assert kind.words == words
