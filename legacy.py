@@ -21,6 +21,7 @@ import tfutil
 from pgan.errors import ConfigError, DataError, did_you_mean
 from pgan.nn import architecture
 from pgan.nn.specs import Kind, Options, colours_last, defaults_of, with_variables
+from pgan.resolutions import is_resolution
 
 _ADVICE = ('The file is damaged or was not written by the Theano version; copy it again, or use '
            'another snapshot.')
@@ -188,7 +189,7 @@ _NUMBER = _Expected(_is_number, 'a finite number')
 _FLAG = _Expected(lambda value: type(value) in (bool, int) and value in (0, 1), 'True or False')
 _EXPECTED = {
     'num_channels': _COUNT, 'resolution': _Expected(
-        lambda value: _is_count(value) and value >= 4 and not value & (value - 1),
+        lambda value: _is_count(value) and is_resolution(value),
         'a power of two, at least 4'), 'fmap_base': _NUMBER, 'fmap_decay': _NUMBER,
     'fmap_max': _COUNT, 'latent_size': _Expected(lambda value: value is None or _is_count(value),
                                                  'a whole number above 0, or None'),

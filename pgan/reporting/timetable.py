@@ -6,6 +6,8 @@ about the time left.
 """
 import math
 
+from pgan.resolutions import log2_of
+
 FORGETTING = 0.98  # of what earlier rounds took, per round: a machine may get slower or faster
 # A kernel of 4x4 for layers that also scale by 2. On CPUs it is 3x3, which takes about as long, as
 # convolutions of stride 2 run at half the speed there.
@@ -22,7 +24,7 @@ def network_cost(net, resolution):
         resolution: the stage's.
     """
     specs = {f'{spec.name}/weight': spec for spec in getattr(net.model, 'layer_specs', list)()}
-    r, total = resolution.bit_length() - 1, 0
+    r, total = log2_of(resolution), 0
     for name, var in net.vars.items():
         if name not in specs:
             total += math.prod(var.shape)
