@@ -6,12 +6,14 @@ of `print_layers`, the meaning of a Theano file's arrays (`legacy`) and the arit
 
 All functions take a `specs.Options` and yield `specs.LayerSpec`. r is the log2 of a resolution.
 """
-from pgan.nn.specs import GAIN, Kind, LayerSpec, block_name
+from collections.abc import Iterator
+
+from pgan.nn.specs import GAIN, Kind, LayerSpec, Options, block_name
 
 FIRST_FMAPS = 64  # of the mode recovery generator at 4x4, whatever fmap_base
 
 
-def generator_layers(options):
+def generator_layers(options: Options) -> Iterator[LayerSpec]:
     """Layers of `networks.G_paper`, from the latents to the images."""
     nf, norm = options.nf, options.norm
     yield from _normalized_latents(options)
@@ -30,7 +32,7 @@ def generator_layers(options):
         yield from _grown_images(options, r)
 
 
-def discriminator_layers(options):
+def discriminator_layers(options: Options) -> Iterator[LayerSpec]:
     """Layers of `networks.D_paper`, from the images to the scores."""
     nf, norm = options.nf, options.norm
     yield _from_rgb(options, options.top, nf(options.top - 1))
@@ -53,7 +55,7 @@ def discriminator_layers(options):
     yield LayerSpec('4x4/Dense1', Kind.SCORES, 2, features, 1 + options.label_size, gain=1.0)
 
 
-def mode_recovery_generator_layers(options):
+def mode_recovery_generator_layers(options: Options) -> Iterator[LayerSpec]:
     """Layers of `G_mnist_mode_recovery`, from the latents to the images."""
     nf, norm, fmaps = options.nf, options.norm, FIRST_FMAPS
     yield from _normalized_latents(options)
@@ -70,7 +72,7 @@ def mode_recovery_generator_layers(options):
             yield from _grown_images(options, r)
 
 
-def mode_recovery_discriminator_layers(options):
+def mode_recovery_discriminator_layers(options: Options) -> Iterator[LayerSpec]:
     """Layers of `D_mnist_mode_recovery`, from the images to the scores."""
     fmaps = options.num_channels
     if options.progressive:

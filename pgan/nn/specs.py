@@ -5,7 +5,9 @@ Nothing here needs TensorFlow. `architecture` has the descriptions.
 import enum
 import inspect
 import types
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -55,21 +57,21 @@ class LayerSpec:
     norm: str | None = None
 
     @property
-    def in_block(self):
+    def in_block(self) -> bool:
         return '/' in self.name
 
     @property
-    def shape(self):
+    def shape(self) -> list[int]:
         """Shape of the output, NCHW without the minibatch."""
         size = 2 ** (self.r - (self.kind is Kind.DOWN))
         return [self.fmaps, size, size] if self.kind in _OF_PIXELS else [self.fmaps]
 
     @property
-    def weight_size(self):
+    def weight_size(self) -> int:
         """Number of components of the weight, 0 without one."""
         return _TAPS.get(self.kind, 0) * self.inputs * self.fmaps
 
-    def multiplications(self, fused_taps=9):
+    def multiplications(self, fused_taps: int = 9) -> int:
         """Multiplications per image.
 
         Args:
@@ -81,7 +83,7 @@ class LayerSpec:
         meets_pixels = self.kind in (Kind.CONV_3X3, Kind.CONV_1X1)
         return self.weight_size * (4 ** self.r if meets_pixels else 1)
 
-    def is_used(self, r, fading=False):
+    def is_used(self, r: int, fading: bool = False) -> bool:
         """Whether a stage evaluates this layer.
 
         Args:
@@ -91,19 +93,19 @@ class LayerSpec:
         return self.r <= r if self.in_block else r - fading <= self.r <= r
 
 
-def with_variables(layers):
+def with_variables(layers: Iterable[LayerSpec]) -> Iterator[LayerSpec]:
     """The layers that have variables."""
     return (layer for layer in layers if layer.kind not in (Kind.FIXED, Kind.PIXEL_NORM))
 
 
-def colours_last(layers):
+def colours_last(layers: Iterable[LayerSpec]) -> list[LayerSpec]:
     """The layers with all ToRGB at the end, the highest resolution's first."""
     layers = list(layers)
     return [*(layer for layer in layers if layer.in_block),
             *(layer for layer in reversed(layers) if not layer.in_block)]
 
 
-def block_name(r):
+def block_name(r: int) -> str:
     return f'{2 ** r}x{2 ** r}'
 
 
@@ -114,12 +116,12 @@ class Width:
     layer's.
     """
 
-    def __init__(self, fmap_base, fmap_decay, fmap_max):
+    def __init__(self, fmap_base: float, fmap_decay: float, fmap_max: int):
         self.fmap_base = fmap_base
         self.fmap_decay = fmap_decay
         self.fmap_max = fmap_max
 
-    def __call__(self, stage):
+    def __call__(self, stage: int) -> int:
         fmaps = min(int(self.fmap_base / 2.0 ** (stage * self.fmap_decay)), self.fmap_max)
         if fmaps < 1:
             raise ValueError(f'no feature maps are left at {2 ** (stage + 1)}x{2 ** (stage + 1)}: '
@@ -149,7 +151,7 @@ class Options(types.SimpleNamespace):
     mbstat_avg = None
     use_batchnorm = use_layernorm = False
 
-    def __init__(self, build_func, keywords):
+    def __init__(self, build_func: Callable[..., Any], keywords: Mapping[str, Any]):
         super().__init__(**{
             name: keywords.get(name, default) for name, default in defaults_of(build_func).items()
         })
@@ -165,22 +167,22 @@ class Options(types.SimpleNamespace):
             self.latent_size = self.nf(0)
 
     @property
-    def latents(self):
+    def latents(self) -> int:
         """Components of a generator's input: latents and labels."""
         return self.latent_size + self.label_size
 
     @property
-    def has_statistic(self):
+    def has_statistic(self) -> bool:
         """Whether there is a minibatch stddev layer."""
         return self.mbstat_avg is not None and self.mbstd_group_size > 1
 
     @property
-    def norm(self):
+    def norm(self) -> str | None:
         """What takes the bias's place, in the layers where that depends on the options."""
         return 'BatchNorm' if self.use_batchnorm else 'LayerNorm' if self.use_layernorm else None
 
 
-def defaults_of(build_func):
+def defaults_of(build_func: Callable[..., Any]) -> dict[str, Any]:
     """{keyword: default} of a function."""
     parameters = inspect.signature(build_func).parameters.values()
     return {p.name: p.default for p in parameters if p.default is not p.empty}
