@@ -215,6 +215,7 @@ class TFRecordDataset(Dataset):
         DataError: the folder is missing, incomplete or damaged.
         ConfigError: an argument makes no sense, or asks for labels that do not exist.
     """
+    num_images: int
 
     @checked('dataset')
     def __init__(
@@ -478,7 +479,7 @@ class SyntheticDataset(Dataset):
         resolution: Resolution = 1024,
         num_channels: Literal[1, 3] = 3,
         dtype: NumericType = 'uint8',
-        dynamic_range: ValueRange = (0, 255),
+        dynamic_range: ValueRange = (0, 255),  # type: ignore[assignment]
         label_size: Size = 0,
         label_dtype: NumericType = 'float32',
     ):
@@ -525,7 +526,7 @@ class SyntheticDataset(Dataset):
 
 def load_dataset(class_name: DottedName = 'dataset.TFRecordDataset',
                  data_dir: SuppliedIfTaken[str | None] = None,
-                 verbose: SuppliedIfTaken[bool] = False, **kwargs) -> Dataset:
+                 verbose: SuppliedIfTaken[bool] = False, **kwargs: Any) -> Dataset:
     """Make the data set that config.py's `dataset` line describes.
 
     Args:

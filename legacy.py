@@ -9,9 +9,9 @@ import functools
 import itertools
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -41,7 +41,7 @@ class TheanoNetwork(tfutil.Network):
             raise DataError(f'Theano {str(error).rstrip(".")}. {_ADVICE}') from error
 
 
-def dummy(**_ignored):
+def dummy(**_ignored: Any) -> keras.Model:
     """Build function of a network that stands for one of an unknown function: [N, 1] to the same
     [N, 1]; no variables.
     """
@@ -49,7 +49,7 @@ def dummy(**_ignored):
     return keras.Model(x, x, name='dummy')
 
 
-def convert_state(state):
+def convert_state(state: Mapping[str, Any]) -> dict[str, Any]:
     """Turn the state of a pickled Theano network into that of a `tfutil.Network`.
 
     Args:
@@ -107,7 +107,7 @@ def _convert_known(func, spec, params, toplevel):
     return _state(func, build_func.__name__, static_kwargs, variables)
 
 
-def convert_options(spec):
+def convert_options(spec: Mapping[str, Any]) -> dict[str, Any]:
     """The static keywords of a converted network.
 
     Args:
@@ -223,7 +223,7 @@ _LEAVES_OUT = {
 _WITHOUT_EFFECT = {'use_gdrop', 'mbstat_func'}
 
 # Options that converted networks get by their function; the paper's networks get two more.
-_ADDED = {'G_mnist_mode_recovery': {}, 'D_mnist_mode_recovery': {}}
+_ADDED: dict[str, dict[str, Any]] = {'G_mnist_mode_recovery': {}, 'D_mnist_mode_recovery': {}}
 
 
 def _check_supported(func, name, value):
@@ -296,7 +296,7 @@ def _weight_and_bias(layer, use_wscale, parameters):
 
 # The Theano version's build functions: this version's, what lists its layers, and the order in
 # which Theano had them.
-_FUNCTIONS = {
+_FUNCTIONS: dict[str, tuple[Callable[..., Any], ...]] = {
     'G_paper': (networks.G_paper, architecture.generator_layers, colours_last),
     'G_progressive_8': (networks.G_paper, architecture.generator_layers, colours_last),
     'D_paper': (networks.D_paper, architecture.discriminator_layers, list),

@@ -5,13 +5,16 @@ A loss takes the networks as compiled for one growth stage and returns one value
 [N]; the optimizer minimises the mean. Images are NCHW in the networks' dynamic range, at the
 stage's own resolution or at the full one: both give the same numbers.
 """
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, TypeAlias
 
 import tensorflow as tf
 
 from pgan.options import Count, NonNegative, Positive, Supplied, SuppliedIfTaken
-from tfutil import autosummary, fp32, lerp, randomness
+from tfutil import Network, NetworkAtStage, Optimizer, autosummary, fp32, lerp, randomness
 from tfutil.network import defined_by_its_class
+
+AnyNetwork: TypeAlias = Network | NetworkAtStage
 
 
 def G_wgan_acgan(
@@ -23,7 +26,7 @@ def G_wgan_acgan(
     cond_weight: NonNegative = 1.0,
     latents: SuppliedIfTaken[Any] = None,
     labels: SuppliedIfTaken[Any] = None,
-):
+) -> tf.Tensor:
     """Generator's loss: -D(G(z)), and with labels the cross-entropy of D's guess at the asked
     label.
 
@@ -54,7 +57,7 @@ def D_wgangp_acgan(
     cond_weight: NonNegative = 1.0,
     latents: SuppliedIfTaken[Any] = None,
     mixing_factors: SuppliedIfTaken[Any] = None,
-):
+) -> tf.Tensor:
     """Discriminator's loss: D(fake) - D(real), gradient penalty, drift penalty, and with labels the
     cross-entropies.
 
@@ -74,7 +77,8 @@ def D_wgangp_acgan(
         mixing_factors = randomness.uniform([minibatch_size, 1, 1, 1])
     fake_images, real_scores, fake_scores, logits = _judge(G, D, reals, labels, latents)
 
-    mixed_images = lerp(*fp32(reals, fake_images), mixing_factors)
+    reals, fake_images = fp32(reals, fake_images)
+    mixed_images = lerp(reals, fake_images, mixing_factors)
     mixed_norms = autosummary('Loss/mixed_norms', gradient_norms(D, opt, mixed_images))
     gradient_penalty = tf.square(mixed_norms - wgan_target) * (wgan_lambda / wgan_target ** 2)
     epsilon_penalty = autosummary('Loss/epsilon_penalty', tf.square(real_scores))
@@ -92,7 +96,7 @@ def G_lsgan_acgan(
     cond_weight: NonNegative = 1.0,
     latents: SuppliedIfTaken[Any] = None,
     labels: SuppliedIfTaken[Any] = None,
-):
+) -> tf.Tensor:
     """Generator's least-squares loss: D(G(z))^2, as D learns to say 0 to reals; and the label term
     of `G_wgan_acgan`.
 
@@ -114,7 +118,7 @@ def D_lsgan_acgan(
     gdrop_coef: NonNegative = 0.2,
     cond_weight: NonNegative = 1.0,
     latents: SuppliedIfTaken[Any] = None,
-):
+) -> tf.Tensor:
     """Discriminator's least-squares loss: D(real)^2 + L2_fake_weight * (D(fake) - 1)^2; with labels
     the cross-entropies.
 
@@ -183,7 +187,8 @@ def _with_label_penalties(loss, D, labels, logits, cond_weight):
     return loss
 
 
-def evaluate_both(D, reals, fakes):
+def evaluate_both(D: AnyNetwork, reals: tf.Tensor,
+                  fakes: tf.Tensor) -> Sequence[Sequence[tf.Tensor]]:
     """D's outputs for two minibatches, (scores [N, 1], label logits [N, label size]) of each, in
     float32.
 
@@ -198,7 +203,7 @@ def evaluate_both(D, reals, fakes):
     return list(zip(*(tf.split(output, 2) for output in outputs)))
 
 
-def gradient_norms(D, opt, images):
+def gradient_norms(D: AnyNetwork, opt: Optimizer, images: tf.Tensor) -> tf.Tensor:
     """Norm per sample, [N], of the gradient of D's score with respect to the image at its full
     resolution.
 
@@ -216,12 +221,12 @@ def gradient_norms(D, opt, images):
     return native_norms / (D.input_shapes[0][-1] // images.shape[-1])
 
 
-def has_labels(D):
+def has_labels(D: AnyNetwork) -> bool:
     """Whether the discriminator guesses labels."""
     return D.output_shapes[1][1] > 0
 
 
-def label_penalty(labels, logits):
+def label_penalty(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
     """Softmax cross-entropy [N] of label logits.
 
     Its gradient is softmax(logits) - labels, also where a row of labels is all zero (truncated

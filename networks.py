@@ -26,8 +26,10 @@ A model without these is evaluated as it is.
 The models are classes: `Generator`, `Discriminator`. One derived from them takes the keywords of
 the build function, too.
 """
-from typing import Literal
+from collections.abc import Iterable, Iterator
+from typing import Any, Literal
 
+import keras
 import tensorflow as tf
 
 from pgan.nn.architecture import discriminator_layers, generator_layers
@@ -43,9 +45,10 @@ from pgan.nn.operations import (
     upscale2d,
 )
 from pgan.nn.sharing import by_parts
-from pgan.nn.specs import colours_last
+from pgan.nn.specs import LayerSpec, colours_last
 from pgan.nn.theano_layers import MultiplicativeNoise
 from pgan.options import Count, NonNegative, Resolution, Size, Supplied
+from tfutil import Stage
 
 __all__ = ['D_mnist_mode_recovery', 'D_paper', 'G_mnist_mode_recovery', 'G_paper']
 
@@ -68,8 +71,8 @@ def G_paper(
     structure: Structure = None,
     use_batchnorm: bool = False,
     tanh_at_end: float | None = None,
-    **_ignored,
-):
+    **_ignored: Any,
+) -> GrowingModel:
     """Generator of the paper: latents [N, latent_size] and labels [N, label_size] to images [N,
     num_channels, resolution, resolution].
 
@@ -113,8 +116,8 @@ def D_paper(
     mbdisc_kernels: Count | None = None,
     use_layernorm: bool = False,
     use_gdrop: bool = False,
-    **_ignored,
-):
+    **_ignored: Any,
+) -> GrowingModel:
     """Discriminator of the paper: images [N, num_channels, resolution, resolution] to scores [N, 1]
     and label logits [N, label_size].
 
@@ -145,7 +148,7 @@ def D_paper(
 class Generator(GrowingModel):
     """See `G_paper`, whose keywords it takes."""
 
-    def __init__(self, **keywords):
+    def __init__(self, **keywords: Any):
         super().__init__(G_paper, keywords)
         options = self.options
         self.activation = leaky_relu if options.use_leakyrelu else tf.nn.relu
@@ -154,20 +157,21 @@ class Generator(GrowingModel):
             {'images_out': self.image_shape()})
         self.build()
 
-    def build(self):
-        specs = self.layer_specs()
+    def build(self) -> None:
+        specs: Iterable[LayerSpec] = self.layer_specs()
         if self.options.structure == 'recursive':  # the order in which such networks were pickled
             specs = colours_last(specs)
         self.to_rgb = self.build_layers(specs)
 
-    def layer_specs(self):
+    def layer_specs(self) -> Iterator[LayerSpec]:
         return generator_layers(self.options)
 
-    def layers_at(self, stage):
+    def layers_at(self, stage: Stage | None) -> list[keras.layers.Layer]:
         """The layers with variables that a stage evaluates; without a stage all of them."""
         return layers_of_stage(self, self.to_rgb, stage)
 
-    def call(self, latents, labels=None, stage=None, native=False, training=False):
+    def call(self, latents: tf.Tensor, labels: tf.Tensor | None = None, stage: Stage | None = None,
+             native: bool = False, training: bool = False) -> tf.Tensor:
         """Images [N, C, R, R]; with native=True at the stage's own resolution instead of up-scaled
         to R.
         """
@@ -223,32 +227,33 @@ class Generator(GrowingModel):
 class Discriminator(GrowingModel):
     """See `D_paper`, whose keywords it takes."""
 
-    def __init__(self, **keywords):
+    def __init__(self, **keywords: Any):
         super().__init__(D_paper, keywords)
         self.describe_tensors({'images_in': self.image_shape()},
                               {'scores_out': [1], 'labels_out': [self.options.label_size]})
         self.build()
 
-    def build(self):
+    def build(self) -> None:
         noise = [MultiplicativeNoise(name='gdrop')] if self.options.use_gdrop else []
         self.from_rgb = self.build_layers(self.layer_specs(), *noise)
         self.gdrop = noise[0] if noise else None
 
-    def layer_specs(self):
+    def layer_specs(self) -> Iterator[LayerSpec]:
         return discriminator_layers(self.options)
 
-    def layers_at(self, stage):
+    def layers_at(self, stage: Stage | None) -> list[keras.layers.Layer]:
         """The layers with variables that a stage evaluates; without a stage all of them."""
         return layers_of_stage(self, self.from_rgb, stage)
 
     @property
-    def keeps_minibatches_apart(self):
+    def keeps_minibatches_apart(self) -> bool:
         """Whether `call` takes `minibatches`: all layers but the minibatch stddev look at one
         sample, and none draws numbers.
         """
         return not self.options.mbdisc_kernels and not self.options.use_gdrop
 
-    def call(self, images, stage=None, minibatches=1, training=False):
+    def call(self, images: tf.Tensor, stage: Stage | None = None, minibatches: int = 1,
+             training: bool = False) -> tuple[tf.Tensor, tf.Tensor]:
         """Scores [N, 1] and label logits [N, label_size].
 
         `images` may hold several minibatches, one after the other, if `keeps_minibatches_apart`.
@@ -257,11 +262,11 @@ class Discriminator(GrowingModel):
         return x[:, :1], x[:, 1:]
 
     @property
-    def starts_from_reals(self):
+    def starts_from_reals(self) -> bool:
         """Whether variables are to be set from real images before training."""
         return bool(self.options.mbdisc_kernels)
 
-    def initialize_from_reals(self, reals, stage=None):
+    def initialize_from_reals(self, reals: tf.Tensor, stage: Stage | None = None) -> None:
         """Fit minibatch discrimination to real images [N, C, r, r]: its data-dependent
         initialization.
         """

@@ -15,19 +15,22 @@ what the argument accepts, and the docstring is the help.
 
 Parameters without a default are positional, False is a flag, and `N` is argparse's metavar.
 """
+import argparse
 import inspect
 import re
 import textwrap
 import types
 import typing
+from collections.abc import Callable
+from typing import Any
 
 
-def summary_of(function):
+def summary_of(function: Callable[..., Any]) -> str:
     """Return the first paragraph of a function's docstring as one line."""
-    return ' '.join(inspect.getdoc(function).partition('\n\n')[0].split())
+    return ' '.join((inspect.getdoc(function) or '').partition('\n\n')[0].split())
 
 
-def add_command(commands, function):
+def add_command(commands: 'argparse._SubParsersAction', function: Callable[..., Any]) -> None:
     """Add a function to argparse's sub-parsers, under its own name. The parsed arguments have the
     names of its parameters; `function` among them is the function itself.
     """

@@ -4,11 +4,13 @@ must not wait for TensorFlow.
 import ast
 import contextlib
 import pathlib
+from collections.abc import Callable, Mapping
+from typing import Any
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 
-def find_definition(dotted_name):
+def find_definition(dotted_name: str) -> tuple[ast.FunctionDef | ast.ClassDef, ast.Module]:
     """The syntax tree of a function or class, and that of the module which defines it.
 
     Args:
@@ -32,7 +34,7 @@ def _parse(module):
     return ast.parse(path.read_text(encoding='utf-8'))
 
 
-def declaration(dotted_name, vocabulary):
+def declaration(dotted_name: str, vocabulary: Mapping[str, Any]) -> Callable[..., Any]:
     """A function without its body: the same signature, annotations and docstring.
 
     Args:
@@ -46,7 +48,7 @@ def declaration(dotted_name, vocabulary):
     return namespace[node.name]
 
 
-def plain_constants(module):
+def plain_constants(module: str) -> dict[str, Any]:
     """{name: value} of a module's constants that are literals."""
     return _constants_in(_parse(module))
 
@@ -60,14 +62,15 @@ def _constants_in(tree):
     return found
 
 
-def option_names(dotted_name):
+def option_names(dotted_name: str) -> list[str]:
     """Names of a function's or class's parameters that are the user's to set: see
     `pgan.options.user_options`.
     """
     node, _ = find_definition(dotted_name)
-    if isinstance(node, ast.ClassDef):
-        node = next(part for part in node.body if getattr(part, 'name', '') == '__init__')
+    name = '__init__' if isinstance(node, ast.ClassDef) else node.name
+    function = next(part for part in [node, *node.body]
+                    if isinstance(part, ast.FunctionDef) and part.name == name)
     return [
-        arg.arg for arg in node.args.args if arg.arg != 'self'
+        arg.arg for arg in function.args.args if arg.arg != 'self'
         and not (arg.annotation and ast.unparse(arg.annotation).startswith('Supplied'))
     ]

@@ -4,7 +4,7 @@ import os
 import shutil
 import uuid
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import IO, Any
 
 import numpy as np
@@ -48,7 +48,8 @@ def atomic_write(path: str | os.PathLike, mode: str = 'wb', *,
 
 
 @contextlib.contextmanager
-def atomic_path(path, ending='', durable=True, make_error=None):
+def atomic_path(path: str | os.PathLike, ending: str = '', durable: bool = True,
+                make_error: Callable[[str, OSError], Exception] | None = None) -> Iterator[str]:
     """Temporary path for a library that writes a file or folder by itself. What it has written
     takes its place when the block ends without an error.
 
@@ -80,7 +81,8 @@ def atomic_path(path, ending='', durable=True, make_error=None):
         remove(temporary)
 
 
-def move_into_place(new, path, check=None, remove_old=None):
+def move_into_place(new: str, path: str | os.PathLike, check: Callable[[str], None] | None = None,
+                    remove_old: Callable[[str], None] | None = None) -> None:
     """Rename a new file or folder to `path`. What was there is replaced; if anything fails, it is
     put back.
 
@@ -108,7 +110,7 @@ def move_into_place(new, path, check=None, remove_old=None):
         (remove_old or remove)(old)
 
 
-def remove(path):
+def remove(path: str | os.PathLike) -> None:
     """Remove a file or a folder if it exists, as far as the system permits."""
     if os.path.isdir(path) and not os.path.islink(path):
         shutil.rmtree(path, ignore_errors=True)

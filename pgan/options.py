@@ -22,7 +22,7 @@ import re
 import textwrap
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
 from pgan.errors import expect
@@ -30,15 +30,17 @@ from pgan.resolutions import is_resolution
 
 REQUIRED = inspect.Parameter.empty  # the default of an option that has none
 T = TypeVar('T')
+Checked = TypeVar('Checked', bound=Callable[..., Any])
 
 
-def is_integer(value):
+def is_integer(value: object) -> bool:
     return isinstance(value, numbers.Integral) and not isinstance(value, bool)
 
 
-def is_number(value):
+def is_number(value: object) -> bool:
     """Whether a value is a real number, neither infinite nor NaN."""
-    return isinstance(value, numbers.Real) and not isinstance(value, bool) and abs(value) < math.inf
+    is_real = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    return is_real and abs(value) < math.inf  # type: ignore[arg-type]
 
 
 # --------------------------------------------------------------------------------------------------
@@ -51,11 +53,11 @@ class Interval(NamedTuple):
     open_low: bool = False
     open_high: bool = False
 
-    def holds(self, value):
+    def holds(self, value: float) -> bool:
         above = self.low < value if self.open_low else self.low <= value
         return above and (value < self.high if self.open_high else value <= self.high)
 
-    def __str__(self):
+    def __str__(self) -> str:
         if self.high == math.inf:
             return f'above {self.low}' if self.open_low else f'of at least {self.low}'
         return f'from {self.low} to {self.high}' + (f', but not {self.high} itself'
@@ -128,7 +130,7 @@ _PLAIN = {
 }
 
 
-def kind_of(annotation):
+def kind_of(annotation: Any) -> Kind | None:
     """The `Kind` of an annotation; None of one that says nothing to this module."""
     origin, args = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is Annotated:
@@ -139,9 +141,11 @@ def kind_of(annotation):
         return _any_of(args)
     if origin is list and kind_of(args[0]):
         return _list_of(kind_of(args[0]))
-    if origin is dict and all(map(kind_of, args)):
+    if origin is dict:
         keys, values = map(kind_of, args)
-        return Kind(f'a dict {{{keys.words}: {values.words}}}', _PLAIN[dict].holds, keys, values)
+        if keys and values:
+            words = f'a dict {{{keys.words}: {values.words}}}'
+            return Kind(words, _PLAIN[dict].holds, keys, values)
     plain = origin or annotation
     return _PLAIN.get(plain) if isinstance(plain, type) else None
 
@@ -223,7 +227,7 @@ class Option:
     is_needed: bool = False
 
 
-def options_of(function):
+def options_of(function: Callable[..., Any]) -> dict[str, Option]:
     """Parameters that a function or class takes by name, in their order: {name: Option}.
 
     Raises:
@@ -238,12 +242,12 @@ def options_of(function):
     }
 
 
-def user_options(function):
+def user_options(function: Callable[..., Any]) -> dict[str, Option]:
     """Options of a function that the user may set: {name: Option}."""
     return {name: option for name, option in options_of(function).items() if not option.is_supplied}
 
 
-def rest_of(function):
+def rest_of(function: Callable[..., Any]) -> str | None:
     """Name of the parameter that takes all other names, 'kwargs' of `**kwargs`; None without."""
     for parameter in inspect.signature(function).parameters.values():
         if parameter.kind is parameter.VAR_KEYWORD:
@@ -251,7 +255,7 @@ def rest_of(function):
     return None
 
 
-def with_defaults(function, given={}):
+def with_defaults(function: Callable[..., Any], given: Mapping[str, Any] = {}) -> dict[str, Any]:
     """Options of a function, {name: value}: the given ones, and the defaults of the others."""
     defaults = {
         name: option.default
@@ -276,7 +280,7 @@ def _option(parameter, hint, meaning):
                   is_needed=any(mark.is_needed for mark in marks))
 
 
-def argument_helps(doc):
+def argument_helps(doc: str) -> dict[str, str]:
     """{name: text} of a docstring's 'Args:' section; 'a, b: text' is for both."""
     match = re.search(r'^Args:\n((?:    .*\n|\n)*)', doc + '\n', re.MULTILINE)
     helps = {}
@@ -289,8 +293,13 @@ def argument_helps(doc):
 # --------------------------------------------------------------------------------------------------
 # Checks.
 
-def check_kind(where, value, kind):
-    """Raise ConfigError unless a value is of a kind; `where` names it in the message."""
+def check_kind(where: str, value: object, kind: Kind | None) -> None:
+    """Raise ConfigError unless a value is of a kind; `where` names it in the message.
+
+    None, what `kind_of` gives for annotations that it does not know, is the kind of everything.
+    """
+    if kind is None:
+        return
     expect(kind.holds(value), where, kind.words, value)
     if kind.keys is not None and isinstance(value, dict):
         for key, item in value.items():
@@ -299,13 +308,13 @@ def check_kind(where, value, kind):
             check_kind(place, item, kind.values)
 
 
-def check_value(where, value, option):
+def check_value(where: str, value: object, option: Option) -> None:
     """Raise ConfigError unless an option takes a value; it always takes its default."""
     if value is not option.default:
         check_kind(where, value, option.kind)
 
 
-def checked(section):
+def checked(section: str) -> Callable[[Checked], Checked]:
     """Decorator: raise ConfigError if an argument is not what its annotation admits.
 
     Args:

@@ -1,6 +1,7 @@
 """Reading a data set once, in the order on disk."""
 import os
 from collections.abc import Iterator
+from typing import Literal
 
 import numpy as np
 
@@ -20,7 +21,7 @@ def open_in_order(tfrecord_dir: str | os.PathLike, *,
         labels: with all components of its labels, if it has any.
     """
     print(f'Loading dataset "{tfrecord_dir}"')
-    size = 'full' if labels and dataset.has_labels(tfrecord_dir) else 0
+    size: Literal['full', 0] = 'full' if labels and dataset.has_labels(tfrecord_dir) else 0
     return dataset.TFRecordDataset(tfrecord_dir, repeat=False, shuffle_mb=0, max_label_size=size)
 
 

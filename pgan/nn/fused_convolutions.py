@@ -10,7 +10,7 @@ import tensorflow as tf
 from pgan.nn.layers import Conv2D
 
 
-def kernels_hold_the_box():
+def kernels_hold_the_box() -> bool:
     """Whether layers that scale by 2 use 4x4 kernels.
 
     3x3 was measured to be faster on CPUs. On GPUs neither has been measured: a roofline model gives
@@ -20,7 +20,7 @@ def kernels_hold_the_box():
     return False
 
 
-def four_shifts(weight):
+def four_shifts(weight: tf.Tensor) -> tf.Tensor:
     """Sum of a kernel's four one-pixel shifts: 3x3 becomes the 4x4 kernel that also doubles (or,
     times 1/4, averages) pixels.
     """
@@ -31,13 +31,13 @@ def four_shifts(weight):
 
 
 @tf.custom_gradient
-def box_means(x):
+def box_means(x: tf.Tensor) -> tf.Tensor:
     """Means of 2x2 pixels, at each place where they fit: [N, H, W, C] to [N, H - 1, W - 1, C]."""
     return tf.nn.avg_pool2d(x, 2, 1, 'VALID'), framed_box_means
 
 
 @tf.custom_gradient
-def framed_box_means(x):
+def framed_box_means(x: tf.Tensor) -> tf.Tensor:
     """`box_means` with a frame of zeros around the image: [N, H, W, C] to [N, H + 1, W + 1, C].
     Each of the two is the other's gradient.
     """
@@ -59,18 +59,18 @@ class UpConv2D(Conv2D):
     have it.
     """
 
-    def weight_shape(self):
+    def weight_shape(self) -> list[int]:
         return [self.kernel, self.kernel, self.fmaps, self.inputs]
 
-    def fan_in(self):
+    def fan_in(self) -> int:
         return self.kernel * self.kernel * self.inputs
 
-    def make_kernel(self, weight):
+    def make_kernel(self, weight: tf.Tensor) -> tf.Tensor:
         return four_shifts(
             weight *
             self.scale) if kernels_hold_the_box() else weight * (self.scale * np.float32(4))
 
-    def call(self, x):
+    def call(self, x: tf.Tensor) -> tf.Tensor:
         w = self.scaled_kernel(x.dtype)
         if kernels_hold_the_box():
             y = self._spread(x, w, 'SAME', 0)
@@ -93,12 +93,12 @@ class DownConv2D(Conv2D):
     weight is [3, 3, inputs, fmaps].
     """
 
-    def make_kernel(self, weight):
+    def make_kernel(self, weight: tf.Tensor) -> tf.Tensor:
         return four_shifts(
             weight * (self.scale *
                       np.float32(0.25))) if kernels_hold_the_box() else super().make_kernel(weight)
 
-    def call(self, x):
+    def call(self, x: tf.Tensor) -> tf.Tensor:
         w = self.scaled_kernel(x.dtype)
         if kernels_hold_the_box():
             return self.add_bias(tf.nn.conv2d(x, w, 2, 'SAME'))

@@ -1,20 +1,22 @@
 """What all growing networks share: options, layers made from their description, stages."""
 import functools
 import itertools
-from typing import Literal
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Literal
 
 import keras
 import tensorflow as tf
 
 from pgan.nn.fused_convolutions import DownConv2D, UpConv2D
 from pgan.nn.layers import Conv2D, Dense, DenseToImage
-from pgan.nn.specs import Kind, Options, block_name, with_variables
+from pgan.nn.specs import Kind, LayerSpec, Options, block_name, with_variables
 from pgan.nn.theano_layers import BatchNorm, LayerNorm, MinibatchDiscrimination
+from tfutil import Stage
 
 ActivationType = Literal['float32', 'float16', 'bfloat16', 'float64']
 Structure = Literal['linear', 'recursive', None]
 
-_CLASSES = {
+_CLASSES: dict[Kind, Callable[..., keras.layers.Layer]] = {
     Kind.CONV_3X3: Conv2D,
     Kind.CONV_1X1: functools.partial(Conv2D, kernel=1),
     Kind.UP: UpConv2D,
@@ -28,7 +30,7 @@ _CLASSES = {
 _NORMS = {None: None, 'BatchNorm': BatchNorm, 'LayerNorm': LayerNorm}
 
 
-def make_layer(spec, use_wscale):
+def make_layer(spec: LayerSpec, use_wscale: bool) -> keras.layers.Layer:
     """The Keras layer that a `LayerSpec` describes; its attribute `spec` is the description."""
     layer = _CLASSES[spec.kind](spec.inputs, spec.fmaps, gain=spec.gain, use_wscale=use_wscale,
                                 norm=_NORMS[spec.norm], name=spec.name.rpartition('/')[2])
@@ -51,7 +53,7 @@ class GrowingModel(keras.Model):
         blocks: {log2 of the resolution: Block}.
     """
 
-    def __init__(self, build_func, keywords):
+    def __init__(self, build_func: Callable[..., Any], keywords: Mapping[str, Any]):
         super().__init__(name=build_func.__name__, dtype='float32', autocast=False)
         options = Options(build_func, keywords)
         if options.dtype not in ('float32', 'float16', 'bfloat16', 'float64'):
@@ -65,23 +67,25 @@ class GrowingModel(keras.Model):
         self.log2_resolution = options.top
         self.activation_dtype = options.dtype
 
-    def describe_tensors(self, inputs, outputs):
+    def describe_tensors(self, inputs: Mapping[str, Sequence[int]],
+                         outputs: Mapping[str, Sequence[int]]) -> None:
         """Set `inputs` and `outputs` from dicts of name: shape without the minibatch axis."""
         self.inputs, self.outputs = (
             [keras.KerasTensor((None, *shape), name=name) for name, shape in tensors.items()]
             for tensors in (inputs, outputs))
 
-    def layer_specs(self):
+    def layer_specs(self) -> Iterable[LayerSpec]:
         """The `LayerSpec` of each layer, in the order of `Network.print_layers`."""
         raise NotImplementedError
 
-    def layer_rows(self):
+    def layer_rows(self) -> list[tuple[str, list[int]]]:
         """(name, output shape NCHW without the minibatch) of each layer, for
         `Network.print_layers`.
         """
         return [(spec.name, spec.shape) for spec in self.layer_specs()]
 
-    def build_layers(self, specs, *more):
+    def build_layers(self, specs: Iterable[LayerSpec],
+                     *more: keras.layers.Layer) -> dict[int, keras.layers.Layer]:
         """Make the layers, set `blocks`, and create the variables in the order given.
 
         Args:
@@ -105,7 +109,7 @@ class GrowingModel(keras.Model):
         self.blocks = blocks
         return colours
 
-    def build_in_order(self, layers):
+    def build_in_order(self, layers: Sequence[keras.layers.Layer]) -> None:
         """Create the variables: `lod`, then each layer's, so that paths and order are those of the
         pickles.
 
@@ -117,14 +121,14 @@ class GrowingModel(keras.Model):
         for layer in layers:
             layer.build()
 
-    def image_shape(self):
+    def image_shape(self) -> list[int]:
         return [self.options.num_channels, self.resolution, self.resolution]
 
-    def lod_of(self, log2_res):
+    def lod_of(self, log2_res: int) -> int:
         """The lod at which a resolution is the full image."""
         return self.log2_resolution - log2_res
 
-    def blend(self, fine, coarse, lod_of_fine):
+    def blend(self, fine: tf.Tensor, coarse: tf.Tensor, lod_of_fine: int) -> tf.Tensor:
         """Cross-fade: `fine` where the variable lod is at most lod_of_fine, `coarse` from one above
         it.
         """
@@ -135,16 +139,17 @@ class GrowingModel(keras.Model):
 class Block(keras.layers.Layer):
     """The layers of one resolution, by name and in order: '8x8' holds 'Conv0_up' and 'Conv1'."""
 
-    def __init__(self, log2_res, layers):
+    def __init__(self, log2_res: int, layers: Sequence[keras.layers.Layer]):
         super().__init__(name=block_name(log2_res), dtype='float32', autocast=False)
         self.parts = layers
 
-    def build(self):
+    def build(self) -> None:
         for layer in self.parts:
             layer.build()
 
 
-def layers_of_stage(model, colours, stage):
+def layers_of_stage(model: GrowingModel, colours: Mapping[int, keras.layers.Layer],
+                    stage: Stage | None) -> list[keras.layers.Layer]:
     """The layers that a stage evaluates; without a stage all of them.
 
     Args:

@@ -4,6 +4,9 @@ Public tensors of this program are NCHW. The networks transpose them once on the
 the way out, because TensorFlow's CPU kernels and tensor cores want channels last. Every weight and
 bias is a float32 variable, cast when it is used.
 """
+from collections.abc import Callable
+from typing import Any
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -11,11 +14,12 @@ import tensorflow as tf
 from pgan.nn.operations import to_nhwc
 from pgan.nn.sharing import keep, made_once
 from pgan.nn.specs import GAIN
+from tfutil import NetworkAtStage
 from tfutil.fusion import fused
 from tfutil.network import defined_by_its_class
 
 
-def make_kernels(view):
+def make_kernels(view: NetworkAtStage) -> None:
     """Make the kernels and biases of a network at a stage all at once, in a block of `evaluating`.
 
     Nothing is made early for a network whose own class does not list its layers.
@@ -57,7 +61,8 @@ class Equalized(keras.layers.Layer):
             <name>/<norm>/... .
     """
 
-    def __init__(self, inputs, fmaps, gain=GAIN, use_wscale=True, norm=None, name=None):
+    def __init__(self, inputs: int, fmaps: int, gain: float = GAIN, use_wscale: bool = True,
+                 norm: Callable[[int], keras.layers.Layer] | None = None, name: str | None = None):
         super().__init__(name=name, dtype='float32', autocast=False)
         self.inputs = inputs
         self.fmaps = fmaps
@@ -65,13 +70,13 @@ class Equalized(keras.layers.Layer):
         self.use_wscale = use_wscale
         self.norm = norm and norm(fmaps)
 
-    def weight_shape(self):
+    def weight_shape(self) -> list[int]:
         raise NotImplementedError
 
-    def fan_in(self):
+    def fan_in(self) -> int:
         return int(np.prod(self.weight_shape()[:-1]))
 
-    def build(self):
+    def build(self) -> None:
         std = float(self.gain / np.sqrt(self.fan_in()))
         self.scale = np.float32(std if self.use_wscale else 1.0)
         initializer = keras.initializers.RandomNormal(0.0, 1.0 if self.use_wscale else std)
@@ -82,14 +87,14 @@ class Equalized(keras.layers.Layer):
         else:
             self.norm.build()
 
-    def scaled_kernel(self, dtype):
+    def scaled_kernel(self, dtype: tf.DType) -> tf.Tensor:
         """The weight as the multiplication sees it: scaled and cast."""
         return made_once(self, 'kernel', dtype, lambda: self.make_kernel(self.weight))
 
-    def make_kernel(self, weight):
+    def make_kernel(self, weight: tf.Tensor) -> tf.Tensor:
         return weight * self.scale
 
-    def add_bias(self, x):
+    def add_bias(self, x: tf.Tensor) -> tf.Tensor:
         if self.norm is not None:
             return self.norm(x)
         return tf.nn.bias_add(
@@ -99,10 +104,10 @@ class Equalized(keras.layers.Layer):
 class Dense(Equalized):
     """Fully connected: [N, inputs] to [N, fmaps]."""
 
-    def weight_shape(self):
+    def weight_shape(self) -> list[int]:
         return [self.inputs, self.fmaps]
 
-    def call(self, x):
+    def call(self, x: tf.Tensor) -> tf.Tensor:
         return self.add_bias(tf.matmul(x, self.scaled_kernel(x.dtype)))
 
 
@@ -111,10 +116,10 @@ class DenseToImage(Equalized):
     C, H, W order; one bias a map.
     """
 
-    def weight_shape(self):
+    def weight_shape(self) -> list[int]:
         return [self.inputs, self.fmaps * 16]
 
-    def call(self, x):
+    def call(self, x: tf.Tensor) -> tf.Tensor:
         x = tf.reshape(tf.matmul(x, self.scaled_kernel(x.dtype)), [-1, self.fmaps, 4, 4])
         return self.add_bias(to_nhwc(x))
 
@@ -124,12 +129,12 @@ class Conv2D(Equalized):
     inputs, fmaps].
     """
 
-    def __init__(self, inputs, fmaps, kernel=3, **kwargs):
+    def __init__(self, inputs: int, fmaps: int, kernel: int = 3, **kwargs: Any):
         super().__init__(inputs, fmaps, **kwargs)
         self.kernel = kernel
 
-    def weight_shape(self):
+    def weight_shape(self) -> list[int]:
         return [self.kernel, self.kernel, self.inputs, self.fmaps]
 
-    def call(self, x):
+    def call(self, x: tf.Tensor) -> tf.Tensor:
         return self.add_bias(tf.nn.conv2d(x, self.scaled_kernel(x.dtype), 1, 'SAME'))

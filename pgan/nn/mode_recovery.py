@@ -4,7 +4,8 @@
 Their size is what is tested: a discriminator of a few feature maps, which sees only part of what a
 generator of normal size can do. Build functions as in `networks`, which hands them on.
 """
-from typing import Literal
+from collections.abc import Iterator
+from typing import Any, Literal
 
 import tensorflow as tf
 
@@ -20,7 +21,9 @@ from pgan.nn.operations import (
     to_nhwc,
     upscale2d,
 )
+from pgan.nn.specs import LayerSpec
 from pgan.options import Count, NonNegative, Positive, Resolution, Size, Supplied
+from tfutil import Stage
 
 
 def G_mnist_mode_recovery(
@@ -39,8 +42,8 @@ def G_mnist_mode_recovery(
     progressive: bool = False,
     dtype: ActivationType = 'float32',
     structure: Structure = None,
-    **_ignored,
-):
+    **_ignored: Any,
+) -> GrowingModel:
     """Generator: latents [N, latent_size] and labels [N, label_size] to images [N, num_channels,
     resolution, resolution].
 
@@ -81,8 +84,8 @@ def D_mnist_mode_recovery(
     progressive: bool = False,
     dtype: ActivationType = 'float32',
     structure: Structure = None,
-    **_ignored,
-):
+    **_ignored: Any,
+) -> GrowingModel:
     """Discriminator: images [N, num_channels, resolution, resolution] to scores [N, 1] and label
     logits [N, label_size].
 
@@ -112,7 +115,7 @@ def D_mnist_mode_recovery(
 class ModeRecoveryModel(GrowingModel):
     """What both have in common: one that does not grow cannot be cut to a stage."""
 
-    def check_stage(self, stage):
+    def check_stage(self, stage: Stage | None) -> None:
         if not self.options.progressive and stage is not None and (stage.floor_lod or stage.fading):
             raise ConfigError(f'{self.name} with progressive=False has only its full resolution, '
                               f'{self.resolution}x{self.resolution}. Set '
@@ -123,7 +126,7 @@ class ModeRecoveryModel(GrowingModel):
 class ModeRecoveryGenerator(ModeRecoveryModel):
     """See `G_mnist_mode_recovery`, whose keywords it takes."""
 
-    def __init__(self, **keywords):
+    def __init__(self, **keywords: Any):
         super().__init__(G_mnist_mode_recovery, keywords)
         options = self.options
         self.describe_tensors(
@@ -131,13 +134,14 @@ class ModeRecoveryGenerator(ModeRecoveryModel):
             {'images_out': self.image_shape()})
         self.build()
 
-    def build(self):
+    def build(self) -> None:
         self.to_rgb = self.build_layers(self.layer_specs())
 
-    def layer_specs(self):
+    def layer_specs(self) -> Iterator[LayerSpec]:
         return mode_recovery_generator_layers(self.options)
 
-    def call(self, latents, labels=None, stage=None, native=False, training=False):
+    def call(self, latents: tf.Tensor, labels: tf.Tensor | None = None, stage: Stage | None = None,
+             native: bool = False, training: bool = False) -> tf.Tensor:
         """Images [N, C, R, R]; with native=True at the stage's own resolution instead of up-scaled
         to R.
         """
@@ -177,19 +181,20 @@ class ModeRecoveryGenerator(ModeRecoveryModel):
 class ModeRecoveryDiscriminator(ModeRecoveryModel):
     """See `D_mnist_mode_recovery`, whose keywords it takes."""
 
-    def __init__(self, **keywords):
+    def __init__(self, **keywords: Any):
         super().__init__(D_mnist_mode_recovery, keywords)
         self.describe_tensors({'images_in': self.image_shape()},
                               {'scores_out': [1], 'labels_out': [self.options.label_size]})
         self.build()
 
-    def build(self):
+    def build(self) -> None:
         self.from_rgb = self.build_layers(self.layer_specs())
 
-    def layer_specs(self):
+    def layer_specs(self) -> Iterator[LayerSpec]:
         return mode_recovery_discriminator_layers(self.options)
 
-    def call(self, images, stage=None, training=False):
+    def call(self, images: tf.Tensor, stage: Stage | None = None,
+             training: bool = False) -> tuple[tf.Tensor, tf.Tensor]:
         """Scores [N, 1] and label logits [N, label_size]."""
         self.check_stage(stage)
         images = to_nhwc(tf.cast(images, self.activation_dtype))

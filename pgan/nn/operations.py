@@ -7,7 +7,7 @@ from tfutil.fusion import fused
 from tfutil.runtime import tf32_allowed
 
 
-def leaky_relu(x, slope=0.2):
+def leaky_relu(x: tf.Tensor, slope: float = 0.2) -> tf.Tensor:
     """max(slope * x, x).
 
     Its second derivative is nothing. TensorFlow's own is a tensor of zeros, which the gradient
@@ -26,7 +26,7 @@ def leaky_relu(x, slope=0.2):
     return activated(x)
 
 
-def pixel_norm(x, epsilon=1e-8):
+def pixel_norm(x: tf.Tensor, epsilon: float = 1e-8) -> tf.Tensor:
     """Scale each pixel's feature vector to unit mean square (paper, section 4.2). x: [..., C]; also
     used on latents [N, L].
     """
@@ -58,7 +58,7 @@ def _stays_channels_last(x):
     return x.dtype != tf.float32 or tf32_allowed()
 
 
-def upscale2d(x, factor=2):
+def upscale2d(x: tf.Tensor, factor: int = 2) -> tf.Tensor:
     """Repeat each pixel of [N, H, W, C] factor x factor times (nearest neighbour)."""
     if factor == 1:
         return x
@@ -67,12 +67,12 @@ def upscale2d(x, factor=2):
     return tf.reshape(x, [-1, h * factor, w * factor, c])
 
 
-def downscale2d(x, factor=2):
+def downscale2d(x: tf.Tensor, factor: int = 2) -> tf.Tensor:
     """Average factor x factor boxes of [N, H, W, C]."""
     return x if factor == 1 else tf.nn.avg_pool2d(x, factor, factor, 'VALID')
 
 
-def minibatch_stddev(x, group_size=4, minibatches=1):
+def minibatch_stddev(x: tf.Tensor, group_size: int = 4, minibatches: int = 1) -> tf.Tensor:
     """Append one feature map that tells the discriminator how varied its minibatch is (paper,
     section 3).
 
@@ -109,11 +109,11 @@ def minibatch_stddev(x, group_size=4, minibatches=1):
     return tf.concat([x, fused(spread, x)], axis=-1)
 
 
-def to_nhwc(x):
+def to_nhwc(x: tf.Tensor) -> tf.Tensor:
     """[N, C, H, W] to [N, H, W, C]."""
     return tf.transpose(x, [0, 2, 3, 1])
 
 
-def to_nchw(x):
+def to_nchw(x: tf.Tensor) -> tf.Tensor:
     """[N, H, W, C] to [N, C, H, W]."""
     return tf.transpose(x, [0, 3, 1, 2])

@@ -1,9 +1,12 @@
 """What evaluations of a network in one step share: kernels and biases are made once, minibatches
 can be cut into parts.
 """
+import contextlib
 import contextvars
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
+import keras
 import tensorflow as tf
 
 from tfutil.context import holding
@@ -18,10 +21,10 @@ class _Evaluation(NamedTuple):
 
 
 # replicas are traced in threads of their own
-_evaluation = contextvars.ContextVar('evaluation', default=None)
+_evaluation: contextvars.ContextVar[Any] = contextvars.ContextVar('evaluation', default=None)
 
 
-def evaluating(parts=1):
+def evaluating(parts: int = 1) -> contextlib.AbstractContextManager['_Evaluation']:
     """Let networks share their kernels in the block, and treat a minibatch in parts where each
     sample stands for itself.
 
@@ -39,7 +42,8 @@ def evaluating(parts=1):
     return holding(_evaluation, _Evaluation({}, parts))
 
 
-def made_once(layer, name, dtype, make):
+def made_once(layer: keras.layers.Layer, name: str, dtype: tf.DType,
+              make: Callable[[], tf.Tensor]) -> tf.Tensor:
     """The result of make(), cast: once in a block of `evaluating`, however often it is asked for.
 
     Args:
@@ -55,7 +59,7 @@ def made_once(layer, name, dtype, make):
     return evaluation.made[place]
 
 
-def keep(layer, name, dtype, tensor):
+def keep(layer: keras.layers.Layer, name: str, dtype: tf.DType | str, tensor: tf.Tensor) -> None:
     """Let `made_once` find a tensor that is made already, in a block of `evaluating`."""
     _evaluation.get().made[_place(layer, name, dtype)] = tensor
 
@@ -65,7 +69,7 @@ def _place(layer, name, dtype):
     return layer, name, tf.as_dtype(dtype), tf.compat.v1.get_default_graph()
 
 
-def by_parts(function, *tensors):
+def by_parts(function: Callable[..., tf.Tensor], *tensors: tf.Tensor) -> tf.Tensor:
     """function(*tensors), computed in the parts that `evaluating` asks for, where the minibatch can
     be cut into them.
 

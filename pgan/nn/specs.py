@@ -5,8 +5,9 @@ Nothing here needs TensorFlow. `architecture` has the descriptions.
 import enum
 import inspect
 import types
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -115,12 +116,12 @@ class Width:
     layer's.
     """
 
-    def __init__(self, fmap_base, fmap_decay, fmap_max):
+    def __init__(self, fmap_base: float, fmap_decay: float, fmap_max: int):
         self.fmap_base = fmap_base
         self.fmap_decay = fmap_decay
         self.fmap_max = fmap_max
 
-    def __call__(self, stage):
+    def __call__(self, stage: int) -> int:
         fmaps = min(int(self.fmap_base / 2.0 ** (stage * self.fmap_decay)), self.fmap_max)
         if fmaps < 1:
             raise ValueError(f'no feature maps are left at {2 ** (stage + 1)}x{2 ** (stage + 1)}: '
@@ -150,7 +151,7 @@ class Options(types.SimpleNamespace):
     mbstat_avg = None
     use_batchnorm = use_layernorm = False
 
-    def __init__(self, build_func: Callable, keywords: dict):
+    def __init__(self, build_func: Callable[..., Any], keywords: Mapping[str, Any]):
         super().__init__(**{
             name: keywords.get(name, default) for name, default in defaults_of(build_func).items()
         })
@@ -166,22 +167,22 @@ class Options(types.SimpleNamespace):
             self.latent_size = self.nf(0)
 
     @property
-    def latents(self):
+    def latents(self) -> int:
         """Components of a generator's input: latents and labels."""
         return self.latent_size + self.label_size
 
     @property
-    def has_statistic(self):
+    def has_statistic(self) -> bool:
         """Whether there is a minibatch stddev layer."""
         return self.mbstat_avg is not None and self.mbstd_group_size > 1
 
     @property
-    def norm(self):
+    def norm(self) -> str | None:
         """What takes the bias's place, in the layers where that depends on the options."""
         return 'BatchNorm' if self.use_batchnorm else 'LayerNorm' if self.use_layernorm else None
 
 
-def defaults_of(build_func: Callable) -> dict:
+def defaults_of(build_func: Callable[..., Any]) -> dict[str, Any]:
     """{keyword: default} of a function."""
     parameters = inspect.signature(build_func).parameters.values()
     return {p.name: p.default for p in parameters if p.default is not p.empty}

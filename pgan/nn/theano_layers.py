@@ -14,7 +14,7 @@ from tfutil.devices import set_in_replica
 class Plain(keras.layers.Layer):
     """Base of layers with float32 variables; named after its class."""
 
-    def __init__(self, name=None):
+    def __init__(self, name: str | None = None):
         super().__init__(name=name or type(self).__name__, dtype='float32', autocast=False)
 
 
@@ -31,11 +31,11 @@ class BatchNorm(Plain):
     """
     EPSILON, ALPHA = 1e-4, 0.1
 
-    def __init__(self, fmaps):
+    def __init__(self, fmaps: int):
         super().__init__()
         self.fmaps = fmaps
 
-    def build(self):
+    def build(self) -> None:
         self.beta = self.add_weight(name='beta', shape=[self.fmaps], initializer='zeros')
         self.gamma = self.add_weight(name='gamma', shape=[self.fmaps], initializer='ones')
         self.mean = self.add_weight(name='mean', shape=[self.fmaps], initializer='zeros',
@@ -43,7 +43,7 @@ class BatchNorm(Plain):
         self.inv_std = self.add_weight(name='inv_std', shape=[self.fmaps], initializer='ones',
                                        trainable=False)
 
-    def call(self, x, training=False):
+    def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
         wide = tf.cast(x, tf.float32)
         mean, inv_std = tf.convert_to_tensor(self.mean), tf.convert_to_tensor(self.inv_std)
         if training:
@@ -65,15 +65,15 @@ class LayerNorm(Plain):
     """
     EPSILON = 1e-4
 
-    def __init__(self, fmaps):
+    def __init__(self, fmaps: int):
         super().__init__()
         self.fmaps = fmaps
 
-    def build(self):
+    def build(self) -> None:
         self.gain = self.add_weight(name='gain', shape=[], initializer='ones')
         self.bias = self.add_weight(name='bias', shape=[self.fmaps], initializer='zeros')
 
-    def call(self, x):
+    def call(self, x: tf.Tensor) -> tf.Tensor:
         wide = tf.cast(x, tf.float32)
         mean, variance = tf.nn.moments(wide, axes=list(range(1, x.shape.rank)), keepdims=True)
         return tf.cast(
@@ -93,13 +93,13 @@ class MinibatchDiscrimination(Plain):
         num_kernels, dim_per_kernel: see above.
     """
 
-    def __init__(self, inputs, num_kernels, dim_per_kernel=5):
+    def __init__(self, inputs: int, num_kernels: int, dim_per_kernel: int = 5):
         super().__init__()
         self.inputs = inputs
         self.num_kernels = num_kernels
         self.dim_per_kernel = dim_per_kernel
 
-    def build(self):
+    def build(self) -> None:
         shape = [self.inputs, self.num_kernels, self.dim_per_kernel]
         self.theta = self.add_weight(name='theta', shape=shape,
                                      initializer=keras.initializers.RandomNormal(0.0, 0.05))
@@ -108,23 +108,23 @@ class MinibatchDiscrimination(Plain):
         self.bias = self.add_weight(name='bias', shape=[self.num_kernels],
                                     initializer=keras.initializers.Constant(-1.0))
 
-    def call(self, x):
+    def call(self, x: tf.Tensor) -> tf.Tensor:
         features = self.closeness(self.distances(tf.cast(x, tf.float32))) + self.bias
         return tf.concat([x, tf.cast(features, x.dtype)], axis=1)
 
-    def distances(self, x):
+    def distances(self, x: tf.Tensor) -> tf.Tensor:
         """L1 distances of all pairs of points, [N, N, num_kernels]."""
         norm = tf.sqrt(tf.reduce_sum(tf.square(self.theta), axis=0))
         points = tf.einsum('ni,ikd->nkd', x, self.theta * (tf.exp(self.log_weight_scale) / norm))
         return tf.reduce_sum(tf.abs(points[:, None] - points[None]), axis=3)
 
     @staticmethod
-    def closeness(distances):
+    def closeness(distances: tf.Tensor) -> tf.Tensor:
         """Sum over the others of exp(-distance), [N, num_kernels]."""
         others = 1.0 - tf.eye(tf.shape(distances)[0])
         return tf.reduce_sum(tf.exp(-distances) * others[:, :, None], axis=1)
 
-    def initialize_from(self, x):
+    def initialize_from(self, x: tf.Tensor) -> None:
         """Set scales and biases so that among samples [N, inputs], N >= 2, neighbours are 2 apart
         on average and features average 0.
         """
@@ -145,20 +145,20 @@ class MultiplicativeNoise(Plain):
     """
     SMOOTHING = 0.9
 
-    def build(self):
+    def build(self) -> None:
         self.strength = self.add_weight(name='strength', shape=[], initializer='zeros',
                                         trainable=False)
         self.average = self.add_weight(name='average', shape=[], initializer='zeros',
                                        trainable=False)
 
-    def call(self, x, training=False):
+    def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
         if not training:
             return x
         noise = randomness.normal([tf.shape(x)[0], *[1] * (x.shape.rank - 2), x.shape[-1]])
         return x * tf.cast(1.0 + noise *
                            (self.strength * np.float32(np.sqrt(x.shape[-1]))), x.dtype)
 
-    def follow(self, signal, coefficient):
+    def follow(self, signal: tf.Tensor, coefficient: float) -> None:
         """Set strength = coefficient * max(a - 0.5, 0)^2, a = running average (0.9) of a scalar
         signal clipped to [0, 1].
         """

@@ -6,6 +6,10 @@ style sheet.
 """
 import html
 import math
+from collections.abc import Iterable, Mapping
+from typing import TypeAlias
+
+Point: TypeAlias = tuple[float, float | None]  # kimg and value; None leaves a gap
 
 WIDTH, HEIGHT = 460, 230
 LEFT, RIGHT, TOP, BOTTOM = 58, 10, 26, 34  # margins of the plot in the picture
@@ -13,7 +17,8 @@ COLOURS = ('#1f77b4', '#d9730d', '#2b8a3e', '#c2255c', '#7048e8', '#868e96')
 MOST_POINTS = 300  # of a curve; of more, means over as many spans are drawn
 
 
-def chart(title, series, levels={}):
+def chart(title: str, series: Mapping[str, Iterable[Point]],
+          levels: Mapping[str, float] = {}) -> str:
     """A picture of curves over kimg.
 
     Args:
@@ -49,7 +54,7 @@ def chart(title, series, levels={}):
     return '\n'.join([*parts, '</svg>', _legend(series, levels)])
 
 
-def thin(points, most=MOST_POINTS):
+def thin(points: Iterable[Point], most: int = MOST_POINTS) -> list[Point]:
     """At most so many points: means over spans of equal length, so that a curve of a month's run is
     drawn in a moment.
     """
@@ -73,7 +78,7 @@ def _range(values):
     return low - margin, high + margin
 
 
-def ticks(low, high, count=5):
+def ticks(low: float, high: float, count: int = 5) -> list[float]:
     """Round numbers between two values, about so many."""
     raw = (high - low) / count
     step = 10 ** math.floor(math.log10(raw))

@@ -33,9 +33,9 @@ def snapshot_grid_size(image_width: int, image_height: int, size: str) -> tuple[
 def setup_snapshot_image_grid(
     G: Supplied[Any],
     training_set: Supplied[Any],
-    size: Literal[*GRID_SIZES] = '1080p',
+    size: Literal[*GRID_SIZES] = '1080p',  # type: ignore[valid-type]
     layout: Literal['random', 'row_per_class'] = 'random',
-):
+) -> tuple[tuple[int, int], np.ndarray, np.ndarray, np.ndarray]:
     """Choose the real images, labels and latents of a run's image grids.
 
     Args:
@@ -109,15 +109,18 @@ def _choose_from_stream(training_set, classes, count, minibatches=200, minibatch
 class ImageSnapshots:
     """reals.png once, and fakes%06d.png (kimg) of the same latents and labels throughout."""
 
-    def __init__(self, Gs, training_set, drange_net, **grid_options):
+    def __init__(self, Gs: Network, training_set: Dataset, drange_net: Sequence[float],
+                 **grid_options: Any):
         self.Gs = Gs
         self.training_set = training_set
         self.drange_net = drange_net
+        self.reals: np.ndarray | None
         self.grid_size, self.reals, self.labels, self.latents = setup_snapshot_image_grid(
             Gs, training_set, **grid_options)
 
     def save_reals(self, folder: str) -> str:
         """Write reals.png; returns its path."""
+        assert self.reals is not None, 'they are written once'
         path = os.path.join(folder, 'reals.png')
         misc.save_image_grid(self.reals, path, drange=self.training_set.dynamic_range,
                              grid_size=self.grid_size)
@@ -144,7 +147,7 @@ class ImageSnapshots:
 
     def save_fakes(self, folder: str, cur_nimg: int, minibatch: int) -> str:
         """Write fakes%06d.png; returns its path."""
-        fakes = self.Gs.run(self.latents, self.labels, minibatch_size=minibatch)
+        fakes: Any = self.Gs.run(self.latents, self.labels, minibatch_size=minibatch)
         path = os.path.join(folder, f'fakes{cur_nimg // 1000:06d}.png')
         misc.save_image_grid(fakes, path, drange=self.drange_net, grid_size=self.grid_size)
         return path

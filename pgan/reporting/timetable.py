@@ -5,6 +5,12 @@ While the networks grow, an image costs the more the later it comes, so the time
 about the time left.
 """
 import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pgan.reporting.protocols import Phase
+    from tfutil import Network
 
 from pgan.resolutions import log2_of
 
@@ -14,7 +20,7 @@ FORGETTING = 0.98  # of what earlier rounds took, per round: a machine may get s
 FUSED_TAPS = 16
 
 
-def network_cost(net, resolution):
+def network_cost(net: 'Network', resolution: int) -> int:
     """Multiplications of one image going through a network at a stage.
 
     Variables that the network's model does not describe in `layer_specs` count with their sizes.
@@ -33,7 +39,7 @@ def network_cost(net, resolution):
     return total
 
 
-def image_cost(G, D, D_repeats, resolution):
+def image_cost(G: 'Network', D: 'Network', D_repeats: int, resolution: int) -> float:
     """Multiplications per image shown, at a stage: its share of the updates of G and D.
 
     A D update evaluates G once, and D on reals, fakes and mixed images, whose penalty is
@@ -57,16 +63,17 @@ class Timetable:
         cost: function: resolution -> relative cost of an image there.
     """
 
-    def __init__(self, run_phases, cost):
+    def __init__(self, run_phases: 'Sequence[Phase]', cost: Callable[[int], float]):
         self.run_phases = run_phases
         self._cost = cost
-        self._seen = {}  # (resolution, fading?) -> [seconds, kimg], older rounds counting less
-        self._last = None
+        # (resolution, fading?) -> [seconds, kimg], older rounds counting less
+        self._seen: dict[tuple[int, bool], list[float]] = {}
+        self._last: tuple[int, bool] | None = None
         # seconds and how often
         self._first_rounds = [0.0, 0]
         self._maintenance = [0.0, 0]
 
-    def add(self, resolution, is_fading, seconds, kimg):
+    def add(self, resolution: int, is_fading: bool, seconds: float, kimg: float) -> None:
         """Take note of how long a round took. The step is compiled in the first one of a stage,
         which counts for the start of a stage.
         """
@@ -78,18 +85,18 @@ class Timetable:
             before = self._seen.get(stage, (0.0, 0.0))
             self._seen[stage] = [before[0] * FORGETTING + seconds, before[1] * FORGETTING + kimg]
 
-    def add_maintenance(self, seconds):
+    def add_maintenance(self, seconds: float) -> None:
         """Take note of how long a tick's snapshots and statistics took."""
         self._maintenance = [self._maintenance[0] + seconds, self._maintenance[1] + 1]
 
-    def set_measured(self, sec_per_kimg):
+    def set_measured(self, sec_per_kimg: Mapping[int, float]) -> None:
         """Take {resolution: sec/kimg} of trial steps for what stages take, until they have been
         seen.
         """
         for resolution, seconds in sec_per_kimg.items():
             self._seen.setdefault((resolution, False), [seconds * 1e-6, 1e-6])
 
-    def sec_per_kimg(self, resolution, is_fading):
+    def sec_per_kimg(self, resolution: int, is_fading: bool) -> float | None:
         """Seconds per thousand images of a stage: as seen, or else those of the stage seen whose
         cost is nearest, times the ratio of costs.
 
@@ -105,7 +112,7 @@ class Timetable:
         seconds, kimg = self._seen[nearest]
         return seconds / kimg / ratio(nearest)
 
-    def left(self, kimg):
+    def left(self, kimg: float) -> tuple[float | None, float | None]:
         """(seconds left of the current stage, seconds left of the run) after `kimg` thousand
         images; (None, None) before it is known.
         """
@@ -122,7 +129,7 @@ class Timetable:
                                  per_start * (phase.start_kimg > kimg))
         return (of_stages[0], sum(of_stages)) if of_stages else (0.0, 0.0)
 
-    def by_resolution(self):
+    def by_resolution(self) -> dict[int, float] | None:
         """{resolution: sec/kimg} for every resolution of the run; None before anything has been
         seen.
         """
@@ -130,14 +137,15 @@ class Timetable:
             phase.last.resolution: self.sec_per_kimg(phase.last.resolution, phase.is_fading)
             for phase in self.run_phases
         }
-        return None if None in found.values() else found
+        known = {size: seconds for size, seconds in found.items() if seconds is not None}
+        return known if len(known) == len(found) else None
 
-    def state(self):
+    def state(self) -> dict[str, Any]:
         """What has been seen, in plain values, for a checkpoint."""
         return dict(seen=[[*stage, *values] for stage, values in self._seen.items()],
                     first_rounds=self._first_rounds, maintenance=self._maintenance)
 
-    def restore(self, state):
+    def restore(self, state: Mapping[str, Any]) -> None:
         """Know again what `state` gave."""
         self._seen.update({(int(resolution), bool(is_fading)): [seconds, kimg]
                            for resolution, is_fading, seconds, kimg in state['seen']})

@@ -9,12 +9,13 @@ import ast
 import inspect
 import os
 import re
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 from pgan import options, settings
 from pgan.definitions import declaration, plain_constants
 from pgan.errors import ConfigError
-from pgan.options import ANYTHING, REQUIRED
+from pgan.options import ANYTHING, REQUIRED, Kind, Option
 from pgan.scripts import option_checks
 from pgan.settings import launch
 
@@ -27,10 +28,10 @@ class Script(NamedTuple):
     """
     name: str
     description: str
-    options: dict
+    options: dict[str, Option]
 
 
-def find_scripts():
+def find_scripts() -> dict[str, Script]:
     """The scripts of util_scripts.py by name: {name: Script}."""
     return {name: _script(declaration(f'util_scripts.{name}', VOCABULARY))
             for name in plain_constants('util_scripts')['__all__']}
@@ -41,7 +42,7 @@ def _script(function):
     return Script(function.__name__, description, options.user_options(function))
 
 
-def parse_args(argv=None):
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog='util_scripts.py', formatter_class=argparse.RawDescriptionHelpFormatter,
         description='Images, videos, metrics and more from a run that is finished or still '
@@ -71,7 +72,7 @@ def _add(command, option):
                          nargs='+' if option.kind.is_list else None, metavar='VALUE')
 
 
-def main(argv=None):
+def main(argv: Sequence[str] | None = None) -> int:
     """The entry point. Returns the exit code."""
     return launch.exit_code_of(lambda: _main(parse_args(argv)))
 
@@ -84,7 +85,7 @@ def _main(args):
         raise ConfigError(re.sub(r'(?<![\w.])train\.(?=[a-z])', '--', str(error))) from error
 
 
-def assignments(args):
+def assignments(args: argparse.Namespace) -> list[str]:
     """The lines that somebody would have put into config.py, as `--set` texts."""
     script = find_scripts()[args.script]
     given = vars(args)
@@ -100,7 +101,7 @@ def assignments(args):
     ]
 
 
-def value_of(text, kind=ANYTHING):
+def value_of(text: Any, kind: Kind = ANYTHING) -> Any:
     """The value of an option: a Python literal, or the text as it stands where it is none or where
     only text will do. Lists may be given as '15 8' or as one word '[15,8]'.
     """

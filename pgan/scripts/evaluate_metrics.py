@@ -3,6 +3,7 @@ import json
 import os
 import re
 import time
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,7 @@ def evaluate_metrics(
     inception: str | None = None,
     *,
     config: Any,
-):
+) -> None:
     """Measure how far the images of a run's snapshots are from real ones, newest snapshot first.
 
     Adds to files in the run's folder: the table, as text, to `log`; the same as `<log>.jsonl`, a
@@ -133,7 +134,7 @@ class _Table:
         return f'{title:<10}{time_text:<12}{"".join(cells)}'
 
 
-def plot(rows, names, path):
+def plot(rows: Sequence[Mapping[str, Any]], names: Sequence[str], path: str | os.PathLike) -> None:
     """Draw each value over the snapshots' kimg, with a dashed line for what the reals get.
 
     Args:

@@ -25,7 +25,7 @@ def generate_fake_images(
     labels: Labels = None,
     *,
     config: Any,
-):
+) -> str:
     """Write PNG files of images that a trained generator makes of random latents, to a result
     folder of their own.
 

@@ -1,6 +1,7 @@
 """A video of images that turn into one another."""
 import os
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import scipy.ndimage
@@ -22,6 +23,9 @@ from pgan.scripts.option_checks import (
 )
 from pgan.scripts.video import write_video
 
+if TYPE_CHECKING:
+    from tfutil import Network
+
 
 @checked('train')
 def generate_interpolation_video(
@@ -41,7 +45,7 @@ def generate_interpolation_video(
     labels: Labels = None,
     *,
     config: Any,
-):
+) -> str:
     """Write a video, without a seam between its end and its start, of what a trained generator
     makes of wandering latents.
 
@@ -88,7 +92,8 @@ def generate_interpolation_video(
     return result_subdir
 
 
-def wandering_latents(Gs, num_frames, num_images, smoothing, random_seed):
+def wandering_latents(Gs: 'Network', num_frames: int, num_images: int, smoothing: float,
+                      random_seed: int) -> np.ndarray:
     """Latents that change slowly from frame to frame, and from the last to the first.
 
     Args:
@@ -123,17 +128,19 @@ class InterpolationFrames:
         minibatch_size: how many images to draw at a time.
     """
 
-    def __init__(self, draw, latents, labels, grid_size, image_zoom, minibatch_size):
+    def __init__(self, draw: Callable[[np.ndarray, np.ndarray], np.ndarray], latents: np.ndarray,
+                 labels: np.ndarray, grid_size: Sequence[int], image_zoom: int,
+                 minibatch_size: int):
         self.draw = draw
         self.latents = latents
         self.labels = labels
         self.grid_size = grid_size
         self.image_zoom = image_zoom
         self.ahead = max(minibatch_size // len(labels), 1)
-        self.start = None
-        self.images = None
+        self.start: int | None = None
+        self.images: np.ndarray  # of the frames from `start` on
 
-    def __call__(self, index):
+    def __call__(self, index: int) -> np.ndarray:
         """Frame `index` as uint8 [height, width, 3]."""
         start = index - index % self.ahead
         if start != self.start:

@@ -3,6 +3,7 @@ import bisect
 import functools
 import os
 import re
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -38,7 +39,7 @@ def generate_training_video(
     mp4_bitrate: Bitrate = '16M',
     *,
     config: Any,
-):
+) -> str:
     """Write a video of a run's fakes*.png, labelled with lod, time and kimg.
 
     Args:
@@ -85,19 +86,20 @@ class Snapshots(NamedTuple):
     """The ticks that have a picture, the pictures' paths, and the seconds that the whole run
     took.
     """
-    ticks: list
-    paths: list
+    ticks: list[Tick]
+    paths: list[str]
     total_time: float
 
 
-def parse_log(text):
+def parse_log(text: str) -> list[Tick]:
     """The ticks of a log, in order.
 
     A run that goes on in the same log counts from where it started again: ticks that it repeats
     replace the earlier ones. If its clock started at zero again, it goes on from the last tick's
     time instead.
     """
-    ticks, offset = [], 0.0
+    ticks: list[Tick] = []
+    offset = 0.0
     for match in _TICK.finditer(text):
         tick = Tick(float(match['kimg']), match['lod'], parse_time(match['time']) + offset)
         while ticks and ticks[-1].kimg >= tick.kimg:
@@ -109,13 +111,13 @@ def parse_log(text):
     return ticks
 
 
-def parse_time(text):
+def parse_time(text: str) -> float:
     """Seconds of a duration as `misc.format_time` writes it, e.g. '1h 01m 15s'."""
     return float(
         sum(int(number) * _UNITS[unit] for number, unit in re.findall(r'(\d+)([dhms])', text)))
 
 
-def find_snapshots(run_dir):
+def find_snapshots(run_dir: str) -> Snapshots:
     """The ticks and pictures of a run.
 
     Raises:
@@ -143,13 +145,15 @@ def find_snapshots(run_dir):
     return Snapshots([tick for tick, _ in found], [path for _, path in found], ticks[-1].time)
 
 
-def picture_paths(run_dir, ticks):
+def picture_paths(run_dir: str, ticks: Sequence[Tick]) -> list[str | None]:
     """The path of each tick's picture, or None if it has none.
 
     Pictures are named by whole kimg, rounded down; the log rounds to the nearest tenth, so that
     'kimg 4.0' may be of fakes000003.png.
     """
-    there, earlier, paths = set(os.listdir(run_dir)), set(), []
+    there = set(os.listdir(run_dir))
+    earlier: set[str] = set()
+    paths: list[str | None] = []
     for tick in ticks:
         kimg = int(tick.kimg)
         name, below = f'fakes{kimg:06d}.png', f'fakes{kimg - 1:06d}.png'
@@ -172,7 +176,7 @@ class TrainingFrames:
         time_warp: see `generate_training_video`.
     """
 
-    def __init__(self, snapshots, duration_sec, time_warp):
+    def __init__(self, snapshots: Snapshots, duration_sec: float, time_warp: float):
         self.snapshots = snapshots
         self.duration_sec = duration_sec
         self.time_warp = time_warp
@@ -180,12 +184,12 @@ class TrainingFrames:
         # a run's pictures together may be larger than memory
         self.picture = functools.lru_cache(maxsize=2)(read_picture)
 
-    def choose(self, t):
+    def choose(self, t: float) -> tuple[int, float]:
         """(Number of the snapshot, seconds of the run) at second t of the video."""
         run_time = np.clip(t / self.duration_sec, 0, 1)**self.time_warp * self.snapshots.total_time
         return max(bisect.bisect_right(self.times, run_time) - 1, 0), run_time
 
-    def at(self, t):
+    def at(self, t: float) -> np.ndarray:
         """The frame at second t: [height, width, 3], uint8, or float32 if the picture was
         halved.
         """
@@ -195,7 +199,7 @@ class TrainingFrames:
                            f'{tick.kimg:.0f} kimg')
 
 
-def draw_labels(picture, left, middle, right):
+def draw_labels(picture: np.ndarray, left: str, middle: str, right: str) -> np.ndarray:
     """Three texts along the lower edge of a picture [height, width, 3]."""
     height, width = picture.shape[:2]
     y = float(height - MARGIN_Y)
@@ -205,7 +209,7 @@ def draw_labels(picture, left, middle, right):
     return picture
 
 
-def read_picture(path):
+def read_picture(path: str) -> np.ndarray:
     """A picture file as [height, width, 3] within 1920x1080: see `shrink_to_fit`.
 
     Raises:
@@ -219,7 +223,7 @@ def read_picture(path):
                         'before it is shown in its place.') from error
 
 
-def shrink_to_fit(picture):
+def shrink_to_fit(picture: np.ndarray) -> np.ndarray:
     """Halve a picture until it fits 1920x1080: squares of 2x2 pixels are averaged, to float32. One
     that fits stays uint8.
     """

@@ -2,6 +2,8 @@
 own.
 """
 import os
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -9,8 +11,12 @@ import misc
 from pgan import settings
 from pgan.files import atomic_write
 
+if TYPE_CHECKING:
+    from tfutil import Network
 
-def load_generator(run_id, snapshot, config):
+
+def load_generator(run_id: int | str, snapshot: int | None,
+                   config: ModuleType) -> tuple['Network', str]:
     """The running average Gs of a run's generator.
 
     Args:
@@ -30,7 +36,8 @@ def load_generator(run_id, snapshot, config):
     return Gs, path
 
 
-def draw(Gs, latents, labels, minibatch_size, num_gpus=1, image_shrink=1):
+def draw(Gs: 'Network', latents: np.ndarray, labels: np.ndarray, minibatch_size: int,
+         num_gpus: int = 1, image_shrink: int = 1) -> np.ndarray:
     """Images of a generator whose range is [-1, 1], as uint8 [N, C, R / image_shrink, R /
     image_shrink].
 
@@ -42,16 +49,17 @@ def draw(Gs, latents, labels, minibatch_size, num_gpus=1, image_shrink=1):
     """
     # a network of one's own may have no input for labels
     inputs = [latents, labels][:len(Gs.input_shapes)]
-    return Gs.run(*inputs, minibatch_size=minibatch_size, num_gpus=num_gpus, out_mul=127.5,
-                  out_add=127.5, out_shrink=image_shrink, out_dtype=np.uint8)
+    return Gs.run(  # type: ignore[return-value]  # a generator has one output
+        *inputs, minibatch_size=minibatch_size, num_gpus=num_gpus, out_mul=127.5, out_add=127.5,
+        out_shrink=image_shrink, out_dtype=np.uint8)
 
 
-def label_size(Gs):
+def label_size(Gs: 'Network') -> int:
     """The number of components of the labels that a generator takes; 0 if it takes none."""
     return Gs.input_shapes[1][1] if len(Gs.input_shapes) > 1 else 0
 
 
-def new_result_folder(config):
+def new_result_folder(config: ModuleType) -> str:
     """The next numbered folder, with config.txt and environment.json in it."""
     result_subdir = misc.create_result_subdir(config.result_dir, config.desc,
                                               settings.values(config))
@@ -59,7 +67,7 @@ def new_result_folder(config):
     return result_subdir
 
 
-def mark_done(result_subdir):
+def mark_done(result_subdir: str) -> None:
     """Write _done.txt, last of all: the sign that everything else is there."""
     with atomic_write(os.path.join(result_subdir, '_done.txt')):
         pass

@@ -2,6 +2,9 @@
 per row.
 """
 import os
+from collections.abc import Callable, Sequence
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -10,8 +13,12 @@ from pgan.errors import ConfigError, UserError
 from pgan.options import is_integer
 from pgan.scripts.generator import label_size
 
+if TYPE_CHECKING:
+    from tfutil import Network
 
-def label_source(labels, Gs, network_pkl, config, random_seed):
+
+def label_source(labels: int | str | None, Gs: 'Network', network_pkl: str, config: ModuleType,
+                 random_seed: int) -> Callable[[Sequence[int]], np.ndarray]:
     """How to label the cells of image grids.
 
     Args:

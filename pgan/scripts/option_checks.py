@@ -6,10 +6,13 @@ import functools
 import os
 import re
 import subprocess
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pgan.errors import ConfigError, expect
 from pgan.options import Size, Such
+
+if TYPE_CHECKING:
+    from tfutil import Network
 
 _VIDEO_ENDINGS = ('.mp4', '.m4v', '.mov', '.mkv', '.webm', '.avi')
 _OF_TRAINING = ('log.txt', 'config.txt', '_training-done.txt')
@@ -63,14 +66,14 @@ Bitrate = Annotated[str, Such(
     lambda value: re.fullmatch(r'[1-9]\d*(\.\d+)?[kKM]?', value))]
 
 
-def expect_shrink(Gs, image_shrink):
+def expect_shrink(Gs: 'Network', image_shrink: int) -> None:
     """The generator's images can be averaged down by `image_shrink`."""
     resolution = Gs.output_shape[-1]
     expect(resolution % image_shrink == 0, 'train.image_shrink', f'a power of two up to '
            f'{resolution}, as the images are {resolution} pixels wide', image_shrink)
 
 
-def frame_count(duration_sec, fps):
+def frame_count(duration_sec: float, fps: float) -> int:
     """The number of frames of a video, at least one."""
     count = int(round(duration_sec * fps))
     expect(count >= 1, 'train.duration_sec', 'the length of at least one frame, '

@@ -17,6 +17,7 @@ from pgan.progress_bar import progress_bar
 from pgan.scripts.generator import draw, label_size, load_generator, mark_done, new_result_folder
 from pgan.scripts.option_checks import RunId, frame_count
 from pgan.scripts.video import write_video
+from tfutil import Network
 
 NUM_CANDIDATES = 256  # random latents, the best of which are improved
 CANDIDATES_AT_A_TIME = 16
@@ -39,7 +40,7 @@ def project_image(
     random_seed: Seed = 1000,
     *,
     config: Any,
-):
+) -> str:
     """Find the latent of which a run's generator draws the image closest to a given one.
 
     Of 256 random latents the closest ones are improved with Adam on the sphere that latents are
@@ -78,7 +79,7 @@ def project_image(
     return folder
 
 
-def load_target(path, Gs):
+def load_target(path: str, Gs: Network) -> np.ndarray:
     """A picture as the network would draw it: float32 [1, C, R, R] in -1..1."""
     channels, resolution = Gs.output_shape[1:3]
     if not os.path.isfile(path):
@@ -99,7 +100,7 @@ def load_target(path, Gs):
 _BINOMIAL = np.outer([1, 4, 6, 4, 1], [1, 4, 6, 4, 1]).astype(np.float32) / 256
 
 
-def image_distance(images, target):
+def image_distance(images: tf.Tensor | np.ndarray, target: np.ndarray) -> tf.Tensor:
     """Mean squared difference of the pixels, plus the mean absolute difference of each level of a
     Laplacian pyramid.
 
@@ -120,7 +121,7 @@ def image_distance(images, target):
     return total
 
 
-def laplacian_pyramid(images):
+def laplacian_pyramid(images: tf.Tensor) -> list[tf.Tensor]:
     """Bands of images [N, C, R, R] from fine to coarse, each half the size, and what remains: a
     list of [N, C, r, r].
     """
@@ -152,18 +153,19 @@ class Found(NamedTuple):
     """
     latents: np.ndarray
     labels: np.ndarray
-    losses: list
+    losses: list[float]
     psnr: float
 
 
-def on_sphere(latents):
+def on_sphere(latents: tf.Tensor | tf.Variable | np.ndarray) -> tf.Tensor:
     """Latents of the same directions and unit mean square, which is what the networks make of them
     (paper, appendix A.1).
     """
     return latents / tf.sqrt(tf.reduce_mean(tf.square(latents), axis=-1, keepdims=True) + 1e-8)
 
 
-def best_candidates(Gs, target, num_starts, label, random_seed):
+def best_candidates(Gs: Network, target: np.ndarray, num_starts: int, label: int | None,
+                    random_seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Of NUM_CANDIDATES random latents those closest to the target: float32 [num_starts, L], and
     their labels.
     """
@@ -179,7 +181,7 @@ def best_candidates(Gs, target, num_starts, label, random_seed):
     return latents[best], labels[best]
 
 
-def candidate_labels(num_classes, label):
+def candidate_labels(num_classes: int, label: int | None) -> np.ndarray:
     """One-hot labels of the candidates, [NUM_CANDIDATES, num_classes]: of one class, or of all in
     turn.
     """
@@ -191,11 +193,12 @@ def candidate_labels(num_classes, label):
     return np.eye(max(num_classes, 1), dtype=np.float32)[classes][:, :num_classes]
 
 
-def improve(Gs, target, latents, labels, num_steps, learning_rate):
+def improve(Gs: Network, target: np.ndarray, latents: np.ndarray, labels: np.ndarray,
+            num_steps: int, learning_rate: float) -> Found:
     """Move latents [n, L] so that their images come closer to the target; see `Found` for what
     comes back.
     """
-    variable, labels = tf.Variable(on_sphere(latents)), tf.constant(labels)
+    variable, constant_labels = tf.Variable(on_sphere(latents)), tf.constant(labels)
     optimizer = tf.keras.optimizers.Adam()
     optimizer.build([variable])
     network = Gs.at_stage(Gs.stage)
@@ -203,7 +206,7 @@ def improve(Gs, target, latents, labels, num_steps, learning_rate):
     @tf.function(autograph=False)
     def step(rate):
         with tf.GradientTape() as tape:
-            losses = image_distance(network.get_output_for(variable, labels), target)
+            losses = image_distance(network.get_output_for(variable, constant_labels), target)
         optimizer.learning_rate.assign(rate)
         optimizer.apply_gradients([(tape.gradient(losses, variable), variable)])
         variable.assign(on_sphere(variable))
@@ -214,12 +217,12 @@ def improve(Gs, target, latents, labels, num_steps, learning_rate):
         all_losses.append(
             step(tf.constant(learning_rate * _ramp(number / num_steps), tf.float32)).numpy())
         way.append(variable.numpy())
-    images = network.get_output_for(variable, labels)
+    images = network.get_output_for(variable, constant_labels)
     all_losses.append(image_distance(images, target).numpy())
     best = int(np.argmin(all_losses[-1]))
     error = float(tf.reduce_mean(tf.square(tf.cast(images[best], tf.float32) - target[0])))
     return Found(
-        np.stack(way)[:, best], labels[best:best + 1].numpy(),
+        np.stack(way)[:, best], labels[best:best + 1],
         [float(losses[best]) for losses in all_losses], 10 * np.log10(4 / max(error, 1e-12)))
 
 
@@ -232,7 +235,8 @@ def _ramp(progress):
 # Saving.
 
 
-def save(folder, Gs, target, found, num_frames, mp4_fps):
+def save(folder: str, Gs: Network, target: np.ndarray, found: Found, num_frames: int,
+         mp4_fps: int) -> None:
     """Write what was found into the result folder."""
     for name, array in (('projected.npy', found.latents[-1:]), ('label.npy', found.labels)):
         if array.size:
@@ -253,7 +257,7 @@ def save(folder, Gs, target, found, num_frames, mp4_fps):
     mark_done(folder)
 
 
-def side_by_side(target, image):
+def side_by_side(target: np.ndarray, image: np.ndarray) -> np.ndarray:
     """The target, [1, C, R, R] in -1..1, and an image, uint8 of that shape, as one frame: uint8
     [height, width, 3]; small ones enlarged.
     """

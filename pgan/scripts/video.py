@@ -1,5 +1,6 @@
 """Writing videos, frame by frame, with moviepy: whole files that every player takes."""
 import os
+from collections.abc import Callable
 
 import numpy as np
 
@@ -11,7 +12,8 @@ from pgan.progress_bar import progress_bar
 MIN_SIZE = 16  # pixels; less than that some encoders refuse
 
 
-def write_video(path, frame, num_frames, fps, codec='libx264', bitrate='16M', silent=False):
+def write_video(path: str, frame: Callable[[int], np.ndarray], num_frames: int, fps: int,
+                codec: str = 'libx264', bitrate: str = '16M', silent: bool = False) -> None:
     """Write a video that appears whole or not at all. One frame at a time is in memory.
 
     Args:
@@ -67,12 +69,12 @@ class _Frames:
         return self.kept
 
 
-def time_to_frame(t, fps, num_frames):
+def time_to_frame(t: float, fps: int, num_frames: int) -> int:
     """The number of the frame that is nearest to t seconds."""
     return int(np.clip(np.rint(t * fps), 0, num_frames - 1))
 
 
-def encodable(image):
+def encodable(image: np.ndarray) -> np.ndarray:
     """A frame as encoders and players take it: uint8, even sizes of at least 16 pixels. Small ones
     grow by a whole factor.
     """

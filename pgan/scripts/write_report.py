@@ -9,7 +9,7 @@ from pgan.scripts.option_checks import RunId
 
 
 @checked('train')
-def write_report(run_id: RunId, *, config: Any):
+def write_report(run_id: RunId, *, config: Any) -> str:
     """Write a run's report.html anew from what is in its folder, e.g. for a run of an older
     version.
 

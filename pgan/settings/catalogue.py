@@ -6,6 +6,7 @@ in the comment above its section as `#   name   Meaning.` A utility is a line `#
 EasyDict(func='util_scripts...)`, likewise.
 """
 import ast
+import os
 import pathlib
 import re
 import textwrap
@@ -34,10 +35,10 @@ class Option(NamedTuple):
 class Section(NamedTuple):
     """A section of config.py. Attributes: its first comment's first sentence, and its options."""
     title: str
-    options: list
+    options: list[Option]
 
 
-def sections(text):
+def sections(text: str) -> list[Section]:
     """The sections of config.py's text that hold options, in order: list of `Section`."""
     found = []
     for part in re.split(r'^# -{20,}$', text, flags=re.MULTILINE)[1:]:
@@ -68,12 +69,12 @@ def _split_comment(code):
     return code.strip(), comment.strip()
 
 
-def read():
+def read() -> list[Section]:
     """The sections of this program's config.py."""
     return sections(CONFIG_PY.read_text(encoding='utf-8'))
 
 
-def ready_made(folder=CONFIG_PY.parent / 'configs'):
+def ready_made(folder: str | os.PathLike = CONFIG_PY.parent / 'configs') -> dict[str, str]:
     """Override files that come with the program: {path from config.py's folder: first sentence of
     its docstring}.
     """
@@ -85,7 +86,7 @@ def ready_made(folder=CONFIG_PY.parent / 'configs'):
     return found
 
 
-def print_catalogue():
+def print_catalogue() -> None:
     """Print all of it for `--list`."""
     print('What config.py offers; * = active now. Uncomment a line there (and comment out the one '
           'it replaces), or set its values from\noutside with --config and --set. Each adds '
@@ -107,7 +108,7 @@ def _meaning(option):
         'dataset = ') else option.meaning
 
 
-def names():
+def names() -> str:
     """The names of all options as text for `--help`: a paragraph for each section."""
     paragraphs = []
     for section in read():

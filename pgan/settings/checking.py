@@ -6,7 +6,9 @@ What an option may be stands in the signature of the function that takes it: see
 import glob
 import os
 import re
-from typing import Annotated
+from collections.abc import Mapping
+from types import ModuleType
+from typing import Annotated, Any
 
 from pgan.errors import ConfigError, did_you_mean, expect
 from pgan.options import (
@@ -48,7 +50,7 @@ _TOP_LEVEL = {'data_dir': _Text, 'result_dir': _Text, 'desc': _Text, 'num_gpus':
               'random_seed': Seed}
 
 
-def check_config(config):
+def check_config(config: ModuleType) -> None:
     """Check names and values before any work. Imports the functions that the configuration names,
     so TensorFlow as well.
 
@@ -93,13 +95,13 @@ def _check_top_level(config):
 # --------------------------------------------------------------------------------------------------
 # The functions that the configuration names.
 
-def import_function(dotted_name):
+def import_function(dotted_name: str) -> Any:
     from tfutil.objects import import_obj  # brings TensorFlow, which reading does without
 
     return import_obj(dotted_name)
 
 
-def dataset_class_name(options):
+def dataset_class_name(options: Mapping[str, Any]) -> str:
     """The class that `config.dataset` is of."""
     return with_defaults(import_function(DATASET_LOADER), options)['class_name']
 
@@ -188,7 +190,7 @@ def _check_training(config, functions):
                'True: training shows a data set many times', repeat)
 
 
-def check_minibatches(config, resolution):
+def check_minibatches(config: Any, resolution: int) -> None:
     """At each resolution of the run, each GPU's share of the minibatch must split into D's
     minibatch-stddev groups.
 

@@ -3,13 +3,19 @@
 """
 import inspect
 import signal
+from collections.abc import Callable
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 from pgan import settings
 from pgan.errors import ConfigError, exit_on_user_error
 from pgan.signals import Stopped, signals_as_exceptions
 
+if TYPE_CHECKING:
+    from misc import RunToResume
 
-def exit_code_of(action, *arguments):
+
+def exit_code_of(action: Callable[..., object], *arguments: Any) -> int:
     """Run a program's action; mistakes of the user and signals end it with a line that says so.
     Returns the exit code.
     """
@@ -26,7 +32,7 @@ def exit_code_of(action, *arguments):
     return 0
 
 
-def start(config, resume=None, dry_run=False):
+def start(config: ModuleType, resume: 'RunToResume | None' = None, dry_run: bool = False) -> None:
     """Start TensorFlow as the configuration wants it, check the configuration, and run
     config.train.func.
     """
@@ -44,7 +50,7 @@ def start(config, resume=None, dry_run=False):
     print('Exiting...')
 
 
-def run(config, resume=None, dry_run=False):
+def run(config: ModuleType, resume: 'RunToResume | None' = None, dry_run: bool = False) -> Any:
     """Call config.train's function with its options; one that has a `config` argument also gets the
     rest of the configuration.
     """

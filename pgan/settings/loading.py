@@ -1,4 +1,5 @@
 """Reading config.py, then override files, then `--set NAME=VALUE`."""
+import argparse
 import ast
 import difflib
 import importlib.util
@@ -8,6 +9,8 @@ import re
 import sys
 import traceback
 import types
+from collections.abc import Iterable
+from typing import Any
 
 from pgan.definitions import option_names
 from pgan.errors import ConfigError, did_you_mean, expect
@@ -25,7 +28,7 @@ _BARE_WORD = re.compile(r'[\w./\\:~@%-]+')
 _ALMOST_LITERAL = {'true': 'True', 'false': 'False', 'none': 'None', 'null': 'None'}
 
 
-def add_arguments(parser):
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the two options that every entry point shares to an argparse parser: --config and
     --set.
     """
@@ -37,7 +40,8 @@ def add_arguments(parser):
                              '"sched.minibatch_dict={4: 128}"; may be given several times')
 
 
-def load(config_files=(), assignments=()):
+def load(config_files: Iterable[str | os.PathLike] = (),
+         assignments: Iterable[str] = ()) -> types.ModuleType:
     """Read config.py afresh, then the override files, then the assignments.
 
     Args:
@@ -62,14 +66,14 @@ def load(config_files=(), assignments=()):
     return config
 
 
-def command_line(config):
+def command_line(config: types.ModuleType) -> tuple[list[str], list[str]]:
     """What was read on top of config.py: (override files, assignments), each a list of texts in
     order.
     """
     return getattr(config, '_command_line', ([], []))
 
 
-def values(config):
+def values(config: types.ModuleType) -> dict[str, Any]:
     """The configuration's public names and their values, sorted by name: what config.txt
     records.
     """
@@ -77,7 +81,7 @@ def values(config):
             if not name.startswith('_') and not isinstance(value, types.ModuleType)}
 
 
-def plain_options(config):
+def plain_options(config: types.ModuleType) -> dict[str, Any]:
     """The configuration as {'train.total_kimg': 12000, 'desc': 'pgan', ...}, for pages that show a
     value a line.
     """
@@ -90,7 +94,7 @@ def plain_options(config):
     return found
 
 
-def apply_env(config):
+def apply_env(config: types.ModuleType) -> None:
     """Set the environment variables of `config.env`. TensorFlow reads most of them once, when it is
     imported.
 

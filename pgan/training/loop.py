@@ -66,7 +66,7 @@ def train_progressive_gan(
     config: Any,
     resume: Any = None,
     dry_run: bool = False,
-):
+) -> str | None:
     """Train G and D on a data set while they grow, and leave a result folder.
 
     Args:
@@ -133,7 +133,7 @@ def train_progressive_gan(
             run.dry_run()
             return None
         path = run.open_folder(resume)
-        if resume is None and devices.is_chief:
+        if resume is None and path is not None:
             stack.enter_context(resuming.only_process(path))
         run.train()
     return path
@@ -405,7 +405,7 @@ class TrainingRun:
             progress=self.progress.state(),
             random=random_state(),
             grid=self.grid.state() if self.grid is not None else None,
-            files=resuming.appended_sizes(self.path))
+            files={} if self.path is None else resuming.appended_sizes(self.path))
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go to where the run was when `state` was taken."""

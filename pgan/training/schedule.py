@@ -13,7 +13,8 @@ from pgan.options import (
     SuppliedIfTaken,
 )
 
-TICK_KIMG_DICT = {4: 160, 8: 140, 16: 120, 32: 100, 64: 80, 128: 60, 256: 40, 512: 20, 1024: 10}
+TICK_KIMG_DICT: dict[int, float] = {4: 160, 8: 140, 16: 120, 32: 100, 64: 80, 128: 60, 256: 40,
+                                    512: 20, 1024: 10}
 
 
 class TrainingSchedule:
