@@ -1,11 +1,10 @@
 """Everything that this program's speed is made of, in one run: python -m benchmarks -h
 
-    python -m benchmarks                            # an hour or two on an otherwise idle machine
-    python -m benchmarks --quick                    # a few minutes: shows that everything works;
-    its numbers mean nothing python -m benchmarks --only training,bare       # some of it python -m
-    benchmarks --resume NAME              # what is missing of a run that was stopped, or went wrong
-    in places python -m benchmarks --report FILE.json         # only the tables and the picture,
-    anew
+    python -m benchmarks                            # an hour or two on an idle machine
+    python -m benchmarks --quick                    # a few minutes; its numbers mean nothing
+    python -m benchmarks --only training,bare       # some of it
+    python -m benchmarks --resume NAME              # what an earlier run is missing
+    python -m benchmarks --report FILE.json         # only the tables and the picture, again
 
 Each measurement has a process of its own, as peak memory is a process's. Results are written after
 each one, to benchmarks/results/DATE-NAME.json, and at the end a table and a picture beside it (.md,

@@ -1,10 +1,10 @@
 """Two variants of the training step against each other, in turns: python -m benchmarks.compare -h
 
-    git worktree add ../before HEAD~1 python -m benchmarks.compare ../before . --minibatch 16
-    # another checkout and this one python -m benchmarks.compare . .+dtype=bfloat16
-    # an option of benchmarks.training_step python -m benchmarks.compare .
-    .+env.TF_ENABLE_ONEDNN_OPTS=0           # an environment variable python -m benchmarks.compare .
-    .+patch=idea.py                         # a file that is run before the steps are made
+    git worktree add ../before HEAD~1
+    python -m benchmarks.compare ../before . --minibatch 16       # another checkout and this one
+    python -m benchmarks.compare . .+dtype=bfloat16               # an option of the training step
+    python -m benchmarks.compare . .+env.TF_ENABLE_ONEDNN_OPTS=0  # an environment variable
+    python -m benchmarks.compare . .+patch=idea.py                # a file, run before the steps
 
 Each variant has a process of its own. They work in turns, so whatever else the machine does falls
 on both, and what counts is the median of the ratios B / A of neighbouring turns. Prints one JSON

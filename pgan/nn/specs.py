@@ -30,9 +30,18 @@ class Kind(enum.Enum):
     SCORES = 'vector to score and label logits'
 
 
-_OF_PIXELS = Kind.FIXED, Kind.CONV_3X3, Kind.CONV_1X1, Kind.UP, Kind.DOWN, Kind.DENSE_TO_IMAGE
-_TAPS = {Kind.CONV_3X3: 9, Kind.CONV_1X1: 1, Kind.UP: 9, Kind.DOWN: 9, Kind.DENSE_TO_IMAGE: 16,
-         Kind.DENSE_OF_IMAGE: 1, Kind.SCORES: 1}
+_CONVOLUTIONS = Kind.CONV_3X3, Kind.CONV_1X1
+_OF_PIXELS = (*_CONVOLUTIONS, Kind.FIXED, Kind.UP, Kind.DOWN, Kind.DENSE_TO_IMAGE)
+# Size of the kernel.
+_TAPS = {
+    Kind.CONV_3X3: 9,
+    Kind.CONV_1X1: 1,
+    Kind.UP: 9,
+    Kind.DOWN: 9,
+    Kind.DENSE_TO_IMAGE: 16,
+    Kind.DENSE_OF_IMAGE: 1,
+    Kind.SCORES: 1,
+}
 
 
 @dataclass(frozen=True)
@@ -80,7 +89,7 @@ class LayerSpec:
         """
         if self.kind in (Kind.UP, Kind.DOWN):
             return fused_taps * self.inputs * self.fmaps * 4 ** (self.r - 1)
-        meets_pixels = self.kind in (Kind.CONV_3X3, Kind.CONV_1X1)
+        meets_pixels = self.kind in _CONVOLUTIONS
         return self.weight_size * (4 ** self.r if meets_pixels else 1)
 
     def is_used(self, r: int, fading: bool = False) -> bool:

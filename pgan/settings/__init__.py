@@ -1,11 +1,11 @@
-"""How the entry points read the configuration: config.py, then override files, then `--set
-NAME=VALUE`.
+"""How the entry points read the configuration: config.py, override files, `--set NAME=VALUE`.
 
-    parser = argparse.ArgumentParser() settings.add_arguments(parser) args = parser.parse_args()
-    config = settings.load(args.config, args.set)   # The module `config`; nothing heavy is imported
-    yet. settings.apply_env(config)                      # Before TensorFlow is imported.
-    settings.check_config(config)                   # Imports what the configuration names; before
-    any work.
+    parser = argparse.ArgumentParser()
+    settings.add_arguments(parser)
+    args = parser.parse_args()
+    config = settings.load(args.config, args.set)  # The module `config`; imports nothing heavy.
+    settings.apply_env(config)                     # Before TensorFlow is imported.
+    settings.check_config(config)                  # Imports what the configuration names.
 
 Every mistake is a ConfigError that says what was wrong, what would be right, and the nearest name
 to a misspelt one.
