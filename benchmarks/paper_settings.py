@@ -75,7 +75,7 @@ def choose(name, choices):
     with open(os.path.join(ROOT, 'configs', f'{name}.py'), encoding='utf-8') as file:
         text = file.read()
     for key, value in choices.items():
-        text = re.sub(rf'^_{key} = [^ ]+', f'_{key} = {value!r}', text, flags=re.M)
+        text = re.sub(rf'^_{key} = \S+', f'_{key} = {value!r}', text, flags=re.M)
     return text
 
 

@@ -25,7 +25,7 @@ def source(name, **choices):
     """The text of a file of configs/ with lines like `_row = 'g'` at its top set."""
     text = (ROOT / 'configs' / f'{name}.py').read_text()
     for key, value in choices.items():
-        text, count = re.subn(rf'^_{key} = [^ ]+', f'_{key} = {value!r}', text, flags=re.M)
+        text, count = re.subn(rf'^_{key} = \S+', f'_{key} = {value!r}', text, flags=re.M)
         assert count == 1
     return text
 

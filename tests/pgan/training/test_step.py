@@ -10,7 +10,8 @@ import dataset
 import loss
 import networks
 import tfutil
-from pgan.nn import layers
+from pgan.nn import fused_convolutions
+from pgan.nn.layers import Equalized
 from pgan.training.reals import process_reals
 from pgan.training.step import TrainingSteps
 from tests.support.networks import max_abs, moment
@@ -100,11 +101,11 @@ def a_kernel_for_each_evaluation(self, dtype):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    'options, patch', [({}, (layers, 'kernels_hold_the_box', lambda: True)),
-                       ({}, (layers.Equalized, 'scaled_kernel', a_kernel_for_each_evaluation)),
+    'options, patch', [({}, (fused_convolutions, 'kernels_hold_the_box', lambda: True)),
+                       ({}, (Equalized, 'scaled_kernel', a_kernel_for_each_evaluation)),
                        ({}, (networks, 'leaky_relu', lambda x: tf.nn.leaky_relu(x, alpha=0.2))),
                        (dict(parts=2), ()),
-                       (dict(fuse=True), (layers, 'kernels_hold_the_box', lambda: True)), ],
+                       (dict(fuse=True), (fused_convolutions, 'kernels_hold_the_box', lambda: True)), ],
     ids=[
         'kernels that hold the box', 'a kernel for each evaluation', "TensorFlow's leaky ReLU",
         'minibatches in two parts', 'fused operations, kernels that hold the box'
