@@ -11,7 +11,7 @@ import loss
 import networks
 import tfutil
 from pgan.nn import fused_convolutions
-from pgan.nn.layers import Equalized
+from pgan.nn.layers import Dense, Equalized
 from pgan.training.reals import process_reals
 from pgan.training.step import TrainingSteps
 from tests.support.networks import max_abs, moment
@@ -99,13 +99,16 @@ def a_kernel_for_each_evaluation(self, dtype):
     return tf.cast(self.make_kernel(self.weight), dtype)
 
 
+BOX = fused_convolutions, 'kernels_hold_the_box', lambda: True
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    'options, patch', [({}, (fused_convolutions, 'kernels_hold_the_box', lambda: True)),
+    'options, patch', [({}, BOX),
                        ({}, (Equalized, 'scaled_kernel', a_kernel_for_each_evaluation)),
                        ({}, (networks, 'leaky_relu', lambda x: tf.nn.leaky_relu(x, alpha=0.2))),
                        (dict(parts=2), ()),
-                       (dict(fuse=True), (fused_convolutions, 'kernels_hold_the_box', lambda: True)), ],
+                       (dict(fuse=True), BOX)],
     ids=[
         'kernels that hold the box', 'a kernel for each evaluation', "TensorFlow's leaky ReLU",
         'minibatches in two parts', 'fused operations, kernels that hold the box'
@@ -324,7 +327,7 @@ class DerivedDiscriminator(networks.Discriminator):
     """The paper's with a layer of one's own in its head, which looks at the whole minibatch."""
 
     def build(self):
-        self.own = layers.Dense(8, 8, name='Own')
+        self.own = Dense(8, 8, name='Own')
         super().build()
 
     def build_in_order(self, ordered):
