@@ -198,5 +198,7 @@ def test_the_example_says_what_it_needs(in_tmp):
             (in_tmp / name).write_bytes(content)
     found = run_programs([['examples/import_example.py', name] for name in names], in_tmp)
     for done, (_, words) in zip(found, cases, strict=True):
-        assert done.returncode == 1 and words in done.stderr and done.stderr.count('\n') == 1
+        # Above it TensorFlow may report a driver without a card.
+        assert done.returncode == 1 and words in done.stderr.splitlines()[-1], done.stderr
+        assert 'Traceback' not in done.stderr
     assert sorted(os.listdir()) == ['hello.pkl', 'list.pkl']
