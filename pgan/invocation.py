@@ -1,0 +1,43 @@
+"""Commands that the program prints, such as `python train.py --resume`, as they work when typed
+from the current folder.
+"""
+import os
+import pathlib
+import shlex
+import shutil
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+
+
+def command(program: str, *arguments: object) -> str:
+    """A command line that runs one of this program's files with the interpreter in use.
+
+    Args:
+        program: path from the program's folder, e.g. 'train.py'.
+        arguments: command line arguments; quoted where the shell needs it.
+
+    Returns:
+        e.g. "python train.py --resume 'my results/003-pgan'".
+    """
+    return shlex.join([interpreter(), _nearest(str(ROOT / program)), *map(str, arguments)])
+
+
+def interpreter() -> str:
+    """'python' or 'python3' where that starts the interpreter in use, else a path to it."""
+    folder = os.path.dirname(sys.executable)
+    for name in ('python', 'python3'):
+        found = shutil.which(name)
+        # By folder: the interpreters of all virtual environments are links to the same file.
+        if found and os.path.realpath(os.path.dirname(found)) == os.path.realpath(folder):
+            return name
+    return _nearest(sys.executable) if sys.executable else 'python'
+
+
+def _nearest(path: str) -> str:
+    """A path as one would type it: from the current folder if that is shorter, else absolute."""
+    try:
+        relative = os.path.relpath(path)
+    except (OSError, ValueError):  # the current folder is gone, or on another drive
+        return path
+    return relative if len(relative) < len(path) else path
