@@ -12,7 +12,8 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from pgan.errors import ConfigError
+from pgan.errors import ConfigError, expect
+from pgan.options import is_integer
 from tfutil.devices import replica_devices
 from tfutil.ops import box_average
 
@@ -59,6 +60,8 @@ class Evaluation:
             print_progress: bool) -> list[np.ndarray]:
         """Evaluate on float32 arrays, one for each of the network's inputs. See `Network.run`."""
         self._check_shapes(inputs)
+        self._check_shrink(output.shrink)
+        dynamic_kwargs = self.network.known_options(dynamic_kwargs)
         count = len(inputs[0])
         step = max(count if minibatch_size is None else minibatch_size, 1)
         starts = tqdm(range(0, count, step), desc=self.network.name, unit='minibatch',
@@ -150,6 +153,14 @@ class Evaluation:
                 raise ConfigError(f'network {network.name!r}, input {name!r}: expected shape '
                                   f'{["N", *shape[1:]]} with one N for all inputs{smaller}. '
                                   f'Received: {list(array.shape)}.')
+
+    def _check_shrink(self, shrink):
+        sides = [side for shape in self.network.output_shapes if len(shape) == 4
+                 for side in shape[2:]]
+        most = min([side for side in sides if side is not None], default=None)
+        good = is_integer(shrink) and shrink >= 1 and (most is None or shrink <= most)
+        expect(good, 'out_shrink', f'an integer from 1 to {most}, the side of the images'
+               if most else 'an integer of at least 1', shrink)
 
     def _takes_smaller(self, shape):
         return len(shape) == 4 and self.network.stage is not None

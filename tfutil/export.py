@@ -10,6 +10,8 @@ import tensorflow as tf
 
 from pgan.errors import ConfigError, DataError, in_short
 from pgan.files import atomic_path, atomic_write, read_npz
+from tfutil.context import holding
+from tfutil.gradients import PLAIN_OPERATIONS
 
 if TYPE_CHECKING:
     from tfutil.network import Network
@@ -36,8 +38,9 @@ class _Served(tf.Module):
             given, count = iter(arrays), tf.shape(arrays[0])[0]
             full = [tf.zeros([count, *shape[1:]]) if 0 in shape else next(given)
                     for _, shape in inputs]
-            outputs = zip(network.output_names, network.output_shapes,
-                          network.get_output_for(*full, stage=stage, return_as_list=True))
+            with holding(PLAIN_OPERATIONS, True):
+                tensors = network.get_output_for(*full, stage=stage, return_as_list=True)
+            outputs = zip(network.output_names, network.output_shapes, tensors)
             return {name: tf.cast(output, tf.float32)
                     for name, shape, output in outputs if 0 not in shape}
 

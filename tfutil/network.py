@@ -22,7 +22,8 @@ from pgan.options import with_defaults
 from tfutil import export, ops
 from tfutil.context import holding
 from tfutil.evaluation import DType, Evaluation, OutputOptions
-from tfutil.objects import import_obj
+from tfutil.objects import EXPECTED_OF_BUILD_FUNCTIONS, expect_tensorflow2, import_obj
+from tfutil.runtime import expect_eager
 from tfutil.stages import Stage
 
 BuildFunction = TypeVar('BuildFunction', bound=Callable[..., Any])  # to a Keras model
@@ -101,6 +102,8 @@ class Network:
 
     def _create(self, name: str | None, build_func: Callable[..., Any],
                 static_kwargs: Mapping[str, Any]) -> None:
+        expect_eager()
+        expect_tensorflow2(f'network {name!r}', build_func)
         self.name = name
         self.static_kwargs = dict(static_kwargs)
         self._build_func = build_func
@@ -110,11 +113,20 @@ class Network:
         except (ValueError, TypeError) as error:
             raise ConfigError(
                 f'network {name!r}: {build_func.__name__} cannot be built: {error}') from error
+        except AttributeError as error:
+            if error.obj is not tf:
+                raise
+            raise ConfigError(f'network {name!r}: {build_func.__name__} uses tf.{error.name}, '
+                              'which TensorFlow 2 does not have. '
+                              f'{EXPECTED_OF_BUILD_FUNCTIONS}') from error
         self._describe()
         self._evaluation = Evaluation(self)
 
     def _describe(self):
         model = self.model
+        if not hasattr(model, 'inputs') or not hasattr(model, 'outputs'):
+            raise ConfigError(f'network {self.name!r}: {self._build_func.__name__} returns a '
+                              f'{type(model).__name__}. {EXPECTED_OF_BUILD_FUNCTIONS}')
         self.input_names, self.input_shapes = _names_and_shapes(model.inputs)
         self.output_names, self.output_shapes = _names_and_shapes(model.outputs)
         self.num_inputs = len(self.input_names)
@@ -256,7 +268,7 @@ class Network:
     # ------------------------------------------------------------ evaluation
 
     def get_output_for(
-            self, *inputs: tf.Tensor, stage: Stage | Literal['current'] | None = 'current',
+            self, *inputs: tf.Tensor | None, stage: Stage | Literal['current'] | None = 'current',
             return_as_list: bool = False, **dynamic_kwargs: Any
     ) -> tf.Tensor | list[tf.Tensor] | tuple[tf.Tensor, ...]:
         """Evaluate on tensors, eagerly or inside a tf.function.
@@ -264,8 +276,8 @@ class Network:
         The result is differentiable in the inputs and the variables.
 
         Args:
-            inputs: tensors in the order of `input_names`; a zero-width one at the end may be left
-                out.
+            inputs: tensors in the order of `input_names`; a zero-width one may be None, or left
+                out at the end.
             stage: the growth stage to evaluate; None evaluates every layer. 'current' follows the
                 variable lod: outside a tf.function by evaluating what the lod needs, inside one
                 (where the lod may change after compilation) by evaluating every layer.
@@ -276,16 +288,13 @@ class Network:
         Returns:
             One tensor, or a tuple (list if asked) in the order of `output_names`.
         """
-        known = inspect.signature(self.model.call).parameters
-        if 'is_training' in dynamic_kwargs:
-            # Keras's name for it
-            dynamic_kwargs = {'training': dynamic_kwargs['is_training'], **dynamic_kwargs}
-        options = {name: value for name, value in dynamic_kwargs.items() if name in known}
+        expect_eager()
+        options = self.known_options(dynamic_kwargs)
         if self._grows:
             if stage == 'current':
                 stage = self.stage if tf.executing_eagerly() else None
             options['stage'] = stage
-        tensors = self._complete([tf.convert_to_tensor(x) for x in inputs])
+        tensors = self._complete([None if x is None else tf.convert_to_tensor(x) for x in inputs])
         outputs = self.model(*([tensors] if self._takes_list() else tensors), **options)
         outputs = list(outputs) if isinstance(outputs, (list, tuple)) else [outputs]
         if return_as_list:
@@ -303,22 +312,46 @@ class Network:
         """Functional Keras models take their inputs as one list."""
         return self.num_inputs > 1 and hasattr(self.model, 'operations')
 
+    def known_options(self, dynamic_kwargs: Mapping[str, Any]) -> dict[str, Any]:
+        """Those of some options that the model takes; is_training counts as Keras's `training`."""
+        known = inspect.signature(self.model.call).parameters
+        if 'is_training' in dynamic_kwargs:
+            dynamic_kwargs = {'training': dynamic_kwargs['is_training'], **dynamic_kwargs}
+        return {name: value for name, value in dynamic_kwargs.items() if name in known}
+
     def _complete(self, inputs):
-        """Add zero-width inputs that the caller left out (labels of an unconditional network).
+        """Fill in zero-width inputs (labels of an unconditional network) that the caller left out
+        or passed as None.
 
         Raises:
-            ConfigError: the number of inputs is wrong.
+            ConfigError: the number of inputs is wrong, or another input is missing.
         """
-        for shape in self.input_shapes[len(inputs):]:
-            if 0 not in shape:
-                break
-            inputs = inputs + [tf.zeros([tf.shape(inputs[0])[0], *shape[1:]], inputs[0].dtype)]
-        if len(inputs) != self.num_inputs:
-            raise ConfigError(f'network {self.name!r} takes {self.num_inputs} inputs '
-                              f'({", ".join(self.input_names)}). Received: {len(inputs)}.')
-        return inputs
+        missing = [None] * (self.num_inputs - len(inputs))
+        if len(inputs) > self.num_inputs:
+            raise ConfigError(f'{self._takes()}. Received: {len(inputs)}.')
+        completed = []
+        for name, shape, x in zip(self.input_names, self.input_shapes, [*inputs, *missing]):
+            if x is None:
+                self._expect_optional(name, shape)
+                x = tf.zeros([tf.shape(completed[0])[0], *shape[1:]], completed[0].dtype)
+            completed.append(x)
+        return completed
 
-    def run(self, *in_arrays: np.ndarray, return_as_list: bool = False,
+    def _expect_optional(self, name, shape):
+        """Raise ConfigError if an input that the caller left out has components."""
+        if 0 in shape:
+            return
+        wanted = f'an array of shape {["N", *shape[1:]]}'
+        if name.startswith('labels'):
+            wanted += (f'; one-hot labels of the first three classes: np.eye({shape[-1]})[[0, 1, '
+                       '2]]; np.zeros for no class')
+        raise ConfigError(f'{self._takes()}, and {name!r} is missing. Expected {wanted}.')
+
+    def _takes(self):
+        return (f'network {self.name!r} takes {self.num_inputs} inputs '
+                f'({", ".join(self.input_names)})')
+
+    def run(self, *in_arrays: np.ndarray | None, return_as_list: bool = False,
             print_progress: bool = False, minibatch_size: int | None = None, num_gpus: int = 1,
             out_mul: float = 1.0, out_add: float = 0.0, out_shrink: int = 1,
             out_dtype: DType | None = None,
@@ -326,7 +359,8 @@ class Network:
         """Evaluate on NumPy arrays, minibatch by minibatch.
 
         Args:
-            in_arrays: arrays in the order of `input_names`; zero-width labels may be left out.
+            in_arrays: arrays in the order of `input_names`; zero-width labels may be None or left
+                out.
             print_progress: show a progress bar.
             minibatch_size: samples per evaluation; None = all at once. A layer that compares
                 samples (minibatch stddev) sees one minibatch.
@@ -334,13 +368,18 @@ class Network:
                 many devices of this machine, or on those that there are. A layer that compares
                 samples then sees a share.
             out_mul, out_add: applied to the outputs in this order.
-            out_shrink: then box-average images by this factor.
+            out_shrink: then average boxes of so many pixels a side; a rest at the right and lower
+                edges, too small for a box, is left out.
             out_dtype: then convert; integer types are rounded half to even and saturated.
 
         Returns:
             Float32 arrays (or out_dtype): one, or a tuple (list if asked).
+
+        Raises:
+            ConfigError: arrays of other shapes, or an option that cannot be used.
         """
-        given = [np.asarray(x, np.float32) for x in in_arrays]
+        expect_eager()
+        given = [None if x is None else np.asarray(x, np.float32) for x in in_arrays]
         inputs = [np.asarray(x) for x in self._complete(given)]
         output = OutputOptions(out_mul, out_add, out_shrink, out_dtype)
         outputs = self._evaluation.run(inputs, output, dynamic_kwargs, num_gpus=num_gpus,
@@ -350,6 +389,19 @@ class Network:
         return outputs[0] if len(outputs) == 1 else tuple(outputs)
 
     # ------------------------------------------------------------ listings
+
+    def __repr__(self) -> str:
+        if 'model' not in vars(self):
+            return '<Network, not built>'
+        parameters = sum(int(np.prod(var.shape)) for var in self.trainables.values())
+        inputs, outputs = (
+            ', '.join(f'{name} {_shape_text(shape)}' for name, shape in zip(names, shapes))
+            for names, shapes in ((self.input_names, self.input_shapes),
+                                  (self.output_names, self.output_shapes)))
+        lod = '' if self.lod is None else f', lod {self.lod:g}'
+        return (f'<Network {self.name!r} of {self._build_func.__module__}.'
+                f'{self._build_func.__name__}: {inputs} -> {outputs}; {parameters:,} '
+                f'parameters{lod}>')
 
     def list_layers(self) -> list[LayerRow]:
         """Rows of inputs, layers and outputs, as `print_layers` shows them.

@@ -1,6 +1,8 @@
 """Names to objects: config.py names its functions ('networks.G_paper'), this module finds them."""
 import importlib
+import inspect
 import sys
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
@@ -62,6 +64,31 @@ def import_obj(dotted_name: str) -> Any:
     """
     module, rest = _split(dotted_name)
     return find_obj_in_module(module, rest) if rest else module
+
+
+EXPECTED_OF_BUILD_FUNCTIONS = (
+    'Expected a function of keywords (num_channels, resolution, label_size and its own options) '
+    'that returns a Keras model, with layers in place of tf.variable_scope and tf.get_variable; '
+    "see docs/design.md, 'Functions of your own'.")
+
+
+def expect_tensorflow2(where: str, build_func: Callable[..., Any]) -> None:
+    """Raise ConfigError if a build function is one for TensorFlow 1, which takes input tensors.
+
+    Args:
+        where: what the message starts with.
+        build_func: the function.
+    """
+    try:
+        parameters = inspect.signature(build_func).parameters.values()
+    except (TypeError, ValueError):  # some callables have none
+        return
+    tensors = [each.name for each in parameters
+               if each.name.endswith('_in') and each.default is each.empty]
+    if tensors:
+        name = getattr(build_func, '__name__', build_func)
+        raise ConfigError(f'{where}: {name} takes the tensors {", ".join(tensors)}, so it is a '
+                          f'build function for TensorFlow 1. {EXPECTED_OF_BUILD_FUNCTIONS}')
 
 
 def call_func_by_name(*args: Any, func: str | None = None, **kwargs: Any) -> Any:

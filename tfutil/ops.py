@@ -46,8 +46,10 @@ def shape_to_list(shape: tf.TensorShape | Iterable[int | None]) -> list[int | No
 
 
 def box_average(x: tf.Tensor, factor: int = 2) -> tf.Tensor:
-    """Average factor x factor boxes of [N, C, H, W]."""
+    """Average factor x factor boxes of [N, C, H, W]; a rest too small for a box is left out."""
     c, h, w = x.shape[1:]
+    if h % factor or w % factor:
+        x = x[:, :, :h - h % factor, :w - w % factor]
     boxes = tf.reshape(x, [-1, c, h // factor, factor, w // factor, factor])
     return tf.reduce_mean(boxes, axis=[3, 5])
 

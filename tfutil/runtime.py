@@ -75,6 +75,16 @@ def check_tf_config(config_dict: Mapping[str, Any]) -> None:
             raise ConfigError(f'tf_config[{key!r}]: expected {expected}. Received: {value!r}.')
 
 
+def expect_eager() -> None:
+    """Raise ConfigError if TensorFlow 2's eager execution is off, as in code for TensorFlow 1."""
+    if not tf.compat.v1.executing_eagerly_outside_functions():
+        raise ConfigError("TensorFlow's eager execution is off, and networks need it. Leave out "
+                          'tf.compat.v1.disable_eager_execution(), disable_v2_behavior(), '
+                          '`with tf.Graph().as_default():` and tf.compat.v1.Session(); import '
+                          'tensorflow, not tensorflow.compat.v1. Networks are evaluated without a '
+                          'session: Gs.run(latents).')
+
+
 def init_tf(config_dict: Mapping[str, Any] | None = None, random_seed: int | None = None,
             num_gpus: int = 1) -> None:
     """Prepare TensorFlow. Call once, before the first tensor is made.

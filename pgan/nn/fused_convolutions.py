@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from pgan.nn.layers import Conv2D
+from tfutil.gradients import custom_gradient
 
 
 def kernels_hold_the_box() -> bool:
@@ -30,13 +31,13 @@ def four_shifts(weight: tf.Tensor) -> tf.Tensor:
                                                                    [[0, 0], [1, 0], [0, 0], [0, 0]])
 
 
-@tf.custom_gradient
+@custom_gradient
 def box_means(x: tf.Tensor) -> tf.Tensor:
     """Means of 2x2 pixels, at each place where they fit: [N, H, W, C] to [N, H - 1, W - 1, C]."""
     return tf.nn.avg_pool2d(x, 2, 1, 'VALID'), framed_box_means
 
 
-@tf.custom_gradient
+@custom_gradient
 def framed_box_means(x: tf.Tensor) -> tf.Tensor:
     """`box_means` with a frame of zeros around the image: [N, H, W, C] to [N, H + 1, W + 1, C].
     Each of the two is the other's gradient.

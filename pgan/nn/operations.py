@@ -4,6 +4,7 @@ activations.
 import tensorflow as tf
 
 from tfutil.fusion import fused
+from tfutil.gradients import custom_gradient
 from tfutil.runtime import tf32_allowed
 
 
@@ -14,12 +15,12 @@ def leaky_relu(x: tf.Tensor, slope: float = 0.2) -> tf.Tensor:
     penalty would carry back through all of the discriminator, at the price of two evaluations. The
     first looks at the sign of the result, which is that of x: x need not be kept.
     """
-    @tf.custom_gradient
+    @custom_gradient
     def activated(x):
         y = tf.nn.leaky_relu(x, alpha=slope)
         return y, lambda dy: differentiated(dy, y)
 
-    @tf.custom_gradient
+    @custom_gradient
     def differentiated(dy, y):
         return tf.raw_ops.LeakyReluGrad(gradients=dy, features=y,
                                         alpha=slope), lambda ddy: (differentiated(ddy, y), None)
@@ -30,7 +31,7 @@ def pixel_norm(x: tf.Tensor, epsilon: float = 1e-8) -> tf.Tensor:
     """Scale each pixel's feature vector to unit mean square (paper, section 4.2). x: [..., C]; also
     used on latents [N, L].
     """
-    @tf.custom_gradient
+    @custom_gradient
     def normalized(x):
         fuse = fused if _stays_channels_last(x) else lambda function, *tensors: function(*tensors)
         y, scale = fuse(_normalize, x)

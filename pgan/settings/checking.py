@@ -131,6 +131,9 @@ def _check_function(config, name, function):
     if name == 'dataset':
         expect(isinstance(function, type), 'dataset.class_name', 'the name of a class',
                dataset_class_name(config.dataset))
+    if name in ('G', 'D'):
+        from tfutil.objects import expect_tensorflow2  # brings TensorFlow
+        expect_tensorflow2(f'{name}.func', function)
     try:
         taken, rest = options_of(function), rest_of(function)
     except (TypeError, ValueError):

@@ -10,6 +10,7 @@ import sys
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import tfutil
 from pgan.errors import ConfigError, DataError
@@ -108,7 +109,7 @@ def check(networks, model, code, counts, tolerance, tmp_path):
     done = subprocess.run([sys.executable, '-c', code, *expected], capture_output=True, text=True,
                           cwd=tmp_path,
                           env={**os.environ, 'PYTHONPATH': '', 'TF_CPP_MIN_LOG_LEVEL': '2'})
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 0 and 'gradient' not in done.stderr, done.stderr
     for folder, wanted in expected.items():
         found = dict(np.load(folder / 'outputs.npz'))
         assert set(found) == set(wanted)
@@ -122,6 +123,24 @@ def check(networks, model, code, counts, tolerance, tmp_path):
 def test_saved_models_give_the_same(tmp_path):
     networks = [*(network_of(*case) for case in CASES), own_network()]
     check(networks, 'model', RUN_SAVED_MODEL, [4], 1e-6, tmp_path)
+
+
+@pytest.mark.parametrize('func', ['G_paper', 'D_paper'])
+def test_gradients_of_a_saved_model_are_those_of_the_network(func, tmp_path, caplog):
+    network = network_of(func, 0.5, dict(label_size=3))
+    network.export(tmp_path / 'model')
+    model = tf.saved_model.load(str(tmp_path / 'model'))
+    function = model.signatures['serving_default']
+    assert not caplog.records  # no warning of gradients that it cannot hold
+    inputs = {name: tf.constant(value) for name, value in inputs_of(network, 4).items()}
+    gradients = []
+    for evaluate in (function, lambda **inputs: dict(zip(
+            network.output_names, network.get_output_for(*inputs.values(), return_as_list=True)))):
+        with tf.GradientTape() as tape:
+            tape.watch(inputs)
+            score = tf.reduce_sum(evaluate(**inputs)[network.output_names[0]] ** 2)
+        gradients.append(tape.gradient(score, inputs[network.input_names[0]]).numpy())
+    assert np.abs(gradients[0] - gradients[1]).max() <= 1e-5 * np.abs(gradients[1]).max()
 
 
 @pytest.mark.slow

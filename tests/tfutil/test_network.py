@@ -70,12 +70,85 @@ def test_moving_average():
 
 def test_inputs_are_checked():
     G = tfutil.Network('G', 'networks.G_paper', label_size=10, **SMALL)
-    with pytest.raises(ConfigError, match='takes 2 inputs'):
-        G.run(np.zeros([2, 8], np.float32))
+    latents = np.zeros([2, 8], np.float32)
+    for missing in ([latents], [latents, None], [None, np.zeros([2, 10])], [], [latents] * 3):
+        with pytest.raises(ConfigError, match='takes 2 inputs.*(is missing. Expected|Received: 3)'):
+            G.run(*missing)
     with pytest.raises(ConfigError, match="'latents_in'.*Received"):
         G.run(np.zeros([2, 9], np.float32), np.zeros([2, 10], np.float32))
     with pytest.raises(ConfigError, match='one N for all'):
         G.run(np.zeros([2, 8], np.float32), np.zeros([3, 10], np.float32))
+
+
+@pytest.mark.parametrize('evaluate', [
+    lambda G, *inputs: G.run(*inputs),
+    lambda G, *inputs: G.run(*inputs, truncation_psi=0.7, output_transform=dict(func=None)),
+    lambda G, *inputs: G.get_output_for(*inputs).numpy()])
+def test_none_stands_for_labels_without_components(evaluate):
+    G = tfutil.Network('G', 'networks.G_paper', **SMALL)
+    latents = np.ones([2, 8], np.float32)
+    assert np.array_equal(evaluate(G, latents, None), evaluate(G, latents))
+
+
+@pytest.mark.parametrize('shrink', [1, 2, 3, 5, 8])
+def test_out_shrink_averages_whole_boxes(shrink):
+    G = tfutil.Network('G', 'networks.G_paper', **SMALL)
+    latents = np.random.RandomState(0).randn(2, 8)
+    side = 8 // shrink
+    whole = G.run(latents)[:, :, :side * shrink, :side * shrink]
+    expected = whole.reshape(2, 3, side, shrink, side, shrink).mean(axis=(3, 5))
+    assert max_abs(G.run(latents, out_shrink=shrink), expected) <= 1e-6
+    assert G.run(latents[:0], out_shrink=shrink).shape == (0, 3, side, side)
+
+
+@pytest.mark.parametrize('shrink', [0, -1, 9, 1.5, '2', None, True])
+def test_out_shrink_is_checked(shrink):
+    G = tfutil.Network('G', 'networks.G_paper', **SMALL)
+    with pytest.raises(ConfigError, match='out_shrink: expected an integer from 1 to 8'):
+        G.run(np.zeros([1, 8]), out_shrink=shrink)
+
+
+def test_a_network_tells_what_it_is():
+    G = tfutil.Network('Gs', 'networks.G_paper', label_size=10, **SMALL)
+    text = repr(G)
+    for part in ("'Gs'", 'networks.G_paper', 'latents_in (?, 8)', 'labels_in (?, 10)',
+                 'images_out (?, 3, 8, 8)', 'lod 0'):
+        assert part in text
+    assert repr(object.__new__(tfutil.Network)) == '<Network, not built>'
+
+
+@pytest.mark.parametrize('use', [
+    lambda G, pickled: G.run(np.zeros([1, 8])), lambda G, pickled: G.clone(),
+    lambda G, pickled: G.get_output_for(np.zeros([1, 8])),
+    lambda G, pickled: pickle.loads(pickled)])
+def test_without_eager_execution_it_says_which_lines_to_leave_out(use):
+    G = tfutil.Network('G', 'networks.G_paper', **SMALL)
+    pickled = pickle.dumps(G)
+    use(G, pickled)
+    with tf.Graph().as_default(), pytest.raises(ConfigError, match='execution is off.*Leave out'):
+        use(G, pickled)
+
+
+def G_of_tensorflow1(latents_in, labels_in, num_channels=3, resolution=8, label_size=0, **kwargs):
+    raise AssertionError('must not be called')
+
+
+def G_with_removed_names(num_channels=3, resolution=8, label_size=0, **kwargs):
+    with tf.variable_scope('Dense'):
+        return None
+
+
+def G_that_returns_a_tensor(num_channels=3, resolution=8, label_size=0, **kwargs):
+    return tf.zeros([1, num_channels, resolution, resolution])
+
+
+@pytest.mark.parametrize('func, words', [
+    (G_of_tensorflow1, 'takes the tensors latents_in, labels_in'),
+    (G_with_removed_names, 'uses tf.variable_scope'),
+    (G_that_returns_a_tensor, 'returns a EagerTensor')])
+def test_build_functions_for_tensorflow_1_are_named_as_such(func, words):
+    with pytest.raises(ConfigError, match=f'{func.__name__} {words}.*a Keras model'):
+        tfutil.Network('G', func)
 
 
 def test_zero_samples_give_zero_outputs():
