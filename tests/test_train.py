@@ -186,6 +186,7 @@ def test_the_loops_order_of_things(toy, monkeypatch, reset):
                                      } and steps.D_loss.keywords == {'wgan_lambda': 3.0}
 
 
+@pytest.mark.slow
 def test_snapshots_come_when_asked_for(toy, monkeypatch):
     """Ticks of 2 kimg: names tell the kimg, so the exact set can be checked."""
     monkeypatch.setattr('pgan.training.loop.TrainingSteps', Recorder)
@@ -275,6 +276,7 @@ def expect_error(capsys, code, *texts):
     assert not os.path.exists('results')
 
 
+@pytest.mark.slow
 def test_default_configuration_without_data(in_tmp):
     """The very first thing a newcomer may type."""
     done = subprocess.run([sys.executable, ROOT / 'train.py'], capture_output=True, text=True)

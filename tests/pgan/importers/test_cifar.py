@@ -31,6 +31,7 @@ def test_missing_and_damaged_cifar10_files_are_named(in_tmp, capsys):
     assert 'data_batch_1' in fails(['create_cifar10', 'out', '.'], capsys)
 
 
+@pytest.mark.slow
 def test_cifar100_that_is_not_cifar100_is_refused(in_tmp, capsys):
     assert "'./train' does not exist" in fails(['create_cifar100', 'out', '.'], capsys)
     data, labels = np.zeros([50000, 3072], np.uint8), [0] * 50000

@@ -144,6 +144,7 @@ def test_damaged_files_do_not_matter(run_folder):
             for image in Elements(page(run_folder)).all('img')][:2] == ['0 kimg', '20 kimg']
 
 
+@pytest.mark.slow
 @needs_chromium
 def test_in_a_browser(run_folder, tmp_path):
     """The last picture shows; an address with a picture's name shows that one; each is drawn as
@@ -166,6 +167,7 @@ def test_in_a_browser(run_folder, tmp_path):
     assert (pixels == 80).all(axis=1).sum() >= 64 * 48  # the picture in its own size
 
 
+@pytest.mark.slow
 def test_the_page_stays_small_and_is_quickly_made_anew(in_tmp, monkeypatch):
     """500 pictures of a long run: at most 25 are kept, in small copies; those of the last time are
     not read again.
