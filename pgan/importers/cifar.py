@@ -3,6 +3,7 @@ import os
 
 import numpy as np
 
+from pgan.archives import check_unpacked
 from pgan.errors import DataError
 from pgan.importers.pickled import load_arrays
 from pgan.importers.source import Source, check_range, not_found, onehot
@@ -33,6 +34,7 @@ def load_cifar100(cifar100_dir: str | os.PathLike) -> Source:
 
 def _load(folder, names, label_key, *, images_per_file, num_classes):
     expected = ', '.join(names) + f' (CIFAR-{num_classes})'
+    check_unpacked(folder, f'a folder that holds {expected}')
     paths = [os.path.join(folder, name) for name in names]
     for name, path in zip(names, paths):
         if not os.path.exists(path):
