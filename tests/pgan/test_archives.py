@@ -44,6 +44,16 @@ def test_an_archive_is_to_be_unpacked_first(command, in_tmp, capsys):
         assert unpacking(name) in message and not os.path.exists('out')
 
 
+@pytest.mark.parametrize('command', ['info', 'display', 'extract', 'compare'])
+def test_so_are_packed_data_sets(command, in_tmp, capsys):
+    write_archives(in_tmp)
+    rest = {'extract': ['out'], 'compare': ['x.tar']}.get(command, [])
+    with pytest.raises(SystemExit):
+        dataset_tool.main([command, 'my data.zip', *rest])
+    message = capsys.readouterr().err
+    assert "'my data.zip' is a packed archive (zip). Expected the folder of a data set" in message
+
+
 def test_the_commands_unpack(in_tmp):
     for name, folder in (('my data.zip', 'my data'), ('x.tar', 'x'), ('x.tar.gz', 'x'),
                          ('x.tbz2', 'x'), ('x.txz', 'x'),
