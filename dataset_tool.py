@@ -322,7 +322,8 @@ def _too_much(name, kwargs, rest):
     last = next((value for value in reversed(kwargs.values())
                  if isinstance(value, str) and os.path.exists(value)
                  and os.path.dirname(value) == folder), None)
-    if not files or last is None or not name.startswith('create_'):
+    takes_folder = name.startswith('create_') and name != create_from_hdf5.__name__
+    if not files or last is None or not takes_folder:
         return f'unrecognized arguments: {" ".join(rest)}'
     return (f'{name} takes a folder, not the names of what is in it. Received: {last!r}, '
             f'{files[0]!r}{" and so on" if len(files) > 1 else ""}; the shell puts them in place '

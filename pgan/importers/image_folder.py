@@ -28,7 +28,7 @@ from pgan.progress_bar import progress_bar
 from pgan.resolutions import is_resolution, log2_of
 
 NAMED = 3  # of many bad files
-DARK = 15  # of 255; what 12-bit values in 16-bit files come to
+DARK, DARK_DEEP = 15, 63  # of 255; what 12- and 14-bit values in 16-bit files come to
 _SKIP = 'Replace or remove such files, or leave them out with --skip_bad.'
 
 _CONVERSIONS = {
@@ -263,11 +263,12 @@ def _fetch(paths, read, order, skip_bad, headers):
         except DataError as error:
             return index, error
 
-    dark = []
+    dark = {}
     for index, result in in_threads(attempt, order):
         if not isinstance(result, DataError):
-            if result.max() <= DARK:
-                dark.append(paths[index])
+            is_deep = headers[paths[index]].mode in DEEP_GRAY
+            if result.max() <= (DARK_DEEP if is_deep else DARK):
+                dark[paths[index]] = int(result.max())
             yield index, result
         elif skip_bad:
             tqdm.write(f'Skipped: {result}')
@@ -281,7 +282,7 @@ def _report_dark(dark, num_images, headers):
         return
     path = min(dark)
     bits = 16 if headers[path].mode in DEEP_GRAY else 8
-    tqdm.write(f'note: {len(dark)} of {num_images} images are nearly black, without a pixel above '
-               f'{DARK} of 255, e.g. {path!r} ({bits} bits a channel). If they use only a part of '
-               'the range, as 12-bit values in 16-bit files, or masks of 0 and 1, scale them '
-               f'first so that white is {2 ** bits - 1}.', file=sys.stderr)
+    tqdm.write(f'note: {len(dark)} of {num_images} images are nearly black, e.g. {path!r} ({bits} '
+               f'bits a channel), whose brightest pixel is {dark[path]} of 255. If they use only '
+               'a part of the range, as 12-bit values in 16-bit files, or masks of 0 and 1, scale '
+               f'them first so that white is {2 ** bits - 1}.', file=sys.stderr)

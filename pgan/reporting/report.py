@@ -140,8 +140,11 @@ class Report:
 
 def _row_names(folder):
     """A paragraph that names the pictures' rows, in a list; an empty one without names."""
-    names = re.findall(r'^row \d+: class \d+, (.*)$', _read(folder, ROWS_FILE), re.MULTILINE)
-    return [f'<p>Rows from the top: {html.escape(", ".join(names))}.</p>'] if names else []
+    rows = re.findall(r'^row \d+: (class \d+, .*)$', _read(folder, ROWS_FILE), re.MULTILINE)
+    classes = list(dict.fromkeys(rows))
+    names = ', '.join(name.partition(', ')[2] for name in classes)
+    again = ', and again from the first' if len(classes) < len(rows) else ''
+    return [f'<p>Rows from the top: {html.escape(names)}{again}.</p>'] if names else []
 
 
 def thinned_out(names: Sequence[str], most: int = MAX_PICTURES) -> list[str]:

@@ -34,7 +34,13 @@ def _profile(space, pcs, tags, kind=b'mntr'):
 
 
 def _curve(gamma):
-    return b'curv' + bytes(4) + struct.pack('>IH', 1, round(gamma * 256))
+    """A tone curve: an exponent, or None for the table of sRGB."""
+    if gamma is not None:
+        return b'curv' + bytes(4) + struct.pack('>IH', 1, round(gamma * 256))
+    levels = np.linspace(0, 1, 256)
+    linear = np.where(levels <= 0.04045, levels / 12.92, ((levels + 0.055) / 1.055) ** 2.4)
+    return b'curv' + bytes(4) + struct.pack('>I', 256) + np.rint(65535 * linear).astype(
+        '>u2').tobytes()
 
 
 def rgb_profile(primaries, gamma):

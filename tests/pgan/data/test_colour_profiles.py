@@ -33,6 +33,16 @@ def test_other_colours_become_srgb(primaries, gamma, kind):
     assert np.abs(np.asarray(FLAT) - expected).max() > 8  # it was not so before
 
 
+def test_srgb_in_the_words_of_another_program_is_srgb():
+    """Its numbers are rounded otherwise, so that a conversion would move pixels by a level."""
+    image, own = noise(64, 64), icc.rgb_profile(icc.SRGB, None)
+    moved = ImageCms.profileToProfile(image, ImageCms.ImageCmsProfile(io.BytesIO(own)),
+                                      ImageCms.createProfile('sRGB'))
+    assert np.abs(np.asarray(moved, int) - np.asarray(image)).max() == 1
+    assert np.array_equal(decoded(image, 'PNG', own)[0], np.asarray(image))
+    assert decoded(image, 'PNG', own)[1].convert is None
+
+
 @pytest.mark.parametrize('mode', ['RGB', 'L', 'P', 'RGBA', 'LA'])
 @pytest.mark.parametrize('profile', [None, SRGB, b'no profile', SRGB[:200], SRGB[:-40]])
 def test_pixels_of_srgb_and_of_useless_profiles_stay(profile, mode):

@@ -152,7 +152,9 @@ def test_names_of_files_in_place_of_their_folder(names, images, capsys):
 # What is said of their pixels.
 
 @pytest.mark.parametrize('image', [
-    PIL.Image.fromarray(np.full([4, 4], 4095, np.uint16)), PIL.Image.new('RGB', (4, 4), (15, 0, 9)),
+    PIL.Image.fromarray(np.full([4, 4], 4095, np.uint16)),
+    PIL.Image.fromarray(np.full([4, 4], 16383, np.uint16)),
+    PIL.Image.new('RGB', (4, 4), (15, 0, 9)),
     PIL.Image.new('L', (4, 4), 1)])
 def test_a_range_that_ends_nearly_black_is_noted(image, in_tmp, capsys):
     os.mkdir('in')
