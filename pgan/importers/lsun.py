@@ -66,8 +66,8 @@ def _open(lmdb_dir):
                                 create=False, readahead=False)
         needed = (environment.info()['last_pgno'] + 1) * environment.stat()['psize']
     except lmdb.Error as error:
-        raise DataError(
-            f'{path!r} cannot be read as LMDB: {error}. Download it again: {DOWNLOAD}') from error
+        raise DataError(f'{path!r} cannot be read as LMDB: {error}. Expected a folder that holds '
+                        f'{EXPECTED}, or that file. Download it again: {DOWNLOAD}') from error
     # Reading behind the end of the file would kill the process.
     if os.path.getsize(path) < needed:
         raise DataError(f'{path!r} is truncated. Expected at least {needed} bytes. Received: '
