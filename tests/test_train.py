@@ -68,9 +68,13 @@ def test_unconditional_through_every_stage(toy):
 
 @pytest.mark.slow
 def test_conditional_with_a_row_per_class_in_bfloat16(toy, capsys):
+    (toy / 'datasets' / 'toy' / 'toy-classes.txt').write_text('ant\nbee\ncat\n')
     assert run("dataset.max_label_size='full'", 'grid.layout=row_per_class', 'G.dtype=bfloat16',
                'D.dtype=bfloat16', 'num_gpus=1') == 0
     folder = 'results/000-tiny'
+    assert (toy / folder / 'rows.txt').read_text().startswith('row 0: class 0, ant\n')
+    assert 'Rows from the top: ant, bee, cat' in (toy / folder / 'report.html').read_text()
+    os.unlink(f'{folder}/rows.txt')  # the only file that comes with names
     check_files(folder)
     ticks_of(folder)
     G, D, Gs = misc.load_pkl(f'{folder}/network-final.pkl')

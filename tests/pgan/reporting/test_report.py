@@ -114,6 +114,17 @@ def test_everything_is_on_the_page(run_folder):
     assert 'line 999' in text and 'line 900' not in text
 
 
+def test_rows_of_classes_are_named(run_folder):
+    assert 'Rows from the top' not in page(run_folder)
+    (run_folder / 'rows.txt').write_text(f'row 0: class 0, a, b\nrow 1: class 1, {EVIL}\n')
+    text = page(run_folder)
+    assert '<p>Rows from the top: a, b, &lt;script&gt;' in text and EVIL not in text
+    assert 'again' not in text
+    (run_folder / 'rows.txt').write_text('row 0: class 0, a\nrow 1: class 1, a\n'
+                                         'row 2: class 0, a\n')
+    assert '<p>Rows from the top: a, a, and again from the first.</p>' in page(run_folder)
+
+
 def test_texts_stay_texts_and_nothing_is_loaded(run_folder):
     text = page(run_folder)
     elements = Elements(text)
