@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 import numpy as np
 
+from pgan.archives import check_unpacked
 from pgan.data import records
+from pgan.data.class_names import read_class_names
 from pgan.data.labels import find_label_file, has_labels, load_labels, read_labels
 from pgan.errors import ConfigError, DataError, did_you_mean
 from pgan.options import (
@@ -59,10 +61,12 @@ class Dataset:
             comes next.
         labels: of all images in the order of their numbers, [num_images, label_size], or None when
             the set has no end.
+        class_names: what the components of a label stand for, one name each, or None.
         reads_ahead: training reads the next minibatches on another thread while a step computes.
             False in a class of your own makes it wait until a minibatch is due.
     """
     labels: np.ndarray | None = None
+    class_names: Sequence[str] | None = None
     reads_ahead = True
 
     def __init__(self, resolution: int, num_channels: int, dtype: str,
@@ -242,6 +246,8 @@ class TFRecordDataset(Dataset):
                          dtype='uint8', dynamic_range=[0, 255], label_size=self._labels.shape[1],
                          label_dtype=self._labels.dtype.name)
         self.num_images = self._levels[0].num_images
+        self.class_names = _names_of_labels(tfrecord_dir, label_file, max_label_size,
+                                            self.label_size)
         self.repeat = bool(repeat)
         self.verify = bool(verify)
         self.shuffle = shuffle_mb > 0
@@ -348,6 +354,17 @@ class TFRecordDataset(Dataset):
         return self._order
 
 
+def _names_of_labels(tfrecord_dir, label_file, max_label_size, label_size):
+    """Names for the components in use; None where there are none, or they are of other labels."""
+    own = find_label_file(tfrecord_dir, None)
+    if label_size == 0 or own is None or not os.path.samefile(
+            find_label_file(tfrecord_dir, label_file), own):
+        return None
+    names = read_class_names(tfrecord_dir) or []
+    fit = len(names) == label_size if max_label_size == 'full' else len(names) >= label_size
+    return names[:label_size] if fit else None
+
+
 def shuffled_order(num_images: int, random_seed: int, epoch: int) -> np.ndarray:
     """The order of one epoch: a permutation of range(num_images).
 
@@ -403,7 +420,8 @@ def _open_levels(tfrecord_dir, resolution):
 
 
 def _missing(tfrecord_dir):
-    """The error for a folder that is not there."""
+    """The error for a folder that is not there; raises it itself if it is a packed archive."""
+    check_unpacked(tfrecord_dir, 'the folder of a data set')
     if os.path.exists(tfrecord_dir):
         return DataError(f'{os.fspath(tfrecord_dir)!r} is a file. Expected the folder of a data '
                          'set, which holds its .tfrecords files.')

@@ -14,10 +14,12 @@ from pgan.commands import add_command, summary_of
 from pgan.console import output_that_may_end
 from pgan.data.writer import TFRecordExporter, check_target, clear_leftovers
 from pgan.errors import DataError
+from pgan.importers.class_folders import Labels
 from pgan.inspection.comparison import compare
 from pgan.inspection.dataset_summary import info
 from pgan.inspection.extraction import extract
 from pgan.inspection.window import display
+from pgan.invocation import command
 from pgan.signals import Stopped, signals_as_exceptions
 
 if TYPE_CHECKING:
@@ -65,6 +67,16 @@ def write_dataset(tfrecord_dir: str | os.PathLike, load: 'Callable[[], Source]',
         counts = source.labels[added].sum(axis=0, dtype=int)
         for number, (name, count) in enumerate(zip(source.class_names, counts)):
             print(f'Class {number}: {name}, {count} images')
+        print(f'Training ignores the labels unless told otherwise: {_labelled_run(tfrecord_dir)}, '
+              'or the line -cond of config.py')
+
+
+def _labelled_run(tfrecord_dir):
+    """The command that trains with the labels of a data set."""
+    path = os.path.relpath(tfrecord_dir, 'datasets')  # config.py's data_dir
+    name = os.path.abspath(tfrecord_dir) if path.startswith(os.pardir) else path
+    return command('train.py', '--set', f'dataset.tfrecord_dir={name}', '--set',
+                   'dataset.max_label_size=full')
 
 
 def create_mnist(tfrecord_dir: str, mnist_dir: str, force: bool = False) -> None:
@@ -171,7 +183,8 @@ def create_celeba(tfrecord_dir: str, celeba_dir: str, cx: int = 89, cy: int = 12
 
     Args:
         tfrecord_dir: folder of the data set to create
-        celeba_dir: folder of CelebA, which holds img_align_celeba_png
+        celeba_dir: folder of CelebA, which holds img_align_celeba_png (or img_align_celeba, the
+            JPEG version, whose pixels differ a little)
         cx: middle of the 128x128 pixels to cut out, from the left
         cy: and from the top
         force: replace the data set that is there already
@@ -215,18 +228,19 @@ def create_celebahq(tfrecord_dir: str, celeba_dir: str, delta_dir: str, num_thre
 
 
 def create_from_images(tfrecord_dir: str, image_dir: str, shuffle: Literal[0, 1] = 1,
-                       resolution: int | None = None, labels: Literal['folders'] | None = None,
+                       resolution: int | None = None, labels: Labels | None = None,
                        skip_bad: bool = False, force: bool = False) -> None:
     """Create dataset from a directory full of images.
 
     Args:
         tfrecord_dir: folder of the data set to create
-        image_dir: folder, or tree of folders, of square RGB or grayscale images of one size, a
-            power of two
+        image_dir: folder, or tree of folders, of images; files that are no images are left out
         shuffle: write the images in shuffled order
-        resolution (R): take images of any size, shape and kind: crop the middle square and resize
-            it to RxR
-        labels: make one-hot labels of the names of the sub-folders
+        resolution (R): crop the middle square of each image and resize it to RxR, as 8-bit sRGB;
+            without it, images are taken as they are: all square RGB or grayscale of one size, a
+            power of two
+        labels: make one-hot labels: folders = each sub-folder of image_dir is a class; innermost =
+            each folder that images are directly in
         skip_bad: report files that cannot be used, and continue without them
         force: replace the data set that is there already
 
@@ -298,6 +312,24 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _too_much(name, kwargs, rest):
+    """What to say about arguments that a command does not have.
+
+    Mostly the shell has put the names of files in place of a pattern such as pictures/*.png.
+    """
+    files = [text for text in rest if not text.startswith('-') and os.path.exists(text)]
+    folder = os.path.dirname(files[0]) if files else ''
+    last = next((value for value in reversed(kwargs.values())
+                 if isinstance(value, str) and os.path.exists(value)
+                 and os.path.dirname(value) == folder), None)
+    takes_folder = name.startswith('create_') and name != create_from_hdf5.__name__
+    if not files or last is None or not takes_folder:
+        return f'unrecognized arguments: {" ".join(rest)}'
+    return (f'{name} takes a folder, not the names of what is in it. Received: {last!r}, '
+            f'{files[0]!r}{" and so on" if len(files) > 1 else ""}; the shell puts them in place '
+            f'of {os.path.join(folder, "*")}. Give the folder itself: {folder or os.curdir!r}')
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """Run one command.
 
@@ -305,12 +337,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     terminated.
     """
     parser = make_parser()
-    kwargs = vars(parser.parse_args(argv))
-    command, function = kwargs.pop('command'), kwargs.pop('function', None)
+    parsed, rest = parser.parse_known_args(argv)
+    kwargs = vars(parsed)
+    name, function = kwargs.pop('command'), kwargs.pop('function', None)
+    if rest:
+        parser.error(_too_much(name, kwargs, rest))
     if function is None:
         parser.print_help()
         return
-    creates = command.startswith('create_')
+    creates = name.startswith('create_')
     kwargs = {name: os.path.expanduser(value) if isinstance(value, str) else value
               for name, value in kwargs.items()}
     warnings.filterwarnings('ignore', module=r'PIL\.')  # they name no file

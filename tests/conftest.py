@@ -24,6 +24,17 @@ make_cpu_devices(4)  # before anything starts TensorFlow, for the tests of sever
 MEMORY_A_TEST = 2 << 30  # bytes beyond what the process has when a test starts
 
 
+def pytest_collection_modifyitems(items):
+    """Mark what `fast_first` leaves to the slow tests."""
+    seen = {}
+    for item in items:
+        mark = item.get_closest_marker('fast_first')
+        if mark:
+            seen[item.function] = seen.get(item.function, 0) + 1
+            if seen[item.function] > mark.args[0]:
+                item.add_marker('slow')
+
+
 @pytest.fixture
 def in_tmp(tmp_path, monkeypatch):
     """Run the test with an empty temporary folder as the current one."""

@@ -17,7 +17,9 @@ from tests.support.data_inputs import CASES, fails, sha256, write_input
 from tests.support.golden import ROOT
 
 CREATE = [
-    name for name, case in CASES.items()
+    # data sets of tens of thousands of images take seconds
+    pytest.param(name, marks=pytest.mark.slow) if name in ('cifar10', 'cifar100', 'svhn') else name
+    for name, case in CASES.items()
     if case['exit'] == 0 and case['command'].startswith('create_')
 ]
 EXTRACT = [name for name, case in CASES.items() if case['command'] == 'extract']

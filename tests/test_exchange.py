@@ -135,6 +135,7 @@ def test_networks_of_ones_own_travel(tmp_path):
 # The original's networks, put to use.
 
 
+@pytest.mark.slow
 def test_imported_networks_are_ordinary_networks():
     """Without a session: run, evaluated inside of a graph with gradients, cloned, converted,
     changed.

@@ -201,6 +201,7 @@ def test_a_crash_leaves_what_was_there(name, prepare, room, monkeypatch, record_
 
 # ------------------------------------------------------------ writes of libraries, past Python
 
+@pytest.mark.slow
 def test_a_saved_model_is_replaced_whole(room, monkeypatch):
     """TensorFlow writes it; then it is synced and gets its name."""
     export('model', 0)
@@ -229,6 +230,7 @@ def export(path, version):
     network(version).export(path, overwrite=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('number', [0, 1])
 def test_a_crash_of_an_export(number, room, monkeypatch):
     """Between its two renames the old one has another name; it is whole there."""
@@ -333,6 +335,7 @@ print(deaths)
 """
 
 
+@pytest.mark.slow
 def test_processes_that_die_in_the_midst_of_it(in_tmp):
     """Real ones, without a chance to clean up, at each of their steps."""
     done = subprocess.run([sys.executable, '-c', DIE], capture_output=True, text=True, env={

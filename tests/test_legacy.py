@@ -284,6 +284,7 @@ def test_converted_networks_are_saved_and_loaded_as_this_programs(in_tmp, golden
             assert_equal_networks(net.clone(), expected)
 
 
+@pytest.mark.slow
 def test_a_fresh_process_reads_converted_networks(in_tmp, golden):
     """Dummy's build function is known without importing anything first; to plain pickle, too."""
     misc.save_pkl(tuple(golden['unknown'].values()), 'a.pkl')

@@ -86,6 +86,7 @@ def check_gradients(which, gradients, net, data, info):
 FUSED = [('lod0.4', 'fused'), ('truncated-labels-lod0', 'fused 4x4')]
 
 
+@pytest.mark.fast_first(3)
 @pytest.mark.parametrize('case, mode, compiled, scaling', [
     *((case, *mode) for case in CASES
       for mode in [('full', True, False), ('native', False, False), ('native', True, True),
@@ -115,6 +116,7 @@ def test_G_loss(case, mode, compiled, scaling, monkeypatch):
     check_gradients('G', unscaled, G, data, info)
 
 
+@pytest.mark.fast_first(3)
 @pytest.mark.parametrize('case, mode, scaling', [
     *((case, *mode) for case in CASES
       for mode in [('full', False), ('native', False), ('native', True), ('parts',
@@ -160,6 +162,7 @@ def test_D_loss(case, mode, scaling, monkeypatch):
         assert abs(reported[name] - data[key].mean()) <= info['accuracy'][key]['atol'], name
 
 
+@pytest.mark.slow
 def test_with_determinism_on_they_are_the_same():
     """The same tests in a process with TF_DETERMINISTIC_OPS, where TensorFlow's own cross-entropy
     has another gradient.
@@ -180,6 +183,7 @@ def test_labels_of_other_types(dtype):
     assert max_abs(loss.label_penalty(tf.constant(labels.astype(dtype)), logits), expected) == 0
 
 
+@pytest.mark.slow
 def test_without_given_draws_the_losses_draw_by_seed_and_step():
     _, data, G, D = load('base-lod0')
     opt, labels = tfutil.Optimizer(), GivenLabels(np.zeros([4, 0], np.float32))

@@ -25,6 +25,7 @@ def expected_of(case, data, lod):
     return [data[f'{key}_lod{lod:.2f}'] for key in keys]
 
 
+@pytest.mark.fast_first(10)
 @pytest.mark.parametrize('case', CASES)
 @pytest.mark.parametrize('structure, kernels_hold_the_box',
                          [('linear', False), ('recursive', False), ('linear', True)])
@@ -138,6 +139,7 @@ def test_a_stage_uses_exactly_the_layers_it_needs(lod):
     assert used == expected
 
 
+@pytest.mark.slow
 def test_inside_a_function_the_output_follows_the_lod():
     """Compiled once, get_output_for must still follow the variable lod."""
     G = tfutil.Network('G', 'networks.G_paper', num_channels=1, resolution=16, fmap_base=64,

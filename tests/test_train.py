@@ -68,9 +68,13 @@ def test_unconditional_through_every_stage(toy):
 
 @pytest.mark.slow
 def test_conditional_with_a_row_per_class_in_bfloat16(toy, capsys):
+    (toy / 'datasets' / 'toy' / 'toy-classes.txt').write_text('ant\nbee\ncat\n')
     assert run("dataset.max_label_size='full'", 'grid.layout=row_per_class', 'G.dtype=bfloat16',
                'D.dtype=bfloat16', 'num_gpus=1') == 0
     folder = 'results/000-tiny'
+    assert (toy / folder / 'rows.txt').read_text().startswith('row 0: class 0, ant\n')
+    assert 'Rows from the top: ant, bee, cat' in (toy / folder / 'report.html').read_text()
+    os.unlink(f'{folder}/rows.txt')  # the only file that comes with names
     check_files(folder)
     ticks_of(folder)
     G, D, Gs = misc.load_pkl(f'{folder}/network-final.pkl')
@@ -186,6 +190,7 @@ def test_the_loops_order_of_things(toy, monkeypatch, reset):
                                      } and steps.D_loss.keywords == {'wgan_lambda': 3.0}
 
 
+@pytest.mark.slow
 def test_snapshots_come_when_asked_for(toy, monkeypatch):
     """Ticks of 2 kimg: names tell the kimg, so the exact set can be checked."""
     monkeypatch.setattr('pgan.training.loop.TrainingSteps', Recorder)
@@ -275,6 +280,7 @@ def expect_error(capsys, code, *texts):
     assert not os.path.exists('results')
 
 
+@pytest.mark.slow
 def test_default_configuration_without_data(in_tmp):
     """The very first thing a newcomer may type."""
     done = subprocess.run([sys.executable, ROOT / 'train.py'], capture_output=True, text=True)

@@ -52,6 +52,7 @@ def test_nohup_is_respected(tmp_path):
     assert done.returncode == 1 and 'went on' in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(startup.has_gpu(), reason='this machine has a GPU: what TensorFlow says about '
                                               'it is of interest')
 def test_an_error_stands_alone(tmp_path):

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from typing import IO
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, PngImagePlugin, UnidentifiedImageError
 
+from pgan.data.colour_profiles import profile_of
 from pgan.errors import ConfigError, DataError, UserError
 from pgan.resolutions import is_resolution
 
@@ -19,6 +20,16 @@ DEEP_GRAY = ('I;16', 'I;16L', 'I;16B', 'I;16N')
 GRAY = ('1', 'L', 'LA', 'La', *DEEP_GRAY)
 NUMBERS = ('I', 'F')  # of which nobody knows what is black and what is white
 _NOT_THE_FILES_FAULT = (errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+
+_TURNS = {  # by EXIF orientation
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 
 @contextlib.contextmanager
@@ -35,7 +46,7 @@ def opened(file: str | os.PathLike | IO[bytes], name: str) -> Iterator[Image.Ima
             image.
     """
     try:
-        with _pillows_limit_lifted(), Image.open(file) as image:
+        with _pillows_limits_lifted(), Image.open(file) as image:
             if image.width * image.height > MAX_SIDE ** 2:
                 raise DataError(f'the image {name!r} is too large: {image.width}x{image.height}. '
                                 f'Expected at most {MAX_SIDE}x{MAX_SIDE}.')
@@ -54,40 +65,46 @@ def opened(file: str | os.PathLike | IO[bytes], name: str) -> Iterator[Image.Ima
             f'the image {name!r} cannot be read: {error or type(error).__name__}.') from error
 
 
-class _PillowsLimit:
-    """Pillow's limit on image size, lifted while anybody uses it.
+class _PillowsLimits:
+    """Pillow's limits for files of strangers, raised while anybody uses them.
 
-    All threads share it. Pillow looks at it when it opens and when it decodes an image.
+    All threads share them. Pillow looks at them when it opens and when it decodes an image: at its
+    size, and at what the profile and the texts of a PNG unpack to.
     """
+    _RAISED = ((Image, 'MAX_IMAGE_PIXELS', None), (PngImagePlugin, 'MAX_TEXT_CHUNK', 256 << 20),
+               (PngImagePlugin, 'MAX_TEXT_MEMORY', 1 << 30))
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._users = 0
-        self._limit: int | None = None
+        self._own: list[int | None] = []
 
     def lift(self):
         with self._lock:
             if self._users == 0:
-                self._limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+                self._own = [getattr(module, name) for module, name, _ in self._RAISED]
+                for module, name, limit in self._RAISED:
+                    setattr(module, name, limit)
             self._users += 1
 
     def restore(self):
         with self._lock:
             self._users -= 1
             if self._users == 0:
-                Image.MAX_IMAGE_PIXELS = self._limit
+                for (module, name, _), limit in zip(self._RAISED, self._own):
+                    setattr(module, name, limit)
 
 
-_LIMIT = _PillowsLimit()
+_LIMITS = _PillowsLimits()
 
 
 @contextlib.contextmanager
-def _pillows_limit_lifted():
-    _LIMIT.lift()
+def _pillows_limits_lifted():
+    _LIMITS.lift()
     try:
         yield
     finally:
-        _LIMIT.restore()
+        _LIMITS.restore()
 
 
 def mode_of(image: Image.Image) -> str:
@@ -124,8 +141,22 @@ def centre_square(pixels: np.ndarray, resolution: int) -> np.ndarray:
     return to_chw(np.asarray(square.resize((resolution, resolution), Image.Resampling.LANCZOS)))
 
 
+def upright(image: Image.Image) -> Image.Image:
+    """An image turned as its EXIF orientation says; the rest of its EXIF data is not read.
+
+    Cameras and editors write malformed tags beside a sound orientation. Where the orientation
+    itself cannot be read, the image stays as it is.
+    """
+    image.load()
+    try:
+        turn = _TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:  # malformed EXIF data raise almost anything; the pixels are sound
+        return image
+    return image if turn is None else image.transpose(turn)
+
+
 def upright_pixels(image: Image.Image, gray: bool) -> np.ndarray:
-    """An image of any kind as 8-bit gray or RGB, turned as its EXIF data say.
+    """An image of any kind as 8-bit gray or sRGB, turned as its EXIF data say.
 
     What is transparent is laid onto white.
 
@@ -136,12 +167,16 @@ def upright_pixels(image: Image.Image, gray: bool) -> np.ndarray:
     Returns:
         uint8 [H, W] if gray, else [H, W, 3]
     """
-    is_deep = mode_of(image) in DEEP_GRAY
-    image = ImageOps.exif_transpose(image)
+    is_deep, profile = mode_of(image) in DEEP_GRAY, profile_of(image)
+    image = upright(image)
     if is_deep:
         image = Image.fromarray((np.asarray(image) // 257).astype(np.uint8))
     elif image.has_transparency_data:
-        image = _on_white(image.convert('RGBA'))
+        image = image.convert('RGBA')
+    if profile is not None:
+        image = profile.to_srgb(image)
+    if image.mode == 'RGBA':
+        image = _on_white(image)
     return np.asarray(image.convert('L' if gray else 'RGB'))
 
 

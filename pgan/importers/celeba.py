@@ -1,10 +1,12 @@
 """CelebA: 202599 aligned portraits of 178x218, of which the face is cut out."""
 import glob
 import os
+import sys
 from collections.abc import Iterable
 
 import numpy as np
 
+from pgan.archives import check_unpacked
 from pgan.errors import ConfigError, DataError
 from pgan.importers.image_folder import read_image
 from pgan.importers.source import NumberedImages, Source, in_threads, not_found
@@ -12,6 +14,7 @@ from pgan.importers.source import NumberedImages, Source, in_threads, not_found
 NUM_IMAGES = 202599
 WIDTH, HEIGHT, SIDE = 178, 218, 128
 FOLDER = 'img_align_celeba_png'
+JPEG_FOLDERS = ('img_align_celeba', os.path.join('img_align_celeba', 'img_align_celeba'))
 EXPECTED = (f'the folder {FOLDER} of 000001.png to {NUM_IMAGES}.png (img_align_celeba_png.7z, '
             'unpacked)')
 DOWNLOAD = 'https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html ("Align&Cropped Images", PNG)'
@@ -21,7 +24,8 @@ def load_celeba(celeba_dir: str | os.PathLike, cx: int, cy: int) -> Source:
     """All portraits, cut to the 128x128 pixels around a point; 3x128x128, without labels.
 
     Args:
-        celeba_dir: folder that holds img_align_celeba_png.
+        celeba_dir: folder that holds img_align_celeba_png; the JPEG version is taken with a note
+            where that is missing.
         cx, cy: the point, in pixels from the left and the top; 64 to 114 and 64 to 154.
 
     Raises:
@@ -35,13 +39,7 @@ def load_celeba(celeba_dir: str | os.PathLike, cx: int, cy: int) -> Source:
                               f'{SIDE}x{SIDE} pixels around it lie inside the {WIDTH}x{HEIGHT} '
                               f'images. Received: {value}.')
     print(f'Loading CelebA from "{celeba_dir}"')
-    folder = os.path.join(os.fspath(celeba_dir), FOLDER)
-    if not os.path.isdir(folder):
-        raise not_found(celeba_dir, FOLDER, EXPECTED, DOWNLOAD)
-    paths = sorted(glob.glob(os.path.join(glob.escape(folder), '*.png')))
-    if len(paths) != NUM_IMAGES:
-        raise DataError(f'Expected to find {NUM_IMAGES} images, *.png, in {folder!r}. Received: '
-                        f'{len(paths)}. Download: {DOWNLOAD}')
+    paths = _find_portraits(celeba_dir)
 
     def read(index: int) -> tuple[int, np.ndarray]:
         return index, _read_face(paths[index], cx - half, cy - half)
@@ -50,6 +48,31 @@ def load_celeba(celeba_dir: str | os.PathLike, cx: int, cy: int) -> Source:
         return in_threads(read, order)
 
     return Source(len(paths), fetch)
+
+
+def _find_portraits(celeba_dir):
+    check_unpacked(celeba_dir, f'a folder that holds {EXPECTED}')
+    folder, ending = os.path.join(os.fspath(celeba_dir), FOLDER), '.png'
+    if not os.path.isdir(folder):
+        folder, ending = _jpeg_folder(celeba_dir), '.jpg'
+    paths = sorted(glob.glob(os.path.join(glob.escape(folder), f'*{ending}')))
+    if len(paths) != NUM_IMAGES:
+        raise DataError(f'Expected to find {NUM_IMAGES} images, *{ending}, in {folder!r}. '
+                        f'Received: {len(paths)}. Download: {DOWNLOAD}')
+    if ending == '.jpg':
+        print(f'note: {folder!r} holds the JPEG version of CelebA. Its pixels differ a little from '
+              f'those of {FOLDER}, which the data set of the publication was made of. For the PNG '
+              f'version: {DOWNLOAD}', file=sys.stderr)
+    return paths
+
+
+def _jpeg_folder(celeba_dir):
+    """The folder of the JPEG version, as its archive img_align_celeba.zip makes it."""
+    for name in reversed(JPEG_FOLDERS):
+        folder = os.path.join(os.fspath(celeba_dir), name)
+        if os.path.isdir(folder):
+            return folder
+    raise not_found(celeba_dir, FOLDER, EXPECTED, DOWNLOAD)
 
 
 def _read_face(path, left, top):

@@ -3,6 +3,7 @@ import os
 
 import numpy as np
 
+from pgan.archives import check_unpacked
 from pgan.errors import DataError
 from pgan.importers.pickled import load_arrays
 from pgan.importers.source import Source, check_range, not_found, onehot
@@ -18,7 +19,8 @@ def load_cifar10(cifar10_dir: str | os.PathLike) -> Source:
     """
     print(f'Loading CIFAR-10 from "{cifar10_dir}"')
     names = [f'data_batch_{number}' for number in range(1, 6)]
-    return _load(cifar10_dir, names, 'labels', images_per_file=10000, num_classes=10)
+    return _load(cifar10_dir, names, 'labels', images_per_file=10000, num_classes=10,
+                 names_in=('batches.meta', 'label_names'))
 
 
 def load_cifar100(cifar100_dir: str | os.PathLike) -> Source:
@@ -28,11 +30,13 @@ def load_cifar100(cifar100_dir: str | os.PathLike) -> Source:
         DataError: a file is missing or is not that of CIFAR-100.
     """
     print(f'Loading CIFAR-100 from "{cifar100_dir}"')
-    return _load(cifar100_dir, ['train'], 'fine_labels', images_per_file=50000, num_classes=100)
+    return _load(cifar100_dir, ['train'], 'fine_labels', images_per_file=50000, num_classes=100,
+                 names_in=('meta', 'fine_label_names'))
 
 
-def _load(folder, names, label_key, *, images_per_file, num_classes):
+def _load(folder, names, label_key, *, images_per_file, num_classes, names_in):
     expected = ', '.join(names) + f' (CIFAR-{num_classes})'
+    check_unpacked(folder, f'a folder that holds {expected}')
     paths = [os.path.join(folder, name) for name in names]
     for name, path in zip(names, paths):
         if not os.path.exists(path):
@@ -40,7 +44,24 @@ def _load(folder, names, label_key, *, images_per_file, num_classes):
     batches = [_read_batch(path, label_key, images_per_file) for path in paths]
     images, labels = (np.concatenate(parts) for parts in zip(*batches))
     check_range(f'CIFAR-{num_classes}', folder, images, labels, num_classes, DOWNLOAD)
-    return Source.from_arrays(images, onehot(labels, num_classes))
+    source = Source.from_arrays(images, onehot(labels, num_classes))
+    source.class_names = _class_names(folder, *names_in, num_classes)
+    return source
+
+
+def _class_names(folder, file_name, key, num_classes):
+    """The names of the classes, from the file that comes with the batches; None without it."""
+    path = os.path.join(folder, file_name)
+    if not os.path.isfile(path):
+        return None
+    content = load_arrays(path, DOWNLOAD)
+    names = content.get(key) if isinstance(content, dict) else None
+    is_sound = isinstance(names, list) and all(isinstance(name, str) for name in names)
+    if not is_sound or len(names) != num_classes:
+        raise DataError(f'{path!r} does not name the classes of CIFAR-{num_classes}. Expected a '
+                        f'pickled dict with {key!r}, a list of {num_classes} strings. Download it '
+                        f'again, or remove it to go without names: {DOWNLOAD}')
+    return names
 
 
 def _read_batch(path, label_key, num_images):

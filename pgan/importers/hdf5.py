@@ -6,6 +6,7 @@ from collections.abc import Iterable
 import numpy as np
 from tqdm import tqdm
 
+from pgan.archives import check_unpacked
 from pgan.errors import DataError
 from pgan.importers.source import NumberedImages, Source
 from pgan.resolutions import is_resolution
@@ -43,6 +44,10 @@ def load_hdf5(hdf5_file: str | os.PathLike) -> Source:
 
 def _open(hdf5_file):
     import h5py
+    check_unpacked(hdf5_file, 'the path of an .h5 file', folder=False)
+    if os.path.isdir(hdf5_file):
+        raise DataError(f'the HDF5 archive {hdf5_file!r} is a folder. Expected the path of an .h5 '
+                        'file.')
     if not os.path.isfile(hdf5_file) or not os.access(hdf5_file, os.R_OK):
         raise DataError(f'the HDF5 archive {hdf5_file!r} does not exist, or is no file that may '
                         'be read. Expected the path of an .h5 file.')

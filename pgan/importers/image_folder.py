@@ -1,13 +1,16 @@
 """A folder, or a tree of folders, of image files."""
 import collections
 import os
+import sys
 from collections.abc import Callable
-from typing import Literal
+from typing import NamedTuple
 
 import numpy as np
 from tqdm import tqdm
 
+from pgan.data.colour_profiles import Profile, profile_of
 from pgan.data.decoding import (
+    DEEP_GRAY,
     GRAY,
     NUMBERS,
     centre_square,
@@ -18,13 +21,14 @@ from pgan.data.decoding import (
     upright_pixels,
 )
 from pgan.errors import DataError
+from pgan.importers.class_folders import Labels, class_folders
+from pgan.importers.picture_files import explained, find_pictures, is_raw
 from pgan.importers.source import Source, in_threads, onehot
 from pgan.progress_bar import progress_bar
 from pgan.resolutions import is_resolution, log2_of
 
-# What Windows leaves in folders of images; names with a dot in front are left out as well.
-IGNORED = ('thumbs.db', 'desktop.ini')
 NAMED = 3  # of many bad files
+DARK, DARK_DEEP = 15, 63  # of 255; what 12- and 14-bit values in 16-bit files come to
 _SKIP = 'Replace or remove such files, or leave them out with --skip_bad.'
 
 _CONVERSIONS = {
@@ -36,21 +40,28 @@ _CONVERSIONS = {
 }
 
 
-def load_images(image_dir: str | os.PathLike, resolution: int | None = None,
-                labels: Literal['folders'] | None = None, *, skip_bad: bool = False) -> Source:
-    """All files of a folder and of the folders below it, sorted by path.
+class Header(NamedTuple):
+    """What the start of an image file says: mode, (width, height), and colour profile."""
+    mode: str
+    size: tuple[int, int]
+    profile: Profile | None
 
-    The headers of all files are looked at first; the files are then read one at a time, as they are
-    fetched.
+
+def load_images(image_dir: str | os.PathLike, resolution: int | None = None,
+                labels: Labels | None = None, *, skip_bad: bool = False) -> Source:
+    """All pictures of a folder and of the folders below it, sorted by path.
+
+    Files that are no pictures are counted and left out. The headers of all pictures are looked at
+    first; the files are then read one at a time, as they are fetched.
 
     Args:
         image_dir: the folder.
         resolution: None = the files must be square RGB or grayscale images of one shape, sides a
             power of two, and are taken as they are. R, a power of two = any images: the middle
-            square of each, resized to RxR with Lanczos, turned as its EXIF data say, transparency
-            laid onto white; 3xRxR, or 1xRxR if all files are gray.
-        labels: None; or 'folders' = one-hot labels by the folder of image_dir that a file is in,
-            classes in the order of their names.
+            square of each, resized to RxR with Lanczos, turned as its EXIF data say, converted to
+            sRGB, transparency laid onto white; 3xRxR, or 1xRxR if all files are gray.
+        labels: None; or one-hot labels: 'folders' = by the folder of image_dir that a file is in,
+            'innermost' = by the folder that it is directly in. Classes in the order of their names.
         skip_bad: report files that cannot be used, and leave them out, instead of raising.
 
     Raises:
@@ -60,9 +71,13 @@ def load_images(image_dir: str | os.PathLike, resolution: int | None = None,
     if resolution is not None:
         check_resolution(resolution)
     print(f'Loading images from "{image_dir}"')
-    paths = _find_files(image_dir)
-    classes = _class_names(image_dir, paths) if labels == 'folders' else None
+    paths, folders = find_pictures(image_dir)
+    classes: list[str] = []
+    numbers: list[int] = []
+    if labels:
+        classes, numbers = class_folders(image_dir, paths, folders, labels)
     headers, reasons = _read_headers(paths)
+    _report_profiles(headers, resolution)
     read: Callable[[str], np.ndarray]
     if resolution is None:
         read = _reader_as_they_are(headers, reasons)
@@ -72,11 +87,11 @@ def load_images(image_dir: str | os.PathLike, resolution: int | None = None,
     good = [path for path in paths if path not in reasons]
     if not good:
         raise DataError(f'none of the {len(paths)} files in {image_dir!r} can be used.')
-    source = Source(len(good), lambda order: _fetch(good, read, order, skip_bad), may_skip=skip_bad,
-                    class_names=classes)
+    source = Source(len(good), lambda order: _fetch(good, read, order, skip_bad, headers),
+                    may_skip=skip_bad, class_names=classes or None)
     if classes:
-        numbers = [classes.index(_class_of(image_dir, path)) for path in good]
-        source.labels = onehot(np.array(numbers), len(classes))
+        of_good = [number for path, number in zip(paths, numbers) if path not in reasons]
+        source.labels = onehot(np.array(of_good), len(classes))
     return source
 
 
@@ -92,78 +107,41 @@ def read_image(path: str) -> np.ndarray:
 
 
 # --------------------------------------------------------------------------------------------------
-# Finding.
-
-
-def _find_files(image_dir):
-    if not os.path.exists(image_dir):
-        raise DataError(f'the image folder {image_dir!r} does not exist.')
-    if not os.path.isdir(image_dir):
-        raise DataError(f'the image folder {image_dir!r} is a file. Expected the folder that the '
-                        'images are in.')
-    paths, seen = [], set()
-    for folder, below, names in os.walk(image_dir, followlinks=True, onerror=_cannot_list):
-        if os.path.realpath(folder) in seen:  # links may lead in circles
-            below.clear()
-            continue
-        seen.add(os.path.realpath(folder))
-        below[:] = [name for name in below if not name.startswith('.')]
-        wanted = [name for name in names if name[0] != '.' and name.lower() not in IGNORED]
-        paths += [os.path.join(folder, name) for name in wanted]
-    if any(path.endswith('.tfrecords') for path in paths):
-        raise DataError(f'{image_dir!r} holds .tfrecords files: it is a data set already. Use it '
-                        'as it is; python dataset_tool.py extract makes image files of it.')
-    if not paths:
-        raise DataError(f'No input images found in {image_dir!r}. Expected a folder of PNG or '
-                        'JPEG files.')
-    return sorted(paths)
-
-
-def _cannot_list(error):
-    raise DataError(f'the folder {error.filename!r} cannot be read: {error.strerror}. See to its '
-                    'permissions.') from error
-
-
-def _class_of(image_dir, path):
-    """Name of the folder of image_dir that a file is in; '' if it is in image_dir itself."""
-    first, *rest = os.path.relpath(path, image_dir).split(os.sep)
-    return first if rest else ''
-
-
-def _class_names(image_dir, paths):
-    """Names of the folders of image_dir, sorted."""
-    names = sorted({_class_of(image_dir, path) for path in paths})
-    if '' in names:
-        lost = next(path for path in paths if not _class_of(image_dir, path))
-        raise DataError(f'--labels folders: {lost!r} is in none of the sub-folders of '
-                        f'{image_dir!r}, so it has no class. Expected one sub-folder of images '
-                        'for each class; move it to one of them.')
-    if len(names) < 2:
-        raise DataError(f'--labels folders: {image_dir!r} has the one sub-folder {names[0]!r}. '
-                        'Expected at least two, one for each class; leave --labels out to go '
-                        'without labels.')
-    return names
-
-
-# --------------------------------------------------------------------------------------------------
 # Checking.
 
 
 def _read_headers(paths):
-    """Mode and size of each file that can be read, and the reasons why others cannot.
+    """Headers of the files that can be read, and the reasons why others cannot.
 
-    Returns two dicts by path: {path: (mode, (width, height))}, {path: message}.
+    Returns two dicts by path: {path: Header}, {path: message}.
     """
     headers, reasons = {}, {}
     for path in progress_bar(paths, desc='Checking', unit='img', delay=3):
         try:
             if not os.path.isfile(path):
                 raise DataError(f'{path!r} is no file, or a link to one that is gone.')
+            if is_raw(path):
+                raise DataError('')
             with opened(path, path) as image:
-                headers[path] = mode_of(image), image.size
+                headers[path] = Header(mode_of(image), image.size, profile_of(image))
         except DataError as error:
-            reasons[path] = str(error)
+            reasons[path] = explained(path, str(error))
     return headers, reasons
+
+
+def _report_profiles(headers, resolution):
+    """Say how many images have other colours than sRGB, and what becomes of these."""
+    profiles = {path: header.profile for path, header in headers.items() if header.profile}
+    others = [path for path, profile in profiles.items() if profile.convert]
+    broken = [path for path, profile in profiles.items() if profile.fault]
+    if others:
+        fate = ('are converted to sRGB' if resolution else
+                'are taken as they are; --resolution converts them to sRGB')
+        print(f'{len(others)} of {len(headers)} images have another colour profile than sRGB, e.g. '
+              f'{others[0]!r} ({profiles[others[0]].name}), and {fate}')
+    if broken:
+        print(f'{len(broken)} of {len(headers)} images have a colour profile that cannot be used '
+              f'and is ignored, e.g. {broken[0]!r}: {profiles[broken[0]].fault}')
 
 
 def _check_mode(path, mode):
@@ -200,7 +178,7 @@ def _reader_as_they_are(headers, reasons):
     `reasons` gets an entry for each other file.
     """
     shapes = {}
-    for path, (mode, size) in headers.items():
+    for path, (mode, size, _) in headers.items():
         try:
             shapes[path] = _check_square(path, mode, size)
         except DataError as error:
@@ -224,11 +202,11 @@ def _reader_of_squares(headers, reasons, resolution):
     reasons |= {
         path: f'{path!r} is stored as {mode!r}, numbers without a black and a white. '
         'Expected 8 or 16 bits a channel; convert it, or move it out of the folder.'
-        for path, (mode, _) in headers.items() if mode in NUMBERS
+        for path, (mode, _, _) in headers.items() if mode in NUMBERS
     }
     headers = {path: header for path, header in headers.items() if path not in reasons}
-    gray = all(mode in GRAY for mode, _ in headers.values())
-    small = sum(min(size) < resolution for _, size in headers.values())
+    gray = all(header.mode in GRAY for header in headers.values())
+    small = sum(min(header.size) < resolution for header in headers.values())
     if small:
         print(f'{small} of {len(headers)} images are smaller than {resolution}x{resolution} and '
               'will be enlarged')
@@ -277,7 +255,7 @@ def _read_like(path, shape, example):
     return image
 
 
-def _fetch(paths, read, order, skip_bad):
+def _fetch(paths, read, order, skip_bad, headers):
     """Yield (number, image) of the files of the given numbers."""
     def attempt(index):
         try:
@@ -285,10 +263,26 @@ def _fetch(paths, read, order, skip_bad):
         except DataError as error:
             return index, error
 
+    dark = {}
     for index, result in in_threads(attempt, order):
         if not isinstance(result, DataError):
+            is_deep = headers[paths[index]].mode in DEEP_GRAY
+            if result.max() <= (DARK_DEEP if is_deep else DARK):
+                dark[paths[index]] = int(result.max())
             yield index, result
         elif skip_bad:
             tqdm.write(f'Skipped: {result}')
         else:
             raise DataError(f'{result} {_SKIP}') from result
+    _report_dark(dark, len(paths), headers)
+
+
+def _report_dark(dark, num_images, headers):
+    if not dark:
+        return
+    path = min(dark)
+    bits = 16 if headers[path].mode in DEEP_GRAY else 8
+    tqdm.write(f'note: {len(dark)} of {num_images} images are nearly black, e.g. {path!r} ({bits} '
+               f'bits a channel), whose brightest pixel is {dark[path]} of 255. If they use only '
+               'a part of the range, as 12-bit values in 16-bit files, or masks of 0 and 1, scale '
+               f'them first so that white is {2 ** bits - 1}.', file=sys.stderr)

@@ -4,10 +4,10 @@ import os
 from collections.abc import Collection
 
 import numpy as np
-from PIL import ImageOps
 from tqdm import tqdm
 
-from pgan.data.decoding import centre_square, check_resolution, opened
+from pgan.archives import check_unpacked
+from pgan.data.decoding import centre_square, check_resolution, opened, upright
 from pgan.errors import ConfigError, DataError
 from pgan.importers.source import NumberedImages, Source, in_threads, not_found
 
@@ -51,6 +51,7 @@ def load_lsun(lmdb_dir: str | os.PathLike, resolution: int,
 
 def _open(lmdb_dir):
     import lmdb
+    check_unpacked(lmdb_dir, f'a folder that holds {EXPECTED}')
     is_file = os.path.isfile(lmdb_dir)  # LMDB knows both forms
     path = lmdb_dir if is_file else os.path.join(lmdb_dir, 'data.mdb')
     if not os.path.isfile(path):
@@ -65,8 +66,8 @@ def _open(lmdb_dir):
                                 create=False, readahead=False)
         needed = (environment.info()['last_pgno'] + 1) * environment.stat()['psize']
     except lmdb.Error as error:
-        raise DataError(
-            f'{path!r} cannot be read as LMDB: {error}. Download it again: {DOWNLOAD}') from error
+        raise DataError(f'{path!r} cannot be read as LMDB: {error}. Expected a folder that holds '
+                        f'{EXPECTED}, or that file. Download it again: {DOWNLOAD}') from error
     # Reading behind the end of the file would kill the process.
     if os.path.getsize(path) < needed:
         raise DataError(f'{path!r} is truncated. Expected at least {needed} bytes. Received: '
@@ -108,7 +109,7 @@ def _decode(key, value, resolution):
                 raise DataError(f'the image {key!r} is a GIF, expected a photograph.')
             # As the original's decoder does: turned upright, and colours taken as they are where
             # alpha makes them transparent.
-            pixels = np.asarray(ImageOps.exif_transpose(image).convert('RGB'))
+            pixels = np.asarray(upright(image).convert('RGB'))
     except DataError as error:
         return error
     return centre_square(pixels, resolution)

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from pgan.archives import check_unpacked
 from pgan.errors import ConfigError, DataError
 from pgan.importers.source import NumberedImages, Source, not_found, onehot, pad_to_32
 
@@ -58,6 +59,7 @@ def load_mnistrgb(mnist_dir: str | os.PathLike, num_images: int, random_seed: in
 
 def read_digits(mnist_dir: str | os.PathLike) -> tuple[np.ndarray, np.ndarray]:
     """Pixels uint8 [60000, 28, 28] and digits uint8 [60000]."""
+    check_unpacked(mnist_dir, f'a folder that holds {EXPECTED}')
     images = _read_idx(mnist_dir, IMAGE_FILE, (NUM_IMAGES, 28, 28))
     labels = _read_idx(mnist_dir, LABEL_FILE, (NUM_IMAGES,))
     if (images.min(), images.max()) != (0, 255):

@@ -8,6 +8,8 @@ from typing import Self, TypeVar
 
 import numpy as np
 
+from pgan.archives import ENDINGS as ARCHIVES
+from pgan.archives import unpacking
 from pgan.errors import DataError
 
 # (number, image) one after another; whoever stops early closes it.
@@ -114,6 +116,9 @@ def _where_else(folder, name, names):
     below = [entry for entry in names if os.path.lexists(os.path.join(folder, entry, name))]
     if below:
         return f' There is one in {os.path.join(folder, below[0])!r}: give that folder instead.'
-    endings = ('.tar.gz', '.tgz', '.tar', '.zip', '.7z', '.7z.001')
-    archives = [entry for entry in names if entry.endswith(endings)]
-    return f' Unpack {archives[0]!r} first?' if archives else ''
+    archives = [entry for entry in names
+                if entry.lower().endswith(ARCHIVES) and not entry.startswith('deltas')]
+    if not archives:
+        return ''
+    path = os.path.join(folder, archives[0])
+    return f' Unpack {archives[0]!r} first? {unpacking(path)}'

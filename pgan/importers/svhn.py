@@ -3,6 +3,7 @@ import os
 
 import numpy as np
 
+from pgan.archives import check_unpacked
 from pgan.errors import DataError
 from pgan.importers.pickled import load_arrays
 from pgan.importers.source import Source, check_range, not_found, onehot
@@ -23,6 +24,7 @@ def load_svhn(svhn_dir: str | os.PathLike) -> Source:
         DataError: a file is missing or is not that of SVHN.
     """
     print(f'Loading SVHN from "{svhn_dir}"')
+    check_unpacked(svhn_dir, f'a folder that holds {EXPECTED}')
     here = [name for name in (*PICKLES, MAT_FILE) if os.path.exists(os.path.join(svhn_dir, name))]
     if MAT_FILE in here and len(here) < 4:
         images, labels = _read_mat(os.path.join(svhn_dir, MAT_FILE))

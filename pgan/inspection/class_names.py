@@ -1,9 +1,10 @@
 """Labels in words."""
-import glob
 import os
 from collections.abc import Sequence
 
 import numpy as np
+
+from pgan.data.class_names import read_class_names
 
 
 def is_one_hot(labels: np.ndarray) -> bool:
@@ -12,19 +13,6 @@ def is_one_hot(labels: np.ndarray) -> bool:
         return False
     are_bits = ((labels == 0) | (labels == 1)).all()
     return bool(are_bits and (labels.sum(axis=1) == 1).all())
-
-
-def read_class_names(tfrecord_dir: str | os.PathLike) -> list[str] | None:
-    """The lines of the folder's NAME-classes.txt, or None if it has none."""
-    folder = glob.escape(os.fspath(tfrecord_dir))
-    paths = sorted(glob.glob(os.path.join(folder, '*-classes.txt')))
-    if not paths:
-        return None
-    try:
-        with open(paths[0], encoding='utf-8-sig', errors='surrogateescape') as file:
-            return [line.rstrip('\n') for line in file]
-    except OSError:
-        return None  # numbers do as well
 
 
 def class_texts(tfrecord_dir: str | os.PathLike, labels: np.ndarray) -> list[str] | None:

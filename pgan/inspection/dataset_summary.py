@@ -8,8 +8,9 @@ from tqdm import tqdm
 
 import dataset
 from pgan.data import records
+from pgan.data.class_names import read_class_names
 from pgan.errors import DataError
-from pgan.inspection.class_names import class_texts, read_class_names
+from pgan.inspection.class_names import class_texts
 from pgan.inspection.verification import verify_records
 
 MAX_CLASSES = 100  # more are summed up

@@ -1,10 +1,12 @@
 """A summary of the run, printed before its first step."""
 from collections.abc import Mapping, Sequence
+from textwrap import shorten
 from typing import Any
 
 import tensorflow as tf
 
-from dataset import Dataset, load_dataset
+from dataset import Dataset, has_labels, load_dataset
+from pgan.data.class_names import names_of
 from pgan.options import with_defaults
 from pgan.reporting import schedule_table
 from pgan.reporting.protocols import Phase, Run
@@ -38,7 +40,7 @@ def overview_entries(run: Run) -> dict[str, Any]:
     done = f', of which {run.cur_nimg / 1000:.1f} are done' if run.cur_nimg else ''
     return {
         'Data set': f'{dataset_name(config.dataset)}: {_describe_images(data)}, {mirrored}',
-        'Labels': f'{data.label_size} components' if data.label_size else 'none',
+        'Labels': describe_labels(data),
         'Generator': f'{count_parameters(G):,} parameters, {G.input_shape[1]} latents',
         'Discriminator': f'{count_parameters(D):,} parameters',
         'Precision': describe_precision(G, D),
@@ -63,6 +65,17 @@ def _describe_images(data: Dataset) -> str:
     if not data.num_images:
         return f'images of {shape} without an end'
     return f'{data.num_images} images of {shape}'
+
+
+def describe_labels(data: Dataset) -> str:
+    """'3 components (ant, bee, cat)'; without labels, whether the data set has some."""
+    if data.label_size:
+        names = ', '.join(names_of(data))
+        return f'{data.label_size} components' + (f' ({shorten(names, 50)})' if names else '')
+    folder = getattr(data, 'tfrecord_dir', None)
+    if folder is not None and has_labels(folder):
+        return "unused; to use those of the data set: dataset.max_label_size='full'"
+    return 'none'
 
 
 def count_parameters(net: Network) -> int:

@@ -20,6 +20,7 @@ from PIL import Image
 
 from misc.environment import read_environment
 from misc.resuming import DONE_MARK
+from pgan.data.class_names import ROWS_FILE
 from pgan.files import atomic_write
 from pgan.reporting import statistics
 from pgan.reporting.charts import chart
@@ -112,6 +113,7 @@ class Report:
                          f'value="{len(fakes) - 1}" aria-label="when"><span '
                          f'id="caption">{_kimg(fakes[-1][0])} kimg</span></div>\n<figure '
                          f'id="fakes">{images}</figure>')
+            parts += _row_names(self.folder)
         if reals:
             parts.append('<h2>Reals</h2>\n<details><summary>what the data set looks '
                          f'like</summary><figure><img src="{reals}" alt="reals">'
@@ -134,6 +136,15 @@ class Report:
         except (OSError, ValueError, Image.DecompressionBombError):
             return None
         return f'data:image/{kind};base64,{base64.b64encode(data).decode()}'
+
+
+def _row_names(folder):
+    """A paragraph that names the pictures' rows, in a list; an empty one without names."""
+    rows = re.findall(r'^row \d+: (class \d+, .*)$', _read(folder, ROWS_FILE), re.MULTILINE)
+    classes = list(dict.fromkeys(rows))
+    names = ', '.join(name.partition(', ')[2] for name in classes)
+    again = ', and again from the first' if len(classes) < len(rows) else ''
+    return [f'<p>Rows from the top: {html.escape(names)}{again}.</p>'] if names else []
 
 
 def thinned_out(names: Sequence[str], most: int = MAX_PICTURES) -> list[str]:

@@ -10,6 +10,7 @@ import tensorflow as tf
 import misc
 from dataset import Dataset
 from misc.resuming import DONE_MARK
+from pgan.data.class_names import ROWS_FILE, names_of, row_lines
 from pgan.errors import ConfigError
 from pgan.options import Supplied, checked
 from pgan.reporting.report import Report
@@ -114,9 +115,18 @@ class ImageSnapshots:
         self.Gs = Gs
         self.training_set = training_set
         self.drange_net = drange_net
+        self.layout = grid_options.get('layout')
         self.reals: np.ndarray | None
         self.grid_size, self.reals, self.labels, self.latents = setup_snapshot_image_grid(
             Gs, training_set, **grid_options)
+
+    def save_row_names(self, folder: str) -> None:
+        """Write rows.txt, the class of each row, if rows are classes that have names."""
+        names = names_of(self.training_set)
+        if self.layout == 'row_per_class' and names:
+            with misc.atomic_write(os.path.join(folder, ROWS_FILE)) as file:
+                text = row_lines(names, self.grid_size[1])
+                file.write(text.encode('utf-8', 'surrogateescape'))
 
     def save_reals(self, folder: str) -> str:
         """Write reals.png; returns its path."""
@@ -188,6 +198,7 @@ class RunFolder:
             options: options by name.
         """
         self.writer.hparams(options)
+        self.grid.save_row_names(self.path)
         self._show_picture('reals', self.grid.save_reals(self.path), cur_nimg)
         self._show_picture('fakes', self.grid.save_fakes(self.path, cur_nimg, minibatch), cur_nimg)
         self.report.refresh()

@@ -8,7 +8,7 @@ import misc
 from pgan.options import Count, Seed, Size, checked
 from pgan.progress_bar import progress_bar
 from pgan.scripts import generator
-from pgan.scripts.label_choice import label_source
+from pgan.scripts.label_choice import label_source, report_rows
 from pgan.scripts.option_checks import FileName, GridSize, Labels, RunId, expect_shrink
 
 
@@ -39,8 +39,8 @@ def generate_fake_images(
             network's names.
         random_seed: of the latents.
         minibatch_size: images per evaluation.
-        labels: of a network with labels: None = those of the data set at random, k = class k for
-            all, 'rows' = a class per grid row.
+        labels: of a network with labels: None = those of the data set at random, 3 or temple = a
+            class by number or name for all, 'rows' = a class per grid row.
         config: the configuration's other values: result_dir, data_dir, desc, num_gpus.
 
     Returns:
@@ -57,6 +57,7 @@ def generate_fake_images(
         png_prefix = misc.get_id_string_for_network_pkl(network_pkl) + '-'
     random_state = np.random.RandomState(random_seed)
     result_subdir = generator.new_result_folder(config)
+    report_rows(result_subdir, labels, grid_size[1], Gs, network_pkl, config)
 
     with progress_bar(total=num_pngs, unit='png') as bar:
         for index in range(num_pngs):

@@ -10,7 +10,7 @@ import misc
 from pgan.options import Count, NonNegative, Positive, Seed, Size, checked
 from pgan.pixels import repeat_pixels
 from pgan.scripts import generator
-from pgan.scripts.label_choice import label_source
+from pgan.scripts.label_choice import label_source, report_rows
 from pgan.scripts.option_checks import (
     Bitrate,
     Codec,
@@ -62,8 +62,9 @@ def generate_interpolation_video(
         mp4_fps, mp4_codec, mp4_bitrate: of the video.
         random_seed: of the latents.
         minibatch_size: images per evaluation.
-        labels: of a network with labels: None = those of the data set at random, k = class k for
-            all, 'rows' = a class per grid row. Each cell keeps its own throughout.
+        labels: of a network with labels: None = those of the data set at random, 3 or temple = a
+            class by number or name for all, 'rows' = a class per grid row. Each cell keeps its own
+            throughout.
         config: the configuration's other values: result_dir, data_dir, desc, num_gpus.
 
     Returns:
@@ -83,6 +84,7 @@ def generate_interpolation_video(
     latents = wandering_latents(Gs, num_frames, grid_size[0] * grid_size[1],
                                 smoothing_sec * mp4_fps, random_seed)
     result_subdir = generator.new_result_folder(config)
+    report_rows(result_subdir, labels, grid_size[1], Gs, network_pkl, config)
     draw = lambda latents, labels: generator.draw(Gs, latents, labels, minibatch_size, config.
                                                   num_gpus, image_shrink)
     frames = InterpolationFrames(draw, latents, cell_labels, grid_size, image_zoom, minibatch_size)

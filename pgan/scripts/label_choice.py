@@ -1,7 +1,8 @@
 """Which labels to feed a conditional network: those of its data set, one class for all, or a class
-per row.
+per row. Classes go by number or name.
 """
 import os
+import unicodedata
 from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -9,12 +10,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 import misc
-from pgan.errors import ConfigError, UserError
+from dataset import Dataset
+from pgan.data.class_names import ROWS_FILE, names_of, row_lines
+from pgan.errors import ConfigError, UserError, did_you_mean
+from pgan.files import atomic_write
 from pgan.options import is_integer
 from pgan.scripts.generator import label_size
 
 if TYPE_CHECKING:
     from tfutil import Network
+
+SHOWN = 10  # names of classes in a message
 
 
 def label_source(labels: int | str | None, Gs: 'Network', network_pkl: str, config: ModuleType,
@@ -22,8 +28,8 @@ def label_source(labels: int | str | None, Gs: 'Network', network_pkl: str, conf
     """How to label the cells of image grids.
 
     Args:
-        labels: None = labels of the run's data set at random; k = class k for all; 'rows' = row r
-            of a grid shows class r, and so on from the first class again.
+        labels: None = labels of the run's data set at random; a class, by number or name, for all;
+            'rows' = row r of a grid shows class r, and so on from the first class again.
         Gs: the network; it may have no labels, then only None is legal.
         network_pkl: path of its pickle; the run's config.txt stands beside it and names the data
             set.
@@ -39,7 +45,10 @@ def label_source(labels: int | str | None, Gs: 'Network', network_pkl: str, conf
         ConfigError: there is no such class, or the network takes no labels.
     """
     size = label_size(Gs)
-    _check_labels(labels, size)
+    if labels is not None and size == 0:
+        raise ConfigError('train.labels: this network was trained without labels, so it has no '
+                          f'classes to choose from. Received: {labels!r}. Leave train.labels out, '
+                          'or choose a run that was trained with dataset.max_label_size.')
     if size == 0:
         return lambda grid_size: np.zeros([_cells(grid_size), 0], np.float32)
     classes = np.eye(size, dtype=np.float32)
@@ -53,18 +62,79 @@ def label_source(labels: int | str | None, Gs: 'Network', network_pkl: str, conf
             rows[random_state.randint(len(rows), size=_cells(grid_size))], np.float32)
     if labels == 'rows':
         return lambda grid_size: classes[(np.arange(grid_size[1]) % size).repeat(grid_size[0])]
-    return lambda grid_size: classes[np.full(_cells(grid_size), labels)]
+    number = class_number(labels, Gs, network_pkl, config, 'train.labels')
+    return lambda grid_size: classes[np.full(_cells(grid_size), number)]
 
 
-def _check_labels(labels, size):
-    """Raise ConfigError if a network with labels of `size` components cannot be given `labels`."""
-    if labels is not None and size == 0:
-        raise ConfigError('train.labels: this network was trained without labels, so it has no '
-                          f'classes to choose from. Received: {labels!r}. Leave train.labels out, '
-                          'or choose a run that was trained with dataset.max_label_size.')
-    if is_integer(labels) and labels >= size:
-        raise ConfigError(f'train.labels: expected a class from 0 to {size - 1}, as the labels of '
-                          f'this network have {size} components. Received: {labels!r}.')
+# --------------------------------------------------------------------------------------------------
+# Names.
+
+
+def class_number(label: int | str, Gs: 'Network', network_pkl: str, config: ModuleType,
+                 where: str) -> int:
+    """The number of a class that is given by number or by name.
+
+    An integer is a number if there is a class of that number, else the name that it spells. Names
+    are those of the run's data set; capitals do not matter where only one name fits.
+
+    Args:
+        label: number or name.
+        Gs, network_pkl, config: see `label_source`.
+        where: the option's name in messages.
+
+    Raises:
+        ConfigError: there is no such class.
+    """
+    size = label_size(Gs)
+    if is_integer(label) and 0 <= label < size:  # type: ignore[operator]
+        return int(label)
+    names, reason = _class_names(network_pkl, size, config)
+    folded = [_folded(name) for name in names]
+    for wanted, candidates in ((str(label), names), (_folded(label), folded)):
+        if candidates.count(wanted) == 1:
+            return candidates.index(wanted)
+    hint = did_you_mean(label, [*names, 'rows'] if where == 'train.labels' else names)
+    known = f', named {", ".join(names[:SHOWN])}{" and so on" if len(names) > SHOWN else ""}'
+    if not names:
+        known = '' if is_integer(label) else f'. Their names are not known: {reason.rstrip(".")}'
+    raise ConfigError(f'{where}: expected a class from 0 to {size - 1}, as the labels of this '
+                      f'network have {size} components{known}. Received: {label!r}.{hint}')
+
+
+def report_rows(result_subdir: str, labels: int | str | None, num_rows: int, Gs: 'Network',
+                network_pkl: str, config: ModuleType) -> None:
+    """Print which class each row shows, and write it to rows.txt, if rows are classes with names.
+
+    Args:
+        result_subdir: folder for the file.
+        num_rows: rows of a grid.
+        others: see `label_source`.
+    """
+    size = label_size(Gs)
+    names, _ = _class_names(network_pkl, size, config) if labels == 'rows' else ([], '')
+    if names:
+        text = row_lines(names, num_rows)
+        print(text, end='')
+        with atomic_write(os.path.join(result_subdir, ROWS_FILE)) as file:
+            file.write(text.encode('utf-8', 'surrogateescape'))
+
+
+def _folded(name):
+    # typed letters with accents may be composed otherwise than those of a folder's name
+    return unicodedata.normalize('NFC', str(name)).casefold()
+
+
+def _class_names(network_pkl, size, config):
+    """Names of a run's classes, and why there are none."""
+    try:
+        data = _dataset_of_run(network_pkl, config)
+        names = names_of(data)
+        data.close()
+    except UserError as error:
+        return [], str(error)
+    if len(names) != size:
+        return [], "the run's data set has no NAME-classes.txt that fits."
+    return names, ''
 
 
 def _cells(grid_size):
@@ -75,10 +145,8 @@ def _labels_of_run(network_pkl, size, config):
     """The labels of all images that a run was trained on, [images, size], or None, which is said
     aloud.
     """
-    folder = os.path.dirname(network_pkl) or os.curdir
     try:
-        data, _ = misc.load_dataset_for_previous_run(folder, result_dir=config.result_dir,
-                                                     data_dir=config.data_dir)
+        data = _dataset_of_run(network_pkl, config)
         labels = data.labels
         data.close()
     except UserError as error:
@@ -87,6 +155,13 @@ def _labels_of_run(network_pkl, size, config):
         return _no_labels(f'Its labels have {data.label_size} components, those of the network '
                           f'{size}, or its images have no end.')
     return labels
+
+
+def _dataset_of_run(network_pkl, config) -> Dataset:
+    folder = os.path.dirname(network_pkl) or os.curdir
+    data, _ = misc.load_dataset_for_previous_run(folder, result_dir=config.result_dir,
+                                                 data_dir=config.data_dir)
+    return data
 
 
 def _no_labels(reason):

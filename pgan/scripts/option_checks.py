@@ -6,10 +6,10 @@ import functools
 import os
 import re
 import subprocess
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pgan.errors import ConfigError, expect
-from pgan.options import Size, Such
+from pgan.options import Such, is_integer
 
 if TYPE_CHECKING:
     from tfutil import Network
@@ -30,6 +30,11 @@ def _is_log_name(value):
     return re.fullmatch(r'[\w. ()+-]+\.txt', value) and value not in _OF_TRAINING
 
 
+def _is_class(value):
+    is_number = is_integer(value) and value >= 0
+    return value is None or is_number or isinstance(value, str) and value != ''
+
+
 @functools.cache
 def _has_encoder(name):
     """Whether the ffmpeg that moviepy runs has a video encoder of this name."""
@@ -46,7 +51,10 @@ def _has_encoder(name):
 
 
 RunId = int | str
-Labels = Literal['rows'] | Size | None
+ClassLabel = Annotated[Any, Such('a class by its number, an integer of at least 0, or by its name',
+                                 _is_class)]
+Labels = Annotated[Any, Such("'rows', or a class by its number, an integer of at least 0, or by "
+                             'its name', _is_class)]
 GridSize = Annotated[list[int], Such(
     'images across and down as two integers of at least 1, e.g. [15, 8]',
     lambda value: len(value) == 2 and min(value) >= 1)]

@@ -7,6 +7,7 @@ import PIL.Image
 import tensorflow as tf
 
 import misc
+from pgan.data.colour_profiles import profile_of
 from pgan.data.decoding import centre_square, mode_of, opened, upright_pixels
 from pgan.data.writer import npy_bytes
 from pgan.errors import DataError, expect
@@ -15,7 +16,8 @@ from pgan.options import Count, Interval, Positive, Seed, Size, checked, is_inte
 from pgan.pixels import repeat_pixels, to_uint8
 from pgan.progress_bar import progress_bar
 from pgan.scripts.generator import draw, label_size, load_generator, mark_done, new_result_folder
-from pgan.scripts.option_checks import RunId, frame_count
+from pgan.scripts.label_choice import class_number
+from pgan.scripts.option_checks import ClassLabel, RunId, frame_count
 from pgan.scripts.video import write_video
 from tfutil import Network
 
@@ -34,7 +36,7 @@ def project_image(
     num_steps: Count = 500,
     num_starts: Annotated[int, Interval(1, NUM_CANDIDATES)] = 4,
     learning_rate: Positive = 0.2,
-    label: Size | None = None,
+    label: ClassLabel = None,
     duration_sec: Positive = 5.0,
     mp4_fps: Count = 30,
     random_seed: Seed = 1000,
@@ -55,7 +57,7 @@ def project_image(
         num_steps: updates.
         num_starts: how many latents to improve at once.
         learning_rate: of Adam, for latents of unit length in each component.
-        label: class to draw; None = the class of the best candidate.
+        label: class to draw, by number or name; None = the class of the best candidate.
         duration_sec, mp4_fps: of the video.
         random_seed: of the candidates.
         config: the configuration's other values: result_dir, desc.
@@ -67,8 +69,10 @@ def project_image(
         ConfigError, DataError: no such run, no such picture, a number out of its range.
     """
     num_frames = frame_count(duration_sec, mp4_fps)
-    Gs, _ = load_generator(run_id, snapshot, config)
+    Gs, network_pkl = load_generator(run_id, snapshot, config)
     target = load_target(image, Gs)
+    if label is not None and label_size(Gs) > 0:
+        label = class_number(label, Gs, network_pkl, config, 'train.label')
     latents, labels = best_candidates(Gs, target, num_starts, label, random_seed)
     folder = new_result_folder(config)
     print('Projecting...')
@@ -88,6 +92,10 @@ def load_target(path: str, Gs: Network) -> np.ndarray:
         if mode_of(picture) in ('I', 'F'):
             raise DataError(f'{path!r} is stored as numbers without a black and a white. Expected '
                             '8 or 16 bits a channel; convert it.')
+        profile = profile_of(picture)
+        if profile is not None and profile.fault:
+            print(f'Note: the colour profile of {path!r} cannot be used and is ignored: '
+                  f'{profile.fault}')
         pixels = upright_pixels(picture, gray=False)
     if channels == 1:
         pixels = np.asarray(PIL.Image.fromarray(pixels).convert('L'))

@@ -49,6 +49,7 @@ def test_flops_of_operations_by_hand():
         'Conv2DBackpropInput': conv, 'Conv2DBackpropFilter': conv, 'MatMul': 2 * 2 * 80 * 7}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('lod, labels', [(0.0, 0), (0.5, 3)])
 def test_flops_of_a_step_are_those_of_its_graph(lod, labels):
     """Exactly: forward, backward and second-order passes of the compiled step, D's update and
@@ -96,6 +97,7 @@ def test_parameters_are_those_of_the_networks():
             np.prod(var.shape) for var in net.trainables.values())
 
 
+@pytest.mark.slow
 def test_the_bare_step_does_the_same_work(monkeypatch):
     """As many FLOPs as this program's step with the kernels that hold the box, but for the scores
     of mixed images, which it does not report; and it trains: losses change.
@@ -130,6 +132,7 @@ def test_ratios_are_of_pairs():
                                                     pairs=1)
 
 
+@pytest.mark.slow
 def test_children_that_fail_are_told():
     assert common.run_child(PRINT_RESULT) == [{'value': 1}]
     with pytest.raises(common.MeasurementError, match='code 3: no such luck'):
@@ -206,6 +209,7 @@ def test_the_ceiling_counts_what_it_computes():
     assert size == 3 * 2 ** 20 and machine.fastest(function, 0) > 0
 
 
+@pytest.mark.slow
 def test_a_training_step_beside_its_ceiling():
     args = training_step.parse_args([*TINY, '--seconds=0', '--ceiling'])
     machine_conv = machine.CONVOLUTIONS

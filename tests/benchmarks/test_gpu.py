@@ -80,6 +80,7 @@ def main(*argv, capsys):
 
 # ---------------------------------------------------------------- parts and time
 
+@pytest.mark.slow
 def test_parts_that_fail_are_lines_and_the_others_go_on(start_run):
     run, lines = start_run()
     parts = [task('speed', 'a', value=1), task('half', 'b'), task('speed', 'c', value=3),
@@ -96,6 +97,7 @@ def test_parts_that_fail_are_lines_and_the_others_go_on(start_run):
     assert times == sorted(times) and times[0] > 0
 
 
+@pytest.mark.slow
 def test_a_part_that_hangs_is_stopped(start_run):
     run, lines = start_run()
     run.do_all(Plan([task('golden', 'a'), task('speed', 'b', value=1)], [], [], []), 0.0)
@@ -153,6 +155,7 @@ def test_what_does_not_fit_is_skipped_and_named(start_run):
     assert lines[-1]['skipped'] == {'speed': [f'long {i}' for i in range(gpu.NAMED)], 'half': ['b']}
 
 
+@pytest.mark.slow
 def test_a_task_that_the_end_cuts_counts_as_skipped(start_run):
     run, lines = start_run(0.08)
     run.grace = 60
@@ -244,6 +247,7 @@ def test_a_machine_without_a_gpu(monkeypatch, capsys):
     assert 'no NVIDIA GPU' in printed.err and '--device cpu' in printed.err
 
 
+@pytest.mark.slow
 def test_a_gpu_that_tensorflow_does_not_find(monkeypatch, capsys, tmp_path):
     card = dict(name='H100', driver_version='1')
     monkeypatch.setattr(gpu, 'nvidia_smi', lambda: card)
@@ -422,6 +426,7 @@ def exported(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_exported_inputs_are_those_of_the_text(exported):
     """Each parameter of the text has an input of its shape; the large ones are seeds."""
     import gzip

@@ -178,6 +178,7 @@ def test_before_and_after_a_change(checkout):
     assert not (checkout.parent / 'before').exists()
 
 
+@pytest.mark.slow
 def test_pictures(checkout):
     """Drawn again, they are the same."""
     said = carry_out(checkout, PICTURES)

@@ -40,6 +40,7 @@ def test_the_nearest_neighbour_reads_real_digits(folder):
     assert np.mean(digits.nearest_labels(noise, images, labels) == labels[:500]) < 0.3
 
 
+@pytest.mark.slow
 def test_a_run_on_other_data_is_refused(folder):
     os.makedirs(folder / 'results/007-other', exist_ok=True)
     (folder / 'results/007-other/config.txt').write_text("dataset = {'tfrecord_dir': "

@@ -102,6 +102,7 @@ def test_the_classifier_has_the_papers_layers():
                       (3, 3, 96, 96), (2 * 2 * 96, 10)]
 
 
+@pytest.mark.slow
 def test_what_it_learns_does_not_depend_on_the_programs_seeds(in_tmp):
     """Up to rounding: 1e-4, after 15 updates of about 2e-3 each."""
     write_digits('datasets/digits')
@@ -114,6 +115,7 @@ def test_what_it_learns_does_not_depend_on_the_programs_seeds(in_tmp):
         assert np.abs(first - second).max() <= 1e-4
 
 
+@pytest.mark.slow
 def test_it_learns_digits_and_is_kept(in_tmp, capsys, monkeypatch):
     """It names most held-out ones (chance: a tenth); is kept; a damaged file is replaced; the
     program's random numbers stay.

@@ -9,6 +9,7 @@ from tests.support.damage import check_all, damaged, find_all, flips_within, hal
 pytestmark = pytest.mark.usefixtures('limits')
 
 
+@pytest.mark.slow
 def test_weights(in_tmp):
     """Checksums in the archive: what is read is what was saved, and an error changes nothing."""
     # Members of more than 4096 bytes: smaller ones are read whole, whatever their header says.

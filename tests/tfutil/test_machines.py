@@ -180,6 +180,7 @@ def cluster(ports, index):
     return Cluster(tuple(f'127.0.0.1:{port}' for port in ports), index)
 
 
+@pytest.mark.slow
 def test_a_machine_that_never_appears_is_named(capfd):
     """After the time stated; meanwhile it is asked for again and again, and this one answers. Its
     port is free for TensorFlow then.

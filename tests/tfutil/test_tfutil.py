@@ -135,6 +135,7 @@ def test_keys_folded_on_the_host_are_those_folded_in_a_graph(seed, monkeypatch):
             assert key.draws == 3 and all(max_abs(a, b) == 0 for a, b in zip(expected, received))
 
 
+@pytest.mark.slow
 def test_replicas_draw_differently():
     """In a process of its own: a machine's devices are chosen before TensorFlow starts."""
     code = '''
@@ -162,6 +163,7 @@ def test_tf_config_options():
         tfutil.init_tf({'allow_soft_placemnt': True})
 
 
+@pytest.mark.fast_first(1)
 @pytest.mark.parametrize('config, allowed', [(None, False), ({}, False), ({'tf32': True}, True),
                                              ({'tf32': False}, False)], ids=str)
 def test_tensorfloat32_is_off_unless_asked_for(config, allowed):

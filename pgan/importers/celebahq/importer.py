@@ -20,6 +20,7 @@ import numpy as np
 import PIL.Image
 from tqdm import tqdm
 
+from pgan.archives import check_unpacked
 from pgan.errors import ConfigError, DataError
 from pgan.files import atomic_write, make_folder
 from pgan.importers.celebahq.delta import DOWNLOAD, JPEG_CAUSE, member_of
@@ -319,6 +320,9 @@ def read_tasks(celeba_dir: str | os.PathLike, delta_dir: str | os.PathLike) -> l
         DataError: a list is missing or damaged.
     """
     print(f'Loading CelebA from "{celeba_dir}"')
+    check_unpacked(celeba_dir, f'a folder that holds {CELEBA_EXPECTED}')
+    if not os.path.basename(delta_dir).startswith('deltas'):  # these stay packed
+        check_unpacked(delta_dir, f'a folder that holds {DELTAS_EXPECTED}')
     names, landmarks = _read_landmarks(celeba_dir)
     print(f'Loading CelebA-HQ deltas from "{delta_dir}"', flush=True)
     tasks = []

@@ -336,6 +336,7 @@ DROP = [
 ]
 
 
+@pytest.mark.slow
 def test_a_lack_of_permissions_is_named(images):
     """Neither the parent of the target, nor the target, nor the images may be looked into; run by
     root, without its powers over files.

@@ -39,6 +39,20 @@ def test_celeba_cuts_stay_inside(option, value, celeba, capsys):
     assert option in message and f'Received: {value}.' in message
 
 
+@pytest.mark.parametrize('folder', ['img_align_celeba', 'img_align_celeba/img_align_celeba'])
+def test_the_jpeg_version_is_taken_with_a_note(folder, celeba, capsys):
+    os.makedirs(f'jpeg/{folder}')
+    for number in (1, 2):
+        noise(178, 218, seed=number).save(f'jpeg/{folder}/{number:06d}.jpg')
+    dataset_tool.main(['create_celeba', 'out', 'jpeg'])
+    assert pixels_of('out')[0].shape == (2, 3, 128, 128)
+    assert f"'jpeg/{folder}' holds the JPEG version" in capsys.readouterr().err
+    dataset_tool.main(['create_celeba', 'png', 'in'])
+    assert capsys.readouterr().err == ''
+    os.unlink(f'jpeg/{folder}/000002.jpg')
+    assert 'Expected to find 2 images, *.jpg' in fails(['create_celeba', 'x', 'jpeg'], capsys)
+
+
 def test_celeba_that_is_not_celeba_is_refused(celeba, capsys):
     noise(178, 178).save('in/img_align_celeba_png/000002.png')
     message = fails(['create_celeba', 'out', 'in'], capsys)

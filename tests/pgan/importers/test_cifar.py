@@ -5,8 +5,27 @@ import pickle
 import numpy as np
 import pytest
 
+import dataset
+import dataset_tool
+from pgan.importers import cifar
 from tests.support.data_inputs import fails
 from tests.support.importer_inputs import Evil
+
+
+def test_names_of_the_classes_come_along(in_tmp, monkeypatch, capsys):
+    rs = np.random.RandomState(0)
+    monkeypatch.setattr(cifar, 'check_range', lambda *args: None)
+    monkeypatch.setattr(cifar, '_read_batch', lambda path, key, count: (
+        rs.randint(0, 256, [20, 3, 32, 32], np.uint8), np.arange(20) % 10))
+    for number in range(1, 6):
+        (in_tmp / f'data_batch_{number}').write_bytes(b'')
+    assert cifar.load_cifar10('.').class_names is None
+    names = [f'class {number}' for number in range(10)]
+    (in_tmp / 'batches.meta').write_bytes(pickle.dumps({'label_names': names}, protocol=2))
+    dataset_tool.main(['create_cifar10', 'out', '.'])
+    assert dataset.TFRecordDataset('out', max_label_size='full').class_names == names
+    (in_tmp / 'batches.meta').write_bytes(pickle.dumps({'label_names': names[1:]}, protocol=2))
+    assert 'does not name the classes' in fails(['create_cifar10', 'x', '.'], capsys)
 
 
 @pytest.mark.parametrize('batch, words', [
@@ -31,6 +50,7 @@ def test_missing_and_damaged_cifar10_files_are_named(in_tmp, capsys):
     assert 'data_batch_1' in fails(['create_cifar10', 'out', '.'], capsys)
 
 
+@pytest.mark.slow
 def test_cifar100_that_is_not_cifar100_is_refused(in_tmp, capsys):
     assert "'./train' does not exist" in fails(['create_cifar100', 'out', '.'], capsys)
     data, labels = np.zeros([50000, 3072], np.uint8), [0] * 50000

@@ -64,6 +64,7 @@ def test_values_of_another_range_are_reported(values, words, in_tmp, capsys):
 
 def test_archives_that_are_none(in_tmp, capsys):
     assert 'does not exist' in fails(['create_from_hdf5', 'out', 'in.h5'], capsys)
+    assert "'.' is a folder" in fails(['create_from_hdf5', 'out', '.'], capsys)
     (in_tmp / 'in.h5').write_bytes(b'no archive')
     assert 'cannot be read as HDF5' in fails(['create_from_hdf5', 'out', 'in.h5'], capsys)
     write_h5(data=np.zeros([50, 3, 32, 32], np.uint8))

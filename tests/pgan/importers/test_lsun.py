@@ -58,7 +58,8 @@ def test_an_lmdb_that_is_none_is_refused(in_tmp, capsys):
     os.mkdir('in')
     assert "'in/data.mdb' does not exist" in fails(['create_lsun', 'out', 'in'], capsys)
     (in_tmp / 'in' / 'data.mdb').write_bytes(b'garbage' * 10000)
-    assert 'cannot be read as LMDB' in fails(['create_lsun', 'out', 'in'], capsys)
+    message = fails(['create_lsun', 'out', 'in'], capsys)
+    assert 'cannot be read as LMDB' in message and 'Expected a folder that holds' in message
     (in_tmp / 'in' / 'data.mdb').write_bytes(b'')
     assert "'in/data.mdb' is an empty file" in fails(['create_lsun', 'out', 'in'], capsys)
     write_lmdb('empty', {})

@@ -35,6 +35,7 @@ def test_missing_and_damaged_mnist_files_are_named(in_tmp, capsys):
     assert 'train-images-idx3-ubyte.gz' in fails(['create_mnist', 'out', '.'], capsys)
 
 
+@pytest.mark.slow
 def test_unpacked_mnist_is_read_as_well(in_tmp):
     write_idx(in_tmp,
               np.random.RandomState(6).randint(0, 256, size=(60000, 28, 28), dtype=np.uint8),
@@ -57,6 +58,7 @@ def test_numbers_of_mnistrgb_are_checked_before_anything_is_read(option, value, 
     assert option in message and words in message and f'Received: {value}.' in message
 
 
+@pytest.mark.slow
 def test_mnistrgb_is_made_as_it_is_written(in_tmp):
     write_idx(in_tmp,
               np.random.RandomState(6).randint(0, 256, size=(60000, 28, 28), dtype=np.uint8),

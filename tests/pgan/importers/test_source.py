@@ -12,6 +12,7 @@ from tests.support.data_inputs import fails
 from tests.support.importer_inputs import DIGITS, pixels_of, write_idx
 
 
+@pytest.mark.slow
 def test_labels_of_published_sets_stay_with_their_images(in_tmp):
     """The first pixels of each image spell its label."""
     rs = np.random.RandomState(5)

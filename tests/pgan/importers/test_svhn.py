@@ -3,6 +3,7 @@ import os
 import pickle
 
 import numpy as np
+import pytest
 import scipy.io
 
 from pgan.importers.svhn import load_svhn
@@ -10,6 +11,7 @@ from tests.support.data_inputs import fails
 from tests.support.importer_inputs import Evil
 
 
+@pytest.mark.slow
 def test_svhn_as_it_is_published_gives_the_same_as_pickles(in_tmp):
     rs = np.random.RandomState(8)
     images = rs.randint(0, 256, size=(73257, 3, 32, 32), dtype=np.uint8)
@@ -30,6 +32,7 @@ def test_svhn_as_it_is_published_gives_the_same_as_pickles(in_tmp):
             np.array_equal(next(source.fetch([index]))[1], images[index]) for source in sources)
 
 
+@pytest.mark.slow
 def test_svhn_that_is_not_svhn_is_refused(in_tmp, capsys):
     assert 'train_32x32.mat' in fails(['create_svhn', 'out', '.'], capsys)
     (in_tmp / 'train_32x32.mat').write_bytes(b'garbage')

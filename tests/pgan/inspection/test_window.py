@@ -159,6 +159,7 @@ def shows(screen, image):
     return any(np.array_equal(pixels[y:y + size, x:x + size], expected) for y, x in corners)
 
 
+@pytest.mark.slow
 @needs_screen
 def test_keys_lead_through_the_images(mixed, screen):
     images, labels = mixed

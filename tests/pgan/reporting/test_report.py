@@ -114,6 +114,17 @@ def test_everything_is_on_the_page(run_folder):
     assert 'line 999' in text and 'line 900' not in text
 
 
+def test_rows_of_classes_are_named(run_folder):
+    assert 'Rows from the top' not in page(run_folder)
+    (run_folder / 'rows.txt').write_text(f'row 0: class 0, a, b\nrow 1: class 1, {EVIL}\n')
+    text = page(run_folder)
+    assert '<p>Rows from the top: a, b, &lt;script&gt;' in text and EVIL not in text
+    assert 'again' not in text
+    (run_folder / 'rows.txt').write_text('row 0: class 0, a\nrow 1: class 1, a\n'
+                                         'row 2: class 0, a\n')
+    assert '<p>Rows from the top: a, a, and again from the first.</p>' in page(run_folder)
+
+
 def test_texts_stay_texts_and_nothing_is_loaded(run_folder):
     text = page(run_folder)
     elements = Elements(text)
@@ -144,6 +155,7 @@ def test_damaged_files_do_not_matter(run_folder):
             for image in Elements(page(run_folder)).all('img')][:2] == ['0 kimg', '20 kimg']
 
 
+@pytest.mark.slow
 @needs_chromium
 def test_in_a_browser(run_folder, tmp_path):
     """The last picture shows; an address with a picture's name shows that one; each is drawn as
@@ -166,6 +178,7 @@ def test_in_a_browser(run_folder, tmp_path):
     assert (pixels == 80).all(axis=1).sum() >= 64 * 48  # the picture in its own size
 
 
+@pytest.mark.slow
 def test_the_page_stays_small_and_is_quickly_made_anew(in_tmp, monkeypatch):
     """500 pictures of a long run: at most 25 are kept, in small copies; those of the last time are
     not read again.

@@ -7,8 +7,14 @@ import pytest
 
 import dataset
 from pgan.errors import ConfigError
+from pgan.reporting.overview import describe_labels
 from pgan.reporting.progress import Progress, tick_line
-from pgan.reporting.snapshots import setup_snapshot_image_grid, snapshot_grid_size
+from pgan.reporting.snapshots import (
+    ImageSnapshots,
+    setup_snapshot_image_grid,
+    snapshot_grid_size,
+)
+from tests.support.data_inputs import write_dataset
 from tests.support.golden import GOLDEN
 
 
@@ -96,3 +102,32 @@ def test_progress_counts_with_the_clock_it_is_given(capsys):
         tick_line(1, 1.0, 1.5, 16, 50, 50, 50, 7),
         tick_line(2, 1.5, 1.5, 16, 63, 10, 20, 3)
     ]
+
+
+# ---------------------------------------------------------------- names of classes
+
+@pytest.mark.parametrize('layout, names, is_written', [
+    ('row_per_class', ['ant', 'bee'], True), ('row_per_class', None, False),
+    ('random', ['ant', 'bee'], False)])
+def test_rows_are_named_beside_the_pictures(layout, names, is_written, in_tmp):
+    training_set = Striped(resolution=256, label_size=2)
+    training_set.class_names = names
+    snapshots = ImageSnapshots(stub_G(256), training_set, [-1, 1], layout=layout)
+    snapshots.save_row_names('.')
+    assert (in_tmp / 'rows.txt').exists() == is_written
+    if is_written:
+        lines = (in_tmp / 'rows.txt').read_text().splitlines()
+        assert lines[:3] == ['row 0: class 0, ant', 'row 1: class 1, bee', 'row 2: class 0, ant']
+        assert len(lines) == snapshots.grid_size[1]
+
+
+def test_the_overview_tells_of_labels_that_are_not_used(in_tmp):
+    assert describe_labels(dataset.SyntheticDataset(4)) == 'none'
+    assert describe_labels(dataset.SyntheticDataset(4, label_size=7)) == '7 components'
+    write_dataset('plain', np.zeros([2, 1, 4, 4], np.uint8))
+    assert describe_labels(dataset.TFRecordDataset('plain')) == 'none'
+    write_dataset('toy', np.zeros([2, 1, 4, 4], np.uint8), np.eye(2))
+    assert "dataset.max_label_size='full'" in describe_labels(dataset.TFRecordDataset('toy'))
+    (in_tmp / 'toy' / 'toy-classes.txt').write_text('ant\nbee\n')
+    labelled = dataset.TFRecordDataset('toy', max_label_size='full')
+    assert describe_labels(labelled) == '2 components (ant, bee)'

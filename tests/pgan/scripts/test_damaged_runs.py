@@ -52,6 +52,7 @@ CONFIGS = [
 ]
 
 
+@pytest.mark.slow
 def test_config(run_folder):
     path = run_folder / 'config.txt'
 

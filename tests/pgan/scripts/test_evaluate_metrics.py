@@ -130,6 +130,7 @@ def test_numbers_below_one_are_refused():
 
 # ---------------------------------------------------------------- the table
 
+@pytest.mark.slow
 def test_the_table_has_the_form_of_the_originals(finished, capsys):
     os.rename('datasets/toy', 'datasets/small')
     make_toy(resolution=32, channels=1, count=100)
@@ -154,6 +155,7 @@ def test_the_table_has_the_form_of_the_originals(finished, capsys):
         assert shape(line).replace('= 3', '= 0') == shape(expected)
 
 
+@pytest.mark.slow
 def test_the_same_in_every_file(finished, capsys):
     watcher = evaluate()
     rows = [json.loads(line) for line in open('results/000-run/metric-test.jsonl')]
@@ -175,6 +177,7 @@ def test_the_same_in_every_file(finished, capsys):
 
 # ---------------------------------------------------------------- keeping the reals
 
+@pytest.mark.slow
 @pytest.mark.parametrize('mirror', [False, True])
 def test_reals_are_looked_at_once(finished, mirror):
     data = {'tfrecord_dir': 'toy', 'max_label_size': 'full'}
@@ -189,6 +192,7 @@ def test_reals_are_looked_at_once(finished, mirror):
     assert rows[0]['Mean'] == rows[4]['Mean'] and rows[4]['Count'] == 18
 
 
+@pytest.mark.slow
 def test_other_reals_are_looked_at_again(finished):
     evaluate(metrics=[KEEPER])
     for options in (dict(num_images=19), dict(minibatch_size=6),

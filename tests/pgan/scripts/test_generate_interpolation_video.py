@@ -136,9 +136,13 @@ def test_each_cell_keeps_its_label(use_network):
     assert (labels == labels[0]).all() and len(np.unique(labels[0].argmax(axis=1))) > 1
 
     net = use_network(StandInNetwork(4, [3, 8, 8], label_size=3))
-    generate_interpolation_video(23, grid_size=[1, 4], duration_sec=0.5, mp4_fps=10, labels='rows',
-                                 config=settings_of_run())
+    with open('datasets/toy/toy-classes.txt', 'w') as file:
+        file.write('ant\nbee\ncat\n')
+    folder = generate_interpolation_video(23, grid_size=[1, 4], duration_sec=0.5, mp4_fps=10,
+                                          labels='rows', config=settings_of_run())
     assert np.concatenate(net.labels).argmax(axis=1).tolist() == [0, 1, 2, 0] * 5
+    with open(f'{folder}/rows.txt') as file:
+        assert file.read().startswith('row 0: class 0, ant\nrow 1: class 1, bee\n')
 
 
 def test_name_codec_and_shrink_are_passed_on(use_network):

@@ -12,6 +12,7 @@ import misc
 import tfutil
 from pgan.errors import ConfigError, DataError
 from pgan.scripts import project_image as projection
+from tests.support.data_inputs import write_dataset
 from tests.support.script_inputs import settings_of_run
 from util_scripts import project_image
 
@@ -104,6 +105,26 @@ def test_classes_of_candidates():
 
 
 # ---------------------------------------------------------------- the script
+
+def test_a_class_goes_by_its_name(run_of, monkeypatch):
+    """Up to where the search begins."""
+    run_of(network_of(3))
+    write_dataset('datasets/toy', np.zeros([3, 1, 16, 16], np.uint8), np.eye(3))
+    with open('datasets/toy/toy-classes.txt', 'w') as file:
+        file.write('ant\nbee\ncat\n')
+    misc.write_config('results/000-run', {
+        'dataset': {'tfrecord_dir': 'toy', 'max_label_size': 'full'}, 'train': {}})
+    PIL.Image.new('RGB', (8, 8)).save('me.png', icc_profile=b'no profile')
+    asked = []
+    monkeypatch.setattr(projection, 'best_candidates', lambda *args: asked.append(args[3]) or 1 / 0)
+    for label in ('Bee', 2, None):
+        with pytest.raises(ZeroDivisionError):
+            project_image(0, 'me.png', label=label, config=settings_of_run())
+    assert asked == [1, 2, None]
+    with pytest.raises(ConfigError, match="train.label: .*Received: 'ants'. Did you mean 'ant'"):
+        project_image(0, 'me.png', label='ants', config=settings_of_run())
+
+
 
 @pytest.mark.parametrize('label_size, channels', [(0, 3), (2, 1)])
 def test_what_is_written(run_of, capsys, label_size, channels):

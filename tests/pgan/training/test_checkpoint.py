@@ -194,6 +194,7 @@ def test_files_shorter_than_they_were(in_tmp):
 
 # ---------------------------------------------------------------- damaged files
 
+@pytest.mark.slow
 def test_damaged_checkpoints(make_checkpoints, parts, capsys):
     """With another one before it, that one serves; alone, an error. Never other numbers than were
     saved.

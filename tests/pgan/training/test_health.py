@@ -75,6 +75,7 @@ def train(steps, training_set, rounds=2):
         steps.step('G', moment(1, 8, 1e-20))
 
 
+@pytest.mark.slow
 def test_a_real_discriminator_that_collapsed(watch, capsys):
     """Its last layer's weights are gone: every image gets the same score."""
     steps, training_set = make()
@@ -85,6 +86,7 @@ def test_a_real_discriminator_that_collapsed(watch, capsys):
     assert all(not tag.startswith('_') or 'finite' in tag for tag in summary.state())
 
 
+@pytest.mark.slow
 def test_a_real_loss_that_is_not_finite(watch, capsys):
     def broken(**arguments):
         return loss.D_wgangp_acgan(**arguments) * np.float32(np.inf)

@@ -215,6 +215,7 @@ def test_other_errors_stay_what_they_are(error):
     assert raised.value is error
 
 
+@pytest.mark.slow
 def test_a_minibatch_that_the_host_has_no_room_for():
     """NumPy's own error, raised where the minibatch is read ahead."""
     class Huge(SyntheticDataset):

@@ -138,6 +138,7 @@ def test_a_signal_lets_the_step_end_and_saves(toy, capsys, stopping, number, cod
         assert 'Stopped by' in file.read()
 
 
+@pytest.mark.slow
 def test_the_second_signal_ends_the_process_at_once():
     """In a process of its own that is busy for a minute after the first one."""
     code = ("import time\nfrom pgan.signals import graceful_stop\nwith graceful_stop('noted') as "

@@ -19,6 +19,7 @@ from tests.support.training_steps import make, moved, set_random_weights, values
 from tfutil import Stage, randomness
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('lod, layers', [
     (2, {'4x4', 'RGB_lod2'}),
     pytest.param(1.5, {'4x4', '8x8', 'RGB_lod2', 'RGB_lod1'}, marks=pytest.mark.slow),
@@ -267,6 +268,7 @@ class RandomLabels(dataset.SyntheticDataset):
                       dtype=np.float32)[np.random.randint(self.label_size, size=minibatch_size)]
 
 
+@pytest.mark.slow
 def test_conditional_steps_draw_other_labels_each_time():
     seen = []
     training_set = RandomLabels(16, 1, label_size=3)
@@ -283,6 +285,7 @@ def test_conditional_steps_draw_other_labels_each_time():
     assert len({labels.tobytes() for labels in seen}) > 1
 
 
+@pytest.mark.slow
 def test_statistics_of_conditional_losses():
     steps, training_set = make(training_set=RandomLabels(16, 1, label_size=3))
     steps.step('D', moment(2, 8, 0.01))

@@ -114,6 +114,7 @@ def test_lower_resolutions_are_the_lower_levels(resolution, in_tmp):
     assert len(os.listdir('b')) == resolution.bit_length() - 2
 
 
+@pytest.mark.slow
 def test_single_images_and_a_lower_resolution(pair, capsys):
     run('--only', 1, 1, 0, '--resolution', 256)
     out = capsys.readouterr().out
@@ -240,6 +241,7 @@ def test_kills_cost_nothing(in_tmp):
     assert sorted(os.listdir()) == ['celeba', 'deltas', 'hq']
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('number, code, word', [(signal.SIGINT, 130, 'interrupted'),
                                                 (signal.SIGTERM, 143, 'stopped by SIGTERM')])
 def test_interrupting_keeps_what_is_finished(number, code, word, in_tmp):
@@ -261,6 +263,7 @@ def test_a_cache_is_for_one_process_at_a_time(pair, capsys):
     assert sorted(os.listdir()) == ['celeba', 'deltas']
 
 
+@pytest.mark.slow
 def test_a_damaged_file_of_the_cache_is_made_anew(pair, capsys):
     with importer.CelebAHQ('hq', 'celeba', 'deltas', resolution=1024, num_workers=2,
                            num_ahead=100) as images:
@@ -279,6 +282,7 @@ def test_a_damaged_file_of_the_cache_is_made_anew(pair, capsys):
     assert os.listdir('hq.cache') == ['mine.txt']
 
 
+@pytest.mark.slow
 def test_a_full_disk_stops_the_command_and_costs_nothing(pair, capsys):
     """The system refuses to let files grow; workers inherit that."""
     with file_size_limit(1 << 20):
@@ -310,6 +314,7 @@ def test_folders_that_cannot_be_made_are_named(pair, capsys):
         ['create_celebahq', '/proc/hq', 'celeba', 'deltas', '--only', '0'], capsys)
 
 
+@pytest.mark.slow
 def test_a_data_set_that_is_there_is_replaced_on_force_only(pair, capsys):
     os.makedirs('hq')
     pathlib.Path('hq/hq-r02.tfrecords').write_bytes(b'old')
@@ -416,6 +421,7 @@ def test_a_first_photograph_that_decodes_otherwise_is_refused(pair, capsys):
             'Expected: 9c0c543aa242339b9e44ef3f76591b1c', 'img_celeba.7z')
 
 
+@pytest.mark.slow
 def test_a_photograph_that_is_not_the_original_is_named_and_the_others_are_kept(pair, capsys):
     data = pathlib.Path('celeba/img_celeba/000002.jpg').read_bytes()
     # libjpeg makes something of it

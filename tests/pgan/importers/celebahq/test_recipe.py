@@ -200,6 +200,7 @@ def test_a_picture_is_padded_if_more_than_the_border_is_missing(beyond, padded, 
     assert (picture.image == 7).all()
 
 
+@pytest.mark.slow
 @needs_jpeglib
 def test_rebuild_adds_the_delta():
     image = rebuild(task_of('000001.jpg'))
