@@ -30,23 +30,22 @@ def generate(Gs):
     zeros, which mean no class.
     """
     latents = np.random.RandomState(SEED).randn(1000, *Gs.input_shapes[0][1:])[CHOSEN]
-    labels = np.zeros([len(latents), *Gs.input_shapes[1][1:]])
+    labels = [np.zeros([len(latents), *shape[1:]]) for shape in Gs.input_shapes[1:]]
     # one at a time: large images need much memory
-    images = Gs.run(latents, labels, minibatch_size=1, print_progress=sys.stderr.isatty())
+    images = Gs.run(latents, *labels, minibatch_size=1, print_progress=sys.stderr.isatty())
     return np.clip(np.rint((images + 1) / 2 * 255), 0, 255).astype(np.uint8)
 
 
 def load_generator(path):
-    """Gs of a snapshot (G, D, Gs)."""
+    """Gs of a snapshot (G, D, Gs), or of a file that holds it alone."""
     if not os.path.exists(path):
         raise DataError(f'there is no {path!r}. Expected a network snapshot. {WHERE}; or give one '
                         'of yours: python examples/import_example.py '
                         'results/000-.../network-final.pkl')
-    snapshot = misc.load_pkl(path)
-    if not isinstance(snapshot, tuple) or len(snapshot) != 3 or not hasattr(snapshot[2], 'run'):
-        raise DataError(f'{path!r} is no network snapshot. Expected a pickle of (G, D, Gs). '
-                        f'Received: a {type(snapshot).__name__}. {WHERE}')
-    return snapshot[2]
+    try:
+        return misc.generator_of(misc.load_pkl(path), path)
+    except DataError as error:
+        raise DataError(f'{error} {WHERE}') from error
 
 
 def main(argv=None):

@@ -14,9 +14,11 @@ from misc.logs import format_time, init_output_logging, restore_output, set_outp
 from misc.pickles import load_pkl, save_pkl
 from misc.results import (
     create_result_subdir,
+    generator_of,
     get_id_string_for_network_pkl,
     list_network_pkls,
     load_dataset_for_previous_run,
+    load_generator,
     load_network_pkl,
     load_snapshot,
     locate_network_pkl,
@@ -31,9 +33,10 @@ from pgan.files import atomic_write
 __all__ = [
     'RunToResume', 'adjust_dynamic_range', 'apply_mirror_augment', 'atomic_write',
     'convert_to_pil_image', 'create_image_grid', 'create_result_subdir', 'draw_text_label',
-    'find_run', 'format_time', 'get_id_string_for_network_pkl', 'import_tensorflow',
-    'init_output_logging', 'list_network_pkls', 'load_dataset_for_previous_run', 'load_network_pkl',
-    'load_pkl', 'load_snapshot', 'locate_network_pkl', 'locate_result_subdir', 'random_latents',
+    'find_run', 'format_time', 'generator_of', 'get_id_string_for_network_pkl',
+    'import_tensorflow', 'init_output_logging', 'list_network_pkls',
+    'load_dataset_for_previous_run', 'load_generator', 'load_network_pkl', 'load_pkl',
+    'load_snapshot', 'locate_network_pkl', 'locate_result_subdir', 'random_latents',
     'restore_output', 'save_image', 'save_image_grid', 'save_pkl', 'set_output_log_file',
     'setup_text_label', 'write_config', 'write_environment'
 ]

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from misc import file_kinds
 from pgan.errors import DataError, UserError, did_you_mean, in_short
 from pgan.files import atomic_write
 
@@ -181,8 +182,8 @@ class _Unpickler(pickle.Unpickler):
             return _ADMITTED[module, name]
         raise DataError(f'{self._filename!r} asks for {module}.{name}. Loading admits only what a '
                         'snapshot needs: networks, arrays and plain containers. Nothing was '
-                        'executed. If the file is a snapshot, it is not one of this program; if '
-                        'you do not know where it comes from, delete it.')
+                        f'executed. {_origin(module)}If you do not know where the file comes '
+                        'from, delete it.')
 
     def _network_class(self):
         import tfutil  # Brings TensorFlow, which arrays and containers do without.
@@ -348,30 +349,44 @@ for _builtins in ('builtins', '__builtin__'):
 # --------------------------------------------------------------------------------------------------
 # Messages.
 
+_OTHER_PROGRAMS = {
+    'dnnlib': 'StyleGAN or StyleGAN2 for TensorFlow 1',
+    'torch_utils': 'StyleGAN2-ADA or StyleGAN3 for PyTorch',
+    'torch': 'PyTorch',
+    'keras': 'Keras',
+    'sklearn': 'scikit-learn',
+    'pandas': 'pandas',
+}
+
+
+def _origin(module):
+    """'It was written by ... ' for modules of programs that we know."""
+    program = _OTHER_PROGRAMS.get(module.partition('.')[0])
+    return f'It was written by {program}, whose networks are of another kind. ' if program else ''
+
+
 def _open(filename):
     try:
         return open(filename, 'rb')
     except OSError as error:
-        folder = os.path.dirname(filename) or '.'
+        is_folder = os.path.isdir(filename)
+        folder = filename if is_folder else os.path.dirname(filename) or '.'
         there = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
         pkls = ', '.join([name for name in there if name.endswith('.pkl')][-8:]) or 'none'
-        hint = did_you_mean(os.path.basename(filename), there)
-        raise DataError(f'Cannot open {filename!r}: {error.strerror}.{hint} '
+        is_missing = isinstance(error, FileNotFoundError)
+        hint = did_you_mean(os.path.basename(filename), there) if is_missing else ''
+        reason = 'it is a folder' if is_folder else error.strerror
+        raise DataError(f'Cannot open {filename!r}: {reason}.{hint} '
                         f'Expected a network snapshot. Pickles in {folder!r}: {pkls}.') from error
 
 
 def _damaged(filename, error):
     """The paragraph for a file that cannot be unpickled."""
-    size = os.path.getsize(filename)
-    with open(filename, 'rb') as file:
-        head = file.read(16)
-    if not size:
-        what = 'The file is empty.'
-    elif head[:1] == b'<' or head.startswith((b'PK', b'\x1f\x8b', b'version http')):
-        what = (f'The file is not a pickle; it begins with {head!r}, like a web page or an archive '
-                'that was saved in its place.')
+    what = file_kinds.describe(filename)
+    if what is not None:
+        what = f'The file is not a pickle: {what}.'
     else:
-        what = (f'The file ({size} bytes) is damaged, cut off or not a pickle: '
-                f'{type(error).__name__}: {in_short(error)}.')
+        what = (f'The file ({os.path.getsize(filename)} bytes) is damaged, cut off or not a '
+                f'pickle: {type(error).__name__}: {in_short(error)}.')
     return (f'Cannot read {filename!r}. {what} Copy or download it again, or use another snapshot '
             'of the run.')

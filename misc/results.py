@@ -233,18 +233,65 @@ def load_snapshot(path: str, config: Any = None) -> tuple:
     Raises:
         DataError: the file cannot be read or holds something else.
     """
+    networks = _load_vouched(path, config)
+    if not isinstance(networks, (tuple, list)) or len(networks) != 3 or not all(
+            hasattr(net, 'run') for net in networks):
+        raise DataError(f'{path!r} does not hold the three networks G, D, Gs of a training run. '
+                        'Name a run, or one of its network-*.pkl.')
+    return tuple(networks)
+
+
+def load_generator(path: str, config: Any = None) -> Any:
+    """Load the generator to draw images with from a pickle: Gs of (G, D, Gs), or a network that is
+    alone in the file.
+
+    Args:
+        path, config: see `load_snapshot`.
+
+    Raises:
+        DataError: the file cannot be read or holds no generator.
+    """
+    return generator_of(_load_vouched(path, config), path)
+
+
+def _load_vouched(path, config):
+    """What a pickle holds; the configuration vouches for the build functions that it names."""
     for name in ('G', 'D'):
         options = getattr(config, name, None)
         if isinstance(options, dict) and options.get('func'):
             import tfutil  # Brings TensorFlow, which most of this module does without.
 
             tfutil.build_function(tfutil.import_obj(options['func']))
-    networks = load_pkl(path)
-    if not isinstance(networks, (tuple, list)) or len(networks) != 3 or not all(
-            hasattr(net, 'run') for net in networks):
-        raise DataError(f'{path!r} does not hold the three networks G, D, Gs of a training run. '
-                        'Name a run, or one of its network-*.pkl.')
-    return tuple(networks)
+    return load_pkl(path)
+
+
+def generator_of(loaded: Any, path: str) -> Any:
+    """The generator to draw images with, of what a pickle holds: Gs of (G, D, Gs), a dict's 'Gs',
+    or a network alone.
+
+    Args:
+        loaded: what `load_pkl` returned.
+        path: of the pickle, for the message.
+
+    Raises:
+        DataError: it holds something else.
+    """
+    network = loaded
+    if isinstance(loaded, (tuple, list)) and len(loaded) == 3:
+        network = loaded[2]
+    elif isinstance(loaded, dict):
+        network = loaded.get('Gs')
+    if not hasattr(network, 'run') or len(network.output_shape) != 4:
+        raise DataError(f'{path!r} holds no generator. Expected the networks (G, D, Gs) of a '
+                        f'training run, or Gs alone. Received: {_in_words(loaded)}.')
+    return network
+
+
+def _in_words(loaded):
+    """What a pickle holds, e.g. 'a tuple of 2'."""
+    kind = f'a {type(loaded).__name__}'
+    return f'{kind} of {len(loaded)}' if isinstance(loaded, (tuple, list, dict)) else (
+        repr(loaded) if hasattr(loaded, 'run') else kind)
 
 
 class TakesLatents(Protocol):

@@ -27,7 +27,7 @@ def check_unpacked(path: str | os.PathLike, expected: str, *, folder: bool = Tru
         expected: what is wanted in its place, e.g. 'a folder that holds data.mdb'.
         folder: a folder is wanted, so that a single compressed file is no archive of it.
     """
-    kind = _kind_of(path)
+    kind = kind_of(path)
     if kind is not None and not (folder and kind in _ONE_FILE):
         raise DataError(f'{os.fspath(path)!r} is a packed archive ({kind}). Expected {expected}. '
                         f'Unpack it first: {unpacking(path)}, and give what comes out of it.')
@@ -36,7 +36,7 @@ def check_unpacked(path: str | os.PathLike, expected: str, *, folder: bool = Tru
 def unpacking(path: str | os.PathLike) -> str:
     """The command line that unpacks an archive, into a folder beside it."""
     path = os.fspath(path)
-    kind = _kind_of(path) or _by_ending(path) or 'zip'
+    kind = kind_of(path) or _by_ending(path) or 'zip'
     ending = next((ending for ending in _ENDINGS if path.lower().endswith(ending)), '')
     folder = path[:len(path) - len(ending)] + ('' if ending else '-unpacked')
     return shlex.join({
@@ -48,7 +48,7 @@ def unpacking(path: str | os.PathLike) -> str:
     }.get(kind) or [*_ONE_FILE[kind], path])
 
 
-def _kind_of(path):
+def kind_of(path: str | os.PathLike) -> str | None:
     """'zip', 'tar', ... of a file that is an archive by its first bytes; None of anything else."""
     if not os.path.isfile(path):
         return None

@@ -150,6 +150,7 @@ class TFRecordExporter:
         expected_images: how many images will be added.
         print_progress: show a progress bar on a terminal, and say at the end how many images there
             are.
+        progress_interval: an argument of the original's, without effect: a bar shows progress.
         exact: expect neither more nor fewer than that; False = fewer will do (sources with
             undecodable images).
         force: replace a data set that is there already, once the new one is complete.
@@ -159,7 +160,8 @@ class TFRecordExporter:
     """
 
     def __init__(self, tfrecord_dir: str | os.PathLike, expected_images: int,
-                 print_progress: bool = True, *, exact: bool = True, force: bool = False):
+                 print_progress: bool = True, progress_interval: int | None = None, *,
+                 exact: bool = True, force: bool = False):
         self.tfrecord_dir = tfrecord_dir
         self.expected_images = expected_images
         self.cur_images = 0

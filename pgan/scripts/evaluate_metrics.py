@@ -14,12 +14,13 @@ from metrics.evaluator import Evaluator, default_minibatch_size
 from misc import logs
 from pgan.errors import DataError
 from pgan.files import atomic_append, atomic_write
-from pgan.options import Count, checked
+from pgan.options import Count
 from pgan.reporting.report import Report
 from pgan.scripts.option_checks import LogName, MetricNames, RunId
+from pgan.scripts.script import script
 
 
-@checked('train')
+@script
 def evaluate_metrics(
     run_id: RunId,
     log: LogName,
@@ -29,7 +30,7 @@ def evaluate_metrics(
     minibatch_size: Count | None = None,
     inception: str | None = None,
     *,
-    config: Any,
+    config: Any = None,
 ) -> None:
     """Measure how far the images of a run's snapshots are from real ones, newest snapshot first.
 
@@ -46,7 +47,7 @@ def evaluate_metrics(
         minibatch_size: images at a time; None = by resolution.
         inception: where classify_image_graph_def.pb is, for the metrics that need it; None = found
             in result_dir, or downloaded.
-        config: the configuration's other values: result_dir, data_dir, num_gpus.
+        config: as config.py; None = the module `config`. Gives result_dir, data_dir, num_gpus.
 
     Raises:
         ConfigError, DataError: no such run, no snapshots, no data set, or metrics that cannot be
@@ -80,7 +81,7 @@ def evaluate_metrics(
     for number in range(2, real_passes + 1):
         _measure(table, f'Reals{number}', evaluator.evaluate_more_reals)
     for pkl in reversed(pkls):
-        _, _, Gs = misc.load_snapshot(pkl, config)
+        Gs = misc.load_generator(pkl, config)
         _measure(table, _kimg(pkl), lambda Gs=Gs: evaluator.evaluate_fakes(Gs, config.num_gpus))
     print()
     Report(folder).refresh()

@@ -5,14 +5,15 @@ from typing import Any
 import numpy as np
 
 import misc
-from pgan.options import Count, Seed, Size, checked
+from pgan.options import Count, Seed, Size
 from pgan.progress_bar import progress_bar
 from pgan.scripts import generator
 from pgan.scripts.label_choice import label_source, report_rows
 from pgan.scripts.option_checks import FileName, GridSize, Labels, RunId, expect_shrink
+from pgan.scripts.script import script
 
 
-@checked('train')
+@script
 def generate_fake_images(
     run_id: RunId,
     snapshot: Size | None = None,
@@ -24,7 +25,7 @@ def generate_fake_images(
     minibatch_size: Count = 8,
     labels: Labels = None,
     *,
-    config: Any,
+    config: Any = None,
 ) -> str:
     """Write PNG files of images that a trained generator makes of random latents, to a result
     folder of their own.
@@ -41,7 +42,8 @@ def generate_fake_images(
         minibatch_size: images per evaluation.
         labels: of a network with labels: None = those of the data set at random, 3 or temple = a
             class by number or name for all, 'rows' = a class per grid row.
-        config: the configuration's other values: result_dir, data_dir, desc, num_gpus.
+        config: as config.py; None = the module `config`. Gives result_dir, data_dir, desc and
+            num_gpus.
 
     Returns:
         The result folder's path.

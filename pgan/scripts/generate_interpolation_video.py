@@ -7,7 +7,7 @@ import numpy as np
 import scipy.ndimage
 
 import misc
-from pgan.options import Count, NonNegative, Positive, Seed, Size, checked
+from pgan.options import Count, NonNegative, Positive, Seed, Size
 from pgan.pixels import repeat_pixels
 from pgan.scripts import generator
 from pgan.scripts.label_choice import label_source, report_rows
@@ -21,13 +21,14 @@ from pgan.scripts.option_checks import (
     expect_shrink,
     frame_count,
 )
+from pgan.scripts.script import script
 from pgan.scripts.video import write_video
 
 if TYPE_CHECKING:
     from tfutil import Network
 
 
-@checked('train')
+@script
 def generate_interpolation_video(
     run_id: RunId,
     snapshot: Size | None = None,
@@ -44,7 +45,7 @@ def generate_interpolation_video(
     minibatch_size: Count = 8,
     labels: Labels = None,
     *,
-    config: Any,
+    config: Any = None,
 ) -> str:
     """Write a video, without a seam between its end and its start, of what a trained generator
     makes of wandering latents.
@@ -65,7 +66,8 @@ def generate_interpolation_video(
         labels: of a network with labels: None = those of the data set at random, 3 or temple = a
             class by number or name for all, 'rows' = a class per grid row. Each cell keeps its own
             throughout.
-        config: the configuration's other values: result_dir, data_dir, desc, num_gpus.
+        config: as config.py; None = the module `config`. Gives result_dir, data_dir, desc and
+            num_gpus.
 
     Returns:
         The result folder's path.

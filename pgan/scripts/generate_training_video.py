@@ -11,10 +11,11 @@ import PIL.Image
 
 import misc
 from pgan.errors import DataError
-from pgan.options import Count, Positive, checked
+from pgan.options import Count, Positive
 from pgan.pixels import box_average
 from pgan.scripts import generator
 from pgan.scripts.option_checks import Bitrate, Codec, RunId, VideoName, frame_count
+from pgan.scripts.script import script
 from pgan.scripts.video import write_video
 
 MAX_WIDTH, MAX_HEIGHT = 1920, 1080  # larger pictures are halved until they fit
@@ -28,7 +29,7 @@ _TICK = re.compile(
 _UNITS = {'d': 24 * 60 * 60, 'h': 60 * 60, 'm': 60, 's': 1}
 
 
-@checked('train')
+@script
 def generate_training_video(
     run_id: RunId,
     duration_sec: Positive = 20.0,
@@ -38,7 +39,7 @@ def generate_training_video(
     mp4_codec: Codec = 'libx264',
     mp4_bitrate: Bitrate = '16M',
     *,
-    config: Any,
+    config: Any = None,
 ) -> str:
     """Write a video of a run's fakes*.png, labelled with lod, time and kimg.
 
@@ -49,7 +50,7 @@ def generate_training_video(
             time: above 1 the start is slower.
         mp4: file name; None for the run's name with '-train.mp4'.
         mp4_fps, mp4_codec, mp4_bitrate: of the video.
-        config: the configuration's other values: result_dir, desc.
+        config: as config.py; None = the module `config`. Gives result_dir, desc.
 
     Returns:
         The result folder's path.

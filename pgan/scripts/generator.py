@@ -22,7 +22,7 @@ def load_generator(run_id: int | str, snapshot: int | None,
     Args:
         run_id: the run's number, name or folder, or the path of a network pickle.
         snapshot: its kimg; None for the last one.
-        config: the configuration's values result_dir, G and D; see `misc.load_snapshot`.
+        config: the configuration's values result_dir, G and D; see `misc.load_generator`.
 
     Returns:
         (Gs, the pickle's path).
@@ -32,8 +32,7 @@ def load_generator(run_id: int | str, snapshot: int | None,
     """
     path = misc.locate_network_pkl(run_id, snapshot, result_dir=config.result_dir)
     print(f'Loading network from "{path}"...')
-    _, _, Gs = misc.load_snapshot(path, config)
-    return Gs, path
+    return misc.load_generator(path, config), path
 
 
 def draw(Gs: 'Network', latents: np.ndarray, labels: np.ndarray, minibatch_size: int,

@@ -12,12 +12,13 @@ from pgan.data.decoding import centre_square, mode_of, opened, upright_pixels
 from pgan.data.writer import npy_bytes
 from pgan.errors import DataError, expect
 from pgan.files import atomic_write
-from pgan.options import Count, Interval, Positive, Seed, Size, checked, is_integer
+from pgan.options import Count, Interval, Positive, Seed, Size, is_integer
 from pgan.pixels import repeat_pixels, to_uint8
 from pgan.progress_bar import progress_bar
 from pgan.scripts.generator import draw, label_size, load_generator, mark_done, new_result_folder
 from pgan.scripts.label_choice import class_number
 from pgan.scripts.option_checks import ClassLabel, RunId, frame_count
+from pgan.scripts.script import script
 from pgan.scripts.video import write_video
 from tfutil import Network
 
@@ -28,7 +29,7 @@ SMALLEST_SHOWN = 256  # pixels; of an image in the comparison and the video
 RAMPDOWN = 0.5  # of the steps, during which the learning rate falls to zero
 
 
-@checked('train')
+@script
 def project_image(
     run_id: RunId,
     image: str,
@@ -41,7 +42,7 @@ def project_image(
     mp4_fps: Count = 30,
     random_seed: Seed = 1000,
     *,
-    config: Any,
+    config: Any = None,
 ) -> str:
     """Find the latent of which a run's generator draws the image closest to a given one.
 
@@ -60,7 +61,7 @@ def project_image(
         label: class to draw, by number or name; None = the class of the best candidate.
         duration_sec, mp4_fps: of the video.
         random_seed: of the candidates.
-        config: the configuration's other values: result_dir, desc.
+        config: as config.py; None = the module `config`. Gives result_dir, desc.
 
     Returns:
         The result folder's path.

@@ -3,19 +3,19 @@ import os
 from typing import Any
 
 import misc
-from pgan.options import checked
 from pgan.reporting.report import FILE, Report
 from pgan.scripts.option_checks import RunId
+from pgan.scripts.script import script
 
 
-@checked('train')
-def write_report(run_id: RunId, *, config: Any) -> str:
+@script
+def write_report(run_id: RunId, *, config: Any = None) -> str:
     """Write a run's report.html anew from what is in its folder, e.g. for a run of an older
     version.
 
     Args:
         run_id: the run's number, name or folder.
-        config: the configuration's other values: result_dir.
+        config: as config.py; None = the module `config`. Gives result_dir.
 
     Returns:
         The page's path.

@@ -242,11 +242,23 @@ def test_truncated_at_any_place(in_tmp):
 
 
 @pytest.mark.parametrize(('data', 'message'), [
-    (b'', 'The file is empty'),
-    (b'<!DOCTYPE html>', 'not a pickle; it begins with'),
-    (gzip.compress(b'x', mtime=0), 'archive'),
-    (b'PK\x03\x04zip', 'archive'),
-    (b'hello', 'damaged, cut off or not a pickle'),
+    (b'', 'it is empty'),
+    (b'<!DOCTYPE html>', 'it is a web page'),
+    (b'\n\n\n<!DOCTYPE html>\n<html>', 'it is a web page'),
+    (b'\xef\xbb\xbf<html lang="en">', 'it is a web page'),
+    ('\ufeff\n<HTML>Quota'.encode('utf-16'), 'it is a web page'),
+    (b'<?xml version="1.0"?><Error/>', 'it is XML'),
+    (b' {"error": {"code": 403}}', 'it is JSON'),
+    (b'404: Not Found', "it is text that begins with '404: Not Found'"),
+    (b'version https://git-lfs.github.com/spec/v1\noid sha256:00\n', 'git lfs pull'),
+    (gzip.compress(b'x', mtime=0), r'archive \(gz\); unpack it first'),
+    (b'PK\x03\x04zip', r'archive \(zip\); unpack it first'),
+    (b'PK\x03\x04' + bytes(26) + b'archive/data.pkl', 'it is a file of PyTorch'),
+    (struct.pack('<Q', 12) + b'{"a": "bcd"}', 'it is a file of safetensors'),
+    (b'\x89HDF\r\n\x1a\n' + bytes(8), 'it is an HDF5 file'),
+    (bytes(100), 'it holds only zeros'),
+    ('\x80\x04\x95\xff'.encode(), 'saved as text in UTF-8'),
+    (b'\x80\x04\x95hello', 'damaged, cut off or not a pickle'),
     (struct.pack('<I', 12345) * 20, 'damaged, cut off or not a pickle'),
     (b'\x80\x63.', 'unsupported pickle protocol'),
 ])
@@ -254,6 +266,22 @@ def test_not_a_pickle(data, message, in_tmp):
     with pytest.raises(DataError, match=message) as caught:
         load_bytes(data)
     assert 'use another snapshot' in str(caught.value)
+
+
+def test_a_folder_is_no_pickle(in_tmp):
+    os.makedirs('run.pkl')
+    misc.save_pkl(1, 'run.pkl/network-final.pkl')
+    with pytest.raises(DataError, match="'run.pkl': it is a folder. Expected .* Pickles in "
+                                        "'run.pkl': network-final.pkl"):
+        misc.load_pkl('run.pkl')
+
+
+@pytest.mark.parametrize(('module', 'program'), [
+    ('dnnlib.tflib.network', 'StyleGAN2 for TensorFlow 1'),
+    ('torch_utils.persistence', 'StyleGAN3 for PyTorch'), ('torch._utils', 'written by PyTorch')])
+def test_networks_of_other_programs_are_named(module, program, in_tmp):
+    with pytest.raises(DataError, match=f'asks for {module}.*{program}'):
+        load_bytes(f'c{module}\nNetwork\n.'.encode())
 
 
 def test_missing_file_names_the_nearest(in_tmp):

@@ -383,7 +383,7 @@ def test_a_disk_that_fills_up_leaves_nothing(in_tmp, monkeypatch):
 
 def test_callers_may_use_their_arrays_again(in_tmp):
     image = np.zeros([1, 4, 4], np.uint8)
-    with TFRecordExporter('out', 3, print_progress=False) as out:
+    with TFRecordExporter('out', 3, print_progress=False, progress_interval=10) as out:
         for value in range(3):
             image[...] = value
             out.add_image(image)
