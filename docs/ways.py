@@ -65,7 +65,7 @@ WAYS = [
         Step(0, 'pgan.scripts.generate_fake_images.generate_fake_images', 'later, or elsewhere'),
         Step(1, 'pgan.scripts.generator.load_generator', 'of a run, or of a file'),
         Step(2, 'misc.results.locate_network_pkl', 'run 12 is a folder of results/'),
-        Step(2, 'misc.results.load_snapshot', 'G, D and Gs'),
+        Step(2, 'misc.results.load_generator', 'Gs of G, D and Gs'),
         Step(3, 'misc.pickles.load_pkl', 'reads it as data'),
         Step(4, 'misc.pickles._Unpickler.find_class', 'admits networks and arrays', 'pickle'),
         Step(5, 'legacy.TheanoNetwork', "the Theano version's are converted"),
