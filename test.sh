@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Set up .venv and run the tests: bash test.sh [--fast] [pytest options]
+# Set up .venv and run the tests: bash test.sh [--fast|--all] [pytest options]
 #   --fast   leave out the tests marked slow: every room is covered, in three minutes on two cores
+#   --all    more than one of each kind of long run, too
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 . ./setup_venv.sh requirements-pip.txt requirements-dev.txt
@@ -12,5 +13,8 @@ if [ "${1:-}" = --fast ]; then
     workers=2
     shift
     set -- -m 'not slow' "$@"
+elif [ "${1:-}" = --all ]; then
+    shift
+    set -- -m '' "$@"
 fi
 exec .venv/bin/python -m pytest -n "$workers" --dist loadfile "$@"

@@ -25,14 +25,15 @@ MEMORY_A_TEST = 2 << 30  # bytes beyond what the process has when a test starts
 
 
 def pytest_collection_modifyitems(items):
-    """Mark what `fast_first` leaves to the slow tests."""
+    """Mark what `first` leaves to longer runs."""
     seen = {}
     for item in items:
-        mark = item.get_closest_marker('fast_first')
-        if mark:
-            seen[item.function] = seen.get(item.function, 0) + 1
-            if seen[item.function] > mark.args[0]:
+        for mark in item.iter_markers('first'):
+            key = item.function, mark.kwargs['rest']
+            seen[key] = seen.get(key, 0) + 1
+            if seen[key] > mark.args[0]:
                 item.add_marker('slow')
+                item.add_marker(mark.kwargs['rest'])
 
 
 @pytest.fixture

@@ -86,7 +86,7 @@ def check_gradients(which, gradients, net, data, info):
 FUSED = [('lod0.4', 'fused'), ('truncated-labels-lod0', 'fused 4x4')]
 
 
-@pytest.mark.fast_first(3)
+@pytest.mark.first(3, rest='slow')
 @pytest.mark.parametrize('case, mode, compiled, scaling', [
     *((case, *mode) for case in CASES
       for mode in [('full', True, False), ('native', False, False), ('native', True, True),
@@ -116,7 +116,7 @@ def test_G_loss(case, mode, compiled, scaling, monkeypatch):
     check_gradients('G', unscaled, G, data, info)
 
 
-@pytest.mark.fast_first(3)
+@pytest.mark.first(3, rest='slow')
 @pytest.mark.parametrize('case, mode, scaling', [
     *((case, *mode) for case in CASES
       for mode in [('full', False), ('native', False), ('native', True), ('parts',

@@ -25,7 +25,7 @@ def expected_of(case, data, lod):
     return [data[f'{key}_lod{lod:.2f}'] for key in keys]
 
 
-@pytest.mark.fast_first(10)
+@pytest.mark.first(10, rest='slow')
 @pytest.mark.parametrize('case', CASES)
 @pytest.mark.parametrize('structure, kernels_hold_the_box',
                          [('linear', False), ('recursive', False), ('linear', True)])

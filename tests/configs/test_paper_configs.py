@@ -239,6 +239,7 @@ RUNS = {
 }
 
 
+@pytest.mark.first(2, rest='exhaustive')
 @pytest.mark.slow
 @pytest.mark.parametrize('name', RUNS)
 def test_each_setting_trains(name, in_tmp):

@@ -125,8 +125,9 @@ def test_two_processes_train_what_one_with_two_devices_does(toy):
         assert all(max_abs(net.get_var(name), other.get_var(name)) <= 1e-4 for name in net.vars)
 
 
+@pytest.mark.first(1, rest='exhaustive')
 @pytest.mark.slow
-@pytest.mark.parametrize('victim', [0, 1])
+@pytest.mark.parametrize('victim', [1, 0])
 def test_a_process_that_dies_ends_the_other_with_a_message(toy, victim):
     ports = free_ports(2)
     both = [start('train.total_kimg=1000', EVERY_UPDATE, index=i, ports=ports) for i in range(2)]

@@ -74,7 +74,7 @@ def read_dataset(folder, lod, shuffle):
     return images[np.argsort(order)]
 
 
-@pytest.mark.fast_first(2)
+@pytest.mark.first(2, rest='slow')
 @pytest.mark.parametrize('shuffle', [False, True], ids=['sequential', 'shuffled'])
 def test_records(records_of, shuffle):
     folder, path, images = records_of
@@ -88,7 +88,7 @@ def test_records(records_of, shuffle):
     assert check_all(path, cases, lambda: read_dataset(folder, 0, shuffle), is_original) < 20
 
 
-@pytest.mark.fast_first(2)
+@pytest.mark.first(2, rest='slow')
 @pytest.mark.parametrize('number', [0, 5, NUM_IMAGES - 1])
 def test_each_byte_of_a_record_is_checked(number, records_of, monkeypatch):
     """Length, its checksum, payload and its checksum: any one byte that has changed is an error
@@ -110,7 +110,7 @@ def test_each_byte_of_a_record_is_checked(number, records_of, monkeypatch):
     assert check_all(path, cases, lambda: read_dataset(folder, 0, False), None) == 0
 
 
-@pytest.mark.fast_first(1)
+@pytest.mark.first(1, rest='slow')
 @pytest.mark.parametrize('level', [2, 4])
 def test_verify_finds_all_of_it(level, records_of, capsys):
     folder, _, _ = records_of

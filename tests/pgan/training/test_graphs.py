@@ -32,6 +32,7 @@ def compiled(steps, kind, now):
 # ---------------------------------------------------------------- operations
 
 
+@pytest.mark.first(3, rest='exhaustive')
 @pytest.mark.slow
 @pytest.mark.parametrize('dtype', ['float32', 'float16', 'bfloat16'])
 @pytest.mark.parametrize(
@@ -119,6 +120,7 @@ def test_three_packed_collectives_in_each_step_and_replica():
 
 # ---------------------------------------------------------------- XLA
 
+@pytest.mark.first(2, rest='exhaustive')
 @pytest.mark.slow
 @pytest.mark.parametrize('dtype, networks', [
     ('float16', dict(D=dict(use_layernorm=True))), ('bfloat16', {}), ('float32', THEANO)],

@@ -71,6 +71,7 @@ BOUNDS = {
 }
 
 
+@pytest.mark.first(1, rest='exhaustive')
 @pytest.mark.slow
 @pytest.mark.parametrize('dtype', ['bfloat16', 'float16'])
 def test_half_precision_follows_single(dtype, in_float32):

@@ -182,6 +182,7 @@ def test_statistics_are_of_all_devices_and_told_once():
     assert tfutil.summary.flush()['TrainD/learning_rate'] == 0.25
 
 
+@pytest.mark.first(1, rest='exhaustive')
 @pytest.mark.slow
 @pytest.mark.parametrize('replicas, lod', [(1, 0.5), (2, 1)])
 def test_xla_gives_the_same_numbers(replicas, lod):

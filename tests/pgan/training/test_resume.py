@@ -53,6 +53,7 @@ def uninterrupted(toy_folder):
     return get
 
 
+@pytest.mark.first(1, rest='exhaustive')
 @pytest.mark.slow
 @pytest.mark.parametrize('num_gpus, kills', [(1, 12), (2, 2)])
 def test_killed_at_random_moments(toy_folder, uninterrupted, num_gpus, kills):

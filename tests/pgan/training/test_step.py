@@ -132,6 +132,7 @@ def test_what_makes_steps_fast_leaves_their_numbers_alone(options, patch, plain_
                            slow[name]) <= 1e-5 * way + 4e-7 * np.abs(slow[name]).max(), name
 
 
+@pytest.mark.first(1, rest='exhaustive')
 @pytest.mark.slow
 @pytest.mark.parametrize('parts', [1, 2])
 def test_both_updates_in_one_step_are_one_after_the_other(parts):
