@@ -27,7 +27,7 @@ from tfutil.devices import make_devices, replica_copies
 @pytest.mark.slow
 @pytest.mark.parametrize('replicas, lod, labels', [(2, 0.5, 0), (4, 1, 3)])
 def test_replicas_compute_what_one_device_computes_from_their_shares(replicas, lod, labels):
-    """Statistics and weights after 20 steps, own minibatch-stddev groups and draws in each share:
+    """Statistics and weights after 12 steps, own minibatch-stddev groups and draws in each share:
     1e-4, of which 1e-6 are used.
     """
     devices = make_devices(replicas)
@@ -37,7 +37,7 @@ def test_replicas_compute_what_one_device_computes_from_their_shares(replicas, l
                        in_shares(loss.D_wgangp_acgan, replicas), **GENTLE)
     alone.key_streams = replicas
     before = weights(alone)
-    expected, received = train(alone, lod, 20, lrate=0.01), train(together, lod, 20, lrate=0.01)
+    expected, received = train(alone, lod, 12, lrate=0.01), train(together, lod, 12, lrate=0.01)
     assert expected.keys() == received.keys(
     ) and 'Loss/mixed_norms' in expected and 'TrainG/overflow_frequency' in expected
     for tag in expected:
