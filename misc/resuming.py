@@ -15,7 +15,9 @@ from pgan.errors import ConfigError, DataError, in_short
 from pgan.files import atomic_append, atomic_write, cannot_write, make_folder
 from pgan.locks import lock
 
-FOLDER = 'checkpoint'
+FOLDER = 'checkpoints'
+# Of older versions. TensorFlow looks for a file of that name, so TensorBoard warned about it.
+OLD_FOLDER = 'checkpoint'
 DONE_MARK = '_training-done.txt'
 _APPENDED = ('log.txt', '*tfevents*', 'stats.jsonl')  # files that grow while a run goes on
 
@@ -41,6 +43,14 @@ class RunToResume(NamedTuple):
     def is_done(self) -> bool:
         """Whether the run has come to its end."""
         return self.path is not None and os.path.exists(os.path.join(self.path, DONE_MARK))
+
+
+def checkpoint_folder(result_subdir: str | os.PathLike) -> str:
+    """Path of the folder of a run's checkpoints: RUN/checkpoints, whether it exists or not, or
+    RUN/checkpoint where an older version made that one.
+    """
+    old = os.path.join(result_subdir, OLD_FOLDER)
+    return old if os.path.isdir(old) else os.path.join(result_subdir, FOLDER)
 
 
 # ---------------------------------------------------------------- how a run was started
@@ -107,7 +117,7 @@ def write_run(result_subdir: str | os.PathLike, config_files: Sequence[str],
         config_files, assignments: see `RunToResume`; paths may be relative.
         values: {name: value} of the configuration.
     """
-    make_folder(os.path.join(result_subdir, FOLDER))
+    make_folder(checkpoint_folder(result_subdir))
     content = dict(config_files=[os.path.abspath(path) for path in config_files],
                    assignments=list(assignments), values=flat_values(values))
     with atomic_write(_run_json(result_subdir), 'w') as file:
@@ -115,7 +125,7 @@ def write_run(result_subdir: str | os.PathLike, config_files: Sequence[str],
 
 
 def _run_json(result_subdir):
-    return os.path.join(result_subdir, FOLDER, 'run.json')
+    return os.path.join(checkpoint_folder(result_subdir), 'run.json')
 
 
 def find_run(run_id: str, result_dir: str | os.PathLike) -> RunToResume:
@@ -151,8 +161,8 @@ def find_run(run_id: str, result_dir: str | os.PathLike) -> RunToResume:
 
 
 def _newest_unfinished(result_dir):
-    pattern = os.path.join(glob.escape(result_dir), '*', FOLDER, 'run.json')
-    folders = [os.path.dirname(os.path.dirname(path)) for path in glob.glob(pattern)]
+    runs = glob.glob(os.path.join(glob.escape(result_dir), '*'))
+    folders = [path for path in runs if os.path.exists(_run_json(path))]
     unfinished = [path for path in folders if not os.path.exists(os.path.join(path, DONE_MARK))]
     if unfinished:
         return max(unfinished, key=_number_of)
@@ -181,7 +191,7 @@ def only_process(result_subdir: str | os.PathLike) -> Iterator[None]:
     Raises:
         DataError: another process is at it.
     """
-    path = os.path.join(result_subdir, FOLDER, 'in-use')
+    path = os.path.join(checkpoint_folder(result_subdir), 'in-use')
     try:
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     except OSError as error:

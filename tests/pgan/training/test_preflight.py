@@ -79,11 +79,11 @@ def test_the_space_that_a_run_needs(in_tmp):
     steps, _ = make()
     networks = (steps.G, steps.D, steps.Gs)
     misc.save_pkl(networks, 'snapshot.pkl')
-    os.mkdir('checkpoint')
+    os.mkdir('checkpoints')
     Checkpoints('.', make_devices(), networks, (steps.G_opt, steps.D_opt)).save({})
     snapshot = os.path.getsize('snapshot.pkl')
     checkpoint = sum(
-        os.path.getsize(os.path.join('checkpoint', name)) for name in os.listdir('checkpoint'))
+        os.path.getsize(os.path.join('checkpoints', name)) for name in os.listdir('checkpoints'))
     found, _ = phases_of(resolution_log2=4, total=1000)
     few, much = (preflight.disk_space_needed(found, networks, '1080p', image_snapshot_ticks=10**9,
                                              network_snapshot_ticks=ticks)

@@ -208,7 +208,7 @@ def test_changes_that_a_run_cannot_go_on_with(unfinished, capsys, assignment, te
 def unfinished(toy, capsys, stopped_run):
     """results/000-tiny has been stopped on its way."""
     shutil.copytree(stopped_run / 'results', 'results')
-    for path in glob.glob('results/*/checkpoint/run.json'):
+    for path in glob.glob('results/*/checkpoints/run.json'):
         text = pathlib.Path(path).read_text()
         pathlib.Path(path).write_text(text.replace(str(stopped_run), str(toy)))
     return toy
@@ -219,7 +219,7 @@ def stopped_run(toy_folder):
     """A folder with a run that was killed after some updates, with three checkpoints."""
     folder = toy_folder('stopped')
     process = start(folder, *EXACT, '--set', 'train.total_kimg=1000')
-    while len(glob.glob(str(folder / 'results' / '*' / 'checkpoint' /
+    while len(glob.glob(str(folder / 'results' / '*' / 'checkpoints' /
                             '*.index'))) < 3 or 'tick 1 ' not in (folder / 'results' / '000-tiny' /
                                                                   'log.txt').read_text():
         assert process.is_alive()
@@ -231,7 +231,7 @@ def stopped_run(toy_folder):
 
 @pytest.mark.slow
 def test_a_damaged_checkpoint_gives_way_to_the_one_before(unfinished, capsys):
-    newest = max(glob.glob('results/000-tiny/checkpoint/*.data*'),
+    newest = max(glob.glob('results/000-tiny/checkpoints/*.data*'),
                  key=lambda path: int(path.split('ckpt-')[1].split('.')[0]))
     with open(newest, 'r+b') as file:
         file.seek(os.path.getsize(newest) // 2)
@@ -244,21 +244,21 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(unfinished, capsys):
 
 @pytest.mark.slow
 def test_no_checkpoint_can_be_read(unfinished, capsys):
-    for path in glob.glob('results/000-tiny/checkpoint/*.data*'):
+    for path in glob.glob('results/000-tiny/checkpoints/*.data*'):
         os.truncate(path, 1000)
     before = tree('results')
     expect_error(capsys, main('--resume'), 'no checkpoint of this run can be read',
                  'train.resume_run_id')
-    assert {name: data for name, data in tree('results').items() if 'checkpoint/' not in name} == {
-        name: data for name, data in before.items() if 'checkpoint/' not in name}
+    assert {name: data for name, data in tree('results').items() if 'checkpoints/' not in name} == {
+        name: data for name, data in before.items() if 'checkpoints/' not in name}
 
 
 @pytest.mark.slow
 def test_runs_that_cannot_be_found_or_read(unfinished, capsys):
     expect_error(capsys, main('--resume', '7'), "Cannot locate result subdir for run 7")
     os.makedirs('results/001-old')
-    expect_error(capsys, main('--resume', '1'), "has no 'checkpoint' folder", 'resume_run_id')
-    pathlib.Path('results/000-tiny/checkpoint/run.json').write_text('{"config_files": 3')
+    expect_error(capsys, main('--resume', '1'), "has no 'checkpoints' folder", 'resume_run_id')
+    pathlib.Path('results/000-tiny/checkpoints/run.json').write_text('{"config_files": 3')
     expect_error(capsys, main('--resume'), 'run.json', 'cannot be read')
     shutil.rmtree('results')
     expect_error(capsys, main('--resume'), 'no unfinished run', 'python train.py')
@@ -331,15 +331,15 @@ def test_a_data_set_that_is_deleted_while_it_is_read(toy, monkeypatch):
 @pytest.mark.slow
 @pytest.mark.skipif(os.getuid() == 0, reason='root may write everywhere')
 def test_a_result_folder_that_cannot_be_written(unfinished, capsys):
-    os.chmod('results/000-tiny/checkpoint', 0o500)
+    os.chmod('results/000-tiny/checkpoints', 0o500)
     expect_error(capsys, main('--resume'), 'permission')
 
 
 @pytest.mark.slow
 def test_a_result_folder_that_becomes_a_file(unfinished, capsys):
     """As root, too: what cannot be written is said in one paragraph."""
-    shutil.rmtree('results/000-tiny/checkpoint')
-    pathlib.Path('results/000-tiny/checkpoint').write_text('')
+    shutil.rmtree('results/000-tiny/checkpoints')
+    pathlib.Path('results/000-tiny/checkpoints').write_text('')
     expect_error(capsys, main('--resume', 0), 'checkpoint')
 
 
