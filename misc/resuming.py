@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from misc.results import locate_result_subdir
 from pgan.errors import ConfigError, DataError, in_short
-from pgan.files import atomic_append, atomic_write, cannot_write, make_folder
+from pgan.files import atomic_append, atomic_write, cannot_write, make_folder, to_json
 from pgan.locks import lock
 
 FOLDER = 'checkpoints'
@@ -121,7 +121,7 @@ def write_run(result_subdir: str | os.PathLike, config_files: Sequence[str],
     content = dict(config_files=[os.path.abspath(path) for path in config_files],
                    assignments=list(assignments), values=flat_values(values))
     with atomic_write(_run_json(result_subdir), 'w') as file:
-        json.dump(content, file, indent=1)
+        file.write(to_json(content, indent=1))
 
 
 def _run_json(result_subdir):

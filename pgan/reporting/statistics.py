@@ -1,11 +1,11 @@
 """The numbers of a run, in TensorBoard's file and in stats.jsonl, which any program can read."""
 import json
-import math
 import os
 import sys
 import time
 from typing import Any
 
+from pgan.files import to_json
 from tfutil import SummaryWriter
 
 FILE = 'stats.jsonl'
@@ -23,13 +23,13 @@ class Statistics(SummaryWriter):
     def __init__(self, folder: str):
         super().__init__(folder)
         self._path = os.path.join(folder, FILE)
-        self._row: dict[str, float | None] = {}
+        self._row: dict[str, float] = {}
         self._is_broken = False
 
     def scalar(self, tag: str, value: float, step: int) -> None:
         """Add a point of a curve, here and to the tick's line."""
         super().scalar(tag, value, step)
-        self._row[tag] = float(value) if math.isfinite(value) else None  # JSON knows no NaN
+        self._row[tag] = float(value)
 
     def end_tick(self, cur_nimg: int) -> None:
         """Write the tick's line. If the disk fails, warn once: a line is not worth a run."""
@@ -39,7 +39,7 @@ class Statistics(SummaryWriter):
             return
         try:
             with open(self._path, 'a', encoding='utf-8') as file:
-                file.write(json.dumps(row) + '\n')
+                file.write(to_json(row) + '\n')
         except OSError as error:
             self._is_broken = True
             print(f'Warning: no more lines in {self._path}: {error}', file=sys.stderr)

@@ -1,5 +1,4 @@
 """Metrics of all snapshots of a run."""
-import json
 import os
 import re
 import time
@@ -13,7 +12,7 @@ import misc
 from metrics.evaluator import Evaluator, default_minibatch_size
 from misc import logs
 from pgan.errors import DataError
-from pgan.files import atomic_append, atomic_write
+from pgan.files import atomic_append, atomic_write, to_json
 from pgan.options import Count, checked
 from pgan.reporting.report import Report
 from pgan.scripts.option_checks import LogName, MetricNames, RunId
@@ -125,7 +124,7 @@ class _Table:
                        [text % value for text, value in zip(self._formats, values)]), flush=True)
         self._rows.append(
             {'snapshot': title, 'seconds': round(seconds, 3), **dict(zip(self._names, values))})
-        atomic_append(self.path.removesuffix('.txt') + '.jsonl', json.dumps(self._rows[-1]) + '\n')
+        atomic_append(self.path.removesuffix('.txt') + '.jsonl', to_json(self._rows[-1]) + '\n')
         if any(row['snapshot'].isdigit() for row in self._rows):
             plot(self._rows, self._names, self.path.removesuffix('.txt') + '.png')
 

@@ -270,7 +270,8 @@ def test_the_newest_unfinished_run(in_tmp):
             pathlib.Path(f'results/{name}/{resuming.DONE_MARK}').touch()
     assert resuming.find_run('', 'results').path == 'results/002-b'
     assert resuming.find_run('10', 'results').is_done
-    assert json.loads(pathlib.Path('results/002-b/checkpoints/run.json').read_text())['values'] == {}
+    path = pathlib.Path('results/002-b/checkpoints/run.json')
+    assert json.loads(path.read_text())['values'] == {}
 
 
 @pytest.mark.parametrize('old', [False, True])
