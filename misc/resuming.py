@@ -120,11 +120,12 @@ def write_run(result_subdir: str | os.PathLike, config_files: Sequence[str],
     make_folder(checkpoint_folder(result_subdir))
     content = dict(config_files=[os.path.abspath(path) for path in config_files],
                    assignments=list(assignments), values=flat_values(values))
-    with atomic_write(_run_json(result_subdir), 'w') as file:
+    with atomic_write(run_json(result_subdir), 'w') as file:
         file.write(to_json(content, indent=1))
 
 
-def _run_json(result_subdir):
+def run_json(result_subdir: str | os.PathLike) -> str:
+    """Path of the file that tells how a run was started."""
     return os.path.join(checkpoint_folder(result_subdir), 'run.json')
 
 
@@ -146,7 +147,7 @@ def find_run(run_id: str, result_dir: str | os.PathLike) -> RunToResume:
     else:
         path = locate_result_subdir(int(run_id) if run_id.isdigit() else run_id, result_dir)
     try:
-        with open(_run_json(path), encoding='utf-8') as file:
+        with open(run_json(path), encoding='utf-8') as file:
             content = json.load(file)
         return RunToResume(path, tuple(content['config_files']), tuple(content['assignments']),
                            dict(content['values']))
@@ -155,14 +156,14 @@ def find_run(run_id: str, result_dir: str | os.PathLike) -> RunToResume:
                         'training, or by a version that left none. To start a new run from its '
                         'networks, set train.resume_run_id (and train.resume_kimg).') from None
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f'{_run_json(path)!r}, which tells how the run was started, cannot be '
+        raise DataError(f'{run_json(path)!r}, which tells how the run was started, cannot be '
                         f'read: {in_short(error)}. To start a new run from its networks, set '
                         'train.resume_run_id (and train.resume_kimg).') from error
 
 
 def _newest_unfinished(result_dir):
     runs = glob.glob(os.path.join(glob.escape(result_dir), '*'))
-    folders = [path for path in runs if os.path.exists(_run_json(path))]
+    folders = [path for path in runs if os.path.exists(run_json(path))]
     unfinished = [path for path in folders if not os.path.exists(os.path.join(path, DONE_MARK))]
     if unfinished:
         return max(unfinished, key=_number_of)
@@ -204,6 +205,25 @@ def only_process(result_subdir: str | os.PathLike) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
+
+
+def is_in_use(result_subdir: str | os.PathLike) -> bool | None:
+    """Whether a process is at a run in `only_process`; None = this file system has no locks."""
+    try:
+        handle = os.open(os.path.join(checkpoint_folder(result_subdir), 'in-use'), os.O_RDWR)
+    except PermissionError:
+        return None
+    except OSError:
+        return False
+    try:
+        lock(handle)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return None
+    finally:
+        os.close(handle)
+    return False
 
 
 def _lock(handle, result_subdir):

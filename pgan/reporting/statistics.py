@@ -1,14 +1,11 @@
-"""The numbers of a run, in TensorBoard's file and in stats.jsonl, which any program can read."""
-import json
+"""The numbers of a run, in TensorBoard's file and in stats.jsonl."""
 import os
 import sys
 import time
-from typing import Any
 
 from pgan.files import to_json
+from pgan.reporting.stats_file import FILE
 from tfutil import SummaryWriter
-
-FILE = 'stats.jsonl'
 
 
 class Statistics(SummaryWriter):
@@ -43,23 +40,3 @@ class Statistics(SummaryWriter):
         except OSError as error:
             self._is_broken = True
             print(f'Warning: no more lines in {self._path}: {error}', file=sys.stderr)
-
-
-def read(folder: str) -> list[dict[str, Any]]:
-    """Return the lines of a run's stats.jsonl; an empty list if there is no such file.
-
-    A last line that was cut short is left out.
-    """
-    rows = []
-    try:
-        with open(os.path.join(folder, FILE), encoding='utf-8', errors='replace') as file:
-            for line in file:
-                try:
-                    row = json.loads(line)
-                except ValueError:
-                    continue
-                if isinstance(row, dict):
-                    rows.append(row)
-    except OSError:
-        pass
-    return rows

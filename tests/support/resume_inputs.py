@@ -13,7 +13,7 @@ import time
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import misc
-from pgan.reporting import statistics
+from pgan.reporting import stats_file
 
 CONTEXT = multiprocessing.get_context('forkserver')
 CONTEXT.set_forkserver_preload(
@@ -122,5 +122,5 @@ def outcome(folder):
     }
     stats = [{tag: value
               for tag, value in row.items() if tag != 'time' and 'Timing' not in tag}
-             for row in statistics.read(folder)]
+             for row in stats_file.read(folder)]
     return dict(ticks=ticks, scalars=scalars, stats=stats, pictures=pictures, networks=networks)

@@ -201,6 +201,9 @@ def test_a_step_that_does_not_fit_into_memory(toy, capsys, monkeypatch):
                      f'minibatch of 8 at {size}x{size} does not '
                      f'fit into the memory of {of}', f'sched.minibatch_dict[{size}]')
         assert os.path.exists('results') == (argument == '--set=train.dry_step=False')
+    with open('results/000-tiny/report.html') as file:
+        page = file.read()
+    assert 'Failed on' in page and 'a minibatch of 8 at 4x4 does not fit' in page
 
 
 @pytest.mark.parametrize('error', [

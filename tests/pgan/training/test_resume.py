@@ -126,7 +126,11 @@ def test_a_signal_lets_the_step_end_and_saves(toy, capsys, stopping, number, cod
     captured = capsys.readouterr()
     assert 'Stopping after this step' in captured.err and 'python train.py --resume' in captured.out
     assert f'Stopped by {signal.Signals(number).name}' in captured.out
+    page = pathlib.Path('results/000-tiny/report.html')
+    assert f'Stopped by {signal.Signals(number).name} on' in page.read_text()
+    assert 'of 0.25 kimg. Continue with:' in page.read_text()
     assert main('--resume') == 0
+    assert 'Finished on' in page.read_text()
     after, expected = outcome('results/000-tiny'), uninterrupted_here
     assert after['ticks'] == expected['ticks'] and after['networks'] == expected['networks']
     assert after['stats'] == expected['stats'] and len(after['stats']) == len(after['ticks'])
