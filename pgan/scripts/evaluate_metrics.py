@@ -29,7 +29,7 @@ def evaluate_metrics(
     inception: str | None = None,
     *,
     config: Any,
-) -> None:
+) -> str:
     """Measure how far the images of a run's snapshots are from real ones, newest snapshot first.
 
     Adds to files in the run's folder: the table, as text, to `log`; the same as `<log>.jsonl`, a
@@ -46,6 +46,9 @@ def evaluate_metrics(
         inception: where classify_image_graph_def.pb is, for the metrics that need it; None = found
             in result_dir, or downloaded.
         config: the configuration's other values: result_dir, data_dir, num_gpus.
+
+    Returns:
+        The path of the table.
 
     Raises:
         ConfigError, DataError: no such run, no snapshots, no data set, or metrics that cannot be
@@ -83,6 +86,7 @@ def evaluate_metrics(
         _measure(table, _kimg(pkl), lambda Gs=Gs: evaluator.evaluate_fakes(Gs, config.num_gpus))
     print()
     Report(folder).refresh()
+    return table.path
 
 
 def _kimg(pkl):

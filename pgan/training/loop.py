@@ -16,6 +16,7 @@ from pgan import settings
 from pgan.errors import ConfigError, UserError
 from pgan.options import Count, Fraction, NonNegative, Size, ValueRange, with_defaults
 from pgan.reporting import overview, schedule_table
+from pgan.reporting.next_steps import next_steps
 from pgan.reporting.progress import Progress
 from pgan.reporting.report import Report
 from pgan.reporting.snapshot_metrics import SnapshotMetrics
@@ -136,6 +137,8 @@ def train_progressive_gan(
         with run.recording_its_end():
             path = run.open_folder(resume, stack)
             run.train()
+        if path is not None:
+            print(next_steps(path))
     return path
 
 

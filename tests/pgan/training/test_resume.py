@@ -174,7 +174,8 @@ SHORT = (*TINY_RUN, '--set', 'train.total_kimg=0.05')
 def test_a_finished_run_is_extended_and_changes_are_told(toy, capsys):
     """One process can do it all, as the folder is let go of at the end of each run."""
     assert main(*SHORT) == 0
-    capsys.readouterr()
+    last = capsys.readouterr().out.splitlines()[-6:]
+    assert last[0] == 'Report:   results/000-tiny/report.html' and last[-1] == 'Exiting...'
     expect_error(capsys, main('--resume'), 'no unfinished run', '000-tiny')
     expect_error(capsys, main('--resume', 0), 'has come to its end', 'train.total_kimg=')
     assert main('--resume', 0, '--set', 'train.total_kimg=0.09', '--set',
