@@ -176,9 +176,9 @@ def read_results(args):
 
 def add_result(args, row):
     """Print a row, and add it to mode_recovery.jsonl."""
-    from pgan.files import atomic_append
+    from pgan.files import atomic_append, to_json
     print(json.dumps(row), flush=True)
-    atomic_append(os.path.join(args.result_dir, 'mode_recovery.jsonl'), json.dumps(row) + '\n')
+    atomic_append(os.path.join(args.result_dir, 'mode_recovery.jsonl'), to_json(row) + '\n')
     return row
 
 

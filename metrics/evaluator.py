@@ -57,6 +57,7 @@ class Evaluator:
         self._cache: RealsCache | None = None
         self.names = [name for metric in metrics for name in metric.get_metric_names()]
         self.formats = [text for metric in metrics for text in metric.get_metric_formatting()]
+        _note_repeated_images(num_images, getattr(training_set, 'num_images', None))
 
     def warm_up(self) -> None:
         """Feed random images, so that one-time work does not count as time of the reals."""
@@ -136,6 +137,13 @@ class Evaluator:
                     metric.feed(mode, minibatch)
                 bar.update(len(minibatch))
         return [value for metric in self._metrics for value in metric.end(mode)]
+
+
+def _note_repeated_images(wanted, existing):
+    if existing and wanted > existing:
+        print(f'Note: the metrics compare {wanted} images, but the data set has {existing}: each '
+              f'real image counts {wanted / existing:.3g} times on average. Do not compare these '
+              f'values with those of other data sets, or choose at most {existing} images.')
 
 
 def to_rgb(images: np.ndarray) -> np.ndarray:

@@ -159,6 +159,8 @@ def _cut(minibatch, nhood_size, image, x, y):
 def finalize_descriptors(parts: list[np.ndarray]) -> list[np.ndarray]:
     """Make each channel's mean 0 and its standard deviation 1, over all neighbourhoods.
 
+    A channel without variation, such as an empty one, becomes 0.
+
     Args:
         parts: list of float32 [n, C, S, S], the descriptors of some images each. Changed in place.
 
@@ -171,11 +173,24 @@ def finalize_descriptors(parts: list[np.ndarray]) -> list[np.ndarray]:
         part -= mean
     in_threads(center, parts)
     deviation = np.sqrt(_channel_means(parts, np.square))
+    constant = _constant_channels(parts, deviation)
+    deviation[constant] = 1
 
     def scale(part):
         part /= deviation
+        part[:, constant] = 0  # The rounded mean is not always the value itself.
         return part.reshape(len(part), -1)
     return in_threads(scale, parts)
+
+
+def _constant_channels(parts, deviation):
+    """Whether each channel has one value only, bool [C]."""
+    def is_constant(channel):
+        first = parts[0][0, channel, 0, 0]
+        return all((part[:, channel] == first).all() for part in parts)
+    # Rounding of the mean moves a constant by far less than this; no time for the other channels.
+    small = deviation.ravel() < 0.1
+    return np.array([is_small and is_constant(channel) for channel, is_small in enumerate(small)])
 
 
 def _channel_means(parts, function):

@@ -14,7 +14,7 @@ import sys
 from importlib import metadata
 from typing import Any
 
-from pgan.files import atomic_write
+from pgan.files import atomic_write, to_json
 
 FILE = 'environment.json'
 PROGRAM = pathlib.Path(__file__).resolve().parent.parent
@@ -50,7 +50,7 @@ def write_environment(result_subdir: str | os.PathLike, **more: Any) -> None:
     """
     entries = [*read_environment(result_subdir), describe(**more)][-_KEPT:]
     with atomic_write(os.path.join(result_subdir, FILE), 'w') as file:
-        json.dump(entries, file, indent=1, default=str)
+        file.write(to_json(entries, indent=1))
 
 
 def read_environment(result_subdir: str | os.PathLike) -> list[dict[str, Any]]:

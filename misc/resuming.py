@@ -12,10 +12,12 @@ from typing import Any, NamedTuple
 
 from misc.results import locate_result_subdir
 from pgan.errors import ConfigError, DataError, in_short
-from pgan.files import atomic_append, atomic_write, cannot_write, make_folder
+from pgan.files import atomic_append, atomic_write, cannot_write, make_folder, to_json
 from pgan.locks import lock
 
-FOLDER = 'checkpoint'
+FOLDER = 'checkpoints'
+# Of older versions. TensorFlow looks for a file of that name, so TensorBoard warned about it.
+OLD_FOLDER = 'checkpoint'
 DONE_MARK = '_training-done.txt'
 _APPENDED = ('log.txt', '*tfevents*', 'stats.jsonl')  # files that grow while a run goes on
 
@@ -41,6 +43,14 @@ class RunToResume(NamedTuple):
     def is_done(self) -> bool:
         """Whether the run has come to its end."""
         return self.path is not None and os.path.exists(os.path.join(self.path, DONE_MARK))
+
+
+def checkpoint_folder(result_subdir: str | os.PathLike) -> str:
+    """Path of the folder of a run's checkpoints: RUN/checkpoints, whether it exists or not, or
+    RUN/checkpoint where an older version made that one.
+    """
+    old = os.path.join(result_subdir, OLD_FOLDER)
+    return old if os.path.isdir(old) else os.path.join(result_subdir, FOLDER)
 
 
 # ---------------------------------------------------------------- how a run was started
@@ -107,15 +117,16 @@ def write_run(result_subdir: str | os.PathLike, config_files: Sequence[str],
         config_files, assignments: see `RunToResume`; paths may be relative.
         values: {name: value} of the configuration.
     """
-    make_folder(os.path.join(result_subdir, FOLDER))
+    make_folder(checkpoint_folder(result_subdir))
     content = dict(config_files=[os.path.abspath(path) for path in config_files],
                    assignments=list(assignments), values=flat_values(values))
-    with atomic_write(_run_json(result_subdir), 'w') as file:
-        json.dump(content, file, indent=1)
+    with atomic_write(run_json(result_subdir), 'w') as file:
+        file.write(to_json(content, indent=1))
 
 
-def _run_json(result_subdir):
-    return os.path.join(result_subdir, FOLDER, 'run.json')
+def run_json(result_subdir: str | os.PathLike) -> str:
+    """Path of the file that tells how a run was started."""
+    return os.path.join(checkpoint_folder(result_subdir), 'run.json')
 
 
 def find_run(run_id: str, result_dir: str | os.PathLike) -> RunToResume:
@@ -136,7 +147,7 @@ def find_run(run_id: str, result_dir: str | os.PathLike) -> RunToResume:
     else:
         path = locate_result_subdir(int(run_id) if run_id.isdigit() else run_id, result_dir)
     try:
-        with open(_run_json(path), encoding='utf-8') as file:
+        with open(run_json(path), encoding='utf-8') as file:
             content = json.load(file)
         return RunToResume(path, tuple(content['config_files']), tuple(content['assignments']),
                            dict(content['values']))
@@ -145,14 +156,14 @@ def find_run(run_id: str, result_dir: str | os.PathLike) -> RunToResume:
                         'training, or by a version that left none. To start a new run from its '
                         'networks, set train.resume_run_id (and train.resume_kimg).') from None
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f'{_run_json(path)!r}, which tells how the run was started, cannot be '
+        raise DataError(f'{run_json(path)!r}, which tells how the run was started, cannot be '
                         f'read: {in_short(error)}. To start a new run from its networks, set '
                         'train.resume_run_id (and train.resume_kimg).') from error
 
 
 def _newest_unfinished(result_dir):
-    pattern = os.path.join(glob.escape(result_dir), '*', FOLDER, 'run.json')
-    folders = [os.path.dirname(os.path.dirname(path)) for path in glob.glob(pattern)]
+    runs = glob.glob(os.path.join(glob.escape(result_dir), '*'))
+    folders = [path for path in runs if os.path.exists(run_json(path))]
     unfinished = [path for path in folders if not os.path.exists(os.path.join(path, DONE_MARK))]
     if unfinished:
         return max(unfinished, key=_number_of)
@@ -181,7 +192,7 @@ def only_process(result_subdir: str | os.PathLike) -> Iterator[None]:
     Raises:
         DataError: another process is at it.
     """
-    path = os.path.join(result_subdir, FOLDER, 'in-use')
+    path = os.path.join(checkpoint_folder(result_subdir), 'in-use')
     try:
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     except OSError as error:
@@ -194,6 +205,25 @@ def only_process(result_subdir: str | os.PathLike) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
+
+
+def is_in_use(result_subdir: str | os.PathLike) -> bool | None:
+    """Whether a process is at a run in `only_process`; None = this file system has no locks."""
+    try:
+        handle = os.open(os.path.join(checkpoint_folder(result_subdir), 'in-use'), os.O_RDWR)
+    except PermissionError:
+        return None
+    except OSError:
+        return False
+    try:
+        lock(handle)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return None
+    finally:
+        os.close(handle)
+    return False
 
 
 def _lock(handle, result_subdir):

@@ -1,5 +1,7 @@
-"""Files that appear whole or not at all, and arrays that are read whole or not at all."""
+"""Files that appear whole or not at all, arrays that are read whole or not at all, and JSON."""
 import contextlib
+import json
+import math
 import os
 import shutil
 import uuid
@@ -192,3 +194,28 @@ def read_npz(path: str | os.PathLike) -> dict[str, np.ndarray]:
         raise ValueError(f'the checksum of {damaged!r} is wrong')
     with np.load(path, allow_pickle=False) as data:
         return dict(data)
+
+
+def to_json(value: object, indent: int | None = None) -> str:
+    """JSON for any value, which every program can read.
+
+    Python's own writes NaN and infinities as bare words, which are not JSON; here they are null.
+    NumPy's numbers and arrays become numbers and lists; what JSON has no word for becomes a string.
+
+    Args:
+        value: dicts and lists of anything.
+        indent: spaces of each level; None = one line.
+    """
+    return json.dumps(_plain(value), indent=indent, allow_nan=False)
+
+
+def _plain(value):
+    if isinstance(value, (np.generic, np.ndarray)):
+        value = value.tolist()
+    if isinstance(value, dict):
+        return {str(name): _plain(item) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    return value if value is None or isinstance(value, (bool, int, str)) else str(value)

@@ -12,18 +12,18 @@ import pathlib
 import re
 import string
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from PIL import Image
 
 from misc.environment import read_environment
-from misc.resuming import DONE_MARK
+from misc.run_status import read_status
 from pgan.data.class_names import ROWS_FILE
 from pgan.files import atomic_write
-from pgan.reporting import statistics
+from pgan.reporting import stats_file
 from pgan.reporting.charts import chart
+from pgan.reporting.status_section import status_section
 
 FILE = 'report.html'
 MAX_PICTURES = 24  # that the slider goes through
@@ -74,12 +74,13 @@ class Report:
 
     def write(self) -> None:
         """Write the page, whole or not at all."""
-        curves = curve_charts(statistics.read(self.folder))
+        rows = stats_file.read(self.folder)
+        curves = curve_charts(rows)
         text = _PAGE.substitute(
             style=_STYLE,
             script=_SCRIPT,
             title=html.escape(os.path.basename(os.path.realpath(self.folder))),
-            status=html.escape(self._status()),
+            status=status_section(self.folder, read_status(self.folder), rows),
             pictures=self._picture_section(),
             charts='\n'.join(f'<div>{svg}</div>' for svg in curves),
             metrics=_metric_section(self.folder),
@@ -88,11 +89,6 @@ class Report:
             log=html.escape(_log_tail(self.folder)))
         with atomic_write(os.path.join(self.folder, FILE), 'w', durable=False) as file:
             file.write(text)
-
-    def _status(self):
-        done = os.path.exists(os.path.join(self.folder, DONE_MARK))
-        return (f'{"Finished" if done else "In training"}, as of '
-                f'{time.strftime("%Y-%m-%d %H:%M:%S")}.')
 
     def _picture_section(self):
         paths = glob.glob(os.path.join(glob.escape(self.folder), 'fakes*.png'))

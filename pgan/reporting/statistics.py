@@ -1,14 +1,11 @@
-"""The numbers of a run, in TensorBoard's file and in stats.jsonl, which any program can read."""
-import json
-import math
+"""The numbers of a run, in TensorBoard's file and in stats.jsonl."""
 import os
 import sys
 import time
-from typing import Any
 
+from pgan.files import to_json
+from pgan.reporting.stats_file import FILE
 from tfutil import SummaryWriter
-
-FILE = 'stats.jsonl'
 
 
 class Statistics(SummaryWriter):
@@ -23,13 +20,13 @@ class Statistics(SummaryWriter):
     def __init__(self, folder: str):
         super().__init__(folder)
         self._path = os.path.join(folder, FILE)
-        self._row: dict[str, float | None] = {}
+        self._row: dict[str, float] = {}
         self._is_broken = False
 
     def scalar(self, tag: str, value: float, step: int) -> None:
         """Add a point of a curve, here and to the tick's line."""
         super().scalar(tag, value, step)
-        self._row[tag] = float(value) if math.isfinite(value) else None  # JSON knows no NaN
+        self._row[tag] = float(value)
 
     def end_tick(self, cur_nimg: int) -> None:
         """Write the tick's line. If the disk fails, warn once: a line is not worth a run."""
@@ -39,27 +36,7 @@ class Statistics(SummaryWriter):
             return
         try:
             with open(self._path, 'a', encoding='utf-8') as file:
-                file.write(json.dumps(row) + '\n')
+                file.write(to_json(row) + '\n')
         except OSError as error:
             self._is_broken = True
             print(f'Warning: no more lines in {self._path}: {error}', file=sys.stderr)
-
-
-def read(folder: str) -> list[dict[str, Any]]:
-    """Return the lines of a run's stats.jsonl; an empty list if there is no such file.
-
-    A last line that was cut short is left out.
-    """
-    rows = []
-    try:
-        with open(os.path.join(folder, FILE), encoding='utf-8', errors='replace') as file:
-            for line in file:
-                try:
-                    row = json.loads(line)
-                except ValueError:
-                    continue
-                if isinstance(row, dict):
-                    rows.append(row)
-    except OSError:
-        pass
-    return rows

@@ -6,6 +6,7 @@ is in force before TensorFlow starts.
 """
 import argparse
 import ast
+import importlib
 import inspect
 import os
 import re
@@ -14,11 +15,12 @@ from typing import Any, NamedTuple
 
 from pgan import options, settings
 from pgan.definitions import declaration, plain_constants
-from pgan.errors import ConfigError
+from pgan.errors import ConfigError, did_you_mean
 from pgan.options import ANYTHING, REQUIRED, Kind, Option
 from pgan.scripts import option_checks
 from pgan.settings import launch
 
+WITHOUT_TENSORFLOW = ('write_report', )  # scripts that need only files; TensorFlow takes seconds
 VOCABULARY = {**vars(options), **vars(option_checks)}  # of the scripts' signatures
 
 
@@ -80,9 +82,23 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _main(args):
     config = settings.load(args.config, [*assignments(args), *args.set])
     try:
-        launch.start(config)
+        if args.script in WITHOUT_TENSORFLOW:
+            _run_alone(args.script, config)
+        else:
+            launch.start(config)
     except ConfigError as error:  # checks speak of config.py's names; here they are options
         raise ConfigError(re.sub(r'(?<![\w.])train\.(?=[a-z])', '--', str(error))) from error
+
+
+def _run_alone(script, config):
+    """Run a script without importing TensorFlow, or util_scripts, which does."""
+    function = getattr(importlib.import_module(f'pgan.scripts.{script}'), script)
+    given = {name: value for name, value in config.train.items() if name != 'func'}
+    known = options.user_options(function)
+    for name in given.keys() - known.keys():
+        raise ConfigError(f'train.{name} is not an option.{did_you_mean(name, known)} {script} '
+                          f'takes: {", ".join(known)}.')
+    launch.end(config, function(**given, config=config))
 
 
 def assignments(args: argparse.Namespace) -> list[str]:

@@ -1,5 +1,4 @@
 """Metrics of all snapshots of a run."""
-import json
 import os
 import re
 import time
@@ -13,7 +12,7 @@ import misc
 from metrics.evaluator import Evaluator, default_minibatch_size
 from misc import logs
 from pgan.errors import DataError
-from pgan.files import atomic_append, atomic_write
+from pgan.files import atomic_append, atomic_write, to_json
 from pgan.options import Count
 from pgan.reporting.report import Report
 from pgan.scripts.option_checks import LogName, MetricNames, RunId
@@ -31,7 +30,7 @@ def evaluate_metrics(
     inception: str | None = None,
     *,
     config: Any = None,
-) -> None:
+) -> str:
     """Measure how far the images of a run's snapshots are from real ones, newest snapshot first.
 
     Adds to files in the run's folder: the table, as text, to `log`; the same as `<log>.jsonl`, a
@@ -48,6 +47,9 @@ def evaluate_metrics(
         inception: where classify_image_graph_def.pb is, for the metrics that need it; None = found
             in result_dir, or downloaded.
         config: as config.py; None = the module `config`. Gives result_dir, data_dir, num_gpus.
+
+    Returns:
+        The path of the table.
 
     Raises:
         ConfigError, DataError: no such run, no snapshots, no data set, or metrics that cannot be
@@ -85,6 +87,7 @@ def evaluate_metrics(
         _measure(table, _kimg(pkl), lambda Gs=Gs: evaluator.evaluate_fakes(Gs, config.num_gpus))
     print()
     Report(folder).refresh()
+    return table.path
 
 
 def _kimg(pkl):
@@ -126,7 +129,7 @@ class _Table:
                        [text % value for text, value in zip(self._formats, values)]), flush=True)
         self._rows.append(
             {'snapshot': title, 'seconds': round(seconds, 3), **dict(zip(self._names, values))})
-        atomic_append(self.path.removesuffix('.txt') + '.jsonl', json.dumps(self._rows[-1]) + '\n')
+        atomic_append(self.path.removesuffix('.txt') + '.jsonl', to_json(self._rows[-1]) + '\n')
         if any(row['snapshot'].isdigit() for row in self._rows):
             plot(self._rows, self._names, self.path.removesuffix('.txt') + '.png')
 

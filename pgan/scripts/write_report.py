@@ -25,5 +25,4 @@ def write_report(run_id: RunId, *, config: Any = None) -> str:
     """
     folder = misc.locate_result_subdir(run_id, config.result_dir)
     Report(folder).write()
-    print('Written:', os.path.join(folder, FILE))
     return os.path.join(folder, FILE)

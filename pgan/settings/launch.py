@@ -46,7 +46,13 @@ def start(config: ModuleType, resume: 'RunToResume | None' = None, dry_run: bool
     print('Initializing TensorFlow...')
     tfutil.init_tf(config.tf_config, config.random_seed, config.num_gpus)
     print(f'Running {config.train.func}()...')
-    run(config, resume, dry_run)
+    end(config, run(config, resume, dry_run))
+
+
+def end(config: ModuleType, result: object) -> None:
+    """Print the program's last lines; a script's result is the path of what it has written."""
+    if config.train.func.startswith('util_scripts.') and isinstance(result, str):
+        print('Written:', result)
     print('Exiting...')
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from misc.resuming import FOLDER
+from misc.resuming import checkpoint_folder
 from pgan import files
 from pgan.errors import ConfigError, DataError, in_short
 from tfutil import Network, Optimizer
@@ -49,7 +49,7 @@ class Checkpoints:
         self._checkpoint = tf.train.Checkpoint(**variables, random=tf.random.get_global_generator(),
                                                values=self._values)
         if result_subdir is not None:
-            self.folder = os.path.join(result_subdir, FOLDER)
+            self.folder = checkpoint_folder(result_subdir)
             self._paths = _clean_up(self.folder)
             self._manager = tf.train.CheckpointManager(self._checkpoint, self.folder,
                                                        max_to_keep=KEPT, checkpoint_name='ckpt')

@@ -11,12 +11,14 @@ from typing import Any
 import tensorflow as tf
 
 import misc
-from misc import logs, resuming
+from misc import logs, resuming, run_status
 from pgan import settings
-from pgan.errors import ConfigError
+from pgan.errors import ConfigError, UserError
 from pgan.options import Count, Fraction, NonNegative, Size, ValueRange, with_defaults
 from pgan.reporting import overview, schedule_table
+from pgan.reporting.next_steps import next_steps
 from pgan.reporting.progress import Progress
+from pgan.reporting.report import Report
 from pgan.reporting.snapshot_metrics import SnapshotMetrics
 from pgan.reporting.snapshots import (
     ImageSnapshots,
@@ -132,10 +134,11 @@ def train_progressive_gan(
         if dry_run:
             run.dry_run()
             return None
-        path = run.open_folder(resume)
-        if resume is None and path is not None:
-            stack.enter_context(resuming.only_process(path))
-        run.train()
+        with run.recording_its_end():
+            path = run.open_folder(resume, stack)
+            run.train()
+        if path is not None:
+            print(next_steps(path))
     return path
 
 
@@ -201,6 +204,7 @@ class TrainingRun:
         self.watch = HealthWatch(optimizers)
         # Made later: by `check`, `open_folder` and `restore`.
         self.path: str | None = None
+        self.is_open = False  # whether this process has changed the folder
         self.grid: ImageSnapshots | None = None
         self.timetable: Timetable
         self.checkpoints: Checkpoints
@@ -240,8 +244,13 @@ class TrainingRun:
             self.timetable.set_measured(preflight.try_largest_step(self.steps, run_phases))
         return run_phases
 
-    def open_folder(self, resume: resuming.RunToResume | None = None) -> str | None:
+    def open_folder(self, resume: resuming.RunToResume | None = None,
+                    stack: contextlib.ExitStack | None = None) -> str | None:
         """Make the result folder, or continue in that of a `RunToResume`.
+
+        Args:
+            resume: the run to continue, whose lock is held already.
+            stack: holds the lock of a new folder.
 
         Returns:
             Its path; None on a machine that is not the chief.
@@ -270,6 +279,10 @@ class TrainingRun:
         if self.path is not None:
             config_files, assignments = settings.command_line(self.config)
             resuming.write_run(self.path, config_files, assignments, settings.values(self.config))
+            if resume is None and stack is not None:
+                stack.enter_context(resuming.only_process(self.path))
+            self._record(run_status.RUNNING)
+            self.is_open = True
             misc.write_environment(self.path, random_seed=self.config.random_seed,
                                    replicas=self.devices.num_replicas,
                                    machines=self.devices.workers,
@@ -326,6 +339,29 @@ class TrainingRun:
         if logs.output_logging_active():
             misc.set_output_log_file(os.path.join(self.path, 'log.txt'), 'a')
 
+    # ------------------------------------------------------------ what has become of it
+
+    @contextlib.contextmanager
+    def recording_its_end(self) -> Iterator[None]:
+        """Note in the run's folder, for its report, why the block ended if it was an exception."""
+        try:
+            yield
+        except BaseException as error:
+            if self.is_open and self.path is not None:
+                with contextlib.suppress(UserError):  # the error that is on its way says more
+                    self._record(*run_status.end_of(error))
+                self._report().refresh()
+            raise
+
+    def _report(self):
+        folder = vars(self).get('folder')
+        return folder.report if isinstance(folder, RunFolder) else Report(self.path)
+
+    def _record(self, state, reason=''):
+        if self.path is not None:
+            run_status.write_status(self.path, state, self.cur_nimg / 1000,
+                                    self.options.total_kimg, reason)
+
     # ------------------------------------------------------------ the loop
 
     def train(self) -> None:
@@ -344,6 +380,7 @@ class TrainingRun:
                 done = self.cur_nimg >= self.options.total_kimg * 1000
                 if self.progress.tick_is_over(self.cur_nimg, sched, done):
                     self._tick(sched, done)
+        self._record(run_status.FINISHED)  # in force with the mark that follows
         self.folder.finish()
         self.devices.wait_for_all()
 

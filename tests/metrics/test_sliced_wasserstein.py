@@ -135,3 +135,39 @@ def test_end_without_images():
     api.begin('reals')
     with pytest.raises(ConfigError, match="No images were fed in mode 'reals'"):
         api.end('reals')
+
+
+@pytest.mark.parametrize('value', [0, 1, 201, 255])
+@pytest.mark.parametrize('empty', [(2,), (0, 1, 2)])
+@pytest.mark.filterwarnings('error')
+def test_a_channel_without_variation_counts_as_0(value, empty):
+    """Empty stains of microscopy: what the other channels say is as with noise that is equal in
+    both sets; of nothing at all the distance is 0.
+    """
+    rnd = np.random.RandomState(1)
+    reals, fakes = rnd.randint(0, 256, (2, 64, 3, 16, 16), dtype=np.uint8)
+    for images in (reals, fakes):
+        images[:, list(empty)] = value
+    np.random.seed(2)
+    parts = swd.get_descriptors_for_minibatch(reals.astype(np.float32), 7, 64)
+    made, = swd.finalize_descriptors([parts])
+    channels = made.reshape(len(made), 3, -1)
+    assert (channels[:, list(empty)] == 0).all()
+    for channel in {0, 1, 2} - set(empty):
+        assert abs(channels[:, channel].std() - 1) < 1e-3
+    metric = swd.API(64, [3, 16, 16], np.uint8, 32)
+    values = {}
+    for mode, images in (('reals', reals), ('fakes', fakes)):
+        metric.begin(mode)
+        for start in (0, 32):
+            metric.feed(mode, images[start:start + 32])
+        values[mode] = metric.end(mode)
+    assert np.isfinite(values['fakes']).all()
+    assert all(value == 0 for value in values['fakes']) == (len(empty) == 3)
+
+
+def test_a_channel_with_little_variation_counts_in_full():
+    part = np.full([1000, 2, 3, 3], 200, np.float32)
+    part[7, 1, 2, 2] = 201
+    made, = swd.finalize_descriptors([part])
+    assert made.reshape(1000, 2, 9)[:, 1].std() == pytest.approx(1, abs=1e-2)

@@ -1,9 +1,11 @@
 """files: whole or not at all."""
 import errno
+import json
 import os
 import pathlib
 import stat
 
+import numpy as np
 import pytest
 
 import misc
@@ -128,3 +130,31 @@ def test_an_old_folder_that_must_stay_comes_back(in_tmp):
     with pytest.raises(DataError, match='precious'):
         files.move_into_place('new', 'a', check)
     assert pathlib.Path('a/one').read_text() == 'old' and sorted(os.listdir()) == ['a', 'new']
+
+
+class Odd:
+    def __repr__(self):
+        return '<odd>'
+
+
+@pytest.mark.parametrize('value, expected', [
+    (float('nan'), None), (float('-inf'), None), (np.float32('inf'), None), (np.int64(3), 3),
+    (np.float32(0.5), 0.5), (np.array([1.0, np.nan]), [1, None]), (np.bool_(True), True),
+    ({3: (1, {'a': np.float64('nan')})}, {'3': [1, {'a': None}]}), (Odd(), '<odd>'),
+    (pathlib.Path('x'), 'x'), ('\udcff "ä"', '\udcff "ä"'), ({1.5, }, '{1.5}'), (10**30, 10**30),
+    (np.array(np.nan), None), (b'x', "b'x'"), (True, True), (None, None)], ids=repr)
+@pytest.mark.parametrize('indent', [None, 1])
+def test_json_for_every_value(value, expected, indent):
+    def refuse(word):
+        raise AssertionError(word)
+    text = files.to_json({'x': value}, indent)
+    assert json.loads(text.encode('ascii'), parse_constant=refuse) == {'x': expected}
+
+
+def test_all_files_of_json_are_written_by_the_helper():
+    """json.dump knows NaN. It serves fingerprints and checkpoints, which nobody else reads."""
+    root = pathlib.Path(files.__file__).parents[1]
+    found = {path.relative_to(root).as_posix() for folder in ('pgan', 'misc', 'metrics', 'tfutil')
+             for path in (root / folder).rglob('*.py') if 'json.dump' in path.read_text()}
+    assert found == {'pgan/files.py', 'pgan/training/checkpoint.py', 'metrics/cache.py',
+                     'metrics/mnist_modes.py'}

@@ -13,7 +13,7 @@ import time
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import misc
-from pgan.reporting import statistics
+from pgan.reporting import stats_file
 
 CONTEXT = multiprocessing.get_context('forkserver')
 CONTEXT.set_forkserver_preload(
@@ -67,13 +67,13 @@ def run_with_kills(folder, kills, seed, *argv):
     """
     rnd, hits = random.Random(seed), []
     while True:
-        resumable = glob.glob(os.path.join(folder, 'results', '*', 'checkpoint', 'run.json'))
+        resumable = glob.glob(os.path.join(folder, 'results', '*', 'checkpoints', 'run.json'))
         process = start(folder, *(['--resume'] if resumable else argv))
         if len(hits) < kills:
             # Kills that only ever hit the start of a process would prove little, so most wait for a
             # new checkpoint first.
             if rnd.random() < 0.8:
-                _wait_for_change(process, os.path.join(folder, 'results', '*', 'checkpoint', '*'))
+                _wait_for_change(process, os.path.join(folder, 'results', '*', 'checkpoints', '*'))
             time.sleep(rnd.choice([0.0, 0.01, 0.1, 0.5, 2.0]) * rnd.random())
             hits.append(_moment(folder))
             process.kill()
@@ -92,7 +92,7 @@ def _wait_for_change(process, pattern):
 def _moment(folder):
     names = [
         os.path.basename(path)
-        for path in glob.glob(os.path.join(folder, 'results', '*', 'checkpoint', '*'))
+        for path in glob.glob(os.path.join(folder, 'results', '*', 'checkpoints', '*'))
     ]
     is_written = any('temp' in name
                      for name in names) or sum(name.endswith('.index') for name in names) > 3
@@ -122,5 +122,5 @@ def outcome(folder):
     }
     stats = [{tag: value
               for tag, value in row.items() if tag != 'time' and 'Timing' not in tag}
-             for row in statistics.read(folder)]
+             for row in stats_file.read(folder)]
     return dict(ticks=ticks, scalars=scalars, stats=stats, pictures=pictures, networks=networks)

@@ -72,7 +72,7 @@ def check_files(folder, last_kimg=0):
     snapshots = {name for name in files if re.fullmatch(r'network-snapshot-\d{6}\.pkl', name)}
     assert fakes and snapshots
     assert set(files) - fakes - snapshots == {
-        'log.txt', 'config.txt', 'reals.png', 'network-final.pkl', 'EVENTS', 'checkpoint',
+        'log.txt', 'config.txt', 'reals.png', 'network-final.pkl', 'EVENTS', 'checkpoints',
         'environment.json', 'stats.jsonl', 'report.html'
     }
 

@@ -151,7 +151,7 @@ def wait_for_checkpoints(count):
 
 
 def count_checkpoints():
-    names = glob.glob('results/000-tiny/checkpoint/ckpt-*.index')
+    names = glob.glob('results/000-tiny/checkpoints/ckpt-*.index')
     return max((int(name.split('-')[-1].split('.')[0]) for name in names), default=0)
 
 

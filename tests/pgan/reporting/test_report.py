@@ -2,11 +2,13 @@
 browser.
 """
 import base64
+import html
 import html.parser
 import io
 import json
 import os
 import re
+import shlex
 import time
 import types
 
@@ -15,11 +17,15 @@ import pytest
 from PIL import Image
 
 import misc
+from misc import resuming, run_status
 from pgan.errors import DataError
-from pgan.reporting import report, statistics
+from pgan.invocation import command
+from pgan.reporting import report, stats_file
 from pgan.reporting.charts import chart, thin, ticks
 from pgan.reporting.report import Report, make_thumbnail, thinned_out
+from pgan.reporting.statistics import Statistics
 from pgan.scripts.write_report import write_report
+from pgan.signals import Stopped
 from tests.support.browser import browse, dom, needs_chromium
 
 EVIL = '<script>document.title = "caught"</script>'
@@ -110,7 +116,7 @@ def test_everything_is_on_the_page(run_folder):
     # the last measurement of a snapshot counts
     assert '<td>8.25</td>' in text and '<td>9</td>' not in text and 'Reals 1.5' in text
     assert 'random_seed = 5' in text and 'tensorflow' in text and '007-toy &amp; co' in text
-    assert 'In training' in text
+    assert 'Stopped without a message' in text  # no process holds its lock
     assert 'line 999' in text and 'line 900' not in text
 
 
@@ -296,7 +302,7 @@ def test_ticks_are_round_and_few(low, high):
 # ------------------------------------------------------------ numbers
 
 def test_stats_lines(in_tmp, capsys, monkeypatch):
-    writer = statistics.Statistics('.')
+    writer = Statistics('.')
     writer.scalar('a/b', 1.5, 1000)
     writer.scalar('a/c', float('nan'), 1000)
     writer.end_tick(1000)
@@ -305,9 +311,72 @@ def test_stats_lines(in_tmp, capsys, monkeypatch):
     first, second = [json.loads(line) for line in open('stats.jsonl')]
     assert abs(first.pop('time') -
                time.time()) < 60 and first == {'nimg': 1000, 'a/b': 1.5, 'a/c': None}
-    assert second['nimg'] == 2000 and 'a/c' not in second and statistics.read('.')[1] == second
+    assert second['nimg'] == 2000 and 'a/c' not in second and stats_file.read('.')[1] == second
     os.unlink('stats.jsonl')
     os.mkdir('stats.jsonl')
     writer.end_tick(3000)
     writer.end_tick(4000)
-    assert capsys.readouterr().err.count('no more lines') == 1 and statistics.read('.') == []
+    assert capsys.readouterr().err.count('no more lines') == 1 and stats_file.read('.') == []
+
+
+# ------------------------------------------------------------ what has become of the run
+
+def status_of(folder):
+    """The status line of a page that write_report makes, and the command below it, if any."""
+    write_report(str(folder), config=types.SimpleNamespace(result_dir='results'))
+    text = html.unescape((folder / 'report.html').read_text())
+    assert 'Page last updated: ' in text
+    said = re.search(r'<p class="status">(.*?)</p>(?:<pre>(.*?)</pre>)?', text, re.DOTALL)
+    return said[1], said[2]
+
+
+def test_what_has_become_of_a_run(run_folder):
+    """As its page says, whoever writes it, and whenever."""
+    folder = str(run_folder)
+    resume = command('train.py', '--resume', folder)
+    assert shlex.split(resume)[-1] == folder
+    assert status_of(run_folder)[1] is None  # an older version left nothing to go on from
+    resuming.write_run(folder, [], [], {})
+    with resuming.only_process(folder):
+        run_status.write_status(folder, run_status.RUNNING, 0, 99)
+        said, then = status_of(run_folder)
+        assert said.startswith('In training, at 40.0 of 99 kimg')
+        assert then == command('util_scripts.py', 'write_report', '--run_id', folder)
+    said, then = status_of(run_folder)  # SIGKILL
+    assert said.startswith('Stopped without a message') and '40.0 of 99 kimg' in said
+    assert then == resume
+    for error, expected in (
+            (Stopped(143), 'Stopped by SIGTERM on '), (KeyboardInterrupt(), 'Stopped by SIGINT on'),
+            (DataError('<the> disk is full.'), ': <the> disk is full. Continue when that is fixed'),
+            (ValueError('bad\nvalue'), ': ValueError: bad value. Continue')):
+        run_status.write_status(folder, *flat(run_status.end_of(error), 41.25, 99))
+        said, then = status_of(run_folder)
+        assert expected in said and 'at 41.2 of 99 kimg' in said and then == resume
+
+
+def flat(state_and_reason, kimg, total_kimg):
+    state, reason = state_and_reason
+    return state, kimg, total_kimg, reason
+
+
+def test_a_run_is_finished_when_it_was_finished(run_folder):
+    """Not when the page was written; its own note counts for more than a time that copying sets."""
+    mark = run_folder / resuming.DONE_MARK
+    mark.touch()
+    os.utime(mark, (10**9, 10**9))
+    expected = time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(10**9))
+    said, then = status_of(run_folder)
+    assert (said, then) == (f'Finished on {expected}, at 40.0 kimg.', None)
+    run_status.write_status(run_folder, run_status.FINISHED, 40, 40)
+    assert f'Finished on {time.strftime("%Y-")}' in status_of(run_folder)[0]
+    mark.unlink()  # killed while the last files were written
+    assert 'Stopped without a message' in status_of(run_folder)[0]
+
+
+@pytest.mark.parametrize('content', ['', '[]', '{"state": 3}', '{"state": "stopped", "kimg": "x"}',
+                                     '{"state": "failed", "time": null, "reason": null}'])
+def test_a_damaged_note_of_the_status(run_folder, content):
+    path = run_folder / 'checkpoints' / run_status.FILE
+    path.parent.mkdir()
+    path.write_text(content)
+    assert status_of(run_folder)[0].startswith('Stopped without a message')

@@ -52,6 +52,29 @@ def test_help_does_not_start_tensorflow():
     assert done.stdout.strip().endswith('light'), done.stdout + done.stderr
 
 
+def test_write_report_does_not_start_tensorflow(in_tmp):
+    """It needs only files: 6 seconds less. The produced path is the last line but one."""
+    os.makedirs('my results/003-x')
+    code = (f"import sys; sys.path.insert(0, {str(ROOT)!r}); sys.argv[0] = 'util_scripts.py'\n"
+            'from pgan.scripts.command_line import main\ncode = main(sys.argv[1:])\n'
+            "print('TF' if 'tensorflow' in sys.modules else 'light', code)")
+    done = subprocess.run([sys.executable, '-c', code, 'write_report', '--run_id', '3', '--set',
+                           'result_dir=my results'], capture_output=True, text=True)
+    assert done.stdout.splitlines() == ['Written: my results/003-x/report.html', 'Exiting...',
+                                        'light 0'], done.stdout + done.stderr
+    assert 'Stopped' in (in_tmp / 'my results/003-x/report.html').read_text()
+
+
+def test_scripts_without_tensorflow_are_checked_as_the_others(in_tmp, capsys):
+    os.makedirs('results/003-x')
+    for argument, text in (('--set=train.run_di=3', "--run_di is not an option. Did you mean "
+                                                    "'run_id'?"), ('--run_id=7', 'for run 7')):
+        with pytest.raises(SystemExit) as end:
+            command_line.main(['write_report', '--run_id', '3', argument])
+        assert end.value.code == 1 and text in capsys.readouterr().err
+    assert os.listdir('results/003-x') == []
+
+
 def configured(*argv):
     """The configuration that a command line makes."""
     return load([], assignments(parse_args(argv)))

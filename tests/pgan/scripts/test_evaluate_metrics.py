@@ -328,3 +328,11 @@ def test_unknown_metrics_are_refused_before_training(toy, capsys):
 def test_other_code_may_use_the_evaluator():
     assert metrics.evaluator.to_rgb(np.zeros([2, 1, 4, 4])).shape == (2, 3, 4, 4)
     assert metrics.evaluator.to_rgb(np.zeros([2, 3, 4, 4])).shape == (2, 3, 4, 4)
+
+
+@pytest.mark.parametrize('wanted, times', [(40, None), (41, '1.02 times'), (2680, '67 times')])
+def test_more_images_than_there_are_is_noted(in_tmp, capsys, wanted, times):
+    make_toy()
+    Evaluator([], dataset.TFRecordDataset('datasets/toy'), wanted, 8)
+    out = capsys.readouterr().out
+    assert (times in out and 'has 40' in out) if times else not out

@@ -35,7 +35,7 @@ def parts():
 
 @pytest.fixture
 def make_checkpoints(in_tmp, parts):
-    os.mkdir('checkpoint')
+    os.mkdir('checkpoints')
     return lambda: Checkpoints('.', make_devices(), *parts)
 
 
@@ -83,14 +83,14 @@ def test_the_newest_three_are_kept(make_checkpoints):
     assert checkpoints.restore() is None
     for number in range(5):
         checkpoints.save({'number': number})
-    assert sorted(glob.glob('checkpoint/*.index')) == [
-        f'checkpoint/ckpt-{number}.index' for number in (3, 4, 5)
+    assert sorted(glob.glob('checkpoints/*.index')) == [
+        f'checkpoints/ckpt-{number}.index' for number in (3, 4, 5)
     ] and KEPT == 3
     again = make_checkpoints()
     assert again.restore() == {'number': 4}
     again.save({'number': 5})
-    assert sorted(glob.glob('checkpoint/*.index')) == [
-        f'checkpoint/ckpt-{number}.index' for number in (4, 5, 6)
+    assert sorted(glob.glob('checkpoints/*.index')) == [
+        f'checkpoints/ckpt-{number}.index' for number in (4, 5, 6)
     ]
 
 
@@ -104,16 +104,16 @@ def test_networks_of_another_shape_are_refused(make_checkpoints, parts):
 
 def test_what_a_killed_process_left_is_removed_and_nothing_else(make_checkpoints, parts):
     make_checkpoints().save(VALUES)
-    saved = tree('checkpoint')
+    saved = tree('checkpoints')
     leftovers = [
         'ckpt-2.data-00000-of-00001', 'ckpt-2.index.tempstate17',
         'ckpt-2_temp/part-00000-of-00001.index'
     ]
-    os.mkdir('checkpoint/ckpt-2_temp')
+    os.mkdir('checkpoints/ckpt-2_temp')
     for name in leftovers + ['run.json', 'notes.txt']:
-        pathlib.Path('checkpoint', name).write_text('x')
+        pathlib.Path('checkpoints', name).write_text('x')
     assert make_checkpoints().restore()['list'] == VALUES['list']
-    assert tree('checkpoint').keys() == saved.keys() | {'run.json', 'notes.txt'}
+    assert tree('checkpoints').keys() == saved.keys() | {'run.json', 'notes.txt'}
 
 
 # ---------------------------------------------------------------- disks that fail
@@ -124,7 +124,7 @@ def test_a_disk_that_is_full(make_checkpoints, parts):
     """
     saved = set_all(parts, 1)
     make_checkpoints().save({'number': 0})
-    largest = max(os.path.getsize(path) for path in glob.glob('checkpoint/ckpt-1.*'))
+    largest = max(os.path.getsize(path) for path in glob.glob('checkpoints/ckpt-1.*'))
     for size in (0, 1, 100, largest // 2, largest - 1):
         set_all(parts, 2)
         checkpoints = make_checkpoints()
@@ -205,7 +205,7 @@ def test_damaged_checkpoints(make_checkpoints, parts, capsys):
     newer = set_all(parts, 2)
     checkpoints.save({'number': 1})
     served = {0: 0, 1: 0}
-    for path in [path for path in glob.glob('checkpoint/*') if 'ckpt-1.' not in path]:
+    for path in [path for path in glob.glob('checkpoints/*') if 'ckpt-1.' not in path]:
         original = pathlib.Path(path).read_bytes()
         for case, data in damaged(original, 16, seed=len(path)):
             pathlib.Path(path).write_bytes(data)
@@ -223,7 +223,7 @@ def test_damaged_checkpoints(make_checkpoints, parts, capsys):
 def test_damaged_checkpoints_without_another(make_checkpoints, parts):
     set_all(parts, 1)
     make_checkpoints().save({'number': 0})
-    for path in glob.glob('checkpoint/ckpt-1.*'):
+    for path in glob.glob('checkpoints/ckpt-1.*'):
         original = pathlib.Path(path).read_bytes()
         for case, data in damaged(original, 16, seed=len(path)):
             pathlib.Path(path).write_bytes(data)
@@ -238,10 +238,10 @@ def test_damaged_checkpoints_without_another(make_checkpoints, parts):
 def test_damaged_notes_of_how_a_run_was_started(in_tmp):
     resuming.write_run('.', ['tiny.py'], ['num_gpus=2'], {'train': {'total_kimg': 3}, 'desc': 'x'})
     os.makedirs('results')
-    os.rename('checkpoint', 'results/checkpoint')
+    os.rename('checkpoints', 'results/checkpoints')
     os.makedirs('results/000-x')
-    os.rename('results/checkpoint', 'results/000-x/checkpoint')
-    path = pathlib.Path('results/000-x/checkpoint/run.json')
+    os.rename('results/checkpoints', 'results/000-x/checkpoints')
+    path = pathlib.Path('results/000-x/checkpoints/run.json')
     original, readable = path.read_bytes(), 0
     run = resuming.find_run('', 'results')
     assert (run.path, run.assignments, run.values) == ('results/000-x', ('num_gpus=2', ),
@@ -271,4 +271,22 @@ def test_the_newest_unfinished_run(in_tmp):
             pathlib.Path(f'results/{name}/{resuming.DONE_MARK}').touch()
     assert resuming.find_run('', 'results').path == 'results/002-b'
     assert resuming.find_run('10', 'results').is_done
-    assert json.loads(pathlib.Path('results/002-b/checkpoint/run.json').read_text())['values'] == {}
+    path = pathlib.Path('results/002-b/checkpoints/run.json')
+    assert json.loads(path.read_text())['values'] == {}
+
+
+@pytest.mark.parametrize('old', [False, True])
+def test_the_folder_of_checkpoints(in_tmp, parts, old):
+    """A folder of an older version is used where it is. A new one has a name that TensorBoard,
+    which asks TensorFlow for each run's newest checkpoint, does not take for a list of them.
+    """
+    if old:
+        os.makedirs('results/000-x/checkpoint')
+    resuming.write_run('results/000-x', [], [], {'desc': 'x'})
+    with resuming.only_process('results/000-x'):
+        Checkpoints('results/000-x', make_devices(), *parts).save({'number': 3})
+    assert resuming.find_run('', 'results').values == {'desc': "'x'"}
+    assert Checkpoints('results/000-x', make_devices(), *parts).restore() == {'number': 3}
+    assert os.listdir('results/000-x') == ['checkpoint' if old else 'checkpoints']
+    names = {'in-use', 'run.json', 'checkpoint', 'ckpt-1.index', 'ckpt-1.data-00000-of-00001'}
+    assert set(os.listdir(resuming.checkpoint_folder('results/000-x'))) == names

@@ -79,11 +79,11 @@ def test_the_space_that_a_run_needs(in_tmp):
     steps, _ = make()
     networks = (steps.G, steps.D, steps.Gs)
     misc.save_pkl(networks, 'snapshot.pkl')
-    os.mkdir('checkpoint')
+    os.mkdir('checkpoints')
     Checkpoints('.', make_devices(), networks, (steps.G_opt, steps.D_opt)).save({})
     snapshot = os.path.getsize('snapshot.pkl')
     checkpoint = sum(
-        os.path.getsize(os.path.join('checkpoint', name)) for name in os.listdir('checkpoint'))
+        os.path.getsize(os.path.join('checkpoints', name)) for name in os.listdir('checkpoints'))
     found, _ = phases_of(resolution_log2=4, total=1000)
     few, much = (preflight.disk_space_needed(found, networks, '1080p', image_snapshot_ticks=10**9,
                                              network_snapshot_ticks=ticks)
@@ -201,6 +201,9 @@ def test_a_step_that_does_not_fit_into_memory(toy, capsys, monkeypatch):
                      f'minibatch of 8 at {size}x{size} does not '
                      f'fit into the memory of {of}', f'sched.minibatch_dict[{size}]')
         assert os.path.exists('results') == (argument == '--set=train.dry_step=False')
+    with open('results/000-tiny/report.html') as file:
+        page = file.read()
+    assert 'Failed on' in page and 'a minibatch of 8 at 4x4 does not fit' in page
 
 
 @pytest.mark.parametrize('error', [

@@ -127,7 +127,11 @@ def test_a_signal_lets_the_step_end_and_saves(toy, capsys, stopping, number, cod
     captured = capsys.readouterr()
     assert 'Stopping after this step' in captured.err and 'python train.py --resume' in captured.out
     assert f'Stopped by {signal.Signals(number).name}' in captured.out
+    page = pathlib.Path('results/000-tiny/report.html')
+    assert f'Stopped by {signal.Signals(number).name} on' in page.read_text()
+    assert 'of 0.25 kimg. Continue with:' in page.read_text()
     assert main('--resume') == 0
+    assert 'Finished on' in page.read_text()
     after, expected = outcome('results/000-tiny'), uninterrupted_here
     assert after['ticks'] == expected['ticks'] and after['networks'] == expected['networks']
     assert after['stats'] == expected['stats'] and len(after['stats']) == len(after['ticks'])
@@ -172,7 +176,8 @@ SHORT = (*TINY_RUN, '--set', 'train.total_kimg=0.05')
 def test_a_finished_run_is_extended_and_changes_are_told(toy, capsys):
     """One process can do it all, as the folder is let go of at the end of each run."""
     assert main(*SHORT) == 0
-    capsys.readouterr()
+    last = capsys.readouterr().out.splitlines()[-6:]
+    assert last[0] == 'Report:   results/000-tiny/report.html' and last[-1] == 'Exiting...'
     expect_error(capsys, main('--resume'), 'no unfinished run', '000-tiny')
     expect_error(capsys, main('--resume', 0), 'has come to its end', 'train.total_kimg=')
     assert main('--resume', 0, '--set', 'train.total_kimg=0.09', '--set',
@@ -210,7 +215,7 @@ def test_changes_that_a_run_cannot_go_on_with(unfinished, capsys, assignment, te
 def unfinished(toy, capsys, stopped_run):
     """results/000-tiny has been stopped on its way."""
     shutil.copytree(stopped_run / 'results', 'results')
-    for path in glob.glob('results/*/checkpoint/run.json'):
+    for path in glob.glob('results/*/checkpoints/run.json'):
         text = pathlib.Path(path).read_text()
         pathlib.Path(path).write_text(text.replace(str(stopped_run), str(toy)))
     return toy
@@ -221,7 +226,7 @@ def stopped_run(toy_folder):
     """A folder with a run that was killed after some updates, with three checkpoints."""
     folder = toy_folder('stopped')
     process = start(folder, *EXACT, '--set', 'train.total_kimg=1000')
-    while len(glob.glob(str(folder / 'results' / '*' / 'checkpoint' /
+    while len(glob.glob(str(folder / 'results' / '*' / 'checkpoints' /
                             '*.index'))) < 3 or 'tick 1 ' not in (folder / 'results' / '000-tiny' /
                                                                   'log.txt').read_text():
         assert process.is_alive()
@@ -233,7 +238,7 @@ def stopped_run(toy_folder):
 
 @pytest.mark.slow
 def test_a_damaged_checkpoint_gives_way_to_the_one_before(unfinished, capsys):
-    newest = max(glob.glob('results/000-tiny/checkpoint/*.data*'),
+    newest = max(glob.glob('results/000-tiny/checkpoints/*.data*'),
                  key=lambda path: int(path.split('ckpt-')[1].split('.')[0]))
     with open(newest, 'r+b') as file:
         file.seek(os.path.getsize(newest) // 2)
@@ -246,21 +251,21 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(unfinished, capsys):
 
 @pytest.mark.slow
 def test_no_checkpoint_can_be_read(unfinished, capsys):
-    for path in glob.glob('results/000-tiny/checkpoint/*.data*'):
+    for path in glob.glob('results/000-tiny/checkpoints/*.data*'):
         os.truncate(path, 1000)
     before = tree('results')
     expect_error(capsys, main('--resume'), 'no checkpoint of this run can be read',
                  'train.resume_run_id')
-    assert {name: data for name, data in tree('results').items() if 'checkpoint/' not in name} == {
-        name: data for name, data in before.items() if 'checkpoint/' not in name}
+    assert {name: data for name, data in tree('results').items() if 'checkpoints/' not in name} == {
+        name: data for name, data in before.items() if 'checkpoints/' not in name}
 
 
 @pytest.mark.slow
 def test_runs_that_cannot_be_found_or_read(unfinished, capsys):
     expect_error(capsys, main('--resume', '7'), "Cannot locate result subdir for run 7")
     os.makedirs('results/001-old')
-    expect_error(capsys, main('--resume', '1'), "has no 'checkpoint' folder", 'resume_run_id')
-    pathlib.Path('results/000-tiny/checkpoint/run.json').write_text('{"config_files": 3')
+    expect_error(capsys, main('--resume', '1'), "has no 'checkpoints' folder", 'resume_run_id')
+    pathlib.Path('results/000-tiny/checkpoints/run.json').write_text('{"config_files": 3')
     expect_error(capsys, main('--resume'), 'run.json', 'cannot be read')
     shutil.rmtree('results')
     expect_error(capsys, main('--resume'), 'no unfinished run', 'python train.py')
@@ -333,15 +338,15 @@ def test_a_data_set_that_is_deleted_while_it_is_read(toy, monkeypatch):
 @pytest.mark.slow
 @pytest.mark.skipif(os.getuid() == 0, reason='root may write everywhere')
 def test_a_result_folder_that_cannot_be_written(unfinished, capsys):
-    os.chmod('results/000-tiny/checkpoint', 0o500)
+    os.chmod('results/000-tiny/checkpoints', 0o500)
     expect_error(capsys, main('--resume'), 'permission')
 
 
 @pytest.mark.slow
 def test_a_result_folder_that_becomes_a_file(unfinished, capsys):
     """As root, too: what cannot be written is said in one paragraph."""
-    shutil.rmtree('results/000-tiny/checkpoint')
-    pathlib.Path('results/000-tiny/checkpoint').write_text('')
+    shutil.rmtree('results/000-tiny/checkpoints')
+    pathlib.Path('results/000-tiny/checkpoints').write_text('')
     expect_error(capsys, main('--resume', 0), 'checkpoint')
 
 

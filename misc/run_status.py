@@ -1,0 +1,94 @@
+"""What has become of a run: it is running, or it has stopped, failed or finished.
+
+The run notes it in RUN/checkpoints/status.json. A process that is killed cannot: that shows in its
+lock, which nobody holds any more.
+"""
+import json
+import os
+import time
+from typing import Any, NamedTuple
+
+from misc.resuming import DONE_MARK, checkpoint_folder, is_in_use, run_json
+from pgan.files import atomic_write, make_folder, to_json
+from pgan.signals import Stopped
+
+FILE = 'status.json'
+RUNNING, STOPPED, FAILED, FINISHED = 'running', 'stopped', 'failed', 'finished'
+
+
+class RunStatus(NamedTuple):
+    """What has become of a run.
+
+    Attributes:
+        state: RUNNING, STOPPED, FAILED or FINISHED.
+        time: when that was noted, in seconds since 1970; None = unknown.
+        kimg, total_kimg: how far it was, and how far it was to go; None = unknown.
+        reason: the signal's name or the error's paragraph. A run that is STOPPED without one was
+            killed, or its machine went down.
+        can_continue: whether `train.py --resume` finds something to go on from.
+    """
+    state: str
+    time: float | None = None
+    kimg: float | None = None
+    total_kimg: float | None = None
+    reason: str = ''
+    can_continue: bool = False
+
+
+def write_status(result_subdir: str | os.PathLike, state: str, kimg: float, total_kimg: float,
+                 reason: str = '') -> None:
+    """Note what has become of a run; see `RunStatus`.
+
+    Raises:
+        DataError: it cannot be written.
+    """
+    make_folder(checkpoint_folder(result_subdir))
+    with atomic_write(_path(result_subdir), 'w') as file:
+        file.write(to_json(dict(state=state, time=time.time(), kimg=kimg, total_kimg=total_kimg,
+                                reason=reason), indent=1))
+
+
+def end_of(error: BaseException) -> tuple[str, str]:
+    """(state, reason) of a run that an exception ends."""
+    if isinstance(error, Stopped):
+        return STOPPED, error.signal_name
+    if isinstance(error, KeyboardInterrupt):
+        return STOPPED, 'SIGINT'
+    text = ' '.join(str(error).split())
+    is_plain = type(error).__module__.startswith('pgan.')
+    return FAILED, text if is_plain else f'{type(error).__name__}: {text}'
+
+
+def read_status(result_subdir: str | os.PathLike) -> RunStatus:
+    """What has become of a run, also of one that an older version made or that was killed."""
+    noted = _noted(result_subdir)
+    found = RunStatus(noted.get('state') or RUNNING, _number(noted, 'time'),
+                      _number(noted, 'kimg'), _number(noted, 'total_kimg'),
+                      str(noted.get('reason') or ''), os.path.exists(run_json(result_subdir)))
+    mark = os.path.join(result_subdir, DONE_MARK)
+    if os.path.exists(mark):
+        when = found.time if found.state == FINISHED else None
+        return found._replace(state=FINISHED, time=when or os.path.getmtime(mark), reason='')
+    if found.state in (RUNNING, FINISHED):  # the mark comes last
+        is_running = is_in_use(result_subdir)
+        return found._replace(state=STOPPED if is_running is False else RUNNING, reason='')
+    return found
+
+
+def _path(result_subdir):
+    return os.path.join(checkpoint_folder(result_subdir), FILE)
+
+
+def _noted(result_subdir) -> dict[str, Any]:
+    try:
+        with open(_path(result_subdir), encoding='utf-8') as file:
+            noted = json.load(file)
+    except (OSError, ValueError, RecursionError):
+        return {}
+    known = (RUNNING, STOPPED, FAILED, FINISHED)
+    return noted if isinstance(noted, dict) and noted.get('state') in known else {}
+
+
+def _number(noted, name):
+    value = noted.get(name)
+    return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
