@@ -13,6 +13,9 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
 
+import pgan  # noqa: E402, F401 -- first: it reports an old Python and missing packages
+
+# isort: split
 import numpy as np  # noqa: E402
 import scipy.ndimage  # noqa: E402
 from PIL import Image  # noqa: E402

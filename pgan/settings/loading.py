@@ -99,7 +99,7 @@ def apply_env(config: types.ModuleType) -> None:
     imported.
 
     A log level that the environment brings along stays: it is how a caller asks for more or less
-    than config.py.
+    than config.py. Keras's backend stays TensorFlow.
 
     Raises:
         ConfigError: a name or value that no environment variable can have.
@@ -111,7 +111,7 @@ def apply_env(config: types.ModuleType) -> None:
             "names of variables, without '='", name)
         expect((isinstance(value, str) and '\0' not in value) or is_number(value), f'env.{name}',
                'a string or a number', value)
-    kept = {'TF_CPP_MIN_LOG_LEVEL'} & set(os.environ)
+    kept = {'TF_CPP_MIN_LOG_LEVEL', 'KERAS_BACKEND'} & set(os.environ)
     os.environ.update({name: str(value) for name, value in config.env.items() if name not in kept})
 
 
