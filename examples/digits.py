@@ -23,6 +23,7 @@ from tqdm import tqdm  # noqa: E402
 
 import misc  # noqa: E402
 from pgan.errors import DataError, exit_on_user_error  # noqa: E402
+from pgan.files import expanded  # noqa: E402
 from pgan.pixels import repeat_pixels  # noqa: E402
 
 CLASSES = 10
@@ -108,8 +109,10 @@ def main(argv=None):
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('run', help='the run: its folder, number or name; one trained with ten '
                                     'classes')
-    parser.add_argument('--result_dir', default='results', help='where runs are looked for')
-    parser.add_argument('--data_dir', default='datasets', help='where the data set of the run is')
+    parser.add_argument('--result_dir', default='results', type=expanded,
+                        help='where runs are looked for')
+    parser.add_argument('--data_dir', default='datasets', type=expanded,
+                        help='where the data set of the run is')
     args = parser.parse_args(argv)
     with exit_on_user_error():
         misc.import_tensorflow()
