@@ -12,6 +12,7 @@ from pgan.data import records
 from pgan.data.class_names import read_class_names
 from pgan.data.labels import find_label_file, has_labels, load_labels, read_labels
 from pgan.errors import ConfigError, DataError, did_you_mean
+from pgan.files import expanded
 from pgan.options import (
     REQUIRED,
     DottedName,
@@ -237,7 +238,8 @@ class TFRecordDataset(Dataset):
         verify: bool = True,
     ):
         del prefetch_mb, buffer_mb, num_threads
-        self.tfrecord_dir = tfrecord_dir
+        self.tfrecord_dir = tfrecord_dir = expanded(tfrecord_dir)
+        label_file = None if label_file is None else expanded(label_file)
         levels = _open_levels(tfrecord_dir, resolution)
         self._levels = [levels[size] for size in sorted(levels, reverse=True)]  # by lod
         self._labels = load_labels(tfrecord_dir, label_file, max_label_size,
@@ -561,7 +563,7 @@ def load_dataset(class_name: DottedName = 'dataset.TFRecordDataset',
     from tfutil.objects import import_obj
     if 'tfrecord_dir' in kwargs and data_dir is not None:
         check_kind('dataset.tfrecord_dir', kwargs['tfrecord_dir'], kind_of(FolderName))
-        kwargs['tfrecord_dir'] = _below(data_dir, kwargs['tfrecord_dir'])
+        kwargs['tfrecord_dir'] = _below(expanded(data_dir), expanded(kwargs['tfrecord_dir']))
     if verbose:
         print(f'Streaming data using {class_name}...')
     cls = import_obj(class_name)

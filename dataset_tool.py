@@ -1,4 +1,7 @@
 """Create, look at and compare data sets: python dataset_tool.py COMMAND -h"""
+from pgan import errors  # first: it reports an old Python and missing packages
+
+# isort: split
 import argparse
 import contextlib
 import os
@@ -9,7 +12,6 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from pgan import errors
 from pgan.commands import add_command, summary_of
 from pgan.console import output_that_may_end
 from pgan.data.writer import TFRecordExporter, check_target, clear_leftovers

@@ -13,11 +13,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
+import tfutil  # first: it sets Keras's backend
+
+# isort: split
 import keras
 import numpy as np
 
 import networks
-import tfutil
 from pgan.errors import ConfigError, DataError, did_you_mean
 from pgan.nn import architecture
 from pgan.nn.specs import Kind, Options, colours_last, defaults_of, with_variables

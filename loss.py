@@ -8,10 +8,20 @@ stage's own resolution or at the full one: both give the same numbers.
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
+from tfutil import (  # first: it sets Keras's backend
+    Network,
+    NetworkAtStage,
+    Optimizer,
+    autosummary,
+    fp32,
+    lerp,
+    randomness,
+)
+
+# isort: split
 import tensorflow as tf
 
 from pgan.options import Count, NonNegative, Positive, Supplied, SuppliedIfTaken
-from tfutil import Network, NetworkAtStage, Optimizer, autosummary, fp32, lerp, randomness
 from tfutil.network import defined_by_its_class
 
 AnyNetwork: TypeAlias = Network | NetworkAtStage

@@ -29,6 +29,9 @@ the build function, too.
 from collections.abc import Iterable, Iterator
 from typing import Any, Literal
 
+from tfutil import Stage  # first: it sets Keras's backend
+
+# isort: split
 import keras
 import tensorflow as tf
 
@@ -48,7 +51,6 @@ from pgan.nn.sharing import by_parts
 from pgan.nn.specs import LayerSpec, colours_last
 from pgan.nn.theano_layers import MultiplicativeNoise
 from pgan.options import Count, NonNegative, Resolution, Size, Supplied
-from tfutil import Stage
 
 __all__ = ['D_mnist_mode_recovery', 'D_paper', 'G_mnist_mode_recovery', 'G_paper']
 

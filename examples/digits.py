@@ -13,6 +13,9 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
 
+import pgan  # noqa: E402, F401 -- first: it reports an old Python and missing packages
+
+# isort: split
 import numpy as np  # noqa: E402
 import scipy.ndimage  # noqa: E402
 from PIL import Image  # noqa: E402
@@ -20,6 +23,7 @@ from tqdm import tqdm  # noqa: E402
 
 import misc  # noqa: E402
 from pgan.errors import DataError, exit_on_user_error  # noqa: E402
+from pgan.files import expanded  # noqa: E402
 from pgan.pixels import repeat_pixels  # noqa: E402
 
 CLASSES = 10
@@ -105,8 +109,10 @@ def main(argv=None):
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('run', help='the run: its folder, number or name; one trained with ten '
                                     'classes')
-    parser.add_argument('--result_dir', default='results', help='where runs are looked for')
-    parser.add_argument('--data_dir', default='datasets', help='where the data set of the run is')
+    parser.add_argument('--result_dir', default='results', type=expanded,
+                        help='where runs are looked for')
+    parser.add_argument('--data_dir', default='datasets', type=expanded,
+                        help='where the data set of the run is')
     args = parser.parse_args(argv)
     with exit_on_user_error():
         misc.import_tensorflow()

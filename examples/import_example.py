@@ -13,10 +13,14 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
 
+import pgan  # noqa: E402, F401 -- first: it reports an old Python and missing packages
+
+# isort: split
 import numpy as np  # noqa: E402
 
 import misc  # noqa: E402
 from pgan.errors import DataError, exit_on_user_error  # noqa: E402
+from pgan.files import expanded  # noqa: E402
 
 OFFICIAL = 'karras2018iclr-celebahq-1024x1024.pkl'
 WHERE = 'Official networks: https://drive.google.com/open?id=15hvzxt_XxuokSmj0uO4xxMTMWVc0cIMU'
@@ -51,9 +55,9 @@ def load_generator(path):
 def main(argv=None):
     parser = argparse.ArgumentParser(description='Write ten images of a pre-trained network as '
                                                  'img0.png to img9.png.', epilog=WHERE)
-    parser.add_argument('pkl', nargs='?', default=OFFICIAL,
+    parser.add_argument('pkl', nargs='?', default=OFFICIAL, type=expanded,
                         help=f'network snapshot (default: {OFFICIAL})')
-    parser.add_argument('--out', default='.', metavar='DIR',
+    parser.add_argument('--out', default='.', metavar='DIR', type=expanded,
                         help='folder for the images (default: the '
                         'current one)')
     args = parser.parse_args(argv)

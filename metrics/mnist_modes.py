@@ -193,27 +193,31 @@ def make_model() -> 'keras.Sequential':
     import keras
     from keras import layers
 
+    layout = dict(data_format='channels_last')  # keras.json may have another default
+
     def conv(number, fmaps, padding):
-        return layers.Conv2D(fmaps, 3, padding=padding,
+        return layers.Conv2D(fmaps, 3, padding=padding, **layout, dtype='float32',
                              activation=lambda x: keras.ops.maximum(x, 0.1 * x),
                              kernel_initializer=keras.initializers.HeNormal(seed=number))
 
     return keras.Sequential([
-        keras.Input([32, 32, 1]),
-        layers.RandomTranslation(0.07, 0.07, fill_mode='constant', fill_value=-1.0, seed=7),
-        layers.RandomRotation(0.03, fill_mode='constant', fill_value=-1.0, seed=8),
+        keras.Input([32, 32, 1], dtype='float32'),
+        layers.RandomTranslation(0.07, 0.07, fill_mode='constant', fill_value=-1.0, seed=7,
+                                 **layout),
+        layers.RandomRotation(0.03, fill_mode='constant', fill_value=-1.0, seed=8, **layout),
         conv(0, 32, 'same'),
         conv(1, 32, 'same'),
-        layers.MaxPool2D(),
+        layers.MaxPool2D(**layout),
         conv(2, 55, 'same'),
         conv(3, 55, 'same'),
-        layers.MaxPool2D(),
+        layers.MaxPool2D(**layout),
         conv(4, 96, 'valid'),
         conv(5, 96, 'valid'),
-        layers.MaxPool2D(),
-        layers.Flatten(),
+        layers.MaxPool2D(**layout),
+        layers.Flatten(**layout),
         layers.Dropout(0.5, seed=9),
-        layers.Dense(10, kernel_initializer=keras.initializers.GlorotUniform(seed=6))
+        layers.Dense(10, dtype='float32',
+                     kernel_initializer=keras.initializers.GlorotUniform(seed=6))
     ])
 
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from misc import file_kinds
 from pgan.errors import DataError, UserError, did_you_mean, in_short
-from pgan.files import atomic_write
+from pgan.files import atomic_write, expanded
 
 # Of array elements: bool, integers, floats, complex, bytes and text; never Python objects.
 _ADMITTED_KINDS = 'biufcSU'
@@ -58,7 +58,7 @@ def load_pkl(filename: str | os.PathLike, trust_source: bool = False) -> Any:
         DataError: the file is missing, damaged, no pickle, or asks for something that a snapshot
             does not need; or it holds a Theano network that cannot be converted.
     """
-    filename = os.fspath(filename)
+    filename = expanded(filename)
     with _open(filename) as file, contextlib.ExitStack() as stack:
         try:
             _check_sizes(file)

@@ -13,7 +13,7 @@ import dataset
 from misc import logs
 from misc.pickles import load_pkl
 from pgan.errors import DataError, did_you_mean
-from pgan.files import atomic_write
+from pgan.files import atomic_write, expanded
 from pgan.locks import locked
 
 _SHOWN = 12
@@ -46,6 +46,7 @@ def create_result_subdir(result_dir: str | os.PathLike, desc: str,
     Raises:
         DataError: the folder cannot be made or written.
     """
+    result_dir = expanded(result_dir)
     desc = re.sub(r'[/\\]+', '-', desc)
     if os.path.exists(result_dir) and not os.path.isdir(result_dir):
         raise DataError(f'Cannot make a result folder in {result_dir!r}: that is a file, not a '
@@ -117,10 +118,12 @@ def locate_result_subdir(run_id_or_result_subdir: int | str,
         DataError: none, or several at once; lists what there is.
     """
     query = run_id_or_result_subdir
-    if isinstance(query, str) and os.path.isdir(query):
-        return query
+    if isinstance(query, (str, os.PathLike)):
+        query = expanded(query)
+        if os.path.isdir(query):
+            return query
     prefix = f'{query:03d}' if isinstance(query, (int, np.integer)) else str(query)
-    result_dir = os.fspath(result_dir)
+    result_dir = expanded(result_dir)
     below = [os.path.join(result_dir, name) for name in ('results', 'networks')]
     several: list[str] = []
     for folder in (result_dir, *below):
@@ -191,8 +194,10 @@ def locate_network_pkl(run_id_or_result_subdir_or_network_pkl: int | str,
         DataError: no such run or snapshot; lists the snapshots that exist.
     """
     query = run_id_or_result_subdir_or_network_pkl
-    if isinstance(query, str) and os.path.isfile(query):
-        return query
+    if isinstance(query, (str, os.PathLike)):
+        query = expanded(query)
+        if os.path.isfile(query):
+            return query
     pkls = list_network_pkls(query, result_dir=result_dir)
     if snapshot is None and pkls:
         return pkls[-1]
@@ -353,6 +358,7 @@ def read_dataset_options(result_subdir: str | os.PathLike,
     Returns:
         (options for `dataset.load_dataset`, whether the run mirrored images).
     """
+    result_subdir = expanded(result_subdir)
     config = _read_config(result_subdir, ['dataset', 'train'])
     options = config.get('dataset', {})
     mirrored = config.get('train', {}).get('mirror_augment', False)
@@ -370,7 +376,7 @@ def read_dataset_options(result_subdir: str | os.PathLike,
                                   'choose a run that was trained on a data set on disk.')
     name = options['tfrecord_dir']
     # A data set that is called 'faces-256' today is not an old name.
-    if not os.path.isdir(os.path.join(data_dir, name)):
+    if not os.path.isdir(os.path.join(expanded(data_dir), expanded(name))):
         options['tfrecord_dir'] = _current_dataset_name(name)
     return options, mirror_augment
 

@@ -13,6 +13,17 @@ import numpy as np
 
 from pgan.errors import DataError, UserError
 
+# Python stands for bytes in names of files that are not UTF-8 with characters that UTF-8 lacks.
+_TEXT: Any = dict(encoding='utf-8', errors='backslashreplace', newline='\n')
+
+
+def expanded(path: str | os.PathLike) -> str:
+    """A user's path with the home folder in place of a leading `~` or `~name`, as a shell has it.
+
+    Configuration files and programs that are started without a shell pass the `~` as it is.
+    """
+    return os.path.expanduser(os.fspath(path))
+
 
 @contextlib.contextmanager
 def atomic_write(path: str | os.PathLike, mode: str = 'wb', *,
@@ -24,7 +35,8 @@ def atomic_write(path: str | os.PathLike, mode: str = 'wb', *,
 
     Args:
         path: the file to write; an existing one is replaced in one step, or stays as it was.
-        mode: 'wb' for bytes, 'w' for UTF-8 text.
+        mode: 'wb' for bytes, 'w' for UTF-8 text. Bytes of file names that are not UTF-8 are escaped
+            as in log.txt.
         durable: wait until it is on the disk, so that not even a power cut leaves half of it. False
             for thousands of small files.
 
@@ -37,8 +49,7 @@ def atomic_write(path: str | os.PathLike, mode: str = 'wb', *,
     """
     try:
         with atomic_path(path, durable=False) as temporary, open(
-                temporary, mode, encoding=None if 'b' in mode else 'utf-8',
-                newline=None if 'b' in mode else '\n') as file:
+                temporary, mode, **({} if 'b' in mode else _TEXT)) as file:
             yield file
             if durable:
                 file.flush()
@@ -68,7 +79,8 @@ def atomic_path(path: str | os.PathLike, ending: str = '', durable: bool = True,
     Yields:
         The temporary path, in the same folder. Nothing is there yet.
     """
-    path = os.path.realpath(path)  # Write through a symbolic link instead of replacing it.
+    # Write through a symbolic link instead of replacing it.
+    path = os.path.realpath(expanded(path))
     folder, name = os.path.split(path)
     temporary = os.path.join(folder, f'.{name}.{uuid.uuid4().hex[:8]}.tmp{ending}')
     try:
@@ -131,7 +143,7 @@ def atomic_append(path: str | os.PathLike, text: str) -> None:
     with contextlib.suppress(FileNotFoundError), open(path, 'rb') as file:
         before = file.read()
     with atomic_write(path) as file:
-        file.write(before + text.encode())
+        file.write(before + text.encode(_TEXT['encoding'], _TEXT['errors']))
 
 
 def make_folder(path: str | os.PathLike) -> None:
@@ -140,6 +152,7 @@ def make_folder(path: str | os.PathLike) -> None:
     Raises:
         DataError: it cannot be made.
     """
+    path = expanded(path)
     try:
         os.makedirs(path, exist_ok=True)
     except OSError as error:

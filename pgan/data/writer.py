@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from pgan.data.records import RecordLayout
 from pgan.errors import DataError
-from pgan.files import move_into_place, sync
+from pgan.files import expanded, move_into_place, sync
 from pgan.locks import locked
 from pgan.pixels import box_average, to_uint8
 from pgan.progress_bar import progress_bar
@@ -162,7 +162,7 @@ class TFRecordExporter:
     def __init__(self, tfrecord_dir: str | os.PathLike, expected_images: int,
                  print_progress: bool = True, progress_interval: int | None = None, *,
                  exact: bool = True, force: bool = False):
-        self.tfrecord_dir = tfrecord_dir
+        self.tfrecord_dir = tfrecord_dir = expanded(tfrecord_dir)
         self.expected_images = expected_images
         self.cur_images = 0
         self.shape: tuple[int, ...] | None = None

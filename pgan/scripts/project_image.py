@@ -2,6 +2,7 @@
 import os
 from typing import Annotated, Any, NamedTuple
 
+import keras
 import numpy as np
 import PIL.Image
 import tensorflow as tf
@@ -208,7 +209,7 @@ def improve(Gs: Network, target: np.ndarray, latents: np.ndarray, labels: np.nda
     comes back.
     """
     variable, constant_labels = tf.Variable(on_sphere(latents)), tf.constant(labels)
-    optimizer = tf.keras.optimizers.Adam()
+    optimizer = keras.optimizers.Adam()
     optimizer.build([variable])
     network = Gs.at_stage(Gs.stage)
 

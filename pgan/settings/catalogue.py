@@ -12,7 +12,7 @@ import re
 import textwrap
 from typing import NamedTuple
 
-from pgan.settings.loading import CONFIG_PY
+from pgan.settings.loading import CONFIG_PY, read_source
 
 _OPTION = re.compile(r"(?P<off>#?)desc \+= '-(?P<name>[^']+)';(?P<code>.*)")
 _UTILITY = re.compile(
@@ -71,7 +71,7 @@ def _split_comment(code):
 
 def read() -> list[Section]:
     """The sections of this program's config.py."""
-    return sections(CONFIG_PY.read_text(encoding='utf-8'))
+    return sections(read_source(CONFIG_PY))
 
 
 def ready_made(folder: str | os.PathLike = CONFIG_PY.parent / 'configs') -> dict[str, str]:
@@ -80,7 +80,7 @@ def ready_made(folder: str | os.PathLike = CONFIG_PY.parent / 'configs') -> dict
     """
     found = {}
     for path in sorted(pathlib.Path(folder).glob('*.py')):
-        text = ast.get_docstring(ast.parse(path.read_text(encoding='utf-8'))) or ''
+        text = ast.get_docstring(ast.parse(read_source(path))) or ''
         found[path.relative_to(CONFIG_PY.parent).as_posix()] = ' '.join(
             re.split(r'(?<=\.)\s|\n\n', text)[0].split())
     return found

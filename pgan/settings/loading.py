@@ -1,6 +1,7 @@
 """Reading config.py, then override files, then `--set NAME=VALUE`."""
 import argparse
 import ast
+import codecs
 import difflib
 import importlib.util
 import os
@@ -13,7 +14,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from pgan.definitions import option_names
-from pgan.errors import ConfigError, did_you_mean, expect
+from pgan.errors import ConfigError, did_you_mean, expect, in_short
+from pgan.files import expanded
 from pgan.options import is_number
 from pgan.settings.checking import OWN_FUNCTIONS
 
@@ -32,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the two options that every entry point shares to an argparse parser: --config and
     --set.
     """
-    parser.add_argument('--config', metavar='FILE', action='append', default=[],
+    parser.add_argument('--config', metavar='FILE', action='append', default=[], type=expanded,
                         help='Python file with a few lines in the manner of config.py, run after '
                              'it; may be given several times')
     parser.add_argument('--set', metavar='NAME=VALUE', action='append', default=[],
@@ -56,13 +58,15 @@ def load(config_files: Iterable[str | os.PathLike] = (),
     """
     config = _import_config()
     names = values(config)
+    config_files = [expanded(path) for path in config_files]
     for path in config_files:
         _run_override(config, path)
         _check_known(config, names, path)
         _restore_easy_dicts(config, names)
     for assignment in assignments:
         _assign(config, assignment)
-    config._command_line = [str(path) for path in config_files], list(assignments)
+    _expand_paths(config)
+    config._command_line = config_files, list(assignments)
     return config
 
 
@@ -99,7 +103,7 @@ def apply_env(config: types.ModuleType) -> None:
     imported.
 
     A log level that the environment brings along stays: it is how a caller asks for more or less
-    than config.py.
+    than config.py. Keras's backend stays TensorFlow.
 
     Raises:
         ConfigError: a name or value that no environment variable can have.
@@ -111,7 +115,7 @@ def apply_env(config: types.ModuleType) -> None:
             "names of variables, without '='", name)
         expect((isinstance(value, str) and '\0' not in value) or is_number(value), f'env.{name}',
                'a string or a number', value)
-    kept = {'TF_CPP_MIN_LOG_LEVEL'} & set(os.environ)
+    kept = {'TF_CPP_MIN_LOG_LEVEL', 'KERAS_BACKEND'} & set(os.environ)
     os.environ.update({name: str(value) for name, value in config.env.items() if name not in kept})
 
 
@@ -143,11 +147,7 @@ def _run_override(config, path):
 def _run(path, namespace):
     """Execute a Python file of the user's; whatever goes wrong in it is reported with its line."""
     try:
-        source = pathlib.Path(path).read_text(encoding='utf-8')
-        if '\0' in source:
-            raise ConfigError(f'{path} contains NUL bytes, so it is no Python file. Expected '
-                              'text, in the manner of config.py.')
-        exec(compile(source, str(path), 'exec'),
+        exec(compile(read_source(path), str(path), 'exec'),
              namespace)  # noqa: S102 -- a configuration is a program, like config.py itself
     except ConfigError:
         raise
@@ -157,8 +157,6 @@ def _run(path, namespace):
         raise ConfigError(f'{path} ends the program by itself, with sys.exit({error.code!r}). '
                           'Expected lines that set values, and no more.'
                           ) from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f'{path} cannot be read: {error}.') from error
     except SyntaxError as error:
         raise ConfigError(f'{path}, line {error.lineno}: {error.msg}: '
                           f'{(error.text or "").strip()!r}.') from error
@@ -173,8 +171,45 @@ def _run(path, namespace):
             f'{path}{line} failed with {type(error).__name__}: {error}.{hint}') from error
 
 
+def read_source(path: str | os.PathLike) -> str:
+    """Text of a Python file as Python decodes it: UTF-8, with or without a byte order mark, or what
+    a `coding` comment in its first two lines names.
+
+    Raises:
+        ConfigError: the file cannot be read or decoded.
+    """
+    try:
+        source = pathlib.Path(path).read_bytes()
+    except OSError as error:
+        raise ConfigError(f'{path} cannot be read: {error}.') from error
+    try:
+        if source.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            raise ValueError('it is UTF-16')
+        if b'\0' in source:
+            raise ValueError('it contains NUL bytes, as UTF-16 and binary files do')
+        return importlib.util.decode_source(source)
+    except (SyntaxError, ValueError, LookupError) as error:  # ValueError: UnicodeDecodeError, too
+        raise ConfigError(f'{path} is not a Python file in UTF-8: {in_short(error)}. In an editor, '
+                          "save it as UTF-8 ('Encoding' or 'Save as').") from error
+
+
 def _public(namespace):
     return [name for name in namespace if not name.startswith('_')]
+
+
+def _expand_paths(config):
+    """Expand `~` in every string that starts with it. Only paths do: names of folders, files and
+    runs.
+    """
+    for name, value in values(config).items():
+        if isinstance(value, dict) and name != 'env':
+            value.update({key: expanded(item) for key, item in value.items() if _is_tilde(item)})
+        elif name != 'desc' and _is_tilde(value):
+            setattr(config, name, expanded(value))
+
+
+def _is_tilde(value):
+    return isinstance(value, (str, os.PathLike)) and os.fspath(value).startswith('~')
 
 
 def _restore_easy_dicts(config, names):

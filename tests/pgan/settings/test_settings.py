@@ -82,7 +82,7 @@ def test_a_plain_dict_in_an_override_file_is_good_enough(in_tmp):
      ('del train', "override.py deletes 'train', which the program needs"),
      ('del EasyDict', "override.py deletes 'EasyDict'"),
      ('import sys; sys.exit(0)', r'override.py ends the program by itself, with sys.exit\(0\)'),
-     ('num_gpus = 1\0', 'override.py contains NUL bytes'), ])
+     ('num_gpus = 1\0', 'override.py is not a Python file.*contains NUL bytes'), ])
 def test_mistakes_in_an_override_file(text, message, in_tmp):
     with pytest.raises(ConfigError, match=message):
         settings.load([write(text)])
@@ -102,7 +102,7 @@ def test_missing_override_file(in_tmp):
         error.value)
     with open('binary.py', 'wb') as file:
         file.write(b'\xff\xfe\xff')
-    with pytest.raises(ConfigError, match='binary.py cannot be read'):
+    with pytest.raises(ConfigError, match='binary.py is not a Python file in UTF-8'):
         settings.load(['binary.py'])
 
 

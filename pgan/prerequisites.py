@@ -1,0 +1,91 @@
+"""What the program needs before it imports anything else: Python's version, the packages, and
+TensorFlow as the backend of Keras.
+
+`pgan/__init__.py` runs this, so it comes first wherever the program is entered. An old Python has
+to be able to read this file: no newer syntax, no package.
+"""
+import os
+import shlex
+import sys
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+PYTHON = (3, 11)  # requires-python of pyproject.toml
+# Names that requirements-pip.txt brings, as they are imported.
+PACKAGES = ('numpy', 'scipy', 'PIL', 'tensorflow', 'keras', 'tensorboard', 'tqdm', 'google_crc32c',
+            'matplotlib', 'lmdb', 'h5py', 'moviepy', 'cryptography', 'google', 'absl')
+
+
+def check() -> None:
+    """Check Python's version, choose the backend of Keras, and let a missing package end a program
+    with one line.
+
+    Raises:
+        SystemExit: Python is too old, in a program of this folder.
+        ImportError: the same, in somebody else's program; or Keras runs on another backend already.
+    """
+    if sys.version_info[:2] < PYTHON:
+        message = 'Python {}.{} is too old: this program needs {}.{} or newer. {}'.format(  # noqa: UP032
+            *sys.version_info[:2] + PYTHON + (_way_out(),))
+        if is_program():
+            sys.exit('error: ' + message)
+        raise ImportError(message)
+    if is_program():
+        sys.excepthook = _report
+    choose_keras_backend()
+
+
+def choose_keras_backend() -> None:
+    """Set Keras's backend to TensorFlow, whatever keras.json or the environment name.
+
+    Keras reads the environment variable once, when it or TensorFlow is imported.
+
+    Raises:
+        ImportError: it has been imported, with another backend.
+    """
+    os.environ['KERAS_BACKEND'] = 'tensorflow'
+    backend = getattr(sys.modules.get('keras'), 'backend', None)
+    used = 'tensorflow' if backend is None else backend.backend()
+    if used != 'tensorflow':
+        raise ImportError("Keras has been imported with the backend {!r}; this program's networks "  # noqa: UP032
+                          "need 'tensorflow'. Import tfutil before keras, or set the environment "
+                          'variable KERAS_BACKEND=tensorflow, and start Python again.'.format(used))
+
+
+def is_program() -> bool:
+    """Whether Python was started with one of this folder's files."""
+    path = getattr(sys.modules.get('__main__'), '__file__', None)
+    below = os.path.relpath(os.path.realpath(path), os.path.realpath(ROOT)) if path else '..'
+    return not below.startswith('.')  # not elsewhere, and not a program of .venv
+
+
+def _report(kind, error, trace):
+    """An excepthook: one line for a package that is not installed, else a traceback as usual."""
+    package = (getattr(error, 'name', None) or '').partition('.')[0]
+    if not issubclass(kind, ModuleNotFoundError) or package not in PACKAGES:
+        sys.__excepthook__(kind, error, trace)
+        return
+    message = 'error: the package {!r} is not installed for {}. {}\n'
+    sys.stderr.write(message.format(package, sys.executable, _way_out()))
+
+
+def _way_out():
+    """What to do: the same command with the right interpreter, or how to get one."""
+    own = os.path.join(ROOT, '.venv', 'bin', 'python')
+    if os.path.exists(own) and os.path.abspath(own) != os.path.abspath(sys.executable or ''):
+        command = [_nearest(own)] + (sys.argv if is_program() else [])  # noqa: RUF005
+        return 'Run it with the Python of .venv: ' + ' '.join(map(shlex.quote, command))
+    requirements = shlex.quote(_nearest(os.path.join(ROOT, 'requirements-pip.txt')))
+    quickstart = shlex.quote(_nearest(os.path.join(ROOT, 'quickstart.sh')))
+    if sys.version_info[:2] < PYTHON:
+        return 'Install a newer one, then let it make .venv: bash ' + quickstart
+    return 'Install the packages: {} -m pip install -r {}; or let this make .venv: bash {}'.format(
+        shlex.quote(_nearest(sys.executable or 'python3')), requirements, quickstart)
+
+
+def _nearest(path):
+    """The path from the current folder, if that is shorter."""
+    try:
+        relative = os.path.relpath(path)
+    except (OSError, ValueError):  # the current folder is gone, or on another drive
+        return path
+    return relative if len(relative) < len(path) else path

@@ -1,0 +1,138 @@
+"""The program starts with TensorFlow as Keras's backend, and says in a line what it lacks."""
+import glob
+import json
+import os
+import subprocess
+import sys
+import types
+
+import pytest
+
+from pgan import prerequisites, settings
+from tests.support.golden import ROOT
+
+PROGRAMS = ('train.py', 'dataset_tool.py', 'util_scripts.py', 'examples/digits.py',
+            'examples/import_example.py')
+ENTRANCES = ('import tfutil', 'import networks', 'import loss', 'import legacy', 'import train',
+             'import util_scripts', 'import pgan.nn.layers', 'from tfutil import ops',
+             'import misc; misc.import_tensorflow()',
+             'from metrics import mnist_modes; mnist_modes.make_model()',
+             'import pickle; pickle.loads(b"ctfutil.network\\nNetwork\\n.")')
+
+
+def run(*command, cwd=None, **environment):
+    """stdout and stderr of a command, and whether it succeeded."""
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True,
+                          timeout=60, cwd=cwd, env={**os.environ, **environment})
+    return done.stdout, done.stderr, done.returncode
+
+
+# ---------------------------------------------------------------- Keras's backend
+
+def backend_seen_by(tmp_path, code, **environment):
+    """KERAS_BACKEND when TensorFlow or Keras is imported; both are stand-ins that print it."""
+    for name in ('tensorflow', 'keras'):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / '__init__.py').write_text(
+            'import os; print(os.environ.get("KERAS_BACKEND"), flush=True); os._exit(0)')
+    return run(sys.executable, '-c', code, PYTHONPATH=f'{tmp_path}:{ROOT}', **environment)[0]
+
+
+@pytest.mark.parametrize('code', ENTRANCES)
+def test_every_entrance_chooses_tensorflow_before_keras_is_imported(tmp_path, code):
+    assert backend_seen_by(tmp_path, code, KERAS_BACKEND='jax') == 'tensorflow\n'
+
+
+def test_config_env_does_not_change_it(monkeypatch):
+    monkeypatch.setenv('KERAS_BACKEND', 'tensorflow')
+    settings.apply_env(types.SimpleNamespace(env={'KERAS_BACKEND': 'torch'}))
+    assert os.environ['KERAS_BACKEND'] == 'tensorflow'
+
+
+def test_keras_on_another_backend_is_refused(monkeypatch):
+    other = types.SimpleNamespace(backend=types.SimpleNamespace(backend=lambda: 'jax'))
+    monkeypatch.setitem(sys.modules, 'keras', other)
+    with pytest.raises(ImportError, match="backend 'jax'.*Import tfutil before keras"):
+        prerequisites.choose_keras_backend()
+
+
+@pytest.mark.slow
+def test_a_keras_json_of_theanos_time_changes_nothing(tmp_path):
+    (tmp_path / '.keras').mkdir()
+    (tmp_path / '.keras' / 'keras.json').write_text(json.dumps({
+        'floatx': 'float16', 'epsilon': 1e-7, 'backend': 'theano',
+        'image_data_format': 'channels_first'}))
+    code = ('import numpy as np; from metrics import mnist_modes; '
+            'print({v.dtype for v in mnist_modes.make_model().weights}); '
+            'print(mnist_modes.Classifier()(np.zeros([2, 1, 32, 32], np.uint8)).shape)')
+    out, err, code = run(sys.executable, '-c', code, HOME=str(tmp_path), PYTHONPATH=str(ROOT))
+    assert (out.splitlines()[-1], code) == ('(2,)', 0), err
+    assert "'float16'" not in out
+
+
+# ---------------------------------------------------------------- Python and its packages
+
+def interpreters():
+    """Pythons of this machine that are too old; 3.8 is the oldest that reads `:=` and `/`."""
+    found = glob.glob(os.path.expanduser('~/.pyenv/versions/3.*/bin/python'))
+    return [path for path in found if path.split('/')[-3].startswith(('3.6.', '3.8.', '3.10.'))]
+
+
+@pytest.mark.parametrize('program', PROGRAMS)
+def test_an_old_python_gets_one_line(program):
+    for python in interpreters():
+        out, err, code = run(python, ROOT / program, '-h', PYTHONDONTWRITEBYTECODE='1')
+        assert out == '' and code == 1 and err.count('\n') == 1, (python, err)
+        assert err.startswith('error: Python 3.') and 'needs 3.11 or newer' in err
+
+
+@pytest.mark.parametrize('program', [
+    'train.py --dry-run', 'dataset_tool.py', 'util_scripts.py write_report --run_id 1',
+    'examples/digits.py 1', 'examples/import_example.py'])
+def test_missing_packages_get_one_line(program):
+    program, *arguments = program.split()
+    # -S: without site-packages
+    out, err, code = run(sys.executable, '-S', ROOT / program, *arguments, cwd='/')
+    assert code == 1 and err.count('\n') == 1 and err.startswith("error: the package '"), err
+    assert 'Python of .venv' in err or '-m pip install -r' in err
+
+
+def test_the_line_names_the_environment_if_there_is_one(tmp_path, monkeypatch):
+    monkeypatch.setattr(prerequisites, 'ROOT', str(tmp_path))
+    monkeypatch.setattr(prerequisites, 'is_program', lambda: True)
+    monkeypatch.setattr(sys, 'argv', ['train.py', '--set', 'desc=a b'])
+    monkeypatch.chdir(tmp_path)
+    assert '-m pip install -r requirements-pip.txt' in prerequisites._way_out()
+    (tmp_path / '.venv' / 'bin').mkdir(parents=True)
+    (tmp_path / '.venv' / 'bin' / 'python').touch()
+    assert prerequisites._way_out().endswith(".venv/bin/python train.py --set 'desc=a b'")
+
+
+def test_the_oldest_python_and_the_packages_are_the_declared_ones():
+    assert 'requires-python = ">={}.{}"'.format(*prerequisites.PYTHON) in (
+        ROOT / 'pyproject.toml').read_text()
+    imported = {'pillow': 'PIL', 'google-crc32c': 'google_crc32c'}
+    for line in (ROOT / 'requirements-pip.txt').read_text().splitlines():
+        name = line.partition('>=')[0].strip()
+        if name and not name.startswith('#'):
+            assert imported.get(name, name) in prerequisites.PACKAGES
+
+
+def test_other_errors_keep_their_traceback(capsys):
+    try:
+        raise ModuleNotFoundError("No module named 'my_networks'", name='my_networks')
+    except ModuleNotFoundError as error:
+        prerequisites._report(type(error), error, error.__traceback__)
+    assert 'Traceback' in capsys.readouterr().err
+
+
+def test_only_files_of_this_folder_are_its_programs(monkeypatch):
+    def started_with(path):
+        monkeypatch.setitem(sys.modules, '__main__', types.SimpleNamespace(__file__=str(path)))
+        return prerequisites.is_program()
+
+    assert started_with(ROOT / 'train.py') and started_with(ROOT / 'examples' / 'digits.py')
+    assert not started_with(ROOT / '.venv' / 'bin' / 'pytest')
+    assert not started_with('/usr/bin/jupyter')
+
+
