@@ -20,12 +20,11 @@ import sys
 import tempfile
 import time
 
-from tqdm import tqdm
-
 from benchmarks import report, suite
 from benchmarks.common import MeasurementError, describe_machine, load, now, run_child
 from pgan import files
 from pgan.errors import UserError
+from pgan.progress_bar import progress_bar
 
 RESULTS = pathlib.Path(__file__).resolve().parent / 'results'
 SCHEMA = 1
@@ -114,7 +113,7 @@ def read_results(path):
 def measure_all(measurements, results, path):
     """Make the measurements that have no result yet; write the results after each."""
     due = [m for m in measurements if 'lines' not in results['measurements'].get(m.key, {})]
-    with tqdm(due, unit='measurement', file=sys.stderr) as bar:
+    with progress_bar(due, unit='measurement') as bar:
         for measurement in bar:
             bar.set_description(measurement.key)
             start, entry = time.time(), dict(section=measurement.section, load_before=load())

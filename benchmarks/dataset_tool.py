@@ -16,9 +16,9 @@ import tempfile
 import time
 
 import numpy as np
-from tqdm import tqdm
 
 from benchmarks.common import run_child
+from pgan.progress_bar import progress_bar
 
 CASES = ('cifar10', 'records', 'images256', 'photos256', 'lsun256')
 # Peak memory without what was needed to make the input: each case runs in a process of its own.
@@ -100,7 +100,7 @@ def write_one_by_one(target, source):
             stack.enter_context(tf.io.TFRecordWriter(str(target / f'r{log2:02d}.tfrecords')))
             for log2 in (5, 4, 3, 2)
         ]
-        for _, image in tqdm(images.fetch(order), total=len(order), leave=False, disable=None):
+        for _, image in progress_bar(images.fetch(order), total=len(order)):
             for level, writer in enumerate(writers):
                 if level:
                     image = image.astype(np.float32)

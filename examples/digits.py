@@ -19,12 +19,12 @@ import pgan  # noqa: E402, F401 -- first: it reports an old Python and missing p
 import numpy as np  # noqa: E402
 import scipy.ndimage  # noqa: E402
 from PIL import Image  # noqa: E402
-from tqdm import tqdm  # noqa: E402
 
 import misc  # noqa: E402
 from pgan.errors import DataError, exit_on_user_error  # noqa: E402
 from pgan.files import expanded  # noqa: E402
 from pgan.pixels import repeat_pixels  # noqa: E402
+from pgan.progress_bar import progress_bar  # noqa: E402
 
 CLASSES = 10
 
@@ -76,7 +76,7 @@ def save_interpolation(Gs, path, columns=10, rows=5, seconds=6, fps=20, zoom=2):
         np.random.RandomState(2).randn(*shape), [fps] + [0] * (len(shape) - 1), mode='wrap')
     latents /= np.sqrt(np.mean(np.square(latents)))
     frames = []
-    for step in tqdm(latents, desc='interpolation', unit='frame', leave=False, disable=None):
+    for step in progress_bar(latents, desc='interpolation', unit='frame'):
         grid = misc.create_image_grid(
             run_uint8(Gs, step,
                       np.arange(columns * rows) % columns % CLASSES), (columns, rows))

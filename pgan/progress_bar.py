@@ -1,16 +1,54 @@
-"""Progress bars."""
+"""Progress bars: on a terminal, one line that shows the time left at every width."""
+import contextlib
+import shutil
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from tqdm import tqdm
+from tqdm.utils import disp_len, disp_trim
+
+# From the fullest to the shortest: the first one that the terminal has room for is shown.
+_FORMS = ('{l_bar}{bar}{r_bar}',
+          '{desc}: {percentage:3.0f}% {n_fmt}/{total_fmt} [{elapsed}<{remaining}, {rate_fmt}]',
+          '{desc}: {percentage:3.0f}% {n_fmt}/{total_fmt} [{remaining} left]',
+          '{desc}: {percentage:3.0f}% [{remaining} left]')
+_FORMS_WITHOUT_TOTAL = ('{desc}: {n_fmt}{unit} [{elapsed}, {rate_fmt}{postfix}]',
+                        '{desc}: {n_fmt}{unit} [{elapsed}]')
+
+
+class ProgressBar(tqdm):
+    """A tqdm bar that leaves out its less important parts where the terminal is narrow.
+
+    Attributes:
+        forms: texts as for tqdm's `bar_format`, the fullest first; None = the usual ones.
+    """
+    forms: Sequence[str] | None = None
+
+    def __str__(self) -> str:
+        values = self.format_dict
+        width = values['ncols'] or shutil.get_terminal_size().columns
+        desc = (values['prefix'] or '').removesuffix(': ')
+        is_known = values['total'] and values['n'] < values['total'] + 0.5
+        forms = self.forms or (_FORMS if is_known else _FORMS_WITHOUT_TOTAL)
+
+        def drawn(form: str, desc: str, ncols: int | None = None) -> str:
+            form = form if desc else form.replace('{desc}: ', '')
+            return str(self.format_meter(**{**values, 'prefix': desc, 'ncols': ncols,
+                                            'bar_format': form}))
+        for form in forms:
+            if disp_len(drawn(form, desc)) <= width:  # with a bar of 10 columns
+                return drawn(form, desc, width)
+        room = width - disp_len(drawn(forms[-1], '')) - len('...: ')
+        shorter = f'{disp_trim(desc, room)}...' if desc and room > 0 else ''
+        return drawn(forms[-1], shorter, width)
 
 
 def progress_bar(iterable: Iterable[Any] | None = None, *, silent: bool = False,
-                 **kwargs: Any) -> tqdm:
-    """A tqdm bar on a terminal's stderr, and nothing anywhere else.
+                 **kwargs: Any) -> ProgressBar:
+    """A bar on a terminal's stderr, and nothing anywhere else.
 
-    While it is shown, print with tqdm.write.
+    While it is shown, print with tqdm.write, or in a block of `printing`.
 
     Args:
         iterable: what to go through, or None with `total=`.
@@ -19,4 +57,12 @@ def progress_bar(iterable: Iterable[Any] | None = None, *, silent: bool = False,
     """
     # a program may be started without one
     silent = silent or sys.stderr is None or sys.stderr.closed
-    return tqdm(iterable, leave=False, disable=True if silent else None, **kwargs)
+    return ProgressBar(iterable, leave=False, disable=True if silent else None, dynamic_ncols=True,
+                       **kwargs)
+
+
+@contextlib.contextmanager
+def printing() -> Iterator[None]:
+    """Take the bars off the terminal while the block prints on stdout or stderr."""
+    with tqdm.external_write_mode(file=sys.stdout):
+        yield

@@ -8,6 +8,8 @@ import threading
 from collections.abc import Iterator
 from typing import NoReturn
 
+from pgan.progress_bar import printing
+
 
 class Stopped(SystemExit):
     """A signal asks the program to end.
@@ -125,5 +127,5 @@ def _numbers(*names):
 
 
 def _say(text):
-    with contextlib.suppress(OSError, ValueError):
+    with contextlib.suppress(OSError, ValueError), printing():
         print(text, file=sys.stderr, flush=True)

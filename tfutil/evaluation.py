@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import tensorflow as tf
-from tqdm import tqdm
 
 from pgan.errors import ConfigError, expect
 from pgan.options import is_integer
+from pgan.progress_bar import progress_bar
 from tfutil.devices import replica_devices
 from tfutil.ops import box_average
 
@@ -64,8 +64,8 @@ class Evaluation:
         dynamic_kwargs = self.network.known_options(dynamic_kwargs)
         count = len(inputs[0])
         step = max(count if minibatch_size is None else minibatch_size, 1)
-        starts = tqdm(range(0, count, step), desc=self.network.name, unit='minibatch',
-                      disable=not print_progress)
+        starts = progress_bar(range(0, count, step), desc=self.network.name, unit='minibatch',
+                              silent=not print_progress)
         with self._on_devices(num_gpus, output, dynamic_kwargs) as evaluate:
             parts = [part for i in starts for part in evaluate([x[i:i + step] for x in inputs])]
         if not parts:

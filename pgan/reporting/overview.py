@@ -1,4 +1,6 @@
 """A summary of the run, printed before its first step."""
+import math
+import textwrap
 from collections.abc import Mapping, Sequence
 from textwrap import shorten
 from typing import Any
@@ -10,26 +12,66 @@ from pgan.data.class_names import names_of
 from pgan.options import with_defaults
 from pgan.reporting import schedule_table
 from pgan.reporting.protocols import Phase, Run
+from pgan.reporting.schedule_table import WIDTH
+from pgan.reporting.timetable import Expected
 from tfutil import Network
 from tfutil.devices import Devices
 from tfutil.runtime import tf32_allowed
 
 
-def print_overview(run: Run, run_phases: Sequence[Phase],
-                   sec_per_kimg: Mapping[int, float] | None) -> None:
+def print_overview(run: Run, run_phases: Sequence[Phase], expected: Sequence[Expected] | None,
+                   full_kimg: float | None = None) -> None:
     """Print data set, networks, devices, precision, schedule and result folder.
 
     Args:
         run: the run.
         run_phases: the phases that are left of it.
-        sec_per_kimg: estimated seconds by resolution; None = the table has no times.
+        expected: the time that each will take; None = the table has no times.
+        full_kimg: thousands of images after which the full resolution is reached; None = never.
     """
     print('This run:')
     for name, text in overview_entries(run).items():
-        print(f'  {name:<14s}{text}')
+        print(_wrapped(f'  {name:<14s}{text}', 16))
     if run_phases:
-        source = 'what has been measured so far, and the arithmetic of the other stages'
-        schedule_table.print_schedule(run_phases, sec_per_kimg, source)
+        on_top = 'Metrics come' if run.options.metrics else ''
+        schedule_table.print_schedule(run_phases, expected, on_top)
+        warning = schedule_warning(run_phases[-1], run.training_set.shape[1], full_kimg)
+        if warning:
+            print(_wrapped(warning))
+
+
+def _wrapped(text: str, indent: int = 0) -> str:
+    """Text in lines that fit a terminal; paths and commands stay whole."""
+    return textwrap.fill(text, WIDTH, subsequent_indent=' ' * indent, break_long_words=False,
+                         break_on_hyphens=False, replace_whitespace=False)
+
+
+def schedule_warning(last_phase: Phase, resolution: int, full_kimg: float | None) -> str | None:
+    """Warning of a schedule that ends before the data set's resolution has faded in.
+
+    Args:
+        last_phase: the run's last phase.
+        resolution: the data set's.
+        full_kimg: as for `print_overview`.
+    """
+    end = last_phase.last
+    # just before the end, a fade has nearly come to its own
+    if last_phase.end_kimg >= (math.inf if full_kimg is None else full_kimg) or end.lod <= 0:
+        return None
+    full, reached = f'{resolution}x{resolution}', f'{end.resolution}x{end.resolution}'
+    if end.resolution == resolution:
+        what = f'ends at {last_phase.end_kimg:g} kimg while {full} is still fading in'
+    else:
+        what = (f'ends at {reached}, at {last_phase.end_kimg:g} kimg: below the {full} of the data '
+                'set')
+    if full_kimg is None:
+        how = ('never grows to it. Set sched.lod_training_kimg or sched.lod_transition_kimg above '
+               f'0, or start at it: --set sched.lod_initial_resolution={resolution}')
+        return f'Warning: the schedule {what}, and {how}'
+    total = math.ceil(full_kimg * 1000) / 1000
+    return (f'Warning: the schedule {what}. {full} is reached at {total:.10g} kimg. To train on '
+            f'up to there, add --set train.total_kimg={total:.10g} (or more, to train at {full} as '
+            'well).')
 
 
 def overview_entries(run: Run) -> dict[str, Any]:
@@ -47,8 +89,14 @@ def overview_entries(run: Run) -> dict[str, Any]:
         'Devices': describe_devices(run.devices),
         'Length': f'{run.options.total_kimg:g} kimg{done}',
         'Random seed': config.random_seed,
-        'Result folder': run.path or 'on machine 0',
+        'Result folder': run.path or _where_results_are(run),
     }
+
+
+def _where_results_are(run: Run) -> str:
+    if run.devices.is_chief:
+        return f'none yet; a new one in {run.config.result_dir!r}'
+    return 'on machine 0'
 
 
 def dataset_name(options: Mapping[str, Any]) -> str:

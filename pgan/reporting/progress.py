@@ -1,17 +1,13 @@
 """Progress of a run: tick lines of the log, scalars of TensorBoard, the bar on the terminal."""
-import sys
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from tqdm import tqdm
-
 import misc
+from pgan.progress_bar import progress_bar
 from pgan.reporting.protocols import Schedule
-from pgan.reporting.timetable import Timetable
+from pgan.reporting.timetable import Timetable, rough_time
 from tfutil import autosummary
-
-_BAR = '{percentage:3.0f}%|{bar:12}| kimg {n:.1f}/{total:.1f}{postfix}'
 
 
 class Progress:
@@ -41,9 +37,9 @@ class Progress:
         self.tick_start_time = clock()
         self.maintenance_time = setup_time
         self._tick_end = self.start
-        self.bar = tqdm(total=total_kimg, initial=min(cur_nimg / 1000, total_kimg), unit='kimg',
-                        leave=False, file=sys.stderr, disable=not shown, dynamic_ncols=True,
-                        mininterval=0.5 if sys.stderr.isatty() else 15, bar_format=_BAR)
+        # The delay keeps it away until training moves it: the summary is printed before.
+        self.bar = progress_bar(total=total_kimg, initial=min(cur_nimg / 1000, total_kimg),
+                                silent=not shown, mininterval=0.5, miniters=0, delay=1e-3)
 
     def update_bar(self, cur_nimg: int, sched: Schedule) -> None:
         """Move the terminal's bar after a round of updates."""
@@ -56,20 +52,28 @@ class Progress:
                 self.timetable.add(sched.resolution, sched.lod % 1 != 0, seconds, images / 1000)
             self.round_start = now, cur_nimg
         if not self.bar.disable:
-            self.bar.set_postfix_str(self.bar_text(cur_nimg, sched, now), refresh=False)
+            self.bar.forms = self.live_lines(cur_nimg, sched)
             self.bar.update(min(cur_nimg / 1000, self.bar.total) - self.bar.n)
 
-    def bar_text(self, cur_nimg: int, sched: Schedule, now: float) -> str:
-        """What the bar shows after the kimg: lod, resolution, speed of this tick, time left."""
-        text = f'lod {sched.lod:.2f} ({sched.resolution}x{sched.resolution})'
-        kimg = (cur_nimg - self.tick_start_nimg) / 1000
-        if kimg > 0:
-            text += f', sec/kimg {(now - self.tick_start_time) / kimg:.4g}'
-        left = self.timetable.left(cur_nimg / 1000) if self.timetable is not None else (None, None)
-        stage, run = left
-        if stage is not None and run is not None:
-            text += f', left: stage {misc.format_time(stage)}, run {misc.format_time(run)}'
-        return text
+    def live_lines(self, cur_nimg: int, sched: Schedule) -> list[str]:
+        """The terminal's line as `ProgressBar.forms`, from the fullest to the shortest: kimg, lod,
+        resolution, speed without compiling, time left of the stage and of the run.
+        """
+        kimg = 'kimg {n:.1f}/{total:.1f}'
+        lod = f'lod {sched.lod:.2f} ({sched.resolution}x{sched.resolution})'
+        speed, stage, run = '', '', ''
+        if self.timetable is not None:
+            seconds = self.timetable.speed(sched.resolution, sched.lod % 1 != 0)
+            speed = f'sec/kimg {seconds:.4g}' if seconds is not None else ''
+            of_stage, of_run = self.timetable.left(cur_nimg / 1000)
+            if of_stage is not None and of_run is not None:
+                stage = f'left: stage {rough_time(of_stage)}, run {rough_time(of_run)}'
+                run = f'left {rough_time(of_run)}'
+        percent, bar = '{percentage:3.0f}%', '{percentage:3.0f}%|{bar:12}|'
+        return [f'{head} {", ".join(filter(None, parts))}' for head, parts in (
+            (bar, (kimg, lod, speed, stage)), (percent, (kimg, lod, speed, stage)),
+            (percent, (kimg, lod, speed, run)), (percent, (kimg, lod, run)),
+            (percent, (lod, run)), (percent, (run or kimg,)))]
 
     def tick_is_over(self, cur_nimg: int, sched: Schedule, done: bool) -> bool:
         """Whether a tick's images have been shown, or the run is done."""
@@ -77,9 +81,6 @@ class Progress:
 
     def tick(self, cur_nimg: int, sched: Schedule) -> None:
         """Print the tick line, and report the tick's scalars."""
-        if self.timetable is not None and self.cur_tick and self.maintenance_time:
-            # of the tick before; the first one's is the setting up
-            self.timetable.add_maintenance(self.maintenance_time)
         self.cur_tick += 1
         now = self.clock()
         tick_kimg = (cur_nimg - self.tick_start_nimg) / 1000
@@ -95,8 +96,8 @@ class Progress:
                          autosummary('Timing/sec_per_kimg', tick_time / max(tick_kimg, 1e-9)),
                          autosummary('Timing/maintenance_sec', self.maintenance_time))
         if self.shown:
-            with tqdm.external_write_mode(file=sys.stdout):
-                print(line, flush=True)
+            self.bar.clear()  # until training goes on: snapshots may print, too
+            print(line, flush=True)
         autosummary('Timing/total_hours', total_time / 3600)
         autosummary('Timing/total_days', total_time / (24 * 3600))
         self._tick_end = now

@@ -1,35 +1,50 @@
 """The schedule of a run as a table."""
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-import misc
 from pgan.reporting.protocols import Phase
+from pgan.reporting.timetable import Expected, rough_time
+
+_HEADINGS = ('kimg', 'resolution', 'lod', 'minibatch', 'G_lrate', 'D_lrate')
+_TIME_HEADINGS = ('sec/kimg', 'time')
+WIDTH = 80  # columns of a terminal
 
 
-def print_schedule(run_phases: Sequence[Phase], sec_per_kimg: Mapping[int, float] | None = None,
-                   measured: str = 'the steps measured just now') -> None:
+def print_schedule(run_phases: Sequence[Phase], expected: Sequence[Expected] | None = None,
+                   on_top: str = '') -> None:
     """Print the phases as a table.
 
     Args:
         run_phases: the phases.
-        sec_per_kimg: seconds by resolution; adds columns of times.
-        measured: the source of these times, for a note below.
+        expected: the time of each; adds columns of times and their sum.
+        on_top: what the sum does not count, for a note below.
     """
-    heading = (f'{"kimg":>17s}  {"resolution":>10s}  {"lod":>12s}  {"minibatch":>9s}  '
-               f'{"G_lrate":>8s}  {"D_lrate":>8s}')
-    print(heading + (f'  {"sec/kimg":>9s}  {"time":>12s}' if sec_per_kimg else ''))
-    for phase in run_phases:
-        sched = phase.last
-        lods = f'{sched.lod:.2f}'
-        if phase.is_fading:
-            lods = f'{phase.first.lod:.2f} - {lods}'
-        line = (f'{phase.start_kimg:8.5g} - {phase.end_kimg:6.6g}  '
-                f'{f"{sched.resolution}x{sched.resolution}":>10s}  {lods:>12s}  '
-                f'{sched.minibatch:9d}  {sched.G_lrate:8.3g}  {sched.D_lrate:8.3g}')
-        if sec_per_kimg:
-            seconds = sec_per_kimg[sched.resolution]
-            line += f'  {seconds:9.3g}  {misc.format_time(seconds * phase.kimg):>12s}'
-        print(line)
-    if sec_per_kimg:
-        total = sum(sec_per_kimg[phase.last.resolution] * phase.kimg for phase in run_phases)
-        print(f'In all {misc.format_time(total)} of training, by {measured}; compiling, fading, '
-              'snapshots and metrics come on top.')
+    rows = [[*_HEADINGS, *(_TIME_HEADINGS if expected else ())]]
+    for number, phase in enumerate(run_phases):
+        rows.append(_cells(phase))
+        if expected:
+            rows[-1] += [f'{expected[number].sec_per_kimg:.3g}',
+                         rough_time(expected[number].seconds)]
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    gap = '  ' if sum(widths) + 2 * (len(widths) - 1) < WIDTH else ' '
+    for row in rows:
+        print(gap.join(cell.rjust(width) for cell, width in zip(row, widths)))
+    if expected:
+        print(_total(expected) + (f' {on_top} on top.' if on_top else ''))
+
+
+def _cells(phase: Phase) -> list[str]:
+    sched = phase.last
+    lods = f'{sched.lod:.2f}'
+    if phase.is_fading:
+        lods = f'{phase.first.lod:.2f} - {lods}'
+    return [f'{phase.start_kimg:.5g} - {phase.end_kimg:.6g}',
+            f'{sched.resolution}x{sched.resolution}', lods, str(sched.minibatch),
+            f'{sched.G_lrate:.3g}', f'{sched.D_lrate:.3g}']
+
+
+def _total(expected: Sequence[Expected]) -> str:
+    """'In all 3m 02s: training 1m 10s, compiling 1m 40s, saving 12s.'"""
+    parts = {name: sum(getattr(stage, name) for stage in expected)
+             for name in ('training', 'compiling', 'saving')}
+    texts = ', '.join(f'{name} {rough_time(seconds)}' for name, seconds in parts.items())
+    return f'In all {rough_time(sum(parts.values()))}: {texts}.'

@@ -1,6 +1,7 @@
 """What a run saves at ticks: image grids, networks, statistics."""
 import os
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
@@ -189,19 +190,27 @@ class RunFolder:
         self.writer = Statistics(path)
         self.report = Report(path)
 
-    def begin(self, cur_nimg: int, minibatch: int, options: Mapping[str, Any] = {}) -> None:
+    def begin(self, cur_nimg: int, minibatch: int,
+              options: Mapping[str, Any] = {}) -> tuple[float, float]:
         """Save the grids of a run that has not trained yet, and its options for TensorBoard.
 
         Args:
             cur_nimg: images shown so far.
             minibatch: for evaluating Gs.
             options: options by name.
+
+        Returns:
+            Seconds that a picture took, and how many more the first one of Gs took.
         """
         self.writer.hparams(options)
         self.grid.save_row_names(self.path)
+        start = time.perf_counter()
         self._show_picture('reals', self.grid.save_reals(self.path), cur_nimg)
+        between = time.perf_counter()
         self._show_picture('fakes', self.grid.save_fakes(self.path, cur_nimg, minibatch), cur_nimg)
         self.report.refresh()
+        seconds = between - start
+        return seconds, max(time.perf_counter() - between - seconds, 0.0)
 
     def _show_picture(self, tag, path, cur_nimg):
         """Put a picture that has been saved into TensorBoard and the report, as a thumbnail."""
@@ -267,8 +276,10 @@ class NoFolder:
     def __init__(self, devices: Devices):
         print(f'Machine 0 of {devices.workers} writes the results; this is number {devices.index}.')
 
-    def begin(self, cur_nimg: int, minibatch: int, options: Mapping[str, Any] = {}) -> None:
+    def begin(self, cur_nimg: int, minibatch: int,
+              options: Mapping[str, Any] = {}) -> tuple[float, float]:
         """Do nothing."""
+        return 0.0, 0.0
 
     def tick(self, cur_tick: int, cur_nimg: int, minibatch: int, done: bool,
              graph_def: tf.compat.v1.GraphDef | None = None) -> bool:

@@ -4,15 +4,19 @@ yet, what their arithmetic says.
 While the networks grow, an image costs the more the later it comes, so the time so far says little
 about the time left.
 """
+import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
     from pgan.reporting.protocols import Phase
     from tfutil import Network
 
+import misc
 from pgan.resolutions import log2_of
+
+_Stage: TypeAlias = tuple[int, bool]  # resolution, fading?
 
 FORGETTING = 0.98  # of what earlier rounds took, per round: a machine may get slower or faster
 # A kernel of 4x4 for layers that also scale by 2. On CPUs it is 3x3, which takes about as long, as
@@ -55,46 +59,141 @@ def image_cost(G: 'Network', D: 'Network', D_repeats: int, resolution: int) -> f
     return g + 12 * d + (3 * g + 2 * d) / D_repeats
 
 
+class Expected(NamedTuple):
+    """How long a stage, or what is left of it, will take.
+
+    Attributes:
+        phase: the stage.
+        sec_per_kimg: seconds of training per thousand images.
+        training, compiling, saving: seconds.
+    """
+    phase: 'Phase'
+    sec_per_kimg: float
+    training: float
+    compiling: float
+    saving: float
+
+    @property
+    def seconds(self) -> float:
+        """All of it."""
+        return self.training + self.compiling + self.saving
+
+
+class _Mean:
+    """A mean of seconds, None before there are any."""
+
+    def __init__(self, total: float = 0.0, count: int = 0):
+        self.total, self.count = total, count
+
+    def add(self, seconds: float) -> None:
+        self.total, self.count = self.total + max(seconds, 0.0), self.count + 1
+
+    @property
+    def value(self) -> float | None:
+        return self.total / self.count if self.count else None
+
+    @property
+    def or_zero(self) -> float:
+        return self.value or 0.0
+
+
 class Timetable:
     """Time left of a run's stages; a stage is a `training.phases.Phase`, so one lod, or one fade.
 
     Args:
         run_phases: list of `training.phases.Phase`.
         cost: function: resolution -> relative cost of an image there.
+        image_snapshot_ticks, network_snapshot_ticks: ticks between two pictures, and between two
+            snapshots of the networks.
     """
 
-    def __init__(self, run_phases: 'Sequence[Phase]', cost: Callable[[int], float]):
+    def __init__(self, run_phases: 'Sequence[Phase]', cost: Callable[[int], float],
+                 image_snapshot_ticks: int = 1, network_snapshot_ticks: int = 1):
         self.run_phases = run_phases
-        self._cost = cost
+        self._cost = functools.cache(cost)
+        self._ticks = dict(pictures=image_snapshot_ticks, networks=network_snapshot_ticks, other=1)
         # (resolution, fading?) -> [seconds, kimg], older rounds counting less
-        self._seen: dict[tuple[int, bool], list[float]] = {}
-        self._last: tuple[int, bool] | None = None
-        # seconds and how often
-        self._first_rounds = [0.0, 0]
-        self._maintenance = [0.0, 0]
+        self._seen: dict[_Stage, list[float]] = {}
+        # likewise of a stage's first round, in which the step is compiled
+        self._first: dict[_Stage, list[float]] = {}
+        self._ready: set[_Stage] = set()  # compiled already, and not begun
+        self._trained: set[_Stage] = set()
+        self._last: _Stage | None = None
+        self._saving = {name: _Mean() for name in (*self._ticks, 'new stage')}
+        self._stage_of_picture: _Stage | None = None
+
+    # ------------------------------------------------------------ what has been seen
 
     def add(self, resolution: int, is_fading: bool, seconds: float, kimg: float) -> None:
         """Take note of how long a round took. The step is compiled in the first one of a stage,
-        which counts for the start of a stage.
+        unless a trial has done so.
         """
-        stage, is_first = (resolution, is_fading), (resolution, is_fading) != self._last
-        self._last = stage
-        if is_first:
-            self._first_rounds = [self._first_rounds[0] + seconds, self._first_rounds[1] + 1]
-        elif kimg > 0:
+        stage = (resolution, is_fading)
+        is_first, self._last = stage != self._last, stage
+        if is_first and stage not in self._ready:
+            self._first[stage] = [seconds, kimg]
+        elif not is_first and kimg > 0:
             before = self._seen.get(stage, (0.0, 0.0))
             self._seen[stage] = [before[0] * FORGETTING + seconds, before[1] * FORGETTING + kimg]
+            self._trained.add(stage)
+        self._ready.discard(stage)
 
-    def add_maintenance(self, seconds: float) -> None:
-        """Take note of how long a tick's snapshots and statistics took."""
-        self._maintenance = [self._maintenance[0] + seconds, self._maintenance[1] + 1]
+    def add_trial(self, resolution: int, is_fading: bool, sec_per_kimg: float, compiling: float, *,
+                  is_kept: bool = False) -> None:
+        """Take a trial step for what a stage takes, until training has been seen there.
 
-    def set_measured(self, sec_per_kimg: Mapping[int, float]) -> None:
-        """Take {resolution: sec/kimg} of trial steps for what stages take, until they have been
-        seen.
+        Args:
+            resolution, is_fading: the stage.
+            sec_per_kimg: seconds per thousand images, without compiling.
+            compiling: seconds.
+            is_kept: whether training will use the step that was compiled.
         """
-        for resolution, seconds in sec_per_kimg.items():
-            self._seen.setdefault((resolution, False), [seconds * 1e-6, 1e-6])
+        stage = (resolution, is_fading)
+        self._seen.setdefault(stage, [sec_per_kimg * 1e-6, 1e-6])
+        # one that finds the step compiled says nothing about compiling
+        if stage not in self._ready:
+            self._first.setdefault(stage, [compiling, 0.0])
+        if is_kept:
+            self._ready.add(stage)
+
+    def pay_for_trials(self) -> None:
+        """Count the compiling of trials, too: for a run that has yet to make them."""
+        self._ready.clear()
+
+    def add_saving(self, **seconds: float) -> None:
+        """Take note of how long saving took, by what was saved: `pictures`, `networks`, `other`;
+        `new_stage` is what the first picture of a stage takes on top.
+        """
+        for name, value in seconds.items():
+            self._saving[name.replace('_', ' ')].add(value)
+
+    def add_maintenance(self, tick: int, seconds: float) -> None:
+        """Take note of how long a tick's snapshots and statistics took."""
+        mean = self._saving
+        pictures, networks = (tick % self._ticks[name] == 0 for name in ('pictures', 'networks'))
+        first = pictures and self._stage_of_picture != self._last
+        if pictures:
+            self._stage_of_picture = self._last
+        if networks:
+            mean['networks'].add(seconds - mean['pictures'].or_zero * pictures -
+                                 mean['new stage'].or_zero * first)
+        elif first and mean['pictures'].count:
+            mean['new stage'].add(seconds - mean['pictures'].or_zero)
+        else:
+            mean['pictures' if pictures else 'other'].add(seconds)
+
+    # ------------------------------------------------------------ what is to come
+
+    def speed(self, resolution: int, is_fading: bool) -> float | None:
+        """Seconds per thousand images as training has been seen to take at a stage, without
+        compiling; None before that.
+        """
+        stage = (resolution, is_fading)
+        return self._rate(stage) if stage in self._trained else None
+
+    def _rate(self, stage: '_Stage') -> float:
+        seconds, kimg = self._seen[stage]
+        return seconds / kimg
 
     def sec_per_kimg(self, resolution: int, is_fading: bool) -> float | None:
         """Seconds per thousand images of a stage: as seen, or else those of the stage seen whose
@@ -109,45 +208,92 @@ class Timetable:
         nearest = min(
             self._seen, key=lambda stage:
             (max(ratio(stage), 1 / ratio(stage)), stage[1] != is_fading))
-        seconds, kimg = self._seen[nearest]
-        return seconds / kimg / ratio(nearest)
+        return self._rate(nearest) / ratio(nearest)
+
+    def compiling(self, resolution: int, is_fading: bool) -> float:
+        """Seconds of compiling at the start of a stage: as seen there, or else as long as all
+        stages seen, in proportion to the numbers of layers. 0 before anything has been seen.
+        """
+        def seen(stage: _Stage) -> float:
+            seconds, kimg = self._first[stage]
+            return max(seconds - kimg * (self.sec_per_kimg(*stage) or 0.0), 0.0)
+        stage = (resolution, is_fading)
+        if stage in self._ready or not self._first:
+            return 0.0
+        for own in (stage, (resolution, not is_fading)):
+            if own in self._first:
+                return seen(own)
+        per_block = sum(map(seen, self._first)) / sum(_blocks(size) for size, _ in self._first)
+        return per_block * _blocks(resolution)
+
+    def expected(self, kimg: float) -> list[Expected] | None:
+        """How long each stage will take that is not over after `kimg` thousand images; None before
+        anything is known.
+        """
+        found = []
+        for phase in self.run_phases:
+            if phase.end_kimg <= kimg:
+                continue
+            stage = (phase.last.resolution, phase.is_fading)
+            rate = self.sec_per_kimg(*stage)
+            if rate is None:
+                return None
+            kimg_left = phase.end_kimg - max(kimg, phase.start_kimg)
+            is_new = stage != self._last or phase.start_kimg > kimg
+            ticks = kimg_left / phase.last.tick_kimg if phase.last.tick_kimg else 0.0
+            saving = sum(self._saving[name].or_zero * ticks / every
+                         for name, every in self._ticks.items())
+            saving += self._saving['new stage'].or_zero * is_new
+            if phase is self.run_phases[-1]:  # all is saved once more at the end
+                saving += sum(self._saving[name].or_zero * (1 - 1 / self._ticks[name])
+                              for name in ('pictures', 'networks'))
+            found.append(Expected(phase, rate, rate * kimg_left,
+                                  self.compiling(*stage) if is_new else 0.0, saving))
+        return found
 
     def left(self, kimg: float) -> tuple[float | None, float | None]:
         """(seconds left of the current stage, seconds left of the run) after `kimg` thousand
         images; (None, None) before it is known.
         """
-        of_stages = []
-        per_tick, per_start = (total / max(count, 1)
-                               for total, count in (self._maintenance, self._first_rounds))
-        for phase in self.run_phases:
-            if phase.end_kimg > kimg:
-                seconds = self.sec_per_kimg(phase.last.resolution, phase.is_fading)
-                if seconds is None:
-                    return None, None
-                kimg_left = phase.end_kimg - max(kimg, phase.start_kimg)
-                of_stages.append(seconds * kimg_left + per_tick * kimg_left / phase.last.tick_kimg +
-                                 per_start * (phase.start_kimg > kimg))
-        return (of_stages[0], sum(of_stages)) if of_stages else (0.0, 0.0)
+        expected = self.expected(kimg)
+        if expected is None:
+            return None, None
+        seconds = [stage.seconds for stage in expected] or [0.0]
+        return seconds[0], sum(seconds)
 
-    def by_resolution(self) -> dict[int, float] | None:
-        """{resolution: sec/kimg} for every resolution of the run; None before anything has been
-        seen.
-        """
-        found = {
-            phase.last.resolution: self.sec_per_kimg(phase.last.resolution, phase.is_fading)
-            for phase in self.run_phases
-        }
-        known = {size: seconds for size, seconds in found.items() if seconds is not None}
-        return known if len(known) == len(found) else None
+    # ------------------------------------------------------------ state
 
     def state(self) -> dict[str, Any]:
         """What has been seen, in plain values, for a checkpoint."""
-        return dict(seen=[[*stage, *values] for stage, values in self._seen.items()],
-                    first_rounds=self._first_rounds, maintenance=self._maintenance)
+        return dict(seen=_rows(self._seen), first=_rows(self._first),
+                    trained=[list(stage) for stage in self._trained],
+                    saving={name: [mean.total, mean.count] for name, mean in self._saving.items()})
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Know again what `state` gave."""
-        self._seen.update({(int(resolution), bool(is_fading)): [seconds, kimg]
-                           for resolution, is_fading, seconds, kimg in state['seen']})
-        self._first_rounds, self._maintenance = list(state['first_rounds']), list(
-            state['maintenance'])
+        self._seen.update(_by_stage(state['seen']))
+        # checkpoints of earlier versions lack these
+        self._first.update(_by_stage(state.get('first', [])))
+        self._trained.update((int(size), bool(fading)) for size, fading in state.get('trained', []))
+        self._saving.update({name: _Mean(*values)
+                             for name, values in state.get('saving', {}).items()})
+
+
+def _rows(by_stage: Mapping[_Stage, Sequence[float]]) -> list[list[Any]]:
+    return [[*stage, *values] for stage, values in by_stage.items()]
+
+
+def _by_stage(rows: Sequence[Sequence[Any]]) -> dict[_Stage, list[float]]:
+    return {(int(resolution), bool(is_fading)): [seconds, kimg]
+            for resolution, is_fading, seconds, kimg in rows}
+
+
+def _blocks(resolution: int) -> int:
+    """Blocks of layers that take part at a resolution; compiling takes time for each."""
+    return log2_of(resolution) - 1
+
+
+def rough_time(seconds: float) -> str:
+    """A duration of which nobody knows the last digits: '5s', '1m 05s', '2h 02m', '11d 13h'."""
+    units = misc.format_time(seconds).split(' ')
+    return ' '.join(units[:2])

@@ -3,6 +3,7 @@ import contextlib
 import functools
 import math
 import os
+import tempfile
 import time
 import types
 from collections.abc import Callable, Iterator, Mapping
@@ -15,7 +16,7 @@ from misc import logs, resuming, run_status
 from pgan import settings
 from pgan.errors import ConfigError, UserError
 from pgan.options import Count, Fraction, NonNegative, Size, ValueRange, with_defaults
-from pgan.reporting import overview, schedule_table
+from pgan.reporting import overview
 from pgan.reporting.next_steps import next_steps
 from pgan.reporting.progress import Progress
 from pgan.reporting.report import Report
@@ -40,6 +41,7 @@ from tfutil.cluster import ClusterError
 from tfutil.devices import Devices, make_devices
 from tfutil.fusion import fusion_works
 
+SNAPSHOT = 1.5  # seconds of a snapshot and a checkpoint, per second of a checkpoint
 
 def train_progressive_gan(
     G_smoothing: Fraction = 0.999,
@@ -217,9 +219,41 @@ class TrainingRun:
     def dry_run(self) -> None:
         """Make all checks of a run, and print its schedule with the time each part will take."""
         run_phases = self.check()
-        sec_per_kimg = preflight.measure_sec_per_kimg(self.steps, run_phases)
-        schedule_table.print_schedule(run_phases, sec_per_kimg)
+        for trial in preflight.try_all_steps(self.steps, run_phases):
+            self.timetable.add_trial(*trial)
+        self.timetable.pay_for_trials()
+        if self.devices.is_chief and run_phases:
+            self._try_saving()
+        self._print_overview()
         print('Everything fits. Nothing was trained, nothing was written.')
+
+    def _try_saving(self):
+        """Measure how long pictures and checkpoints take, in a folder that is removed again."""
+        with contextlib.suppress(OSError), tempfile.TemporaryDirectory() as path:
+            self.steps.set_lod(self.schedule(self.cur_nimg).lod)
+            grid = ImageSnapshots(self.networks[2], self.training_set, self.options.drange_net,
+                                  **self.config.grid)
+            folder = self._run_folder(path, grid)
+            self._begin(folder)
+            folder.writer.close()
+            checkpoints = Checkpoints(path, self.devices, self.networks,
+                                      (self.steps.G_opt, self.steps.D_opt))
+            start = time.perf_counter()
+            checkpoints.save({})
+            self.timetable.add_saving(networks=SNAPSHOT * (time.perf_counter() - start))
+
+    def _print_overview(self):
+        """Print the summary of what is left of the run, and how long it will take."""
+        kimg = self.cur_nimg / 1000
+        self.timetable.run_phases = self._phases()
+        full_kimg = phases.full_resolution_kimg(self.config.sched,
+                                                self.training_set.resolution_log2)
+        overview.print_overview(self, self.timetable.run_phases, self.timetable.expected(kimg),
+                                full_kimg)
+
+    def _phases(self):
+        return phases.list_phases(self.schedule, self.config.sched, self.cur_nimg / 1000,
+                                  self.options.total_kimg)
 
     def check(self) -> list[phases.Phase]:
         """Check that the run fits on the disk and into memory.
@@ -228,8 +262,7 @@ class TrainingRun:
             The phases of the schedule.
         """
         options = self.options
-        run_phases = phases.list_phases(self.schedule, self.config.sched, self.cur_nimg / 1000,
-                                        options.total_kimg)
+        run_phases = self._phases()
         grid = with_defaults(setup_snapshot_image_grid, self.config.grid)
         if run_phases and self.devices.is_chief:
             needed = preflight.disk_space_needed(
@@ -239,9 +272,11 @@ class TrainingRun:
             preflight.check_disk_space(self.config.result_dir, needed)
         G, D, _ = self.networks
         self.timetable = Timetable(
-            run_phases, lambda resolution: image_cost(G, D, options.D_repeats, resolution))
+            run_phases, lambda resolution: image_cost(G, D, options.D_repeats, resolution),
+            options.image_snapshot_ticks, options.network_snapshot_ticks)
         if run_phases and options.dry_step:
-            self.timetable.set_measured(preflight.try_largest_step(self.steps, run_phases))
+            for trial in preflight.try_largest_step(self.steps, run_phases):
+                self.timetable.add_trial(*trial, is_kept=True)
         return run_phases
 
     def open_folder(self, resume: resuming.RunToResume | None = None,
@@ -292,25 +327,35 @@ class TrainingRun:
             initialize_from_reals(self.networks[1], self.training_set,
                                   self.schedule(self.cur_nimg).lod, self.options.drange_net)
         self._make_folder(is_new=state is None)
+        start = time.perf_counter()
         self.save()
+        self.timetable.add_saving(networks=SNAPSHOT * (time.perf_counter() - start))
         return self.path
 
     def _make_folder(self, is_new):
         """Make what fills the folder and counts the ticks; save a new run's first pictures."""
-        options = self.options
         if self.path is None:
             self.folder = NoFolder(self.devices)
         else:
-            self.folder = RunFolder(self.path, self.networks, self.grid, self.metrics,
-                                    image_snapshot_ticks=options.image_snapshot_ticks,
-                                    network_snapshot_ticks=options.network_snapshot_ticks,
-                                    save_weight_histograms=options.save_weight_histograms)
+            self.folder = self._run_folder(self.path, self.grid)
         if is_new:
-            minibatch = self.schedule(self.cur_nimg).minibatch
-            self.folder.begin(self.cur_nimg, minibatch, settings.plain_options(self.config))
+            self._begin(self.folder)
             # Not where the grids have left it; a run that starts at resume_kimg goes on from there.
             self.training_set.position = self.cur_nimg
             self.progress = self._make_progress(time.time() - self.setup_start)
+
+    def _run_folder(self, path, grid):
+        options = self.options
+        return RunFolder(path, self.networks, grid, self.metrics,
+                         image_snapshot_ticks=options.image_snapshot_ticks,
+                         network_snapshot_ticks=options.network_snapshot_ticks,
+                         save_weight_histograms=options.save_weight_histograms)
+
+    def _begin(self, folder):
+        """Save a new run's first pictures, and take note of how long that takes."""
+        minibatch = self.schedule(self.cur_nimg).minibatch
+        picture, first = folder.begin(self.cur_nimg, minibatch, settings.plain_options(self.config))
+        self.timetable.add_saving(pictures=picture, new_stage=first)
 
     def _make_progress(self, setup_time):
         return Progress(self.options.total_kimg, cur_nimg=self.cur_nimg, setup_time=setup_time,
@@ -366,7 +411,7 @@ class TrainingRun:
 
     def train(self) -> None:
         """Train to the end of the schedule, and save the results."""
-        overview.print_overview(self, self.timetable.run_phases, self.timetable.by_resolution())
+        self._print_overview()
         print('Training...')
         with contextlib.closing(self.steps.minibatches), contextlib.closing(self.progress):
             while self.round_nimg < self.options.total_kimg * 1000:
@@ -410,6 +455,7 @@ class TrainingRun:
         if saved:
             self.save()
             self.progress.end_maintenance()
+        self.timetable.add_maintenance(self.progress.cur_tick, self.progress.maintenance_time)
 
     # ------------------------------------------------------------ checkpoints
 

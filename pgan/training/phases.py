@@ -44,10 +44,25 @@ def list_phases(schedule: Callable[[int], TrainingSchedule], sched_options: Mapp
     options = with_defaults(TrainingSchedule, sched_options)
     stable, fading = options['lod_training_kimg'], options['lod_transition_kimg']
     marks, kimg = [start_kimg], 0.0
-    while stable + fading > 0 and kimg < total_kimg and schedule(int(kimg * 1000)).lod > 0:
+    # rounding leaves a trace of a lod where the last fade ends
+    while stable + fading > 0 and kimg < total_kimg and schedule(int(kimg * 1000)).lod > 1e-9:
         ends = kimg + stable, kimg + stable + fading
         marks += [end for end in ends if start_kimg < end < total_kimg]
         kimg += stable + fading
     marks = sorted({*marks, total_kimg})
     return [Phase(start, end, schedule(int(start * 1000 + 1)), schedule(int(end * 1000 - 1)))
             for start, end in zip(marks, marks[1:])]
+
+
+def full_resolution_kimg(sched_options: Mapping[str, Any], resolution_log2: int) -> float | None:
+    """Thousands of images after which a schedule has reached the data set's resolution; None if it
+    never does.
+
+    Args:
+        sched_options: config.sched.
+        resolution_log2: the data set's.
+    """
+    options = with_defaults(TrainingSchedule, sched_options)
+    steps = resolution_log2 - math.floor(math.log2(options['lod_initial_resolution']))
+    each: float = options['lod_training_kimg'] + options['lod_transition_kimg']
+    return None if steps > 0 and not each else max(steps, 0) * each

@@ -4,10 +4,12 @@ They tell whether the largest step fits into memory, whether the disk has room f
 long each part of the schedule will take.
 """
 import contextlib
+import math
 import os
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -22,6 +24,8 @@ from pgan.training.step import TrainingSteps
 from tfutil import Network, summary
 
 THUMBNAIL_BYTES = 250_000  # of a grid's smaller copies in the event file and in report.html
+
+QUICK_SECONDS = 0.5  # of trial steps, in all: less says little about the speed
 
 # ---------------------------------------------------------------- room on the disk
 
@@ -177,42 +181,71 @@ def explaining_memory_shortage(sched: TrainingSchedule) -> Iterator[None]:
             'lower G.fmap_max and D.fmap_max.') from error
 
 
+class Trial(NamedTuple):
+    """What a stage has been measured to take.
+
+    Attributes:
+        resolution, is_fading: the stage.
+        sec_per_kimg: seconds per thousand images, without compiling.
+        compiling: seconds.
+    """
+    resolution: int
+    is_fading: bool
+    sec_per_kimg: float
+    compiling: float
+
+
 def schedule_of_largest_step(run_phases: Sequence[Phase]) -> TrainingSchedule:
     """The schedule while the largest resolution fades in: that step takes most memory."""
     return max((phase.last for phase in run_phases), key=lambda sched: sched.resolution)
 
 
-def try_largest_step(steps: TrainingSteps, run_phases: Sequence[Phase]) -> dict[int, float]:
+def try_largest_step(steps: TrainingSteps, run_phases: Sequence[Phase]) -> list[Trial]:
     """Check that the run's largest step fits into memory.
 
     Compiling takes a while at 1024x1024. The compiled step is kept, and used when the run gets
     there.
-
-    Returns:
-        Its seconds per thousand images, by its resolution.
     """
     sched = schedule_of_largest_step(run_phases)
     text = f'Trying a step at {sched.resolution}x{sched.resolution}'
-    with restoring_state(steps), progress_bar(total=2, desc=text, unit='step') as bar:
+    with restoring_state(steps), progress_bar(total=3, desc=text, unit='step') as bar:
         with steps.compiling_early():
-            for _ in range(2):  # the first one is also compiled
-                sec_per_kimg = dry_step(steps, sched)
-                bar.update()
-    return {sched.resolution: sec_per_kimg}
+            return [_try(steps, sched, 2, bar.update)]
 
 
-def measure_sec_per_kimg(steps: TrainingSteps, run_phases: Sequence[Phase]) -> dict[int, float]:
-    """Seconds per thousand images by resolution, from a few steps each after one to compile."""
+def try_all_steps(steps: TrainingSteps, run_phases: Sequence[Phase]) -> list[Trial]:
+    """Trials at each resolution of a run, with a few steps each after one to compile."""
     by_resolution: dict[int, TrainingSchedule] = {}
     for phase in run_phases:
         if not phase.is_fading or phase.last.resolution not in by_resolution:
             by_resolution[phase.last.resolution] = phase.last
-    sec_per_kimg: dict[int, float] = {}
-    with progress_bar(by_resolution.items(), desc='Measuring', unit='resolution') as bar:
-        for resolution, sched in bar:
+    trials = []
+    with progress_bar(by_resolution.values(), desc='Measuring', unit='resolution') as bar:
+        for sched in bar:
             with restoring_state(steps):
-                dry_step(steps, sched)
-                # the same number on each machine: they work together
-                times = [dry_step(steps, sched) for _ in range(3)]
-            sec_per_kimg[resolution] = min(times)
-    return sec_per_kimg
+                trials.append(_try(steps, sched, 3))
+    return trials
+
+
+def _try(steps: TrainingSteps, sched: TrainingSchedule, times: int,
+         after_each: Callable[[], object] = lambda: None) -> Trial:
+    """Make dry steps: one that is also compiled, then `times` more.
+
+    The first ones still warm up, so where they are quick there are some more. Several machines work
+    together: each makes the same number.
+    """
+    def timed() -> tuple[float, float]:
+        start = time.perf_counter()
+        sec_per_kimg = dry_step(steps, sched)
+        return time.perf_counter() - start, sec_per_kimg
+    first, _ = timed()
+    after_each()
+    later = []
+    for _ in range(times):
+        later.append(timed())
+        after_each()
+    is_alone = steps.devices.workers == 1
+    while is_alone and len(later) < 12 and sum(one for one, _ in later) < QUICK_SECONDS:
+        later.append(timed())
+    seconds, sec_per_kimg = min(later)
+    return Trial(sched.resolution, sched.lod % 1 != 0, sec_per_kimg, max(first - seconds, 0.0))
