@@ -1,4 +1,4 @@
-"""Functions and classes of the user's own that a run's config.txt names, and which of them to import.
+"""Functions and classes of the user's own that a run's config.txt names; which to import.
 
 A result folder may come from somebody else. Its config.txt may say `G.func='os.system'`, and the
 pickle beside it what to call that with. So a name counts only if it leads to the user's own files.

@@ -304,8 +304,8 @@ def _import_build_functions(path, unknown, error):
     folder = os.path.dirname(path) or os.curdir
     config_txt = os.path.join(folder, 'config.txt')
     if not os.path.isfile(config_txt):
-        raise DataError(f'{path!r} holds a network built by {unknown!r}, and there is no config.txt '
-                        f'beside the file that names it. {_HOW_TO_NAME}') from error
+        raise DataError(f'{path!r} holds a network built by {unknown!r}, and no config.txt beside '
+                        f'the file names it. {_HOW_TO_NAME}') from error
     named = []
     for section, options in sorted(_read_config(folder, ['G', 'D']).items(), reverse=True):
         named.append(repr(options.get('func')))
