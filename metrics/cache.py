@@ -12,7 +12,7 @@ from typing import Any, Protocol, cast, runtime_checkable
 
 import numpy as np
 
-from dataset import Dataset
+from dataset import Dataset, TFRecordDataset
 from metrics import Metric
 from pgan.errors import DataError
 from pgan.files import atomic_write, make_folder, read_npz
@@ -32,7 +32,8 @@ class RealsCache:
 
     Args:
         folder: where to keep them; made if need be. None keeps nothing.
-        training_set: the data set; one that is not on disk is not kept.
+        training_set: the data set. Nothing is kept of one that is not on disk, nor of a class of
+            one's own, which may change what it reads.
         metrics: the metrics' objects; nothing is kept unless all are `KeepsReals`.
         names: what makes them what they are: names, and whatever else their results depend on.
         settings: plain values that the images depend on: how many, how many at a time, whether
@@ -42,7 +43,8 @@ class RealsCache:
     def __init__(self, folder: str | os.PathLike | None, training_set: Dataset,
                  metrics: Sequence[Metric], names: Sequence[str],
                  settings: Mapping[str, Any]) -> None:
-        tfrecord_dir = getattr(training_set, 'tfrecord_dir', None)
+        tfrecord_dir = (training_set.tfrecord_dir if type(training_set) is TFRecordDataset
+                        else None)
         self._folder = None
         self._metrics = [metric for metric in metrics if isinstance(metric, KeepsReals)]
         self._training_set = training_set

@@ -120,12 +120,15 @@ class Evaluator:
 
     def _read_reals(self, size):
         images, _ = self._training_set.get_minibatch_np(size)
+        images = as_bytes(images, self._training_set.dynamic_range)
         return to_rgb(misc.apply_mirror_augment(images) if self._mirror_augment else images)
 
     def _generate(self, Gs, size, num_gpus):
         latents = misc.random_latents(size, Gs)
         labels = self._training_set.get_random_labels_np(size)
-        return to_rgb(Gs.run(latents, labels, num_gpus=num_gpus, out_mul=127.5, out_add=127.5,
+        # a network of one's own may have no input for labels
+        inputs = [latents, labels][:len(Gs.input_shapes)]
+        return to_rgb(Gs.run(*inputs, num_gpus=num_gpus, out_mul=127.5, out_add=127.5,
                              out_dtype=np.uint8))
 
     def _run(self, mode: str, minibatches: Iterable[np.ndarray], total: int) -> list[float]:
@@ -144,6 +147,14 @@ def _note_repeated_images(wanted, existing):
         print(f'Note: the metrics compare {wanted} images, but the data set has {existing}: each '
               f'real image counts {wanted / existing:.3g} times on average. Do not compare these '
               f'values with those of other data sets, or choose at most {existing} images.')
+
+
+def as_bytes(images: np.ndarray, dynamic_range: Sequence[float]) -> np.ndarray:
+    """Images of a data set as uint8 from 0 to 255, which is how metrics see them."""
+    if images.dtype == np.uint8 and list(dynamic_range) == [0, 255]:
+        return images
+    scaled = misc.adjust_dynamic_range(images.astype(np.float32), dynamic_range, [0, 255])
+    return np.rint(scaled).clip(0, 255).astype(np.uint8)
 
 
 def to_rgb(images: np.ndarray) -> np.ndarray:

@@ -10,9 +10,9 @@ from typing import Any, Protocol
 import numpy as np
 
 import dataset
-from misc import logs
+from misc import logs, own_code
 from misc.pickles import load_pkl
-from pgan.errors import DataError, did_you_mean
+from pgan.errors import DataError, UnknownFunctionError, did_you_mean
 from pgan.files import atomic_write, expanded
 from pgan.locks import locked
 
@@ -222,9 +222,12 @@ def get_id_string_for_network_pkl(network_pkl: str) -> str:
 
 def load_network_pkl(run_id_or_result_subdir_or_network_pkl: int | str, snapshot: int | None = None,
                      result_dir: str | os.PathLike = 'results') -> tuple:
-    """Load the networks (G, D, Gs) of a run: see `locate_network_pkl` and `load_pkl`."""
+    """Load the networks (G, D, Gs) of a run: see `locate_network_pkl` and `load_pkl`.
+
+    Build functions of your own are imported by the names in the run's config.txt.
+    """
     query = run_id_or_result_subdir_or_network_pkl
-    return load_pkl(locate_network_pkl(query, snapshot, result_dir))
+    return _load_vouched(locate_network_pkl(query, snapshot, result_dir))
 
 
 def load_snapshot(path: str, config: Any = None) -> tuple:
@@ -233,7 +236,8 @@ def load_snapshot(path: str, config: Any = None) -> tuple:
     Args:
         path: e.g. what `locate_network_pkl` returns.
         config: the configuration; it vouches for the build functions that its G and D name, so
-            that networks made by them can be loaded.
+            that networks made by them can be loaded. The run's own config.txt vouches for those in
+            files of the user's own.
 
     Raises:
         DataError: the file cannot be read or holds something else.
@@ -259,15 +263,60 @@ def load_generator(path: str, config: Any = None) -> Any:
     return generator_of(_load_vouched(path, config), path)
 
 
-def _load_vouched(path, config):
-    """What a pickle holds; the configuration vouches for the build functions that it names."""
+def _load_vouched(path, config=None):
+    """What a pickle holds; the configuration vouches for the build functions that it names, and so
+    does the run's own for those that `own_code` admits.
+    """
     for name in ('G', 'D'):
         options = getattr(config, name, None)
         if isinstance(options, dict) and options.get('func'):
             import tfutil  # Brings TensorFlow, which most of this module does without.
 
             tfutil.build_function(tfutil.import_obj(options['func']))
-    return load_pkl(path)
+    try:
+        return load_pkl(path)
+    except DataError as error:
+        unknown = _unknown_function(error)
+        if unknown is None:
+            raise
+        named = _import_build_functions(path, unknown, error)
+    try:
+        return load_pkl(path)
+    except DataError as error:
+        unknown = _unknown_function(error)
+        if unknown is None:
+            raise
+        raise DataError(f'{path!r} holds a network built by {unknown!r}, but the config.txt beside '
+                        f'it names {" and ".join(named)}. {_HOW_TO_NAME}') from error
+
+
+_HOW_TO_NAME = ('If you trust the file, name its build functions on the command line with --set '
+                'G.func=my_module.my_G --set D.func=my_module.my_D; in a program, import the '
+                'module first, with the functions marked @tfutil.build_function.')
+
+
+def _unknown_function(error):
+    """The dotted name of the build function for which a pickle could not be loaded, or None."""
+    for each in (error, error.__cause__):
+        if isinstance(each, UnknownFunctionError):
+            return each.function
+    return None
+
+
+def _import_build_functions(path, unknown, error):
+    """Make known the build functions of a run that its config.txt names; returns their names."""
+    from tfutil.network import STOCK_FUNCTIONS, build_function
+    folder = os.path.dirname(path) or os.curdir
+    config_txt = os.path.join(folder, 'config.txt')
+    if not os.path.isfile(config_txt):
+        raise DataError(f'{path!r} holds a network built by {unknown!r}, and no config.txt beside '
+                        f'the file names it. {_HOW_TO_NAME}') from error
+    named = []
+    for section, options in sorted(_read_config(folder, ['G', 'D']).items(), reverse=True):
+        named.append(repr(options.get('func')))
+        if options.get('func') not in STOCK_FUNCTIONS.values():
+            build_function(own_code.import_own(f'{section}.func', options, config_txt))
+    return named or ['none']
 
 
 def generator_of(loaded: Any, path: str) -> Any:
@@ -328,13 +377,16 @@ def random_latents(num_latents: int, G: TakesLatents,
 
 
 def load_dataset_for_previous_run(run_id: int | str, result_dir: str | os.PathLike = 'results',
-                                  data_dir: str | os.PathLike = 'datasets',
+                                  data_dir: str | os.PathLike = 'datasets', config: Any = None,
                                   **kwargs: Any) -> tuple[dataset.Dataset, bool]:
     """Load the data set that a run was trained on.
 
     Args:
         run_id: the run, as in `locate_result_subdir`.
         result_dir, data_dir: where runs and data sets are.
+        config: the configuration; it vouches for the class that its `dataset` names, so that a run
+            with that class can be loaded. The run's own config.txt vouches for those in files of
+            the user's own.
         kwargs: for `dataset.load_dataset`; they win over what the run used.
 
     Returns:
@@ -345,6 +397,11 @@ def load_dataset_for_previous_run(run_id: int | str, result_dir: str | os.PathLi
     """
     result_subdir = locate_result_subdir(run_id, result_dir)
     options, mirror_augment = read_dataset_options(result_subdir, data_dir)
+    class_name = options.get('class_name')
+    vouched = (*own_code.STOCK_CLASSES, (getattr(config, 'dataset', None) or {}).get('class_name'))
+    if class_name is not None and class_name not in vouched and 'class_name' not in kwargs:
+        own_code.import_own('dataset.class_name', options,
+                            os.path.join(result_subdir, 'config.txt'))
     return dataset.load_dataset(**{**options, 'data_dir': data_dir, **kwargs}), mirror_augment
 
 
@@ -362,6 +419,8 @@ def read_dataset_options(result_subdir: str | os.PathLike,
     config = _read_config(result_subdir, ['dataset', 'train'])
     options = config.get('dataset', {})
     mirrored = config.get('train', {}).get('mirror_augment', False)
+    if options.get('class_name') not in (None, *own_code.STOCK_CLASSES):
+        return options, mirrored  # the options of a class of one's own have no older names
     mirror_augment = options.pop('mirror_augment', mirrored)
     options.pop('max_images', None)
     if 'h5_path' in options:

@@ -26,6 +26,18 @@ class DataError(UserError, OSError):
         return str(self.args[0]) if self.args else ''
 
 
+class UnknownFunctionError(DataError):
+    """A network's build function is not known in this process.
+
+    Attributes:
+        function: its dotted name.
+    """
+
+    def __init__(self, message: str, function: str):
+        super().__init__(message)
+        self.function = function
+
+
 def expect(condition: object, where: str, expected: str, received: object) -> None:
     """Raise ConfigError '<where>: expected <expected>. Received: ...' unless a condition holds."""
     if not condition:

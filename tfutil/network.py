@@ -17,7 +17,7 @@ from typing import Any, Literal, SupportsIndex, TypeAlias, TypeVar
 import numpy as np
 import tensorflow as tf
 
-from pgan.errors import ConfigError, DataError, did_you_mean
+from pgan.errors import ConfigError, DataError, UnknownFunctionError, did_you_mean
 from pgan.options import with_defaults
 from tfutil import export, ops
 from tfutil.context import holding
@@ -623,12 +623,12 @@ def _find_build_func(state):
     if (module_name, name) in _known_functions:
         return _known_functions[module_name, name]
     if not TRUST_SOURCE.get():
-        raise DataError(
+        raise UnknownFunctionError(
             f"network {state['name']!r} is built by {name!r} of module {module_name!r}, which is "
             'not known here. Import that module first, with the function marked '
             '@tfutil.build_function; or, if you trust whoever made the file, load it with '
             'misc.load_pkl(path, trust_source=True), which imports the module or executes the '
-            'source text inside the file.')
+            'source text inside the file.', f'{module_name}.{name}')
     with contextlib.suppress(ImportError, AttributeError):
         return getattr(importlib.import_module(module_name), name)
     module = types.ModuleType(f'_snapshot_{state["name"]}')

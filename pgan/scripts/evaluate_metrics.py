@@ -64,8 +64,8 @@ def evaluate_metrics(
     print('Logging output to', table.path)
     if logs.output_logging_active():
         logs.set_output_log_file(table.path, mode='a')  # what was measured before is kept
-    training_set, mirror_augment = misc.load_dataset_for_previous_run(folder, config.result_dir,
-                                                                      config.data_dir, verbose=True)
+    training_set, mirror_augment = misc.load_dataset_for_previous_run(
+        folder, config.result_dir, config.data_dir, config, verbose=True)
     resolution = training_set.shape[1]
     minibatch_size = minibatch_size or default_minibatch_size(resolution)
     names = [metrics_room.SHORT_NAMES.get(name, name) for name in metrics]

@@ -160,7 +160,7 @@ def _labels_of_run(network_pkl, size, config):
 def _dataset_of_run(network_pkl, config) -> Dataset:
     folder = os.path.dirname(network_pkl) or os.curdir
     data, _ = misc.load_dataset_for_previous_run(folder, result_dir=config.result_dir,
-                                                 data_dir=config.data_dir)
+                                                 data_dir=config.data_dir, config=config)
     return data
 
 

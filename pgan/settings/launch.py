@@ -1,9 +1,12 @@
 """From a configuration to the function that it names, running: what `train.py` and
 `util_scripts.py` have in common.
 """
+import contextlib
 import inspect
+import os
 import signal
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +23,7 @@ def exit_code_of(action: Callable[..., object], *arguments: Any) -> int:
     Returns the exit code.
     """
     try:
-        with exit_on_user_error(), signals_as_exceptions():
+        with exit_on_user_error(), signals_as_exceptions(), _importing_from_here():
             action(*arguments)
     except KeyboardInterrupt:
         print('Interrupted. What was finished before is in the result folder.')
@@ -30,6 +33,26 @@ def exit_code_of(action: Callable[..., object], *arguments: Any) -> int:
               'folder; a training run goes on with: python train.py --resume')
         return stopped.code
     return 0
+
+
+@contextlib.contextmanager
+def _importing_from_here() -> Iterator[None]:
+    """Modules in the current folder can be imported in the block, after all others of their name.
+
+    Python itself looks in the program's folder, not in the current one.
+    """
+    try:
+        here = os.getcwd()
+    except OSError:  # it was deleted
+        here = os.curdir
+    added = here not in sys.path
+    if added:
+        sys.path.append(here)
+    try:
+        yield
+    finally:
+        if added:
+            sys.path.remove(here)
 
 
 def start(config: ModuleType, resume: 'RunToResume | None' = None, dry_run: bool = False) -> None:

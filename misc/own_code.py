@@ -1,0 +1,113 @@
+"""Functions and classes of the user's own that a run's config.txt names; which to import.
+
+A result folder may come from somebody else. Its config.txt may say `G.func='os.system'`, and the
+pickle beside it what to call that with. So a name counts only if it leads to the user's own files.
+"""
+import importlib.util
+import os
+import shlex
+import sysconfig
+from collections.abc import Mapping
+from typing import Any
+
+from pgan.errors import ConfigError, DataError
+from pgan.invocation import ROOT
+
+STOCK_CLASSES = ('dataset.TFRecordDataset', 'dataset.SyntheticDataset')
+
+# The top-level names of the program itself, whose other functions no config.txt may name.
+PROGRAM = frozenset([
+    'benchmarks', 'config', 'configs', 'dataset', 'dataset_tool', 'docs', 'examples', 'legacy',
+    'loss', 'metrics', 'misc', 'networks', 'pgan', 'tests', 'tfutil', 'train', 'util_scripts'
+])
+
+
+def import_own(option: str, options: Mapping[str, Any], config_txt: str) -> Any:
+    """Import the function or class that a config.txt names, if it is of the user's own files.
+
+    Nothing is imported from the standard library, installed packages, the program itself or the
+    folder of config.txt.
+
+    Args:
+        option: e.g. 'G.func'.
+        options: the line of config.txt that holds it, e.g. that of G.
+        config_txt: path of the file.
+
+    Raises:
+        DataError: it cannot be imported, or must not be.
+    """
+    name = options[option.rpartition('.')[2]]
+    module = name.partition('.')[0] if isinstance(name, str) else ''
+    if not module.isidentifier():
+        raise DataError(f'{config_txt!r} sets {option} to {name!r}. Expected a name like '
+                        'my_module.my_function.')
+    places = _places_of(module)
+    if places is None:
+        raise DataError(
+            f'The run was made with {name!r}, named by {option} in {config_txt!r}, but there is no '
+            f'module {module!r} to import. Copy {module}.py into the current folder '
+            f'({os.getcwd()!r}), or put its folder on PYTHONPATH.')
+    folder = os.path.dirname(config_txt) or os.curdir
+    if not _are_own(module, places, folder):
+        raise _refusal(option, options, config_txt)
+    from tfutil.objects import import_obj  # brings TensorFlow, which most of `misc` does without
+    try:
+        found = import_obj(name)
+    except ConfigError as error:
+        raise DataError(f'The run was made with {name!r}, named by {option} in {config_txt!r}: '
+                        f'{error}') from error
+    # a module of one's own also holds what it has imported
+    home = getattr(found, '__module__', None)
+    home = home.partition('.')[0] if isinstance(home, str) else ''
+    if not callable(found) or not _are_own(home, _places_of(home), folder):
+        raise _refusal(option, options, config_txt)
+    return found
+
+
+def _refusal(option, options, config_txt):
+    section, _, key = option.partition('.')
+    text = f'{section}={dict(options)!r}'
+    text = shlex.quote(text) if set(text) & set('"$`\\!') else f'"{text}"'
+    program = ('pass class_name' if section == 'dataset' else
+               'import the module first, with the function marked @tfutil.build_function')
+    return DataError(
+        f'{config_txt!r} sets {option} to {options[key]!r}. The file alone may name only functions '
+        "and classes of your own, in modules outside of Python's library, installed packages, this "
+        "program and the run's folder. If you trust the run, name it yourself: with --config and "
+        f'the file that the run was started with, or with --set {text}; in a program, {program}.')
+
+
+def _places_of(module):
+    """Where the files of a top-level module are, without importing it.
+
+    Returns:
+        A list of paths, empty if it is built in; None if there is no such module.
+    """
+    try:
+        spec = importlib.util.find_spec(module)
+    except ValueError:  # __main__ and its like have none
+        return []
+    if spec is None:
+        return None
+    if spec.origin is None or spec.submodule_search_locations is not None:
+        return list(spec.submodule_search_locations or [])
+    return [spec.origin] if spec.has_location else []
+
+
+def _are_own(module, places, run_folder):
+    """Whether files are the user's own: none is Python's, a package's, the program's or the run's.
+    """
+    if not places:
+        return False
+    paths = [os.path.realpath(place) for place in places]
+    libraries = [*map(sysconfig.get_path, ('stdlib', 'platstdlib', 'purelib', 'platlib'))]
+    if any(_is_below(path, library) for path in paths for library in [*libraries, run_folder]):
+        return False
+    if any({'site-packages', 'dist-packages'} & set(path.split(os.sep)) for path in paths):
+        return False
+    return module not in PROGRAM or not any(_is_below(path, ROOT) for path in paths)
+
+
+def _is_below(path, folder):
+    folder = os.path.realpath(folder)
+    return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)

@@ -1,0 +1,30 @@
+"""What a program of the repository can import."""
+import os
+import sys
+
+from pgan.settings import launch
+
+
+def paths_during(code=0):
+    seen = []
+    assert launch.exit_code_of(lambda: seen.append(list(sys.path))) == code
+    return seen[0]
+
+
+def test_modules_of_the_current_folder_can_be_imported_and_hide_none(in_tmp):
+    before = list(sys.path)
+    (in_tmp / 'dataset.py').write_text("raise SystemExit('hidden')\n")
+    assert paths_during() == [*before, str(in_tmp)] and sys.path == before
+
+
+def test_a_folder_that_is_on_the_path_stays_where_it_is(in_tmp, monkeypatch):
+    monkeypatch.syspath_prepend(str(in_tmp))
+    before = list(sys.path)
+    assert paths_during() == before and sys.path == before
+
+
+def test_a_current_folder_that_is_gone(in_tmp):
+    os.mkdir('gone')
+    os.chdir('gone')
+    os.rmdir('../gone')
+    assert paths_during()
