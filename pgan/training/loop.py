@@ -269,7 +269,8 @@ class TrainingRun:
             self._reopen_files({} if state is None else state['files'])
         if self.path is not None:
             config_files, assignments = settings.command_line(self.config)
-            resuming.write_run(self.path, config_files, assignments, settings.values(self.config))
+            resuming.write_run(self.path, config_files, assignments, settings.values(self.config),
+                               settings.used_lines(self.config))
             misc.write_environment(self.path, random_seed=self.config.random_seed,
                                    replicas=self.devices.num_replicas,
                                    machines=self.devices.workers,
