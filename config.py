@@ -39,7 +39,7 @@ result_dir = 'results'                                     # Every run makes a n
 # TensorFlow.
 
 tf_config = EasyDict()                                     # Options of the TensorFlow runtime, under their TensorFlow 1 names.
-tf_config['graph_options.place_pruned_graph'] = True       # Without effect in TensorFlow 2; accepted and noted.
+tf_config['graph_options.place_pruned_graph'] = True       # Without effect in TensorFlow 2; accepted, as the original sets it.
 #tf_config['gpu_options.allow_growth'] = True              # Take GPU memory as it is needed, not all of it at the start.
 #tf_config['allow_soft_placement'] = False                 # Fail where an operation cannot run on the GPU.
 #tf_config['tf32'] = True                                  # TensorFloat-32 on NVIDIA GPUs from Ampere on: about twice as fast, relative errors of 1e-3.
@@ -184,7 +184,8 @@ desc += '-fp32';                sched.max_minibatch_per_gpu = {256: 16, 512: 8, 
 #   interpolation-video  A minute of images that turn into one another.
 #   training-video       20 seconds of how the images came to be during training.
 #   swd-16k              Sliced Wasserstein distance.
-#   fid-10k, fid-50k     Frechet inception distance: quick, and as published.
+#   fid-10k              Frechet inception distance over 10,000 images: quick.
+#   fid-50k              Frechet inception distance over 50,000 images, as published.
 #   is-50k               Inception score.
 #   msssim-20k           Similarity among the images.
 #   kid-10k              Kernel inception distance.

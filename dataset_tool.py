@@ -16,6 +16,7 @@ from pgan.commands import add_command, summary_of
 from pgan.console import output_that_may_end
 from pgan.data.writer import TFRecordExporter, check_target, clear_leftovers
 from pgan.errors import DataError
+from pgan.help_texts import filled
 from pgan.importers.class_folders import Labels
 from pgan.inspection.comparison import compare
 from pgan.inspection.dataset_summary import info
@@ -307,7 +308,7 @@ def make_parser() -> argparse.ArgumentParser:
     for function in COMMANDS:
         add_command(commands, function)
     # The list of commands as the original prints it; argparse's own has other columns.
-    names = [f'    {function.__name__:20}{summary_of(function)}' for function in COMMANDS]
+    names = [filled(summary_of(function), f'    {function.__name__:20}') for function in COMMANDS]
     note = 'Type "dataset_tool.py <command> -h" for more information.'
     text = '\n'.join([parser.format_usage(), *names, '', note, ''])
     parser.format_help = lambda: text  # type: ignore[method-assign]

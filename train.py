@@ -13,37 +13,42 @@ from typing import TYPE_CHECKING
 from pgan import settings
 from pgan.console import output_that_may_end
 from pgan.errors import DataError
+from pgan.help_texts import example, filled
 from pgan.settings import launch
 
 if TYPE_CHECKING:
     from misc.resuming import RunToResume
 
-_EXAMPLES = """examples:
-  python train.py                                  run what config.py says
-  python train.py --config configs/quickstart.py   the same with a few lines changed
-  python train.py --set train.total_kimg=1000      the same with single values changed
-  python train.py --dry-run                        check everything, show the schedule and how long\
- it will take
-  python train.py --resume                         go on with the newest run that was stopped
-  python train.py --list                           what config.py offers, a line each
-"""
+_EXAMPLES = {
+    '': 'Run what config.py says.',
+    ' --use cifar10,cond,bf16': 'The same with other lines of config.py turned on.',
+    ' --config configs/quickstart.py': 'The same with a few lines changed.',
+    ' --set train.total_kimg=1000': 'The same with single values changed.',
+    ' --dry-run': 'Check everything, show the schedule and how long it will take.',
+    ' --resume': 'Continue the newest run that was stopped.',
+    ' --list': 'What config.py offers, a line each.',
+}
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Parse the command line."""
-    parser = argparse.ArgumentParser(
-        prog='train.py', formatter_class=argparse.RawDescriptionHelpFormatter,
+    examples = '\n'.join(
+        example(f'python train.py{arguments}', '  ') + '\n' + filled(meaning, '      ')
+        for arguments, meaning in _EXAMPLES.items())
+    parser = settings.Parser(
+        prog='train.py',
         description='Train a progressive GAN, or run another script, as config.py says.',
-        epilog=f'{_EXAMPLES}\nconfig.py offers:\n{settings.option_names()}')
+        epilog=f'examples:\n{examples}\n\nconfig.py offers:\n{settings.option_names()}')
     settings.add_arguments(parser)
+    settings.add_use_argument(parser)
     parser.add_argument('--list', action='store_true',
                         help='print the data sets, presets and switches that config.py offers, '
                              'and what they mean')
     how = parser.add_mutually_exclusive_group()
     how.add_argument('--resume', metavar='RUN_ID', nargs='?', const='',
-                     help='go on with a run that was stopped, in its own folder, with the options '
-                          'that it was started with (--config and --set come on top): its number, '
-                          'name or folder; the newest unfinished one if left out')
+                     help='continue a run that was stopped, in its own folder, with the options '
+                          'that it was started with (--use, --config and --set come on top): its '
+                          'number, name or folder; the newest unfinished one if left out')
     how.add_argument('--dry-run', action='store_true',
                      help='check everything, make a step at each resolution, print the schedule '
                           'with the time that it will take, and leave nothing behind')
@@ -62,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _main(args: argparse.Namespace) -> None:
     if args.list:
         with output_that_may_end(needed=True):
-            settings.print_catalogue()
+            settings.print_catalogue(args.use)
         return
     config, resume = load(args)
     launch.start(config, resume, args.dry_run)
@@ -74,7 +79,7 @@ def load(args: argparse.Namespace) -> 'tuple[ModuleType, RunToResume | None]':
     A resumed run continues with the options that it was started with; those of the command line are
     applied after them.
     """
-    config = settings.load(args.config, args.set)
+    config = settings.load(args.config, args.set, args.use)
     if args.resume is None:
         return config, None
     import misc
@@ -88,7 +93,7 @@ def load(args: argparse.Namespace) -> 'tuple[ModuleType, RunToResume | None]':
     # those given again count once
     new_files = [path for path in args.config if os.path.abspath(path) not in resume.config_files]
     return settings.load([*resume.config_files, *new_files],
-                         [*resume.assignments, *args.set]), resume
+                         [*resume.assignments, *args.set], resume.uses, args.use), resume
 
 
 if __name__ == '__main__':

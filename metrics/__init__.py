@@ -135,6 +135,12 @@ def make_all(names: Sequence[str], num_images: int, image_shape: Sequence[int],
     return [make(name, *common) for name in names]
 
 
+def check_names(names: Sequence[str]) -> None:
+    """Raise ConfigError unless each is a metric's name, as in `make`."""
+    for name in names:
+        _find(name)
+
+
 def _find(name):
     """The class of a name."""
     dotted = SHORT_NAMES.get(name, name)

@@ -28,8 +28,8 @@ class RunToResume(NamedTuple):
     Attributes:
         path: its result folder; None on a machine that has none, where the first machine of a run
             writes it.
-        config_files, assignments: the --config files (absolute paths) and --set texts that it was
-            started with.
+        config_files, assignments, uses: the --config files (absolute paths), --set texts and names
+            of --use that it was started with.
         values: {'train.total_kimg': '12000', ...}: its configuration, see `flat_values`.
         wanted: what `find_run` was asked for, where path is None.
     """
@@ -38,6 +38,7 @@ class RunToResume(NamedTuple):
     assignments: tuple[str, ...] = ()
     values: Mapping[str, str] = {}
     wanted: str = ''
+    uses: tuple[str, ...] = ()
 
     @property
     def is_done(self) -> bool:
@@ -109,17 +110,18 @@ def check_changes(run: RunToResume, values: Mapping[str, Any]) -> None:
 
 
 def write_run(result_subdir: str | os.PathLike, config_files: Sequence[str],
-              assignments: Sequence[str], values: Mapping[str, Any]) -> None:
+              assignments: Sequence[str], values: Mapping[str, Any],
+              uses: Sequence[str] = ()) -> None:
     """Note how a run was started.
 
     Args:
         result_subdir: its folder.
-        config_files, assignments: see `RunToResume`; paths may be relative.
+        config_files, assignments, uses: see `RunToResume`; paths may be relative.
         values: {name: value} of the configuration.
     """
     make_folder(checkpoint_folder(result_subdir))
     content = dict(config_files=[os.path.abspath(path) for path in config_files],
-                   assignments=list(assignments), values=flat_values(values))
+                   assignments=list(assignments), uses=list(uses), values=flat_values(values))
     with atomic_write(run_json(result_subdir), 'w') as file:
         file.write(to_json(content, indent=1))
 
@@ -150,7 +152,7 @@ def find_run(run_id: str, result_dir: str | os.PathLike) -> RunToResume:
         with open(run_json(path), encoding='utf-8') as file:
             content = json.load(file)
         return RunToResume(path, tuple(content['config_files']), tuple(content['assignments']),
-                           dict(content['values']))
+                           dict(content['values']), uses=tuple(content.get('uses', ())))
     except FileNotFoundError:
         raise DataError(f'{path!r} has no {FOLDER!r} folder to go on from: it was not made by '
                         'training, or by a version that left none. To start a new run from its '

@@ -24,6 +24,8 @@ import typing
 from collections.abc import Callable
 from typing import Any
 
+from pgan.help_texts import Formatter, example
+
 
 def summary_of(function: Callable[..., Any]) -> str:
     """Return the first paragraph of a function's docstring as one line."""
@@ -34,9 +36,9 @@ def add_command(commands: 'argparse._SubParsersAction', function: Callable[..., 
     """Add a function to argparse's sub-parsers, under its own name. The parsed arguments have the
     names of its parameters; `function` among them is the function itself.
     """
-    example = ' '.join(_section(function, 'Example').split())
+    words = ' '.join(_section(function, 'Example').split())
     command = commands.add_parser(function.__name__, description=summary_of(function),
-                                  epilog=f'example: {example}')
+                                  epilog=example(words, 'example: '), formatter_class=Formatter)
     command.set_defaults(function=function)
     annotations, entries = typing.get_type_hints(function), _argument_entries(function)
     for name, parameter in inspect.signature(function).parameters.items():

@@ -62,15 +62,21 @@ def _constants_in(tree):
     return found
 
 
-def option_names(dotted_name: str) -> list[str]:
-    """Names of a function's or class's parameters that are the user's to set: see
-    `pgan.options.user_options`.
+def option_annotations(dotted_name: str) -> dict[str, str]:
+    """Annotations, as source text, of a function's or class's parameters that are the user's to
+    set: {name: text or ''}; see `pgan.options.user_options`.
     """
     node, _ = find_definition(dotted_name)
     name = '__init__' if isinstance(node, ast.ClassDef) else node.name
     function = next(part for part in [node, *node.body]
                     if isinstance(part, ast.FunctionDef) and part.name == name)
-    return [
-        arg.arg for arg in function.args.args if arg.arg != 'self'
-        and not (arg.annotation and ast.unparse(arg.annotation).startswith('Supplied'))
-    ]
+    found = {
+        arg.arg: ast.unparse(arg.annotation) if arg.annotation else ''
+        for arg in function.args.args if arg.arg != 'self'
+    }
+    return {name: text for name, text in found.items() if not text.startswith('Supplied')}
+
+
+def option_names(dotted_name: str) -> list[str]:
+    """Names of the parameters in `option_annotations`."""
+    return list(option_annotations(dotted_name))

@@ -196,7 +196,7 @@ def _any_of(args):
 def _kind_of_default(default):
     """What a parameter without annotation takes: values of its default's type."""
     if isinstance(default, (list, tuple)):
-        return _LIST._replace(words=f'a list like {default!r}')
+        return _LIST._replace(words=f'a list like {default!r}') if default else _LIST
     if isinstance(default, str):
         return _any_of([str, type(None)])
     for plain in (bool, int, float, dict):
@@ -300,12 +300,18 @@ def check_kind(where: str, value: object, kind: Kind | None) -> None:
     """
     if kind is None:
         return
-    expect(kind.holds(value), where, kind.words, value)
+    expect(kind.holds(value), where, _as_list(value, kind) or kind.words, value)
     if kind.keys is not None and isinstance(value, dict):
         for key, item in value.items():
             place = f'{where}[{key!r}]'
             expect(kind.keys.holds(key), place, f'{kind.keys.words} as the key', key)
             check_kind(place, item, kind.values)
+
+
+def _as_list(value, kind):
+    """'a list like [value]' where a list is wanted, and value is something that it may hold."""
+    is_item = kind.is_list and (isinstance(value, str) or is_number(value))
+    return f'a list like {[value]!r}' if is_item and kind.holds([value]) else ''
 
 
 def check_value(where: str, value: object, option: Option) -> None:

@@ -41,8 +41,8 @@ def tf32_allowed() -> bool:
 allow_tf32(False)
 
 
-# tf_config's keys and what each sets. Dotted ones are those of TF1's ConfigProto. None: accepted,
-# without a TF2 meaning.
+# tf_config's keys and what each sets. Dotted ones are those of TF1's ConfigProto. None: accepted
+# without a note, as the original's config.py sets it; it has no effect in TensorFlow 2.
 TF_CONFIG_OPTIONS: dict[str, Callable[[Any], None] | None] = {
     'gpu_options.allow_growth': _allow_growth,
     'allow_soft_placement': _allow_soft_placement,
@@ -104,7 +104,6 @@ def init_tf(config_dict: Mapping[str, Any] | None = None, random_seed: int | Non
     for key, value in {'tf32': False, **(config_dict or {})}.items():
         set_option = TF_CONFIG_OPTIONS[key]
         if set_option is None:
-            print(f'Note: tf_config[{key!r}] has no meaning in TensorFlow 2 and is ignored.')
             continue
         try:
             set_option(value)

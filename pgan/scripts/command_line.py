@@ -16,11 +16,18 @@ from typing import Any, NamedTuple
 from pgan import options, settings
 from pgan.definitions import declaration, plain_constants
 from pgan.errors import ConfigError, did_you_mean
+from pgan.help_texts import example
 from pgan.options import ANYTHING, REQUIRED, Kind, Option
 from pgan.scripts import option_checks
 from pgan.settings import launch
 
 WITHOUT_TENSORFLOW = ('write_report', )  # scripts that need only files; TensorFlow takes seconds
+_EXAMPLES = [
+    'generate_fake_images --run_id 5 --num_pngs 10 --grid_size 15 8',
+    'evaluate_metrics --run_id 5 --log metric-swd-16k.txt --metrics swd --num_images 16384 '
+    '--real_passes 2',
+    'generate_interpolation_video -h',
+]
 VOCABULARY = {**vars(options), **vars(option_checks)}  # of the scripts' signatures
 
 
@@ -45,19 +52,16 @@ def _script(function):
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog='util_scripts.py', formatter_class=argparse.RawDescriptionHelpFormatter,
+    examples = '\n'.join(example(f'python util_scripts.py {words}', '  ') for words in _EXAMPLES)
+    parser = settings.Parser(
+        prog='util_scripts.py',
         description='Images, videos, metrics and more from a run that is finished or still '
                     'training.',
-        epilog='examples:\n  python util_scripts.py generate_fake_images --run_id 5 --num_pngs 10 '
-               '--grid_size 15 8\n  python util_scripts.py evaluate_metrics --run_id 5 --log '
-               'metric-swd-16k.txt --metrics swd --num_images 16384 --real_passes 2\n  python '
-               'util_scripts.py generate_interpolation_video -h    the options of one script\n')
+        epilog=f'examples (the last one lists the options of one script):\n{examples}')
     commands = parser.add_subparsers(dest='script', metavar='SCRIPT', required=True)
     for script in find_scripts().values():
         first = script.description.split('\n\n')[0].replace('\n', ' ')
-        command = commands.add_parser(script.name, help=first, description=script.description,
-                                      formatter_class=argparse.RawDescriptionHelpFormatter)
+        command = commands.add_parser(script.name, help=first, description=script.description)
         for option in script.options.values():
             _add(command, option)
         settings.add_arguments(command)

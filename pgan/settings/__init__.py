@@ -1,6 +1,6 @@
 """How the entry points read the configuration: config.py, override files, `--set NAME=VALUE`.
 
-    parser = argparse.ArgumentParser()
+    parser = settings.Parser()
     settings.add_arguments(parser)
     args = parser.parse_args()
     config = settings.load(args.config, args.set)  # The module `config`; imports nothing heavy.
@@ -10,20 +10,22 @@
 Every mistake is a ConfigError that says what was wrong, what would be right, and the nearest name
 to a misspelt one.
 """
-from pgan.settings.catalogue import names as option_names
-from pgan.settings.catalogue import print_catalogue
+from pgan.settings.arguments import Parser, add_arguments, add_use_argument
+from pgan.settings.catalogue import CONFIG_PY
 from pgan.settings.checking import check_config, check_minibatches
+from pgan.settings.listing import names as option_names
+from pgan.settings.listing import print_catalogue
 from pgan.settings.loading import (
-    CONFIG_PY,
-    add_arguments,
     apply_env,
     command_line,
     load,
     plain_options,
+    used_lines,
     values,
 )
 
 __all__ = [
-    'CONFIG_PY', 'add_arguments', 'apply_env', 'check_config', 'check_minibatches', 'command_line',
-    'load', 'option_names', 'plain_options', 'print_catalogue', 'values'
+    'CONFIG_PY', 'Parser', 'add_arguments', 'add_use_argument', 'apply_env', 'check_config',
+    'check_minibatches', 'command_line', 'load', 'option_names', 'plain_options',
+    'print_catalogue', 'used_lines', 'values'
 ]

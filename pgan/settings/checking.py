@@ -48,6 +48,7 @@ WITH_FUNC = ('train', 'G', 'D', 'G_loss', 'D_loss')
 _Text = Annotated[str, Such('a non-empty string', bool)]
 _TOP_LEVEL = {'data_dir': _Text, 'result_dir': _Text, 'desc': _Text, 'num_gpus': Count,
               'random_seed': Seed}
+NAMES = frozenset({'EasyDict', 'env', 'tf_config', *_TOP_LEVEL, *OWN_FUNCTIONS})  # of config.py
 
 
 def check_config(config: ModuleType) -> None:
@@ -71,6 +72,7 @@ def check_config(config: ModuleType) -> None:
         _check_function(config, name, function)
         _check_options(name, getattr(config, name), function)
     check_tf_config(config.tf_config)
+    _check_metrics(config.train, functions['train'])
     _check_training(config, functions)
     resolution = _data_resolution(config, functions['dataset'])
     if resolution is not None:  # Else the data set is not there; loading it will say so.
@@ -175,6 +177,17 @@ def _check_options(name, options, function):
 # --------------------------------------------------------------------------------------------------
 # What options must be together.
 
+def _check_metrics(options, function):
+    """The program's own functions take `metrics` by name; all of them must exist."""
+    names = with_defaults(function, options).get('metrics')
+    if names and function.__module__.startswith('pgan.'):
+        import metrics  # brings TensorFlow
+        try:
+            metrics.check_names(names)
+        except ConfigError as error:
+            raise ConfigError(f'train.metrics: {error}') from error
+
+
 def _check_training(config, functions):
     """What `train`'s values must be together, and training must have of its data set."""
     options = with_defaults(functions['train'], config.train)
@@ -188,9 +201,19 @@ def _check_training(config, functions):
                           'length of the whole run, or nothing is left to train. Received: '
                           f'{resumed!r}. Raise train.total_kimg.')
     if total is not None:
-        repeat = with_defaults(functions['dataset'], config.dataset).get('repeat')
-        expect(repeat is not False, 'dataset.repeat',
-               'True: training shows a data set many times', repeat)
+        data = with_defaults(functions['dataset'], config.dataset)
+        expect(data.get('repeat') is not False, 'dataset.repeat',
+               'True: training shows a data set many times', data.get('repeat'))
+        _check_rows(config.grid, data.get('max_label_size'))
+
+
+def _check_rows(grid, label_size):
+    """Image grids with one class a row need labels."""
+    if grid.get('layout') == 'row_per_class' and label_size == 0:
+        raise ConfigError("grid.layout = 'row_per_class' (the line '-grpc') needs a run that is "
+                          "conditioned on labels, but dataset.max_label_size is 0. Choose the line "
+                          "'-cond' as well (dataset.max_label_size = 'full', or --use cond), or "
+                          "leave out '-grpc' (grid.layout = 'random').")
 
 
 def check_minibatches(config: Any, resolution: int) -> None:

@@ -1,25 +1,24 @@
 """Reading config.py, then override files, then `--set NAME=VALUE`."""
-import argparse
 import ast
-import codecs
 import difflib
+import functools
 import importlib.util
+import itertools
 import os
-import pathlib
 import re
 import sys
 import traceback
 import types
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
-from pgan.definitions import option_names
-from pgan.errors import ConfigError, did_you_mean, expect, in_short
+from pgan.definitions import option_annotations
+from pgan.errors import ConfigError, did_you_mean, expect
 from pgan.files import expanded
 from pgan.options import is_number
-from pgan.settings.checking import OWN_FUNCTIONS
-
-CONFIG_PY = pathlib.Path(__file__).resolve().parents[2] / 'config.py'
+from pgan.settings import catalogue, switches
+from pgan.settings.checking import NAMES, OWN_FUNCTIONS
+from pgan.settings.source_files import read_source
 
 # These are texts, whatever they look like and whether or not they are set.
 _TEXTS = {'dataset.tfrecord_dir', 'dataset.label_file'}
@@ -30,38 +29,30 @@ _BARE_WORD = re.compile(r'[\w./\\:~@%-]+')
 _ALMOST_LITERAL = {'true': 'True', 'false': 'False', 'none': 'None', 'null': 'None'}
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the two options that every entry point shares to an argparse parser: --config and
-    --set.
-    """
-    parser.add_argument('--config', metavar='FILE', action='append', default=[], type=expanded,
-                        help='Python file with a few lines in the manner of config.py, run after '
-                             'it; may be given several times')
-    parser.add_argument('--set', metavar='NAME=VALUE', action='append', default=[],
-                        help='set one option, e.g. train.total_kimg=100 or '
-                             '"sched.minibatch_dict={4: 128}"; may be given several times')
-
-
 def load(config_files: Iterable[str | os.PathLike] = (),
-         assignments: Iterable[str] = ()) -> types.ModuleType:
+         assignments: Iterable[str] = (), *uses: Iterable[str]) -> types.ModuleType:
     """Read config.py afresh, then the override files, then the assignments.
 
     Args:
         config_files: paths of Python files, each run in config.py's namespace, in order.
         assignments: texts 'NAME=VALUE' or 'NAME.KEY=VALUE', in order.
+        uses: names of config.py's lines to switch on, see `switches.choose`. A later argument
+            replaces the choices of an earlier one.
 
     Returns:
         The module `config`, also in `sys.modules`, so `import config` elsewhere gives the same.
 
     Raises:
-        ConfigError: a file is missing or fails, a name does not exist, or a value cannot be read.
+        ConfigError: a file is missing or fails, a name does not exist, a value cannot be read, or
+            active lines of config.py contradict each other.
     """
-    config = _import_config()
+    uses = tuple(map(list, uses))
+    config = _import_config(uses)
     names = values(config)
     config_files = [expanded(path) for path in config_files]
     for path in config_files:
         _run_override(config, path)
-        _check_known(config, names, path)
+        _check_known(config, path)
         _restore_easy_dicts(config, names)
     for assignment in assignments:
         _assign(config, assignment)
@@ -77,12 +68,16 @@ def command_line(config: types.ModuleType) -> tuple[list[str], list[str]]:
     return getattr(config, '_command_line', ([], []))
 
 
+def used_lines(config: types.ModuleType) -> list[str]:
+    """Names of config.py's lines that were switched on from outside and are in force."""
+    return getattr(config, '_used_lines', [])
+
+
 def values(config: types.ModuleType) -> dict[str, Any]:
-    """The configuration's public names and their values, sorted by name: what config.txt
-    records.
+    """The configuration's names and their values, sorted by name: what config.txt records. Names
+    of the user's own, such as functions and imports, are not among them.
     """
-    return {name: value for name, value in sorted(vars(config).items())
-            if not name.startswith('_') and not isinstance(value, types.ModuleType)}
+    return {name: value for name, value in sorted(vars(config).items()) if name in NAMES}
 
 
 def plain_options(config: types.ModuleType) -> dict[str, Any]:
@@ -119,13 +114,28 @@ def apply_env(config: types.ModuleType) -> None:
     os.environ.update({name: str(value) for name, value in config.env.items() if name not in kept})
 
 
-def _import_config():
-    """Execute config.py as the module `config`, replacing one that was loaded before."""
-    spec = importlib.util.spec_from_file_location('config', CONFIG_PY)
+def _import_config(uses):
+    """Execute config.py as the module `config`, replacing one that was loaded before, with these
+    lines switched on.
+    """
+    spec = importlib.util.spec_from_file_location('config', catalogue.CONFIG_PY)
     config = importlib.util.module_from_spec(spec)
     sys.modules['config'] = config
-    _run(CONFIG_PY, vars(config))
+
+    def switched(text):
+        text = switched_text(text, *uses)
+        switches.check_contradictions(text)
+        config._used_lines = switches.active_among(text, itertools.chain(*uses))
+        return text
+
+    _run(catalogue.CONFIG_PY, vars(config), switched)
+    _check_known(config, catalogue.CONFIG_PY.name)
     return config
+
+
+def switched_text(text: str, *uses: Iterable[str]) -> str:
+    """config.py's text with lines switched on, see `load`."""
+    return functools.reduce(switches.choose, uses, text)
 
 
 def _run_override(config, path):
@@ -134,7 +144,8 @@ def _run_override(config, path):
         raise ConfigError(f'--config {path}: that is a folder. Expected a Python file with lines '
                           'in the manner of config.py.')
     if not os.path.isfile(path):
-        there = {p.name: os.path.relpath(p) for p in sorted(CONFIG_PY.parent.glob('configs/*.py'))}
+        folder = catalogue.CONFIG_PY.parent / 'configs'
+        there = {p.name: os.path.relpath(p) for p in sorted(folder.glob('*.py'))}
         close = difflib.get_close_matches(os.path.basename(path), there, n=1)
         hint = f' Did you mean {there[close[0]]!r}?' if close else ''
         raise ConfigError(f'--config {path}: there is no such file, seen from the current folder '
@@ -144,11 +155,16 @@ def _run_override(config, path):
     _run(path, vars(config))
 
 
-def _run(path, namespace):
-    """Execute a Python file of the user's; whatever goes wrong in it is reported with its line."""
+def _run(path: str | os.PathLike, namespace: dict[str, Any],
+         edit: Callable[[str], str] = str) -> None:
+    """Execute a Python file of the user's, after `edit` has changed its text line by line;
+    whatever goes wrong in it is reported with its line.
+    """
     try:
-        exec(compile(read_source(path), str(path), 'exec'),
+        source = edit(read_source(path))
+        exec(compile(source, str(path), 'exec'),
              namespace)  # noqa: S102 -- a configuration is a program, like config.py itself
+        namespace.setdefault('_imported', set()).update(_imported_names(source))
     except ConfigError:
         raise
     except SystemExit as error:
@@ -165,32 +181,11 @@ def _run(path, namespace):
             frame for frame in traceback.extract_tb(error.__traceback__)
             if frame.filename == str(path)
         ]
-        line = f', line {where[-1].lineno}: {where[-1].line!r}' if where else ''
+        number = where[-1].lineno if where else None
+        line = f', line {number}: {source.splitlines()[number - 1].strip()!r}' if number else ''
         hint = did_you_mean(error.name, _public(namespace)) if isinstance(error, NameError) else ''
         raise ConfigError(
             f'{path}{line} failed with {type(error).__name__}: {error}.{hint}') from error
-
-
-def read_source(path: str | os.PathLike) -> str:
-    """Text of a Python file as Python decodes it: UTF-8, with or without a byte order mark, or what
-    a `coding` comment in its first two lines names.
-
-    Raises:
-        ConfigError: the file cannot be read or decoded.
-    """
-    try:
-        source = pathlib.Path(path).read_bytes()
-    except OSError as error:
-        raise ConfigError(f'{path} cannot be read: {error}.') from error
-    try:
-        if source.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-            raise ValueError('it is UTF-16')
-        if b'\0' in source:
-            raise ValueError('it contains NUL bytes, as UTF-16 and binary files do')
-        return importlib.util.decode_source(source)
-    except (SyntaxError, ValueError, LookupError) as error:  # ValueError: UnicodeDecodeError, too
-        raise ConfigError(f'{path} is not a Python file in UTF-8: {in_short(error)}. In an editor, '
-                          "save it as UTF-8 ('Encoding' or 'Save as').") from error
 
 
 def _public(namespace):
@@ -221,33 +216,56 @@ def _restore_easy_dicts(config, names):
             setattr(config, name, config.EasyDict(value))
 
 
-def _check_known(config, names, path):
-    """A public name that config.py does not have is a misspelt one, and all that it has are
-    needed.
+def _check_known(config, path):
+    """Raise ConfigError for a public name that is not one of config.py's, which must be misspelt,
+    and for one that is missing. What a file imports, its functions and its classes may have any
+    name.
     """
-    for name in values(config):
-        if name not in names:
+    known, imported = sorted(NAMES), vars(config).get('_imported', ())
+    for name, value in sorted(vars(config).items()):
+        if not (name in NAMES or name.startswith('_') or name in imported or _is_code(value)):
             raise ConfigError(f'{path} sets {name!r}, which is not a name of '
-                              f'config.py.{_nearest_option(config, name)} Its names are: '
-                              f'{", ".join(names)}. A name that the file needs for itself starts '
+                              f'config.py.{_nearest_option(name)} Its names are: '
+                              f'{", ".join(known)}. A name that the file needs for itself starts '
                               f'with an underscore: del {name} at the end, or call it _{name}.')
-    for name in names:
+    for name in known:
         if not hasattr(config, name):
-            raise ConfigError(f'{path} deletes {name!r}, which the program needs. Expected a new '
+            verb = 'does not set' if path == catalogue.CONFIG_PY.name else 'deletes'
+            raise ConfigError(f'{path} {verb} {name!r}, which the program needs. Expected a new '
                               'value, e.g. an empty EasyDict().')
 
 
-def _nearest_option(config, name):
+def _is_code(value):
+    """Whether a value is a module, a function or a class."""
+    return isinstance(value, (types.ModuleType, types.FunctionType, type))
+
+
+def _imported_names(source):
+    """Names that a file's text imports."""
+    return {(alias.asname or alias.name).partition('.')[0] for node in ast.walk(ast.parse(source))
+            if isinstance(node, (ast.Import, ast.ImportFrom)) for alias in node.names}
+
+
+def _nearest_option(name):
     """' Did you mean ...?' among config.py's names and the options below them, which a user may
     have forgotten to put there.
     """
-    dotted = {
-        key: f'{section}.{key}'
-        for section, function in OWN_FUNCTIONS.items() for key in option_names(function)
-    }
-    dotted.update({top: top for top in values(config) if top != name})
-    close = difflib.get_close_matches(name, dotted, n=1)
-    return f' Did you mean {dotted[close[0]]!r}?' if close else ''
+    nearest = nearest_options(name)
+    return f' Did you mean {" or ".join(map(repr, nearest))}?' if nearest else ''
+
+
+def nearest_options(name: str, cutoff: float = 0.6) -> list[str]:
+    """The options 'NAME' or 'NAME.KEY' whose last part comes nearest to a name; [] if none does.
+    There are several where two sections have the same, such as G.fmap_base and D.fmap_base.
+    """
+    dotted = {name: [name] for name in NAMES - {'EasyDict'}}
+    for section, function in OWN_FUNCTIONS.items():
+        for key in option_annotations(function):
+            dotted.setdefault(key, []).append(f'{section}.{key}')
+    endings = [key for key in dotted if key.endswith(f'_{name}')]
+    close = endings if len(endings) == 1 else difflib.get_close_matches(name, dotted, n=1,
+                                                                        cutoff=cutoff)
+    return dotted[name] if name in dotted else dotted[close[0]] if close else []
 
 
 # --------------------------------------------------------------------------------------------------
@@ -264,7 +282,7 @@ def _assign(config, assignment):
     names = [n for n in values(config) if n != 'EasyDict']
     if name not in names:
         raise ConfigError(f'--set {assignment}: config.py has no name '
-                          f'{name!r}.{_nearest_option(config, name)} Its names are: '
+                          f'{name!r}.{_nearest_option(name)} Its names are: '
                           f'{", ".join(names)}.')
     options = getattr(config, name)
     if not dot:

@@ -313,7 +313,8 @@ class TrainingRun:
             self._reopen_files({} if state is None else state['files'])
         if self.path is not None:
             config_files, assignments = settings.command_line(self.config)
-            resuming.write_run(self.path, config_files, assignments, settings.values(self.config))
+            resuming.write_run(self.path, config_files, assignments, settings.values(self.config),
+                               settings.used_lines(self.config))
             if resume is None and stack is not None:
                 stack.enter_context(resuming.only_process(self.path))
             self._record(run_status.RUNNING)

@@ -193,8 +193,8 @@ def test_names_read_from_the_source_are_those_of_the_function(name):
     (int, 'an integer', [-3, 0, np.int64(7)], [1.0, True, '1', None]),
     (float, 'a number', [1, -0.5, np.float32(2), 10**400], [math.nan, math.inf, True, '1', 1j]),
     (str, 'a string', ['', 'a'], [None, 3]),
-    (list, 'a list', [[], (1, 'a')], ['a', {}, None]),
-    (list[str], 'a list, each item a string', [[], ['a'], ('a', 'b')], ['ab', [3], [None]]),
+    (list, 'a list', [[], (1, 'a')], [{}, None]),
+    (list[str], 'a list, each item a string', [[], ['a'], ('a', 'b')], [3, [3], [None]]),
     (dict, 'a dict', [{}, {1: 2}], [[], None]),
     (Any, 'anything', [None, 3, []], []),
     (Count, 'an integer of at least 1', [1, 2**70], [0, 1.5]),
@@ -229,6 +229,14 @@ def test_annotations(annotation, words, good, bad):
         with pytest.raises(ConfigError) as error:
             check_kind('it', value, kind)
         assert str(error.value) == f'it: expected {words}. Received: {value!r}.'
+
+
+@pytest.mark.parametrize('annotation, value', [
+    (list[str], 'swd'), (list[int], 8), (list, 'a'), (list[str] | None, 'b')])
+def test_a_single_item_is_shown_in_the_list_that_is_wanted(annotation, value):
+    with pytest.raises(ConfigError) as error:
+        check_kind('it', value, kind_of(annotation))
+    assert str(error.value) == f'it: expected a list like {[value]!r}. Received: {value!r}.'
 
 
 def test_keys_and_values_of_a_dict_are_looked_at_one_by_one():
@@ -271,7 +279,7 @@ def old_manner(count: int = None, array: np.ndarray = 3, **_rest):
     (plain, 'count', [-5], [1.5, None], 'an integer'),
     (plain, 'rate', [-1, 2.5], ['x', None], 'a number'),
     (plain, 'text', ['', None], [3], 'None or a string'),
-    (plain, 'sizes', [[], (3,)], [3], r'a list like \(1, 2\)'),
+    (plain, 'sizes', [[], (3,)], [None], r'a list like \(1, 2\)'),
     (plain, 'table', [{1: 'x'}], [[]], 'a dict'),
     (plain, 'other', [None, 3, 'x'], [], 'anything'),
     (broken, 'count', [4], ['x'], 'an integer'),

@@ -1,4 +1,5 @@
 """settings/catalogue.py: `--list` and `--help` say what config.py says, line by line."""
+import os
 import subprocess
 import sys
 
@@ -13,7 +14,7 @@ from tests.support.golden import ROOT
 @pytest.fixture(scope='module')
 def listing():
     done = subprocess.run([sys.executable, ROOT / 'train.py', '--list'], capture_output=True,
-                          text=True)
+                          text=True, env={**os.environ, 'COLUMNS': '200'})
     assert done.returncode == 0 and not done.stderr
     return done.stdout
 
@@ -56,7 +57,8 @@ def test_a_line_of_the_users_own_appears():
     section, = catalogue.sections('# ' + '-' * 60 + '\n# Mine.\n#\n#   a, b   Two.\n\ndesc += '
                                                     "'-a';  x = 1\n#desc += '-c';  y = 2  # "
                                                     'Three.\n')
-    assert section == ('Mine.', [('a', 'Two.', 'x = 1', True), ('c', 'Three.', 'y = 2', False)])
+    assert section == ('Mine.', [('a', 'Two.', 'x = 1', True, 5, False),
+                                 ('c', 'Three.', 'y = 2', False, 6, False)], False)
 
 
 def test_ready_made_files_are_listed_with_what_they_are(listing):
@@ -65,7 +67,8 @@ def test_ready_made_files_are_listed_with_what_they_are(listing):
             for path in (ROOT / 'configs').glob('*.py')
             } == {path.rpartition('/')[2]
                   for path in files}
-    assert all(len(text) > 20 and f'{path}  {text}' in listing for path, text in files.items())
+    rows = [' '.join(line.split()) for line in listing.splitlines()]
+    assert all(len(text) > 20 and f'{path} {text}' in rows for path, text in files.items())
 
 
 def test_help_names_every_option(capsys):

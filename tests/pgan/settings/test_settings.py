@@ -78,7 +78,6 @@ def test_a_plain_dict_in_an_override_file_is_good_enough(in_tmp):
      ('totl_kimg = 3', "'totl_kimg', which is not a name of config.py. Did you mean "
       "'train.total_kimg'"), ('tick_kimg_bas = 3', "Did you mean 'sched.tick_kimg_base'"),
      ('for i in range(3):\n    pass', 'del i at the end, or call it _i'),
-     ('from math import pi', 'del pi at the end, or call it _pi'),
      ('del train', "override.py deletes 'train', which the program needs"),
      ('del EasyDict', "override.py deletes 'EasyDict'"),
      ('import sys; sys.exit(0)', r'override.py ends the program by itself, with sys.exit\(0\)'),
@@ -271,7 +270,12 @@ def test_good_configurations(assignments):
         ('G.dtype=float31', "G.dtype: expected one of 'float32'"),
         ('G.structure=linaer', "G.structure: expected one of 'linear', 'recursive', None"),
         ('D.mbstat_avg=some', "D.mbstat_avg: expected one of 'all', None"),
-        ('train.metrics=swd', 'train.metrics: expected a list, each item a string'),
+        ('train.metrics=swd', r"train.metrics: expected a list like \['swd'\]. Received: 'swd'"),
+        ('train.metrics=[1]', 'train.metrics: expected a list, each item a string'),
+        ("train.metrics=['swdd']", "train.metrics: There is no metric 'swdd'. Did you mean 'swd'"),
+        ("train={'func': 'util_scripts.evaluate_metrics', 'run_id': 3, 'log': 'a.txt', 'metrics': "
+         "['fidd'], 'num_images': 3, 'real_passes': 1}", "Did you mean 'fid'"),
+        ('grid.layout=row_per_class', "(?s)the line '-grpc'.*the line '-cond'.*--use cond"),
         ('dataset.resolution=12', 'dataset.resolution: expected None or a resolution'),
         ('dataset.max_label_size=all', "expected 'full' or an integer"),
         ('desc=None', 'desc: expected a non-empty string'),

@@ -1,0 +1,62 @@
+"""Layout of help and lists for the terminal's width."""
+import argparse
+import re
+import shutil
+import textwrap
+
+from pgan.invocation import ROOT, command
+
+_PYTHON = re.compile(r'python (?P<program>[\w/]+\.py)\b')
+_QUOTED = r"""(?:[^\s'"]|'[^']*'|"[^"]*")+"""  # a word of a command line
+_UNIT = re.compile(rf'--[\w-]+ (?!--){_QUOTED}|{_QUOTED}')  # a word, or an option and its value
+_NARROWEST = 40
+
+
+def columns() -> int:
+    """Columns of the terminal, or of the variable COLUMNS; 80 where neither is known."""
+    return max(shutil.get_terminal_size().columns, _NARROWEST)
+
+
+def filled(text: str, first: str = '', following: str | None = None) -> str:
+    """A paragraph wrapped at the terminal's width.
+
+    Args:
+        text: to wrap.
+        first, following: indents of the first line and of the others (None = blanks as wide as
+            the first).
+    """
+    following = ' ' * len(first) if following is None else following
+    return textwrap.fill(text, columns() - 1, initial_indent=first, subsequent_indent=following,
+                         break_on_hyphens=False, break_long_words=False)
+
+
+def example(text: str, first: str = '') -> str:
+    """A command to copy: with the interpreter as it works here, and broken with backslashes where
+    the terminal is too narrow.
+
+    Args:
+        text: the command, e.g. 'python train.py --list'.
+        first: what stands before it on the first line.
+    """
+    own = _PYTHON.match(text)
+    if own and (ROOT / own['program']).exists():
+        text = command(own['program']) + text[own.end():]
+    lines = ['']
+    for word in _UNIT.findall(text):
+        if lines[-1] and len(f'{first}{lines[-1]} {word} \\') >= columns():
+            lines.append('')
+        lines[-1] = f'{lines[-1]} {word}'.strip()
+    return first + f' \\\n{" " * (len(first) - len(first.lstrip()) + 4)}'.join(lines)
+
+
+class Formatter(argparse.HelpFormatter):
+    """argparse's formatter; paragraphs of descriptions are wrapped one by one, and those with
+    indented lines stay as they are.
+    """
+
+    def _fill_text(self, text, width, indent):
+        return '\n\n'.join(
+            part if re.search(r'^ ', part, re.MULTILINE)
+            else textwrap.fill(' '.join(part.split()), width, initial_indent=indent,
+                               subsequent_indent=indent, break_on_hyphens=False)
+            for part in text.strip('\n').split('\n\n'))

@@ -1,0 +1,29 @@
+"""Text of the Python files that a configuration is made of."""
+import codecs
+import importlib.util
+import os
+import pathlib
+
+from pgan.errors import ConfigError, in_short
+
+
+def read_source(path: str | os.PathLike) -> str:
+    """Text of a Python file as Python decodes it: UTF-8, with or without a byte order mark, or what
+    a `coding` comment in its first two lines names.
+
+    Raises:
+        ConfigError: the file cannot be read or decoded.
+    """
+    try:
+        source = pathlib.Path(path).read_bytes()
+    except OSError as error:
+        raise ConfigError(f'{path} cannot be read: {error}.') from error
+    try:
+        if source.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            raise ValueError('it is UTF-16')
+        if b'\0' in source:
+            raise ValueError('it contains NUL bytes, as UTF-16 and binary files do')
+        return importlib.util.decode_source(source)
+    except (SyntaxError, ValueError, LookupError) as error:  # ValueError: UnicodeDecodeError, too
+        raise ConfigError(f'{path} is not a Python file in UTF-8: {in_short(error)}. In an editor, '
+                          "save it as UTF-8 ('Encoding' or 'Save as').") from error

@@ -1,0 +1,127 @@
+"""Lines of config.py switched by name, as `--use cond,bf16` does, and lines that contradict each
+other.
+
+A chosen line is uncommented in config.py's text before the text runs; in a section that says
+'choose one', the line that it replaces is commented out. So order and meaning are those of editing
+the file by hand.
+"""
+import ast
+import itertools
+from collections.abc import Iterable, Mapping
+
+from pgan.errors import ConfigError, did_you_mean
+from pgan.invocation import command
+from pgan.settings.catalogue import CONFIG_PY, Option, Section, sections
+
+
+def choose(text: str, names: Iterable[str]) -> str:
+    """Switch lines of config.py's text on by name.
+
+    Args:
+        text: config.py's text.
+        names: names of lines; 'a,b' is two.
+
+    Returns:
+        The text with these lines uncommented, and those that they replace commented out. All other
+        lines, and the number of lines, stay.
+
+    Raises:
+        ConfigError: a name that no line has, or two lines of a section where one is to be chosen.
+    """
+    wanted, lines = _split(names), text.split('\n')
+    found = sections(text)
+    _check_names(wanted, {option.name: option for section in found for option in section.options})
+    for section in found:
+        chosen = [option for option in section.options if option.name in wanted]
+        if section.is_choice and len(chosen) > 1:
+            raise ConfigError(f'--use {",".join(wanted)}: {_quoted(chosen)} exclude each other. '
+                              f'{_title(section)!r} in config.py means one. Name one of them.')
+        for option in section.options:
+            if option in chosen:
+                lines[option.line] = lines[option.line].lstrip('# ')
+            elif section.is_choice and chosen and option.is_active:
+                lines[option.line] = f'#{lines[option.line]}'
+    return '\n'.join(lines)
+
+
+def active_among(text: str, names: Iterable[str]) -> list[str]:
+    """Those of the names whose lines are active in config.py's text, each once."""
+    active = {option.name for section in sections(text) for option in section.in_force}
+    return [name for name in _split(names) if name in active]
+
+
+def check_contradictions(text: str) -> None:
+    """Raise ConfigError if active lines of config.py's text exclude each other.
+
+    These are two lines of a section that says 'choose one', or a line whose first value, which is
+    what the line is for, is replaced by another switch below it.
+    """
+    switches: list[Option] = []
+    for section in sections(text):
+        active = [option for option in section.options if option.is_active]
+        if section.is_choice and len(active) > 1:
+            advice = '' if active[0].is_utility else ', or choose one with --use NAME'
+            raise ConfigError(f'{_places(active)} are both in force, but '
+                              f'{_title(section)!r} means one. Comment out the other (put a # '
+                              f'before it){advice}.')
+        switches += [] if section.is_choice else active
+    for first, second in itertools.combinations(switches, 2):
+        lost = _replaced(_assignments(first.code), _assignments(second.code))
+        if lost:
+            raise ConfigError(f'{_places([first, second])} are both in force, but exclude each '
+                              f'other: both set {lost}. Comment out one of them (put a # before '
+                              'it), or leave it out of --use.')
+
+
+def _split(names):
+    """Names without commas, blanks and repetitions; a leading '-' as in `desc` is left out."""
+    words = (word.strip().removeprefix('-') for name in names for word in name.split(','))
+    return list(dict.fromkeys(words))
+
+
+def _check_names(wanted: Iterable[str], options: Mapping[str, Option]) -> None:
+    for name in wanted:
+        if name not in options:
+            hint = _same_letters(name, options) or did_you_mean(name, options)
+            raise ConfigError(f'--use {name}: config.py has no line of that name.{hint} To see '
+                              f'all: {command("train.py", "--list")}')
+        if options[name].is_utility:
+            raise ConfigError(f'--use {name}: that line needs the number of a run. For utilities, '
+                              f'see: {command("util_scripts.py", "-h")}')
+
+
+def _same_letters(name, options):
+    same = [other for other in options if other.lower() == name.lower()]
+    return f' Did you mean {same[0]!r}?' if same else ''
+
+
+def _title(section: Section) -> str:
+    """Short title, such as 'Preset: choose one', of a section."""
+    return section.title.partition('.')[0]
+
+
+def _quoted(options):
+    names = [f"'-{option.name}'" for option in options]
+    return f'{", ".join(names[:-1])} and {names[-1]}'
+
+
+def _places(options):
+    """"config.py, line 61 ('-a') and line 65 ('-b')"."""
+    shown = ' and '.join(f"line {option.line + 1} ('-{option.name}')" for option in options)
+    return f'{CONFIG_PY.name}: {shown}'
+
+
+def _assignments(code):
+    """{target: value} of a line's assignments, each as source text, in order."""
+    try:
+        parts = ast.parse(code).body
+    except SyntaxError:  # running the file will say it
+        return {}
+    return {ast.unparse(target): ast.unparse(part.value) for part in parts
+            if isinstance(part, ast.Assign) for target in part.targets}
+
+
+def _replaced(first, second):
+    """The target that `first` is for, if `second` sets it to another value; else None."""
+    target = next(iter(first), None)
+    return target if target in second and first[target] != second[target] else None
