@@ -53,9 +53,9 @@ def import_own(option: str, options: Mapping[str, Any], config_txt: str) -> Any:
     from tfutil.objects import import_obj  # brings TensorFlow, which most of `misc` does without
     try:
         found = import_obj(name)
-    except ConfigError as error:
-        raise DataError(f'The run was made with {name!r}, named by {option} in {config_txt!r}: '
-                        f'{error}') from error
+    except (ConfigError, ImportError) as error:
+        raise DataError(f'The run was made with {name!r}, named by {option} in {config_txt!r}, '
+                        f'which cannot be imported: {error}') from error
     # a module of one's own also holds what it has imported
     home = getattr(found, '__module__', None)
     home = home.partition('.')[0] if isinstance(home, str) else ''

@@ -1,6 +1,7 @@
 """Names to objects: config.py names its functions ('networks.G_paper'), this module finds them."""
 import importlib
 import inspect
+import os
 import sys
 from collections.abc import Callable
 from types import ModuleType
@@ -47,8 +48,8 @@ def _split(dotted_name: str) -> tuple[ModuleType, str]:
     known = [n for n in sys.modules if '.' not in n]
     raise ConfigError(f'there is no module {parts[0]!r} (in '
                       f'{dotted_name!r}).{did_you_mean(parts[0], known)} Write names as '
-                      'module.function, e.g. networks.G_paper; the module must be importable from '
-                      'here.')
+                      'module.function, e.g. networks.G_paper; a module of your own must be in '
+                      f'the current folder ({os.getcwd()!r}) or on PYTHONPATH.')
 
 
 def import_module(dotted_name: str) -> ModuleType:

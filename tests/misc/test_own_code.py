@@ -50,6 +50,11 @@ def own(in_tmp, monkeypatch):
             del sys.modules[name]
 
 
+def write(path, text):
+    with open(path, 'w') as file:
+        file.write(text)
+
+
 def forget():
     """As in a new process, in which nothing of the user's has been imported."""
     tfutil.network._known_functions.clear()
@@ -100,8 +105,10 @@ def test_nothing_is_imported_that_no_network_needs(own):
     (lambda: os.unlink('mine.py'), ["no module 'mine'", CONFIG_TXT, 'Copy mine.py into the']),
     (lambda: save_run(named='networks.G_paper'), ["'mine.net'", "names 'networks.G_paper' and"]),
     (lambda: save_run(named='mine.nett'), ["Did you mean 'net'", 'G.func']),
+    (lambda: write('mine.py', 'import not_installed_here'), [
+        "'mine.net'", CONFIG_TXT, "cannot be imported: No module named 'not_installed_here'"]),
     (lambda: os.rename('mine.py', 'results/000-run/mine.py'), ["no module 'mine'"]),
-], ids=['no config.txt', 'no module', 'another function', 'misspelt', 'moved'])
+], ids=['no config.txt', 'no module', 'another function', 'misspelt', 'needs more', 'moved'])
 def test_what_cannot_be_found_is_named(own, damage, texts):
     save_run()
     damage()
