@@ -54,8 +54,8 @@ def _ranges(seeds: Any) -> Iterator[tuple[int, int, Any]]:
         if max(first, last) > MAX_SEED:
             raise ConfigError(f'{WHERE}: expected seeds from 0 to {MAX_SEED}. Received: {item!r}.')
         if first > last:
-            raise ConfigError(f'{WHERE}: expected a range of seeds from low to high. Received: {item!r}. '
-                              f"Write '{last}-{first}'.")
+            raise ConfigError(f'{WHERE}: expected a range of seeds from low to high. Received: '
+                              f"{item!r}. Write '{last}-{first}'.")
         yield first, last, item
 
 
