@@ -23,7 +23,7 @@ def test_seeds_in_the_order_given(given, expected):
 
 
 @pytest.mark.parametrize('given, named', [
-    ('20-1', "'20-1'"), ('1-5,3', 'seed 3 .*1-5,3'), ([4, 4], 'seed 4 '), ('0-4294967295',
+    ('20-1', "low to high.*'20-1'.*'1-20'"), ('1-3,20-9', "low to high.*'20-9'"), ('1-5,3', 'seed 3 .*1-5,3'), ([4, 4], 'seed 4 '), ('0-4294967295',
                                                                         'at most 1000000'),
     ('4294967296', "'4294967296'"), ('0-99999999999', "'0-99999999999'"), (-1, '-1'), ('', "''"),
     ('1,,2', "''"), ('1-', "'1-'"), ('-3', "'-3'"), ('a', "'a'"), ('1.5', "'1.5'"), (1.5, '1.5'),
@@ -97,15 +97,16 @@ def test_the_video_hits_each_stations_image(use_network, monkeypatch):
     """Latents and labels of the frames are those that generate_fake_images uses for the seeds."""
     net = use_network(StandInNetwork(6, [3, 8, 8], label_size=2))
     write_labelled_data(LABELS)
-    images_of(net, seeds='3,7,42')
+    images_of(net, seeds='3,4,5')
     expected = [np.concatenate(given) for given in (net.latents, net.labels)]
     net = use_network(StandInNetwork(6, [3, 8, 8], label_size=2))
-    generate_interpolation_video(23, seeds='3,7,42', duration_sec=2.0, mp4_fps=10,
+    generate_interpolation_video(23, seeds='3,4,5', duration_sec=2.0, mp4_fps=10,
                                  config=settings_of_run())
     latents, labels = (np.concatenate(given) for given in (net.latents, net.labels))
     assert len(latents) == len(labels) == 20 and latents.dtype == labels.dtype == np.float32
     np.testing.assert_array_equal(latents[[0, 6, 13]], expected[0])
     np.testing.assert_array_equal(labels[[0, 6, 13]], expected[1])
+    assert len(np.unique(expected[1], axis=0)) == 3
 
 
 @pytest.mark.parametrize('count, num_frames', [(3, 90), (2, 50), (4, 101)])
