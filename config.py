@@ -180,8 +180,9 @@ desc += '-fp32';                sched.max_minibatch_per_gpu = {256: 16, 512: 8, 
 # The same from the command line: python util_scripts.py generate_fake_images --run_id 23 --num_pngs 1000
 #
 #   fake-images          1000 single images.
-#   fake-grids           10 grids, each 15 images wide and 8 high, at a quarter of the size.
-#   interpolation-video  A minute of images that turn into one another.
+#   fake-grids           10 grids, each 15 images wide and 8 high, at a quarter of the size: for 1024x1024; image_shrink=None chooses by resolution.
+#                        seeds='1-20,42' in place of grid_size and num_pngs makes one image of each seed.
+#   interpolation-video  A minute of images that turn into one another; for small images add image_zoom=None. With seeds='3,7,42' through theirs.
 #   training-video       20 seconds of how the images came to be during training.
 #   swd-16k              Sliced Wasserstein distance.
 #   fid-10k              Frechet inception distance over 10,000 images: quick.

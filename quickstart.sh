@@ -31,6 +31,7 @@ else
 fi
 echo
 echo "Look at:"
+echo "  $run/report.html          the run at a glance: pictures over time, curves, log"
 echo "  $run/digits.png           a row per class"
 echo "  $run/interpolation.gif    a walk through the latent space"
 echo "  $run/fakes*.png           how they grew, $run/log.txt what was said"

@@ -28,6 +28,8 @@ _EXAMPLES = [
     '--real_passes 2',
     'generate_interpolation_video -h',
 ]
+# Chosen by resolution on the command line, where the functions keep the original's default of 1.
+AUTOMATIC = ('image_shrink', 'image_zoom')
 VOCABULARY = {**vars(options), **vars(option_checks)}  # of the scripts' signatures
 
 
@@ -70,7 +72,9 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 def _add(command, option):
     notes = [option.kind.words] if option.kind is not ANYTHING else []
-    if option.default is not REQUIRED and option.default is not None:
+    if option.name in AUTOMATIC:
+        notes.append('default: None')
+    elif option.default is not REQUIRED and option.default is not None:
         notes.append(f'default: {option.default!r}')
     text = option.meaning + (f' ({"; ".join(notes)})' if notes else '')
     command.add_argument(f'--{option.name}', required=option.default is REQUIRED,
@@ -109,11 +113,12 @@ def assignments(args: argparse.Namespace) -> list[str]:
     """The lines that somebody would have put into config.py, as `--set` texts."""
     script = find_scripts()[args.script]
     given = vars(args)
+    automatic = {name: None for name in AUTOMATIC if name in script.options}
     values = {
         name: value_of(given[name], option.kind)
         for name, option in script.options.items() if name in given
     }
-    train = {'func': f'util_scripts.{script.name}', **values}
+    train = {'func': f'util_scripts.{script.name}', **automatic, **values}
     run = os.path.splitext(os.path.basename(os.path.normpath(str(values['run_id']))))[0]
     return [
         f'train={train!r}', 'num_gpus=1',
@@ -123,11 +128,13 @@ def assignments(args: argparse.Namespace) -> list[str]:
 
 def value_of(text: Any, kind: Kind = ANYTHING) -> Any:
     """The value of an option: a Python literal, or the text as it stands where it is none or where
-    only text will do. Lists may be given as '15 8' or as one word '[15,8]'.
+    only text will do. Lists may be given as '15 8' or as one word '[15,8]' or '15,8'.
     """
     if kind.is_list:
         values = [value_of(item) for item in text]
-        return values[0] if len(values) == 1 and isinstance(values[0], list) else values
+        if len(values) == 1 and isinstance(values[0], (list, tuple)):
+            return list(values[0])
+        return values
     try:
         value = ast.literal_eval(text)
     except (ValueError, SyntaxError, MemoryError, RecursionError):

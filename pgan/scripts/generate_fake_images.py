@@ -1,6 +1,7 @@
 """Images of a trained generator as PNG files."""
 import os
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -8,9 +9,10 @@ import misc
 from pgan.options import Count, Seed, Size
 from pgan.progress_bar import progress_bar
 from pgan.scripts import generator
-from pgan.scripts.label_choice import label_source, report_rows
-from pgan.scripts.option_checks import FileName, GridSize, Labels, RunId, expect_shrink
+from pgan.scripts.label_choice import label_source, labels_of_seeds, report_rows
+from pgan.scripts.option_checks import FileName, GridSize, Labels, RunId, Seeds, chosen_shrink
 from pgan.scripts.script import script
+from pgan.scripts.seeds import expect_alone, seed_latents, seed_list
 
 
 @script
@@ -19,11 +21,12 @@ def generate_fake_images(
     snapshot: Size | None = None,
     grid_size: GridSize = [1, 1],
     num_pngs: Count = 1,
-    image_shrink: Count = 1,
+    image_shrink: Count | None = 1,
     png_prefix: FileName | None = None,
     random_seed: Seed = 1000,
     minibatch_size: Count = 8,
     labels: Labels = None,
+    seeds: Seeds | None = None,
     *,
     config: Any = None,
 ) -> str:
@@ -35,13 +38,15 @@ def generate_fake_images(
         snapshot: which network, by its kimg; None for the last.
         grid_size: images across and down in each PNG.
         num_pngs: how many PNGs.
-        image_shrink: average squares of so many pixels, a power of two.
+        image_shrink: average squares of this many pixels a side; None = chosen so that a grid is at
+            most 3840x2160.
         png_prefix: what file names begin with, before '%06d.png'; None for the run's and the
-            network's names.
+            network's names, with seeds for nothing.
         random_seed: of the latents.
         minibatch_size: images per evaluation.
         labels: of a network with labels: None = those of the data set at random, 3 or temple = a
             class by number or name for all, 'rows' = a class per grid row.
+        seeds: one image of each, in seed0042.png, in place of grid_size, num_pngs and random_seed.
         config: as config.py; None = the module `config`. Gives result_dir, data_dir, desc and
             num_gpus.
 
@@ -52,25 +57,59 @@ def generate_fake_images(
         ConfigError: an option cannot be used; nothing has been written.
         DataError: there is no such run or snapshot, or the disk is in the way.
     """
+    chosen = [] if seeds is None else seed_list(seeds)
+    if chosen:
+        expect_alone(generate_fake_images,
+                     dict(grid_size=grid_size, num_pngs=num_pngs, random_seed=random_seed))
     Gs, network_pkl = generator.load_generator(run_id, snapshot, config)
-    expect_shrink(Gs, image_shrink)
-    labels_for = label_source(labels, Gs, network_pkl, config, random_seed)
-    if png_prefix is None:
-        png_prefix = misc.get_id_string_for_network_pkl(network_pkl) + '-'
-    random_state = np.random.RandomState(random_seed)
+    image_shrink = chosen_shrink(Gs, image_shrink, grid_size)
+    if chosen:
+        num_pngs = len(chosen)
+        cell_labels = labels_of_seeds(labels, Gs, network_pkl, config, chosen)
+        pictures = _of_seeds(Gs, chosen, cell_labels, png_prefix or '')
+    else:
+        labels_for = label_source(labels, Gs, network_pkl, config, random_seed)
+        if png_prefix is None:
+            png_prefix = misc.get_id_string_for_network_pkl(network_pkl) + '-'
+        pictures = _numbered(Gs, num_pngs, grid_size, random_seed, labels_for, png_prefix)
     result_subdir = generator.new_result_folder(config)
     report_rows(result_subdir, labels, grid_size[1], Gs, network_pkl, config)
 
     with progress_bar(total=num_pngs, unit='png') as bar:
-        for index in range(num_pngs):
+        for picture in pictures:
             with bar.external_write_mode():
-                print(f'Generating png {index} / {num_pngs}...')
-            latents = misc.random_latents(grid_size[0] * grid_size[1], Gs, random_state)
-            images = generator.draw(Gs, latents, labels_for(grid_size), minibatch_size,
+                print(picture.message)
+            images = generator.draw(Gs, picture.latents, picture.labels, minibatch_size,
                                     config.num_gpus, image_shrink)
-            misc.save_image_grid(images, os.path.join(result_subdir,
-                                                      f'{png_prefix}{index:06d}.png'),
+            misc.save_image_grid(images, os.path.join(result_subdir, picture.name),
                                  drange=[0, 255], grid_size=grid_size)
             bar.update()
     generator.mark_done(result_subdir)
     return result_subdir
+
+
+class _Picture(NamedTuple):
+    """A PNG to be made. Attributes: its file name, what is printed before, latents and labels of
+    its images.
+    """
+    name: str
+    message: str
+    latents: np.ndarray
+    labels: np.ndarray
+
+
+def _numbered(Gs, num_pngs, grid_size, random_seed, labels_for, prefix) -> Iterator[_Picture]:
+    """Grids of random latents, numbered from 0."""
+    random_state = np.random.RandomState(random_seed)
+    for index in range(num_pngs):
+        latents = misc.random_latents(grid_size[0] * grid_size[1], Gs, random_state)
+        yield _Picture(f'{prefix}{index:06d}.png', f'Generating png {index} / {num_pngs}...',
+                       latents, labels_for(grid_size))
+
+
+def _of_seeds(Gs, seeds, labels, prefix) -> Iterator[_Picture]:
+    """An image a seed."""
+    for index, seed in enumerate(seeds):
+        yield _Picture(f'{prefix}seed{seed:04d}.png',
+                       f'Generating png {index} / {len(seeds)}, seed {seed}...',
+                       seed_latents(Gs, seed), labels[index:index + 1])

@@ -10,18 +10,29 @@ import misc
 from pgan.options import Count, NonNegative, Positive, Seed, Size
 from pgan.pixels import repeat_pixels
 from pgan.scripts import generator
-from pgan.scripts.label_choice import label_source, report_rows
+from pgan.scripts.label_choice import label_source, labels_of_seeds, report_rows
 from pgan.scripts.option_checks import (
     Bitrate,
     Codec,
     GridSize,
     Labels,
     RunId,
+    Seeds,
     VideoName,
-    expect_shrink,
+    chosen_shrink,
+    chosen_zoom,
     frame_count,
 )
 from pgan.scripts.script import script
+from pgan.scripts.seeds import (
+    closed_loop,
+    expect_alone,
+    lerp,
+    seed_latents,
+    seed_list,
+    slerp,
+    station_frames,
+)
 from pgan.scripts.video import write_video
 
 if TYPE_CHECKING:
@@ -33,8 +44,8 @@ def generate_interpolation_video(
     run_id: RunId,
     snapshot: Size | None = None,
     grid_size: GridSize = [1, 1],
-    image_shrink: Count = 1,
-    image_zoom: Count = 1,
+    image_shrink: Count | None = 1,
+    image_zoom: Count | None = 1,
     duration_sec: Positive = 60.0,
     smoothing_sec: NonNegative = 1.0,
     mp4: VideoName | None = None,
@@ -44,6 +55,7 @@ def generate_interpolation_video(
     random_seed: Seed = 1000,
     minibatch_size: Count = 8,
     labels: Labels = None,
+    seeds: Seeds | None = None,
     *,
     config: Any = None,
 ) -> str:
@@ -54,8 +66,10 @@ def generate_interpolation_video(
         run_id: the run's number, name or folder, or the path of a network pickle.
         snapshot: which network, by its kimg; None for the last.
         grid_size: images across and down.
-        image_shrink: average squares of so many pixels, a power of two.
-        image_zoom: then repeat each pixel so many times across and down.
+        image_shrink: average squares of this many pixels a side; None = chosen so that a frame is
+            at most 3840x2160.
+        image_zoom: then repeat each pixel this many times across and down; None = chosen so that a
+            frame is at least 256x256.
         duration_sec: length of the video in seconds.
         smoothing_sec: how slowly the latents wander: the standard deviation of the filter along
             time, in seconds.
@@ -66,6 +80,9 @@ def generate_interpolation_video(
         labels: of a network with labels: None = those of the data set at random, 3 or temple = a
             class by number or name for all, 'rows' = a class per grid row. Each cell keeps its own
             throughout.
+        seeds: two or more, in place of grid_size, random_seed and smoothing_sec: the video leads
+            from the image of each to that of the next, and back to the first, along the sphere of
+            latents. Where labels are drawn at random, each seed has its own.
         config: as config.py; None = the module `config`. Gives result_dir, data_dir, desc and
             num_gpus.
 
@@ -77,14 +94,29 @@ def generate_interpolation_video(
         DataError: there is no such run or snapshot, or the disk is in the way.
     """
     num_frames = frame_count(duration_sec, mp4_fps)
+    stations = [] if seeds is None else seed_list(seeds)
+    if seeds is not None:
+        expect_alone(
+            generate_interpolation_video,
+            dict(grid_size=grid_size, random_seed=random_seed, smoothing_sec=smoothing_sec))
+        station_frames(len(stations), num_frames)
     Gs, network_pkl = generator.load_generator(run_id, snapshot, config)
-    expect_shrink(Gs, image_shrink)
-    cell_labels = label_source(labels, Gs, network_pkl, config, random_seed)(grid_size)
+    image_shrink = chosen_shrink(Gs, image_shrink, grid_size)
+    size = Gs.output_shape[-1] // image_shrink
+    image_zoom = chosen_zoom(image_zoom, [size * count for count in grid_size])
+    cell_labels = labels_of_seeds(labels, Gs, network_pkl, config, stations) if stations else (
+        label_source(labels, Gs, network_pkl, config, random_seed)(grid_size))
     mp4 = mp4 or misc.get_id_string_for_network_pkl(network_pkl) + '-lerp.mp4'
 
     print('Generating latent vectors...')
-    latents = wandering_latents(Gs, num_frames, grid_size[0] * grid_size[1],
-                                smoothing_sec * mp4_fps, random_seed)
+    if stations:
+        latents = closed_loop(np.stack([seed_latents(Gs, seed) for seed in stations]), num_frames,
+                              slerp)
+        cell_labels = closed_loop(cell_labels[:, np.newaxis], num_frames, lerp)
+    else:
+        latents = wandering_latents(Gs, num_frames, grid_size[0] * grid_size[1],
+                                    smoothing_sec * mp4_fps, random_seed)
+        cell_labels = np.broadcast_to(cell_labels, [num_frames, *cell_labels.shape])
     result_subdir = generator.new_result_folder(config)
     report_rows(result_subdir, labels, grid_size[1], Gs, network_pkl, config)
     draw = lambda latents, labels: generator.draw(Gs, latents, labels, minibatch_size, config.
@@ -126,7 +158,7 @@ class InterpolationFrames:
     Args:
         draw: function: latents [N, ...], labels [N, label size] -> images uint8 [N, C, H, W].
         latents: [frames, images, ...].
-        labels: [images, label size], the same in each frame.
+        labels: [frames, images, label size].
         grid_size: (columns, rows).
         image_zoom: how many times to repeat each pixel.
         minibatch_size: how many images to draw at a time.
@@ -140,7 +172,7 @@ class InterpolationFrames:
         self.labels = labels
         self.grid_size = grid_size
         self.image_zoom = image_zoom
-        self.ahead = max(minibatch_size // len(labels), 1)
+        self.ahead = max(minibatch_size // latents.shape[1], 1)
         self.start: int | None = None
         self.images: np.ndarray  # of the frames from `start` on
 
@@ -149,8 +181,8 @@ class InterpolationFrames:
         start = index - index % self.ahead
         if start != self.start:
             latents = self.latents[start:start + self.ahead]
-            images = self.draw(latents.reshape(-1, *latents.shape[2:]),
-                               np.tile(self.labels, (len(latents), 1)))
+            labels = self.labels[start:start + self.ahead]
+            images = self.draw(np.concatenate(latents), np.concatenate(labels))
             self.start, self.images = start, images.reshape(*latents.shape[:2], *images.shape[1:])
         grid = misc.create_image_grid(self.images[index - start], self.grid_size)
         grid = repeat_pixels(grid, self.image_zoom)

@@ -53,17 +53,46 @@ def label_source(labels: int | str | None, Gs: 'Network', network_pkl: str, conf
         return lambda grid_size: np.zeros([_cells(grid_size), 0], np.float32)
     classes = np.eye(size, dtype=np.float32)
     if labels is None:
-        rows = _labels_of_run(network_pkl, size, config)
-        rows = classes if rows is None else rows
-        # Not RandomState(random_seed) itself: the bits that choose the labels would be those that
-        # make the latents.
-        random_state = np.random.RandomState([random_seed, 1])
-        return lambda grid_size: np.asarray(
-            rows[random_state.randint(len(rows), size=_cells(grid_size))], np.float32)
+        rows, random_state = _rows_to_draw_from(Gs, network_pkl, config), _random_state(random_seed)
+        return lambda grid_size: _drawn(rows, random_state, _cells(grid_size))
     if labels == 'rows':
         return lambda grid_size: classes[(np.arange(grid_size[1]) % size).repeat(grid_size[0])]
     number = class_number(labels, Gs, network_pkl, config, 'train.labels')
     return lambda grid_size: classes[np.full(_cells(grid_size), number)]
+
+
+def labels_of_seeds(labels: int | str | None, Gs: 'Network', network_pkl: str, config: ModuleType,
+                    seeds: Sequence[int]) -> np.ndarray:
+    """Labels of one image a seed: float32 [seeds, label size]. A label that is drawn at random
+    depends on the image's own seed alone, and is that of the first image of the same random_seed.
+
+    Args:
+        seeds: one for each image.
+        others, and what is raised: see `label_source`; 'rows' is no choice, as there are no rows.
+    """
+    if labels == 'rows':
+        raise ConfigError('train.labels: with train.seeds expected a class, as each seed makes an '
+                          "image of its own, without rows. Received: 'rows'.")
+    if labels is None and label_size(Gs) > 0:
+        rows = _rows_to_draw_from(Gs, network_pkl, config)
+        return np.concatenate([_drawn(rows, _random_state(seed), 1) for seed in seeds])
+    return label_source(labels, Gs, network_pkl, config, 0)([1, len(seeds)])
+
+
+def _rows_to_draw_from(Gs, network_pkl, config):
+    size = label_size(Gs)
+    rows = _labels_of_run(network_pkl, size, config)
+    return np.eye(size, dtype=np.float32) if rows is None else rows
+
+
+def _random_state(random_seed):
+    # Not RandomState(random_seed) itself: the bits that choose the labels would be those that make
+    # the latents.
+    return np.random.RandomState([random_seed, 1])
+
+
+def _drawn(rows, random_state, count):
+    return np.asarray(rows[random_state.randint(len(rows), size=count)], np.float32)
 
 
 # --------------------------------------------------------------------------------------------------

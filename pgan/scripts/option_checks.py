@@ -6,6 +6,7 @@ import functools
 import os
 import re
 import subprocess
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pgan.errors import ConfigError, expect
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 _VIDEO_ENDINGS = ('.mp4', '.m4v', '.mov', '.mkv', '.webm', '.avi')
 _OF_TRAINING = ('log.txt', 'config.txt', '_training-done.txt')
+LARGEST_PICTURE = 3840, 2160  # pixels across and down, where image_shrink is chosen
+SMALLEST_FRAME = 256  # pixels, where image_zoom is chosen
 
 
 def _is_file_name(value):
@@ -33,6 +36,13 @@ def _is_log_name(value):
 def _is_class(value):
     is_number = is_integer(value) and value >= 0
     return value is None or is_number or isinstance(value, str) and value != ''
+
+
+def _are_seeds(value):
+    """Whether there are strings and integers only; `pgan.scripts.seeds` reads them."""
+    if isinstance(value, (list, tuple)):
+        return all(map(_are_seeds, value))
+    return isinstance(value, str) or is_integer(value)
 
 
 @functools.cache
@@ -58,6 +68,8 @@ Labels = Annotated[Any, Such("'rows', or a class by its number, an integer of at
 GridSize = Annotated[list[int], Such(
     'images across and down as two integers of at least 1, e.g. [15, 8]',
     lambda value: len(value) == 2 and min(value) >= 1)]
+Seeds = Annotated[list[Any] | str | int, Such(
+    "seeds and ranges of seeds like '1-20,42', a list of seeds, or one integer", _are_seeds)]
 FileName = Annotated[str, Such(
     'a file name without a folder, as it goes into the result folder', _is_file_name)]
 VideoName = Annotated[str, Such(
@@ -74,11 +86,41 @@ Bitrate = Annotated[str, Such(
     lambda value: re.fullmatch(r'[1-9]\d*(\.\d+)?[kKM]?', value))]
 
 
-def expect_shrink(Gs: 'Network', image_shrink: int) -> None:
-    """The generator's images can be averaged down by `image_shrink`."""
+def chosen_shrink(Gs: 'Network', image_shrink: int | None, grid_size: Sequence[int]) -> int:
+    """How many pixels across and down to average into one.
+
+    Args:
+        image_shrink: the user's number; None for the smallest power of two that makes the whole
+            grid fit into LARGEST_PICTURE.
+        grid_size: images across and down.
+
+    Raises:
+        ConfigError: the number exceeds the generator's resolution.
+    """
     resolution = Gs.output_shape[-1]
-    expect(resolution % image_shrink == 0, 'train.image_shrink', f'a power of two up to '
-           f'{resolution}, as the images are {resolution} pixels wide', image_shrink)
+    if image_shrink is None:
+        image_shrink = 1
+        while image_shrink < resolution and any(
+                resolution // image_shrink * count > most
+                for count, most in zip(grid_size, LARGEST_PICTURE)):
+            image_shrink *= 2
+    expect(image_shrink <= resolution, 'train.image_shrink', f'an integer from 1 to {resolution}, '
+           f'as the images are {resolution} pixels wide', image_shrink)
+    return image_shrink
+
+
+def chosen_zoom(image_zoom: int | None, frame_size: Sequence[int]) -> int:
+    """How often to repeat each pixel of a video's frames across and down.
+
+    Args:
+        image_zoom: the user's number; None for the smallest that makes both sides at least
+            SMALLEST_FRAME pixels, as far as the frame still fits into LARGEST_PICTURE.
+        frame_size: width and height without zoom.
+    """
+    if image_zoom is not None:
+        return image_zoom
+    fitting = min(most // size for size, most in zip(frame_size, LARGEST_PICTURE))
+    return max(min(-(-SMALLEST_FRAME // min(frame_size)), fitting), 1)
 
 
 def frame_count(duration_sec: float, fps: float) -> int:

@@ -126,6 +126,8 @@ def test_quick_start(checkout):
     assert Image.open(result / 'digits.png').size == (1024, 640)
     film = Image.open(result / 'interpolation.gif')
     assert film.n_frames == 120 and film.size == (640, 320)
+    shown = re.findall(r'results/000-quickstart-digits/\S+(?<!,)', said[said.index('Look at:'):])
+    assert len(shown) == 5 and all(any(checkout.glob(pattern)) for pattern in shown), said
     written = {path: path.stat().st_mtime_ns for path in result.iterdir()}
     assert table in carry_out(checkout, QUICKSTART)
     assert {path: path.stat().st_mtime_ns

@@ -14,9 +14,12 @@ RUN = [
     '.venv/bin/python util_scripts.py write_report --run_id 12',
     '.venv/bin/python util_scripts.py generate_training_video --run_id 12',
     '.venv/bin/python util_scripts.py generate_fake_images --run_id 12 --num_pngs 10 --grid_size '
-    '15 8 --image_shrink 4',
+    '15 8',
     '.venv/bin/python util_scripts.py generate_interpolation_video --run_id 12 --grid_size 3 2 '
     '--duration_sec 60',
+    '.venv/bin/python util_scripts.py generate_fake_images --run_id 12 --seeds 1-20,42',
+    '.venv/bin/python util_scripts.py generate_interpolation_video --run_id 12 --seeds 3,7,42 '
+    '--duration_sec 10',
     '.venv/bin/python train.py --resume',
     '.venv/bin/python train.py --resume 12',
     LONGER := '.venv/bin/python train.py --resume 12 --set train.total_kimg=15000',

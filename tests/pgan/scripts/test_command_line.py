@@ -13,7 +13,8 @@ import util_scripts
 from pgan.errors import ConfigError
 from pgan.options import ANYTHING, REQUIRED, user_options
 from pgan.scripts import command_line
-from pgan.scripts.command_line import assignments, find_scripts, parse_args
+from pgan.scripts.command_line import AUTOMATIC, assignments, find_scripts, parse_args
+from pgan.scripts.seeds import seed_list
 from pgan.settings import checking, load
 from tests.support.golden import ROOT
 
@@ -41,7 +42,8 @@ def test_help_tells_each_options_meaning_type_and_default(name, capsys):
     for option in find_scripts()[name].options.values():
         assert f'--{option.name}' in said and option.meaning in said
         assert option.kind is ANYTHING or option.kind.words in said
-        assert option.default in (REQUIRED, None) or f'default: {option.default!r}' in said
+        default = None if option.name in AUTOMATIC else option.default
+        assert option.default in (REQUIRED, None) or f'default: {default!r}' in said
 
 
 def test_help_does_not_start_tensorflow():
@@ -84,10 +86,12 @@ def test_values():
     config = configured('generate_fake_images', '--run_id', '5', '--grid_size', '15', '8',
                         '--png_prefix', 'a b', '--labels', 'rows')
     assert config.train == dict(func='util_scripts.generate_fake_images', run_id=5,
-                                grid_size=[15, 8], png_prefix='a b', labels='rows')
+                                grid_size=[15, 8], png_prefix='a b', labels='rows',
+                                image_shrink=None)
     assert config.desc == 'fake-images-5' and config.num_gpus == 1
-    assert configured('generate_fake_images', '--run_id', '5', '--grid_size',
-                      '[15, 8]').train.grid_size == [15, 8]
+    for size in ('[15, 8]', '15,8'):
+        assert configured('generate_fake_images', '--run_id', '5', '--grid_size',
+                          size).train.grid_size == [15, 8]
     metrics = configured('evaluate_metrics', '--run_id', '005-x', '--log', 'metric-a.txt',
                          '--metrics', 'swd', 'fid', '--num_images', '100', '--real_passes', '2')
     assert metrics.train.run_id == '005-x' and metrics.train.metrics == [
@@ -109,6 +113,27 @@ def test_values_pass_the_checks_of_the_configuration():
     with pytest.raises(ConfigError, match='train.duration_sec'):
         checking.check_config(
             configured('generate_interpolation_video', '--run_id', '5', '--duration_sec', 'long'))
+
+
+@pytest.mark.parametrize('words, seeds', [
+    (['1-3,42'], ['1-3,42']), (['3,7,42'], [3, 7, 42]), (['7'], [7]), (['1-3', '42'],
+                                                                       ['1-3', 42]),
+    (['[3, 7]'], [3, 7]), (['007'], ['007']),
+])
+def test_seeds(words, seeds):
+    config = configured('generate_fake_images', '--run_id', '5', '--seeds', *words)
+    checking.check_config(config)
+    assert config.train.seeds == seeds and seed_list(seeds)
+
+
+def test_sizes_are_chosen_unless_they_are_given():
+    video = ('generate_interpolation_video', '--run_id', '5')
+    assert {name: configured(*video).train[name] for name in AUTOMATIC} == dict.fromkeys(AUTOMATIC)
+    config = configured(*video, '--image_zoom', '1', '--image_shrink', '3')
+    checking.check_config(config)
+    assert (config.train.image_zoom, config.train.image_shrink) == (1, 3)
+    assert 'image_shrink' not in configured('project_image', '--run_id', '5', '--image',
+                                            'a.png').train
 
 
 def main(*argv):

@@ -156,7 +156,7 @@ def test_name_codec_and_shrink_are_passed_on(use_network):
 
 
 @pytest.mark.parametrize('option, value', [('grid_size', [1, 0]), ('grid_size', ['1', '1']),
-                                           ('image_shrink', 5), ('image_shrink', 64),
+                                           ('image_shrink', 0), ('image_shrink', 33),
                                            ('image_zoom', 0), ('image_zoom', 1.5),
                                            ('duration_sec', 0), ('duration_sec', 0.01),
                                            ('smoothing_sec', -1), ('smoothing_sec', 'long'),
