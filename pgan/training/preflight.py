@@ -4,7 +4,6 @@ They tell whether the largest step fits into memory, whether the disk has room f
 long each part of the schedule will take.
 """
 import contextlib
-import math
 import os
 import shutil
 import time
