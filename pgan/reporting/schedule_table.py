@@ -1,4 +1,5 @@
 """The schedule of a run as a table."""
+import textwrap
 from collections.abc import Sequence
 
 from pgan.reporting.protocols import Phase
@@ -34,7 +35,7 @@ def print_schedule(run_phases: Sequence[Phase], expected: Sequence[Expected] | N
         lines = _aligned(rows, ' ')
     print('\n'.join(lines))
     if expected:
-        print(_total(expected) + (f' {on_top} on top.' if on_top else ''))
+        print(textwrap.fill(_total(expected) + (f' {on_top} on top.' if on_top else ''), WIDTH))
 
 
 def _aligned(rows: Sequence[Sequence[str]], gap: str) -> list[str]:

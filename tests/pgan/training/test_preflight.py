@@ -84,7 +84,7 @@ def test_the_table_of_the_longest_run_fits_a_terminal(capsys):
     expected = [Expected(phase, 1234.5, 999999.0, 5.0, 0.0) for phase in found]
     schedule_table.print_schedule(found, expected, 'Metrics come')
     lines = capsys.readouterr().out.split('\n')
-    assert max(map(len, lines)) <= 80 and '11d 13h' in lines[-3]
+    assert max(map(len, lines)) <= 80 and lines[-4].split()[-3:] == ['1234', '11d', '13h']
 
 
 @pytest.mark.parametrize('total, words', [
@@ -102,6 +102,34 @@ def test_a_schedule_that_ends_too_early(total, words):
         assert overview.schedule_warning(phases_of(total=total_kimg, **options)[0][-1], 32,
                                          full) is None
         assert phases_of(total=total_kimg + 1, **options)[0][-1].last.lod == 0
+
+
+def test_rounding_does_not_make_a_schedule_too_short():
+    options = dict(lod_training_kimg=0.8, lod_transition_kimg=0.4)  # 3.6000000000000005
+    full = phases.full_resolution_kimg(options, 5)
+    warning = overview.schedule_warning(phases_of(total=2.5, **options)[0][-1], 32, full)
+    assert 'train.total_kimg=3.6 ' in warning
+    for total in (3.6, 9.0):
+        found, _ = phases_of(total=total, **options)
+        assert len(found) == (6 if total == 3.6 else 7)  # the last one is not cut into pieces
+        assert overview.schedule_warning(found[-1], 32, full) is None
+
+
+def test_a_summary_fits_a_terminal_and_keeps_options_whole(capsys):
+    found, _ = phases_of(total=1.5, lod_training_kimg=1, lod_transition_kimg=1)
+    net = types.SimpleNamespace(trainables={}, input_shape=[None, 512], activation_dtype='float32')
+    run = types.SimpleNamespace(
+        config=types.SimpleNamespace(dataset=dict(tfrecord_dir='flowers ' * 20), random_seed=1),
+        training_set=types.SimpleNamespace(shape=(3, 32, 32), num_images=9, label_size=0),
+        networks=(net, net, net), devices=types.SimpleNamespace(workers=1, num_replicas=1),
+        options=types.SimpleNamespace(mirror_augment=True, total_kimg=1.5, metrics=['fid']),
+        cur_nimg=0, path='results/000-' + 'x' * 40)
+    expected = [Expected(phase, 1.0, 1.0, 1.0, 1.0) for phase in found]
+    overview.print_overview(run, found, expected, 6.0)
+    out = capsys.readouterr().out
+    assert max(map(len, out.split('\n'))) <= 80 and ' --set train.total_kimg=6 ' in out.replace(
+        '\n', ' ') and any('--set train.total_kimg=6' in line for line in out.split('\n'))
+    assert 'Metrics come on top.' in out
 
 
 def test_a_schedule_that_never_grows():
