@@ -41,9 +41,11 @@ def print_overview(run: Run, run_phases: Sequence[Phase], expected: Sequence[Exp
 
 
 def _wrapped(text: str, indent: int = 0) -> str:
-    """Text in lines that fit a terminal; paths and commands stay whole."""
-    return textwrap.fill(text, WIDTH, subsequent_indent=' ' * indent, break_long_words=False,
-                         break_on_hyphens=False, replace_whitespace=False)
+    """Text in lines that fit a terminal; paths and options stay whole."""
+    text = text.replace('--set ', '--set\N{NO-BREAK SPACE}')
+    filled = textwrap.fill(text, WIDTH, subsequent_indent=' ' * indent, break_long_words=False,
+                           break_on_hyphens=False, replace_whitespace=False)
+    return filled.replace('--set\N{NO-BREAK SPACE}', '--set ')
 
 
 def schedule_warning(last_phase: Phase, resolution: int, full_kimg: float | None) -> str | None:
@@ -55,8 +57,8 @@ def schedule_warning(last_phase: Phase, resolution: int, full_kimg: float | None
         full_kimg: as for `print_overview`.
     """
     end = last_phase.last
-    # just before the end, a fade has nearly come to its own
-    if last_phase.end_kimg >= (math.inf if full_kimg is None else full_kimg) or end.lod <= 0:
+    needed = math.inf if full_kimg is None else round(full_kimg, 6)
+    if last_phase.end_kimg >= needed or end.lod <= 0:
         return None
     full, reached = f'{resolution}x{resolution}', f'{end.resolution}x{end.resolution}'
     if end.resolution == resolution:
@@ -68,10 +70,9 @@ def schedule_warning(last_phase: Phase, resolution: int, full_kimg: float | None
         how = ('never grows to it. Set sched.lod_training_kimg or sched.lod_transition_kimg above '
                f'0, or start at it: --set sched.lod_initial_resolution={resolution}')
         return f'Warning: the schedule {what}, and {how}'
-    total = math.ceil(full_kimg * 1000) / 1000
-    return (f'Warning: the schedule {what}. {full} is reached at {total:.10g} kimg. To train on '
-            f'up to there, add --set train.total_kimg={total:.10g} (or more, to train at {full} as '
-            'well).')
+    return (f'Warning: the schedule {what}. {full} is reached at {needed:.10g} kimg. To train on '
+            f'up to there, add --set train.total_kimg={needed:.10g} (or more, to train at {full} '
+            'as well).')
 
 
 def overview_entries(run: Run) -> dict[str, Any]:

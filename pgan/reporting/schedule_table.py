@@ -1,4 +1,5 @@
 """The schedule of a run as a table."""
+import textwrap
 from collections.abc import Sequence
 
 from pgan.reporting.protocols import Phase
@@ -6,6 +7,7 @@ from pgan.reporting.timetable import Expected, rough_time
 
 _HEADINGS = ('kimg', 'resolution', 'lod', 'minibatch', 'G_lrate', 'D_lrate')
 _TIME_HEADINGS = ('sec/kimg', 'time')
+_SHORTER = dict(resolution='size', minibatch='batch')
 WIDTH = 80  # columns of a terminal
 
 
@@ -22,14 +24,23 @@ def print_schedule(run_phases: Sequence[Phase], expected: Sequence[Expected] | N
     for number, phase in enumerate(run_phases):
         rows.append(_cells(phase))
         if expected:
-            rows[-1] += [f'{expected[number].sec_per_kimg:.3g}',
+            rate = expected[number].sec_per_kimg
+            rows[-1] += [f'{rate:.3g}' if rate < 100 else f'{rate:.0f}',
                          rough_time(expected[number].seconds)]
-    widths = [max(map(len, column)) for column in zip(*rows)]
-    gap = '  ' if sum(widths) + 2 * (len(widths) - 1) < WIDTH else ' '
-    for row in rows:
-        print(gap.join(cell.rjust(width) for cell, width in zip(row, widths)))
+    lines = _aligned(rows, '  ')
+    if len(lines[0]) > WIDTH:
+        lines = _aligned(rows, ' ')
+    if len(lines[0]) > WIDTH:
+        rows = [[_SHORTER.get(cell, cell.replace(' - ', '-')) for cell in row] for row in rows]
+        lines = _aligned(rows, ' ')
+    print('\n'.join(lines))
     if expected:
-        print(_total(expected) + (f' {on_top} on top.' if on_top else ''))
+        print(textwrap.fill(_total(expected) + (f' {on_top} on top.' if on_top else ''), WIDTH))
+
+
+def _aligned(rows: Sequence[Sequence[str]], gap: str) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    return [gap.join(cell.rjust(width) for cell, width in zip(row, widths)) for row in rows]
 
 
 def _cells(phase: Phase) -> list[str]:

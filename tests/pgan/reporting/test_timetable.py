@@ -9,7 +9,7 @@ import pytest
 
 import tfutil
 from pgan.reporting.progress import Progress
-from pgan.reporting.timetable import Timetable, image_cost, network_cost
+from pgan.reporting.timetable import Timetable, image_cost, network_cost, rough_time
 from pgan.training.phases import list_phases
 from pgan.training.schedule import TrainingSchedule
 
@@ -65,7 +65,7 @@ def test_costs_of_the_stock_networks_grow_with_the_stage():
 
 
 def test_nothing_is_promised_before_anything_was_seen():
-    assert timetable().left(0.0) == (None, None) and timetable().by_resolution() is None
+    assert timetable().left(0.0) == (None, None) and timetable().expected(0.0) is None
 
 
 def test_stages_not_seen_yet_are_judged_by_their_cost():
@@ -74,7 +74,7 @@ def test_stages_not_seen_yet_are_judged_by_their_cost():
     table.add(4, False, 1.0, 0.5)
     assert table.sec_per_kimg(4, False) == 2.0 and table.sec_per_kimg(8, True) == 10.0
     assert table.left(1.0) == (2.0, 2.0 + 3 * 10 + 5 * 10)
-    assert table.by_resolution() == {4: 2.0, 8: 10.0}
+    assert [stage.sec_per_kimg for stage in table.expected(1.0)] == [2.0, 10.0, 10.0]
 
 
 def test_what_is_seen_later_replaces_the_judgement():
@@ -88,17 +88,73 @@ def test_what_is_seen_later_replaces_the_judgement():
 
 
 def test_compiling_and_snapshots_come_on_top():
-    """100 s to start a stage, two of which are to come; 6 s a tick, of which there are 9 kimg /
-    160.
+    """101 s to start the stage of one block, of which training is 1 s; so 200 s for each of the two
+    stages of two blocks. 6 s a tick, of which there are 9 kimg / 160.
     """
     table = timetable()
-    table.add(4, False, 100.0, 0.5)
+    table.add(4, False, 101.0, 0.5)
     table.add(4, False, 1.0, 0.5)
-    for seconds in (4.0, 8.0):
-        table.add_maintenance(seconds)
+    for tick, seconds in ((1, 4.0), (2, 8.0)):
+        table.add_maintenance(tick, seconds)
+    table._saving['networks'] = type(table._saving['networks'])()
+    table.add_saving(other=6.0)
     ticks = (1 / 160, 3 / 140, 5 / 140)
     assert table.left(1.0) == (pytest.approx(2 + 6 * ticks[0]),
-                               pytest.approx(2 + 80 + 6 * sum(ticks) + 200))
+                               pytest.approx(2 + 80 + 6 * sum(ticks) + 400))
+
+
+def test_what_a_run_of_known_times_takes_was_foretold():
+    """A made-up machine: the time that the dry run, the start and the live line name is the time
+    that it takes, to within a tenth, at each moment.
+    """
+    training, compiling = {4: 2.0, 8: 9.0}, {(4, False): 10.0, (8, True): 20.0, (8, False): 20.0}
+    run_phases = phases(total=10, tick_kimg_base=0.5, tick_kimg_dict={})
+    table = Timetable(run_phases, lambda resolution: {4: 1.0, 8: 5.0}[resolution], 1, 4)
+    table.add_trial(8, True, training[8], compiling[8, True], is_kept=True)
+    table.add_saving(pictures=1.0, new_stage=2.0)
+    table.add_saving(networks=3.0)
+    told, taken, nimg, picture_of = [(0.0, table.left(0.0)[1])], 0.0, 0, None
+    for number in range(1, 21):  # ticks of 0.5 kimg
+        for _ in range(5):
+            phase = next(phase for phase in run_phases if nimg < phase.end_kimg * 1000)
+            stage = phase.last.resolution, phase.is_fading
+            is_first = stage != table._last and stage != (8, True)
+            seconds = training[stage[0]] * 0.1 + compiling[stage] * is_first
+            table.add(*stage, seconds, 0.1)
+            taken, nimg = taken + seconds, nimg + 100
+            told.append((taken, table.left(nimg / 1000)[1]))
+        saving = 1.0 + 2.0 * (stage != picture_of) + 3.0 * (number % 4 == 0)
+        picture_of = stage
+        table.add_maintenance(number, saving)
+        taken += saving
+    assert taken == pytest.approx(4 + 72 + 30 + 20 + 6 + 15)
+    # the final snapshot comes after the last tick
+    assert all(abs(before + left - taken) < 0.1 * taken for before, left in told), told
+
+
+def test_the_trial_step_is_not_compiled_again():
+    table = timetable()
+    table.add_trial(8, True, 10.0, 50.0, is_kept=True)
+    compiling = [stage.compiling for stage in table.expected(0.0)]
+    assert compiling == [25.0, 0.0, 50.0]  # a stage of one block; the trial's; one like it
+    table.pay_for_trials()  # a dry run tells of a run that has it to come
+    assert [stage.compiling for stage in table.expected(0.0)] == [25.0, 50.0, 50.0]
+
+
+def test_a_resumed_run_compiles_its_stage_again():
+    table, other = timetable(), timetable()
+    for seconds in (21.0, 1.0):
+        table.add(4, False, seconds, 0.5)
+    assert table.expected(1.0)[0].compiling == 0
+    other.restore(table.state())
+    assert other.expected(1.0)[0].compiling == 20
+    assert [stage.phase.end_kimg for stage in other.expected(6.0)] == [10.0]
+
+
+@pytest.mark.parametrize('seconds, text', [(5, '5s'), (65, '1m 05s'), (7325, '2h 02m'),
+                                           (999999, '11d 13h')])
+def test_rough_times(seconds, text):
+    assert rough_time(seconds) == text
 
 
 def test_recent_rounds_count_more():
@@ -113,44 +169,59 @@ def test_recent_rounds_count_more():
 
 def test_a_trial_step_counts_until_training_is_seen():
     table = timetable()
-    table.set_measured({8: 30.0})
-    assert table.by_resolution() == {4: 6.0, 8: 30.0}
+    table.add_trial(8, False, 30.0, 0.0, is_kept=True)
+    assert [stage.sec_per_kimg for stage in table.expected(0.0)] == [6.0, 30.0, 30.0]
+    assert table.speed(8, False) is None
     table.add(8, False, 1.0, 0.1)
     table.add(8, False, 2.0, 0.1)
     assert table.sec_per_kimg(8, False) == pytest.approx(20, rel=1e-3)
+    assert table.speed(8, False) == table.sec_per_kimg(8, False)
 
 
 def test_a_checkpoint_keeps_what_was_seen():
     table, other = timetable(), timetable()
     table.add(4, False, 1.0, 0.5)
     table.add(4, False, 1.0, 0.5)
+    table.add_maintenance(1, 5.0)
     other.restore(table.state())
-    assert other.left(1.0) == table.left(1.0)
+    for kimg in (2.0, 5.0):  # at the start of a stage
+        assert other.left(kimg) == table.left(kimg)
+    other.restore(dict(seen=[], first_rounds=[1.0, 1], maintenance=[1.0, 1]))  # of earlier versions
 
 
-def live(monkeypatch, texts):
-    """A Progress whose live line is noted, on a clock of 1 second a look."""
-    progress = Progress(total_kimg=10, clock=iter(range(10 ** 6)).__next__, timetable=timetable())
-    monkeypatch.setattr(progress.bar, 'set_postfix_str', lambda text, refresh: texts.append(text))
-    return progress
+def live():
+    """A Progress on a clock of 1 second a look."""
+    return Progress(total_kimg=10, clock=iter(range(10 ** 6)).__next__, timetable=timetable())
 
 
-def test_the_live_line(monkeypatch):
-    texts = []
-    progress = live(monkeypatch, texts)
+def test_the_live_line():
+    progress, texts = live(), []
     sched = types.SimpleNamespace(lod=1.0, resolution=4)
     for nimg in (250, 500, 750, 1000):
         progress.update_bar(nimg, sched)
+        texts.append(progress.live_lines(nimg, sched)[0].partition('| ')[2])
     progress.close()
-    assert texts[0] == 'lod 1.00 (4x4), sec/kimg 4'
-    # a second for 0.25 kimg: 1 kimg more of this stage, then 8 of five times the cost; and a second
-    # for the first round of each stage
-    assert texts[-1] == 'lod 1.00 (4x4), sec/kimg 4, left: stage 4s, run 2m 46s'
-    assert progress.bar.n == 1.0
+    kimg = 'kimg {n:.1f}/{total:.1f}, lod 1.00 (4x4)'
+    assert texts[0] == kimg
+    # a second for 0.25 kimg: 1 kimg more of this stage, then 8 of five times the cost
+    assert texts[-1] == kimg + ', sec/kimg 4, left: stage 4s, run 2m 44s'
 
 
-def test_snapshots_between_rounds_are_not_counted_as_training(monkeypatch):
-    progress = live(monkeypatch, [])
+def test_speed_after_a_new_stage_is_without_compiling():
+    progress = live()
+    for size, lod, minutes in ((4, 1.0, 0), (4, 1.0, 0), (8, 0.5, 10), (8, 0.5, 0)):
+        for _ in range(60 * minutes):
+            progress.clock()
+        sched = types.SimpleNamespace(lod=lod, resolution=size)
+        progress.update_bar(progress.round_start[1] + 250 if progress.round_start else 250, sched)
+        full = progress.live_lines(1000, sched)[0]
+        assert 'sec/kimg' not in full or 'sec/kimg 4,' in full
+    assert 'sec/kimg 4,' in full
+    progress.close()
+
+
+def test_snapshots_between_rounds_are_not_counted_as_training():
+    progress = live()
     sched = types.SimpleNamespace(lod=1.0, resolution=4, minibatch=4)
     for nimg in (250, 500):
         progress.update_bar(nimg, sched)
@@ -163,8 +234,8 @@ def test_snapshots_between_rounds_are_not_counted_as_training(monkeypatch):
     assert progress.timetable.sec_per_kimg(4, False) == pytest.approx(4)
 
 
-def test_a_checkpoint_of_an_earlier_version_has_no_stages(monkeypatch):
-    progress = live(monkeypatch, [])
+def test_a_checkpoint_of_an_earlier_version_has_no_stages():
+    progress = live()
     state = progress.state()
     del state['timetable']
     progress.restore(state, 0)

@@ -6,6 +6,7 @@ import functools
 import math
 import os
 import random
+import re
 import types
 
 import numpy as np
@@ -15,7 +16,8 @@ import tensorflow as tf
 import misc
 from dataset import SyntheticDataset
 from pgan.errors import ConfigError, DataError
-from pgan.reporting import schedule_table
+from pgan.reporting import overview, schedule_table
+from pgan.reporting.timetable import Expected
 from pgan.training import phases, preflight
 from pgan.training.checkpoint import Checkpoints
 from pgan.training.schedule import TrainingSchedule
@@ -65,13 +67,81 @@ def test_a_schedule_without_growth_is_one_phase():
 def test_the_printed_table(capsys):
     found, _ = phases_of(resolution_log2=3, total=10, lod_training_kimg=2, lod_transition_kimg=3,
                          minibatch_dict={4: 128})
-    schedule_table.print_schedule(found, {4: 36.0, 8: 720.0})
+    expected = [Expected(phase, seconds, seconds * phase.kimg, 5.0, 0.0)
+                for phase, seconds in zip(found, (36.0, 720.0, 720.0))]
+    schedule_table.print_schedule(found, expected)
     lines = capsys.readouterr().out.split('\n')
     assert [line.split() for line in lines[1:4]] == [
-        ['0', '-', '2', '4x4', '1.00', '128', '0.001', '0.001', '36', '1m', '12s'],
-        ['2', '-', '5', '8x8', '1.00', '-', '0.00', '16', '0.001', '0.001', '720', '36m', '00s'],
-        ['5', '-', '10', '8x8', '0.00', '16', '0.001', '0.001', '720', '1h', '00m', '00s']]
-    assert lines[4].startswith('In all 1h 37m 12s of training')
+        ['0', '-', '2', '4x4', '1.00', '128', '0.001', '0.001', '36', '1m', '17s'],
+        ['2', '-', '5', '8x8', '1.00', '-', '0.00', '16', '0.001', '0.001', '720', '36m', '05s'],
+        ['5', '-', '10', '8x8', '0.00', '16', '0.001', '0.001', '720', '1h', '00m']]
+    assert lines[4] == 'In all 1h 37m: training 1h 37m, compiling 15s, saving 0s.'
+
+
+def test_the_table_of_the_longest_run_fits_a_terminal(capsys):
+    found, _ = phases_of(resolution_log2=10, total=100000, minibatch_base=1024,
+                         lod_training_kimg=612.5, G_lrate_dict={1024: 0.00125})
+    expected = [Expected(phase, 1234.5, 999999.0, 5.0, 0.0) for phase in found]
+    schedule_table.print_schedule(found, expected, 'Metrics come')
+    lines = capsys.readouterr().out.split('\n')
+    assert max(map(len, lines)) <= 80 and lines[-4].split()[-3:] == ['1234', '11d', '13h']
+
+
+@pytest.mark.parametrize('total, words', [
+    (1.5, "ends at 8x8, at 1.5 kimg: below the 32x32 of the data set. 32x32 is reached at 6 kimg. "
+          "To train on up to there, add --set train.total_kimg=6 "),
+    (5.5, "ends at 5.5 kimg while 32x32 is still fading in. 32x32 is reached at 6 kimg. "),
+    (6, None), (7, None)])
+def test_a_schedule_that_ends_too_early(total, words):
+    options = dict(lod_training_kimg=1, lod_transition_kimg=1)
+    found, _ = phases_of(total=total, **options)
+    full = phases.full_resolution_kimg(options, 5)
+    warning = overview.schedule_warning(found[-1], 32, full)
+    assert warning is None if words is None else words in warning
+    for total_kimg in {full, *map(float, re.findall(r'total_kimg=([\d.]+)', warning or ''))}:
+        assert overview.schedule_warning(phases_of(total=total_kimg, **options)[0][-1], 32,
+                                         full) is None
+        assert phases_of(total=total_kimg + 1, **options)[0][-1].last.lod == 0
+
+
+def test_rounding_does_not_make_a_schedule_too_short():
+    options = dict(lod_training_kimg=0.8, lod_transition_kimg=0.4)  # 3.6000000000000005
+    full = phases.full_resolution_kimg(options, 5)
+    warning = overview.schedule_warning(phases_of(total=2.5, **options)[0][-1], 32, full)
+    assert 'train.total_kimg=3.6 ' in warning
+    for total in (3.6, 9.0):
+        found, _ = phases_of(total=total, **options)
+        assert len(found) == (6 if total == 3.6 else 7)  # the last one is not cut into pieces
+        assert overview.schedule_warning(found[-1], 32, full) is None
+
+
+def test_a_summary_fits_a_terminal_and_keeps_options_whole(capsys):
+    found, _ = phases_of(total=1.5, lod_training_kimg=1, lod_transition_kimg=1)
+    net = types.SimpleNamespace(trainables={}, input_shape=[None, 512], activation_dtype='float32')
+    run = types.SimpleNamespace(
+        config=types.SimpleNamespace(dataset=dict(tfrecord_dir='flowers ' * 20), random_seed=1),
+        training_set=types.SimpleNamespace(shape=(3, 32, 32), num_images=9, label_size=0),
+        networks=(net, net, net), devices=types.SimpleNamespace(workers=1, num_replicas=1),
+        options=types.SimpleNamespace(mirror_augment=True, total_kimg=1.5, metrics=['fid']),
+        cur_nimg=0, path='results/000-' + 'x' * 40)
+    expected = [Expected(phase, 1.0, 1.0, 1.0, 1.0) for phase in found]
+    overview.print_overview(run, found, expected, 6.0)
+    out = capsys.readouterr().out
+    assert max(map(len, out.split('\n'))) <= 80 and ' --set train.total_kimg=6 ' in out.replace(
+        '\n', ' ') and any('--set train.total_kimg=6' in line for line in out.split('\n'))
+    assert 'Metrics come on top.' in out
+
+
+def test_a_schedule_that_never_grows():
+    options = dict(lod_training_kimg=0, lod_transition_kimg=0)
+    found, _ = phases_of(total=9, **options)
+    warning = overview.schedule_warning(found[-1], 32, phases.full_resolution_kimg(options, 5))
+    assert 'ends at 4x4' in warning and '--set sched.lod_initial_resolution=32' in warning
+    for start, lod_options in ((32, options), (32, {})):
+        lod_options = dict(lod_options, lod_initial_resolution=start)
+        found, _ = phases_of(total=9, **lod_options)
+        full = phases.full_resolution_kimg(lod_options, 5)
+        assert full == 0 and overview.schedule_warning(found[-1], 32, full) is None
 
 
 def test_the_space_that_a_run_needs(in_tmp):
@@ -150,9 +220,9 @@ def test_a_dry_step_leaves_no_trace_and_is_used_later(options, monkeypatch):
                   for name in net.vars} for net in (steps.G, steps.D, steps.Gs)]
         if dry:
             before = everything(steps)
-            sec_per_kimg = preflight.try_largest_step(steps, run_phases)
-            assert list(sec_per_kimg) == [8] and sec_per_kimg[8] > 0
-            assert everything(steps) == before and before not in tried and len(tried) == 2
+            trial, = preflight.try_largest_step(steps, run_phases)
+            assert trial[:2] == (8, True) and trial.sec_per_kimg > 0 and trial.compiling > 0
+            assert everything(steps) == before and before not in tried and len(tried) >= 3
         cur_nimg = 0
         while cur_nimg < 96:
             cur_nimg += sum(
@@ -243,6 +313,10 @@ def test_a_dry_run_tells_the_time_and_leaves_nothing_behind(toy, capsys):
     rows = [line.split() for line in table.split('\n') if ' - ' in line]
     assert [row[3] for row in rows] == ['4x4', '8x8', '8x8'
                                         ] and 'Everything fits' in out and 'tick' not in out
+    training, compiling, saving = re.search(
+        r'In all .*: training (\S+), compiling (\S+), saving (\S+)\.\n', out).groups()
+    assert compiling != '0s'
+    assert all(len(line) <= 80 for line in out.partition('This run:')[2].split('\n'))
     expect_error(capsys,
                  main('--config', 'tiny.py', '--dry-run', '--set', 'dataset.tfrecord_dir=none'),
                  "'datasets/none' not found")
