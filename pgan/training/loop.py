@@ -268,7 +268,9 @@ class TrainingRun:
             needed = preflight.disk_space_needed(
                 run_phases, self.networks, grid['size'],
                 image_snapshot_ticks=options.image_snapshot_ticks,
-                network_snapshot_ticks=options.network_snapshot_ticks)
+                network_snapshot_ticks=options.network_snapshot_ticks,
+                save_weight_histograms=options.save_weight_histograms,
+                save_tf_graph=options.save_tf_graph)
             preflight.check_disk_space(self.config.result_dir, needed)
         G, D, _ = self.networks
         self.timetable = Timetable(

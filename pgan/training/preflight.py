@@ -4,6 +4,7 @@ They tell whether the largest step fits into memory, whether the disk has room f
 long each part of the schedule will take.
 """
 import contextlib
+import math
 import os
 import shutil
 import time
@@ -15,6 +16,7 @@ import tensorflow as tf
 
 from pgan.errors import ConfigError, DataError
 from pgan.progress_bar import progress_bar
+from pgan.reporting.report import MAX_PICTURES
 from pgan.reporting.snapshots import snapshot_grid_size
 from pgan.training.checkpoint import KEPT, random_state, restore_random_state
 from pgan.training.phases import Phase
@@ -22,44 +24,92 @@ from pgan.training.schedule import TrainingSchedule
 from pgan.training.step import TrainingSteps
 from tfutil import Network, summary
 
-THUMBNAIL_BYTES = 250_000  # of a grid's smaller copies in the event file and in report.html
+# Upper bounds of what files hold besides numbers and pixels.
+THUMBNAIL_BYTES = 250_000  # a grid's smaller copy, in the event file and in report.html
+VARIABLE_BYTES = 400  # a variable's name and place, in a snapshot or a checkpoint
+FILE_BYTES = 50_000  # a snapshot's source code; random numbers and statistics of a checkpoint
+PAGE_BYTES = 400_000  # log, options and charts, which report.html shows as well
+TICK_BYTES = 8_000  # lines of the log and of stats.jsonl, and points of curves
+HISTOGRAM_BYTES = 1_500  # of a variable
+GRAPH_BYTES = 30_000  # of what is computed with a variable
 
 QUICK_SECONDS = 0.5  # of trial steps, in all: less says little about the speed
 
 # ---------------------------------------------------------------- room on the disk
 
 
+class DiskSpace(NamedTuple):
+    """Upper bounds of the bytes that a run fills.
+
+    Attributes:
+        checkpoints: those that are kept, and the one that is being written.
+        snapshots: all network-snapshot-*.pkl, and network-final.pkl.
+        pictures: reals.png and all fakes*.png.
+        reports: log, curves, report.html and all other files.
+        at_once: the part of all these that the run cannot begin without.
+    """
+    checkpoints: int
+    snapshots: int
+    pictures: int
+    reports: int
+    at_once: int
+
+    @property
+    def total(self) -> int:
+        return self.checkpoints + self.snapshots + self.pictures + self.reports
+
+
 def disk_space_needed(run_phases: Sequence[Phase], networks: Sequence[Network], grid_size: str, *,
-                      image_snapshot_ticks: int, network_snapshot_ticks: int) -> tuple[int, int]:
+                      image_snapshot_ticks: int, network_snapshot_ticks: int,
+                      save_weight_histograms: bool = False,
+                      save_tf_graph: bool = False) -> DiskSpace:
     """Upper bounds of the bytes that a run will fill.
 
     Args:
         run_phases: the phases of the run.
         networks: G, D, Gs.
         grid_size: config.grid's size.
-        image_snapshot_ticks, network_snapshot_ticks: as for training.
-
-    Returns:
-        Bytes of its checkpoints and one snapshot, and of everything.
+        image_snapshot_ticks, network_snapshot_ticks, save_weight_histograms, save_tf_graph: as for
+            training.
     """
+    ticks = sum(phase.ticks for phase in run_phases)
     G, D, Gs = map(_variable_bytes, networks)
-    snapshot = G + D + Gs
-    checkpoint = snapshot + 2 * (G + D)
+    snapshot = G + D + Gs + FILE_BYTES
     _, channels, height, width = networks[0].output_shape
     across, down = snapshot_grid_size(width, height, grid_size)
-    picture = channels * height * across * width * down + THUMBNAIL_BYTES
-    ticks = sum(phase.ticks for phase in run_phases)
-    least = checkpoint * (KEPT + 1) + snapshot
-    snapshots = snapshot * (1 + ticks // network_snapshot_ticks)
-    return least, least + snapshots + picture * (2 + ticks // image_snapshot_ticks)
+    inputs = sum(shape[1] for shape in networks[2].input_shapes)
+    # float64 at most, as text
+    grid_state = across * down * inputs * 8 * 4 // 3
+    checkpoint = snapshot + 2 * (G + D) + grid_state + FILE_BYTES
+    picture = png_bytes(width * across, height * down, channels)
+    thumbnail = min(THUMBNAIL_BYTES, 3 * picture)
+    pictures = 3 + ticks // image_snapshot_ticks
+    # the page has pictures as text, and the old one stays until the new one is written
+    first_page = 2 * (2 * thumbnail * 4 // 3 + PAGE_BYTES)
+    page = 2 * (min(MAX_PICTURES + 2, pictures) * thumbnail * 4 // 3 + PAGE_BYTES)
+    variables = sum(len(net.vars) for net in networks)
+    tick = TICK_BYTES + (variables * HISTOGRAM_BYTES if save_weight_histograms else 0)
+    return DiskSpace(checkpoints=(KEPT + 1) * checkpoint,
+                     snapshots=(2 + ticks // network_snapshot_ticks) * snapshot,
+                     pictures=pictures * picture,
+                     reports=(page + PAGE_BYTES + ticks * tick + pictures * thumbnail
+                              + (variables * GRAPH_BYTES if save_tf_graph else 0)),
+                     at_once=(KEPT + 1) * checkpoint + snapshot + 2 * picture + first_page)
+
+
+def png_bytes(width: int, height: int, channels: int) -> int:
+    """Upper bound of a PNG's size: of noise, which deflate stores as it is, in blocks."""
+    raw = height * (width * channels + 1)
+    return raw + raw // 1000 + 1000
 
 
 def _variable_bytes(net: Network) -> int:
-    return sum(int(np.prod(var.shape, dtype=np.int64)) * var.dtype.size
+    """Bytes of a network's variables in a file, with their names."""
+    return sum(int(np.prod(var.shape, dtype=np.int64)) * var.dtype.size + VARIABLE_BYTES
                for var in net.vars.values())
 
 
-def check_disk_space(result_dir: str, needed: tuple[int, int]) -> None:
+def check_disk_space(result_dir: str, needed: DiskSpace) -> None:
     """Warn if the disk will be full before the run's end.
 
     Args:
@@ -76,19 +126,25 @@ def check_disk_space(result_dir: str, needed: tuple[int, int]) -> None:
         free = shutil.disk_usage(place).free
     except OSError:
         return
-    least, everything = needed
-    if free < least:
-        raise DataError(f'{_gigabytes(free)} are free on the disk of result_dir = {result_dir!r}, '
-                        'but checkpoints and a snapshot of these networks take '
-                        f'{_gigabytes(least)}. Make room, or set result_dir to another disk.')
-    if free < everything:
-        print(f'Warning: {_gigabytes(free)} are free on the disk of result_dir = {result_dir!r}, '
-              f'but the whole run will take up to {_gigabytes(everything)}. Make room in time, or '
-              'save less often: train.network_snapshot_ticks, train.image_snapshot_ticks.')
+    have = _size_text(free, math.floor)
+    if free < needed.at_once:
+        raise DataError(f'{have} are free on the disk of result_dir = {result_dir!r}, but '
+                        'checkpoints and a snapshot of these networks, image grids and the report '
+                        f'take up to {_size_text(needed.at_once)}. Make room, or set result_dir '
+                        'to another disk.')
+    if free < needed.total:
+        parts = ', '.join(f'{name} {_size_text(size)}' for name, size in needed._asdict().items()
+                          if name != 'at_once')
+        print(f'Warning: {have} are free on the disk of result_dir = {result_dir!r}, but the '
+              f'whole run will take up to {_size_text(needed.total)} ({parts}). Make room in time, '
+              'or save less often: train.network_snapshot_ticks, train.image_snapshot_ticks.')
 
 
-def _gigabytes(size: float) -> str:
-    return f'{size / 1e9:.3g} GB' if size >= 1e8 else f'{size / 1e6:.3g} MB'
+def _size_text(size: int, rounded: Callable[[float], int] = math.ceil) -> str:
+    """'1.7 MB': three digits, rounded up, so that what is said suffices, or down."""
+    unit, name = (10**9, 'GB') if size >= 10**8 else (10**6, 'MB')
+    step = 10.0 ** (math.floor(math.log10(max(size, 1) / unit)) - 2)
+    return f'{rounded(size / unit / step) * step:.3g} {name}'
 
 
 # ---------------------------------------------------------------- steps that leave no trace
