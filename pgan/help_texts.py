@@ -60,3 +60,16 @@ class Formatter(argparse.HelpFormatter):
             else textwrap.fill(' '.join(part.split()), width, initial_indent=indent,
                                subsequent_indent=indent, break_on_hyphens=False)
             for part in text.strip('\n').split('\n\n'))
+
+    def _format_usage(self, *args):
+        """argparse indents by the program's name, which leaves too little room next to a long
+        one.
+        """
+        text = super()._format_usage(*args)
+        if max(map(len, text.splitlines())) <= self._width:
+            return text
+        lines, *others = text.rstrip().split('\n')
+        for part in map(str.strip, others):
+            fits = len(lines.rpartition('\n')[2]) + len(part) < self._width
+            lines += f' {part}' if fits else f'\n    {part}'
+        return f'{lines}\n\n'

@@ -1,7 +1,9 @@
 """train.py as a command: how it ends when it is interrupted, stopped or misused, before any
 training.
 """
+import json
 import os
+import pathlib
 import shutil
 import subprocess
 import sys
@@ -9,9 +11,11 @@ import sys
 import pytest
 
 import tfutil
-from misc import startup
+from misc import resuming, startup
+from pgan import settings
 from pgan.errors import ConfigError
 from tests.support.golden import ROOT
+from train import load, parse_args
 
 
 def train(folder, override, **environment):
@@ -68,6 +72,30 @@ def test_thread_numbers_are_checked_before_tensorflow_sees_them():
     with pytest.raises(ConfigError, match='intra_op_parallelism_threads.*expected an integer, at '
                                           "least 0. Received: 'two'"):
         tfutil.init_tf({'intra_op_parallelism_threads': 'two'})
+
+
+def resumed(*argv):
+    """The configuration of a command line that resumes a run; without training."""
+    return load(parse_args(['--resume', '0', *argv]))[0]
+
+
+def test_lines_by_name_are_those_of_the_start_when_a_run_is_resumed(in_tmp):
+    """As recorded by `write_run` of what `load` has read."""
+    config, _ = load(parse_args(['--use', 'cond,bf16', '--use', 'mnist', '--set', 'num_gpus=2']))
+    resuming.write_run('results/000-x', *settings.command_line(config), settings.values(config),
+                       settings.used_lines(config))
+    again = resumed()
+    assert settings.values(again) == {**settings.values(config), 'EasyDict': again.EasyDict}
+    assert resumed('--use', 'fp32,grpc').desc == 'pgan-mnist-cond-grpc-preset-v2-1gpu-fp32'
+
+
+def test_a_run_of_a_version_without_lines_by_name_is_resumed(in_tmp):
+    resuming.write_run('results/000-x', [], ['num_gpus=2'], {})
+    path = pathlib.Path('results/000-x/checkpoint/run.json')
+    content = json.loads(path.read_text())
+    assert content.pop('uses') == []
+    path.write_text(json.dumps(content))
+    assert (resumed().num_gpus, resumed().desc) == (2, 'pgan-celebahq-preset-v2-1gpu-fp32')
 
 
 def test_each_list_of_requirements_is_installed_once(tmp_path):

@@ -236,7 +236,8 @@ def test_damaged_checkpoints_without_another(make_checkpoints, parts):
 
 
 def test_damaged_notes_of_how_a_run_was_started(in_tmp):
-    resuming.write_run('.', ['tiny.py'], ['num_gpus=2'], {'train': {'total_kimg': 3}, 'desc': 'x'})
+    resuming.write_run('.', ['tiny.py'], ['num_gpus=2'], {'train': {'total_kimg': 3}, 'desc': 'x'},
+                       ['cond'])
     os.makedirs('results')
     os.rename('checkpoints', 'results/checkpoints')
     os.makedirs('results/000-x')
@@ -255,7 +256,7 @@ def test_damaged_notes_of_how_a_run_was_started(in_tmp):
             check_error(error, case, 'run.json')
             continue
         assert all(
-            isinstance(text, str) for text in (*found.config_files, *found.assignments,
+            isinstance(text, str) for text in (*found.config_files, *found.assignments, *found.uses,
                                                *found.values, *found.values.values())), case
         readable += 1
     assert 0 < readable < 200
