@@ -124,7 +124,8 @@ def test_a_signal_lets_the_step_end_and_saves(toy, capsys, stopping, number, cod
     stopping(14, number)
     assert main(*TINY_RUN) == code
     captured = capsys.readouterr()
-    assert 'Stopping after this step' in captured.err and 'python train.py --resume' in captured.out
+    assert 'Stopping after this step' in captured.err
+    assert 'train.py --resume results/000-tiny\n' in captured.out
     assert f'Stopped by {signal.Signals(number).name}' in captured.out
     assert main('--resume') == 0
     after, expected = outcome('results/000-tiny'), uninterrupted_here
