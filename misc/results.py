@@ -12,8 +12,8 @@ import numpy as np
 import dataset
 from misc import logs, own_code
 from misc.pickles import load_pkl
-from pgan.errors import DataError, UnknownFunctionError, did_you_mean
-from pgan.files import atomic_write, expanded
+from pgan.errors import DataError, UnknownFunctionError, did_you_mean, in_short
+from pgan.files import LONGEST_DESC, atomic_write, expanded, short_name
 from pgan.locks import locked
 
 _SHOWN = 12
@@ -47,6 +47,9 @@ def create_result_subdir(result_dir: str | os.PathLike, desc: str,
         DataError: the folder cannot be made or written.
     """
     result_dir = expanded(result_dir)
+    if len(os.fsencode(desc)) > LONGEST_DESC:
+        raise DataError(f'desc is too long: at most {LONGEST_DESC} bytes fit into the name of a '
+                        f'result folder. Received: {in_short(desc)!r}.')
     desc = re.sub(r'[/\\]+', '-', desc)
     if os.path.exists(result_dir) and not os.path.isdir(result_dir):
         raise DataError(f'Cannot make a result folder in {result_dir!r}: that is a file, not a '
@@ -216,8 +219,10 @@ def locate_network_pkl(run_id_or_result_subdir_or_network_pkl: int | str,
 
 
 def get_id_string_for_network_pkl(network_pkl: str) -> str:
-    """A name for files made from a network: its folder and file joined by a dash, no '.pkl'."""
-    return '-'.join(network_pkl.replace('.pkl', '').replace('\\', '/').split('/')[-2:])
+    """A name for files made from a network: its folder and file joined by a dash, no '.pkl';
+    shortened if it is very long.
+    """
+    return short_name('-'.join(network_pkl.replace('.pkl', '').replace('\\', '/').split('/')[-2:]))
 
 
 def load_network_pkl(run_id_or_result_subdir_or_network_pkl: int | str, snapshot: int | None = None,

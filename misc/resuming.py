@@ -12,7 +12,15 @@ from typing import Any, NamedTuple
 
 from misc.results import locate_result_subdir
 from pgan.errors import ConfigError, DataError, in_short
-from pgan.files import atomic_append, atomic_write, cannot_write, make_folder, to_json
+from pgan.files import (
+    atomic_append,
+    atomic_write,
+    cannot_write,
+    expect_utf8,
+    make_folder,
+    to_json,
+)
+from pgan.invocation import command, path_argument
 from pgan.locks import lock
 
 FOLDER = 'checkpoints'
@@ -148,6 +156,7 @@ def find_run(run_id: str, result_dir: str | os.PathLike) -> RunToResume:
         path = _newest_unfinished(result_dir)
     else:
         path = locate_result_subdir(int(run_id) if run_id.isdigit() else run_id, result_dir)
+    expect_utf8('--resume', path)  # TensorFlow reads the checkpoint
     try:
         with open(run_json(path), encoding='utf-8') as file:
             content = json.load(file)
@@ -163,17 +172,33 @@ def find_run(run_id: str, result_dir: str | os.PathLike) -> RunToResume:
                         'train.resume_run_id (and train.resume_kimg).') from error
 
 
+def resume_command(path: str | os.PathLike, *assignments: str) -> str:
+    """The command line that continues a run: typed in the current folder, it means this run and no
+    other of the same number or name.
+
+    Args:
+        path: the run's result folder.
+        assignments: texts for `--set`.
+    """
+    options = [part for text in assignments for part in ('--set', text)]
+    return command('train.py', '--resume', path_argument(path), *options)
+
+
 def _newest_unfinished(result_dir):
     runs = glob.glob(os.path.join(glob.escape(result_dir), '*'))
     folders = [path for path in runs if os.path.exists(run_json(path))]
     unfinished = [path for path in folders if not os.path.exists(os.path.join(path, DONE_MARK))]
     if unfinished:
         return max(unfinished, key=_number_of)
-    finished = (f' Finished: {", ".join(sorted(map(os.path.basename, folders))[-5:])}; to extend '
-                'one, name it and raise train.total_kimg.')
+    finished = ''
+    if folders:
+        last = max(folders, key=_number_of)
+        names = sorted(map(os.path.basename, folders))[-5:]
+        finished = (f' Finished: {", ".join(names)}. To extend one, raise its length: '
+                    f'{resume_command(last, "train.total_kimg=KIMG")}.')
     raise DataError(f'--resume: there is no unfinished run in {result_dir!r}, seen from '
-                    f'{os.getcwd()!r}.{finished if folders else ""} Start a run with: python '
-                    'train.py')
+                    f'{os.getcwd()!r}.{finished} If the run is elsewhere, name its folder. To '
+                    f'start one: {command("train.py")}')
 
 
 def _number_of(path):

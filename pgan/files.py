@@ -11,8 +11,9 @@ from typing import IO, Any
 
 import numpy as np
 
-from pgan.errors import DataError, UserError
+from pgan.errors import DataError, UserError, expect
 
+LONGEST_DESC = 240  # bytes; with the number, a folder's name has at most 255
 # Python stands for bytes in names of files that are not UTF-8 with characters that UTF-8 lacks.
 _TEXT: Any = dict(encoding='utf-8', errors='backslashreplace', newline='\n')
 
@@ -23,6 +24,39 @@ def expanded(path: str | os.PathLike) -> str:
     Configuration files and programs that are started without a shell pass the `~` as it is.
     """
     return os.path.expanduser(os.fspath(path))
+
+
+def escaped(text: str) -> str:
+    """Text that UTF-8 can hold: bytes of file names that are not UTF-8 become `\\udce9`, as in
+    log.txt.
+    """
+    return text.encode('utf-8', 'backslashreplace').decode('utf-8')
+
+
+def expect_utf8(where: str, path: str) -> None:
+    """Raise ConfigError for a path that TensorFlow cannot write to.
+
+    Args:
+        where: the option, for the message.
+        path: its value.
+    """
+    expect(escaped(path) == path, where, 'a name in UTF-8, as TensorFlow writes to no other: '
+           'rename the folder, or choose another', path)
+
+
+def short_name(name: str, longest: int = 120) -> str:
+    """A name made from other names, for a file or folder: what is too long loses its middle, and
+    what is not UTF-8 is escaped.
+
+    Args:
+        name: e.g. the name of a network's file.
+        longest: bytes. File systems take 255, with the endings that are added.
+    """
+    content = escaped(name).encode()
+    if len(content) <= longest:
+        return content.decode()
+    half = (longest - 3) // 2
+    return f'{content[:half].decode(errors="ignore")}...{content[-half:].decode(errors="ignore")}'
 
 
 @contextlib.contextmanager
@@ -143,7 +177,7 @@ def atomic_append(path: str | os.PathLike, text: str) -> None:
     with contextlib.suppress(FileNotFoundError), open(path, 'rb') as file:
         before = file.read()
     with atomic_write(path) as file:
-        file.write(before + text.encode(_TEXT['encoding'], _TEXT['errors']))
+        file.write(before + escaped(text).encode())
 
 
 def make_folder(path: str | os.PathLike) -> None:

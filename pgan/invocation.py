@@ -34,6 +34,15 @@ def interpreter() -> str:
     return _nearest(sys.executable) if sys.executable else 'python'
 
 
+def path_argument(path: str | os.PathLike) -> str:
+    """A path as an argument of a command: nothing that a program takes for an option, for a run's
+    number or name, or for the home folder.
+    """
+    nearest = _nearest(os.path.abspath(path))
+    is_plain = os.sep in nearest and nearest[0] not in '-~'
+    return nearest if is_plain else os.path.join(os.curdir, nearest)
+
+
 def _nearest(path: str) -> str:
     """A path as one would type it: from the current folder if that is shorter, else absolute."""
     try:

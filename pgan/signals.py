@@ -18,8 +18,10 @@ class Stopped(SystemExit):
 
     Attributes:
         code: 128 + the signal's number.
+        go_on: the command that continues; '' where there is none.
     """
     code: int
+    go_on = ''
 
     @property
     def signal_name(self) -> str:
@@ -63,9 +65,15 @@ class StopRequest:
     def __bool__(self) -> bool:
         return self.number is not None
 
-    def raise_stopped(self) -> NoReturn:
-        """End the program, with the exit code of the signal, which has come."""
-        raise Stopped(128 + (self.number or 0))
+    def raise_stopped(self, go_on: str = '') -> NoReturn:
+        """End the program, with the exit code of the signal, which has come.
+
+        Args:
+            go_on: see `Stopped`.
+        """
+        stopped = Stopped(128 + (self.number or 0))
+        stopped.go_on = go_on
+        raise stopped
 
 
 @contextlib.contextmanager

@@ -11,6 +11,8 @@ from tensorboard.compat.proto import event_pb2, summary_pb2
 from tensorboard.plugins.hparams import summary as hparams_summary
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
+from pgan.files import escaped
+
 
 class SummaryWriter:
     """A TensorBoard event file, in the plain form that every reader knows.
@@ -68,7 +70,7 @@ class SummaryWriter:
         Args:
             values: options by name; what is not a number, boolean or string is written as a string.
         """
-        plain = {name: value if isinstance(value, (bool, int, float, str)) else str(value)
+        plain = {name: value if isinstance(value, (bool, int, float)) else escaped(str(value))
                  for name, value in values.items()}
         # TensorFlow's class, where that is there
         content = hparams_summary.session_start_pb(plain).SerializeToString()

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from pgan import options, settings
 from pgan.definitions import declaration, plain_constants
 from pgan.errors import ConfigError, did_you_mean
+from pgan.files import short_name
 from pgan.help_texts import example
 from pgan.options import ANYTHING, REQUIRED, Kind, Option
 from pgan.scripts import option_checks
@@ -122,7 +123,7 @@ def assignments(args: argparse.Namespace) -> list[str]:
     run = os.path.splitext(os.path.basename(os.path.normpath(str(values['run_id']))))[0]
     return [
         f'train={train!r}', 'num_gpus=1',
-        f'desc={script.name.removeprefix("generate_").replace("_", "-")}-{run}'
+        f'desc={script.name.removeprefix("generate_").replace("_", "-")}-{short_name(run)}'
     ]
 
 

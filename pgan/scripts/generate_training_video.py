@@ -11,6 +11,7 @@ import PIL.Image
 
 import misc
 from pgan.errors import DataError
+from pgan.files import short_name
 from pgan.options import Count, Positive
 from pgan.pixels import box_average
 from pgan.scripts import generator
@@ -62,7 +63,7 @@ def generate_training_video(
     num_frames = frame_count(duration_sec, mp4_fps)
     run_dir = misc.locate_result_subdir(run_id, config.result_dir)
     snapshots = find_snapshots(run_dir)
-    mp4 = mp4 or os.path.basename(os.path.abspath(run_dir)) + '-train.mp4'
+    mp4 = mp4 or short_name(os.path.basename(os.path.abspath(run_dir))) + '-train.mp4'
     result_subdir = generator.new_result_folder(config)
     frames = TrainingFrames(snapshots, duration_sec, time_warp)
     write_video(os.path.join(result_subdir, mp4), lambda index: frames.at(index / mp4_fps),

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from types import ModuleType
 from typing import Annotated, Any
 
-from pgan.errors import ConfigError, did_you_mean, expect
+from pgan.errors import ConfigError, did_you_mean, expect, in_short
+from pgan.files import LONGEST_DESC, expect_utf8
 from pgan.options import (
     REQUIRED,
     Count,
@@ -85,6 +86,7 @@ def _check_top_level(config):
         check_kind(name, getattr(config, name), kind_of(annotation))
     expect(not re.search(r'[\0-\x1f\x7f]', config.desc), 'desc',
            'one line of text, as it becomes the name of a folder', config.desc)
+    _check_names(config)
     expect(os.path.isdir(config.result_dir) or not os.path.exists(config.result_dir), 'result_dir',
            'a folder, existing or not; this is a file', config.result_dir)
     for name in ('tf_config', 'env', *OWN_FUNCTIONS):
@@ -92,6 +94,21 @@ def _check_top_level(config):
     for name in WITH_FUNC:
         check_kind(f'{name}.func', getattr(config, name).get('func'),
                    kind_of(DottedName))
+
+
+def _check_names(config):
+    """File systems take the names of the result folder, and TensorFlow the letters in them."""
+    for name in ('desc', 'result_dir'):
+        expect_utf8(name, getattr(config, name))
+    size = len(config.desc.encode())
+    if size > LONGEST_DESC:
+        raise ConfigError(f'desc is too long: {size} bytes; at most {LONGEST_DESC} fit into the '
+                          f"result folder's name. Received: '{config.desc[:40]}...'. Shorten it.")
+    parts = os.path.abspath(config.result_dir).split(os.sep)
+    if max(len(os.fsencode(part)) for part in parts) > 255 or len(os.sep.join(parts)) > 3000:
+        raise ConfigError('result_dir is too long. Expected names of at most 255 bytes, and at '
+                          f'most 3000 in all. Received: {in_short(config.result_dir)!r}. Shorten '
+                          'it.')
 
 
 # --------------------------------------------------------------------------------------------------

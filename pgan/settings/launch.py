@@ -30,7 +30,7 @@ def exit_code_of(action: Callable[..., object], *arguments: Any) -> int:
         return 128 + signal.SIGINT
     except Stopped as stopped:
         print(f'Stopped by {stopped.signal_name}. What was finished before is in the result '
-              'folder; a training run goes on with: python train.py --resume')
+              f'folder.{" To continue: " if stopped.go_on else ""}{stopped.go_on}')
         return stopped.code
     return 0
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from misc.resuming import checkpoint_folder
+from misc.resuming import checkpoint_folder, resume_command
 from pgan import files
 from pgan.errors import ConfigError, DataError, in_short
 from tfutil import Network, Optimizer
@@ -76,7 +76,8 @@ class Checkpoints:
             raise DataError(
                 f'the checkpoint cannot be written into {self.folder!r}: '
                 f'{in_short(error)}. What was saved before is intact: make room or '
-                'mend the permissions, then go on with: python train.py --resume') from error
+                'fix the permissions, then continue with: '
+                f'{resume_command(os.path.dirname(self.folder))}') from error
 
     def restore(self) -> dict[str, Any] | None:
         """Set the variables to those of the newest checkpoint that can be read.

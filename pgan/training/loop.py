@@ -369,9 +369,8 @@ class TrainingRun:
         shown = state['loop']['cur_nimg'] / 1000
         if self.path is not None and resume.is_done and shown >= self.options.total_kimg:
             raise ConfigError(f'{resume.path!r} has come to its end, at {shown:g} kimg. To train '
-                              'on, raise its length: python train.py --resume '
-                              f'{os.path.basename(resume.path)} --set '
-                              f'train.total_kimg={math.ceil(2 * shown)}')
+                              'on, raise its length: ' + resuming.resume_command(
+                                  resume.path, f'train.total_kimg={math.ceil(2 * shown)}'))
 
     def _reopen_files(self, sizes):
         """Let log and curves continue where they were, see `resuming.cut_appended`.
@@ -467,7 +466,7 @@ class TrainingRun:
         minutes = self.options.checkpoint_minutes
         if self.stop and self.devices.is_chief:
             self.save()
-            self.stop.raise_stopped()
+            self.stop.raise_stopped(self.path and resuming.resume_command(self.path) or '')
         if minutes and time.monotonic() - self.last_save >= 60 * minutes:
             self.save()
 

@@ -125,7 +125,8 @@ def test_a_signal_lets_the_step_end_and_saves(toy, capsys, stopping, number, cod
     stopping(14, number)
     assert main(*TINY_RUN) == code
     captured = capsys.readouterr()
-    assert 'Stopping after this step' in captured.err and 'python train.py --resume' in captured.out
+    assert 'Stopping after this step' in captured.err
+    assert 'train.py --resume results/000-tiny\n' in captured.out
     assert f'Stopped by {signal.Signals(number).name}' in captured.out
     page = pathlib.Path('results/000-tiny/report.html')
     assert f'Stopped by {signal.Signals(number).name} on' in page.read_text()
