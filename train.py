@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from pgan import settings
 from pgan.console import output_that_may_end
 from pgan.errors import DataError
+from pgan.invocation import as_typed
 from pgan.settings import launch
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog='train.py', formatter_class=argparse.RawDescriptionHelpFormatter,
         description='Train a progressive GAN, or run another script, as config.py says.',
-        epilog=f'{_EXAMPLES}\nconfig.py offers:\n{settings.option_names()}')
+        epilog=f'{as_typed(_EXAMPLES)}\nconfig.py offers:\n{settings.option_names()}')
     settings.add_arguments(parser)
     parser.add_argument('--list', action='store_true',
                         help='print the data sets, presets and switches that config.py offers, '

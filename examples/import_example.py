@@ -21,6 +21,7 @@ import numpy as np  # noqa: E402
 import misc  # noqa: E402
 from pgan.errors import DataError, exit_on_user_error  # noqa: E402
 from pgan.files import expanded  # noqa: E402
+from pgan.invocation import command  # noqa: E402
 
 OFFICIAL = 'karras2018iclr-celebahq-1024x1024.pkl'
 WHERE = 'Official networks: https://drive.google.com/open?id=15hvzxt_XxuokSmj0uO4xxMTMWVc0cIMU'
@@ -44,8 +45,8 @@ def load_generator(path):
     """Gs of a snapshot (G, D, Gs)."""
     if not os.path.exists(path):
         raise DataError(f'there is no {path!r}. Expected a network snapshot. {WHERE}; or give one '
-                        'of yours: python examples/import_example.py '
-                        'results/000-.../network-final.pkl')
+                        'of yours: ' + command('examples/import_example.py',
+                                               'results/000-pgan/network-final.pkl'))
     snapshot = misc.load_pkl(path)
     if not isinstance(snapshot, tuple) or len(snapshot) != 3 or not hasattr(snapshot[2], 'run'):
         raise DataError(f'{path!r} is no network snapshot. Expected a pickle of (G, D, Gs). '

@@ -24,6 +24,8 @@ import typing
 from collections.abc import Callable
 from typing import Any
 
+from pgan.invocation import as_typed
+
 
 def summary_of(function: Callable[..., Any]) -> str:
     """Return the first paragraph of a function's docstring as one line."""
@@ -34,7 +36,7 @@ def add_command(commands: 'argparse._SubParsersAction', function: Callable[..., 
     """Add a function to argparse's sub-parsers, under its own name. The parsed arguments have the
     names of its parameters; `function` among them is the function itself.
     """
-    example = ' '.join(_section(function, 'Example').split())
+    example = as_typed(' '.join(_section(function, 'Example').split()))
     command = commands.add_parser(function.__name__, description=summary_of(function),
                                   epilog=f'example: {example}')
     command.set_defaults(function=function)

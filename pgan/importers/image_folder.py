@@ -19,6 +19,7 @@ from pgan.data.decoding import (
 )
 from pgan.errors import DataError
 from pgan.importers.source import Source, in_threads, onehot
+from pgan.invocation import command
 from pgan.progress_bar import progress_bar
 from pgan.resolutions import is_resolution, log2_of
 
@@ -111,8 +112,9 @@ def _find_files(image_dir):
         wanted = [name for name in names if name[0] != '.' and name.lower() not in IGNORED]
         paths += [os.path.join(folder, name) for name in wanted]
     if any(path.endswith('.tfrecords') for path in paths):
+        extract = command('dataset_tool.py', 'extract', image_dir, 'OUTPUT_DIR')
         raise DataError(f'{image_dir!r} holds .tfrecords files: it is a data set already. Use it '
-                        'as it is; python dataset_tool.py extract makes image files of it.')
+                        f'as it is, or make image files of it: {extract}')
     if not paths:
         raise DataError(f'No input images found in {image_dir!r}. Expected a folder of PNG or '
                         'JPEG files.')

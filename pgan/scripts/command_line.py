@@ -16,11 +16,19 @@ from pgan import options, settings
 from pgan.definitions import declaration, plain_constants
 from pgan.errors import ConfigError
 from pgan.files import short_name
+from pgan.invocation import as_typed
 from pgan.options import ANYTHING, REQUIRED, Kind, Option
 from pgan.scripts import option_checks
 from pgan.settings import launch
 
 VOCABULARY = {**vars(options), **vars(option_checks)}  # of the scripts' signatures
+
+_EXAMPLES = """examples:
+  python util_scripts.py generate_fake_images --run_id 5 --num_pngs 10 --grid_size 15 8
+  python util_scripts.py evaluate_metrics --run_id 5 --log metric-swd-16k.txt --metrics swd\
+ --num_images 16384 --real_passes 2
+  python util_scripts.py generate_interpolation_video -h    the options of one script
+"""
 
 
 class Script(NamedTuple):
@@ -48,10 +56,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         prog='util_scripts.py', formatter_class=argparse.RawDescriptionHelpFormatter,
         description='Images, videos, metrics and more from a run that is finished or still '
                     'training.',
-        epilog='examples:\n  python util_scripts.py generate_fake_images --run_id 5 --num_pngs 10 '
-               '--grid_size 15 8\n  python util_scripts.py evaluate_metrics --run_id 5 --log '
-               'metric-swd-16k.txt --metrics swd --num_images 16384 --real_passes 2\n  python '
-               'util_scripts.py generate_interpolation_video -h    the options of one script\n')
+        epilog=as_typed(_EXAMPLES))
     commands = parser.add_subparsers(dest='script', metavar='SCRIPT', required=True)
     for script in find_scripts().values():
         first = script.description.split('\n\n')[0].replace('\n', ' ')
