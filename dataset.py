@@ -1,7 +1,6 @@
 """Data sets for training: minibatches of images at the networks' resolution, and their labels."""
 import glob
 import os
-import shlex
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
@@ -13,6 +12,7 @@ from pgan.data.class_names import read_class_names
 from pgan.data.labels import find_label_file, has_labels, load_labels, read_labels
 from pgan.errors import ConfigError, DataError, did_you_mean
 from pgan.files import expanded
+from pgan.invocation import command
 from pgan.options import (
     REQUIRED,
     DottedName,
@@ -396,8 +396,8 @@ def creation_hint(tfrecord_dir: str | os.PathLike) -> str:
     name = os.path.basename(os.path.normpath(tfrecord_dir))
     recipe = _RECIPES.get('lsun' if name.startswith('lsun-') else name,
                           'create_from_images {} IMAGES_DIR')
-    return ('Create it with: python dataset_tool.py '
-            f'{recipe.format(shlex.quote(os.fspath(tfrecord_dir)))} (add -h to see what that '
+    words = [word.format(os.fspath(tfrecord_dir)) for word in recipe.split()]
+    return (f'Create it with: {command("dataset_tool.py", *words)} (add -h to see what that '
             'needs). To see a training run without any data: bash quickstart.sh')
 
 

@@ -23,6 +23,7 @@ from PIL import Image  # noqa: E402
 import misc  # noqa: E402
 from pgan.errors import DataError, exit_on_user_error  # noqa: E402
 from pgan.files import expanded  # noqa: E402
+from pgan.invocation import as_typed  # noqa: E402
 from pgan.pixels import repeat_pixels  # noqa: E402
 from pgan.progress_bar import progress_bar  # noqa: E402
 
@@ -105,7 +106,7 @@ def read_back(Gs, training_set, count=1000):
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__,
+    parser = argparse.ArgumentParser(description=as_typed(__doc__),
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('run', help='the run: its folder, number or name; one trained with ten '
                                     'classes')

@@ -21,6 +21,7 @@ import numpy as np  # noqa: E402
 import misc  # noqa: E402
 from pgan.errors import DataError, exit_on_user_error  # noqa: E402
 from pgan.files import expanded  # noqa: E402
+from pgan.invocation import command  # noqa: E402
 
 OFFICIAL = 'karras2018iclr-celebahq-1024x1024.pkl'
 WHERE = 'Official networks: https://drive.google.com/open?id=15hvzxt_XxuokSmj0uO4xxMTMWVc0cIMU'
@@ -44,8 +45,8 @@ def load_generator(path):
     """Gs of a snapshot (G, D, Gs), or of a file that holds it alone."""
     if not os.path.exists(path):
         raise DataError(f'there is no {path!r}. Expected a network snapshot. {WHERE}; or give one '
-                        'of yours: python examples/import_example.py '
-                        'results/000-.../network-final.pkl')
+                        'of yours: ' + command('examples/import_example.py',
+                                               'results/000-pgan/network-final.pkl'))
     try:
         return misc.generator_of(misc.load_pkl(path), path)
     except DataError as error:

@@ -23,6 +23,7 @@ import dataset
 from metrics.feeding import check_minibatch, check_mode, check_setting
 from pgan.errors import ConfigError, DataError
 from pgan.files import atomic_write, make_folder, read_npz
+from pgan.invocation import command
 
 if TYPE_CHECKING:
     import keras
@@ -281,9 +282,10 @@ def _find_digits(data_dir):
         if os.path.isdir(folder):
             return folder
     raise DataError('The metric "modes" needs labelled digits to train its classifier on: '
-                    f'{" or ".join(folders)}. Create one with python dataset_tool.py create_mnist '
-                    f'{folders[0]} MNIST_DIR, or, of 5000 digits, with python dataset_tool.py '
-                    f'create_digits {folders[1]}.')
+                    f'{" or ".join(folders)}. Create one with '
+                    f'{command("dataset_tool.py", "create_mnist", folders[0], "MNIST_DIR")}, or, '
+                    'of 5000 digits, with '
+                    f'{command("dataset_tool.py", "create_digits", folders[1])}')
 
 
 def _fingerprint(folder):

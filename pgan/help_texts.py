@@ -4,9 +4,8 @@ import re
 import shutil
 import textwrap
 
-from pgan.invocation import ROOT, command
+from pgan.invocation import as_typed
 
-_PYTHON = re.compile(r'python (?P<program>[\w/]+\.py)\b')
 _QUOTED = r"""(?:[^\s'"]|'[^']*'|"[^"]*")+"""  # a word of a command line
 _UNIT = re.compile(rf'--[\w-]+ (?!--){_QUOTED}|{_QUOTED}')  # a word, or an option and its value
 _NARROWEST = 40
@@ -38,11 +37,8 @@ def example(text: str, first: str = '') -> str:
         text: the command, e.g. 'python train.py --list'.
         first: what stands before it on the first line.
     """
-    own = _PYTHON.match(text)
-    if own and (ROOT / own['program']).exists():
-        text = command(own['program']) + text[own.end():]
     lines = ['']
-    for word in _UNIT.findall(text):
+    for word in _UNIT.findall(as_typed(text)):
         if lines[-1] and len(f'{first}{lines[-1]} {word} \\') >= columns():
             lines.append('')
         lines[-1] = f'{lines[-1]} {word}'.strip()

@@ -3,6 +3,7 @@ from the current folder.
 """
 import os
 import pathlib
+import re
 import shlex
 import shutil
 import sys
@@ -21,6 +22,17 @@ def command(program: str, *arguments: object) -> str:
         e.g. "python train.py --resume 'my results/003-pgan'".
     """
     return shlex.join([interpreter(), _nearest(str(ROOT / program)), *map(str, arguments)])
+
+
+def as_typed(text: str) -> str:
+    """A help text in which each `python PROGRAM.py` works as it stands from the current folder.
+
+    Texts in the sources, such as examples in docstrings, have the short form.
+    """
+    def replaced(match):
+        return command(match[1]) if (ROOT / match[1]).is_file() else match[0]
+
+    return re.sub(r'\bpython ([\w/]+\.py)\b', replaced, text)
 
 
 def interpreter() -> str:

@@ -245,7 +245,7 @@ def test_a_missing_folder_comes_with_the_command_that_makes_it(name, command, in
         TFRecordDataset(f'datasets/{name}')
     message = str(info.value)
     assert message.startswith(f"dataset 'datasets/{name}' not found.")
-    assert f'python dataset_tool.py {command.format(f"datasets/{name}")}' in message
+    assert f'/dataset_tool.py {command.format(f"datasets/{name}")}' in message
     assert 'bash quickstart.sh' in message
     assert repr(str(in_tmp / 'datasets' / name)) in message
     # It must not send anybody to a command that is not there.

@@ -287,7 +287,7 @@ def _join(cluster: Cluster) -> Devices:
     except RuntimeError as error:
         raise ConfigError(f'TF_CONFIG asks for {len(cluster.addresses)} machines, but TensorFlow '
                           f'has started already on this one alone: {in_short(error)} Start '
-                          'training in a process of its own, as python train.py does.') from error
+                          'training in a process of its own, as train.py does.') from error
     except tf.errors.OpError as error:
         raise ClusterError(f'the machines of TF_CONFIG ({", ".join(cluster.addresses)}) do not '
                            f'find one another: {_cause_of(error)}. Check that each runs the '

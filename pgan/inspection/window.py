@@ -1,6 +1,5 @@
 """One image after the other, in a window."""
 import os
-import shlex
 import signal
 import sys
 from collections.abc import Sequence
@@ -12,6 +11,7 @@ from pgan.errors import DataError
 from pgan.inspection.class_names import class_texts, full_label, short_label
 from pgan.inspection.contact_sheet import check_sheet, write_sheet
 from pgan.inspection.reading import in_order, open_in_order, to_hwc
+from pgan.invocation import command
 
 # of a new window; screens with finer pixels have more of them to the inch
 WINDOW_INCHES, TITLE_INCHES, DPI = 7.68, 0.32, 100
@@ -90,11 +90,10 @@ def _no_toolkit(chosen, backend, settings_file):
 
 def _no_window(tfrecord_dir, reason):
     """The error for want of a window."""
-    folder = shlex.quote(os.fspath(tfrecord_dir))
+    sheet = command('dataset_tool.py', 'display', tfrecord_dir, '--sheet', 'sheet.png')
+    extract = command('dataset_tool.py', 'extract', tfrecord_dir, 'extracted-images')
     return DataError(f'no window can be opened: {reason}. To see the images without one, write '
-                     f'the first ones as one picture: python dataset_tool.py display {folder} '
-                     '--sheet sheet.png; or all of them as files: python dataset_tool.py extract '
-                     f'{folder} extracted-images')
+                     f'the first ones as one picture: {sheet}; or all of them as files: {extract}')
 
 
 class Window:

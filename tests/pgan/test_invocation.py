@@ -1,11 +1,20 @@
 """Commands that the program prints can be typed as they stand."""
+import ast
 import os
+import re
+import shlex
 import subprocess
 import sys
 
 import pytest
 
-from pgan import invocation
+import dataset
+import dataset_tool
+import train
+from pgan import help_texts, invocation
+from pgan.inspection import window
+from pgan.scripts import command_line
+from tests.support.golden import ROOT
 
 
 @pytest.fixture
@@ -37,3 +46,75 @@ def test_arguments_are_quoted(monkeypatch):
     monkeypatch.chdir(invocation.ROOT)
     assert invocation.command('train.py', '--resume', "a run's", 3).endswith(
         """train.py --resume 'a run'"'"'s' 3""")
+
+
+# ---------------------------------------------------------------- all commands of the program
+
+PROGRAMS = ['train.py', 'dataset_tool.py', 'util_scripts.py', 'dataset.py', 'networks.py',
+            'loss.py', 'legacy.py']
+PROGRAMS += [str(path.relative_to(ROOT))
+             for folder in ('pgan', 'misc', 'metrics', 'tfutil', 'examples')
+             for path in sorted((ROOT / folder).rglob('*.py'))]
+
+
+def messages(tree):
+    """The strings of a source file that are no docstrings, and no arguments of `example`, which
+    makes commands of them.
+    """
+    docstrings = {id(node.body[0].value) for node in ast.walk(tree)
+                  if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and node.body
+                  and isinstance(node.body[0], ast.Expr)}
+    examples = {id(part) for node in ast.walk(tree) if isinstance(node, ast.Call)
+                and getattr(node.func, 'id', '') == 'example' for part in ast.walk(node)}
+    return [node.value for node in ast.walk(tree)
+            if isinstance(node, ast.Constant) and isinstance(node.value, str)
+            and id(node) not in docstrings | examples]
+
+
+@pytest.mark.parametrize('name', PROGRAMS)
+def test_messages_take_their_commands_from_here(name):
+    for text in messages(ast.parse((ROOT / name).read_text())):
+        assert not re.search(r'python\d? [\w/]+\.py', text), text
+
+
+def parse(line):
+    """Parse a command line with the parser of the program that it starts."""
+    python, program, *words = shlex.split(line)
+    assert os.path.exists(program) and os.path.realpath(os.path.dirname(program)) == str(ROOT)
+    parsers = {'train.py': train.parse_args, 'util_scripts.py': command_line.parse_args,
+               'dataset_tool.py': dataset_tool.make_parser().parse_args}
+    return parsers[os.path.basename(program)](words)
+
+
+@pytest.mark.parametrize('name', ['celebahq', 'lsun-car', 'mnist', 'my set', "its 'x'", 'digits'])
+def test_commands_that_make_a_data_set(in_tmp, name):
+    line = re.search(r'Create it with: (.*?) \(add -h', dataset.creation_hint(f'd/{name}'))[1]
+    assert parse(line).tfrecord_dir == f'd/{name}'
+
+
+def test_commands_that_show_images_without_a_window(in_tmp):
+    text = str(window._no_window('my set', 'no screen'))
+    show, extract = re.search(r'picture: (.*?); or all of them as files: (.*)$', text).groups()
+    assert (parse(show).sheet, parse(extract).tfrecord_dir) == ('sheet.png', 'my set')
+
+
+@pytest.mark.parametrize('text', [
+    *(f'python train.py{arguments}' for arguments in train._EXAMPLES),
+    *(f'python util_scripts.py {words}' for words in command_line._EXAMPLES if words[-2:] != '-h')])
+def test_examples_of_help(text, monkeypatch, tmp_path):
+    for folder in (ROOT, tmp_path):
+        monkeypatch.chdir(folder)
+        parse(help_texts.example(text).replace('\\\n', ''))
+
+
+@pytest.mark.parametrize('function', dataset_tool.COMMANDS, ids=lambda f: f.__name__)
+def test_examples_of_the_data_set_tool(function, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    example = re.search(r'Example:\n((?: {8}.*\n)+)', function.__doc__ + '\n')
+    # as commands.add_command prints it
+    assert parse(invocation.as_typed(' '.join(example[1].split()))).function is function
+
+
+def test_only_programs_of_this_folder_are_replaced():
+    assert invocation.as_typed('python tool.py and pythonic train.py') == (
+        'python tool.py and pythonic train.py')

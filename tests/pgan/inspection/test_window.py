@@ -232,8 +232,8 @@ def test_without_a_screen_there_are_other_ways(in_tmp):
     assert code == 1 and out == f'Loading dataset "{folder}"\n' and err.count('\n') == 1
     assert 'no screen ($DISPLAY and $WAYLAND_DISPLAY are unset)' in err
     quoted = """'my '"'"'data'"'"''"""
-    assert f'python dataset_tool.py display {quoted} --sheet sheet.png' in err
-    assert f'python dataset_tool.py extract {quoted} extracted-images' in err
+    assert f'dataset_tool.py display {quoted} --sheet sheet.png' in err
+    assert f'dataset_tool.py extract {quoted} extracted-images' in err
 
 
 def test_a_screen_that_cannot_be_used_is_not_called_missing(mixed):

@@ -269,7 +269,7 @@ def test_runs_that_cannot_be_found_or_read(unfinished, capsys):
     pathlib.Path('results/000-tiny/checkpoints/run.json').write_text('{"config_files": 3')
     expect_error(capsys, main('--resume'), 'run.json', 'cannot be read')
     shutil.rmtree('results')
-    expect_error(capsys, main('--resume'), 'no unfinished run', 'python train.py')
+    expect_error(capsys, main('--resume'), 'no unfinished run', 'train.py')
 
 
 @pytest.mark.slow
