@@ -299,6 +299,7 @@ def create_digits(tfrecord_dir: str, force: bool = False) -> None:
 COMMANDS = (display, extract, compare, create_mnist, create_mnistrgb, create_cifar10,
             create_cifar100, create_svhn, create_lsun, create_celeba, create_celebahq,
             create_from_images, create_from_hdf5, create_digits, info)
+_NEED_MEMORY = ('num_threads', 'num_tasks', 'max_images', 'num_images', 'resolution')
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -352,10 +353,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     kwargs = {name: os.path.expanduser(value) if isinstance(value, str) else value
               for name, value in kwargs.items()}
     warnings.filterwarnings('ignore', module=r'PIL\.')  # they name no file
+    sizes = [f'--{name}' for name in _NEED_MEMORY if name in kwargs]
     outcome = ': no data set was written.' if creates else '.'
     try:
         with (output_that_may_end(needed=not creates), signals_as_exceptions(),
-              errors.exit_on_user_error()):
+              errors.exit_on_user_error(sizes)):
             function(**kwargs)
     except KeyboardInterrupt:
         print(f'\ninterrupted{outcome}', file=sys.stderr)

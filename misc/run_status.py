@@ -9,6 +9,7 @@ import time
 from typing import Any, NamedTuple
 
 from misc.resuming import DONE_MARK, checkpoint_folder, is_in_use, run_json
+from pgan.errors import memory_error
 from pgan.files import atomic_write, make_folder, to_json
 from pgan.signals import Stopped
 
@@ -54,6 +55,7 @@ def end_of(error: BaseException) -> tuple[str, str]:
         return STOPPED, error.signal_name
     if isinstance(error, KeyboardInterrupt):
         return STOPPED, 'SIGINT'
+    error = memory_error(error) or error
     text = ' '.join(str(error).split())
     is_plain = type(error).__module__.startswith('pgan.')
     return FAILED, text if is_plain else f'{type(error).__name__}: {text}'

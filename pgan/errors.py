@@ -5,8 +5,10 @@ bug and keeps its traceback.
 """
 import contextlib
 import difflib
+import math
+import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 _LONGEST = 300  # characters of another library's error that are shown; some hold a whole file
 
@@ -56,11 +58,82 @@ def in_short(error: object) -> str:
     return text if len(text) <= _LONGEST else f'{text[:_LONGEST]}...'
 
 
+# ---------------------------------------------------------------- memory
+
+# What libraries say in errors of other types when memory is short: cuDNN's autotuning and
+# workspaces, the driver.
+_SHORTAGE = ('no algorithm worked', 'failed to allocate', 'out of memory', 'oom when allocating',
+             'cudnn_status_alloc_failed')
+_BYTES = dict(half=2, bfloat16=2, float=4, double=8, uint8=1, int8=1, bool=1, int32=4, int64=8)
+
+
+def is_memory_shortage(error: BaseException) -> bool:
+    """Whether an error means that memory does not suffice, of a device or of the host."""
+    if isinstance(error, MemoryError):  # NumPy's as well
+        return True
+    tf = sys.modules.get('tensorflow')
+    if tf is None or not isinstance(error, tf.errors.OpError):
+        return False
+    text = str(error.message).lower()
+    is_named = isinstance(error, tf.errors.ResourceExhaustedError)
+    return is_named or any(part in text for part in _SHORTAGE)
+
+
+def memory_asked_for(error: BaseException) -> str:
+    """'an array of shape [64, 3], 768 bytes' as a memory error tells it, or ''."""
+    shape = getattr(error, 'shape', None)
+    bytes_each = getattr(getattr(error, 'dtype', None), 'itemsize', None)
+    found = re.search(r'shape ?\[([\d,]*)\] and type (\w+)', str(error))
+    if found:  # TensorFlow's; the others are NumPy's
+        shape, bytes_each = re.findall(r'\d+', found[1]), _BYTES.get(found[2])
+    if shape is None or not bytes_each:
+        return ''
+    sizes = [int(size) for size in shape]
+    return f'an array of shape {sizes}, {math.prod(sizes) * bytes_each:,} bytes'
+
+
+def memory_error(error: BaseException, lower: Sequence[str] = ()) -> ConfigError | None:
+    """The ConfigError for a shortage of memory, or None for any other error.
+
+    Args:
+        error: what was raised.
+        lower: names of the options that decide how much memory is needed.
+    """
+    if not is_memory_shortage(error):
+        return None
+    asked = memory_asked_for(error)
+    what = f' for {asked}' if asked else ''
+    do = f'Lower {" or ".join(lower)}, or end' if lower else 'End'
+    where = 'The GPU' if 'GPU:' in str(error) else 'This machine'
+    return ConfigError(f'{where} does not have enough memory{what}. {do} other programs that use '
+                       'much of it.')
+
+
 @contextlib.contextmanager
-def exit_on_user_error() -> Iterator[None]:
-    """Turn a UserError, and a lack of permissions, into one paragraph on stderr and exit code 1."""
+def explaining_memory(lower: Sequence[str]) -> Iterator[None]:
+    """Raise `memory_error` for a shortage of memory in the block."""
     try:
         yield
+    except Exception as error:
+        explained = memory_error(error, lower)
+        if explained is None:
+            raise
+        raise explained from error
+
+
+# ---------------------------------------------------------------- the ends of programs
+
+@contextlib.contextmanager
+def exit_on_user_error(lower: Sequence[str] = ()) -> Iterator[None]:
+    """Turn a UserError, a lack of permissions and a shortage of memory into one paragraph on stderr
+    and exit code 1.
+
+    Args:
+        lower: for `memory_error`.
+    """
+    try:
+        with explaining_memory(lower):
+            yield
     except UserError as error:
         _exit_with(error)
     except PermissionError as error:

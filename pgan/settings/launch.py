@@ -11,11 +11,13 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from pgan import settings
-from pgan.errors import ConfigError, exit_on_user_error
+from pgan.errors import ConfigError, exit_on_user_error, explaining_memory
 from pgan.signals import Stopped, signals_as_exceptions
 
 if TYPE_CHECKING:
     from misc import RunToResume
+
+_NEED_MEMORY = ('minibatch_size', 'grid_size', 'num_images', 'num_starts')  # options of scripts
 
 
 def exit_code_of(action: Callable[..., object], *arguments: Any) -> int:
@@ -95,4 +97,12 @@ def run(config: ModuleType, resume: 'RunToResume | None' = None, dry_run: bool =
                               f'{config.train.func!r}, which has no argument {name!r}.')
     if 'config' in parameters:
         options['config'] = config
-    return func(**options)
+    with explaining_memory(_options_of_memory(parameters)):
+        return func(**options)
+
+
+def _options_of_memory(parameters):
+    """Names of the options of a function that decide how much memory it needs."""
+    if 'dry_run' in parameters:  # training
+        return ('sched.minibatch_base', 'sched.minibatch_dict', 'grid.size')
+    return [f'train.{name}' for name in _NEED_MEMORY if name in parameters]

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from pgan.errors import ConfigError, DataError
+from pgan.errors import ConfigError, DataError, is_memory_shortage, memory_asked_for
 from pgan.progress_bar import progress_bar
 from pgan.reporting.report import MAX_PICTURES
 from pgan.reporting.snapshots import snapshot_grid_size
@@ -201,21 +201,6 @@ def dry_step(steps: TrainingSteps, sched: TrainingSchedule) -> float:
     return (time.perf_counter() - start) / shown * 1000
 
 
-# What libraries say in errors of other types when memory is short: cuDNN's autotuning and
-# workspaces, the driver.
-_SHORTAGE = ('no algorithm worked', 'failed to allocate', 'out of memory', 'oom when allocating',
-             'cudnn_status_alloc_failed')
-
-
-def is_memory_shortage(error: Exception) -> bool:
-    """Whether an error means that memory does not suffice, of a device or of the host."""
-    # NumPy's error is a MemoryError
-    if isinstance(error, (tf.errors.ResourceExhaustedError, MemoryError)):
-        return True
-    text = str(getattr(error, 'message', error)).lower()
-    return isinstance(error, tf.errors.OpError) and any(part in text for part in _SHORTAGE)
-
-
 @contextlib.contextmanager
 def explaining_memory_shortage(sched: TrainingSchedule) -> Iterator[None]:
     """Raise ConfigError if a step in the block does not fit into memory.
@@ -229,11 +214,13 @@ def explaining_memory_shortage(sched: TrainingSchedule) -> Iterator[None]:
         if not is_memory_shortage(error):
             raise
         of = 'this machine' if isinstance(error, MemoryError) else 'the device(s)'
+        asked = memory_asked_for(error)
         raise ConfigError(
             f'a minibatch of {sched.minibatch} at {sched.resolution}x{sched.resolution} does not '
-            f'fit into the memory of {of}. Lower sched.minibatch_dict[{sched.resolution}] or set '
-            'sched.max_minibatch_per_gpu, choose half precision (-fp16 or -bf16 in config.py), or '
-            'lower G.fmap_max and D.fmap_max.') from error
+            f'fit into the memory of {of}{f" ({asked})" if asked else ""}. Lower '
+            f'sched.minibatch_dict[{sched.resolution}] or set sched.max_minibatch_per_gpu, choose '
+            'half precision (-fp16 or -bf16 in config.py), or lower G.fmap_max and '
+            'D.fmap_max.') from error
 
 
 class Trial(NamedTuple):
