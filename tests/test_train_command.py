@@ -91,7 +91,7 @@ def test_lines_by_name_are_those_of_the_start_when_a_run_is_resumed(in_tmp):
 
 def test_a_run_of_a_version_without_lines_by_name_is_resumed(in_tmp):
     resuming.write_run('results/000-x', [], ['num_gpus=2'], {})
-    path = pathlib.Path('results/000-x/checkpoint/run.json')
+    path = pathlib.Path(resuming.run_json('results/000-x'))
     content = json.loads(path.read_text())
     assert content.pop('uses') == []
     path.write_text(json.dumps(content))

@@ -38,10 +38,14 @@ def test_another_process_holds_it_until_it_is_killed(held, tmp_path):
 
 
 def test_waiting_for_another_process(held, tmp_path):
-    timer = threading.Timer(0.3, held.stdin.close)
-    timer.start()
+    was_let_go = threading.Event()
+
+    def let_go():
+        was_let_go.set()
+        held.stdin.close()
+    threading.Timer(0.3, let_go).start()
     with locks.locked(tmp_path, wait=True):
-        assert not timer.is_alive()
+        assert was_let_go.is_set()
 
 
 def test_it_ends_with_the_block_whatever_happens(tmp_path):

@@ -29,7 +29,8 @@ def test_files_that_python_reads_are_read(in_tmp, content, monkeypatch):
     assert config.desc in ('grün', 'grжn') and config.train['total_kimg'] == 1
     # config.py and the ready-made files go the same way
     monkeypatch.setattr(catalogue, 'CONFIG_PY', in_tmp / 'mine.py')
-    assert catalogue.read() == [] and catalogue.ready_made(in_tmp) == {'mine.py': ''}
+    assert catalogue.read() == [] and list(catalogue.ready_made(in_tmp)) == [
+        f'{in_tmp.name}/mine.py']
 
 
 @pytest.mark.parametrize('content', [
