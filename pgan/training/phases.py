@@ -49,7 +49,8 @@ def list_phases(schedule: Callable[[int], TrainingSchedule], sched_options: Mapp
         ends = kimg + stable, kimg + stable + fading
         marks += [end for end in ends if start_kimg < end < total_kimg]
         kimg += stable + fading
-    marks = sorted({*marks, total_kimg})
+    # of a run that is longer already, none are left
+    marks = sorted({*marks, max(total_kimg, start_kimg)})
     return [Phase(start, end, schedule(int(start * 1000 + 1)), schedule(int(end * 1000 - 1)))
             for start, end in zip(marks, marks[1:])]
 

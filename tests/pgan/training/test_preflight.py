@@ -58,6 +58,12 @@ def test_phases_are_the_schedule():
                 assert (now.lod == math.floor(now.lod)) != phase.is_fading, (sched, phase, now.lod)
 
 
+@pytest.mark.parametrize('start', [100.0, 100.5, 9999.0])
+def test_a_run_that_is_long_enough_has_no_phases_left(start):
+    found, _ = phases_of(start=start, total=100.0)
+    assert found == []
+
+
 def test_a_schedule_without_growth_is_one_phase():
     found, _ = phases_of(lod_initial_resolution=32)
     assert [(phase.kimg, phase.last.lod) for phase in found] == [(100.0, 0.0)]
