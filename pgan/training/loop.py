@@ -264,6 +264,7 @@ class TrainingRun:
         options = self.options
         run_phases = self._phases()
         grid = with_defaults(setup_snapshot_image_grid, self.config.grid)
+        preflight.check_memory(run_phases, self.training_set.shape[0])
         if run_phases and self.devices.is_chief:
             needed = preflight.disk_space_needed(
                 run_phases, self.networks, grid['size'],

@@ -109,6 +109,27 @@ def _variable_bytes(net: Network) -> int:
                for var in net.vars.values())
 
 
+def check_memory(run_phases: Sequence[Phase], num_channels: int) -> None:
+    """Check that one minibatch of real images fits into this machine's memory at all. Filling the
+    memory with one that does not can take hours before anything fails.
+
+    Raises:
+        ConfigError: one does not.
+    """
+    try:
+        memory = os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES')
+    except (AttributeError, ValueError, OSError):  # Windows
+        return
+    for sched in (phase.last for phase in run_phases):
+        size = sched.minibatch * num_channels * sched.resolution ** 2 * np.float32().nbytes
+        if size > memory:
+            raise ConfigError(f'a minibatch of {sched.minibatch} images of {sched.resolution}x'
+                              f'{sched.resolution} takes {_size_text(size)}, and this machine has '
+                              f'{_size_text(memory, math.floor)} of memory. Lower '
+                              'sched.minibatch_base, sched.minibatch_dict or '
+                              'sched.max_minibatch_per_gpu.')
+
+
 def check_disk_space(result_dir: str, needed: DiskSpace) -> None:
     """Warn if the disk will be full before the run's end.
 

@@ -2,6 +2,7 @@
 nothing.
 """
 import collections
+import contextlib
 import functools
 import math
 import os
@@ -56,6 +57,17 @@ def test_phases_are_the_schedule():
                         now.G_lrate) == (phase.last.resolution, phase.last.minibatch,
                                          phase.last.G_lrate)
                 assert (now.lod == math.floor(now.lod)) != phase.is_fading, (sched, phase, now.lod)
+
+
+@pytest.mark.parametrize('minibatches, fits', [
+    (dict(minibatch_base=10**6), True), (dict(minibatch_base=10**11), False),
+    (dict(minibatch_dict={32: 10**10}), False),
+    (dict(minibatch_base=10**11, max_minibatch_per_gpu={4: 8, 8: 8, 16: 8, 32: 8}), True)])
+def test_a_minibatch_that_no_memory_holds_is_refused(minibatches, fits):
+    run_phases, _ = phases_of(lod_training_kimg=10, lod_transition_kimg=10, **minibatches)
+    with contextlib.nullcontext() if fits else pytest.raises(
+            ConfigError, match='minibatch of 1000.*Lower sched.minibatch_base'):
+        preflight.check_memory(run_phases, 3)
 
 
 @pytest.mark.parametrize('start', [100.0, 100.5, 9999.0])
