@@ -155,6 +155,7 @@ def check_whole(name, before, after):
                                                                   or data == after[path])
 
 
+@pytest.mark.first(4, rest='slow')
 @pytest.mark.parametrize('name', WRITERS)
 def test_an_error_leaves_what_was_there(name, prepare, room, monkeypatch, record_property):
     write, before, after, faults = prepare(name)
@@ -171,6 +172,7 @@ def test_an_error_leaves_what_was_there(name, prepare, room, monkeypatch, record
     record_property('faults', 2 * len(faults))
 
 
+@pytest.mark.first(4, rest='slow')
 @pytest.mark.filterwarnings('ignore::pytest.PytestUnraisableExceptionWarning')
 @pytest.mark.parametrize('name', WRITERS)
 def test_a_crash_leaves_what_was_there(name, prepare, room, monkeypatch, record_property):
@@ -266,6 +268,7 @@ REAL = [
 ]
 
 
+@pytest.mark.first(3, rest='slow')
 @pytest.mark.parametrize('name', REAL)
 def test_real_errors_leave_what_was_there(name, room):
     """The system refuses to let files grow, wherever in a library they are written."""

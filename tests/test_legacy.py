@@ -74,6 +74,7 @@ def test_networks_are_those_of_the_original(case, name, golden):
                                    rtol=1e-6)
 
 
+@pytest.mark.first(2, rest='slow')
 @pytest.mark.parametrize(('case', 'i'),
                          [(case, i) for case in CASES for i in range(len(THEANO[case]['lods']))])
 def test_outputs_are_those_of_the_original(case, i, golden):

@@ -133,6 +133,7 @@ for value in ('2', '-1', 'x'):
 """
 
 
+@pytest.mark.slow
 def test_option(copy, tmp_path):
     if not (ROOT / 'pgan/options.py').exists():
         pytest.skip('options are not declared by annotations yet')

@@ -76,6 +76,7 @@ def train_on_with_its_networks():
     assert G.activation_dtype == 'float32' and G.output_shape == [None, 1, 16, 16]
 
 
+@pytest.mark.slow
 def test_the_module_is_asked_for_where_it_is_missing(written, capsys):
     carry_out('python PROGRAM/train.py --config own.py')
     os.unlink('my_gan.py')

@@ -163,7 +163,7 @@ def test_tf_config_options():
         tfutil.init_tf({'allow_soft_placemnt': True})
 
 
-@pytest.mark.first(1, rest='slow')
+@pytest.mark.slow
 @pytest.mark.parametrize('config, allowed', [(None, False), ({}, False), ({'tf32': True}, True),
                                              ({'tf32': False}, False)], ids=str)
 def test_tensorfloat32_is_off_unless_asked_for(config, allowed):

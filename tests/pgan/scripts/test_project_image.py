@@ -65,6 +65,7 @@ def test_distances_of_small_images_are_those_of_the_formula():
 
 # ---------------------------------------------------------------- finding
 
+@pytest.mark.first(1, rest='slow')
 @pytest.mark.parametrize('label_size', [0, 3])
 def test_an_image_of_the_network_is_found_again(label_size):
     Gs = network_of(label_size)

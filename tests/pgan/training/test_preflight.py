@@ -267,6 +267,7 @@ def everything(steps):
             random.getstate(), [np.asarray(part).tobytes() for part in np.random.get_state()])
 
 
+@pytest.mark.first(1, rest='exhaustive')
 @pytest.mark.slow
 @pytest.mark.parametrize('options', [dict(D_repeats=1), dict(joint=True)], ids=str)
 def test_a_dry_step_leaves_no_trace_and_is_used_later(options, monkeypatch):

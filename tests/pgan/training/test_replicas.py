@@ -24,6 +24,7 @@ from tfutil import randomness
 from tfutil.devices import make_devices, replica_copies
 
 
+@pytest.mark.first(1, rest='exhaustive')
 @pytest.mark.slow
 @pytest.mark.parametrize('replicas, lod, labels', [(2, 0.5, 0), (4, 1, 3)])
 def test_replicas_compute_what_one_device_computes_from_their_shares(replicas, lod, labels):

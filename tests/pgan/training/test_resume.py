@@ -308,7 +308,8 @@ def test_checkpoints_come_by_the_clock_and_with_networks(toy, monkeypatch):
 
     monkeypatch.setattr('pgan.training.loop.TrainingSteps', Ticking)
     monkeypatch.setattr('pgan.training.loop.time',
-                        types.SimpleNamespace(time=time.time, monotonic=lambda: now[0]))
+                        types.SimpleNamespace(time=time.time, perf_counter=time.perf_counter,
+                                              monotonic=lambda: now[0]))
     monkeypatch.setattr('pgan.training.checkpoint.Checkpoints.save',
                         lambda self, values: saved.append(values['loop']['cur_nimg']))
     assert main(*TINY_RUN, '--set', 'train.total_kimg=0.128', '--set',

@@ -47,6 +47,7 @@ def test_no_golden_case_is_left_out():
     assert (len(RESIZE), len(QUAD), len(JPEG), len(IMAGES)) == (37, 22, 13, 7)
 
 
+@pytest.mark.first(6, rest='slow')
 @pytest.mark.parametrize('name', RESIZE)
 def test_resize_gives_the_pixels_of_pillow_3(name):
     case = RESIZE[name]
@@ -56,6 +57,7 @@ def test_resize_gives_the_pixels_of_pillow_3(name):
     assert (int(result.sum()), sha256(result)) == (case['sum'], case['sha256'])
 
 
+@pytest.mark.first(6, rest='slow')
 @pytest.mark.parametrize('name', QUAD)
 def test_transform_gives_the_pixels_of_pillow_3(name):
     case = QUAD[name]
