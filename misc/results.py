@@ -279,20 +279,14 @@ def _load_vouched(path, config=None):
 
             tfutil.build_function(tfutil.import_obj(options['func']))
     try:
-        return load_pkl(path)
-    except DataError as error:
-        unknown = _unknown_function(error)
-        if unknown is None:
-            raise
-        named = _import_build_functions(path, unknown, error)
+        return _load_naming_unknown(path)
+    except UnknownFunctionError as error:
+        named = _import_build_functions(path, error)
     try:
-        return load_pkl(path)
-    except DataError as error:
-        unknown = _unknown_function(error)
-        if unknown is None:
-            raise
-        raise DataError(f'{path!r} holds a network built by {unknown!r}, but the config.txt beside '
-                        f'it names {" and ".join(named)}. {_HOW_TO_NAME}') from error
+        return _load_naming_unknown(path)
+    except UnknownFunctionError as error:
+        raise DataError(f'{path!r} holds a network built by {error.function!r}, but the config.txt '
+                        f'beside it names {" and ".join(named)}. {_HOW_TO_NAME}') from error
 
 
 _HOW_TO_NAME = ('If you trust the file, name its build functions on the command line with --set '
@@ -300,22 +294,24 @@ _HOW_TO_NAME = ('If you trust the file, name its build functions on the command 
                 'module first, with the functions marked @tfutil.build_function.')
 
 
-def _unknown_function(error):
-    """The dotted name of the build function for which a pickle could not be loaded, or None."""
-    for each in (error, error.__cause__):
-        if isinstance(each, UnknownFunctionError):
-            return each.function
-    return None
+def _load_naming_unknown(path):
+    """`load_pkl`, whose error for an unknown build function is the UnknownFunctionError itself."""
+    try:
+        return load_pkl(path)
+    except DataError as error:
+        if isinstance(error.__cause__, UnknownFunctionError):
+            raise error.__cause__ from None
+        raise
 
 
-def _import_build_functions(path, unknown, error):
+def _import_build_functions(path, error):
     """Make known the build functions of a run that its config.txt names; returns their names."""
     from tfutil.network import STOCK_FUNCTIONS, build_function
     folder = os.path.dirname(path) or os.curdir
     config_txt = os.path.join(folder, 'config.txt')
     if not os.path.isfile(config_txt):
-        raise DataError(f'{path!r} holds a network built by {unknown!r}, and no config.txt beside '
-                        f'the file names it. {_HOW_TO_NAME}') from error
+        raise DataError(f'{path!r} holds a network built by {error.function!r}, and no config.txt '
+                        f'beside the file names it. {_HOW_TO_NAME}') from error
     named = []
     for section, options in sorted(_read_config(folder, ['G', 'D']).items(), reverse=True):
         named.append(repr(options.get('func')))
