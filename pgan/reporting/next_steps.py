@@ -1,7 +1,7 @@
 """What to do with a run that has come to its end."""
 import os
 
-from pgan.invocation import command
+from pgan.invocation import command, path_argument
 from pgan.reporting import report
 
 
@@ -11,9 +11,10 @@ def next_steps(folder: str) -> str:
     Args:
         folder: of the run, which the commands name as it is seen from the current folder.
     """
-    images = command('util_scripts.py', 'generate_fake_images', '--run_id', folder,
+    run = path_argument(folder)
+    images = command('util_scripts.py', 'generate_fake_images', '--run_id', run,
                      '--grid_size', 8, 4)
-    video = command('util_scripts.py', 'generate_interpolation_video', '--run_id', folder,
+    video = command('util_scripts.py', 'generate_interpolation_video', '--run_id', run,
                     '--grid_size', 3, 2, '--duration_sec', 10)
     return (f'Report:   {os.path.join(folder, report.FILE)}\n'
             f'Networks: {os.path.join(folder, "network-final.pkl")}\n'
