@@ -16,6 +16,7 @@ from pgan.invocation import command
 from pgan.options import (
     REQUIRED,
     DottedName,
+    NonNegative,
     Resolution,
     Size,
     Such,
@@ -215,6 +216,9 @@ class TFRecordDataset(Dataset):
             buffers unnecessary.
         random_seed: of the shuffling, >= 0.
         verify: compare the checksum of each record that is read.
+        validation: images that are held out, so that training never sees them: how many, or what
+            share of all if below 1. Which ones depends on the number of images alone.
+        part: 'training' = all images but those held out; 'validation' = those.
 
     Raises:
         DataError: the folder is missing, incomplete or damaged.
@@ -236,18 +240,24 @@ class TFRecordDataset(Dataset):
         num_threads: int = 2,
         random_seed: SuppliedIfTaken[Size] = 0,
         verify: bool = True,
+        validation: NonNegative = 0,
+        part: SuppliedIfTaken[Literal['training', 'validation']] = 'training',
     ):
         del prefetch_mb, buffer_mb, num_threads
         self.tfrecord_dir = tfrecord_dir = expanded(tfrecord_dir)
         label_file = None if label_file is None else expanded(label_file)
         levels = _open_levels(tfrecord_dir, resolution)
         self._levels = [levels[size] for size in sorted(levels, reverse=True)]  # by lod
-        self._labels = load_labels(tfrecord_dir, label_file, max_label_size,
-                                   self._levels[0].num_images)
+        total = self._levels[0].num_images
+        self._numbers = _numbers_of_part(total, validation, part)
+        self._labels = load_labels(tfrecord_dir, label_file, max_label_size, total)
+        if self._numbers is not None:
+            self._labels = self._labels[self._numbers]
+            self._labels.flags.writeable = False
         super().__init__(resolution=max(levels), num_channels=self._levels[0].shape[0],
                          dtype='uint8', dynamic_range=[0, 255], label_size=self._labels.shape[1],
                          label_dtype=self._labels.dtype.name)
-        self.num_images = self._levels[0].num_images
+        self.num_images = total if self._numbers is None else len(self._numbers)
         self.class_names = _names_of_labels(tfrecord_dir, label_file, max_label_size,
                                             self.label_size)
         self.repeat = bool(repeat)
@@ -275,7 +285,7 @@ class TFRecordDataset(Dataset):
         Returns:
             uint8 [n, C, R, R], at full resolution.
         """
-        return self._level(0).read(np.asarray(indices, np.int64), self.verify)
+        return self._level(0).read(self._on_disk(np.asarray(indices, np.int64)), self.verify)
 
     def get_random_labels_np(self, minibatch_size: int) -> np.ndarray:
         if self.label_size == 0:
@@ -328,7 +338,11 @@ class TFRecordDataset(Dataset):
     def _read(self, position: int, count: int, lod: int) -> tuple[np.ndarray, np.ndarray]:
         level, indices = self._level(lod), self._indices(position, count)
         labels = self._labels[indices] if self.label_size else self._no_labels(len(indices))
-        return level.read(indices, self.verify), labels
+        return level.read(self._on_disk(indices), self.verify), labels
+
+    def _on_disk(self, indices):
+        """Numbers of the records that hold these images of this part."""
+        return indices if self._numbers is None else self._numbers[indices]
 
     def _indices(self, position, count):
         """Numbers of the images at `position` to `position + count - 1` of the stream."""
@@ -354,6 +368,22 @@ class TFRecordDataset(Dataset):
             else:
                 self._order = np.arange(self.num_images)
         return self._order
+
+
+def _numbers_of_part(total, validation, part):
+    """Numbers of the images of a part, ascending; None = all of them."""
+    count = round(validation * total) if validation < 1 else validation
+    if not validation and part == 'training':
+        return None
+    if count != int(count) or not 1 <= count < total:
+        raise ConfigError(
+            f'dataset.validation = {validation!r} of {total} images holds out {count:g}. Expected '
+            'a whole number of images, at least 1 and not all of them, or a share between 0 and 1, '
+            'e.g. dataset.validation=0.1.')
+    # In the order on disk neighbours are often alike; so are every tenth, in a set of ten classes.
+    held_out = np.zeros(total, bool)
+    held_out[shuffled_order(total, 0, 0)[:int(count)]] = True
+    return np.flatnonzero(held_out if part == 'validation' else ~held_out)
 
 
 def _names_of_labels(tfrecord_dir, label_file, max_label_size, label_size):

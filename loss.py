@@ -36,6 +36,7 @@ def G_wgan_acgan(
     cond_weight: NonNegative = 1.0,
     latents: SuppliedIfTaken[Any] = None,
     labels: SuppliedIfTaken[Any] = None,
+    augment: SuppliedIfTaken[Any] = None,
 ) -> tf.Tensor:
     """Generator's loss: -D(G(z)), and with labels the cross-entropy of D's guess at the asked
     label.
@@ -48,9 +49,11 @@ def G_wgan_acgan(
         minibatch_size: samples.
         cond_weight: weight of the label term.
         latents, labels: replace the random draws, [N, latent size] and [N, label size].
+        augment: `pgan.training.augment.Augmentation` of what D sees; None = D sees images as they
+            are.
     """
     return _generator_loss(lambda scores: -scores, G, D, training_set, minibatch_size, cond_weight,
-                           latents, labels)
+                           latents, labels, augment)
 
 
 def D_wgangp_acgan(
@@ -67,6 +70,7 @@ def D_wgangp_acgan(
     cond_weight: NonNegative = 1.0,
     latents: SuppliedIfTaken[Any] = None,
     mixing_factors: SuppliedIfTaken[Any] = None,
+    augment: SuppliedIfTaken[Any] = None,
 ) -> tf.Tensor:
     """Discriminator's loss: D(fake) - D(real), gradient penalty, drift penalty, and with labels the
     cross-entropies.
@@ -85,8 +89,10 @@ def D_wgangp_acgan(
     latents = _latents(G, minibatch_size, latents)
     if mixing_factors is None:
         mixing_factors = randomness.uniform([minibatch_size, 1, 1, 1])
-    fake_images, real_scores, fake_scores, logits = _judge(G, D, reals, labels, latents)
+    reals, fake_images = _reals_and_fakes(G, reals, labels, latents, augment)
+    real_scores, fake_scores, logits = _judge(D, reals, fake_images)
 
+    # Augmented or not, D is to be smooth between the images that it is shown.
     reals, fake_images = fp32(reals, fake_images)
     mixed_images = lerp(reals, fake_images, mixing_factors)
     mixed_norms = autosummary('Loss/mixed_norms', gradient_norms(D, opt, mixed_images))
@@ -106,6 +112,7 @@ def G_lsgan_acgan(
     cond_weight: NonNegative = 1.0,
     latents: SuppliedIfTaken[Any] = None,
     labels: SuppliedIfTaken[Any] = None,
+    augment: SuppliedIfTaken[Any] = None,
 ) -> tf.Tensor:
     """Generator's least-squares loss: D(G(z))^2, as D learns to say 0 to reals; and the label term
     of `G_wgan_acgan`.
@@ -113,7 +120,7 @@ def G_lsgan_acgan(
     Same arguments as `G_wgan_acgan`.
     """
     return _generator_loss(tf.square, G, D, training_set, minibatch_size, cond_weight, latents,
-                           labels)
+                           labels, augment)
 
 
 def D_lsgan_acgan(
@@ -128,6 +135,7 @@ def D_lsgan_acgan(
     gdrop_coef: NonNegative = 0.2,
     cond_weight: NonNegative = 1.0,
     latents: SuppliedIfTaken[Any] = None,
+    augment: SuppliedIfTaken[Any] = None,
 ) -> tf.Tensor:
     """Discriminator's least-squares loss: D(real)^2 + L2_fake_weight * (D(fake) - 1)^2; with labels
     the cross-entropies.
@@ -143,7 +151,8 @@ def D_lsgan_acgan(
     The others are those of `D_wgangp_acgan`.
     """
     latents = _latents(G, minibatch_size, latents)
-    _, real_scores, fake_scores, logits = _judge(G, D, reals, labels, latents)
+    real_scores, fake_scores, logits = _judge(
+        D, *_reals_and_fakes(G, reals, labels, latents, augment))
     gdrop = getattr(D.model, 'gdrop', None)
     if gdrop is not None:
         gdrop.follow(tf.reduce_mean(fake_scores), gdrop_coef)
@@ -163,11 +172,14 @@ def _latents(G, minibatch_size, latents):
     return randomness.normal([minibatch_size, *G.input_shapes[0][1:]])
 
 
-def _generator_loss(loss_of, G, D, training_set, minibatch_size, cond_weight, latents, labels):
+def _generator_loss(loss_of, G, D, training_set, minibatch_size, cond_weight, latents, labels,
+                    augment):
     """Evaluate G and D; return `loss_of` D's scores [N], with the label term added."""
     latents = _latents(G, minibatch_size, latents)
     labels = training_set.get_random_labels_tf(minibatch_size) if labels is None else labels
     fake_images = G.get_output_for(latents, labels, is_training=True)
+    if augment is not None:
+        fake_images, = augment(fake_images)
     scores, logits = fp32(*D.get_output_for(fake_images, is_training=True))
     loss = loss_of(scores[:, 0])
     if has_labels(D):
@@ -175,17 +187,22 @@ def _generator_loss(loss_of, G, D, training_set, minibatch_size, cond_weight, la
     return loss
 
 
-def _judge(G, D, reals, labels, latents):
-    """Evaluate G on latents and D on its images and the real ones.
+def _reals_and_fakes(G, reals, labels, latents, augment):
+    """The real images and as many of G, as D is to see them."""
+    fake_images = G.get_output_for(latents, labels, is_training=True)
+    return (reals, fake_images) if augment is None else augment(reals, fake_images)
+
+
+def _judge(D, reals, fakes):
+    """Evaluate D on real images and fakes.
 
     Returns:
-        (fake images, scores [N] of the reals, scores [N] of the fakes, pair of their label logits).
+        (scores [N] of the reals, scores [N] of the fakes, pair of their label logits).
     """
-    fake_images = G.get_output_for(latents, labels, is_training=True)
-    (real_scores, real_logits), (fake_scores, fake_logits) = evaluate_both(D, reals, fake_images)
+    (real_scores, real_logits), (fake_scores, fake_logits) = evaluate_both(D, reals, fakes)
     real_scores = autosummary('Loss/real_scores', real_scores[:, 0])
     fake_scores = autosummary('Loss/fake_scores', fake_scores[:, 0])
-    return fake_images, real_scores, fake_scores, (real_logits, fake_logits)
+    return real_scores, fake_scores, (real_logits, fake_logits)
 
 
 def _with_label_penalties(loss, D, labels, logits, cond_weight):

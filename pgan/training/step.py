@@ -18,6 +18,7 @@ import tensorflow as tf
 from dataset import Dataset
 from pgan.errors import ConfigError
 from pgan.training.minibatches import Minibatches
+from pgan.training.overfitting import STEPS_BETWEEN, Overfitting
 from pgan.training.schedule import TrainingSchedule
 from pgan.training.updates import ScheduleTensors, UpdateOptions, Updates, used_trainables
 from tfutil import Network, NetworkAtStage, Optimizer, Stage, randomness, summary
@@ -62,17 +63,20 @@ class TrainingSteps:
             one device.
         cur_nimg: images shown before; a run that starts from there does not repeat the draws made
             up to there.
+        held_out: a data set of images that are not trained on, to see D overfit; None = without.
 
     Attributes:
         step_kinds: the steps from one G update to the next, in order: 'D', 'G', 'DG' (D's update,
             then G's), or 'both' at once.
         minibatches: `Minibatches` of the data set.
+        held_out: those of the held-out images, or None.
+        overfitting: what is known of it; see `pgan.training.overfitting`.
     """
 
     def __init__(self, networks: Sequence[Network], optimizers: Sequence[Optimizer],
                  losses: Sequence[Callable[..., tf.Tensor]], training_set: Dataset,
                  options: UpdateOptions = UpdateOptions(), devices: Devices | None = None,
-                 cur_nimg: int = 0):
+                 cur_nimg: int = 0, held_out: Dataset | None = None):
         self.G, self.D, self.Gs = networks
         self.G_opt, self.D_opt = optimizers
         self.G_loss, self.D_loss = losses
@@ -80,8 +84,13 @@ class TrainingSteps:
         self.options = options
         self.devices = devices or make_devices()
         self.minibatches = Minibatches(training_set, self.devices)
+        self.held_out = None
+        if held_out is not None:
+            held_out.reads_ahead = False  # it is read too seldom
+            self.held_out = Minibatches(held_out, self.devices)
         self.key_streams = self.devices.num_replicas  # each replica draws numbers of its own
         self.updates = 2 * cur_nimg  # so far, at most two an image: the key of their random draws
+        self.shown = 0  # minibatches of reals so far
         self.moved = {name for name in self.G.trainables
                       if (self.G.get_var(name) != self.Gs.get_var(name)).any()}
         self.step_kinds = _step_kinds(options)
@@ -93,6 +102,8 @@ class TrainingSteps:
         with self.devices.strategy.scope():
             self.G_opt.create_slots(self.G.trainables.values())
             self.D_opt.create_slots(self.D.trainables.values())
+            self.overfitting = Overfitting(
+                options.augment_target if options.augment == 'ada' else None, options.augment_kimg)
 
     # ------------------------------------------------------------ training
 
@@ -113,14 +124,32 @@ class TrainingSteps:
         self.set_lod(sched.lod)
         shows_reals = kind != 'G'
         data = self.minibatches.take(sched.minibatch, sched.lod) if shows_reals else ()
+        if shows_reals and self.held_out is not None:
+            self._compare_scores(sched, data)
         compiled = self._get(kind, sched, data)
         if compiled.calls_python:
             self.minibatches.read_when_due()
         with self._explaining_xla():
-            statistics = compiled.function(*self._arguments(sched, compiled.draws), *data)
+            statistics = compiled.function(
+                *self._arguments(sched, compiled.draws, self.updates), *data)
         self.updates += len(compiled.draws)
+        self.shown += shows_reals
         summary.add_deferred(statistics)
         return sched.minibatch if shows_reals else 0
+
+    def _compare_scores(self, sched: TrainingSchedule, data: Sequence[tf.Tensor]) -> None:
+        """Every few steps, before D has trained on a minibatch: see how D scores it.
+
+        The draws are those of updates that no run makes: training is the same without it.
+        """
+        number, rest = divmod(self.shown + 1, STEPS_BETWEEN)
+        if rest == 0:
+            images, _ = self.held_out.take(sched.minibatch, sched.lod)
+            compared = *data, images
+            compiled = self._get('compare', sched, compared)
+            with self._explaining_xla():
+                summary.add_deferred(compiled.function(
+                    *self._arguments(sched, compiled.draws, -number), *compared))
 
     def set_lod(self, lod: float) -> None:
         """Set the networks' lod variables.
@@ -142,12 +171,19 @@ class TrainingSteps:
 
     def state(self) -> dict[str, Any]:
         """What the next steps depend on besides variables and data, for a checkpoint."""
-        return dict(updates=self.updates, moved=sorted(self.moved))
+        state = dict(updates=self.updates, moved=sorted(self.moved), shown=self.shown,
+                     overfitting=self.overfitting.state())
+        return state if self.held_out is None else dict(state, held_out=self.held_out.state())
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go to where the steps were when `state` was taken."""
         self.updates = state['updates']
         self.moved = set(state['moved'])
+        if self.held_out is not None and 'held_out' in state:
+            self.held_out.restore(state['held_out'])
+        if 'overfitting' in state:  # checkpoints of earlier versions have none
+            self.overfitting.restore(state['overfitting'])
+            self.shown = state['shown']
         # The networks may have been restored, too.
         self._latest = {}
         self._lod = None
@@ -165,7 +201,7 @@ class TrainingSteps:
 
     def graph_def(self) -> tf.compat.v1.GraphDef:
         """GraphDef of the latest compiled step that updates D, for TensorBoard."""
-        key = next(iter(self._latest.values()))
+        key = next(key for kind, key in self._latest.items() if kind != 'compare')
         return self._compiled[key].function.graph.as_graph_def()
 
     # ------------------------------------------------------------ compiling
@@ -212,6 +248,8 @@ class TrainingSteps:
                 D_updated = []
                 if kind == 'both':
                     updates.update_both(now, tables[0], *data)
+                if kind == 'compare':
+                    updates.compare_scores(now, tables[0], *data)
                 if 'D' in kind:
                     D_updated = updates.update_D(now, tables[0], *data)
                 if 'G' in kind:
@@ -227,21 +265,21 @@ class TrainingSteps:
             tables = [block[place] for block, place in zip(blocks, places)]
             results = strategy.run(on_device, (now, tables, *data))
             return strategy.experimental_local_results(results)[0]
-        function = step.get_concrete_function(*self._arguments(sched, draws), *data)
+        function = step.get_concrete_function(*self._arguments(sched, draws, 0), *data)
         used = [updates.draws[name] for name in _updates_in(kind)]
         if any(own > given for own, given in zip(used, draws)):
             return self._compile(kind, sched, stage, data, used)
         return CompiledStep(function, draws, _calls_python(function))
 
     def _arguments(
-            self, sched: TrainingSchedule, draws: Sequence[int]
+            self, sched: TrainingSchedule, draws: Sequence[int], first: int
     ) -> tuple[ScheduleTensors, list[tf.Tensor], list[tf.Tensor]]:
         """What a step is called with, besides data.
 
         Copies to a GPU wait for it, so values stay there while they are the same. Places are int32
         numbers, which stay in the host's memory.
         """
-        blocks, places = zip(*(divmod(self.updates + i, randomness.KEY_BLOCK)
+        blocks, places = zip(*(divmod(first + i, randomness.KEY_BLOCK)
                                for i in range(len(draws))))
         keys = [self._on_device(randomness.key_block, self.options.random_seed, block,
                                 self.key_streams, count) for block, count in zip(blocks, draws)]

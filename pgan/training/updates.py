@@ -12,9 +12,11 @@ import tensorflow as tf
 
 from pgan.nn.layers import make_kernels
 from pgan.nn.sharing import evaluating
+from pgan.training.augment import Augmentation, Method
+from pgan.training.overfitting import STEPS_BETWEEN
 from pgan.training.reals import process_reals
-from tfutil import NetworkAtStage, Stage, lerp, randomness, summary
-from tfutil.devices import replica_copies, set_in_replica
+from tfutil import NetworkAtStage, Stage, fp32, lerp, randomness, summary
+from tfutil.devices import all_reduce, replica_copies, set_in_replica
 from tfutil.fusion import fused
 from tfutil.network import defined_by_its_class
 from tfutil.ops import repeat_pixels
@@ -38,6 +40,8 @@ class UpdateOptions:
         xla: compile losses, gradients and updates with XLA.
         fuse: let XLA compile small operations where it does not compile everything.
         parts: of a minibatch, which networks evaluate side by side; see `pgan.training.threads`.
+        augment: what is done to D's images, see `pgan.training.augment`; None = nothing.
+        augment_target, augment_kimg: see `pgan.training.overfitting`.
     """
     G_smoothing: float = 0.999
     drange_net: tuple[float, float] = (-1, 1)
@@ -49,6 +53,9 @@ class UpdateOptions:
     xla: bool = False
     fuse: bool = False
     parts: int = 1
+    augment: Method | None = None
+    augment_target: float = 0.5
+    augment_kimg: float = 100
 
 
 class ScheduleTensors(NamedTuple):
@@ -93,6 +100,11 @@ class Updates:
         self.G_variables = used_trainables(self.G)
         self.D_variables = used_trainables(self.D)
         self.common = dict(G=self.G, D=self.D, training_set=run.training_set, minibatch_size=size)
+        self.augmentation: Augmentation | None = None
+        if options.augment is not None:
+            self.augmentation = Augmentation(options.augment, options.drange_net,
+                                             run.overfitting.probability)
+            self.common['augment'] = self.augmentation
         self.draws: dict[str, int] = {}
 
     def update_D(self, now: ScheduleTensors, keys: tf.Tensor, reals: tf.Tensor,
@@ -134,6 +146,22 @@ class Updates:
             Goal(self.run.D_opt, self.D_variables, now.D_lrate),
             Goal(self.run.G_opt, self.G_variables, now.G_lrate)])
         self.move_Gs()
+
+    def compare_scores(self, now: ScheduleTensors, keys: tf.Tensor, reals: tf.Tensor,
+                       labels: tf.Tensor, held_out: tf.Tensor) -> None:
+        """Let D score reals, held-out images and fakes, and `Overfitting` take that in."""
+        with randomness.keyed_by(keys) as key, evaluating(self.options.parts):
+            latents = randomness.normal([self.size, *self.G.input_shapes[0][1:]])
+            minibatches = [self.prepare(reals, now.lod), self.prepare(held_out, now.lod),
+                           self.G.get_output_for(latents, labels)]
+            if self.augmentation is not None:
+                minibatches = self.augmentation(*minibatches)
+            scores = [tf.reduce_mean(fp32(self.D.get_output_for(images)[0]))
+                      for images in minibatches]
+        self.draws['compare'] = key.draws
+        replicas = self.run.devices.num_replicas
+        means = [total / replicas for total in all_reduce(scores)]
+        self.run.overfitting.observe(*means, images=STEPS_BETWEEN * self.size * replicas)
 
     # ------------------------------------------------------------ their parts
 

@@ -1,0 +1,272 @@
+"""Augmentation of what the discriminator sees, for data sets of a few hundred images.
+
+A discriminator that knows each real image by heart has nothing left to tell the generator. Here it
+never sees the same image twice: reals and fakes alike are moved, cut and recoloured at random, in
+D's update and in G's. G learns through the augmentation, so it must make images that look real
+whatever is done to them, and has no reason to draw the augmentation itself.
+
+Two ways are known:
+
+* 'diffaugment' (Zhao et al. 2020, arXiv:2006.10738): colour, translation and cutout of each image.
+* 'ada' (Karras et al. 2020, arXiv:2006.06676): geometry and colour, each with a probability that
+  `pgan.training.overfitting` steers. Below 0.8 or so, the images as they are stay the likeliest of
+  all, and G finds that out.
+
+Strengths are those of the two papers; sizes are shares of the image, so they hold at each stage's
+resolution. Two things differ from the second paper: images are resampled bilinearly, without its
+wavelet filter, and their borders are mirrored about the edge.
+"""
+import math
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from tfutil import lerp, randomness
+from tfutil.fusion import fused
+
+Method = Literal['diffaugment', 'ada']
+
+
+class Augmentation:
+    """A random change of images, differentiable with respect to them.
+
+    Args:
+        method: 'diffaugment' or 'ada'.
+        drange: lowest and highest value of images, black and white.
+        probability: of each transformation of 'ada', a scalar variable or tensor in [0, 1].
+    """
+
+    def __init__(self, method: Method, drange: Sequence[float] = (-1, 1),
+                 probability: tf.Variable | tf.Tensor | None = None):
+        self._method = method
+        self._middle = (drange[0] + drange[1]) / 2
+        self._half = (drange[1] - drange[0]) / 2
+        self._probability = probability
+
+    def __call__(self, *minibatches: tf.Tensor) -> list[tf.Tensor]:
+        """Change each image of one or more minibatches, with draws of its own.
+
+        Args:
+            minibatches: [N, C, r, r] of any float type; C = 1 or 3.
+
+        Returns:
+            The changed minibatches, float32, of the same shapes.
+        """
+        sizes = [len_of(images) for images in minibatches]
+        images = tf.concat([tf.cast(images, tf.float32) for images in minibatches], axis=0)
+        images = (images - self._middle) / self._half
+        images = self._diffaugment(images) if self._method == 'diffaugment' else self._ada(images)
+        return tf.split(images * self._half + self._middle, sizes)
+
+    def _diffaugment(self, images):
+        draws = randomness.uniform([len_of(images), 7])
+        return fused(diffaugment, images, draws)
+
+    def _ada(self, images):
+        p = tf.convert_to_tensor(self._probability)
+        gates = randomness.uniform([len_of(images), len(_Gates._fields)])
+        uniform = randomness.uniform([len_of(images), 8])
+        normal = randomness.normal([len_of(images), 7])
+        return fused(ada, images, p, gates, uniform, normal)
+
+
+def len_of(images: tf.Tensor) -> int | tf.Tensor:
+    """Number of images, as a Python number where it is known."""
+    return images.shape[0] if images.shape[0] is not None else tf.shape(images)[0]
+
+
+# --------------------------------------------------------------------------------------------------
+# DiffAugment.
+
+TRANSLATION = 1 / 8  # of the image's side, at most
+CUTOUT = 1 / 2  # of the image's side
+
+
+def diffaugment(images: tf.Tensor, draws: tf.Tensor) -> tf.Tensor:
+    """Colour, translation and cutout (Zhao et al. 2020, section 3.2).
+
+    Args:
+        images: float32 [N, C, r, r] in [-1, 1]; what comes into the image or is cut out is 0.
+        draws: uniform numbers in [0, 1), [N, 7].
+    """
+    brightness, saturation, contrast, *places = tf.unstack(draws[:, :, None, None, None], axis=1)
+    images += brightness - 0.5
+    images = lerp(tf.reduce_mean(images, axis=1, keepdims=True), images, saturation * 2.0)
+    images = lerp(tf.reduce_mean(images, axis=[1, 2, 3], keepdims=True), images, contrast + 0.5)
+
+    size = images.shape[-1]
+    most = int(size * TRANSLATION + 0.5)
+    shifts = [tf.cast(tf.floor(place[:, 0, 0, 0] * (2 * most + 1)), tf.int32) - most
+              for place in places[:2]]
+    images = _shifted(_shifted(images, shifts[0], 2), shifts[1], 3)
+
+    cut = int(size * CUTOUT + 0.5)
+    pixels = tf.range(size, dtype=tf.float32)
+    # the square's first row or column; at the borders a part of it is outside
+    first_y, first_x = (tf.floor(place * (size + 1 - cut % 2)) - cut // 2 for place in places[2:])
+    in_rows, in_columns = ((pixels >= first) & (pixels < first + cut)
+                           for first in (first_y, first_x))
+    is_cut = tf.transpose(in_rows, [0, 1, 3, 2]) & in_columns
+    return tf.where(is_cut, tf.zeros_like(images), images)
+
+
+def _shifted(images, shifts, axis):
+    """Images moved by whole pixels along an axis, zeros coming in."""
+    size = images.shape[axis]
+    source = tf.range(size)[None] - shifts[:, None]
+    moved = tf.gather(images, tf.clip_by_value(source, 0, size - 1), axis=axis, batch_dims=1)
+    is_inside = tf.reshape((source >= 0) & (source < size),
+                           [-1, *(size if i == axis else 1 for i in (1, 2, 3))])
+    return tf.where(is_inside, moved, tf.zeros_like(moved))
+
+
+# --------------------------------------------------------------------------------------------------
+# Adaptive augmentation: its geometric and colour transformations.
+
+class _Gates(NamedTuple):
+    """What is done to which image, boolean [N] each, in the order in which it is done."""
+    mirror: tf.Tensor
+    quarter_turns: tf.Tensor
+    whole_pixels: tf.Tensor
+    scale: tf.Tensor
+    rotation: tf.Tensor
+    squeeze: tf.Tensor
+    rotation_after: tf.Tensor
+    fraction: tf.Tensor
+    brightness: tf.Tensor
+    contrast: tf.Tensor
+    luma_flip: tf.Tensor
+    hue: tf.Tensor
+    saturation: tf.Tensor
+
+
+def ada(images: tf.Tensor, p: tf.Tensor, gates: tf.Tensor, uniform: tf.Tensor,
+        normal: tf.Tensor) -> tf.Tensor:
+    """Geometry, then colour (Karras et al. 2020, Appendix B), each part with probability p.
+
+    Args:
+        images: float32 [N, C, r, r] in [-1, 1].
+        p: scalar in [0, 1].
+        gates: uniform numbers in [0, 1) that decide what is done, [N, 13].
+        uniform, normal: how strongly, uniform in [0, 1) [N, 8] and standard normal [N, 7].
+    """
+    # Either of two rotations with this probability is at least one with p.
+    of_rotation = 1.0 - tf.sqrt(1.0 - p)
+    limits = [of_rotation if 'rotation' in name else p for name in _Gates._fields]
+    done = _Gates(*tf.unstack(gates < tf.stack(limits), axis=1))
+    u, n = tf.unstack(uniform, axis=1), tf.unstack(normal, axis=1)
+    inverse, is_moved = _geometry(done, u, n, images.shape[-1])
+    moved = resampled(images, inverse)
+    images = tf.where(is_moved[:, None, None, None], moved, images)  # the others stay sharp
+    return _recoloured(images, done, u[6:], n[4:])
+
+
+def _geometry(done, u, n, size):
+    """From places in the result to places in the image: matrices [N, 2, 3], and which move at all.
+
+    Places are in pixels from the image's centre.
+    """
+    def chosen(gate, value, otherwise):
+        return tf.where(gate, value, tf.constant(otherwise, tf.float32))
+
+    mirrored = chosen(done.mirror & (u[0] < 0.5), -1.0, 1.0)
+    turns = chosen(done.quarter_turns, tf.floor(u[1] * 4), 0.0)
+    shift_x, shift_y = (chosen(done.whole_pixels, tf.round((u[i] - 0.5) * (size / 4)), 0.0)
+                        for i in (2, 3))
+    scale = chosen(done.scale, tf.exp(n[0] * (0.2 * math.log(2))), 1.0)
+    angle, angle_after = (chosen(gate, (value * 2 - 1) * math.pi, 0.0)
+                          for gate, value in ((done.rotation, u[4]), (done.rotation_after, u[5])))
+    squeeze = chosen(done.squeeze, tf.exp(n[1] * (0.2 * math.log(2))), 1.0)
+    moved_x, moved_y = (chosen(done.fraction, n[i] * (size / 8), 0.0) for i in (2, 3))
+
+    # A quarter turn's sine and cosine are whole numbers: no pixel is mixed with its neighbours.
+    turn = _turn(tf.gather([1.0, 0.0, -1.0, 0.0], tf.cast(turns, tf.int32)),
+                 tf.gather([0.0, 1.0, 0.0, -1.0], tf.cast(turns, tf.int32)))
+    steps = [_matrix(mirrored, 0, 0, 0, 1, 0), turn, _matrix(1, 0, -shift_x, 0, 1, -shift_y),
+             _matrix(1 / scale, 0, 0, 0, 1 / scale, 0), _turn(tf.cos(angle), tf.sin(angle)),
+             _matrix(1 / squeeze, 0, 0, 0, squeeze, 0),
+             _turn(tf.cos(angle_after), tf.sin(angle_after)),
+             _matrix(1, 0, -moved_x, 0, 1, -moved_y)]
+    inverse = steps[0]
+    for step in steps[1:]:
+        inverse = tf.matmul(inverse, step)
+    inverse = inverse[:, :2]
+    is_moved = tf.reduce_any(inverse != np.eye(2, 3, dtype=np.float32), axis=[1, 2])
+    return inverse, is_moved
+
+
+def _turn(cosine, sine):
+    return _matrix(cosine, -sine, 0, sine, cosine, 0)
+
+
+def _matrix(*entries):
+    """3x3 matrices [N, 3, 3] of their first two rows, six numbers or tensors [N]."""
+    count = next(tf.shape(entry) for entry in entries if tf.is_tensor(entry))
+    entries = [tf.broadcast_to(tf.cast(entry, tf.float32), count) for entry in (*entries, 0, 0, 1)]
+    return tf.reshape(tf.stack(entries, axis=1), [-1, 3, 3])
+
+
+def resampled(images: tf.Tensor, inverse: tf.Tensor) -> tf.Tensor:
+    """Images under affine maps, bilinear; beyond its edges an image goes on mirrored.
+
+    Args:
+        images: [N, C, r, r].
+        inverse: [N, 2, 3], where each pixel of the result comes from: (x, y) of both in pixels from
+            the centre.
+    """
+    _, channels, size, _ = images.shape
+    along = tf.range(size, dtype=tf.float32) - (size - 1) / 2
+    x, y = along[None, None, :], along[None, :, None]
+    rows = inverse[:, :, :, None, None]
+    found = [rows[:, i, 0] * x + rows[:, i, 1] * y + rows[:, i, 2] for i in (0, 1)]
+    (left, right, to_right), (top, bottom, to_bottom) = (_neighbours(place, size)
+                                                        for place in found)
+    pixels = tf.reshape(tf.transpose(images, [0, 2, 3, 1]), [-1, size * size, channels])
+    corners = tf.stack([top * size + left, top * size + right, bottom * size + left,
+                        bottom * size + right], axis=1)
+    values = tf.gather(pixels, tf.reshape(corners, [-1, 4 * size * size]), axis=1, batch_dims=1)
+    a, b, c, d = tf.unstack(tf.reshape(values, [-1, 4, size, size, channels]), axis=1)
+    to_right, to_bottom = to_right[..., None], to_bottom[..., None]
+    mixed = lerp(lerp(a, b, to_right), lerp(c, d, to_right), to_bottom)
+    return tf.transpose(mixed, [0, 3, 1, 2])
+
+
+def _neighbours(place, size):
+    """Numbers of the two pixels around places along a side, and how far it is to the second."""
+    place = tf.math.floormod(place + size / 2, 2.0 * size)  # from the edge, period two images
+    place = tf.clip_by_value(tf.minimum(place, 2.0 * size - place) - 0.5, 0.0, size - 1.0)
+    first = tf.floor(place)
+    second = tf.minimum(first + 1.0, size - 1.0)
+    return tf.cast(first, tf.int32), tf.cast(second, tf.int32), place - first
+
+
+def _recoloured(images, done, u, n):
+    """Images with their colours changed by one affine map of colour space each."""
+    channels = images.shape[1]
+    grey = np.full([channels, channels], 1 / channels, np.float32)  # projects onto the grey axis
+    identity = np.eye(channels, dtype=np.float32)
+
+    def per_image(gate, value, otherwise):
+        return tf.where(gate, value, tf.constant(otherwise, tf.float32))[:, None, None]
+
+    brightness = per_image(done.brightness, n[0] * 0.2, 0.0)
+    contrast = per_image(done.contrast, tf.exp(n[1] * (0.5 * math.log(2))), 1.0)
+    flipped = per_image(done.luma_flip & (u[0] < 0.5), 2.0, 0.0)
+    linear = (identity - flipped * grey) * contrast
+    constant = tf.reduce_sum((identity - flipped * grey) * (brightness * contrast), axis=2,
+                             keepdims=True)
+    if channels == 3:
+        hue = per_image(done.hue, (u[1] * 2 - 1) * math.pi, 0.0)
+        saturation = per_image(done.saturation, tf.exp(n[2] * math.log(2)), 1.0)
+        axis = np.array([[0, -1, 1], [1, 0, -1], [-1, 1, 0]], np.float32) / np.sqrt(3)
+        # Rodrigues' formula about the grey axis, and then away from it or towards it
+        rotation = grey + (identity - grey) * tf.cos(hue) + axis * tf.sin(hue)
+        colour = grey + (identity - grey) * saturation
+        linear, constant = (tf.matmul(colour, tf.matmul(rotation, part))
+                            for part in (linear, constant))
+    flat = tf.reshape(images, [-1, channels, images.shape[2] * images.shape[3]])
+    is_changed = tf.reduce_any(linear != identity, axis=[1, 2]) | (brightness[:, 0, 0] != 0.0)
+    changed = tf.reshape(tf.matmul(linear, flat) + constant, tf.shape(images))
+    return tf.where(is_changed[:, None, None, None], changed, images)
