@@ -83,6 +83,7 @@ def overview_entries(run: Run) -> dict[str, Any]:
     done = f', of which {run.cur_nimg / 1000:.1f} are done' if run.cur_nimg else ''
     return {
         'Data set': f'{dataset_name(config.dataset)}: {_describe_images(data)}, {mirrored}',
+        **_small_data_entries(run),
         'Labels': describe_labels(data),
         'Generator': f'{count_parameters(G):,} parameters, {G.input_shape[1]} latents',
         'Discriminator': f'{count_parameters(D):,} parameters',
@@ -92,6 +93,18 @@ def overview_entries(run: Run) -> dict[str, Any]:
         'Random seed': config.random_seed,
         'Result folder': run.path or _where_results_are(run),
     }
+
+
+def _small_data_entries(run):
+    """What is done so that D does not learn its images by heart; {} where nothing is."""
+    options, entries = run.options, {}
+    if run.held_out is not None:
+        entries['Held out'] = f'{run.held_out.num_images} images'
+    if options.augment == 'ada':
+        entries['Augmentation'] = f'ada, overfitting signal kept at {options.augment_target:g}'
+    elif options.augment is not None:
+        entries['Augmentation'] = options.augment
+    return entries
 
 
 def _where_results_are(run: Run) -> str:

@@ -79,8 +79,8 @@ class Progress:
         """Whether a tick's images have been shown, or the run is done."""
         return done or cur_nimg >= self.tick_start_nimg + sched.tick_kimg * 1000
 
-    def tick(self, cur_nimg: int, sched: Schedule) -> None:
-        """Print the tick line, and report the tick's scalars."""
+    def tick(self, cur_nimg: int, sched: Schedule, note: str = '') -> None:
+        """Print the tick line, with a note at its end, and report the tick's scalars."""
         self.cur_tick += 1
         now = self.clock()
         tick_kimg = (cur_nimg - self.tick_start_nimg) / 1000
@@ -97,7 +97,7 @@ class Progress:
                          autosummary('Timing/maintenance_sec', self.maintenance_time))
         if self.shown:
             self.bar.clear()  # until training goes on: snapshots may print, too
-            print(line, flush=True)
+            print(f'{line} {note}'.rstrip(), flush=True)
         autosummary('Timing/total_hours', total_time / 3600)
         autosummary('Timing/total_days', total_time / (24 * 3600))
         self._tick_end = now

@@ -80,6 +80,10 @@ class Run(Protocol):
         """The data set."""
 
     @property
+    def held_out(self) -> Dataset | None:
+        """Images that it does not train on."""
+
+    @property
     def networks(self) -> Sequence[Network]:
         """G, D, Gs."""
 

@@ -75,6 +75,7 @@ def check_config(config: ModuleType) -> None:
     check_tf_config(config.tf_config)
     _check_metrics(config.train, functions['train'])
     _check_training(config, functions)
+    _check_augmentation(config, functions)
     resolution = _data_resolution(config, functions['dataset'])
     if resolution is not None:  # Else the data set is not there; loading it will say so.
         check_minibatches(config, resolution)
@@ -222,6 +223,27 @@ def _check_training(config, functions):
         expect(data.get('repeat') is not False, 'dataset.repeat',
                'True: training shows a data set many times', data.get('repeat'))
         _check_rows(config.grid, data.get('max_label_size'))
+
+
+def _check_augmentation(config, functions):
+    """The losses let `train.augment` change what D sees, and 'ada' has images to steer by."""
+    options = with_defaults(functions['train'], config.train)
+    method = options.get('augment')
+    if method is None:
+        return
+    for name in ('G_loss', 'D_loss'):
+        if 'augment' not in options_of(functions[name]) and not rest_of(functions[name]):
+            raise ConfigError(f'train.augment = {method!r} needs losses that augment what D sees, '
+                              f'but {name}.func = {getattr(config, name)["func"]!r} takes no '
+                              'argument `augment`. Let it take one, as loss.D_wgangp_acgan does, '
+                              'and call augment(images) on what is passed to D; or leave '
+                              'train.augment out.')
+    data = with_defaults(functions['dataset'], config.dataset)
+    if method == 'ada' and not data.get('validation'):
+        raise ConfigError("train.augment = 'ada' steers by images that training never sees, but "
+                          'dataset.validation is 0. Hold some out, e.g. --set '
+                          "dataset.validation=0.1; or choose train.augment='diffaugment', which "
+                          'needs none.')
 
 
 def _check_rows(grid, label_size):

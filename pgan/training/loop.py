@@ -15,7 +15,15 @@ import misc
 from misc import logs, resuming, run_status
 from pgan import settings
 from pgan.errors import ConfigError, UserError
-from pgan.options import Count, Fraction, NonNegative, Size, ValueRange, with_defaults
+from pgan.options import (
+    Count,
+    Fraction,
+    NonNegative,
+    Positive,
+    Size,
+    ValueRange,
+    with_defaults,
+)
 from pgan.reporting import overview
 from pgan.reporting.next_steps import next_steps
 from pgan.reporting.progress import Progress
@@ -30,11 +38,17 @@ from pgan.reporting.snapshots import (
 from pgan.reporting.timetable import Timetable, image_cost
 from pgan.signals import StopRequest, graceful_stop
 from pgan.training import phases, preflight, threads
+from pgan.training.augment import Method
 from pgan.training.checkpoint import Checkpoints, random_state, restore_random_state
 from pgan.training.health import HealthWatch
 from pgan.training.reals import initialize_from_reals
 from pgan.training.schedule import TrainingSchedule
-from pgan.training.setup import load_training_set, loss_function, make_networks
+from pgan.training.setup import (
+    load_held_out,
+    load_training_set,
+    loss_function,
+    make_networks,
+)
 from pgan.training.step import TrainingSteps, UpdateOptions
 from tfutil import Optimizer, summary
 from tfutil.cluster import ClusterError
@@ -66,6 +80,9 @@ def train_progressive_gan(
     resume_time: NonNegative = 0.0,
     separate_funcs: bool = True,
     dequantize_reals: bool = False,
+    augment: Method | None = None,
+    augment_target: Fraction = 0.5,
+    augment_kimg: Positive = 100,
     *,
     config: Any,
     resume: Any = None,
@@ -98,6 +115,11 @@ def train_progressive_gan(
             spent (seconds).
         separate_funcs: update D and G in turns; False updates both at once, from the same latents.
         dequantize_reals: add uniform noise in [-0.5, 0.5] to the values of the reals' pixels.
+        augment: for small data sets, change whatever D sees at random: 'diffaugment', or 'ada',
+            which does so the more, the more D overfits, and needs dataset.validation.
+        augment_target: the overfitting signal at which 'ada' changes nothing any more: 0 = D scores
+            held-out images like those it trains on, 1 = like fakes.
+        augment_kimg: thousands of images in which the probability of 'ada' can rise from 0 to 1.
         config: the configuration's other values, as attributes: G, D, G_opt, D_opt, G_loss, D_loss,
             sched, grid, dataset, num_gpus, random_seed, data_dir, result_dir, desc.
         resume: a `misc.RunToResume`: go on in its folder from its newest checkpoint, as if it had
@@ -187,6 +209,7 @@ class TrainingRun:
         self.steps_in_round = 0
         self.previous_lod: float | None = None
         self.training_set = load_training_set(config)
+        self.held_out = load_held_out(config)
         settings.check_minibatches(config, self.training_set.resolution)
         self.schedule: Callable[[int], TrainingSchedule] = functools.partial(
             TrainingSchedule, training_set=self.training_set, num_gpus=config.num_gpus,
@@ -201,7 +224,7 @@ class TrainingRun:
             losses = [loss_function(config.G_loss), loss_function(config.D_loss)]
             updates = update_options(options, config.random_seed, parts)
             self.steps = TrainingSteps(self.networks, optimizers, losses, self.training_set,
-                                       updates, devices, self.cur_nimg)
+                                       updates, devices, self.cur_nimg, self.held_out)
         tf.random.set_global_generator(tf.random.Generator.from_seed(config.random_seed))
         self.watch = HealthWatch(optimizers)
         # Made later: by `check`, `open_folder` and `restore`.
@@ -448,7 +471,7 @@ class TrainingRun:
             summary.resolve_deferred()  # the devices are done with what is counted
         if not done:
             self.steps.minibatches.wait()  # what is done now may draw random numbers
-        self.progress.tick(self.cur_nimg, sched)
+        self.progress.tick(self.cur_nimg, sched, self._augment_note())
         self.watch.tick(self.progress.cur_tick)
         wants_graph = self.options.save_tf_graph and self.progress.cur_tick == 1
         graph_def = self.steps.graph_def() if wants_graph else None
@@ -459,6 +482,12 @@ class TrainingRun:
             self.save()
             self.progress.end_maintenance()
         self.timetable.add_maintenance(self.progress.cur_tick, self.progress.maintenance_time)
+
+    def _augment_note(self):
+        """What the tick line says of adaptive augmentation."""
+        if self.options.augment != 'ada':
+            return ''
+        return f'augment {self.steps.overfitting.state()[0]:.3f}'
 
     # ------------------------------------------------------------ checkpoints
 
@@ -532,7 +561,9 @@ def update_options(options: types.SimpleNamespace, random_seed: int, parts: int)
                          mirror_augment=options.mirror_augment,
                          dequantize_reals=options.dequantize_reals, random_seed=random_seed,
                          D_repeats=options.D_repeats, joint=not options.separate_funcs,
-                         xla=options.xla, fuse=fusion_works(), parts=parts)
+                         xla=options.xla, fuse=fusion_works(), parts=parts,
+                         augment=options.augment, augment_target=options.augment_target,
+                         augment_kimg=options.augment_kimg)
 
 
 def crosses_layers(previous_lod: float | None, lod: float) -> bool:

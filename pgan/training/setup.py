@@ -26,6 +26,15 @@ def load_training_set(config: ModuleType) -> Dataset:
     return dataset.load_dataset(data_dir=config.data_dir, verbose=True, **options)
 
 
+def load_held_out(config: ModuleType) -> Dataset | None:
+    """The images that `dataset.validation` keeps away from training; None without."""
+    cls = tfutil.import_obj(with_defaults(dataset.load_dataset, config.dataset)['class_name'])
+    if not config.dataset.get('validation') or 'part' not in options_of(cls):
+        return None
+    options = dict(config.dataset, part='validation', random_seed=config.random_seed)
+    return dataset.load_dataset(data_dir=config.data_dir, **options)
+
+
 def make_networks(config: ModuleType, training_set: Dataset, resume_run_id: int | str | None = None,
                   resume_snapshot: int | None = None) -> Networks:
     """New networks for a data set, or those of an earlier run's snapshot; prints their layers.

@@ -153,7 +153,8 @@ def test_joint_updates_start_from_the_same_networks_and_latents(lod):
 def test_joint_updates_need_one_D_update_each():
     def options(separate_funcs, D_repeats):
         given = dict(G_smoothing=0.9, drange_net=[-1, 1], mirror_augment=False,
-                     dequantize_reals=False, xla=False)
+                     dequantize_reals=False, xla=False, augment=None, augment_target=0.5,
+                     augment_kimg=100)
         return loop.update_options(
             types.SimpleNamespace(separate_funcs=separate_funcs, D_repeats=D_repeats, **given), 1,
             1)
