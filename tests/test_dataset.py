@@ -230,6 +230,44 @@ def test_all_labels_can_be_looked_at(small):
 
 
 # --------------------------------------------------------------------------------------------------
+# Images that are held out.
+
+@pytest.mark.parametrize('validation, count', [(0.2, 5), (7, 7), (0.03, 1), (NUM - 1, NUM - 1)])
+def test_held_out_images_are_never_trained_on(validation, count, small):
+    """Every image is in one of the two parts, with its label; each part is shown in turn."""
+    training, held_out = (TFRecordDataset(small, max_label_size='full', validation=validation,
+                                          part=part) for part in ('training', 'validation'))
+    assert (training.num_images, held_out.num_images) == (NUM - count, count)
+    found = []
+    for dset in (training, held_out):
+        images, labels = dset.get_minibatch_np(dset.num_images)
+        assert numbers(images) == labels[:, 0].astype(int).tolist()
+        again, _ = dset.get_minibatch_np(dset.num_images)
+        assert sorted(numbers(again)) == sorted(numbers(images))
+        by_number = dset.read_images(range(dset.num_images))
+        assert numbers(by_number) == dset.labels[:, 0].astype(int).tolist()
+        assert set(dset.get_random_labels_np(50)[:, 0]) <= set(dset.labels[:, 0])
+        random_labels = dset.get_random_labels_tf(50).numpy()[:, 0]
+        assert set(random_labels) <= set(dset.labels[:, 0])
+        found += numbers(images)
+    assert sorted(found) == list(range(NUM))
+
+
+def test_which_images_are_held_out_does_not_depend_on_the_run(small):
+    parts = [sorted(numbers(TFRecordDataset(small, validation=5, part='validation', **options)
+                            .read_images(range(5)))) for options in
+             (dict(), dict(random_seed=9), dict(shuffle_mb=0), dict(resolution=16))]
+    assert all(part == parts[0] for part in parts)
+
+
+def test_without_validation_nothing_is_held_out(small):
+    plain, none = TFRecordDataset(small), TFRecordDataset(small, validation=0)
+    np.testing.assert_array_equal(plain.get_minibatch_np(40)[0], none.get_minibatch_np(40)[0])
+    with pytest.raises(ConfigError, match='dataset.validation = 0 of 23 images holds out 0'):
+        TFRecordDataset(small, part='validation')
+
+
+# --------------------------------------------------------------------------------------------------
 # Mistakes.
 
 @pytest.mark.parametrize(

@@ -366,3 +366,23 @@ def test_files_that_grow_are_cut_to_where_the_checkpoint_was(in_tmp):
             ] == ['before\n'] * 3 and not os.path.exists('events.out.tfevents.2.host')
     resuming.cut_appended('.', {})  # the run begins anew
     assert not os.path.exists('stats.jsonl')
+
+
+@pytest.mark.slow
+def test_adaptive_augmentation_goes_on_where_it_was(toy_folder, monkeypatch, capsys, stopping):
+    """Probability, running means and held-out images, too: networks bit for bit."""
+    for module in ('step', 'updates'):
+        monkeypatch.setattr(f'pgan.training.{module}.STEPS_BETWEEN', 3)
+    adaptive = (*TINY_RUN, '--set', 'train.augment=ada', '--set', 'train.augment_kimg=0.5', '--set',
+                'train.augment_target=0.1', '--set', 'dataset.validation=0.3')
+    whole, stopped = toy_folder('whole'), toy_folder('stopped')
+    with contextlib.chdir(whole):
+        assert main(*adaptive) == 0
+    stopping(17)
+    with contextlib.chdir(stopped):
+        assert main(*adaptive) == 143
+        assert main('--resume') == 0
+    misc.restore_output()
+    after, expected = (outcome(folder / 'results' / '000-tiny') for folder in (stopped, whole))
+    assert after['ticks'] == expected['ticks'] and after['networks'] == expected['networks']
+    assert any(row.get('Augment/probability') for row in expected['stats'])
