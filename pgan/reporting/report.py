@@ -18,10 +18,12 @@ from typing import Any, NamedTuple
 from PIL import Image
 
 from misc.environment import read_environment
+from misc.results import BEST
 from misc.run_status import read_status
 from pgan.data.class_names import ROWS_FILE
 from pgan.files import atomic_write
 from pgan.reporting import stats_file
+from pgan.reporting.best_snapshot import read_best
 from pgan.reporting.charts import chart
 from pgan.reporting.status_section import status_section
 
@@ -83,6 +85,7 @@ class Report:
             status=status_section(self.folder, read_status(self.folder), rows),
             pictures=self._picture_section(),
             charts='\n'.join(f'<div>{svg}</div>' for svg in curves),
+            best=_best_line(self.folder),
             metrics=_metric_section(self.folder),
             config=html.escape(_read(self.folder, 'config.txt')),
             environment=_environment_rows(read_environment(self.folder)),
@@ -212,6 +215,13 @@ def curve_charts(rows: Sequence[Mapping[str, Any]]) -> list[str]:
         if any(value not in (0, None) for points in series.values() for _, value in points):
             charts.append(chart(title, series))
     return [svg for svg in charts if svg]
+
+
+def _best_line(folder):
+    best = read_best(folder)
+    return '' if best is None else (
+        f'<p>Best snapshot: <code>{BEST}</code>, {html.escape(str(best))}. Scripts take it with '
+        '<code>--snapshot best</code>.</p>')
 
 
 def _metric_section(folder):

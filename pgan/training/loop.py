@@ -15,7 +15,7 @@ import misc
 from misc import logs, resuming, run_status
 from pgan import settings
 from pgan.errors import ConfigError, UserError
-from pgan.options import Count, Fraction, NonNegative, Size, ValueRange, with_defaults
+from pgan.options import Count, Fraction, NonNegative, Snapshot, ValueRange, with_defaults
 from pgan.reporting import overview
 from pgan.reporting.next_steps import next_steps
 from pgan.reporting.progress import Progress
@@ -61,7 +61,7 @@ def train_progressive_gan(
     checkpoint_minutes: NonNegative = 15.0,
     dry_step: bool = True,
     resume_run_id: int | str | None = None,
-    resume_snapshot: Size | None = None,
+    resume_snapshot: Snapshot = None,
     resume_kimg: NonNegative = 0.0,
     resume_time: NonNegative = 0.0,
     separate_funcs: bool = True,
@@ -85,7 +85,7 @@ def train_progressive_gan(
             network-snapshot-*.pkl.
         save_tf_graph, save_weight_histograms: also into the TensorBoard file.
         metrics: names of metrics (swd, fid, is, msssim, kid, pr) to measure whenever networks are
-            saved.
+            saved. network-best.pkl is the best snapshot by the one named first.
         metric_images: real and generated images that they look at.
         xla: compile losses, gradients and updates with XLA; meant for GPUs, on CPUs it is slower.
         checkpoint_minutes: minutes between two checkpoints; there is also one whenever networks are
@@ -93,7 +93,8 @@ def train_progressive_gan(
         dry_step: make a step at the largest resolution before the first one, to see that it fits
             into memory.
         resume_run_id, resume_snapshot: start from the networks of an earlier run: its number, name
-            or folder, and the snapshot's kimg (None = latest).
+            or folder, and the snapshot's kimg ('best' = by the metric named first there; None =
+            latest).
         resume_kimg, resume_time: what to count as already shown (thousands of images) and already
             spent (seconds).
         separate_funcs: update D and G in turns; False updates both at once, from the same latents.
@@ -353,7 +354,8 @@ class TrainingRun:
         return RunFolder(path, self.networks, grid, self.metrics,
                          image_snapshot_ticks=options.image_snapshot_ticks,
                          network_snapshot_ticks=options.network_snapshot_ticks,
-                         save_weight_histograms=options.save_weight_histograms)
+                         save_weight_histograms=options.save_weight_histograms,
+                         judge=self.metrics.judge)
 
     def _begin(self, folder):
         """Save a new run's first pictures, and take note of how long that takes."""
@@ -509,7 +511,7 @@ class TrainingRun:
 
 def _snapshot_to_start_from(
         options: types.SimpleNamespace,
-        resume: resuming.RunToResume | None) -> tuple[int | str | None, int | None]:
+        resume: resuming.RunToResume | None) -> tuple[int | str | None, int | str | None]:
     """(run, snapshot) whose networks a run begins with; (None, None) = new ones.
 
     A resumed run takes its weights from its checkpoint. But if it began with the networks of
