@@ -4,7 +4,6 @@ By the pixels, and by inner features of the run's own discriminator. Whether a d
 tells the comparison with training images: how far is one from its nearest other one?
 """
 import math
-import os
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -18,7 +17,6 @@ from pgan.progress_bar import progress_bar
 from pgan.reporting.inner_features import ROUNDING, feature_function
 from tfutil import Network
 
-PICTURE, VALUES = 'nearest.png', 'nearest.json'
 MOST_PIXELS = 128  # a side, of the comparison by pixels; larger images are averaged
 NUM_PROBES = 200  # training images whose own nearest ones are looked for
 NEAR = 0.05  # the part of training images that are nearer than a fake has to be, to count as near
@@ -184,19 +182,19 @@ class _Search:
 def verdict(found: Found) -> str:
     """What the distances say, in plain words with the figures: a sentence or two."""
     nearest, typical = found.distances[:, 0], found.typical
-    words = (f'{found.words[0].upper()}{found.words[1:]}: the fakes are {_value(np.median(nearest))}'
-             f' from their nearest training image (median of {len(nearest)}, from '
+    words = (f'{found.words[0].upper()}{found.words[1:]}: the fakes are '
+             f'{_value(np.median(nearest))} from their nearest training image (median of {len(nearest)}, from '
              f'{_value(nearest.min())} to {_value(nearest.max())})')
     if not len(typical):
         return f'{words}. There is no other training image to compare that with.'
     low = float(np.quantile(typical, NEAR))
     words += (f'; training images are {_value(np.median(typical))} from their nearest other one '
-              f'(median of {len(typical)}; {NEAR:.0%} are below {_value(low)}).')
+              f'(median of {len(typical)}; {100 * NEAR:.0f} % are below {_value(low)}).')
     copies, near = int((nearest == 0).sum()), int((nearest < low).sum())
     if copies:
         return f'{words} {copies} of {len(nearest)} fakes are copies of training images.'
-    count = (f'{near} of {len(nearest)} fakes are nearer to a training image than {1 - NEAR:.0%} of '
-             'training images are to another')
+    count = (f'{near} of {len(nearest)} fakes are nearer to a training image than '
+             f'{100 - 100 * NEAR:.0f} % of training images are to another')
     if _chance(near, len(nearest)) < SURPRISING:
         return f'{words} {count}, more than by chance: the network may have memorised images.'
     return f'{words} {count}, no more than by chance: no sign of memorising.'
@@ -252,8 +250,3 @@ def check_shapes(Gs: Network, shape: Sequence[int]) -> None:
                           f'images of shape {list(Gs.output_shape[1:])}, as the network draws '
                           f'them. Received: a data set of {list(shape)}. Choose the run that the '
                           'network is of.')
-
-
-def picture_and_values(folder: str) -> tuple[str, str]:
-    """Paths of the picture and of the values in a folder."""
-    return os.path.join(folder, PICTURE), os.path.join(folder, VALUES)

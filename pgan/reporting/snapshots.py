@@ -16,6 +16,8 @@ from pgan.data.class_names import ROWS_FILE, names_of, row_lines
 from pgan.errors import ConfigError
 from pgan.options import Supplied, checked
 from pgan.reporting.best_snapshot import BestSnapshot
+from pgan.reporting.nearest_of_run import save_nearest
+from pgan.reporting.nearest_section import PICTURE
 from pgan.reporting.report import Report
 from pgan.reporting.statistics import Statistics
 from tfutil import Network, save_summaries, summary
@@ -265,12 +267,22 @@ class RunFolder:
         if best is not None:
             print(f'Best so far: {best}, saved as network-best.pkl')
 
-    def finish(self) -> None:
-        """Save the final networks and, last of all, the mark that the run is complete."""
+    def finish(self, cur_nimg: int = 0, nearest_fakes: int = 0, mirror: bool = False) -> None:
+        """Save the final networks, the mark that the run is complete, and the last report.
+
+        Args:
+            cur_nimg: images shown.
+            nearest_fakes: fakes that the report shows beside their nearest training images.
+            mirror: whether the run mirrored its images.
+        """
         self._save_networks('network-final.pkl')
         self.writer.close()
         with misc.atomic_write(os.path.join(self.path, DONE_MARK)):
             pass
+        grid = self.grid
+        if save_nearest(self.path, self.networks, grid.training_set, grid.latents, grid.labels,
+                        nearest_fakes, mirror=mirror, kimg=cur_nimg / 1000):
+            self.report.forget_thumbnail(PICTURE)
         self.report.refresh()
 
     def _save_networks(self, name):
@@ -300,5 +312,5 @@ class NoFolder:
     def flush(self) -> None:
         """Do nothing."""
 
-    def finish(self) -> None:
+    def finish(self, cur_nimg: int = 0, nearest_fakes: int = 0, mirror: bool = False) -> None:
         """Do nothing."""

@@ -14,14 +14,14 @@ from pgan.reporting.nearest import (
     check_shapes,
     feature_space,
     find_nearest,
-    picture_and_values,
     pixel_space,
     save_values,
 )
-from pgan.reporting.nearest_picture import save_picture
+from pgan.reporting.nearest_picture import NARROWEST, save_picture
+from pgan.reporting.nearest_section import picture_and_values
 from pgan.scripts import generator
 from pgan.scripts.label_choice import label_source, labels_of_seeds
-from pgan.scripts.option_checks import Labels, RunId, Seeds, chosen_shrink, chosen_zoom
+from pgan.scripts.option_checks import Labels, RunId, Seeds, chosen_shrink
 from pgan.scripts.script import script
 from pgan.scripts.seeds import expect_alone, seed_latents, seed_list
 
@@ -121,8 +121,7 @@ def _sizes(Gs, image_shrink, image_zoom, rows, columns):
     image_shrink = chosen_shrink(Gs, image_shrink, [1 + columns, len(rows)])
     side = Gs.output_shape[-1] // image_shrink
     if image_zoom is None:
-        image_zoom = chosen_zoom(None, [side, side]) if side < 96 else 1
-        image_zoom = min(image_zoom, -(-96 // side))
+        image_zoom = -(-NARROWEST // side)
     return image_shrink, image_zoom
 
 

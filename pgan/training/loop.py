@@ -7,7 +7,7 @@ import tempfile
 import time
 import types
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import tensorflow as tf
 
@@ -15,7 +15,15 @@ import misc
 from misc import logs, resuming, run_status
 from pgan import settings
 from pgan.errors import ConfigError, UserError
-from pgan.options import Count, Fraction, NonNegative, Snapshot, ValueRange, with_defaults
+from pgan.options import (
+    Count,
+    Fraction,
+    Interval,
+    NonNegative,
+    Snapshot,
+    ValueRange,
+    with_defaults,
+)
 from pgan.reporting import overview
 from pgan.reporting.next_steps import next_steps
 from pgan.reporting.progress import Progress
@@ -57,6 +65,7 @@ def train_progressive_gan(
     save_weight_histograms: bool = False,
     metrics: list[str] = [],
     metric_images: Count = 2048,
+    nearest_fakes: Annotated[int, Interval(0, 8)] = 8,
     xla: bool = False,
     checkpoint_minutes: NonNegative = 15.0,
     dry_step: bool = True,
@@ -87,6 +96,8 @@ def train_progressive_gan(
         metrics: names of metrics (swd, fid, is, msssim, kid, pr) to measure whenever networks are
             saved. network-best.pkl is the best snapshot by the one named first.
         metric_images: real and generated images that they look at.
+        nearest_fakes: fakes that the report of a finished run shows beside their nearest training
+            images; a few seconds. 0 = none.
         xla: compile losses, gradients and updates with XLA; meant for GPUs, on CPUs it is slower.
         checkpoint_minutes: minutes between two checkpoints; there is also one whenever networks are
             saved. 0 = only these.
@@ -431,7 +442,7 @@ class TrainingRun:
                 if self.progress.tick_is_over(self.cur_nimg, sched, done):
                     self._tick(sched, done)
         self._record(run_status.FINISHED)  # in force with the mark that follows
-        self.folder.finish()
+        self.folder.finish(self.cur_nimg, self.options.nearest_fakes, self.options.mirror_augment)
         self.devices.wait_for_all()
 
     def _round(self, sched: TrainingSchedule) -> None:

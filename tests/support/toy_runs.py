@@ -73,7 +73,7 @@ def check_files(folder, last_kimg=0):
     assert fakes and snapshots
     assert set(files) - fakes - snapshots == {
         'log.txt', 'config.txt', 'reals.png', 'network-final.pkl', 'EVENTS', 'checkpoints',
-        'environment.json', 'stats.jsonl', 'report.html'
+        'environment.json', 'stats.jsonl', 'report.html', 'nearest.png', 'nearest.json'
     }
 
 
