@@ -62,6 +62,23 @@ def feature_space(D: Network, minibatch_size: int) -> Space:
                  ROUNDING)
 
 
+def usable_spaces(Gs: Network, D: Network | None, fakes: np.ndarray,
+                  minibatch_size: int) -> list[Space]:
+    """The spaces in which these networks let images be compared: pixels, and features of D.
+
+    Prints a note where D is None or has no features.
+    """
+    try:
+        if D is None:
+            raise ConfigError('the file holds no discriminator.')
+        features = feature_space(D, minibatch_size)
+        features.describe(fakes[:minibatch_size])
+    except ConfigError as error:
+        print(f'Note: images are compared by pixels only: {error}')
+        return [pixel_space(Gs)]
+    return [pixel_space(Gs), features]
+
+
 class Found(NamedTuple):
     """The nearest training images of some fakes.
 
@@ -183,8 +200,8 @@ def verdict(found: Found) -> str:
     """What the distances say, in plain words with the figures: a sentence or two."""
     nearest, typical = found.distances[:, 0], found.typical
     words = (f'{found.words[0].upper()}{found.words[1:]}: the fakes are '
-             f'{_value(np.median(nearest))} from their nearest training image (median of {len(nearest)}, from '
-             f'{_value(nearest.min())} to {_value(nearest.max())})')
+             f'{_value(np.median(nearest))} from their nearest training image (median of '
+             f'{len(nearest)}, from {_value(nearest.min())} to {_value(nearest.max())})')
     if not len(typical):
         return f'{words}. There is no other training image to compare that with.'
     low = float(np.quantile(typical, NEAR))

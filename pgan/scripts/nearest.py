@@ -12,10 +12,9 @@ from pgan.errors import ConfigError, DataError
 from pgan.options import Count, Seed, Snapshot
 from pgan.reporting.nearest import (
     check_shapes,
-    feature_space,
     find_nearest,
-    pixel_space,
     save_values,
+    usable_spaces,
 )
 from pgan.reporting.nearest_picture import NARROWEST, save_picture
 from pgan.reporting.nearest_section import picture_and_values
@@ -90,7 +89,7 @@ def nearest(
     latents, cells = _inputs(Gs, path, config, chosen, num, labels, random_seed)
     size = minibatch_size or default_minibatch_size(training_set.shape[1])
     fakes = generator.draw(Gs, latents, cells, size)
-    spaces = [pixel_space(Gs)] + ([] if D is None else [feature_space(D, size)])
+    spaces = usable_spaces(Gs, D, fakes, size)
     found, seen = find_nearest(fakes, Reals(training_set, max_reals), spaces, count=neighbours,
                                minibatch_size=size, mirror=mirror)
     folder = generator.new_result_folder(config)
@@ -111,9 +110,7 @@ def _load(path, config):
     try:
         _, D, Gs = misc.load_snapshot(path, config)
     except DataError:
-        Gs = misc.load_generator(path, config)
-        print(f'Note: {path!r} holds no discriminator, so images are compared by pixels only.')
-        return None, Gs
+        return None, misc.load_generator(path, config)
     return D, Gs
 
 

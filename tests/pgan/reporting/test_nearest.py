@@ -89,7 +89,7 @@ def test_distances_are_those_of_the_definition(data):
 
 
 def test_large_images_and_grown_ones_are_compared_at_the_resolution_that_counts():
-    G = network('G', resolution=256)
+    G = network('G', resolution=256, fmap_base=256)
     for lod, shown in ((0, 128), (1, 128), (2, 64), (2.5, 64), (6, 4)):
         G.set_var('lod', lod)
         space = pixel_space(G)
