@@ -2,7 +2,6 @@
 import sys
 import time
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -62,8 +61,8 @@ def _save(folder, networks, training_set, latents, labels, mirror, kimg):
     _, D, Gs = networks
     size = default_minibatch_size(training_set.shape[1])
     inputs = [latents, labels][:len(Gs.input_shapes)]
-    fakes: Any = Gs.run(*inputs, minibatch_size=size, out_mul=127.5, out_add=127.5,
-                        out_dtype=np.uint8)
+    fakes = Gs.run(*inputs, minibatch_size=size, out_mul=127.5, out_add=127.5,
+                   out_dtype=np.uint8)
     spaces = usable_spaces(Gs, D, fakes, size) if _is_fast(D, fakes) else [pixel_space(Gs)]
     found, seen = find_nearest(
         fakes, Reals(training_set, MOST_REALS, in_order=False), spaces, count=NEIGHBOURS,

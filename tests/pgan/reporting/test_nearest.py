@@ -256,7 +256,8 @@ def run_of(data, resolution=16):
     return (*nets, Gs), RND.randn(10, *Gs.input_shape[1:]), np.zeros([10, 0], np.float32)
 
 
-def test_the_section_of_a_run(data, in_tmp):
+def test_the_section_of_a_run(data, in_tmp, monkeypatch):
+    monkeypatch.setattr(nearest_of_run, '_is_fast', lambda *_: True)  # on a busy machine, too
     networks, latents, labels = run_of(data)
     training_set, images = data
     training_set.position = 5
