@@ -103,7 +103,7 @@ def test_synthetic_data_linear_structure_histograms_and_graph(toy):
         "'num_channels': 1}", 'train.total_kimg=0.05', 'G.structure=linear', 'D.structure=linear',
         'train.save_tf_graph=True', 'train.save_weight_histograms=True') == 0
     folder = 'results/000-tiny'
-    check_files(folder)
+    check_files(folder, has_an_end=False)
     events = EventAccumulator(folder)
     events.Reload()
     assert events.Tags()['graph']
