@@ -86,8 +86,9 @@ def shrunk_pixels(images: np.ndarray, most: int) -> np.ndarray:
     """
     factor = max(images.shape[-1] // most, 1)
     count, channels, height, width = images.shape
-    boxes = images.reshape(count, channels, height // factor, factor, width // factor, factor)
-    return boxes.sum(axis=(3, 5), dtype=np.float32)
+    rows = images.reshape(count, channels, height // factor, factor, width)
+    rows = rows.sum(axis=3, dtype=np.float32)  # one axis at a time is faster
+    return rows.reshape(count, channels, height // factor, width // factor, factor).sum(axis=4)
 
 
 # --------------------------------------------------------------------------------------------------

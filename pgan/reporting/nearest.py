@@ -108,7 +108,7 @@ class Found(NamedTuple):
 
 def find_nearest(fakes: np.ndarray, reals: Reals, spaces: Sequence[Space], *, count: int,
                  minibatch_size: int, mirror: bool = False, num_probes: int = NUM_PROBES,
-                 deadline: float = math.inf, silent: bool = False) -> tuple[list[Found], int]:
+                 seconds: float = math.inf, silent: bool = False) -> tuple[list[Found], int]:
     """Look for the training images that are nearest to fakes.
 
     Memory: a minibatch, the vectors of fakes and probes, and the neighbours found.
@@ -121,7 +121,7 @@ def find_nearest(fakes: np.ndarray, reals: Reals, spaces: Sequence[Space], *, co
         minibatch_size: training images at a time.
         mirror: whether the network was trained on mirrored images, too.
         num_probes: training images to measure the typical distance with.
-        deadline: stop at this `time.monotonic()`, after at least one minibatch.
+        seconds: stop after so long a look at the training images, with at least one minibatch.
         silent: no progress bar.
 
     Returns:
@@ -134,7 +134,7 @@ def find_nearest(fakes: np.ndarray, reals: Reals, spaces: Sequence[Space], *, co
     for numbers, images in reals.sample(num_probes, minibatch_size):
         for search in searches:
             search.add_probes(numbers, images)
-    seen = 0
+    seen, deadline = 0, time.monotonic() + seconds
     with progress_bar(total=reals.count, unit='img', desc='Training images',
                       silent=silent) as bar:
         for numbers, images in reals.minibatches(minibatch_size):

@@ -30,9 +30,9 @@ def save_nearest(folder: str, networks: Sequence[Network], training_set: Dataset
                  kimg: float) -> bool:
     """Write the nearest training images of a run's first fakes into its folder.
 
-    Takes a few seconds at most, however large images and data set are: it looks at 10,000 training
-    images, chosen at random, or at as many as it has time for. Where D is too slow for that, only
-    pixels are compared. An error is a warning: a section of the report is not worth a run.
+    Takes some seconds, however large the data set is: it looks at 10,000 training images, chosen at
+    random, or at as many as it has time for in SECONDS. Where D is too slow for that, only pixels
+    are compared. An error is a warning: a section of the report is not worth a run.
 
     Args:
         folder: of the run.
@@ -67,7 +67,7 @@ def _save(folder, networks, training_set, latents, labels, mirror, kimg):
     found, seen = find_nearest(
         fakes, Reals(training_set, MOST_REALS, in_order=False), spaces, count=NEIGHBOURS,
         minibatch_size=size, mirror=mirror, num_probes=PROBES,
-        deadline=time.monotonic() + SECONDS, silent=True)
+        seconds=SECONDS, silent=True)
     picture, values = picture_and_values(folder)
     titles = [f'{number}' for number in range(len(fakes))]
     side = fakes.shape[-1]

@@ -97,7 +97,7 @@ def train_progressive_gan(
             saved. network-best.pkl is the best snapshot by the one named first.
         metric_images: real and generated images that they look at.
         nearest_fakes: fakes that the report of a finished run shows beside their nearest training
-            images; a few seconds. 0 = none.
+            images; takes some seconds. 0 = none.
         xla: compile losses, gradients and updates with XLA; meant for GPUs, on CPUs it is slower.
         checkpoint_minutes: minutes between two checkpoints; there is also one whenever networks are
             saved. 0 = only these.

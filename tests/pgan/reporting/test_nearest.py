@@ -114,7 +114,7 @@ def test_no_more_images_are_kept_than_are_shown(data):
 def test_time_is_limited(data):
     training_set, images = data
     _, seen = find_nearest(images[:2], Reals(training_set), spaces_of(images.shape[1])[:1], count=1,
-                           minibatch_size=5, deadline=-1.0, silent=True)
+                           minibatch_size=5, seconds=-1.0, silent=True)
     assert seen == 5
 
 
