@@ -193,6 +193,7 @@ desc += '-fp32';                sched.max_minibatch_per_gpu = {256: 16, 512: 8, 
 #   pr-10k               Precision and recall.
 #   modes-256k           Modes of MNIST-RGB, and KL divergence.
 #   projection           The latent whose image is closest to a picture of yours, and a video of how it is found.
+#   nearest              Fakes beside their nearest training images, by pixels and by features of D: are they copies?
 
 #train = EasyDict(func='util_scripts.generate_fake_images', run_id=23, num_pngs=1000); num_gpus = 1; desc = f'fake-images-{train.run_id}'
 #train = EasyDict(func='util_scripts.generate_fake_images', run_id=23, grid_size=[15, 8], num_pngs=10, image_shrink=4); num_gpus = 1; desc = f'fake-grids-{train.run_id}'
@@ -210,3 +211,4 @@ desc += '-fp32';                sched.max_minibatch_per_gpu = {256: 16, 512: 8, 
 #train = EasyDict(func='util_scripts.evaluate_metrics', run_id=23, log='metric-modes-256k.txt', metrics=['modes'], num_images=256000, real_passes=1); num_gpus = 1; desc = f'modes-256k-{train.run_id}'
 
 #train = EasyDict(func='util_scripts.project_image', run_id=23, image='picture.png', num_steps=500); num_gpus = 1; desc = f'projection-{train.run_id}'
+#train = EasyDict(func='util_scripts.nearest', run_id=23, num=8, neighbours=4); num_gpus = 1; desc = f'nearest-{train.run_id}'

@@ -16,6 +16,9 @@ returns a Keras model:
     if its attribute `keeps_minibatches_apart`, of its own class, is true: the losses then evaluate
     reals and fakes at once;
   * its `call` may take `training`, true in the losses: batch normalization and noise;
+  * `features(images, stage)`, if a discriminator has one, gives the activations by which images
+    are compared (the script `nearest`); without it, what the layer with variables that is
+    evaluated last gets;
   * `initialize_from_reals(reals, stage)` is called before a discriminator is trained if its
     attribute `starts_from_reals` is true;
   * `layer_rows()`, if there is one, gives the rows of `Network.print_layers`;
@@ -263,6 +266,12 @@ class Discriminator(GrowingModel):
         x = self.blocks[2].parts[-1](self._features(images, stage, minibatches))
         return x[:, :1], x[:, 1:]
 
+    def features(self, images: tf.Tensor, stage: Stage | None = None) -> tf.Tensor:
+        """Activations that enter the 4x4 block, [N, C, 4, 4], each of its image alone: minibatch
+        stddev comes after.
+        """
+        return to_nchw(self._pyramid(to_nhwc(tf.cast(images, self.activation_dtype)), stage))
+
     @property
     def starts_from_reals(self) -> bool:
         """Whether variables are to be set from real images before training."""
@@ -286,13 +295,16 @@ class Discriminator(GrowingModel):
         sample.
         """
         images = to_nhwc(tf.cast(images, self.activation_dtype))
-        x = self._by_parts(
-            lambda images: self._everything(images)
-            if stage is None else self._stage(images, stage), images)
+        x = self._pyramid(images, stage)
         if self.options.has_statistic:
             x = minibatch_stddev(x, self.options.mbstd_group_size, minibatches)
         x = self._by_parts(self._head, x)
         return self.blocks[2].parts[2](x) if self.options.mbdisc_kernels and with_mbdisc else x
+
+    def _pyramid(self, images, stage):
+        return self._by_parts(
+            lambda images: self._everything(images)
+            if stage is None else self._stage(images, stage), images)
 
     def _by_parts(self, function, x):
         # noise is drawn for the whole minibatch

@@ -15,10 +15,11 @@ from pgan.scripts.evaluate_metrics import evaluate_metrics
 from pgan.scripts.generate_fake_images import generate_fake_images
 from pgan.scripts.generate_interpolation_video import generate_interpolation_video
 from pgan.scripts.generate_training_video import generate_training_video
+from pgan.scripts.nearest import nearest
 from pgan.scripts.project_image import project_image
 from pgan.scripts.write_report import write_report
 
 __all__ = [
     'evaluate_metrics', 'generate_fake_images', 'generate_interpolation_video',
-    'generate_training_video', 'project_image', 'write_report'
+    'generate_training_video', 'nearest', 'project_image', 'write_report'
 ]

@@ -20,6 +20,9 @@ with get_metric_names() and get_metric_formatting() (a %-format per name), begin
 minibatch), end(mode). Modes: 'reals' sets what is compared with; 'fakes' compares; 'warmup' is a
 pass of any images before the reals, so that their time is not that of a first use.
 
+An attribute `higher_is_better`, true or false, lets training keep the best snapshot by the metric:
+by its first value, or by the one that an attribute `judged_by` names.
+
 | name | module | values |
 | --- | --- | --- |
 | swd | sliced_wasserstein | SWDx1e3_<resolution>..., SWDx1e3_avg |
@@ -33,7 +36,7 @@ pass of any images before the reals, so that their time is not that of a first u
 import inspect
 import os
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -63,6 +66,41 @@ class Metric(Protocol):
     def feed(self, mode: str, minibatch: np.ndarray) -> None: ...
 
     def end(self, mode: str) -> Sequence[float]: ...
+
+
+class Judge(NamedTuple):
+    """The value that tells which of two snapshots is the better one.
+
+    Attributes:
+        name: of a metric's value, e.g. 'SWDx1e3_avg'.
+        higher_is_better: whether the higher value wins.
+        num_images: real and generated images that it is measured on.
+    """
+    name: str
+    higher_is_better: bool
+    num_images: int
+
+
+def judge_of(metric: Metric, num_images: int) -> Judge | None:
+    """The value by which a metric judges snapshots.
+
+    Returns:
+        None if the metric does not say whether higher or lower is better.
+
+    Raises:
+        ConfigError: its `judged_by` is none of its values, or `higher_is_better` no truth value.
+    """
+    higher = getattr(metric, 'higher_is_better', None)
+    if higher is None:
+        return None
+    names = metric.get_metric_names()
+    name = getattr(metric, 'judged_by', names[0])
+    if not isinstance(higher, (bool, np.bool_)) or name not in names:
+        raise ConfigError(f'The metric {type(metric).__module__}.{type(metric).__name__} cannot '
+                          'tell the better of two snapshots. Expected higher_is_better = True or '
+                          f'False, and judged_by one of {", ".join(names)}. Received: {higher!r} '
+                          f'and {name!r}. Correct these attributes of the class.')
+    return Judge(name, bool(higher), num_images)
 
 
 # uint8 [N, 3, H, W] to (features, probabilities), as `inception.Inception` does it.

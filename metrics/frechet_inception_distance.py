@@ -91,6 +91,7 @@ class API(ComparingMetric):
 
     All images of a pass count (the original dropped a last minibatch that was not full).
     """
+    higher_is_better = False
     _state_names = dict(fid_mean=1, fid_covariance=2)
 
     def get_metric_names(self) -> list[str]:

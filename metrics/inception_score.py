@@ -40,6 +40,7 @@ def _score_of_one(probabilities):
 
 class API(FeatureMetric):
     """IS_mean and IS_std; nothing is kept of the reals, which get a score of their own."""
+    higher_is_better = True
     fewest = 1
 
     def __init__(self, num_images: int, image_shape: Sequence[int], image_dtype: npt.DTypeLike,

@@ -64,6 +64,7 @@ class API(CollectingMetric):
 
     A pass of reals results in zeros.
     """
+    higher_is_better = False
     _state_names = dict(features=2)
 
     def __init__(self, num_images: int, image_shape: Sequence[int], image_dtype: npt.DTypeLike,

@@ -68,6 +68,7 @@ class API:
         ConfigError: images of another size or type.
         DataError: there are no digits to train the classifier on.
     """
+    higher_is_better = True
 
     def __init__(self, num_images: int, image_shape: Sequence[int], image_dtype: npt.DTypeLike,
                  minibatch_size: int, result_dir: str | os.PathLike = 'results',

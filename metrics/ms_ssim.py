@@ -168,6 +168,7 @@ class API:
     Nothing is kept of the reals. An image that is alone at the end of a minibatch is paired with
     the first of the next.
     """
+    higher_is_better = False  # the more alike images are, the less variation there is
 
     def __init__(self, num_images: int, image_shape: Sequence[int], image_dtype: npt.DTypeLike,
                  minibatch_size: int) -> None:

@@ -79,6 +79,7 @@ def precision_recall(reals: np.ndarray, fakes: np.ndarray, k: int = 3,
 
 class API(CollectingMetric):
     """Precision and Recall. A pass of reals results in ones."""
+    higher_is_better = True
     _state_names = dict(features=2, squared_radii=1)
 
     def __init__(self, num_images: int, image_shape: Sequence[int], image_dtype: npt.DTypeLike,

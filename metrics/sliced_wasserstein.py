@@ -280,6 +280,8 @@ class API:
     Descriptors take 128 * 147 * 4 bytes per image and level: 8.6 GB for 16384 images of 1024x1024,
     and as much again for the reals.
     """
+    higher_is_better = False
+    judged_by = 'SWDx1e3_avg'
 
     def __init__(self, num_images: int, image_shape: Sequence[int], image_dtype: npt.DTypeLike,
                  minibatch_size: int, nhood_size: int = 7, nhoods_per_image: int = 128,

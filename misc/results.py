@@ -17,6 +17,7 @@ from pgan.files import LONGEST_DESC, atomic_write, expanded, short_name
 from pgan.locks import locked
 
 _SHOWN = 12
+BEST = 'network-best.pkl'  # of a run that measures itself, see train.metrics
 
 
 class MissingDataSetError(DataError, KeyError):
@@ -167,6 +168,8 @@ def list_network_pkls(run_id_or_result_subdir: int | str, include_final: bool = 
                       result_dir: str | os.PathLike = 'results') -> list[str]:
     """The network pickles of a run: snapshots sorted by name, then perhaps network-final.pkl.
 
+    network-best.pkl, which is one of them once more, is left out.
+
     Args:
         run_id_or_result_subdir: a run as in `locate_result_subdir`.
         include_final: with network-final.pkl, if there is one.
@@ -176,21 +179,24 @@ def list_network_pkls(run_id_or_result_subdir: int | str, include_final: bool = 
         DataError: there is no such run.
     """
     result_subdir = locate_result_subdir(run_id_or_result_subdir, result_dir)
-    pkls = sorted(glob.glob(os.path.join(glob.escape(result_subdir), 'network-*.pkl')))
+    pkls = sorted(path for path in glob.glob(os.path.join(glob.escape(result_subdir),
+                                                          'network-*.pkl'))
+                  if os.path.basename(path) != BEST)
     if pkls and os.path.basename(pkls[0]) == 'network-final.pkl':
         pkls = pkls[1:] + (pkls[:1] if include_final else [])
     return pkls
 
 
 def locate_network_pkl(run_id_or_result_subdir_or_network_pkl: int | str,
-                       snapshot: int | None = None,
+                       snapshot: int | str | None = None,
                        result_dir: str | os.PathLike = 'results') -> str:
     """The network pickle of a run.
 
     Args:
         run_id_or_result_subdir_or_network_pkl: a run as in `locate_result_subdir`, or the path of a
             pickle, returned as it is.
-        snapshot: its kimg; None for the last in the list, which is the final one of a finished run.
+        snapshot: its kimg; 'best' for network-best.pkl; None for the last in the list, which is the
+            final one of a finished run.
         result_dir: where runs are.
 
     Raises:
@@ -202,6 +208,8 @@ def locate_network_pkl(run_id_or_result_subdir_or_network_pkl: int | str,
         if os.path.isfile(query):
             return query
     pkls = list_network_pkls(query, result_dir=result_dir)
+    if snapshot == 'best':
+        return _locate_best(locate_result_subdir(query, result_dir), pkls)
     if snapshot is None and pkls:
         return pkls[-1]
     for pkl in pkls:
@@ -218,6 +226,18 @@ def locate_network_pkl(run_id_or_result_subdir_or_network_pkl: int | str,
                     f'{_some([os.path.basename(pkl) for pkl in pkls])}; leave it out for the last.')
 
 
+def _locate_best(result_subdir, pkls):
+    path = os.path.join(result_subdir, BEST)
+    if os.path.isfile(path):
+        return path
+    found = _some([os.path.basename(pkl) for pkl in pkls]) or 'no network-*.pkl'
+    raise DataError(f"Cannot locate network pkl for snapshot 'best': {result_subdir!r} holds no "
+                    f'{BEST}. A run keeps one if it measures itself, e.g. with --set '
+                    "train.metrics=['swd']. Expected the kimg of one of these as a number: "
+                    f'{found}; leave it out for the last. The script evaluate_metrics measures '
+                    'them all.')
+
+
 def get_id_string_for_network_pkl(network_pkl: str) -> str:
     """A name for files made from a network: its folder and file joined by a dash, no '.pkl';
     shortened if it is very long.
@@ -225,7 +245,8 @@ def get_id_string_for_network_pkl(network_pkl: str) -> str:
     return short_name('-'.join(network_pkl.replace('.pkl', '').replace('\\', '/').split('/')[-2:]))
 
 
-def load_network_pkl(run_id_or_result_subdir_or_network_pkl: int | str, snapshot: int | None = None,
+def load_network_pkl(run_id_or_result_subdir_or_network_pkl: int | str,
+                     snapshot: int | str | None = None,
                      result_dir: str | os.PathLike = 'results') -> tuple:
     """Load the networks (G, D, Gs) of a run: see `locate_network_pkl` and `load_pkl`.
 

@@ -81,6 +81,7 @@ SuppliedIfTaken = Annotated[T, _Supplied(is_needed=False)]
 Count = Annotated[int, Interval(1)]
 Size = Annotated[int, Interval(0)]
 Seed = Annotated[int, Interval(0, 2**32 - 1)]
+Snapshot = Literal['best'] | Size | None  # kimg of a network, or the best of its run, or the last
 Positive = Annotated[float, Interval(0, open_low=True)]
 NonNegative = Annotated[float, Interval(0)]
 Fraction = Annotated[float, Interval(0, 1)]

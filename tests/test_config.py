@@ -259,7 +259,8 @@ UTILITIES = [
     (metric('kid', 'kid-10k', 10000), 'kid-10k-23'), (metric('pr', 'pr-10k', 10000), 'pr-10k-23'),
     (metric('modes', 'modes-256k', 256000), 'modes-256k-23'),
     ({'func': 'util_scripts.project_image', 'run_id': 23, 'image': 'picture.png',
-      'num_steps': 500}, 'projection-23')
+      'num_steps': 500}, 'projection-23'),
+    ({'func': 'util_scripts.nearest', 'run_id': 23, 'num': 8, 'neighbours': 4}, 'nearest-23')
 ]
 
 

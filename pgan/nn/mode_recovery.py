@@ -201,6 +201,12 @@ class ModeRecoveryDiscriminator(ModeRecoveryModel):
         x = self._head(self._pyramid(images, stage))
         return x[:, :1], x[:, 1:]
 
+    def features(self, images: tf.Tensor, stage: Stage | None = None) -> tf.Tensor:
+        """Activations at 4x4, [N, C, 4, 4], each of its image alone: minibatch stddev comes after.
+        """
+        self.check_stage(stage)
+        return to_nchw(self._pyramid(to_nhwc(tf.cast(images, self.activation_dtype)), stage))
+
     def _pyramid(self, images, stage):
         """Features at 4x4: of what the stage needs; without a stage of every resolution, blended by
         the variable lod.

@@ -1,12 +1,14 @@
 """What to do with a run that has come to its end."""
 import os
 
+from misc.results import BEST
 from pgan.invocation import command, path_argument
 from pgan.reporting import report
+from pgan.reporting.best_snapshot import read_best
 
 
 def next_steps(folder: str) -> str:
-    """The report, the network and the next commands of a finished run, a line each.
+    """The report, the networks and the next commands of a finished run, a line each.
 
     Args:
         folder: of the run, which the commands name as it is seen from the current folder.
@@ -16,8 +18,12 @@ def next_steps(folder: str) -> str:
                      '--grid_size', 8, 4)
     video = command('util_scripts.py', 'generate_interpolation_video', '--run_id', run,
                     '--grid_size', 3, 2, '--duration_sec', 10)
+    best = read_best(folder)
+    best_line = '' if best is None else (
+        f'Best:     {os.path.join(folder, BEST)} ({best}; --snapshot best)\n')
     return (f'Report:   {os.path.join(folder, report.FILE)}\n'
             f'Networks: {os.path.join(folder, "network-final.pkl")}\n'
+            f'{best_line}'
             f'Next, images of random latents, or a video that moves between them:\n'
             f'    {images}\n'
             f'    {video}')

@@ -18,11 +18,14 @@ from typing import Any, NamedTuple
 from PIL import Image
 
 from misc.environment import read_environment
+from misc.results import BEST
 from misc.run_status import read_status
 from pgan.data.class_names import ROWS_FILE
 from pgan.files import atomic_write
 from pgan.reporting import stats_file
+from pgan.reporting.best_snapshot import read_best
 from pgan.reporting.charts import chart
+from pgan.reporting.nearest_section import PICTURE, nearest_section
 from pgan.reporting.status_section import status_section
 
 FILE = 'report.html'
@@ -82,7 +85,9 @@ class Report:
             title=html.escape(os.path.basename(os.path.realpath(self.folder))),
             status=status_section(self.folder, read_status(self.folder), rows),
             pictures=self._picture_section(),
+            nearest=nearest_section(self.folder, self._embedded(PICTURE)),
             charts='\n'.join(f'<div>{svg}</div>' for svg in curves),
+            best=_best_line(self.folder),
             metrics=_metric_section(self.folder),
             config=html.escape(_read(self.folder, 'config.txt')),
             environment=_environment_rows(read_environment(self.folder)),
@@ -97,7 +102,7 @@ class Report:
         fakes = [(name, data) for name, data in embedded if data]
         reals = self._embedded('reals.png')
         self._thumbnails = {name: thumbnail for name, thumbnail in self._thumbnails.items()
-                            if name in {*names, 'reals.png'}}
+                            if name in {*names, 'reals.png', PICTURE}}
         parts = []
         if fakes:
             images = '\n'.join(f'<img id="{html.escape(os.path.splitext(name)[0])}" src="{data}" '
@@ -124,6 +129,10 @@ class Report:
         """
         self._thumbnails[name] = make_thumbnail(os.path.join(self.folder, name))
         return self._thumbnails[name]
+
+    def forget_thumbnail(self, name: str) -> None:
+        """Make the thumbnail of a picture again, which has been replaced."""
+        self._thumbnails.pop(name, None)
 
     def _embedded(self, name: str) -> str | None:
         """A picture of the folder as a data: URL; None if it cannot be read."""
@@ -212,6 +221,13 @@ def curve_charts(rows: Sequence[Mapping[str, Any]]) -> list[str]:
         if any(value not in (0, None) for points in series.values() for _, value in points):
             charts.append(chart(title, series))
     return [svg for svg in charts if svg]
+
+
+def _best_line(folder):
+    best = read_best(folder)
+    return '' if best is None else (
+        f'<p>Best snapshot: <code>{BEST}</code>, {html.escape(str(best))}. Scripts take it with '
+        '<code>--snapshot best</code>.</p>')
 
 
 def _metric_section(folder):

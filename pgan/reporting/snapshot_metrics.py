@@ -22,12 +22,17 @@ class SnapshotMetrics:
         config: the configuration: dataset, data_dir, result_dir, num_gpus, random_seed.
         mirror_augment: whether the run mirrors its images.
 
+    Attributes:
+        judge: the value by which snapshots are judged, of the metric named first; None without
+            metrics, or if that one does not say whether higher or lower is better.
+
     Raises:
         ConfigError: an unknown metric, or one that is not available for these images.
     """
 
     def __init__(self, names: Sequence[str], num_images: int, config: ModuleType,
                  mirror_augment: bool):
+        self.judge: metrics_room.Judge | None = None
         self._evaluator: Evaluator | None = None
         self._has_reals = False
         self._num_gpus = config.num_gpus
@@ -42,6 +47,10 @@ class SnapshotMetrics:
                                          data_dir=config.data_dir)
             self._evaluator = Evaluator(made, training_set, num_images, size,
                                         mirror_augment=mirror_augment)
+            self.judge = metrics_room.judge_of(made[0], num_images)
+            if self.judge is None:
+                print(f'Note: no network-best.pkl is kept, as {names[0]!r} does not say whether '
+                      'higher or lower is better. Give its class an attribute higher_is_better.')
 
     def __call__(self, Gs: Network) -> dict[str, float]:
         """Return the values of all metrics by name: {} without metrics.

@@ -10,10 +10,14 @@ import tensorflow as tf
 
 import misc
 from dataset import Dataset
+from metrics import Judge
 from misc.resuming import DONE_MARK
 from pgan.data.class_names import ROWS_FILE, names_of, row_lines
 from pgan.errors import ConfigError
 from pgan.options import Supplied, checked
+from pgan.reporting.best_snapshot import BestSnapshot
+from pgan.reporting.nearest_of_run import save_nearest
+from pgan.reporting.nearest_section import PICTURE
 from pgan.reporting.report import Report
 from pgan.reporting.statistics import Statistics
 from tfutil import Network, save_summaries, summary
@@ -175,11 +179,13 @@ class RunFolder:
         image_snapshot_ticks, network_snapshot_ticks: ticks between two fakes*.png, and between two
             network-snapshot-*.pkl.
         save_weight_histograms: write them to the event file at each tick.
+        judge: the metrics' value by which network-best.pkl is kept; None keeps none.
     """
 
     def __init__(self, path: str, networks: Sequence[Network], grid: ImageSnapshots,
                  metrics: Callable[[Network], Mapping[str, float]], *, image_snapshot_ticks: int,
-                 network_snapshot_ticks: int, save_weight_histograms: bool):
+                 network_snapshot_ticks: int, save_weight_histograms: bool,
+                 judge: Judge | None = None):
         self.path = path
         self.networks = networks
         self.grid = grid
@@ -187,6 +193,7 @@ class RunFolder:
         self.network_snapshot_ticks = network_snapshot_ticks
         self.save_weight_histograms = save_weight_histograms
         self.metrics = metrics
+        self.best = BestSnapshot(path, judge)
         self.writer = Statistics(path)
         self.report = Report(path)
 
@@ -230,8 +237,8 @@ class RunFolder:
         """
         networks_are_due = cur_tick % self.network_snapshot_ticks == 0 or done
         if networks_are_due:
-            self._save_networks(f'network-snapshot-{cur_nimg // 1000:06d}.pkl')
-            self._save_metrics(cur_nimg)
+            snapshot = self._save_networks(f'network-snapshot-{cur_nimg // 1000:06d}.pkl')
+            self._save_metrics(cur_nimg, snapshot)
         if cur_tick % self.image_snapshot_ticks == 0 or done:
             self._show_picture('fakes', self.grid.save_fakes(self.path, cur_nimg, minibatch),
                                cur_nimg)
@@ -250,23 +257,38 @@ class RunFolder:
         """Write buffered curves to their file."""
         self.writer.flush()
 
-    def _save_metrics(self, cur_nimg):
+    def _save_metrics(self, cur_nimg, snapshot):
         values = self.metrics(self.networks[2])
         for name, value in values.items():
             self.writer.scalar(f'Metrics/{name}', value, cur_nimg)
         if values:
             print('Metrics:', ', '.join(f'{name} {value:.4f}' for name, value in values.items()))
+        best = self.best.consider(snapshot, values, cur_nimg / 1000)
+        if best is not None:
+            print(f'Best so far: {best}, saved as network-best.pkl')
 
-    def finish(self) -> None:
-        """Save the final networks and, last of all, the mark that the run is complete."""
+    def finish(self, cur_nimg: int = 0, nearest_fakes: int = 0, mirror: bool = False) -> None:
+        """Save the final networks, the mark that the run is complete, and the last report.
+
+        Args:
+            cur_nimg: images shown.
+            nearest_fakes: fakes that the report shows beside their nearest training images.
+            mirror: whether the run mirrored its images.
+        """
         self._save_networks('network-final.pkl')
         self.writer.close()
         with misc.atomic_write(os.path.join(self.path, DONE_MARK)):
             pass
+        grid = self.grid
+        if save_nearest(self.path, self.networks, grid.training_set, grid.latents, grid.labels,
+                        nearest_fakes, mirror=mirror, kimg=cur_nimg / 1000):
+            self.report.forget_thumbnail(PICTURE)
         self.report.refresh()
 
     def _save_networks(self, name):
-        misc.save_pkl(self.networks, os.path.join(self.path, name))
+        path = os.path.join(self.path, name)
+        misc.save_pkl(self.networks, path)
+        return path
 
 
 class NoFolder:
@@ -290,5 +312,5 @@ class NoFolder:
     def flush(self) -> None:
         """Do nothing."""
 
-    def finish(self) -> None:
+    def finish(self, cur_nimg: int = 0, nearest_fakes: int = 0, mirror: bool = False) -> None:
         """Do nothing."""

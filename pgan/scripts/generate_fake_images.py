@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import misc
-from pgan.options import Count, Seed, Size
+from pgan.options import Count, Seed, Snapshot
 from pgan.progress_bar import progress_bar
 from pgan.scripts import generator
 from pgan.scripts.label_choice import label_source, labels_of_seeds, report_rows
@@ -18,7 +18,7 @@ from pgan.scripts.seeds import expect_alone, seed_latents, seed_list
 @script
 def generate_fake_images(
     run_id: RunId,
-    snapshot: Size | None = None,
+    snapshot: Snapshot = None,
     grid_size: GridSize = [1, 1],
     num_pngs: Count = 1,
     image_shrink: Count | None = 1,
@@ -35,7 +35,7 @@ def generate_fake_images(
 
     Args:
         run_id: the run's number, name or folder, or the path of a network pickle.
-        snapshot: which network, by its kimg; None for the last.
+        snapshot: which network, by its kimg; 'best' = by the run's metric; None for the last.
         grid_size: images across and down in each PNG.
         num_pngs: how many PNGs.
         image_shrink: average squares of this many pixels a side; None = chosen so that a grid is at

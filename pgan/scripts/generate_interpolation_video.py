@@ -7,7 +7,7 @@ import numpy as np
 import scipy.ndimage
 
 import misc
-from pgan.options import Count, NonNegative, Positive, Seed, Size
+from pgan.options import Count, NonNegative, Positive, Seed, Snapshot
 from pgan.pixels import repeat_pixels
 from pgan.scripts import generator
 from pgan.scripts.label_choice import label_source, labels_of_seeds, report_rows
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 @script
 def generate_interpolation_video(
     run_id: RunId,
-    snapshot: Size | None = None,
+    snapshot: Snapshot = None,
     grid_size: GridSize = [1, 1],
     image_shrink: Count | None = 1,
     image_zoom: Count | None = 1,
@@ -64,7 +64,7 @@ def generate_interpolation_video(
 
     Args:
         run_id: the run's number, name or folder, or the path of a network pickle.
-        snapshot: which network, by its kimg; None for the last.
+        snapshot: which network, by its kimg; 'best' = by the run's metric; None for the last.
         grid_size: images across and down.
         image_shrink: average squares of this many pixels a side; None = chosen so that a frame is
             at most 3840x2160.

@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from tfutil import Network
 
 
-def load_generator(run_id: int | str, snapshot: int | None,
+def load_generator(run_id: int | str, snapshot: int | str | None,
                    config: ModuleType) -> tuple['Network', str]:
     """The running average Gs of a run's generator.
 
     Args:
         run_id: the run's number, name or folder, or the path of a network pickle.
-        snapshot: its kimg; None for the last one.
+        snapshot: its kimg, or 'best'; None for the last one.
         config: the configuration's values result_dir, G and D; see `misc.load_generator`.
 
     Returns:

@@ -13,7 +13,7 @@ from pgan.data.decoding import centre_square, mode_of, opened, upright_pixels
 from pgan.data.writer import npy_bytes
 from pgan.errors import DataError, expect
 from pgan.files import atomic_write
-from pgan.options import Count, Interval, Positive, Seed, Size, is_integer
+from pgan.options import Count, Interval, Positive, Seed, Snapshot, is_integer
 from pgan.pixels import repeat_pixels, to_uint8
 from pgan.progress_bar import progress_bar
 from pgan.scripts.generator import draw, label_size, load_generator, mark_done, new_result_folder
@@ -34,7 +34,7 @@ RAMPDOWN = 0.5  # of the steps, during which the learning rate falls to zero
 def project_image(
     run_id: RunId,
     image: str,
-    snapshot: Size | None = None,
+    snapshot: Snapshot = None,
     num_steps: Count = 500,
     num_starts: Annotated[int, Interval(1, NUM_CANDIDATES)] = 4,
     learning_rate: Positive = 0.2,
@@ -55,7 +55,7 @@ def project_image(
     Args:
         run_id: number, name or folder of the run, or the path of a pickle.
         image: path of the picture: any format, any size; its middle square is used.
-        snapshot: kimg of the network; None = the last.
+        snapshot: kimg of the network; 'best' = the best by the run's metric; None = the last.
         num_steps: updates.
         num_starts: how many latents to improve at once.
         learning_rate: of Adam, for latents of unit length in each component.

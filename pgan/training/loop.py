@@ -7,7 +7,7 @@ import tempfile
 import time
 import types
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import tensorflow as tf
 
@@ -18,9 +18,11 @@ from pgan.errors import ConfigError, UserError
 from pgan.options import (
     Count,
     Fraction,
+    Interval,
     NonNegative,
     Positive,
     Size,
+    Snapshot,
     ValueRange,
     with_defaults,
 )
@@ -71,11 +73,12 @@ def train_progressive_gan(
     save_weight_histograms: bool = False,
     metrics: list[str] = [],
     metric_images: Count = 2048,
+    nearest_fakes: Annotated[int, Interval(0, 8)] = 0,
     xla: bool = False,
     checkpoint_minutes: NonNegative = 15.0,
     dry_step: bool = True,
     resume_run_id: int | str | None = None,
-    resume_snapshot: Size | None = None,
+    resume_snapshot: Snapshot = None,
     resume_kimg: NonNegative = 0.0,
     resume_time: NonNegative = 0.0,
     separate_funcs: bool = True,
@@ -102,15 +105,18 @@ def train_progressive_gan(
             network-snapshot-*.pkl.
         save_tf_graph, save_weight_histograms: also into the TensorBoard file.
         metrics: names of metrics (swd, fid, is, msssim, kid, pr) to measure whenever networks are
-            saved.
+            saved. network-best.pkl is the best snapshot by the one named first.
         metric_images: real and generated images that they look at.
+        nearest_fakes: fakes that the report of a finished run shows beside their nearest training
+            images; takes some seconds. 0 = none.
         xla: compile losses, gradients and updates with XLA; meant for GPUs, on CPUs it is slower.
         checkpoint_minutes: minutes between two checkpoints; there is also one whenever networks are
             saved. 0 = only these.
         dry_step: make a step at the largest resolution before the first one, to see that it fits
             into memory.
         resume_run_id, resume_snapshot: start from the networks of an earlier run: its number, name
-            or folder, and the snapshot's kimg (None = latest).
+            or folder, and the snapshot's kimg ('best' = by the metric named first there; None =
+            latest).
         resume_kimg, resume_time: what to count as already shown (thousands of images) and already
             spent (seconds).
         separate_funcs: update D and G in turns; False updates both at once, from the same latents.
@@ -376,7 +382,8 @@ class TrainingRun:
         return RunFolder(path, self.networks, grid, self.metrics,
                          image_snapshot_ticks=options.image_snapshot_ticks,
                          network_snapshot_ticks=options.network_snapshot_ticks,
-                         save_weight_histograms=options.save_weight_histograms)
+                         save_weight_histograms=options.save_weight_histograms,
+                         judge=self.metrics.judge)
 
     def _begin(self, folder):
         """Save a new run's first pictures, and take note of how long that takes."""
@@ -452,7 +459,7 @@ class TrainingRun:
                 if self.progress.tick_is_over(self.cur_nimg, sched, done):
                     self._tick(sched, done)
         self._record(run_status.FINISHED)  # in force with the mark that follows
-        self.folder.finish()
+        self.folder.finish(self.cur_nimg, self.options.nearest_fakes, self.options.mirror_augment)
         self.devices.wait_for_all()
 
     def _round(self, sched: TrainingSchedule) -> None:
@@ -538,7 +545,7 @@ class TrainingRun:
 
 def _snapshot_to_start_from(
         options: types.SimpleNamespace,
-        resume: resuming.RunToResume | None) -> tuple[int | str | None, int | None]:
+        resume: resuming.RunToResume | None) -> tuple[int | str | None, int | str | None]:
     """(run, snapshot) whose networks a run begins with; (None, None) = new ones.
 
     A resumed run takes its weights from its checkpoint. But if it began with the networks of

@@ -44,7 +44,7 @@ class DiskSpace(NamedTuple):
     Attributes:
         checkpoints: those that are kept, and the one that is being written.
         snapshots: all network-snapshot-*.pkl, and network-final.pkl.
-        pictures: reals.png and all fakes*.png.
+        pictures: reals.png, nearest.png and all fakes*.png.
         reports: log, curves, report.html and all other files.
         at_once: the part of all these that the run cannot begin without.
     """
@@ -83,7 +83,7 @@ def disk_space_needed(run_phases: Sequence[Phase], networks: Sequence[Network], 
     checkpoint = snapshot + 2 * (G + D) + grid_state + FILE_BYTES
     picture = png_bytes(width * across, height * down, channels)
     thumbnail = min(THUMBNAIL_BYTES, 3 * picture)
-    pictures = 3 + ticks // image_snapshot_ticks
+    pictures = 4 + ticks // image_snapshot_ticks  # one for nearest.png
     # the page has pictures as text, and the old one stays until the new one is written
     first_page = 2 * (2 * thumbnail * 4 // 3 + PAGE_BYTES)
     page = 2 * (min(MAX_PICTURES + 2, pictures) * thumbnail * 4 // 3 + PAGE_BYTES)

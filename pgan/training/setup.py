@@ -36,7 +36,7 @@ def load_held_out(config: ModuleType) -> Dataset | None:
 
 
 def make_networks(config: ModuleType, training_set: Dataset, resume_run_id: int | str | None = None,
-                  resume_snapshot: int | None = None) -> Networks:
+                  resume_snapshot: int | str | None = None) -> Networks:
     """New networks for a data set, or those of an earlier run's snapshot; prints their layers.
 
     Raises:
@@ -58,7 +58,7 @@ def make_networks(config: ModuleType, training_set: Dataset, resume_run_id: int 
 
 
 def load_networks(config: ModuleType, training_set: Dataset, run_id: int | str,
-                  snapshot: int | None) -> Networks:
+                  snapshot: int | str | None) -> Networks:
     """The networks of an earlier run's snapshot, if they fit the data set. See `make_networks`."""
     path = misc.locate_network_pkl(run_id, snapshot, result_dir=config.result_dir)
     print(f'Loading networks from "{path}"...')

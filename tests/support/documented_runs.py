@@ -20,6 +20,7 @@ RUN = [
     '.venv/bin/python util_scripts.py generate_fake_images --run_id 12 --seeds 1-20,42',
     '.venv/bin/python util_scripts.py generate_interpolation_video --run_id 12 --seeds 3,7,42 '
     '--duration_sec 10',
+    '.venv/bin/python util_scripts.py nearest --run_id 12 --seeds 1-16 --neighbours 4',
     '.venv/bin/python train.py --resume',
     '.venv/bin/python train.py --resume 12',
     LONGER := '.venv/bin/python train.py --resume 12 --set train.total_kimg=15000',

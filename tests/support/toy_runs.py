@@ -64,8 +64,10 @@ def ticks_of(folder):
     return matches
 
 
-def check_files(folder, last_kimg=0):
-    """Exactly the files of a finished run: as the original's, none empty but the last."""
+def check_files(folder, nearest=False):
+    """Exactly the files of a finished run: as the original's, none empty but the last; and those of
+    nearest training images if they were asked for.
+    """
     files = files_of(folder)
     assert files.pop('_training-done.txt') == 0 and all(files.values())
     fakes = {name for name in files if re.fullmatch(r'fakes\d{6}\.png', name)}
@@ -74,7 +76,7 @@ def check_files(folder, last_kimg=0):
     assert set(files) - fakes - snapshots == {
         'log.txt', 'config.txt', 'reals.png', 'network-final.pkl', 'EVENTS', 'checkpoints',
         'environment.json', 'stats.jsonl', 'report.html'
-    }
+    } | ({'nearest.png', 'nearest.json'} if nearest else set())
 
 
 def main(*argv):

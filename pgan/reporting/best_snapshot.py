@@ -1,0 +1,137 @@
+"""network-best.pkl: the snapshot of a run with the best value of the metric that is named first."""
+import functools
+import hashlib
+import json
+import math
+import os
+import shutil
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from metrics import Judge
+from misc.results import BEST
+from pgan.files import atomic_path, atomic_write, to_json
+
+NOTES = 'network-best.json'  # what is known of network-best.pkl
+
+
+class Best(NamedTuple):
+    """What a run knows of its best snapshot.
+
+    Attributes:
+        metric: name of the value that decided, e.g. 'SWDx1e3_avg'.
+        higher_is_better: which values of it are better.
+        num_images: images that it was measured on; other numbers are not comparable.
+        value, kimg: of the snapshot.
+    """
+    metric: str
+    higher_is_better: bool
+    num_images: int
+    value: float
+    kimg: float
+
+    def __str__(self) -> str:
+        return f'{self.metric} {self.value:.4f} at kimg {self.kimg:.1f}'
+
+    def is_judged_by(self, judge: Judge) -> bool:
+        """Whether values of this judge can be compared with this one's."""
+        return (self.metric, self.higher_is_better, self.num_images) == judge
+
+
+class BestSnapshot:
+    """Keeps network-best.pkl in a run's folder.
+
+    Args:
+        folder: of the run.
+        judge: the value that decides; None keeps nothing.
+    """
+
+    def __init__(self, folder: str, judge: Judge | None):
+        self.folder = folder
+        self._judge = judge
+
+    def consider(self, snapshot: str, values: Mapping[str, float], kimg: float) -> Best | None:
+        """Make a snapshot the best one if its value beats that of the best so far.
+
+        NaN and infinity never win. A value that another metric, or another number of images, has
+        left there is not comparable, and gives way.
+
+        Args:
+            snapshot: path of its pickle, in the run's folder.
+            values: what was measured, by name.
+            kimg: thousands of images that the run has shown.
+
+        Returns:
+            The new best; None if the old one stays.
+
+        Raises:
+            DataError: it cannot be written; the old one is intact.
+        """
+        if self._judge is None or not math.isfinite(values.get(self._judge.name, math.nan)):
+            return None
+        best = Best(*self._judge, values[self._judge.name], kimg)
+        before = _entry_in_force(self.folder)
+        if before is not None and not _beats(best, _best_of(before)):
+            return None
+        # The notes come first. Until the pickle follows, its fingerprint is that of the entry
+        # before, so whenever the run is killed, pickle and value belong together.
+        entry = dict(best._asdict(), sha256=_fingerprint(snapshot))
+        with atomic_write(os.path.join(self.folder, NOTES), 'w') as file:
+            file.write(to_json(dict(entry, before=before), indent=1))
+        with atomic_path(os.path.join(self.folder, BEST)) as temporary:
+            _link_or_copy(snapshot, temporary)
+        return best
+
+
+def read_best(folder: str | os.PathLike) -> Best | None:
+    """What is known of a run's network-best.pkl; None if there is none, or nothing is known."""
+    entry = _entry_in_force(folder)
+    return None if entry is None else _best_of(entry)
+
+
+def _beats(new, old):
+    if not old.is_judged_by(Judge(*new[:3])):
+        return True
+    return new.value > old.value if new.higher_is_better else new.value < old.value
+
+
+def _entry_in_force(folder) -> dict[str, Any] | None:
+    """The entry of the notes that belongs to network-best.pkl: the newest, or the one before."""
+    path = os.path.join(folder, BEST)
+    try:
+        with open(os.path.join(folder, NOTES), encoding='utf-8') as file:
+            newest = json.load(file)
+        entries = [newest, newest.pop('before')]
+        found = _fingerprint(path)
+        entry = next((entry for entry in entries if entry and entry['sha256'] == found), None)
+        if entry is not None:
+            _best_of(entry)
+        return entry
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def _best_of(entry):
+    best = Best(*(entry[name] for name in Best._fields))
+    return best._replace(value=float(best.value), kimg=float(best.kimg))
+
+
+def _fingerprint(path):
+    stat = os.stat(path)
+    return _fingerprint_of(os.path.realpath(path), stat.st_ino, stat.st_size, stat.st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=4)  # the report asks at each tick
+def _fingerprint_of(path, *_identity):
+    with open(path, 'rb') as file:
+        return hashlib.file_digest(file, 'sha256').hexdigest()
+
+
+def _link_or_copy(path, new):
+    """A second name for a file where the disk has such: it takes no room. Snapshots are never
+    changed, only replaced.
+    """
+    try:
+        os.link(path, new)
+    except OSError:
+        shutil.copyfile(path, new)
