@@ -1,5 +1,6 @@
 """The training loop: `train_progressive_gan` is what `python train.py` runs by default."""
 import contextlib
+import dataclasses
 import functools
 import math
 import os
@@ -29,7 +30,7 @@ from pgan.reporting.snapshots import (
 )
 from pgan.reporting.timetable import Timetable, image_cost
 from pgan.signals import StopRequest, graceful_stop
-from pgan.training import phases, preflight, threads
+from pgan.training import phases, preflight, threads, transfer
 from pgan.training.checkpoint import Checkpoints, random_state, restore_random_state
 from pgan.training.health import HealthWatch
 from pgan.training.reals import initialize_from_reals
@@ -66,6 +67,8 @@ def train_progressive_gan(
     resume_time: NonNegative = 0.0,
     separate_funcs: bool = True,
     dequantize_reals: bool = False,
+    init_from: int | str | None = None,
+    freeze_D: Size = 0,
     *,
     config: Any,
     resume: Any = None,
@@ -98,6 +101,11 @@ def train_progressive_gan(
             spent (seconds).
         separate_funcs: update D and G in turns; False updates both at once, from the same latents.
         dequantize_reals: add uniform noise in [-0.5, 0.5] to the values of the reals' pixels.
+        init_from: begin with the networks of a snapshot (a .pkl, or a run's number, name or folder)
+            that may be for other images, labels or options; layers that fit are copied, and growth
+            goes on from the snapshot's resolution.
+        freeze_D: with init_from, keep D's layers nearest to the image as they were: those of so
+            many resolutions, from the snapshot's down, each with its FromRGB.
         config: the configuration's other values, as attributes: G, D, G_opt, D_opt, G_loss, D_loss,
             sched, grid, dataset, num_gpus, random_seed, data_dir, result_dir, desc.
         resume: a `misc.RunToResume`: go on in its folder from its newest checkpoint, as if it had
@@ -188,18 +196,25 @@ class TrainingRun:
         self.previous_lod: float | None = None
         self.training_set = load_training_set(config)
         settings.check_minibatches(config, self.training_set.resolution)
+        donor, start = _beginning(options, config, resume, devices, self.training_set.resolution)
         self.schedule: Callable[[int], TrainingSchedule] = functools.partial(
             TrainingSchedule, training_set=self.training_set, num_gpus=config.num_gpus,
-            total_kimg=options.total_kimg, **config.sched)
+            total_kimg=options.total_kimg, start_lod=start.lod, **config.sched)
         self.metrics = SnapshotMetrics(options.metrics, options.metric_images, config,
                                        options.mirror_augment)
         with devices.strategy.scope():
             snapshot = _snapshot_to_start_from(options, resume)
             self.networks = make_networks(config, self.training_set, *snapshot)
+            if donor is not None:
+                start = transfer.begin(donor, self.networks, self.training_set.resolution,
+                                       options.freeze_D)
+            self.start = start
             print('Building TensorFlow graph...')
             optimizers = [Optimizer('TrainG', **config.G_opt), Optimizer('TrainD', **config.D_opt)]
             losses = [loss_function(config.G_loss), loss_function(config.D_loss)]
-            updates = update_options(options, config.random_seed, parts)
+            updates = dataclasses.replace(
+                update_options(options, config.random_seed, parts),
+                frozen=transfer.frozen_variables(self.networks[1], start, options.freeze_D))
             self.steps = TrainingSteps(self.networks, optimizers, losses, self.training_set,
                                        updates, devices, self.cur_nimg)
         tf.random.set_global_generator(tf.random.Generator.from_seed(config.random_seed))
@@ -247,7 +262,7 @@ class TrainingRun:
         kimg = self.cur_nimg / 1000
         self.timetable.run_phases = self._phases()
         full_kimg = phases.full_resolution_kimg(self.config.sched,
-                                                self.training_set.resolution_log2)
+                                                self.training_set.resolution_log2, self.start.lod)
         overview.print_overview(self, self.timetable.run_phases, self.timetable.expected(kimg),
                                 full_kimg)
 
@@ -317,7 +332,7 @@ class TrainingRun:
         if self.path is not None:
             config_files, assignments = settings.command_line(self.config)
             resuming.write_run(self.path, config_files, assignments, settings.values(self.config),
-                               settings.used_lines(self.config))
+                               settings.used_lines(self.config), self.start._asdict())
             if resume is None and stack is not None:
                 stack.enter_context(resuming.only_process(self.path))
             self._record(run_status.RUNNING)
@@ -327,7 +342,8 @@ class TrainingRun:
                                    machines=self.devices.workers,
                                    minibatch_parts=self.steps.options.parts,
                                    began_at_nimg=self.cur_nimg)
-        if state is None and self.options.resume_run_id is None:
+        if (state is None and self.options.resume_run_id is None
+                and transfer.needs_reals(self.networks[1], self.start)):
             initialize_from_reals(self.networks[1], self.training_set,
                                   self.schedule(self.cur_nimg).lod, self.options.drange_net)
         self._make_folder(is_new=state is None)
@@ -521,6 +537,17 @@ def _snapshot_to_start_from(
         if own:
             return own[-1], None
     return options.resume_run_id, options.resume_snapshot
+
+
+def _beginning(options: types.SimpleNamespace, config: types.ModuleType,
+               resume: resuming.RunToResume | None, devices: Devices,
+               resolution: int) -> tuple[transfer.Donor | None, transfer.Start]:
+    """(snapshot to copy layers from or None, what is known of the start) of a run."""
+    start = transfer.kept_start(options, resume, devices)
+    if start is not None:
+        return None, start
+    donor = transfer.read_donor(options.init_from, config)
+    return donor, donor.start(resolution)
 
 
 def update_options(options: types.SimpleNamespace, random_seed: int, parts: int) -> UpdateOptions:

@@ -38,6 +38,7 @@ class UpdateOptions:
         xla: compile losses, gradients and updates with XLA.
         fuse: let XLA compile small operations where it does not compile everything.
         parts: of a minibatch, which networks evaluate side by side; see `pgan.training.threads`.
+        frozen: names of D's variables that are not trained, and have no gradients.
     """
     G_smoothing: float = 0.999
     drange_net: tuple[float, float] = (-1, 1)
@@ -49,6 +50,7 @@ class UpdateOptions:
     xla: bool = False
     fuse: bool = False
     parts: int = 1
+    frozen: frozenset[str] = frozenset()
 
 
 class ScheduleTensors(NamedTuple):
@@ -91,7 +93,8 @@ class Updates:
         self.size = size
         self.G, self.D, self.native = run.views(stage)
         self.G_variables = used_trainables(self.G)
-        self.D_variables = used_trainables(self.D)
+        frozen = {self.D.trainables[name].ref() for name in options.frozen}
+        self.D_variables = [var for var in used_trainables(self.D) if var.ref() not in frozen]
         self.common = dict(G=self.G, D=self.D, training_set=run.training_set, minibatch_size=size)
         self.draws: dict[str, int] = {}
 
