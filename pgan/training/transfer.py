@@ -127,7 +127,7 @@ def begin(donor: Donor, networks: Sequence[Network], resolution: int, freeze_D: 
     frozen = frozen_variables(networks[1], start, freeze_D)
     print(f'Beginning with {donor.path!r} ({donor.description}). Its layers in this run:')
     for kind, text in _table(G, D, _layers_of(networks[1], frozen)):
-        print(textwrap.fill(f'  {kind:<12s}{text}', WIDTH, subsequent_indent=' ' * 14))
+        print(textwrap.fill(f'  {kind:<13s}{text}', WIDTH, subsequent_indent=' ' * 15))
     return start
 
 
@@ -166,8 +166,12 @@ def _layers_of(net: Network, names: Iterable[str]) -> list[str]:
 
 
 def needs_reals(D: Network, start: Start) -> bool:
-    """Whether layers that begin with a look at real images are new in D."""
-    return any('MinibatchDiscrimination' in name and name not in start.copied for name in D.vars)
+    """Whether layers that begin with a look at real images are new in D, if it has such layers.
+
+    In networks of the user's own they are not known: then whether any layer is new.
+    """
+    names = [name for name in D.vars if 'MinibatchDiscrimination' in name] or list(D.trainables)
+    return any(name not in start.copied for name in names)
 
 
 # ---------------------------------------------------------------- what was copied
@@ -183,14 +187,16 @@ def _table(G: Transfer, D: Transfer, frozen: Sequence[str]) -> Iterator[tuple[st
                                            if what == fate)))
             if found[name] and reasons:
                 found[name] += f' ({", ".join(reasons)})'
-        yield kind, _both(found)
-    yield 'left out', _both({'G': _in_words(G.unused), 'D': _in_words(D.unused)})
+        if any(found.values()):
+            yield kind, _both(found)
+    if G.unused or D.unused:
+        yield 'left out', _both({'G': _in_words(G.unused), 'D': _in_words(D.unused)})
     if frozen:
         yield 'not trained', f'D: {_in_words(frozen)}'
 
 
 def _both(found: dict[str, str]) -> str:
-    return '; '.join(f'{name}: {text}' for name, text in found.items() if text) or 'none'
+    return '; '.join(f'{name}: {text}' for name, text in found.items() if text)
 
 
 def _in_words(layers: Sequence[str]) -> str:
