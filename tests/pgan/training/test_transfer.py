@@ -180,7 +180,7 @@ def test_dry_run_shows_the_start(toys, capsys):
     assert main('--config', 'tiny.py', '--dry-run', '--set', 'train.init_from=network.pkl', '--set',
                 'dataset.tfrecord_dir=big', '--set', 'train.freeze_D=1') == 0
     out = capsys.readouterr().out
-    assert re.search(r'0 - 0.032 +16x16 +1.50 - 1.0', out), out
+    assert re.search(r'0 - 0.032 +16x16 +1.48 - 1.02', out), out
     assert 'not trained  D: 16x16/FromRGB, 16x16/Conv0, 16x16/Conv1' in out
     assert "network.pkl; 1 of D's resolutions not trained" in out and not os.path.exists('results')
 
