@@ -40,6 +40,7 @@ class RunToResume(NamedTuple):
             of --use that it was started with.
         values: {'train.total_kimg': '12000', ...}: its configuration, see `flat_values`.
         wanted: what `find_run` was asked for, where path is None.
+        start: what the run keeps of the networks that it began with (`pgan.training.transfer`).
     """
     path: str | None
     config_files: tuple[str, ...] = ()
@@ -47,6 +48,7 @@ class RunToResume(NamedTuple):
     values: Mapping[str, str] = {}
     wanted: str = ''
     uses: tuple[str, ...] = ()
+    start: Mapping[str, Any] = {}
 
     @property
     def is_done(self) -> bool:
@@ -60,6 +62,12 @@ def checkpoint_folder(result_subdir: str | os.PathLike) -> str:
     """
     old = os.path.join(result_subdir, OLD_FOLDER)
     return old if os.path.isdir(old) else os.path.join(result_subdir, FOLDER)
+
+
+def has_checkpoint(result_subdir: str | os.PathLike) -> bool:
+    """Whether a run has saved its state."""
+    folder = glob.escape(checkpoint_folder(result_subdir))
+    return bool(glob.glob(os.path.join(folder, 'ckpt-*.index')))
 
 
 # ---------------------------------------------------------------- how a run was started
@@ -111,6 +119,10 @@ def check_changes(run: RunToResume, values: Mapping[str, Any]) -> None:
             raise ConfigError(f'{name} was {before or "not set"} when {run.path!r} was started, '
                               f'and is {after or "not set"} now: these would not be the networks '
                               'that have been trained. Set it back, or start a new run.')
+        if name == 'train.init_from':
+            raise ConfigError(f'{name} was {before or "not set"} when {run.path!r} was started, '
+                              f'and is {after or "not set"} now: a run begins only once. Set it '
+                              'back, or start a new run.')
     if changes:
         print('Changed since this run was started or last resumed:')
     for name, before, after in changes:
@@ -119,17 +131,18 @@ def check_changes(run: RunToResume, values: Mapping[str, Any]) -> None:
 
 def write_run(result_subdir: str | os.PathLike, config_files: Sequence[str],
               assignments: Sequence[str], values: Mapping[str, Any],
-              uses: Sequence[str] = ()) -> None:
+              uses: Sequence[str] = (), start: Mapping[str, Any] = {}) -> None:
     """Note how a run was started.
 
     Args:
         result_subdir: its folder.
-        config_files, assignments, uses: see `RunToResume`; paths may be relative.
+        config_files, assignments, uses, start: see `RunToResume`; paths may be relative.
         values: {name: value} of the configuration.
     """
     make_folder(checkpoint_folder(result_subdir))
     content = dict(config_files=[os.path.abspath(path) for path in config_files],
-                   assignments=list(assignments), uses=list(uses), values=flat_values(values))
+                   assignments=list(assignments), uses=list(uses), values=flat_values(values),
+                   start=dict(start))
     with atomic_write(run_json(result_subdir), 'w') as file:
         file.write(to_json(content, indent=1))
 
@@ -161,7 +174,8 @@ def find_run(run_id: str, result_dir: str | os.PathLike) -> RunToResume:
         with open(run_json(path), encoding='utf-8') as file:
             content = json.load(file)
         return RunToResume(path, tuple(content['config_files']), tuple(content['assignments']),
-                           dict(content['values']), uses=tuple(content.get('uses', ())))
+                           dict(content['values']), uses=tuple(content.get('uses', ())),
+                           start=dict(content.get('start', {})))
     except FileNotFoundError:
         raise DataError(f'{path!r} has no {FOLDER!r} folder to go on from: it was not made by '
                         'training, or by a version that left none. To start a new run from its '

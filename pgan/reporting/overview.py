@@ -87,6 +87,7 @@ def overview_entries(run: Run) -> dict[str, Any]:
         'Labels': describe_labels(data),
         'Generator': f'{count_parameters(G):,} parameters, {G.input_shape[1]} latents',
         'Discriminator': f'{count_parameters(D):,} parameters',
+        **_beginning(run),
         'Precision': describe_precision(G, D),
         'Devices': describe_devices(run.devices),
         'Length': f'{run.options.total_kimg:g} kimg{done}',
@@ -105,6 +106,16 @@ def _small_data_entries(run):
     elif options.augment is not None:
         entries['Augmentation'] = options.augment
     return entries
+
+
+def _beginning(run: Run) -> dict[str, str]:
+    """The entry of a run that began with another's networks."""
+    init_from = getattr(run.options, 'init_from', None)
+    if init_from is None:
+        return {}
+    freeze_D = run.options.freeze_D
+    frozen = f"; {freeze_D} of D's resolutions not trained" if freeze_D else ''
+    return {'Begun with': f'{init_from}{frozen}'}
 
 
 def _where_results_are(run: Run) -> str:

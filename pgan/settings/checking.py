@@ -213,6 +213,7 @@ def _check_training(config, functions):
         raise ConfigError('train.resume_snapshot: expected train.resume_run_id along with it, the '
                           f'run that the snapshot is of. Received: {options["resume_snapshot"]!r} '
                           'alone.')
+    _check_start(options)
     resumed, total = options.get('resume_kimg'), options.get('total_kimg')
     if is_number(resumed) and is_number(total) and 0 < resumed >= total:
         raise ConfigError(f'train.resume_kimg: expected less than train.total_kimg = {total}, the '
@@ -244,6 +245,22 @@ def _check_augmentation(config, functions):
                           'dataset.validation is 0. Hold some out, e.g. --set '
                           "dataset.validation=0.1; or choose train.augment='diffaugment', which "
                           'needs none.')
+
+
+def _check_start(options):
+    """What a run begins with."""
+    init_from, frozen = options.get('init_from'), options.get('freeze_D')
+    for name in ('resume_run_id', 'resume_kimg'):
+        if init_from is not None and options.get(name) not in (None, 0.0, False):
+            raise ConfigError(f'train.init_from and train.{name} contradict each other. '
+                              'init_from begins a new run, at 0 kimg, with what fits of a '
+                              "snapshot's layers; resume_run_id and resume_kimg go on with an "
+                              'earlier run on the same data. Received: init_from = '
+                              f'{init_from!r}, {name} = {options[name]!r}. Leave one of them out.')
+    if frozen and init_from is None:
+        raise ConfigError('train.freeze_D: expected train.init_from along with it, a snapshot '
+                          'whose layers are to be kept; without it they would stay random. '
+                          f'Received: {frozen!r} alone.')
 
 
 def _check_rows(grid, label_size):

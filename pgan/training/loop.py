@@ -1,5 +1,6 @@
 """The training loop: `train_progressive_gan` is what `python train.py` runs by default."""
 import contextlib
+import dataclasses
 import functools
 import math
 import os
@@ -39,7 +40,7 @@ from pgan.reporting.snapshots import (
 )
 from pgan.reporting.timetable import Timetable, image_cost
 from pgan.signals import StopRequest, graceful_stop
-from pgan.training import phases, preflight, threads
+from pgan.training import phases, preflight, threads, transfer
 from pgan.training.augment import Method
 from pgan.training.checkpoint import Checkpoints, random_state, restore_random_state
 from pgan.training.health import HealthWatch
@@ -86,6 +87,8 @@ def train_progressive_gan(
     augment: Method | None = None,
     augment_target: Fraction = 0.5,
     augment_kimg: Positive = 100,
+    init_from: int | str | None = None,
+    freeze_D: Size = 0,
     *,
     config: Any,
     resume: Any = None,
@@ -126,6 +129,11 @@ def train_progressive_gan(
         augment_target: the overfitting signal at which 'ada' changes nothing any more: 0 = D scores
             held-out images like those it trains on, 1 = like fakes.
         augment_kimg: thousands of images in which the probability of 'ada' can rise from 0 to 1.
+        init_from: begin with the networks of a snapshot (a .pkl, or a run's number, name or folder)
+            that may be for other images, labels or options; layers that fit are copied, and growth
+            goes on from the snapshot's resolution.
+        freeze_D: with init_from, keep D's layers nearest to the image as they were: those of so
+            many resolutions, from the snapshot's down, each with its FromRGB.
         config: the configuration's other values, as attributes: G, D, G_opt, D_opt, G_loss, D_loss,
             sched, grid, dataset, num_gpus, random_seed, data_dir, result_dir, desc.
         resume: a `misc.RunToResume`: go on in its folder from its newest checkpoint, as if it had
@@ -217,18 +225,25 @@ class TrainingRun:
         self.training_set = load_training_set(config)
         self.held_out = load_held_out(config)
         settings.check_minibatches(config, self.training_set.resolution)
+        donor, start = _beginning(options, config, resume, devices, self.training_set.resolution)
         self.schedule: Callable[[int], TrainingSchedule] = functools.partial(
             TrainingSchedule, training_set=self.training_set, num_gpus=config.num_gpus,
-            total_kimg=options.total_kimg, **config.sched)
+            total_kimg=options.total_kimg, start_lod=start.lod, **config.sched)
         self.metrics = SnapshotMetrics(options.metrics, options.metric_images, config,
                                        options.mirror_augment)
         with devices.strategy.scope():
             snapshot = _snapshot_to_start_from(options, resume)
             self.networks = make_networks(config, self.training_set, *snapshot)
+            if donor is not None:
+                start = transfer.begin(donor, self.networks, self.training_set.resolution,
+                                       options.freeze_D)
+            self.start = start
             print('Building TensorFlow graph...')
             optimizers = [Optimizer('TrainG', **config.G_opt), Optimizer('TrainD', **config.D_opt)]
             losses = [loss_function(config.G_loss), loss_function(config.D_loss)]
-            updates = update_options(options, config.random_seed, parts)
+            updates = dataclasses.replace(
+                update_options(options, config.random_seed, parts),
+                frozen=transfer.frozen_variables(self.networks[1], start, options.freeze_D))
             self.steps = TrainingSteps(self.networks, optimizers, losses, self.training_set,
                                        updates, devices, self.cur_nimg, self.held_out)
         tf.random.set_global_generator(tf.random.Generator.from_seed(config.random_seed))
@@ -276,7 +291,7 @@ class TrainingRun:
         kimg = self.cur_nimg / 1000
         self.timetable.run_phases = self._phases()
         full_kimg = phases.full_resolution_kimg(self.config.sched,
-                                                self.training_set.resolution_log2)
+                                                self.training_set.resolution_log2, self.start.lod)
         overview.print_overview(self, self.timetable.run_phases, self.timetable.expected(kimg),
                                 full_kimg)
 
@@ -346,7 +361,7 @@ class TrainingRun:
         if self.path is not None:
             config_files, assignments = settings.command_line(self.config)
             resuming.write_run(self.path, config_files, assignments, settings.values(self.config),
-                               settings.used_lines(self.config))
+                               settings.used_lines(self.config), self.start._asdict())
             if resume is None and stack is not None:
                 stack.enter_context(resuming.only_process(self.path))
             self._record(run_status.RUNNING)
@@ -356,7 +371,8 @@ class TrainingRun:
                                    machines=self.devices.workers,
                                    minibatch_parts=self.steps.options.parts,
                                    began_at_nimg=self.cur_nimg)
-        if state is None and self.options.resume_run_id is None:
+        if (state is None and self.options.resume_run_id is None
+                and transfer.needs_reals(self.networks[1], self.start)):
             initialize_from_reals(self.networks[1], self.training_set,
                                   self.schedule(self.cur_nimg).lod, self.options.drange_net)
         self._make_folder(is_new=state is None)
@@ -557,6 +573,17 @@ def _snapshot_to_start_from(
         if own:
             return own[-1], None
     return options.resume_run_id, options.resume_snapshot
+
+
+def _beginning(options: types.SimpleNamespace, config: types.ModuleType,
+               resume: resuming.RunToResume | None, devices: Devices,
+               resolution: int) -> tuple[transfer.Donor | None, transfer.Start]:
+    """(snapshot to copy layers from or None, what is known of the start) of a run."""
+    start = transfer.kept_start(options, resume, devices)
+    if start is not None:
+        return None, start
+    donor = transfer.read_donor(options.init_from, config)
+    return donor, donor.start(resolution)
 
 
 def update_options(options: types.SimpleNamespace, random_seed: int, parts: int) -> UpdateOptions:

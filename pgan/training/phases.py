@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from pgan.options import with_defaults
-from pgan.training.schedule import TrainingSchedule
+from pgan.training.schedule import TrainingSchedule, growth_start
 
 
 class Phase(NamedTuple):
@@ -43,7 +43,7 @@ def list_phases(schedule: Callable[[int], TrainingSchedule], sched_options: Mapp
     """
     options = with_defaults(TrainingSchedule, sched_options)
     stable, fading = options['lod_training_kimg'], options['lod_transition_kimg']
-    marks, kimg = [start_kimg], 0.0
+    marks, kimg = [start_kimg], -schedule(0).kimg_ahead
     # rounding leaves a trace of a lod where the last fade ends
     while stable + fading > 0 and kimg < total_kimg and schedule(int(kimg * 1000)).lod > 1e-9:
         ends = kimg + stable, kimg + stable + fading
@@ -55,15 +55,19 @@ def list_phases(schedule: Callable[[int], TrainingSchedule], sched_options: Mapp
             for start, end in zip(marks, marks[1:])]
 
 
-def full_resolution_kimg(sched_options: Mapping[str, Any], resolution_log2: int) -> float | None:
+def full_resolution_kimg(sched_options: Mapping[str, Any], resolution_log2: int,
+                         start_lod: float | None = None) -> float | None:
     """Thousands of images after which a schedule has reached the data set's resolution; None if it
     never does.
 
     Args:
         sched_options: config.sched.
         resolution_log2: the data set's.
+        start_lod: see `TrainingSchedule`.
     """
     options = with_defaults(TrainingSchedule, sched_options)
-    steps = resolution_log2 - math.floor(math.log2(options['lod_initial_resolution']))
-    each: float = options['lod_training_kimg'] + options['lod_transition_kimg']
-    return None if steps > 0 and not each else max(steps, 0) * each
+    stable, fading = options['lod_training_kimg'], options['lod_transition_kimg']
+    steps, ahead = growth_start(resolution_log2, options['lod_initial_resolution'], stable, fading,
+                                start_lod)
+    each: float = stable + fading
+    return None if steps > 0 and not each else max(steps, 0) * each - ahead

@@ -39,9 +39,13 @@ class TrainingSchedule:
         rampdown_kimg: learning rates fall linearly to zero over the last so many thousand images of
             total_kimg; 0 = they do not.
         total_kimg: length of the run, for rampdown_kimg.
+        start_lod: lod of the networks that the run began with; None = new ones. Where it is lower,
+            the schedule begins there instead of at lod_initial_resolution.
 
     Attributes:
         kimg: thousands of images shown so far.
+        kimg_ahead: thousands of images by which growth is ahead, because the networks that the run
+            began with were fading.
         lod: level of detail, a float.
         resolution: pixels of floor(lod).
         minibatch, G_lrate, D_lrate, tick_kimg: what holds at this resolution.
@@ -67,10 +71,14 @@ class TrainingSchedule:
         rampup_kimg: NonNegative = 0,
         rampdown_kimg: NonNegative = 0,
         total_kimg: SuppliedIfTaken[NonNegative | None] = None,
+        start_lod: SuppliedIfTaken[NonNegative | None] = None,
     ):
         self.kimg = cur_nimg / 1000.0
-        self.lod = lod_at(self.kimg, training_set.resolution_log2, lod_initial_resolution,
-                          lod_training_kimg, lod_transition_kimg)
+        initial_lod, self.kimg_ahead = growth_start(
+            training_set.resolution_log2, lod_initial_resolution, lod_training_kimg,
+            lod_transition_kimg, start_lod)
+        self.lod = lod_at(self.kimg + self.kimg_ahead, initial_lod, lod_training_kimg,
+                          lod_transition_kimg)
         self.resolution = 2 ** (training_set.resolution_log2 - int(math.floor(self.lod)))
 
         minibatch = minibatch_dict.get(self.resolution, minibatch_base)
@@ -108,16 +116,43 @@ def rampdown(kimg: float, rampdown_kimg: float, total_kimg: float | None) -> flo
     return min(max((total_kimg - kimg) / rampdown_kimg, 0.0), 1.0)
 
 
-def lod_at(kimg: float, resolution_log2: int, lod_initial_resolution: int, lod_training_kimg: float,
+def growth_start(resolution_log2: int, lod_initial_resolution: int, lod_training_kimg: float,
+                 lod_transition_kimg: float, start_lod: float | None = None) -> tuple[int, float]:
+    """Where growth begins.
+
+    Args:
+        resolution_log2: the data set's.
+        lod_initial_resolution, lod_training_kimg, lod_transition_kimg, start_lod: see
+            `TrainingSchedule`.
+
+    Returns:
+        (lod of the first phase, thousands of images of that phase that are skipped). Networks that
+        were fading go on fading, unless nothing fades in this run: then they have faded in.
+    """
+    initial: int = resolution_log2 - math.floor(math.log2(lod_initial_resolution))
+    if start_lod is None or initial <= start_lod:
+        return initial, 0.0
+    if start_lod % 1 == 0 or not lod_transition_kimg:
+        return math.floor(start_lod), 0.0
+    whole = math.ceil(start_lod)
+    return whole, lod_training_kimg + (whole - start_lod) * lod_transition_kimg
+
+
+def lod_at(kimg: float, initial_lod: int, lod_training_kimg: float,
            lod_transition_kimg: float) -> float:
     """Level of detail after `kimg` thousand images.
 
     0 is the full resolution; fractions are between two resolutions.
+
+    Args:
+        kimg: since the beginning of the first phase.
+        initial_lod: lod of that phase.
+        lod_training_kimg, lod_transition_kimg: see `TrainingSchedule`.
     """
     phase_kimg = lod_training_kimg + lod_transition_kimg
     phase = int(math.floor(kimg / phase_kimg)) if phase_kimg > 0 else 0
     into_phase = kimg - phase * phase_kimg
-    lod: float = resolution_log2 - math.floor(math.log2(lod_initial_resolution)) - phase
+    lod: float = initial_lod - phase
     if lod_transition_kimg > 0:
         lod -= max(into_phase - lod_training_kimg, 0.0) / lod_transition_kimg
     return max(lod, 0.0)

@@ -42,6 +42,7 @@ class UpdateOptions:
         parts: of a minibatch, which networks evaluate side by side; see `pgan.training.threads`.
         augment: what is done to D's images, see `pgan.training.augment`; None = nothing.
         augment_target, augment_kimg: see `pgan.training.overfitting`.
+        frozen: names of D's variables that are not trained, and have no gradients.
     """
     G_smoothing: float = 0.999
     drange_net: tuple[float, float] = (-1, 1)
@@ -56,6 +57,7 @@ class UpdateOptions:
     augment: Method | None = None
     augment_target: float = 0.5
     augment_kimg: float = 100
+    frozen: frozenset[str] = frozenset()
 
 
 class ScheduleTensors(NamedTuple):
@@ -98,7 +100,8 @@ class Updates:
         self.size = size
         self.G, self.D, self.native = run.views(stage)
         self.G_variables = used_trainables(self.G)
-        self.D_variables = used_trainables(self.D)
+        frozen = {self.D.trainables[name].ref() for name in options.frozen}
+        self.D_variables = [var for var in used_trainables(self.D) if var.ref() not in frozen]
         self.common = dict(G=self.G, D=self.D, training_set=run.training_set, minibatch_size=size)
         self.augmentation: Augmentation | None = None
         if options.augment is not None:
