@@ -29,12 +29,13 @@ def command(program: str, *arguments: object) -> str:
 def as_typed(text: str) -> str:
     """A help text in which each `python PROGRAM.py` works as it stands from the current folder.
 
-    Texts in the sources, such as examples in docstrings, have the short form.
+    Examples in docstrings have this short form, or that of the documents,
+    `.venv/bin/python PROGRAM.py`.
     """
     def replaced(match):
         return command(match[1]) if (ROOT / match[1]).is_file() else match[0]
 
-    return re.sub(r'\bpython ([\w/]+\.py)\b', replaced, text)
+    return re.sub(r'(?:\.venv/bin/|\b)python ([\w/]+\.py)\b', replaced, text)
 
 
 def interpreter() -> str:
