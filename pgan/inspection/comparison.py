@@ -12,12 +12,12 @@ from pgan.progress_bar import progress_bar
 
 
 def compare(tfrecord_dir_a: str, tfrecord_dir_b: str, ignore_labels: Literal[0, 1] = 0) -> None:
-    """Compare two datasets: images, labels, and names of classes where there are any.
+    """Compare two datasets.
 
     Args:
         tfrecord_dir_a: folder of the first data set
         tfrecord_dir_b: folder of the second data set
-        ignore_labels: do not compare labels and names
+        ignore_labels: do not compare labels and names of classes
 
     Example:
         python dataset_tool.py compare datasets/mnist other/mnist

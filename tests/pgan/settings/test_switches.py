@@ -108,7 +108,8 @@ def test_two_utilities_contradict_each_other(edited):
 
 @pytest.mark.parametrize('names', [
     ['cond', 'grpc', 'g4k', 'SWD', 'VERBOSE', 'HIST'], ['BENCHMARK', 'VERBOSE'],
-    ['nogrowing', 'BENCHMARK0'], ['VERBOSE', 'SWD', 'HIST'], ['nowscale', 'nopixelnorm', 'norepeat']], ids=str)
+    ['nogrowing', 'BENCHMARK0'], ['VERBOSE', 'SWD', 'HIST'],
+    ['nowscale', 'nopixelnorm', 'norepeat']], ids=str)
 def test_lines_that_go_together(names, edited):
     edited(uncommented(*names))
     assert all(f'-{name}' in settings.load().desc for name in names)
