@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from pgan import settings
 from pgan.console import output_that_may_end
 from pgan.errors import DataError
+from pgan.files import expanded
 from pgan.help_texts import example, filled
 from pgan.settings import launch
 
@@ -83,6 +84,7 @@ def load(args: argparse.Namespace) -> 'tuple[ModuleType, RunToResume | None]':
     if args.resume is None:
         return config, None
     import misc
+    from misc.own_code import check_config_files
     try:
         resume = misc.find_run(args.resume, config.result_dir)
     except DataError:
@@ -90,6 +92,10 @@ def load(args: argparse.Namespace) -> 'tuple[ModuleType, RunToResume | None]':
             raise
         # of several machines one has the results, and it is too early to ask which
         resume = misc.RunToResume(None, wanted=args.resume)
+    given = {os.path.realpath(expanded(path)) for path in args.config}
+    if resume.path is not None:
+        check_config_files([path for path in resume.config_files
+                            if os.path.realpath(path) not in given], resume.path)
     # those given again count once
     new_files = [path for path in args.config if os.path.abspath(path) not in resume.config_files]
     return settings.load([*resume.config_files, *new_files],

@@ -7,7 +7,7 @@ import importlib.util
 import os
 import shlex
 import sysconfig
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pgan.errors import ConfigError, DataError
@@ -64,6 +64,22 @@ def import_own(option: str, options: Mapping[str, Any], config_txt: str) -> Any:
     return found
 
 
+def check_config_files(paths: Iterable[str], folder: str | os.PathLike) -> None:
+    """Raise DataError if a run's record of its start names a file that it alone may not have
+    executed: one of Python's, of a package, or in the run's own folder.
+
+    Args:
+        paths: override files that the record names and the user has not.
+        folder: of the run.
+    """
+    for path in paths:
+        if not _are_files_of_ones_own([os.path.realpath(path)], os.fspath(folder)):
+            raise DataError(
+                f'the run {os.fspath(folder)!r} was started with --config {path!r}, which is in '
+                "the run's own folder or in a library, so it may have come with the run. If you "
+                f'trust it, name it yourself: add --config {shlex.quote(path)}')
+
+
 def _refusal(option, options, config_txt):
     section, _, key = option.partition('.')
     text = f'{section}={dict(options)!r}'
@@ -100,12 +116,16 @@ def _are_own(module, places, run_folder):
     if not places:
         return False
     paths = [os.path.realpath(place) for place in places]
+    return _are_files_of_ones_own(paths, run_folder) and (
+        module not in PROGRAM or not any(_is_below(path, ROOT) for path in paths))
+
+
+def _are_files_of_ones_own(paths, run_folder):
+    """Whether none of these real paths is Python's, a package's or the run's."""
     libraries = [*map(sysconfig.get_path, ('stdlib', 'platstdlib', 'purelib', 'platlib'))]
     if any(_is_below(path, library) for path in paths for library in [*libraries, run_folder]):
         return False
-    if any({'site-packages', 'dist-packages'} & set(path.split(os.sep)) for path in paths):
-        return False
-    return module not in PROGRAM or not any(_is_below(path, ROOT) for path in paths)
+    return not any({'site-packages', 'dist-packages'} & set(path.split(os.sep)) for path in paths)
 
 
 def _is_below(path, folder):

@@ -122,7 +122,7 @@ def files_below(folder: str | os.PathLike) -> list[str]:
     there are very many.
     """
     found: list[str] = []
-    for parent, folders, files in os.walk(folder):
+    for parent, folders, files in os.walk(os.fspath(folder)):
         found += [os.path.join(parent, name) for name in folders + files]
         if os.path.relpath(parent, folder).count(os.sep) >= 2 or len(found) > _MOST_FILES:
             folders.clear()
