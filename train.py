@@ -84,7 +84,8 @@ def load(args: argparse.Namespace) -> 'tuple[ModuleType, RunToResume | None]':
     if args.resume is None:
         return config, None
     import misc
-    from misc.own_code import check_config_files
+    from misc.own_code import check_config_files, check_names
+    from misc.resuming import run_json
     try:
         resume = misc.find_run(args.resume, config.result_dir)
     except DataError:
@@ -98,8 +99,22 @@ def load(args: argparse.Namespace) -> 'tuple[ModuleType, RunToResume | None]':
                             if os.path.realpath(path) not in given], resume.path)
     # those given again count once
     new_files = [path for path in args.config if os.path.abspath(path) not in resume.config_files]
-    return settings.load([*resume.config_files, *new_files],
-                         [*resume.assignments, *args.set], resume.uses, args.use), resume
+    files = [*resume.config_files, *new_files]
+    without = {}
+    if resume.path is not None and resume.assignments:
+        without = _called(settings.load(files, args.set, resume.uses, args.use))
+    config = settings.load(files, [*resume.assignments, *args.set], resume.uses, args.use)
+    if without:
+        check_names(dict(_called(config).items() - without.items()), run_json(resume.path))
+    return config, resume
+
+
+def _called(config):
+    """What the configuration calls by name: {'train.func': 'train.train_progressive_gan', ...}."""
+    sections = {name: value for name, value in settings.values(config).items()
+                if isinstance(value, dict)}
+    return {f'{name}.{key}': value[key] for name, value in sections.items()
+            for key in ('func', 'class_name') if isinstance(value.get(key), str)}
 
 
 if __name__ == '__main__':

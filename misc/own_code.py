@@ -15,6 +15,9 @@ from pgan.invocation import ROOT
 
 STOCK_CLASSES = ('dataset.TFRecordDataset', 'dataset.SyntheticDataset')
 
+_TRAINING = 'train.train_progressive_gan'
+_STOCK_MODULES = ('networks', 'loss', 'dataset')
+
 # The top-level names of the program itself, whose other functions no config.txt may name.
 PROGRAM = frozenset([
     'benchmarks', 'config', 'configs', 'dataset', 'dataset_tool', 'docs', 'examples', 'legacy',
@@ -78,6 +81,26 @@ def check_config_files(paths: Iterable[str], folder: str | os.PathLike) -> None:
                 f'the run {os.fspath(folder)!r} was started with --config {path!r}, which is in '
                 "the run's own folder or in a library, so it may have come with the run. If you "
                 f'trust it, name it yourself: add --config {shlex.quote(path)}')
+
+
+def check_names(names: Mapping[str, str], run_json: str | os.PathLike) -> None:
+    """Raise DataError if a run's record of its start names a function that it alone may not have
+    called: none of the program's stock ones, and none in a module of the user's own.
+
+    Args:
+        names: {option: dotted name} that only the record sets, e.g. {'train.func': 'os.system'}.
+        run_json: path of the record.
+    """
+    folder = os.path.dirname(os.path.dirname(run_json))
+    for option, name in names.items():
+        module, places = name.partition('.')[0], _places_of(name.partition('.')[0])
+        is_stock = name == _TRAINING or module in _STOCK_MODULES and name.count('.') == 1
+        if not is_stock and places is not None and not _are_own(module, places, folder):
+            raise DataError(
+                f'{os.fspath(run_json)!r} sets {option} to {name!r}. The file alone may name only '
+                "the program's stock functions and your own, in modules outside of Python's "
+                "library, installed packages, this program and the run's folder. If you trust the "
+                f'run, name it yourself: add --set {shlex.quote(f"{option}={name}")}')
 
 
 def _refusal(option, options, config_txt):

@@ -115,6 +115,25 @@ def test_a_run_folder_does_not_bring_files_to_execute(in_tmp, place):
     assert resumed('--config', 'link.py').num_gpus == 2
 
 
+@pytest.mark.parametrize(('assignment', 'is_taken'), [
+    ("train={'func': 'os.system', 'command': 'touch executed'}", False),
+    ('G.func=subprocess.call', False), ('dataset.class_name=misc.save_pkl', False),
+    ('D_loss.func=networks.np.save', False), ('G.func=numpy.save', False),
+    ('G.func=networks.G_paper', True), ('dataset.class_name=dataset.SyntheticDataset', True),
+    ('G.func=mine.net', True)])
+def test_a_run_folder_names_stock_functions_and_the_users_own(in_tmp, monkeypatch, assignment,
+                                                              is_taken):
+    monkeypatch.syspath_prepend(str(in_tmp))
+    (in_tmp / 'mine.py').write_text('raise SystemExit("not yet")')
+    resuming.write_run('results/000-x', [], [assignment], {})
+    if is_taken:
+        assert resumed()
+        return
+    with pytest.raises(DataError, match='If you trust the run, name it yourself: add --set '):
+        resumed()
+    assert resumed('--set', assignment)
+
+
 def test_a_file_beside_the_runs_is_the_users(in_tmp):
     (in_tmp / 'mine.py').write_text('num_gpus = 2\n')
     resuming.write_run('results/000-x', ['mine.py'], [], {})
