@@ -100,11 +100,9 @@ def load(args: argparse.Namespace) -> 'tuple[ModuleType, RunToResume | None]':
     # those given again count once
     new_files = [path for path in args.config if os.path.abspath(path) not in resume.config_files]
     files = [*resume.config_files, *new_files]
-    without = {}
-    if resume.path is not None and resume.assignments:
-        without = _called(settings.load(files, args.set, resume.uses, args.use))
+    without = _called(settings.load(files, args.set, resume.uses, args.use))
     config = settings.load(files, [*resume.assignments, *args.set], resume.uses, args.use)
-    if without:
+    if resume.path is not None:
         check_names(dict(_called(config).items() - without.items()), run_json(resume.path))
     return config, resume
 
