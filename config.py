@@ -1,12 +1,12 @@
-"""What to train, on what, and how: the file to edit before `python train.py`.
+"""What to train, on what, and how: the file to edit before `.venv/bin/python train.py`.
 
 Lines that begin with '#' right before code are alternatives: uncomment the one you want, comment out the one it replaces.
 Each option is one line and adds its own name to `desc`, so a result folder's name tells how the run was made.
 
 Nothing here needs editing for a single experiment. The same names can be set from outside, and win over this file:
 
-    python train.py --config configs/my_experiment.py        # a file with a few lines in this file's manner
-    python train.py --set train.total_kimg=100 --set num_gpus=2
+    .venv/bin/python train.py --config configs/my_experiment.py        # a file with a few lines in this file's manner
+    .venv/bin/python train.py --set train.total_kimg=100 --set num_gpus=2
 """
 
 
@@ -58,7 +58,7 @@ random_seed = 1000                                         # Seed of every rando
 num_gpus = 1                                               # GPUs to train on; the presets below set it.
 
 dataset = EasyDict()                                       # Data set; the next section fills it in.
-train = EasyDict(func='train.train_progressive_gan')       # What `python train.py` runs, and its options.
+train = EasyDict(func='train.train_progressive_gan')       # What `.venv/bin/python train.py` runs, and its options.
 G = EasyDict(func='networks.G_paper')                      # Generator.
 D = EasyDict(func='networks.D_paper')                      # Discriminator.
 G_opt = EasyDict(beta1=0.0, beta2=0.99, epsilon=1e-8)      # Generator's optimizer, Adam.
@@ -177,7 +177,7 @@ desc += '-fp32';                sched.max_minibatch_per_gpu = {256: 16, 512: 8, 
 # ----------------------------------------------------------------------------------------------------------------------
 # Utilities for a finished run, or one that is still training: uncomment one line and put in the run's number, folder name or path.
 # They replace `train`. Images and videos go into a result folder of their own, metrics into the run's folder (metric-*.txt, .jsonl, .png).
-# The same from the command line: python util_scripts.py generate_fake_images --run_id 23 --num_pngs 1000
+# The same from the command line: .venv/bin/python util_scripts.py generate_fake_images --run_id 23 --num_pngs 1000
 #
 #   fake-images          1000 single images.
 #   fake-grids           10 grids, each 15 images wide and 8 high, at a quarter of the size: for 1024x1024; image_shrink=None chooses by resolution.

@@ -428,7 +428,7 @@ def creation_hint(tfrecord_dir: str | os.PathLike) -> str:
                           'create_from_images {} IMAGES_DIR')
     words = [word.format(os.fspath(tfrecord_dir)) for word in recipe.split()]
     return (f'Create it with: {command("dataset_tool.py", *words)} (add -h to see what that '
-            'needs). To see a training run without any data: bash quickstart.sh')
+            f'needs). To see a training run without any data: {command("quickstart.sh")}')
 
 
 def _open_levels(tfrecord_dir, resolution):

@@ -1,6 +1,6 @@
 """The paper's ablation study (section 6.1, Table 1), a row at a time.
 
-    python train.py --config configs/ablation.py
+    .venv/bin/python train.py --config configs/ablation.py
 
 Published: sliced Wasserstein distance (average of the levels 128 to 16) / MS-SSIM, by row:
 

@@ -1,6 +1,6 @@
 """CelebA-HQ at 1024x1024, as in the paper's section 6.3.
 
-    python train.py --config configs/celebahq_paper.py
+    .venv/bin/python train.py --config configs/celebahq_paper.py
 
 The preset v1-1gpu, and learning rates that rise over the first 40 kimg, as they did in the Theano
 version. Published: sliced Wasserstein distance 5.44 (average over the levels 1024 to 16), FID 7.30.

@@ -1,6 +1,6 @@
 """CIFAR-10 without labels, as in the paper's section 6.5.
 
-    python train.py --config configs/cifar10_paper.py
+    .venv/bin/python train.py --config configs/cifar10_paper.py
 
 Published: inception score 8.80 +- 0.05 (best run), 8.56 +- 0.06 (mean of ten runs). Measure a
 finished run with evaluate_metrics, metrics=['is'], num_images=50000; the best snapshot of a run is

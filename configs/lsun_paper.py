@@ -1,6 +1,6 @@
 """One category of LSUN at 256x256, as in the paper's section 6.4.
 
-    python train.py --config configs/lsun_paper.py
+    .venv/bin/python train.py --config configs/lsun_paper.py
 
 Published: FID 8.34 for bedroom. Measure a finished run with evaluate_metrics, metrics=['fid'],
 num_images=50000.

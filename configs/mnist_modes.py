@@ -1,6 +1,6 @@
 """MNIST-RGB mode recovery with tiny discriminators (paper, Appendix D and Table 4).
 
-    python train.py --config configs/mnist_modes.py
+    .venv/bin/python train.py --config configs/mnist_modes.py
 
 Published, modes found of 1000 by variant: for K = 1/4 640 (plain), 857, 881, 860; for K = 1/2 772,
 887, 918, 920. Measure a finished run with evaluate_metrics, metrics=['modes'], num_images=256000:

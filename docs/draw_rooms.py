@@ -1,4 +1,4 @@
-"""Draw docs/rooms.svg and docs/ways.svg from the sources: python docs/draw_rooms.py
+"""Draw docs/rooms.svg and docs/ways.svg from the sources: .venv/bin/python docs/draw_rooms.py
 
 A room stands above those that it imports; an arrow leads from a room to one that it imports, unless
 that follows from other arrows. The ways are lists of steps, see `docs.ways`, which are looked up in

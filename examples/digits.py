@@ -1,6 +1,6 @@
 """Pictures of a run on handwritten digits, and how readable its digits are.
 
-    python examples/digits.py results/000-quickstart-digits
+    .venv/bin/python examples/digits.py results/000-quickstart-digits
 
 Writes into the run's folder: digits.png (a row per class), interpolation.gif (a walk through the
 latent space) and digits.txt (how many generated digits a nearest-neighbour classifier, fitted on

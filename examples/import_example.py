@@ -1,6 +1,6 @@
 """Ten images of a pre-trained network.
 
-    python examples/import_example.py karras2018iclr-celebahq-1024x1024.pkl
+    .venv/bin/python examples/import_example.py karras2018iclr-celebahq-1024x1024.pkl
 
 Writes img0.png to img9.png: what the original's example of the same name draws of the same network.
 The official networks are at https://drive.google.com/open?id=15hvzxt_XxuokSmj0uO4xxMTMWVc0cIMU;

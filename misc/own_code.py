@@ -7,13 +7,16 @@ import importlib.util
 import os
 import shlex
 import sysconfig
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pgan.errors import ConfigError, DataError
 from pgan.invocation import ROOT
 
 STOCK_CLASSES = ('dataset.TFRecordDataset', 'dataset.SyntheticDataset')
+
+_TRAINING = 'train.train_progressive_gan'
+_STOCK_MODULES = ('networks', 'loss', 'dataset')
 
 # The top-level names of the program itself, whose other functions no config.txt may name.
 PROGRAM = frozenset([
@@ -64,6 +67,42 @@ def import_own(option: str, options: Mapping[str, Any], config_txt: str) -> Any:
     return found
 
 
+def check_config_files(paths: Iterable[str], folder: str | os.PathLike) -> None:
+    """Raise DataError if a run's record of its start names a file that it alone may not have
+    executed: one of Python's, of a package, or in the run's own folder.
+
+    Args:
+        paths: override files that the record names and the user has not.
+        folder: of the run.
+    """
+    for path in paths:
+        if not _are_files_of_ones_own([os.path.realpath(path)], os.fspath(folder)):
+            raise DataError(
+                f'the run {os.fspath(folder)!r} was started with --config {path!r}, which is in '
+                "the run's own folder or in a library, so it may have come with the run. If you "
+                f'trust it, name it yourself: add --config {shlex.quote(path)}')
+
+
+def check_names(names: Mapping[str, str], run_json: str | os.PathLike) -> None:
+    """Raise DataError if a run's record of its start names a function that it alone may not have
+    called: none of the program's stock ones, and none in a module of the user's own.
+
+    Args:
+        names: {option: dotted name} that only the record sets, e.g. {'train.func': 'os.system'}.
+        run_json: path of the record.
+    """
+    folder = os.path.dirname(os.path.dirname(run_json))
+    for option, name in names.items():
+        module, places = name.partition('.')[0], _places_of(name.partition('.')[0])
+        is_stock = name == _TRAINING or module in _STOCK_MODULES and name.count('.') == 1
+        if not is_stock and places is not None and not _are_own(module, places, folder):
+            raise DataError(
+                f'{os.fspath(run_json)!r} sets {option} to {name!r}. The file alone may name only '
+                "the program's stock functions and your own, in modules outside of Python's "
+                "library, installed packages, this program and the run's folder. If you trust the "
+                f'run, name it yourself: add --set {shlex.quote(f"{option}={name}")}')
+
+
 def _refusal(option, options, config_txt):
     section, _, key = option.partition('.')
     text = f'{section}={dict(options)!r}'
@@ -100,12 +139,16 @@ def _are_own(module, places, run_folder):
     if not places:
         return False
     paths = [os.path.realpath(place) for place in places]
+    return _are_files_of_ones_own(paths, run_folder) and (
+        module not in PROGRAM or not any(_is_below(path, ROOT) for path in paths))
+
+
+def _are_files_of_ones_own(paths, run_folder):
+    """Whether none of these real paths is Python's, a package's or the run's."""
     libraries = [*map(sysconfig.get_path, ('stdlib', 'platstdlib', 'purelib', 'platlib'))]
     if any(_is_below(path, library) for path in paths for library in [*libraries, run_folder]):
         return False
-    if any({'site-packages', 'dist-packages'} & set(path.split(os.sep)) for path in paths):
-        return False
-    return module not in PROGRAM or not any(_is_below(path, ROOT) for path in paths)
+    return not any({'site-packages', 'dist-packages'} & set(path.split(os.sep)) for path in paths)
 
 
 def _is_below(path, folder):

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from misc import file_kinds
+from pgan import file_kinds
 from pgan.errors import DataError, UserError, did_you_mean, in_short
 from pgan.files import atomic_write, expanded
 

@@ -12,27 +12,30 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 
 def command(program: str, *arguments: object) -> str:
-    """A command line that runs one of this program's files with the interpreter in use.
+    """A command line that runs one of this program's files, a Python one with the interpreter in
+    use.
 
     Args:
-        program: path from the program's folder, e.g. 'train.py'.
+        program: path from the program's folder, e.g. 'train.py' or 'quickstart.sh'.
         arguments: command line arguments; quoted where the shell needs it.
 
     Returns:
         e.g. "python train.py --resume 'my results/003-pgan'".
     """
-    return shlex.join([interpreter(), _nearest(str(ROOT / program)), *map(str, arguments)])
+    runner = 'bash' if program.endswith('.sh') else interpreter()
+    return shlex.join([runner, _nearest(str(ROOT / program)), *map(str, arguments)])
 
 
 def as_typed(text: str) -> str:
     """A help text in which each `python PROGRAM.py` works as it stands from the current folder.
 
-    Texts in the sources, such as examples in docstrings, have the short form.
+    Examples in docstrings have this short form, or that of the documents,
+    `.venv/bin/python PROGRAM.py`.
     """
     def replaced(match):
         return command(match[1]) if (ROOT / match[1]).is_file() else match[0]
 
-    return re.sub(r'\bpython ([\w/]+\.py)\b', replaced, text)
+    return re.sub(r'(?:\.venv/bin/|\b)python ([\w/]+\.py)\b', replaced, text)
 
 
 def interpreter() -> str:

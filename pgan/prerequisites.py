@@ -4,6 +4,7 @@ TensorFlow as the backend of Keras.
 `pgan/__init__.py` runs this, so it comes first wherever the program is entered. An old Python has
 to be able to read this file: no newer syntax, no package.
 """
+import json
 import os
 import shlex
 import sys
@@ -59,13 +60,57 @@ def is_program() -> bool:
 
 
 def _report(kind, error, trace):
-    """An excepthook: one line for a package that is not installed, else a traceback as usual."""
+    """An excepthook: one line for a package that is not installed, or for a keras.json that Keras
+    cannot use; else a traceback as usual.
+    """
+    keras_json = _keras_json_in(trace)
+    if keras_json:
+        message = ('error: Keras cannot use its settings in {!r}: {}. Remove that file: this '
+                   'program does not need it, and Keras writes it again.\n')
+        sys.stderr.write(message.format(keras_json, _what_is_wrong(keras_json, error)))
+        return
     package = (getattr(error, 'name', None) or '').partition('.')[0]
     if not issubclass(kind, ModuleNotFoundError) or package not in PACKAGES:
         sys.__excepthook__(kind, error, trace)
         return
     message = 'error: the package {!r} is not installed for {}. {}\n'
     sys.stderr.write(message.format(package, sys.executable, _way_out()))
+
+
+def _keras_json_in(trace):
+    """Path of the keras.json that Keras was reading when an exception left it, or None.
+
+    Keras reads it when it is imported, and so does the copy of Keras in TensorFlow.
+    """
+    while trace is not None:
+        names = trace.tb_frame.f_globals
+        if trace.tb_frame.f_code.co_name == '<module>' and '_config_path' in names and (
+                'keras' in names['__name__']):
+            return names['_config_path']
+        trace = trace.tb_next
+    return None
+
+
+def _what_is_wrong(keras_json, error):
+    try:
+        with open(keras_json, encoding='utf-8') as file:
+            settings = json.load(file)
+    except (OSError, ValueError) as reason:
+        return reason
+    if not isinstance(settings, dict):
+        return 'it is no JSON object'
+    for name, is_right, expected in (
+            ('floatx', _one_of('float16', 'float32', 'float64'), 'float16, float32 or float64'),
+            ('epsilon', lambda value: isinstance(value, float), 'a number with a decimal point'),
+            ('image_data_format', _one_of('channels_last', 'channels_first'),
+             'channels_last or channels_first')):
+        if name in settings and not is_right(settings[name]):
+            return 'its {} is {!r}, expected {}'.format(name, settings[name], expected)  # noqa: UP032
+    return str(error) or type(error).__name__
+
+
+def _one_of(*values):
+    return lambda value: value in values
 
 
 def _way_out():

@@ -286,7 +286,7 @@ def test_default_configuration_without_data(in_tmp):
     done = subprocess.run([sys.executable, ROOT / 'train.py'], capture_output=True, text=True)
     assert done.returncode == 1 and 'Traceback' not in done.stderr
     message = done.stderr[done.stderr.index('error: '):]
-    for text in ('datasets/celebahq', 'create_celebahq', 'bash quickstart.sh'):
+    for text in ('datasets/celebahq', 'create_celebahq', 'any data: bash '):
         assert text in message
     assert os.listdir() == []
 

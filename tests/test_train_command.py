@@ -13,7 +13,7 @@ import pytest
 import tfutil
 from misc import resuming, startup
 from pgan import settings
-from pgan.errors import ConfigError
+from pgan.errors import ConfigError, DataError
 from tests.support.golden import ROOT
 from train import load, parse_args
 
@@ -96,6 +96,48 @@ def test_a_run_of_a_version_without_lines_by_name_is_resumed(in_tmp):
     assert content.pop('uses') == []
     path.write_text(json.dumps(content))
     assert (resumed().num_gpus, resumed().desc) == (2, 'pgan-celebahq-preset-v2-1gpu-fp32')
+
+
+@pytest.mark.parametrize('place', ['results/000-x', 'results/000-x/checkpoints',
+                                   'lib/site-packages'])
+def test_a_run_folder_does_not_bring_files_to_execute(in_tmp, place):
+    """They may have come with it from elsewhere; naming them is trusting them."""
+    resuming.write_run('results/000-x', [], [], {})
+    os.makedirs(place, exist_ok=True)
+    path = in_tmp / place / 'theirs.py'
+    path.write_text('open("executed", "w").close()\nnum_gpus = 2\n')
+    (in_tmp / 'link.py').symlink_to(path)
+    for name in (str(path), 'link.py'):
+        resuming.write_run('results/000-x', [name], [], {})
+        with pytest.raises(DataError, match='If you trust it, name it yourself: add --config '):
+            resumed()
+        assert not os.path.exists('executed')
+    assert resumed('--config', 'link.py').num_gpus == 2
+
+
+@pytest.mark.parametrize(('assignment', 'is_taken'), [
+    ("train={'func': 'os.system', 'command': 'touch executed'}", False),
+    ('G.func=subprocess.call', False), ('dataset.class_name=misc.save_pkl', False),
+    ('D_loss.func=networks.np.save', False), ('G.func=numpy.save', False),
+    ('G.func=networks.G_paper', True), ('dataset.class_name=dataset.SyntheticDataset', True),
+    ('G.func=mine.net', True)])
+def test_a_run_folder_names_stock_functions_and_the_users_own(in_tmp, monkeypatch, assignment,
+                                                              is_taken):
+    monkeypatch.syspath_prepend(str(in_tmp))
+    (in_tmp / 'mine.py').write_text('raise SystemExit("not yet")')
+    resuming.write_run('results/000-x', [], [assignment], {})
+    if is_taken:
+        assert resumed()
+        return
+    with pytest.raises(DataError, match='If you trust the run, name it yourself: add --set '):
+        resumed()
+    assert resumed('--set', assignment)
+
+
+def test_a_file_beside_the_runs_is_the_users(in_tmp):
+    (in_tmp / 'mine.py').write_text('num_gpus = 2\n')
+    resuming.write_run('results/000-x', ['mine.py'], [], {})
+    assert resumed().num_gpus == 2
 
 
 def test_each_list_of_requirements_is_installed_once(tmp_path):

@@ -8,6 +8,7 @@ from tqdm import tqdm
 
 from pgan.archives import check_unpacked
 from pgan.errors import DataError
+from pgan.file_kinds import why_unreadable
 from pgan.importers.source import NumberedImages, Source
 from pgan.resolutions import is_resolution
 
@@ -54,8 +55,9 @@ def _open(hdf5_file):
     try:
         return h5py.File(hdf5_file, 'r', rdcc_nbytes=CHUNK_CACHE_BYTES)
     except OSError as error:
-        raise DataError(f'{hdf5_file!r} cannot be read as HDF5: {error}. Expected an archive of '
-                        'images; copy or download it again.') from error
+        raise DataError(f'{hdf5_file!r} cannot be read as HDF5: '
+                        f'{why_unreadable(hdf5_file, error)}. Expected an archive of images; copy '
+                        'or download it again.') from error
 
 
 def _largest(hdf5_file, archive):

@@ -1,6 +1,7 @@
 """LSUN: one LMDB of encoded photographs for each category."""
 import io
 import os
+import shlex
 from collections.abc import Collection
 
 import numpy as np
@@ -9,9 +10,18 @@ from tqdm import tqdm
 from pgan.archives import check_unpacked
 from pgan.data.decoding import centre_square, check_resolution, opened, upright
 from pgan.errors import ConfigError, DataError
-from pgan.importers.source import NumberedImages, Source, in_threads, not_found
+from pgan.file_kinds import why_unreadable
+from pgan.importers.source import (
+    NumberedImages,
+    Source,
+    files_below,
+    in_threads,
+    not_found,
+)
+from pgan.invocation import command
 
 DOWNLOAD = 'https://github.com/fyu/lsun'
+_PICTURES = ('.webp', '.jpg', '.jpeg', '.png')
 EXPECTED = 'data.mdb of one category'
 
 
@@ -55,7 +65,10 @@ def _open(lmdb_dir):
     is_file = os.path.isfile(lmdb_dir)  # LMDB knows both forms
     path = lmdb_dir if is_file else os.path.join(lmdb_dir, 'data.mdb')
     if not os.path.isfile(path):
-        raise not_found(lmdb_dir, 'data.mdb', EXPECTED, DOWNLOAD)
+        raise not_found(lmdb_dir, 'data.mdb', EXPECTED, DOWNLOAD, _other_layout(lmdb_dir))
+    check_unpacked(path, EXPECTED)
+    if os.path.basename(path) == 'lock.mdb':
+        raise DataError(f"{path!r} is LMDB's lock file. Expected {EXPECTED}: give the folder.")
     if os.path.getsize(path) == 0:
         raise DataError(f'{path!r} is an empty file. Expected {EXPECTED}. Download it again: '
                         f'{DOWNLOAD}')
@@ -66,13 +79,26 @@ def _open(lmdb_dir):
                                 create=False, readahead=False)
         needed = (environment.info()['last_pgno'] + 1) * environment.stat()['psize']
     except lmdb.Error as error:
-        raise DataError(f'{path!r} cannot be read as LMDB: {error}. Expected a folder that holds '
-                        f'{EXPECTED}, or that file. Download it again: {DOWNLOAD}') from error
+        raise DataError(f'{path!r} cannot be read as LMDB: {why_unreadable(path, error)}. Expected '
+                        f'a folder that holds {EXPECTED}, or that file. Download it again: '
+                        f'{DOWNLOAD}') from error
     # Reading behind the end of the file would kill the process.
     if os.path.getsize(path) < needed:
         raise DataError(f'{path!r} is truncated. Expected at least {needed} bytes. Received: '
                         f'{os.path.getsize(path)}. Download it again: {DOWNLOAD}')
     return environment
+
+
+def _other_layout(folder):
+    """A sentence about an LMDB of another name, or about exported pictures; '' without them."""
+    for path in files_below(folder):
+        if path.endswith('.mdb') and os.path.basename(path) not in ('data.mdb', 'lock.mdb'):
+            return f' If {path!r} is one, give that file.'
+        if path.lower().endswith(_PICTURES):
+            line = command('dataset_tool.py', 'create_from_images')
+            return (f' It holds pictures, such as {path!r}. For these: {line} TFRECORD_DIR '
+                    f'{shlex.join([os.fspath(folder), "--resolution", "256"])}.')
+    return ''
 
 
 def _decoded(lmdb_dir, environment, resolution, num_images):

@@ -8,6 +8,7 @@ import numpy as np
 
 from pgan.archives import check_unpacked
 from pgan.errors import ConfigError, DataError
+from pgan.file_kinds import why_unreadable
 from pgan.importers.source import NumberedImages, Source, not_found, onehot, pad_to_32
 
 NUM_IMAGES = 60000
@@ -87,7 +88,8 @@ def _read_idx(mnist_dir, name, shape):
         raise not_found(mnist_dir, name, EXPECTED, DOWNLOAD) from error
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(
-            f'{path!r} cannot be read: {error}. Download it again: {DOWNLOAD}') from error
+            f'{path!r} cannot be read: {why_unreadable(path, error)}. Download it again: '
+            f'{DOWNLOAD}') from error
     start = 4 + 4 * len(shape)
     found = np.frombuffer(data[4:start], '>u4').tolist() if len(data) >= start else []
     magic = bytes([0, 0, 8, len(shape)])

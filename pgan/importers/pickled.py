@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from pgan.errors import DataError
+from pgan.file_kinds import why_unreadable
 
 
 def _encode(text, encoding='latin1'):
@@ -58,4 +59,5 @@ def load_arrays(path: str | os.PathLike, download: str) -> Any:
     # A damaged pickle can raise almost anything.
     except Exception as error:
         raise DataError(
-            f'{path!r} cannot be read: {error}. Download it again: {download}') from error
+            f'{path!r} cannot be read: {why_unreadable(path, error)}. Download it again: '
+            f'{download}') from error

@@ -15,6 +15,9 @@ from pgan.errors import DataError
 # (number, image) one after another; whoever stops early closes it.
 NumberedImages = Generator[tuple[int, np.ndarray], None, None]
 
+_MOST_FILES = 10_000  # that are looked at below a wrong folder
+_UNFINISHED = ('.part', '.partial', '.crdownload', '.download', '.aria2')
+
 _Item = TypeVar('_Item')
 _Result = TypeVar('_Result')
 
@@ -88,7 +91,8 @@ def check_range(what: str, folder: str | os.PathLike, images: np.ndarray, labels
                         f'from {labels.min()} to {labels.max()}. Download: {download}')
 
 
-def not_found(folder: str | os.PathLike, name: str, expected: str, download: str) -> DataError:
+def not_found(folder: str | os.PathLike, name: str, expected: str, download: str,
+              more: str = '') -> DataError:
     """The error for a missing file or folder of a published data set; tells what there is instead.
 
     Args:
@@ -96,6 +100,7 @@ def not_found(folder: str | os.PathLike, name: str, expected: str, download: str
         name: what was looked for in it.
         expected: what the folder should hold, in words.
         download: where the data set is to be had.
+        more: a sentence on what else the folder holds, with a blank before it.
     """
     try:
         names = sorted(os.listdir(folder))
@@ -104,21 +109,42 @@ def not_found(folder: str | os.PathLike, name: str, expected: str, download: str
         state = states.get(type(error), f'cannot be looked into: {error.strerror}')
         return DataError(f'the folder {folder!r} {state}. Expected a folder that holds '
                          f'{expected}. Download: {download}')
-    more = f' and {len(names) - 5} more' if len(names) > 5 else ''
-    found = ', '.join(names[:5]) + more if names else 'nothing'
-    return DataError(f'{os.path.join(folder, name)!r} does not exist. Expected a folder that '
-                     f'holds {expected}. Found there: {found}.{_where_else(folder, name, names)} '
-                     f'Download: {download}')
+    others = f' and {len(names) - 5} more' if len(names) > 5 else ''
+    found = ', '.join(names[:5]) + others if names else 'nothing'
+    path = os.path.join(folder, name)
+    state = 'is a folder' if os.path.isdir(path) else 'does not exist'
+    return DataError(f'{path!r} {state}. Expected a folder that holds {expected}. Found there: '
+                     f'{found}.{_where_else(folder, name, names) or more} Download: {download}')
+
+
+def files_below(folder: str | os.PathLike) -> list[str]:
+    """Paths of files and folders in a folder and three levels below it, sorted; some of them where
+    there are very many.
+    """
+    found: list[str] = []
+    for parent, folders, files in os.walk(os.fspath(folder)):
+        found += [os.path.join(parent, name) for name in folders + files]
+        if os.path.relpath(parent, folder).count(os.sep) >= 2 or len(found) > _MOST_FILES:
+            folders.clear()
+    return sorted(found)
 
 
 def _where_else(folder, name, names):
-    """A sentence on where the file may be after all: one folder down, or in a packed archive."""
-    below = [entry for entry in names if os.path.lexists(os.path.join(folder, entry, name))]
+    """A sentence on where the file may be after all: in folders below, or in a packed archive."""
+    below = [path.removesuffix(os.sep + name) for path in files_below(folder)
+             if path.endswith(os.sep + name) and os.path.dirname(path) != os.fspath(folder)]
+    if len(below) == 1:
+        return f' There is one in {below[0]!r}: give that folder instead.'
     if below:
-        return f' There is one in {os.path.join(folder, below[0])!r}: give that folder instead.'
+        listed = ', '.join(map(repr, below[:5])) + (', ...' if len(below) > 5 else '')
+        return (f' There are {len(below)} in folders below, each for a data set of its own: give '
+                f'one of {listed}.')
+    unfinished = [entry for entry in names if entry.lower().endswith(_UNFINISHED)]
+    if unfinished:
+        return f' {unfinished[0]!r} is an unfinished download.'
     archives = [entry for entry in names
                 if entry.lower().endswith(ARCHIVES) and not entry.startswith('deltas')]
     if not archives:
         return ''
     path = os.path.join(folder, archives[0])
-    return f' Unpack {archives[0]!r} first? {unpacking(path)}'
+    return f' Unpack {archives[0]!r} first: {unpacking(path)}, and give what comes out of it.'

@@ -5,6 +5,7 @@ import numpy as np
 
 from pgan.archives import check_unpacked
 from pgan.errors import DataError
+from pgan.file_kinds import why_unreadable
 from pgan.importers.pickled import load_arrays
 from pgan.importers.source import Source, check_range, not_found, onehot
 
@@ -58,7 +59,8 @@ def _read_mat(path):
         images, labels = content['X'].transpose(3, 2, 0, 1), content['y'].reshape(-1)
     # A damaged file can raise almost anything.
     except Exception as error:
-        raise DataError(f"{path!r} cannot be read: {error}. Expected a MATLAB file with 'X' of "
+        raise DataError(f'{path!r} cannot be read: {why_unreadable(path, error)}. Expected a '
+                        "MATLAB file with 'X' of "
                         f"shape [32, 32, 3, n] and 'y'. Download it again: {DOWNLOAD}") from error
     return _checked(path, images, labels % 10)  # the digit 0 is called 10 there
 

@@ -1,10 +1,12 @@
 """Two data sets side by side."""
+import itertools
 import sys
 from typing import Literal
 
 import numpy as np
 from tqdm import tqdm
 
+from pgan.data.class_names import read_class_names
 from pgan.inspection.reading import in_order, open_in_order
 from pgan.progress_bar import progress_bar
 
@@ -15,7 +17,7 @@ def compare(tfrecord_dir_a: str, tfrecord_dir_b: str, ignore_labels: Literal[0, 
     Args:
         tfrecord_dir_a: folder of the first data set
         tfrecord_dir_b: folder of the second data set
-        ignore_labels: do not compare labels
+        ignore_labels: do not compare labels and names of classes
 
     Example:
         python dataset_tool.py compare datasets/mnist other/mnist
@@ -41,6 +43,24 @@ def compare(tfrecord_dir_a: str, tfrecord_dir_b: str, ignore_labels: Literal[0, 
     print(f'Identical images: {same_images} / {number}')
     if not ignore_labels:
         print(f'Identical labels: {same_labels} / {number}')
+        _compare_class_names(tfrecord_dir_a, tfrecord_dir_b)
+
+
+def _compare_class_names(*folders):
+    """Nothing is printed if neither data set has names."""
+    names = [read_class_names(folder) for folder in folders]
+    if None not in names:
+        pairs = list(itertools.zip_longest(*names))
+        for number, (a, b) in enumerate(pairs):
+            if a != b:
+                print(f'Name of class {number} is different: {_quoted(a)}, {_quoted(b)}')
+        print(f'Identical names of classes: {sum(a == b for a, b in pairs)} / {len(pairs)}')
+    elif names != [None, None]:
+        print(f'Only {folders[names[0] is None]!r} has names of classes')
+
+
+def _quoted(name):
+    return 'none' if name is None else repr(name)
 
 
 def _same(what, number, a, b):

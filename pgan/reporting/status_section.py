@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from misc.run_status import FAILED, FINISHED, RUNNING, RunStatus
-from pgan.invocation import command
+from pgan.invocation import command, path_argument
 
 
 def status_section(folder: str, status: RunStatus, rows: Sequence[Mapping[str, Any]]) -> str:
@@ -24,10 +24,10 @@ def status_section(folder: str, status: RunStatus, rows: Sequence[Mapping[str, A
     if status.state == RUNNING:
         text += (' If that is long ago, its process may have been killed. To find out, write this '
                  'page again:')
-        then = command('util_scripts.py', 'write_report', '--run_id', folder)
+        then = command('util_scripts.py', 'write_report', '--run_id', path_argument(folder))
     elif status.state != FINISHED and status.can_continue:
         text += f' Continue{" when that is fixed" if status.state == FAILED else ""} with:'
-        then = command('train.py', '--resume', folder)
+        then = command('train.py', '--resume', path_argument(folder))
     where = f'<p class="soft">Run it in the folder {html.escape(os.getcwd())}.</p>' if then else ''
     return (f'<p class="status">{html.escape(text)}</p>'
             f'{f"<pre>{html.escape(then)}</pre>{where}" if then else ""}\n'

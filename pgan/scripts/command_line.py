@@ -89,8 +89,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _main(args):
-    config = settings.load(args.config, [*assignments(args), *args.set])
     try:
+        config = settings.load(args.config, [*assignments(args), *args.set])
+        _check_options(args.script, config.train)  # before TensorFlow starts, which takes seconds
         if args.script in WITHOUT_TENSORFLOW:
             _run_alone(args.script, config)
         else:
@@ -99,14 +100,21 @@ def _main(args):
         raise ConfigError(re.sub(r'(?<![\w.])train\.(?=[a-z])', '--', str(error))) from error
 
 
+def _check_options(script, train):
+    """Names and values of a script's options."""
+    known = find_scripts()[script].options
+    for name, value in train.items():
+        if name in known:
+            options.check_value(f'train.{name}', value, known[name])
+        elif name != 'func':
+            raise ConfigError(f'train.{name} is not an option.{did_you_mean(name, known)} {script} '
+                              f'takes: {", ".join(known)}.')
+
+
 def _run_alone(script, config):
     """Run a script without importing TensorFlow, or util_scripts, which does."""
     function = getattr(importlib.import_module(f'pgan.scripts.{script}'), script)
     given = {name: value for name, value in config.train.items() if name != 'func'}
-    known = options.user_options(function)
-    for name in given.keys() - known.keys():
-        raise ConfigError(f'train.{name} is not an option.{did_you_mean(name, known)} {script} '
-                          f'takes: {", ".join(known)}.')
     launch.end(config, function(**given, config=config))
 
 

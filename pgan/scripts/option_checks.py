@@ -39,9 +39,17 @@ def _is_class(value):
 
 
 def _are_seeds(value):
-    """Whether there are strings and integers only; `pgan.scripts.seeds` reads them."""
+    """Whether there are strings and integers only; those that are no seeds are a ConfigError."""
+    if not _are_texts_or_integers(value):
+        return False
+    from pgan.scripts.seeds import seed_list  # needs NumPy, which help does without
+    seed_list(value)  # its error names the part that is wrong
+    return True
+
+
+def _are_texts_or_integers(value):
     if isinstance(value, (list, tuple)):
-        return all(map(_are_seeds, value))
+        return all(map(_are_texts_or_integers, value))
     return isinstance(value, str) or is_integer(value)
 
 

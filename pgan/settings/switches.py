@@ -9,6 +9,7 @@ import ast
 import itertools
 from collections.abc import Iterable, Mapping
 
+from pgan.definitions import option_names
 from pgan.errors import ConfigError, did_you_mean
 from pgan.invocation import command
 from pgan.settings.catalogue import CONFIG_PY, Option, Section, sections
@@ -53,10 +54,12 @@ def active_among(text: str, names: Iterable[str]) -> list[str]:
 def check_contradictions(text: str) -> None:
     """Raise ConfigError if active lines of config.py's text exclude each other.
 
-    These are two lines of a section that says 'choose one', or a line whose first value, which is
-    what the line is for, is replaced by another switch below it.
+    These are two lines of a section that says 'choose one'; a line whose first value, which is
+    what the line is for, is replaced by another switch below it; or one that sets an option which
+    the class or function of a line above it does not have.
     """
     switches: list[Option] = []
+    in_force: list[Option] = []
     for section in sections(text):
         active = [option for option in section.options if option.is_active]
         if section.is_choice and len(active) > 1:
@@ -65,12 +68,20 @@ def check_contradictions(text: str) -> None:
                               f'{_title(section)!r} means one. Comment out the other (put a # '
                               f'before it){advice}.')
         switches += [] if section.is_choice else active
+        in_force += active
     for first, second in itertools.combinations(switches, 2):
         lost = _replaced(_assignments(first.code), _assignments(second.code))
         if lost:
             raise ConfigError(f'{_places([first, second])} are both in force, but exclude each '
                               f'other: both set {lost}. Comment out one of them (put a # before '
                               'it), or leave it out of --use.')
+    for first, second in itertools.combinations(in_force, 2):
+        for target, function in _chosen_functions(first.code):
+            refused = _not_an_option(second.code, target, function)
+            if refused:
+                raise ConfigError(f'{_places([first, second])} are both in force, but exclude each '
+                                  f'other: {function} does not take {refused!r}. Comment out one '
+                                  'of them (put a # before it), or leave it out of --use.')
 
 
 def _split(names):
@@ -119,6 +130,26 @@ def _assignments(code):
         return {}
     return {ast.unparse(target): ast.unparse(part.value) for part in parts
             if isinstance(part, ast.Assign) for target in part.targets}
+
+
+def _chosen_functions(code):
+    """[(name of config.py, function or class)] of each `name = EasyDict(func='...')` of a line."""
+    found = []
+    for target, value in _assignments(code).items():
+        for keyword in getattr(ast.parse(value).body[0].value, 'keywords', ()):
+            if keyword.arg in ('func', 'class_name') and isinstance(keyword.value, ast.Constant):
+                found.append((target, keyword.value.value))
+    return found
+
+
+def _not_an_option(code, target, function):
+    """'target.option' of the first assignment of a line to what a function does not take."""
+    names = [name for name in _assignments(code) if name.startswith(f'{target}.')]
+    try:
+        taken = option_names(function) if names else []
+    except (LookupError, OSError, StopIteration, AttributeError):  # of the user's own
+        return None
+    return next((name for name in names if name.partition('.')[2] not in taken), None)
 
 
 def _replaced(first, second):

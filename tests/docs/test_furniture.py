@@ -52,3 +52,15 @@ def test_commits_that_blame_ignores_are_in_the_history():
     for commit in commits:
         done = subprocess.run(['git', 'merge-base', '--is-ancestor', commit, 'HEAD'], cwd=ROOT)
         assert done.returncode == 0, commit
+
+
+DOCUMENTS = ['README.md', 'CONTRIBUTING.md', 'config.py', 'docs/*.md', 'configs/*.py',
+             'examples/*.py']
+
+
+@pytest.mark.parametrize('path', [path for pattern in DOCUMENTS for path in ROOT.glob(pattern)],
+                         ids=lambda path: path.name)
+def test_python_is_spelled_one_way(path):
+    """As README explains it; but the docstrings of dataset_tool.py have the short form."""
+    text = re.sub(r'```diff.*?```', '', path.read_text(), flags=re.DOTALL)
+    assert re.findall(r'(?<!venv/bin/)\bpython\d? (?:[\w/]+\.py|-m \w+)', text) == []

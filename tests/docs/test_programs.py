@@ -25,8 +25,8 @@ QUICKSTART, TESTS = 'bash quickstart.sh', 'bash test.sh'
 TWO_DEVICES = '.venv/bin/python train.py --config configs/quickstart.py --set num_gpus=2'
 TENSORBOARD = '.venv/bin/tensorboard --logdir results'
 BEFORE_AND_AFTER = ['git worktree add ../before HEAD~1',
-                    'python -m benchmarks.compare ../before . --resolution 32 --minibatch 64 '
-                    '--check 20',
+                    '.venv/bin/python -m benchmarks.compare ../before . --resolution 32 '
+                    '--minibatch 64 --check 20',
                     'git worktree remove ../before']
 PICTURES = '.venv/bin/python docs/draw_rooms.py'
 BLAME = 'git config blame.ignoreRevsFile .git-blame-ignore-revs'

@@ -115,6 +115,14 @@ def test_examples_of_the_data_set_tool(function, monkeypatch, tmp_path):
     assert parse(invocation.as_typed(' '.join(example[1].split()))).function is function
 
 
+@pytest.mark.parametrize('cwd', [invocation.ROOT, '/'])
+@pytest.mark.parametrize('short', ['python', '.venv/bin/python'])
+def test_both_spellings_of_the_sources_are_replaced(monkeypatch, cwd, short):
+    monkeypatch.chdir(cwd)
+    assert invocation.as_typed(f'({short} train.py --list)') == (
+        f'({invocation.command("train.py")} --list)')
+
+
 def test_only_programs_of_this_folder_are_replaced():
     assert invocation.as_typed('python tool.py and pythonic train.py') == (
         'python tool.py and pythonic train.py')

@@ -70,6 +70,48 @@ def test_a_keras_json_of_theanos_time_changes_nothing(tmp_path):
     assert "'float16'" not in out
 
 
+KERAS = """
+import json, os
+_config_path = os.path.expanduser('~/.keras/keras.json')
+_config = json.load(open(_config_path))
+assert _config.get('floatx', 'float32') in {'float16', 'float32', 'float64'}
+assert isinstance(_config.get('epsilon', 1e-7), float)
+assert _config.get('image_data_format', 'channels_last') in {'channels_last', 'channels_first'}
+raise ValueError('another reason')
+"""
+
+
+@pytest.mark.parametrize('content, said', [
+    ('{bad', 'Expecting property name'), ('', 'Expecting value'), ('[]', 'it is no JSON object'),
+    ('{"floatx": "bfloat16"}', "its floatx is 'bfloat16', expected float16, float32 or float64"),
+    ('{"floatx": []}', 'its floatx is []'), ('{"epsilon": 1}', 'its epsilon is 1'),
+    ('{"image_data_format": null}', 'its image_data_format is None'), ('{}', 'another reason'),
+    (None, 'Is a directory')])
+def test_a_malformed_keras_json_gets_one_line(tmp_path, content, said):
+    """Keras and TensorFlow are stand-ins that read it as they do."""
+    path = tmp_path / '.keras' / 'keras.json'
+    path.parent.mkdir()
+    path.mkdir() if content is None else path.write_text(content)
+    for name, text in (('keras', KERAS), ('tensorflow', 'import keras')):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / '__init__.py').write_text(text)
+    _, err, code = run(sys.executable, ROOT / 'train.py', '--dry-run', cwd=tmp_path,
+                       HOME=str(tmp_path), PYTHONPATH=str(tmp_path))
+    assert code == 1 and err.count('\n') == 1, err
+    assert err.startswith('error: Keras cannot use') and repr(str(path)) in err and said in err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('program', ['train.py --dry-run',
+                                     'util_scripts.py generate_fake_images --run_id 1'])
+def test_keras_itself_with_a_malformed_keras_json(tmp_path, program):
+    (tmp_path / '.keras').mkdir()
+    (tmp_path / '.keras' / 'keras.json').write_text('{"floatx": "bfloat16"}')
+    name, *arguments = program.split()
+    _, err, code = run(sys.executable, ROOT / name, *arguments, HOME=str(tmp_path), cwd=tmp_path)
+    assert code == 1 and err.count('\n') == 1 and "its floatx is 'bfloat16'" in err
+
+
 # ---------------------------------------------------------------- Python and its packages
 
 def interpreters():

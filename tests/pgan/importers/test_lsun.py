@@ -54,6 +54,46 @@ def test_an_lmdb_may_be_a_file(in_tmp):
         assert load_lsun(name, 8).num_images == 1
 
 
+WEB_PAGE = b'\n<!DOCTYPE html><html><body>Quota exceeded</body></html>'
+
+
+@pytest.mark.parametrize('content, said', [
+    (WEB_PAGE, 'it is a web page'), (b'404: Not Found', "it is text that begins with '404"),
+    (b'{"error": 1}', 'it is JSON'), (encoded(noise(8, 8), 'PNG'), 'it is a PNG picture'),
+    (b'PK\x03\x04' + bytes(90), 'is a packed archive (zip)'),
+    (b'\xff\xfe\xfd' * 90, 'MDB_INVALID')], ids=str)
+@pytest.mark.parametrize('given', ['in', 'in/data.mdb'])
+def test_what_is_saved_as_an_lmdb_is_named(in_tmp, capsys, given, content, said):
+    os.mkdir('in')
+    (in_tmp / 'in' / 'data.mdb').write_bytes(content)
+    message = fails(['create_lsun', 'out', given], capsys)
+    assert "'in/data.mdb'" in message and said in message
+
+
+@pytest.mark.parametrize('files, said', [
+    (['cat_lmdb/data.mdb'], "There is one in 'in/cat_lmdb': give that folder instead"),
+    (['lsun/train/cat_lmdb/data.mdb'], "There is one in 'in/lsun/train/cat_lmdb'"),
+    (['cat_lmdb/data.mdb', 'x/dog_lmdb/data.mdb'], 'There are 2 in folders below, each for a data '
+     "set of its own: give one of 'in/cat_lmdb', 'in/x/dog_lmdb'."),
+    (['cat_lmdb.zip', 'dog_lmdb.zip'], "Unpack 'cat_lmdb.zip' first: "),
+    (['data.mdb.part'], "'data.mdb.part' is an unfinished download."),
+    (['cat.mdb', 'lock.mdb'], "If 'in/cat.mdb' is one, give that file."),
+    (['0/1/0a1b.webp'], "It holds pictures, such as 'in/0/1/0a1b.webp'. For these: "),
+    (['data.mdb/x'], "'in/data.mdb' is a folder"), (['lock.mdb'], 'Found there: lock.mdb. Down')])
+def test_other_layouts_of_lsun(in_tmp, capsys, files, said):
+    for name in files:
+        (in_tmp / 'in' / name).parent.mkdir(parents=True, exist_ok=True)
+        (in_tmp / 'in' / name).touch()
+    message = fails(['create_lsun', 'out', 'in'], capsys)
+    assert said in message and 'Download: http' in message
+
+
+def test_the_lock_file_of_an_lmdb(in_tmp, capsys):
+    write_lmdb('in', {'a': encoded(noise(8, 8), 'PNG')})
+    (in_tmp / 'in' / 'lock.mdb').write_bytes(bytes(8))
+    assert "is LMDB's lock file" in fails(['create_lsun', 'out', 'in/lock.mdb'], capsys)
+
+
 def test_an_lmdb_that_is_none_is_refused(in_tmp, capsys):
     os.mkdir('in')
     assert "'in/data.mdb' does not exist" in fails(['create_lsun', 'out', 'in'], capsys)

@@ -45,7 +45,7 @@ def test_a_wrong_folder_is_put_right(in_tmp, capsys):
     (in_tmp / 'downloads' / 'cifar-100-python.tar.gz').write_bytes(b'')
     message = fails(['create_cifar100', 'out', 'downloads'], capsys)
     assert 'Found there: cifar-10-batches-py, cifar-100-python.tar.gz' in message
-    assert "Unpack 'cifar-100-python.tar.gz' first?" in message
+    assert "Unpack 'cifar-100-python.tar.gz' first: " in message
     for folder, words in (('nowhere', 'does not exist'), ('downloads/cifar-100-python.tar.gz',
                                                           'is a file')):
         for command in ('create_mnist', 'create_cifar10', 'create_svhn', 'create_lsun',
@@ -85,3 +85,17 @@ def test_an_error_in_a_thread_comes_in_its_turn():
     assert [next(results) for _ in range(5)] == [0, 0, 0, 0, 1]
     with pytest.raises(ZeroDivisionError):
         next(results)
+
+
+@pytest.mark.parametrize('command, path', [
+    ('create_from_hdf5', 'in'), ('create_mnist', 'in/train-images-idx3-ubyte.gz'),
+    ('create_cifar10', 'in/data_batch_1'), ('create_svhn', 'in/train_32x32.mat')])
+def test_a_web_page_in_place_of_data_is_named(in_tmp, capsys, command, path):
+    """As sites save one when a download needs a login or is over its quota."""
+    for number in range(1, 6):
+        path_of_batch = path.replace('batch_1', f'batch_{number}')
+        os.makedirs(os.path.dirname(path) or '.', exist_ok=True)
+        with open(path_of_batch, 'w') as file:
+            file.write('<!doctype html><title>Sign in</title>')
+    assert "it is a web page that begins with '<!doctype html>" in fails([command, 'out', 'in'],
+                                                                         capsys)

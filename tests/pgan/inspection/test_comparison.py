@@ -24,3 +24,22 @@ def test_compare_names_what_differs(group_bytes, mixed, capsys, monkeypatch):
         *head, 'Image 3 is different', 'Datasets contain different number of images',
         'Identical images: 5 / 6'
     ]
+
+
+@pytest.mark.parametrize('a, b, expected', [
+    (None, None, []),
+    ('cat\ndog\n', 'cat\ndog\n\n', ['Identical names of classes: 2 / 2']),
+    ('cat\ndog\n', 'dog\ncat\nfox\n', [
+        "Name of class 0 is different: 'cat', 'dog'", "Name of class 1 is different: 'dog', 'cat'",
+        "Name of class 2 is different: none, 'fox'", 'Identical names of classes: 0 / 3']),
+    ('cat\n', None, ["Only 'mixed' has names of classes"]),
+    (None, 'cat\n', ["Only 'b' has names of classes"]),
+])
+def test_names_of_classes_are_compared(mixed, in_tmp, capsys, a, b, expected):
+    write_dataset('b', *mixed)
+    for folder, names in (('mixed', a), ('b', b)):
+        if names is not None:
+            (in_tmp / folder / f'{folder}-classes.txt').write_text(names)
+    said = printed(capsys, compare, 'mixed', 'b')
+    assert said[said.index('Identical labels: 7 / 7') + 1:] == expected
+    assert printed(capsys, compare, 'mixed', 'b', ignore_labels=1)[-1] == 'Identical images: 7 / 7'

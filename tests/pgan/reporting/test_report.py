@@ -19,7 +19,7 @@ from PIL import Image
 import misc
 from misc import resuming, run_status
 from pgan.errors import DataError
-from pgan.invocation import command
+from pgan.invocation import command, path_argument
 from pgan.reporting import report, stats_file
 from pgan.reporting.charts import chart, thin, ticks
 from pgan.reporting.report import Report, make_thumbnail, thinned_out
@@ -333,15 +333,16 @@ def status_of(folder):
 def test_what_has_become_of_a_run(run_folder):
     """As its page says, whoever writes it, and whenever."""
     folder = str(run_folder)
-    resume = command('train.py', '--resume', folder)
-    assert shlex.split(resume)[-1] == folder
+    resume = command('train.py', '--resume', path_argument(folder))
+    assert os.path.samefile(shlex.split(resume)[-1], folder)
     assert status_of(run_folder)[1] is None  # an older version left nothing to go on from
     resuming.write_run(folder, [], [], {})
     with resuming.only_process(folder):
         run_status.write_status(folder, run_status.RUNNING, 0, 99)
         said, then = status_of(run_folder)
         assert said.startswith('In training, at 40.0 of 99 kimg')
-        assert then == command('util_scripts.py', 'write_report', '--run_id', folder)
+        assert then == command('util_scripts.py', 'write_report', '--run_id',
+                               path_argument(folder))
     said, then = status_of(run_folder)  # SIGKILL
     assert said.startswith('Stopped without a message') and '40.0 of 99 kimg' in said
     assert then == resume

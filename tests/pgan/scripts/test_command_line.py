@@ -126,6 +126,22 @@ def test_seeds(words, seeds):
     assert config.train.seeds == seeds and seed_list(seeds)
 
 
+@pytest.mark.parametrize('script, words, text', [
+    *(('generate_fake_images', ['--seeds', seeds], '--seeds: ')
+      for seeds in ('1-', '5-2', 'x', '7,7', '1,,2', '-3')),
+    ('generate_interpolation_video', ['--seeds', '3,7', '1-'], "'1-'"),
+    ('generate_interpolation_video', ['--duration_sec', 'long'], '--duration_sec: '),
+    ('project_image', ['--image', 'a.png', '--num_steps', '0'], '--num_steps: '),
+    ('generate_training_video', ['--set', 'train.mp4_fsp=3'], "Did you mean 'mp4_fps'?"),
+    ('write_report', ['--set', 'train.run_ids=3'], '--run_ids is not an option'),
+])
+def test_mistakes_are_found_before_tensorflow_starts(script, words, text, capsys, monkeypatch):
+    monkeypatch.setattr(command_line.launch, 'start', lambda *_: pytest.fail('it starts'))
+    assert main(script, '--run_id', '5', *words) in (1, 2)
+    said = capsys.readouterr().err
+    assert text in said and 'Traceback' not in said
+
+
 def test_sizes_are_chosen_unless_they_are_given():
     video = ('generate_interpolation_video', '--run_id', '5')
     assert {name: configured(*video).train[name] for name in AUTOMATIC} == dict.fromkeys(AUTOMATIC)

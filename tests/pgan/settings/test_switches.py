@@ -63,6 +63,9 @@ def test_files_and_assignments_come_after_them(tmp_path):
     ('mnist,svhn', "'-svhn' and '-mnist' exclude each other"),
     ('preset-v2-2gpus,preset-v2-4gpus', 'exclude each other'),
     ('cond,cond1', r"line 116 \('-cond'\) and line 117 \('-cond1'\).*dataset.max_label_size"),
+    ('syn1024rgb,cond', r"line 81 \('-syn1024rgb'\) and line 116 \('-cond'\) are both in force.*"
+     "dataset.SyntheticDataset does not take 'dataset.max_label_size'"),
+    ('cond1,syn1024rgb', r"\('-syn1024rgb'\) and line 117 \('-cond1'\)"),
     ('BENCHMARK,BENCHMARK0', 'both set sched.lod_initial_resolution'),
     ('nogrowing,BENCHMARK', 'both set sched.lod_initial_resolution'),
     ('cifar-10', "no line of that name. Did you mean 'cifar10'"),
@@ -105,7 +108,8 @@ def test_two_utilities_contradict_each_other(edited):
 
 @pytest.mark.parametrize('names', [
     ['cond', 'grpc', 'g4k', 'SWD', 'VERBOSE', 'HIST'], ['BENCHMARK', 'VERBOSE'],
-    ['nogrowing', 'BENCHMARK0'], ['nowscale', 'nopixelnorm', 'norepeat']], ids=str)
+    ['nogrowing', 'BENCHMARK0'], ['VERBOSE', 'SWD', 'HIST'],
+    ['nowscale', 'nopixelnorm', 'norepeat']], ids=str)
 def test_lines_that_go_together(names, edited):
     edited(uncommented(*names))
     assert all(f'-{name}' in settings.load().desc for name in names)

@@ -1,11 +1,17 @@
-"""Kinds of files that people have in place of a network snapshot, told by how they begin."""
+"""Kinds of files that people have in place of a network snapshot or of data, told by how they
+begin.
+"""
 import codecs
 import os
 
 from pgan.archives import kind_of
+from pgan.errors import in_short
 
 _BEGINNING = 4096  # bytes that are looked at
 _BYTE_ORDER_MARKS = {b'\xef\xbb\xbf': 'utf-8', b'\xff\xfe': 'utf-16', b'\xfe\xff': 'utf-16'}
+
+# Files of data may well begin so; then the library that reads them knows what is wrong.
+_OF_DATA = (b'\x89HDF\r\n', b'\x93NUMPY', b'\x1f\x8b')
 
 _MAGIC = [
     (b'version https://git-lfs', 'it is a pointer of Git LFS; fetch the file itself with: git lfs '
@@ -43,6 +49,25 @@ def describe(path: str | os.PathLike) -> str | None:
     if not any(head):
         return 'it holds only zeros, as a download that has not begun'
     return _describe_text(head)
+
+
+def why_unreadable(path: str | os.PathLike, error: object) -> str:
+    """Why a file of data cannot be read.
+
+    Args:
+        path: the file.
+        error: of the library that tried.
+
+    Returns:
+        A clause for a sentence: what the file is instead, such as a web page, or the error.
+    """
+    try:
+        with open(path, 'rb') as file:
+            is_data = file.read(8).startswith(_OF_DATA)
+        what = None if is_data else describe(path)
+    except OSError:
+        what = None
+    return what or in_short(error)
 
 
 def _describe_text(head):
