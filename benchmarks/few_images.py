@@ -1,0 +1,264 @@
+"""Few images: how far training gets on 100 digits, with and without augmentation: python -m
+benchmarks.few_images -h
+
+Trains on a handful of the 5000 digits, and holds out all others. Each snapshot's distance from the
+held-out digits says how good it is; D's scores of digits that it trains on, of held-out ones and of
+fakes say how much it overfits. Prints a JSON line per run, a table, and draws curves. Runs that are
+in few_images.jsonl already are not made again.
+"""
+import argparse
+import concurrent.futures
+import json
+import os
+import re
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+
+from metrics.frechet_inception_distance import Statistics, frechet_distance
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+TOTAL = 5000  # digits
+METHODS = {'none': {}, 'diffaugment': dict(augment='diffaugment'), 'ada': dict(augment='ada')}
+DISTANCES = {'swd': 'sliced Wasserstein distance (x1000)',
+             'frechet': "Frechet distance of a classifier's features"}
+
+
+def parse_args(argv=None):
+    parser = argparse.ArgumentParser(prog='python -m benchmarks.few_images',
+                                     description=__doc__.split('\n')[0])
+    parser.add_argument('--methods', nargs='+', default=list(METHODS), choices=METHODS)
+    parser.add_argument('--images', type=int, default=100,
+                        help='to train on; the others of 5000 are held out (default: 100)')
+    parser.add_argument('--seeds', type=int, default=3, help='runs of each method (default: 3)')
+    parser.add_argument('--kimg', type=float, default=120, help='length of a run (default: 120)')
+    parser.add_argument('--D_fmaps', type=int, default=64,
+                        help='most feature maps of D; G has 32 (default: 64)')
+    parser.add_argument('--target', type=float, default=0.5,
+                        help='train.augment_target (default: 0.5)')
+    parser.add_argument('--speed', type=float, default=100,
+                        help='train.augment_kimg (default: 100)')
+    parser.add_argument('--measured', type=int, default=4000,
+                        help='images that a distance looks at (default: 4000)')
+    parser.add_argument('--processes', type=int, default=2,
+                        help='runs at the same time, each on one thread (default: 2)')
+    parser.add_argument('--result_dir', default='results',
+                        help='for the runs and few_images.jsonl, .png, -images.png')
+    parser.add_argument('--data_dir', default='datasets', help='where `digits` is, or is made')
+    return parser.parse_args(argv)
+
+
+def main(argv=None):
+    args = parse_args(argv)
+    os.makedirs(args.result_dir, exist_ok=True)
+    if not os.path.isdir(os.path.join(args.data_dir, 'digits')):
+        subprocess.run([sys.executable, os.path.join(ROOT, 'dataset_tool.py'), 'create_digits',
+                        os.path.join(args.data_dir, 'digits')], check=True)
+    results = read_results(args)
+    measure = Measure(args)
+    runs = [(method, seed) for seed in range(args.seeds) for method in args.methods]
+    done = {(row['method'], row['seed']) for row in results}
+
+    def make(run):
+        folder, seconds = train(args, *run)
+        return add_result(args, dict(method=run[0], seed=run[1], images=args.images,
+                                     D_fmaps=args.D_fmaps, seconds=round(seconds),
+                                     run=os.path.basename(folder), **measure.run(folder)))
+    with concurrent.futures.ThreadPoolExecutor(args.processes) as pool:
+        results += pool.map(make, [run for run in runs if run not in done])
+    print(table(results))
+    draw(results, os.path.join(args.result_dir, 'few_images.png'))
+    draw_images(results, args)
+
+
+# --------------------------------------------------------------------------------------------------
+# Runs and their distances.
+
+def train(args, method, seed):
+    """One run of train.py. Returns its result folder and seconds."""
+    name = f'few-{args.images}-{method}-seed{seed}'
+    path = os.path.join(args.result_dir, f'{name}.py')
+    with open(path, 'w', encoding='utf-8') as file:
+        file.write(f'''
+desc = {name!r}
+random_seed = {1000 + seed}
+data_dir, result_dir = {args.data_dir!r}, {args.result_dir!r}
+dataset = EasyDict(tfrecord_dir='digits', resolution=16, validation={TOTAL - args.images})
+G.update(fmap_base=128, fmap_max=32)
+D.update(fmap_base={8 * args.D_fmaps}, fmap_max={args.D_fmaps})
+sched = EasyDict(lod_initial_resolution=16, minibatch_base=16)
+sched.update(tick_kimg_base=4, tick_kimg_dict={{}})
+train.update(total_kimg={args.kimg}, mirror_augment=False, image_snapshot_ticks=5)
+train.update(network_snapshot_ticks=2, augment_target={args.target}, augment_kimg={args.speed})
+train.update({METHODS[method]!r})
+tf_config = EasyDict({{'intra_op_parallelism_threads': 1, 'inter_op_parallelism_threads': 1}})
+''')
+    start = time.time()
+    with open(os.path.join(args.result_dir, f'{name}.log'), 'w') as log:
+        subprocess.run([sys.executable, os.path.join(ROOT, 'train.py'), '--config', path],
+                       stdout=log, stderr=log, check=True)
+    folders = [entry for entry in sorted(os.listdir(args.result_dir)) if entry.endswith(f'-{name}')]
+    return os.path.join(args.result_dir, folders[-1]), time.time() - start
+
+
+class Measure:
+    """Distances of snapshots from held-out digits, one run at a time."""
+
+    def __init__(self, args):
+        import dataset
+        import metrics
+        from metrics.mnist_modes import find_classifier
+        self._args, self._lock = args, threading.Lock()
+        held_out = dataset.load_dataset(
+            tfrecord_dir=os.path.join(args.data_dir, 'digits'), resolution=16,
+            validation=TOTAL - args.images, part='validation')
+        reals, _ = held_out.get_minibatch_np(args.measured)
+        self._features = _features(find_classifier(args.data_dir, args.result_dir))
+        self._swd = metrics.make('swd', args.measured, [3, 16, 16], np.uint8, 250)
+        _feed(self._swd, 'reals', reals)
+        self._real_statistics = self._statistics(reals)
+
+    def run(self, folder):
+        """{'kimg': [...], 'swd': [...], 'frechet': [...]} and curves of the run's own numbers."""
+        import misc
+        found = {name: [] for name in ('kimg', *DISTANCES)}
+        with self._lock:
+            for path in sorted(misc.list_network_pkls(folder, include_final=False),
+                               key=lambda path: int(re.search(r'(\d+)\.pkl', path)[1])):
+                Gs = misc.load_pkl(path)[2]
+                fakes = generate(Gs, np.random.RandomState(1).randn(self._args.measured,
+                                                                    *Gs.input_shape[1:]))
+                found['kimg'].append(int(re.search(r'(\d+)\.pkl', path)[1]))
+                found['swd'].append(round(_feed(self._swd, 'fakes', fakes)[-1], 3))
+                distance = frechet_distance(*self._real_statistics, *self._statistics(fakes))
+                found['frechet'].append(round(float(distance), 4))
+        return {**found, **_curves(folder)}
+
+    def _statistics(self, images):
+        statistics = Statistics()
+        for start in range(0, len(images), 250):
+            statistics.add(self._features(images[start:start + 250]))
+        return statistics.result()
+
+
+def _features(classifier):
+    """Function from uint8 [N, 1, 16, 16] to what enters the classifier's last layer, [N, 96 k]."""
+    import keras
+
+    from metrics.mnist_modes import to_input
+    from pgan.pixels import repeat_pixels
+    layers = classifier.model.layers
+    flat = next(layer for layer in layers if isinstance(layer, keras.layers.Flatten))
+    model = keras.Model(classifier.model.inputs[0], flat.output)
+    return lambda images: model(to_input(repeat_pixels(images, 2)), training=False).numpy()
+
+
+def _feed(metric, mode, images):
+    metric.begin(mode)
+    for start in range(0, len(images), 250):
+        metric.feed(mode, np.repeat(images[start:start + 250], 3, axis=1))
+    return [float(value) for value in metric.end(mode)]
+
+
+def _curves(folder):
+    """The overfitting signal and the probability of augmentation at each tick."""
+    with open(os.path.join(folder, 'stats.jsonl'), encoding='utf-8') as file:
+        rows = [json.loads(line) for line in file]
+    tags = {'signal': 'Overfitting/signal', 'probability': 'Augment/probability',
+            'real_scores': 'Overfitting/real_scores', 'fake_scores': 'Overfitting/fake_scores',
+            'held_out_scores': 'Overfitting/held_out_scores', 'sec_per_kimg': 'Timing/sec_per_kimg'}
+    curves = {name: [round(row.get(tag) or 0.0, 4) for row in rows] for name, tag in tags.items()}
+    return dict(tick_kimg=[row['Progress/kimg'] for row in rows], **curves)
+
+
+def generate(Gs, latents):
+    return Gs.run(latents, out_mul=127.5, out_add=127.5, out_dtype=np.uint8)
+
+
+# --------------------------------------------------------------------------------------------------
+# Results.
+
+def read_results(args):
+    path = os.path.join(args.result_dir, 'few_images.jsonl')
+    if not os.path.isfile(path):
+        return []
+    with open(path, encoding='utf-8') as file:
+        return [json.loads(line) for line in file]
+
+
+def add_result(args, row):
+    """Print a row, and add it to few_images.jsonl."""
+    from pgan.files import atomic_append, to_json
+    short = {name: row[name] for name in ('method', 'seed', 'seconds', 'run')}
+    print(json.dumps({**short, **{name: min(row[name]) for name in DISTANCES}}), flush=True)
+    atomic_append(os.path.join(args.result_dir, 'few_images.jsonl'), to_json(row) + '\n')
+    return row
+
+
+def table(results):
+    """Best and last distance of each method, mean and range over its runs, as Markdown."""
+    lines = ['| method | runs | best SWD | at kimg | last SWD | best Frechet | at kimg '
+             '| last Frechet |', '| --- ' * 8 + '|']
+    for method in dict.fromkeys(row['method'] for row in results):
+        rows = [row for row in results if row['method'] == method]
+        cells = []
+        for name in DISTANCES:
+            best = [min(row[name]) for row in rows]
+            at = [row['kimg'][int(np.argmin(row[name]))] for row in rows]
+            cells += [_with_range(best), _with_range(at, '.0f'),
+                      _with_range([row[name][-1] for row in rows])]
+        lines.append(f'| {method} | {len(rows)} | {" | ".join(cells)} |')
+    return '\n'.join(lines)
+
+
+def _with_range(values, form='.3g'):
+    return f'{np.mean(values):{form}} ({min(values):{form}} to {max(values):{form}})'
+
+
+def draw(results, path):
+    """Distances, signal and probability over kimg: the mean of a method's runs, and their range."""
+    from matplotlib.figure import Figure
+    figure = Figure(figsize=(10, 7), layout='constrained')
+    panels = {**DISTANCES, 'signal': 'overfitting signal', 'probability': 'probability (ada)'}
+    for axes, (name, label) in zip(figure.subplots(2, 2).flat, panels.items()):
+        for number, method in enumerate(dict.fromkeys(row['method'] for row in results)):
+            rows = [row for row in results if row['method'] == method]
+            place = 'kimg' if name in DISTANCES else 'tick_kimg'
+            count = min(len(row[place]) for row in rows)
+            values = np.array([row[name][:count] for row in rows])
+            kimg = rows[0][place][:count]
+            if name == 'probability' and not values.any():
+                continue
+            axes.plot(kimg, values.mean(axis=0), label=method, color=f'C{number}')
+            axes.fill_between(kimg, values.min(axis=0), values.max(axis=0), alpha=0.2,
+                              color=f'C{number}', linewidth=0)
+        axes.set_ylabel(label)
+        axes.set_xlabel('kimg')
+        axes.grid(alpha=0.3)
+        if name in DISTANCES:
+            axes.set_ylim(0, None)
+    figure.axes[0].legend()
+    figure.savefig(path, dpi=90)
+
+
+def draw_images(results, args, columns=20, zoom=2):
+    """A row of held-out digits, and one of images of each method's first run at its end."""
+    import dataset
+    import misc
+    from pgan.pixels import repeat_pixels
+    reals = dataset.load_dataset(tfrecord_dir=os.path.join(args.data_dir, 'digits'), resolution=16)
+    images = [reals.get_minibatch_np(columns)[0]]
+    for method in dict.fromkeys(row['method'] for row in results):
+        row = next(row for row in results if row['method'] == method)
+        Gs = misc.load_network_pkl(os.path.join(args.result_dir, row['run']))[2]
+        images.append(generate(Gs, np.random.RandomState(1).randn(columns, *Gs.input_shape[1:])))
+    grid = repeat_pixels(np.concatenate(images), zoom)
+    misc.save_image_grid(grid, os.path.join(args.result_dir, 'few_images-images.png'),
+                         drange=[0, 255], grid_size=(columns, len(images)))
+
+
+if __name__ == '__main__':
+    main()
