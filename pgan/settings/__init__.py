@@ -17,15 +17,19 @@ from pgan.settings.listing import names as option_names
 from pgan.settings.listing import print_catalogue
 from pgan.settings.loading import (
     apply_env,
+    assignment,
     command_line,
     load,
     plain_options,
+    uncontested,
     used_lines,
     values,
 )
+from pgan.settings.switches import with_default_line
 
 __all__ = [
-    'CONFIG_PY', 'Parser', 'add_arguments', 'add_use_argument', 'apply_env', 'check_config',
-    'check_minibatches', 'command_line', 'load', 'option_names', 'plain_options',
-    'print_catalogue', 'used_lines', 'values'
+    'CONFIG_PY', 'Parser', 'add_arguments', 'add_use_argument', 'apply_env', 'assignment',
+    'check_config', 'check_minibatches', 'command_line', 'load', 'option_names', 'plain_options',
+    'print_catalogue', 'uncontested', 'used_lines', 'values',
+    'with_default_line'
 ]

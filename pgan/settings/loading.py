@@ -9,7 +9,7 @@ import re
 import sys
 import traceback
 import types
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from pgan.definitions import option_annotations
@@ -30,7 +30,8 @@ _ALMOST_LITERAL = {'true': 'True', 'false': 'False', 'none': 'None', 'null': 'No
 
 
 def load(config_files: Iterable[str | os.PathLike] = (),
-         assignments: Iterable[str] = (), *uses: Iterable[str]) -> types.ModuleType:
+         assignments: Iterable[str] = (), *uses: Iterable[str],
+         defaults: Iterable[str] = ()) -> types.ModuleType:
     """Read config.py afresh, then the override files, then the assignments.
 
     Args:
@@ -38,6 +39,7 @@ def load(config_files: Iterable[str | os.PathLike] = (),
         assignments: texts 'NAME=VALUE' or 'NAME.KEY=VALUE', in order.
         uses: names of config.py's lines to switch on, see `switches.choose`. A later argument
             replaces the choices of an earlier one.
+        defaults: assignments that come before the override files.
 
     Returns:
         The module `config`, also in `sys.modules`, so `import config` elsewhere gives the same.
@@ -49,6 +51,8 @@ def load(config_files: Iterable[str | os.PathLike] = (),
     uses = tuple(map(list, uses))
     config = _import_config(uses)
     names = values(config)
+    for assignment in defaults:
+        _assign(config, assignment)
     config_files = [expanded(path) for path in config_files]
     for path in config_files:
         _run_override(config, path)
@@ -66,6 +70,37 @@ def command_line(config: types.ModuleType) -> tuple[list[str], list[str]]:
     order.
     """
     return getattr(config, '_command_line', ([], []))
+
+
+def uncontested(chosen: Mapping[str, Any], config_files: Iterable[str | os.PathLike] = (),
+                assignments: Iterable[str] = (), uses: Iterable[str] = ()) -> list[str]:
+    """Those of some options that a user has not set: names, in order.
+
+    Args:
+        chosen: {'train.total_kimg': 100, ...}.
+        config_files, assignments, uses: what the user has set, as for `load`.
+    """
+    lines = switches.choices_of(uses)
+    taken = lines | {assignment.partition('=')[0].strip() for assignment in assignments}
+    free = {name: value for name, value in chosen.items()
+            if not {name, name.partition('.')[0]} & taken}
+    found = plain_options(load(config_files, (), list(uses),
+                               defaults=[assignment(*item) for item in free.items()]))
+    return [name for name, value in free.items() if name in found and found[name] == value]
+
+
+def assignment(name: str, value: object) -> str:
+    """'NAME=VALUE' as `--set` takes it: a bare word where that will do, else a literal."""
+    is_bare = isinstance(value, str) and _BARE_WORD.fullmatch(value) and not _is_literal(value)
+    return f'{name}={value if is_bare else repr(value)}'
+
+
+def _is_literal(text):
+    try:
+        ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text.lower() in _ALMOST_LITERAL
+    return True
 
 
 def used_lines(config: types.ModuleType) -> list[str]:
