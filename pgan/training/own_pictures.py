@@ -63,10 +63,18 @@ class Plan:
         self.start = time.monotonic()
         self.base = settings.load(given.config_files, given.assignments, given.uses)
         self.precision = 'fp32' if has_gpu() else _precision_of_cpu()
-        self.choice = Choice('', found.num_pictures, found_resolution(found, self.base), 32, 1.0,
-                             self.precision, bool(found.classes))
+        largest = self.base.dataset.get('resolution') or few_images.resolution_of(found.sides)
+        self.choice = self._at(largest, few_images.WIDTHS[0])
         self.higher = ''  # why the resolution is not higher
         self.expected = 0.0  # seconds of the run itself
+
+    def _at(self, resolution: int, width: int) -> Choice:
+        """A choice of any length. Its data set is named by folder, resolution and files: other
+        files make another data set.
+        """
+        name = f'{self.found.name}-{resolution}x{resolution}'
+        return Choice(f'{name}-{self.found.fingerprint}', self.found.num_pictures, resolution,
+                      width, few_images.LEAST_KIMG, self.precision, bool(self.found.classes), name)
 
     # ------------------------------------------------------------ the configuration
 
@@ -104,8 +112,7 @@ class Plan:
     def measure_machine(self) -> None:
         """Choose precision, resolution and width by the speed of small networks."""
         resolution, width = min(REFERENCE[0], self.choice.resolution), REFERENCE[1]
-        reference = self.choice._replace(resolution=resolution, width=width)
-        measured = self._measure(reference, REFERENCE_SECONDS, [4, resolution])
+        measured = self._measure(self._at(resolution, width), REFERENCE_SECONDS, [4, resolution])
         self.precision = _precision_of(measured, self.precision)
         speed = Speed.of(width, _seen(measured))
         seconds = self.left() - self._making_dataset() - 2 * measured.startup
@@ -118,8 +125,7 @@ class Plan:
                 few_images.LEAST_KIMG, *few_images.SMALLEST, speed))
         if is_set:
             networks = networks._replace(resolution=largest)
-        self.choice = self.choice._replace(resolution=networks.resolution, width=networks.width,
-                                           precision=self.precision)
+        self.choice = self._at(*networks)
         if networks.resolution < largest:
             next_one = 2 * networks.resolution
             needed = few_images.seconds_for(few_images.WANTED_KIMG[next_one], next_one,
@@ -129,7 +135,7 @@ class Plan:
 
     def _making_dataset(self):
         """Seconds, about, of making the data set if it is not there."""
-        if self.choice.tfrecord_dir and self._is_made():
+        if self._is_made():
             return 0.0
         each = self.found.sec_per_picture + SEC_PER_PICTURE
         return self.found.num_pictures * each / (os.cpu_count() or 1)
@@ -192,12 +198,6 @@ class Plan:
             f'least --hours {hours:g}, for pictures of 8x8.')
 
     # ------------------------------------------------------------ the data set
-
-    def name_dataset(self) -> None:
-        """Name the data set by folder, resolution and files: other files make another data set."""
-        size, found = self.choice.resolution, self.found
-        name = f'{found.name}-{size}x{size}-{found.fingerprint}'
-        self.choice = self.choice._replace(tfrecord_dir=name, desc=f'{found.name}-{size}x{size}')
 
     @property
     def folder(self) -> str:
@@ -296,18 +296,12 @@ def prepare(image_dir: str, hours: float, given: Given, dry_run: bool = False) -
     plan = Plan(survey(image_dir), given, hours)
     print('Measuring this machine...', flush=True)
     plan.measure_machine()
-    plan.name_dataset()
     if not dry_run:
         plan.make_dataset()
     print('Measuring the run...', flush=True)
     plan.measure_run()
     plan.print()
     return plan.parts(plan.choice)
-
-
-def found_resolution(found: Survey, config: Any) -> int:
-    """The largest resolution to consider: the user's, or that which most pictures reach."""
-    return config.dataset.get('resolution') or few_images.resolution_of(found.sides)
 
 
 def _check_given(config):
