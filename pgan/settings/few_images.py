@@ -38,6 +38,13 @@ SMALLER_MINIBATCHES = {256: 8, 512: 4, 1024: 4}  # by resolution; multiples of D
 LEARNING_RATES = ((100, 0.004), (500, 0.002), (math.inf, 0.001))
 SMOOTHED = 0.02  # Gs averages over this share of the run, so that it is as good as G in the end
 
+# What options below are without being set, so that command lines may leave them out.
+DEFAULTS: dict[str, Any] = {
+    'dataset.max_label_size': 0, 'train.image_snapshot_ticks': 1, 'train.mirror_augment': False,
+    'sched.lod_initial_resolution': 4, 'sched.minibatch_base': 16, 'sched.minibatch_dict': {},
+    'sched.G_lrate_base': 0.001, 'sched.D_lrate_base': 0.001, 'sched.G_lrate_dict': {},
+    'sched.D_lrate_dict': {}}
+
 
 class Choice(NamedTuple):
     """What a run for a folder of pictures is.

@@ -85,8 +85,9 @@ class Plan:
         files, assignments, uses = self.given
         chosen = few_images.options(choice)
         names = settings.uncontested(chosen, files, assignments, self._uses())
+        plain = {**few_images.DEFAULTS, **self._plain}
         own = [settings.assignment(name, chosen[name]) for name in names
-               if files or self._plain.get(name, ANEW) != chosen[name]]
+               if files or plain.get(name, ANEW) != chosen[name]]
         return Given(files, [*own, *assignments], self._uses())
 
     @functools.cached_property
@@ -185,7 +186,7 @@ class Plan:
                                      total_kimg=config.train.total_kimg, **config.sched)
         run_phases = list_phases(schedule, config.sched, 0.0, config.train.total_kimg)
         ticks = (config.train.get(f'{name}_snapshot_ticks', 1) for name in ('image', 'network'))
-        timetable = Timetable(run_phases, lambda resolution: 1.0, *ticks)
+        timetable = Timetable(run_phases, _cost, *ticks)
         timetable.restore(measured.timetable)
         stages = timetable.expected(0.0) or []
         return measured.startup + sum(stage.seconds for stage in stages)
@@ -240,11 +241,12 @@ class Plan:
         total = config.train.total_kimg
         size, own = self.choice.resolution, few_images.resolution_of(found.sides)
         why = f'; {self.higher}' if self.higher else ''
+        unreadable = f' ({found.unreadable} unreadable)' if found.unreadable else ''
         classes = f'{len(found.classes)} classes ({", ".join(found.classes)[:60]})'
         times = total * 1000 / found.num_pictures
         left = self.seconds - (time.monotonic() - self.start)
         rows = {
-            'Pictures': f'{found.num_pictures}, most of at least {own}x{own}; '
+            'Pictures': f'{found.num_pictures}{unreadable}, most of at least {own}x{own}; '
                         + (classes if found.classes else found.note or 'no classes'),
             'Resolution': f'{size}x{size}{why}',
             'Networks': f'at most {config.G.get("fmap_max", 512)} feature maps, '
@@ -348,9 +350,14 @@ def _precision_of(measured, of_cpu):
     return 'fp16' if capability >= FLOAT16_CAPABILITY else of_cpu
 
 
+def _cost(resolution):
+    """Stands for an image's cost where every resolution has been tried: it tells them apart."""
+    return resolution ** 2
+
+
 def _seen(measured):
     """{resolution: (seconds per kimg, seconds of compiling)} of the stages that were tried."""
-    timetable = Timetable([], lambda resolution: 1.0)
+    timetable = Timetable([], _cost)
     timetable.restore(measured.timetable)
     return {size: (timetable.sec_per_kimg(size, False) or 0.0, timetable.compiling(size, False))
             for size, _, *_ in measured.timetable['seen']}
