@@ -16,20 +16,19 @@ from pgan.settings.checking import check_config, check_minibatches
 from pgan.settings.listing import names as option_names
 from pgan.settings.listing import print_catalogue
 from pgan.settings.loading import (
+    after_files,
     apply_env,
     assignment,
     command_line,
     load,
     plain_options,
-    uncontested,
     used_lines,
     values,
 )
 from pgan.settings.switches import with_default_line
 
 __all__ = [
-    'CONFIG_PY', 'Parser', 'add_arguments', 'add_use_argument', 'apply_env', 'assignment',
-    'check_config', 'check_minibatches', 'command_line', 'load', 'option_names', 'plain_options',
-    'print_catalogue', 'uncontested', 'used_lines', 'values',
-    'with_default_line'
+    'CONFIG_PY', 'Parser', 'add_arguments', 'add_use_argument', 'after_files', 'apply_env',
+    'assignment', 'check_config', 'check_minibatches', 'command_line', 'load', 'option_names',
+    'plain_options', 'print_catalogue', 'used_lines', 'values', 'with_default_line'
 ]

@@ -72,21 +72,24 @@ def command_line(config: types.ModuleType) -> tuple[list[str], list[str]]:
     return getattr(config, '_command_line', ([], []))
 
 
-def uncontested(chosen: Mapping[str, Any], config_files: Iterable[str | os.PathLike] = (),
-                assignments: Iterable[str] = (), uses: Iterable[str] = ()) -> list[str]:
-    """Those of some options that a user has not set: names, in order.
+def after_files(chosen: Mapping[str, Any], config_files: Iterable[str | os.PathLike] = (),
+                assignments: Iterable[str] = (), uses: Iterable[str] = ()) -> dict[str, Any]:
+    """Options that come before a user's override files, as the files leave them.
+
+    What the user's assignments and lines of config.py set is left out, and so is what a file has
+    removed. So `--set` with the result, before the user's own, gives what the user expects.
 
     Args:
         chosen: {'train.total_kimg': 100, ...}.
         config_files, assignments, uses: what the user has set, as for `load`.
     """
-    lines = switches.choices_of(uses)
-    taken = lines | {assignment.partition('=')[0].strip() for assignment in assignments}
+    taken = switches.choices_of(uses) | {text.partition('=')[0].strip() for text in assignments}
     free = {name: value for name, value in chosen.items()
             if not {name, name.partition('.')[0]} & taken}
-    found = plain_options(load(config_files, (), list(uses),
-                               defaults=[assignment(*item) for item in free.items()]))
-    return [name for name, value in free.items() if name in found and found[name] == value]
+    config = load(config_files, (), list(uses),
+                  defaults=[assignment(*item) for item in free.items()])
+    found = plain_options(config)
+    return {name: found[name] for name in free if name in found}
 
 
 def assignment(name: str, value: object) -> str:

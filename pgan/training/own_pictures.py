@@ -10,7 +10,7 @@ import os
 import time
 import types
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from misc.startup import has_gpu
 from pgan import settings
@@ -82,13 +82,12 @@ class Plan:
         """--config, --set and --use of a choice's run: what the user has set, and of the choice
         what he has not.
         """
-        files, assignments, uses = self.given
-        chosen = few_images.options(choice)
-        names = settings.uncontested(chosen, files, assignments, self._uses())
+        files, assignments, uses = *self.given[:2], self._uses()
+        chosen = settings.after_files(few_images.options(choice), files, assignments, uses)
         plain = {**few_images.DEFAULTS, **self._plain}
-        own = [settings.assignment(name, chosen[name]) for name in names
-               if files or plain.get(name, ANEW) != chosen[name]]
-        return Given(files, [*own, *assignments], self._uses())
+        own = [settings.assignment(name, value) for name, value in chosen.items()
+               if files or plain.get(name, ANEW) != value]
+        return Given(files, [*own, *assignments], uses)
 
     @functools.cached_property
     def _plain(self):
@@ -153,15 +152,14 @@ class Plan:
         stages = 2 * log2_of(self.choice.resolution) - 3
         least, most = TRIAL_SECONDS
         measured = self._measure(self.choice, min(max(TRIAL * self.seconds / stages, least), most))
-        names = settings.uncontested(few_images.options(self.choice), *self.given[:2], self._uses())
+        total: float = self.configuration(self.choice).train.total_kimg
         seconds_of = functools.partial(self._seconds_of, measured)
-        if 'train.total_kimg' in names:
+        if total == self.choice.total_kimg:  # not the user's
             left = self.left() - self._making_dataset()
-            total = few_images.longest_run(left, seconds_of)
-            if total is None:
+            longest = few_images.longest_run(left, seconds_of)
+            if longest is None:
                 raise self._too_short(self.seconds - left + seconds_of(few_images.LEAST_KIMG))
-        else:
-            total = self.configuration(self.choice).train.total_kimg
+            total = longest
         self.choice = self.choice._replace(total_kimg=total)
         self.expected = seconds_of(total)
 

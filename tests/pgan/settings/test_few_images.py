@@ -129,24 +129,29 @@ CHOSEN = {'desc': 'x', 'train.total_kimg': 5, 'sched.minibatch_base': 8, 'sched.
           'G.dtype': 'bfloat16', 'G.fmap_max': 64}
 
 
-@pytest.mark.parametrize(('given', 'lost'), [
-    ({}, set()),
-    (dict(assignments=['train.total_kimg=5', 'desc=mine']), {'train.total_kimg', 'desc'}),
+@pytest.mark.parametrize(('given', 'changes'), [
+    ({}, {}),
+    (dict(assignments=['train.total_kimg=5', 'desc=mine']),
+     {'train.total_kimg': None, 'desc': None}),
     (dict(assignments=['sched={"minibatch_base": 4}']),
-     {'sched.minibatch_base', 'sched.tick_kimg_base'}),
-    (dict(config_files=["sched.minibatch_base = 4\ndesc += '-more'"]),
-     {'sched.minibatch_base', 'desc'}),
-    (dict(config_files=['sched = EasyDict(minibatch_base=4)']),
-     {'sched.minibatch_base', 'sched.tick_kimg_base'}),
-    (dict(uses=['fp32']), {'G.dtype', 'desc'}),
-    (dict(uses=['preset-v1-1gpu']), {'train.total_kimg', 'sched.minibatch_base', 'desc'}),
-    (dict(uses=['HIST']), {'desc'}),
+     {'sched.minibatch_base': None, 'sched.tick_kimg_base': None}),
+    (dict(file="sched.minibatch_base = 4\ndesc += '-more'"),
+     {'sched.minibatch_base': 4, 'desc': 'x-more'}),
+    (dict(file='sched = EasyDict(minibatch_base=4)'),
+     {'sched.minibatch_base': 4, 'sched.tick_kimg_base': None}),
+    (dict(uses=['fp32']), {'G.dtype': None}),
+    (dict(uses=['preset-v1-1gpu']), {'train.total_kimg': None, 'sched.minibatch_base': None}),
+    (dict(uses=['HIST']), {}),
 ], ids=str)
-def test_what_the_user_sets_is_not_chosen(given, lost, in_tmp):
-    for number, text in enumerate(given.get('config_files', [])):
-        (in_tmp / f'{number}.py').write_text(text)
-        given = {**given, 'config_files': [f'{number}.py']}
-    assert set(CHOSEN) - set(settings.uncontested(CHOSEN, **given)) == lost
+def test_what_the_user_sets_wins(given, changes, in_tmp):
+    """None = is not set in the user's place."""
+    files = []
+    if 'file' in given:
+        given = dict(given)
+        (in_tmp / 'own.py').write_text(given.pop('file'))
+        files = ['own.py']
+    wanted = {name: value for name, value in {**CHOSEN, **changes}.items() if value is not None}
+    assert settings.after_files(CHOSEN, files, **given) == wanted
 
 
 @pytest.mark.parametrize('value', [
