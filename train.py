@@ -103,14 +103,19 @@ def _main(args: argparse.Namespace) -> None:
             settings.print_catalogue(args.use)
         return
     if args.images is not None:
-        from pgan.training.own_pictures import Given, prepare
-        args.config, args.set, args.use = prepare(
-            args.images, args.hours or few_images.HOURS, Given(args.config, args.set, args.use),
-            args.dry_run)
-        if args.dry_run:
-            return
+        _train_on_images(args)
+        return
     config, resume = load(args)
     launch.start(config, resume, args.dry_run)
+
+
+def _train_on_images(args):
+    """Train on a folder of pictures; with --dry-run, only say how."""
+    from pgan.training.own_pictures import Given, make_plan
+    plan = make_plan(args.images, args.hours or few_images.HOURS,
+                     Given(args.config, args.set, args.use), args.dry_run)
+    if not args.dry_run:
+        launch.start(plan.configuration(plan.choice))
 
 
 def load(args: argparse.Namespace) -> 'tuple[ModuleType, RunToResume | None]':

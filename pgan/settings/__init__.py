@@ -21,7 +21,9 @@ from pgan.settings.loading import (
     assignment,
     command_line,
     load,
+    measured,
     plain_options,
+    set_measured,
     used_lines,
     values,
 )
@@ -29,6 +31,7 @@ from pgan.settings.switches import with_default_line
 
 __all__ = [
     'CONFIG_PY', 'Parser', 'add_arguments', 'add_use_argument', 'after_files', 'apply_env',
-    'assignment', 'check_config', 'check_minibatches', 'command_line', 'load', 'option_names',
-    'plain_options', 'print_catalogue', 'used_lines', 'values', 'with_default_line'
+    'assignment', 'check_config', 'check_minibatches', 'command_line', 'load', 'measured',
+    'option_names', 'plain_options', 'print_catalogue', 'set_measured', 'used_lines', 'values',
+    'with_default_line'
 ]

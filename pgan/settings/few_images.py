@@ -25,7 +25,7 @@ NARROWEST = {8: 32, 16: 32, 32: 32, 64: 64, 128: 64, 256: 128, 512: 256, 1024: 5
 # after 40 kimg at 32x32; the paper's 1024x1024 took 12000.
 WANTED_KIMG = {8: 10, 16: 25, 32: 80, 64: 240, 128: 600, 256: 1500, 512: 3500, 1024: 8000}
 WIDER_FROM = 2  # times as many images must be possible for networks wider than the narrowest
-LEAST_KIMG = 1.0  # of any run
+LEAST_KIMG = 10.0  # of any run: fakes*.png are numbered by thousands of images
 # Wider networks only learn so few pictures by heart.
 WIDEST = ((1000, 128), (10000, 256), (math.inf, 512))  # (fewer pictures than, fmap_max)
 
@@ -92,7 +92,7 @@ def options(choice: Choice) -> dict[str, Any]:
         'sched.lod_transition_kimg': phase_kimg,
         'sched.minibatch_base': MINIBATCH,
         'sched.minibatch_dict': smaller,
-        'sched.tick_kimg_base': rounded(total / TICKS),
+        'sched.tick_kimg_base': max(rounded(total / TICKS), 1),
         'sched.tick_kimg_dict': {},
     }
     for net in 'GD':

@@ -86,6 +86,9 @@ def after_files(chosen: Mapping[str, Any], config_files: Iterable[str | os.PathL
     taken = switches.choices_of(uses) | {text.partition('=')[0].strip() for text in assignments}
     free = {name: value for name, value in chosen.items()
             if not {name, name.partition('.')[0]} & taken}
+    config_files = list(config_files)
+    if not config_files:
+        return free
     config = load(config_files, (), list(uses),
                   defaults=[assignment(*item) for item in free.items()])
     found = plain_options(config)
@@ -104,6 +107,16 @@ def _is_literal(text):
     except (ValueError, SyntaxError):
         return text.lower() in _ALMOST_LITERAL
     return True
+
+
+def set_measured(config: types.ModuleType, timetable: Mapping[str, Any]) -> None:
+    """Let a configuration know how long its stages take: state of a `Timetable`."""
+    config._measured = dict(timetable)  # type: ignore[attr-defined]
+
+
+def measured(config: types.ModuleType) -> dict[str, Any]:
+    """What `set_measured` was given; {} if nothing has been measured."""
+    return getattr(config, '_measured', {})
 
 
 def used_lines(config: types.ModuleType) -> list[str]:

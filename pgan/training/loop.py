@@ -299,6 +299,8 @@ class TrainingRun:
         self.timetable = Timetable(
             run_phases, lambda resolution: image_cost(G, D, options.D_repeats, resolution),
             options.image_snapshot_ticks, options.network_snapshot_ticks)
+        if settings.measured(self.config):
+            self.timetable.restore(settings.measured(self.config))
         if run_phases and options.dry_step:
             for trial in preflight.try_largest_step(self.steps, run_phases):
                 self.timetable.add_trial(*trial, is_kept=True)

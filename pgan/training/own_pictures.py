@@ -10,7 +10,7 @@ import os
 import time
 import types
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from misc.startup import has_gpu
 from pgan import settings
@@ -48,7 +48,7 @@ class Given(NamedTuple):
 
 
 class Plan:
-    """A run for a folder of pictures; see `prepare`.
+    """A run for a folder of pictures; see `make_plan`.
 
     Args:
         found: what is in the folder.
@@ -67,6 +67,7 @@ class Plan:
         self.choice = self._at(largest, few_images.WIDTHS[0])
         self.higher = ''  # why the resolution is not higher
         self.expected = 0.0  # seconds of the run itself
+        self.measured: dict[str, Any] = {}  # state of a timetable
 
     def _at(self, resolution: int, width: int) -> Choice:
         """A choice of any length. Its data set is named by folder, resolution and files: other
@@ -100,8 +101,9 @@ class Plan:
 
     def configuration(self, choice: Choice) -> types.ModuleType:
         """What the run of a choice is trained with."""
-        files, assignments, uses = self.parts(choice)
-        return settings.load(files, assignments, uses)
+        config = settings.load(*self.parts(choice))
+        settings.set_measured(config, self.measured)
+        return config
 
     # ------------------------------------------------------------ what the machine can do
 
@@ -152,6 +154,7 @@ class Plan:
         stages = 2 * log2_of(self.choice.resolution) - 3
         least, most = TRIAL_SECONDS
         measured = self._measure(self.choice, min(max(TRIAL * self.seconds / stages, least), most))
+        self.measured = measured.timetable
         total: float = self.configuration(self.choice).train.total_kimg
         seconds_of = functools.partial(self._seconds_of, measured)
         if total == self.choice.total_kimg:  # not the user's
@@ -267,7 +270,7 @@ class Plan:
             print(f'  {line}')
 
 
-def prepare(image_dir: str, hours: float, given: Given, dry_run: bool = False) -> Given:
+def make_plan(image_dir: str, hours: float, given: Given, dry_run: bool = False) -> Plan:
     """Make a data set of a folder's pictures and choose a run for it; says what was chosen.
 
     Args:
@@ -275,9 +278,6 @@ def prepare(image_dir: str, hours: float, given: Given, dry_run: bool = False) -
         hours: the time for everything, from now on.
         given: what the user has set, which wins.
         dry_run: make no data set.
-
-    Returns:
-        The configuration of the run.
 
     Raises:
         ConfigError: the time is too short, or options contradict each other.
@@ -301,7 +301,7 @@ def prepare(image_dir: str, hours: float, given: Given, dry_run: bool = False) -
     print('Measuring the run...', flush=True)
     plan.measure_run()
     plan.print()
-    return plan.parts(plan.choice)
+    return plan
 
 
 def _check_given(config):

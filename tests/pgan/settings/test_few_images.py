@@ -38,7 +38,7 @@ def test_every_choice_is_a_sound_configuration(choice, precision):
 
 
 @pytest.mark.parametrize('resolution', RESOLUTIONS)
-@pytest.mark.parametrize('total', [1.0, 37.7, 1000, 20000])
+@pytest.mark.parametrize('total', [10, 37.7, 1000, 20000])
 def test_growing_leaves_time_for_the_full_resolution_and_shows_pictures(resolution, total):
     config = configuration(Choice('mine', 300, resolution, 32, total))
     log2 = resolution.bit_length() - 1
@@ -115,12 +115,12 @@ def test_speed_of_noise_is_never_negative():
         assert min(found) >= 0 and found.sec_per_kimg(32, 64) > 0
 
 
-@pytest.mark.parametrize('seconds', [31, 100, 1e5])
+@pytest.mark.parametrize('seconds', [54, 100, 1e5])
 def test_the_longest_run_fills_the_time(seconds):
     seconds_of = lambda kimg: 20 + 3.3 * kimg
     total = few_images.longest_run(seconds, seconds_of)
     assert 0.98 * seconds < seconds_of(total) <= 1.005 * seconds
-    assert few_images.longest_run(23, seconds_of) is None
+    assert few_images.longest_run(52, seconds_of) is None
 
 
 # ---------------------------------------------------------------- what the user has set

@@ -11,10 +11,10 @@ from PIL import Image
 import misc
 import train
 from pgan import settings
-from pgan.errors import ConfigError, DataError
+from pgan.errors import ConfigError
 from pgan.importers.survey import survey
 from pgan.training import own_pictures, trials
-from pgan.training.own_pictures import Given, Plan, prepare
+from pgan.training.own_pictures import Given, Plan, make_plan
 from pgan.training.trials import Measured
 from tests.support.faults import tree
 from tests.support.toy_runs import check_files, expect_error, main, ticks_of
@@ -55,6 +55,12 @@ def machine(in_tmp, monkeypatch):
     monkeypatch.setattr(own_pictures, '_precision_of_cpu', lambda: 'fp32')
     monkeypatch.setattr(own_pictures, 'has_gpu', lambda: False)
     return of
+
+
+def prepare(*args, **kwargs):
+    """--config, --set and --use of the run that is chosen."""
+    plan = make_plan(*args, **kwargs)
+    return plan.parts(plan.choice)
 
 
 def flat(config):
@@ -113,13 +119,13 @@ def test_what_the_user_sets_wins_and_is_measured(given, name, value, machine, ca
         assert 'set by you, and takes longer' in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(('rate', 'hours'), [(1.0, 0.1), (1.0, 3), (30.0, 0.5), (0.001, 0.1)])
+@pytest.mark.parametrize(('rate', 'hours'), [(1.0, 0.1), (1.0, 3), (30.0, 0.5), (0.01, 0.1)])
 def test_the_run_fills_the_time(rate, hours, machine, capsys):
     machine(rate)
     plan = Plan(survey('my pics'), Given(), hours)
     plan.measure_machine()
     plan.measure_run()
-    assert 0.9 * 3600 * hours < plan.expected + 0.1 < 3600 * hours
+    assert 0.9 * 3600 * hours < plan.expected < 3600 * hours
     plan.print()
     assert 'Note: ' not in capsys.readouterr().out
 
@@ -191,12 +197,9 @@ def test_three_pictures_and_tiny_ones(machine):
      ['--images trains']),
     (['--images', '.'], ['data_dir', 'lies inside']),
     (['--images', 'my pics', '--set', 'result_dir=my pics/results'], ['result_dir']),
-    (['--images', 'my pics', '--set', 'train.total=3'], ['train.total']),
 ], ids=str)
 def test_mistakes_are_explained(words, texts, machine, capsys):
     os.mkdir('empty')
-    if 'train.total=3' in words:
-        pytest.skip('the process that measures says it; see the test of measuring')
     expect_error(capsys, main(*words), *texts)
     assert not os.path.exists('datasets') and not os.path.exists('results')
 
@@ -241,25 +244,20 @@ def test_processors_that_multiply_bfloat16(tmp_path):
     assert own_pictures._precision_of_cpu(tmp_path / 'none') == 'fp32'
 
 
-def test_no_images_is_no_data_error_of_another_kind(machine):
-    with pytest.raises(DataError):
-        prepare('gone', 1, Given())
-
-
 # ---------------------------------------------------------------- whole runs
 
 @pytest.mark.slow
 def test_a_run_trains_and_is_resumed(machine, capsys):
-    machine(160.0)
-    monkey = ['--set', 'G.fmap_max=8', '--set', 'D.fmap_max=8', '--set', 'train.total_kimg=0.6']
-    assert main('--images', 'my pics', '--hours', 0.05, *monkey) == 0
+    machine(160.0)  # so that it is 8x8
+    narrow = ['--set', 'G.fmap_max=4', '--set', 'D.fmap_max=4', '--set', 'train.total_kimg=11']
+    assert main('--images', 'my pics', '--hours', 0.05, *narrow) == 0
     out = capsys.readouterr().out
     (folder,) = glob.glob('results/*')
     check_files(folder)
     assert len(glob.glob(f'{folder}/fakes*.png')) > 10 and 'Report:' in out
-    assert float(ticks_of(folder)[-1]['kimg']) >= 0.6
-    assert main('--resume', 0, '--set', 'train.total_kimg=0.7') == 0
-    assert float(ticks_of(folder)[-1]['kimg']) >= 0.7
+    assert float(ticks_of(folder)[-1]['kimg']) >= 11
+    assert main('--resume', 0, '--set', 'train.total_kimg=11.1') == 0
+    assert float(ticks_of(folder)[-1]['kimg']) >= 11.1
 
 
 @pytest.mark.slow
