@@ -123,6 +123,7 @@ class Plan:
         networks = few_images.choose_networks(largest, self.choice.num_images,
                                               self._for_training(seconds, speed), speed)
         if networks is None:
+            self.choice = self._at(*few_images.SMALLEST)
             raise self._too_short(self.seconds - seconds + 2 * few_images.seconds_for(
                 few_images.LEAST_KIMG, *few_images.SMALLEST, speed))
         if is_set:
@@ -193,11 +194,11 @@ class Plan:
         return measured.startup + sum(stage.seconds for stage in stages)
 
     def _too_short(self, needed: float) -> ConfigError:
-        hours = few_images.rounded(1.1 * needed / 3600, 2)
+        hours, size = few_images.rounded(1.2 * needed / 3600, 2), self.choice.resolution
         return ConfigError(
             f'--hours {self.seconds / 3600:g}: {rough_time(self.seconds)} do not suffice for '
             'measuring, compiling and a picture worth looking at on this machine. Expected at '
-            f'least --hours {hours:g}, for pictures of 8x8.')
+            f'least --hours {hours:g}, for pictures of {size}x{size}.')
 
     # ------------------------------------------------------------ the data set
 
