@@ -307,7 +307,8 @@ def time_stages(steps: TrainingSteps, run_phases: Sequence[Phase], seconds: floa
             dry_step(steps, sched)
             first = time.perf_counter() - start
             dry_step(steps, sched)  # still warms up
-            start, rates = time.perf_counter(), []
+            rates: list[float] = []
+            start = time.perf_counter()
             while not rates or time.perf_counter() - start < seconds:
                 rates.append(dry_step(steps, sched))
             each = (time.perf_counter() - start) / len(rates)

@@ -132,6 +132,16 @@ def test_the_run_fills_the_time(rate, hours, machine, capsys):
     assert 'Note: ' not in capsys.readouterr().out
 
 
+def test_the_time_is_that_of_each_stage(machine):
+    """By hand: 16x16, of whose 100 kimg 10 are at 4x4, 20 at 8x8, 70 at 16x16."""
+    plan = Plan(survey('my pics'), Given(), 1)
+    plan.choice = plan._at(16, 32)
+    measured = speeds(64.0, compiling=3.0)
+    training = 10 * 1.0 + 20 * 4.0 + 70 * 16.0
+    fixed = 5 * 3.0 + 5.0 + 20 * 0.1 + (20 / 5 + 1) * 0.2  # compiling, start, pictures, networks
+    assert plan._seconds_of(measured, 100) == pytest.approx(training + fixed, abs=0.5)
+
+
 def test_a_dry_run_leaves_nothing(machine, capsys):
     before = tree('.')
     assert main('--images', 'my pics', '--hours', 0.5, '--dry-run') == 0
