@@ -3,21 +3,18 @@ from pgan import errors  # first: it reports an old Python and missing packages
 
 # isort: split
 import argparse
-import contextlib
 import os
 import sys
 import warnings
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Literal
 
-import numpy as np
-
 from pgan.commands import add_command, summary_of
 from pgan.console import output_that_may_end
-from pgan.data.writer import TFRecordExporter, check_target, clear_leftovers
 from pgan.errors import DataError
 from pgan.help_texts import filled
 from pgan.importers.class_folders import Labels
+from pgan.importers.writing import write_source
 from pgan.inspection.comparison import compare
 from pgan.inspection.dataset_summary import info
 from pgan.inspection.extraction import extract
@@ -47,25 +44,7 @@ def write_dataset(tfrecord_dir: str | os.PathLike, load: 'Callable[[], Source]',
         DataError: the target exists, the source is not as it should be, or the disk is full; then
             nothing is written.
     """
-    if tfrecord_dir:
-        clear_leftovers(tfrecord_dir)
-    check_target(tfrecord_dir, force)  # before a long load
-    source = load()
-    with TFRecordExporter(tfrecord_dir, source.num_images, exact=not source.may_skip,
-                          force=force) as exporter:
-        order: Sequence[int] | np.ndarray = range(source.num_images)
-        if shuffle and not source.sequential:
-            order = exporter.choose_shuffled_order()
-        added = []
-        # fetch makes generators, which are to close their files.
-        with contextlib.closing(source.fetch(order)) as images:  # type: ignore[type-var]
-            for index, image in images:
-                exporter.add_image(image)
-                added.append(index)
-        if source.labels is not None:
-            exporter.add_labels(source.labels[added])
-        if source.class_names:
-            exporter.add_class_names(source.class_names)
+    source, added = write_source(tfrecord_dir, load, shuffle, force)
     if source.class_names and source.labels is not None:
         counts = source.labels[added].sum(axis=0, dtype=int)
         for number, (name, count) in enumerate(zip(source.class_names, counts)):

@@ -4,6 +4,7 @@ Also re-exports the names that users of the original import from here: TrainingS
 process_reals, setup_snapshot_image_grid, train_progressive_gan.
 """
 import argparse
+import math
 import os
 import sys
 from collections.abc import Sequence
@@ -15,7 +16,7 @@ from pgan.console import output_that_may_end
 from pgan.errors import DataError
 from pgan.files import expanded
 from pgan.help_texts import example, filled
-from pgan.settings import launch
+from pgan.settings import few_images, launch
 
 if TYPE_CHECKING:
     from misc.resuming import RunToResume
@@ -26,6 +27,7 @@ _EXAMPLES = {
     ' --config configs/quickstart.py': 'The same with a few lines changed.',
     ' --set train.total_kimg=1000': 'The same with single values changed.',
     ' --dry-run': 'Check everything, show the schedule and how long it will take.',
+    ' --images ~/pictures --hours 8': 'Train on your own pictures, with settings chosen for them.',
     ' --resume': 'Continue the newest run that was stopped.',
     ' --list': 'What config.py offers, a line each.',
 }
@@ -45,6 +47,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--list', action='store_true',
                         help='print the data sets, presets and switches that config.py offers, '
                              'and what they mean')
+    add_images_arguments(parser)
     how = parser.add_mutually_exclusive_group()
     how.add_argument('--resume', metavar='RUN_ID', nargs='?', const='',
                      help='continue a run that was stopped, in its own folder, with the options '
@@ -53,7 +56,36 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     how.add_argument('--dry-run', action='store_true',
                      help='check everything, make a step at each resolution, print the schedule '
                           'with the time that it will take, and leave nothing behind')
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    if args.hours is not None and args.images is None:
+        parser.error('--hours is for --images FOLDER; the length of other runs is '
+                     'train.total_kimg')
+    if args.images is not None and args.resume is not None:
+        parser.error('--resume continues a run with the options that it was started with: leave '
+                     '--images out')
+    return args
+
+
+def add_images_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add --images and --hours."""
+    parser.add_argument('--images', metavar='FOLDER', type=expanded,
+                        help='train on a folder of pictures: makes the data set, measures this '
+                             'machine, and chooses resolution, networks and length; what is set '
+                             'with --use, --config and --set is not chosen')
+    parser.add_argument('--hours', metavar='HOURS', type=_hours,
+                        help=f'time for all of that, with training; default: '
+                             f'{few_images.HOURS:g}')
+
+
+def _hours(text: str) -> float:
+    try:
+        hours = float(text)
+    except ValueError:
+        hours = math.nan
+    if not 0 < hours < math.inf:
+        raise argparse.ArgumentTypeError('expected a number of hours above 0, such as 8 or 0.5. '
+                                         f'Received: {text!r}')
+    return hours
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -70,8 +102,20 @@ def _main(args: argparse.Namespace) -> None:
         with output_that_may_end(needed=True):
             settings.print_catalogue(args.use)
         return
+    if args.images is not None:
+        _train_on_images(args)
+        return
     config, resume = load(args)
     launch.start(config, resume, args.dry_run)
+
+
+def _train_on_images(args):
+    """Train on a folder of pictures; with --dry-run, only say how."""
+    from pgan.training.own_pictures import Given, make_plan
+    plan = make_plan(args.images, args.hours or few_images.HOURS,
+                     Given(args.config, args.set, args.use), args.dry_run)
+    if not args.dry_run:
+        launch.start(plan.configuration(plan.choice))
 
 
 def load(args: argparse.Namespace) -> 'tuple[ModuleType, RunToResume | None]':

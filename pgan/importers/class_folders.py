@@ -8,7 +8,7 @@ from pgan.errors import DataError
 
 Labels = Literal['folders', 'innermost']
 # names of the parts that data sets are cut into
-_PARTS = frozenset(('dev', 'eval', 'holdout', 'test', 'testing', 'train', 'training', 'unlabeled',
+PARTS = frozenset(('dev', 'eval', 'holdout', 'test', 'testing', 'train', 'training', 'unlabeled',
                     'val', 'valid', 'validation'))
 
 
@@ -43,7 +43,7 @@ def class_folders(image_dir: str | os.PathLike, paths: Sequence[str], folders: S
         raise DataError(f'--labels {labels}: {image_dir!r} has the one sub-folder {names[0]!r}. '
                         'Expected at least two, one for each class; leave --labels out to go '
                         f'without labels.{deeper}')
-    if is_deep and _PARTS.issuperset(name.lower() for name in names):
+    if is_deep and PARTS.issuperset(name.lower() for name in names):
         print(f'note: the classes are {", ".join(names)}, which are names of parts of a data set. '
               'If the folders in them are the classes: --labels innermost')
     _report_empty(image_dir, folders, labels, names)

@@ -102,6 +102,20 @@ class LayerSpec:
         return self.r <= r if self.in_block else r - fading <= self.r <= r
 
 
+def update_multiplications(g: float, d: float, D_repeats: int) -> float:
+    """Multiplications per image shown: its share of the updates of G and D.
+
+    A D update evaluates G once, and D on reals, fakes and mixed images, whose penalty is
+    differentiated twice: some 12 evaluations. A G update takes three of G (a backward pass counts
+    two) and two of D (no gradients of its weights).
+
+    Args:
+        g, d: multiplications of one image going through G and through D.
+        D_repeats: D updates per G update.
+    """
+    return g + 12 * d + (3 * g + 2 * d) / D_repeats
+
+
 def with_variables(layers: Iterable[LayerSpec]) -> Iterator[LayerSpec]:
     """The layers that have variables."""
     return (layer for layer in layers if layer.kind not in (Kind.FIXED, Kind.PIXEL_NORM))

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from tfutil import Network
 
 import misc
+from pgan.nn.specs import update_multiplications
 from pgan.resolutions import log2_of
 
 _Stage: TypeAlias = tuple[int, bool]  # resolution, fading?
@@ -44,11 +45,7 @@ def network_cost(net: 'Network', resolution: int) -> int:
 
 
 def image_cost(G: 'Network', D: 'Network', D_repeats: int, resolution: int) -> float:
-    """Multiplications per image shown, at a stage: its share of the updates of G and D.
-
-    A D update evaluates G once, and D on reals, fakes and mixed images, whose penalty is
-    differentiated twice: some 12 evaluations. A G update takes three of G (a backward pass counts
-    two) and two of D (no gradients of its weights).
+    """Multiplications per image shown, at a stage; see `specs.update_multiplications`.
 
     Args:
         G, D: `tfutil.Network`.
@@ -56,7 +53,7 @@ def image_cost(G: 'Network', D: 'Network', D_repeats: int, resolution: int) -> f
         resolution: the stage's.
     """
     g, d = (network_cost(net, resolution) for net in (G, D))
-    return g + 12 * d + (3 * g + 2 * d) / D_repeats
+    return update_multiplications(g, d, D_repeats)
 
 
 class Expected(NamedTuple):

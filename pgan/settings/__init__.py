@@ -16,16 +16,22 @@ from pgan.settings.checking import check_config, check_minibatches
 from pgan.settings.listing import names as option_names
 from pgan.settings.listing import print_catalogue
 from pgan.settings.loading import (
+    after_files,
     apply_env,
+    assignment,
     command_line,
     load,
+    measured,
     plain_options,
+    set_measured,
     used_lines,
     values,
 )
+from pgan.settings.switches import with_default_line
 
 __all__ = [
-    'CONFIG_PY', 'Parser', 'add_arguments', 'add_use_argument', 'apply_env', 'check_config',
-    'check_minibatches', 'command_line', 'load', 'option_names', 'plain_options',
-    'print_catalogue', 'used_lines', 'values'
+    'CONFIG_PY', 'Parser', 'add_arguments', 'add_use_argument', 'after_files', 'apply_env',
+    'assignment', 'check_config', 'check_minibatches', 'command_line', 'load', 'measured',
+    'option_names', 'plain_options', 'print_catalogue', 'set_measured', 'used_lines', 'values',
+    'with_default_line'
 ]

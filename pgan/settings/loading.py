@@ -9,7 +9,7 @@ import re
 import sys
 import traceback
 import types
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from pgan.definitions import option_annotations
@@ -30,7 +30,8 @@ _ALMOST_LITERAL = {'true': 'True', 'false': 'False', 'none': 'None', 'null': 'No
 
 
 def load(config_files: Iterable[str | os.PathLike] = (),
-         assignments: Iterable[str] = (), *uses: Iterable[str]) -> types.ModuleType:
+         assignments: Iterable[str] = (), *uses: Iterable[str],
+         defaults: Iterable[str] = ()) -> types.ModuleType:
     """Read config.py afresh, then the override files, then the assignments.
 
     Args:
@@ -38,6 +39,7 @@ def load(config_files: Iterable[str | os.PathLike] = (),
         assignments: texts 'NAME=VALUE' or 'NAME.KEY=VALUE', in order.
         uses: names of config.py's lines to switch on, see `switches.choose`. A later argument
             replaces the choices of an earlier one.
+        defaults: assignments that come before the override files.
 
     Returns:
         The module `config`, also in `sys.modules`, so `import config` elsewhere gives the same.
@@ -49,6 +51,8 @@ def load(config_files: Iterable[str | os.PathLike] = (),
     uses = tuple(map(list, uses))
     config = _import_config(uses)
     names = values(config)
+    for assignment in defaults:
+        _assign(config, assignment)
     config_files = [expanded(path) for path in config_files]
     for path in config_files:
         _run_override(config, path)
@@ -66,6 +70,53 @@ def command_line(config: types.ModuleType) -> tuple[list[str], list[str]]:
     order.
     """
     return getattr(config, '_command_line', ([], []))
+
+
+def after_files(chosen: Mapping[str, Any], config_files: Iterable[str | os.PathLike] = (),
+                assignments: Iterable[str] = (), uses: Iterable[str] = ()) -> dict[str, Any]:
+    """Options that come before a user's override files, as the files leave them.
+
+    What the user's assignments and lines of config.py set is left out, and so is what a file has
+    removed. So `--set` with the result, before the user's own, gives what the user expects.
+
+    Args:
+        chosen: {'train.total_kimg': 100, ...}.
+        config_files, assignments, uses: what the user has set, as for `load`.
+    """
+    taken = switches.choices_of(uses) | {text.partition('=')[0].strip() for text in assignments}
+    free = {name: value for name, value in chosen.items()
+            if not {name, name.partition('.')[0]} & taken}
+    config_files = list(config_files)
+    if not config_files:
+        return free
+    config = load(config_files, (), list(uses),
+                  defaults=[assignment(*item) for item in free.items()])
+    found = plain_options(config)
+    return {name: found[name] for name in free if name in found}
+
+
+def assignment(name: str, value: object) -> str:
+    """'NAME=VALUE' as `--set` takes it: a bare word where that will do, else a literal."""
+    is_bare = isinstance(value, str) and _BARE_WORD.fullmatch(value) and not _is_literal(value)
+    return f'{name}={value if is_bare else repr(value)}'
+
+
+def _is_literal(text):
+    try:
+        ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text.lower() in _ALMOST_LITERAL
+    return True
+
+
+def set_measured(config: types.ModuleType, timetable: Mapping[str, Any]) -> None:
+    """Let a configuration know how long its stages take: state of a `Timetable`."""
+    config._measured = dict(timetable)  # type: ignore[attr-defined]
+
+
+def measured(config: types.ModuleType) -> dict[str, Any]:
+    """What `set_measured` was given; {} if nothing has been measured."""
+    return getattr(config, '_measured', {})
 
 
 def used_lines(config: types.ModuleType) -> list[str]:

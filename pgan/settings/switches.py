@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from pgan.definitions import option_names
 from pgan.errors import ConfigError, did_you_mean
 from pgan.invocation import command
-from pgan.settings.catalogue import CONFIG_PY, Option, Section, sections
+from pgan.settings.catalogue import CONFIG_PY, Option, Section, read, sections
 
 
 def choose(text: str, names: Iterable[str]) -> str:
@@ -43,6 +43,31 @@ def choose(text: str, names: Iterable[str]) -> str:
             elif section.is_choice and chosen and option.is_active:
                 lines[option.line] = f'#{lines[option.line]}'
     return '\n'.join(lines)
+
+
+def choices_of(names: Iterable[str]) -> set[str]:
+    """Options that lines of config.py set, or that those set which they replace."""
+    wanted, found = _split(names), set()
+    for section in read():
+        chosen = [option for option in section.options if option.name in wanted]
+        for option in section.options if chosen and section.is_choice else chosen:
+            found |= set(_assignments(option.code))
+    return found
+
+
+def with_default_line(names: Iterable[str], default: str) -> list[str]:
+    """Names of lines and one more, unless they choose another line of its section.
+
+    Args:
+        names: names of lines; 'a,b' is two.
+        default: name of a line where one is to be chosen.
+    """
+    names = list(names)
+    for section in read():
+        lines = {option.name for option in section.options}
+        if default in lines and not lines & set(_split(names)):
+            return [default, *names]
+    return names
 
 
 def active_among(text: str, names: Iterable[str]) -> list[str]:

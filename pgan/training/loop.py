@@ -7,7 +7,7 @@ import os
 import tempfile
 import time
 import types
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Annotated, Any
 
 import tensorflow as tf
@@ -271,6 +271,28 @@ class TrainingRun:
         self._print_overview()
         print('Everything fits. Nothing was trained, nothing was written.')
 
+    def measure(self, seconds: float, resolutions: Sequence[int] | None = None) -> float:
+        """Let the timetable know how long each stage of the run takes.
+
+        Args:
+            seconds: how long each stage is tried.
+            resolutions: only these, and only when they do not fade in; None = all stages, and
+                saving.
+
+        Returns:
+            Seconds that first pictures and a checkpoint take.
+        """
+        run_phases = self.check()
+        if resolutions is not None:
+            run_phases = [phase for phase in run_phases
+                          if phase.last.resolution in resolutions and not phase.is_fading]
+        for trial in preflight.time_stages(self.steps, run_phases, seconds):
+            self.timetable.add_trial(*trial)
+        start = time.perf_counter()
+        if resolutions is None:
+            self._try_saving()
+        return time.perf_counter() - start
+
     def _try_saving(self):
         """Measure how long pictures and checkpoints take, in a folder that is removed again."""
         with contextlib.suppress(OSError), tempfile.TemporaryDirectory() as path:
@@ -321,6 +343,8 @@ class TrainingRun:
         self.timetable = Timetable(
             run_phases, lambda resolution: image_cost(G, D, options.D_repeats, resolution),
             options.image_snapshot_ticks, options.network_snapshot_ticks)
+        if settings.measured(self.config):
+            self.timetable.restore(settings.measured(self.config))
         if run_phases and options.dry_step:
             for trial in preflight.try_largest_step(self.steps, run_phases):
                 self.timetable.add_trial(*trial, is_kept=True)

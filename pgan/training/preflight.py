@@ -290,6 +290,33 @@ def try_all_steps(steps: TrainingSteps, run_phases: Sequence[Phase]) -> list[Tri
     return trials
 
 
+def time_stages(steps: TrainingSteps, run_phases: Sequence[Phase], seconds: float) -> list[Trial]:
+    """Trials of each stage of a run, fading or not: one step to compile, then others for a time.
+
+    Args:
+        steps: the steps of a run that has made no update yet.
+        run_phases: the phases whose stages are tried.
+        seconds: how long each is tried. Their mean speed counts: on a machine that others use, the
+            fastest step says little about a long run.
+    """
+    by_stage = {(phase.last.resolution, phase.is_fading): phase.last for phase in run_phases}
+    trials = []
+    for (resolution, is_fading), sched in by_stage.items():
+        with restoring_state(steps):
+            start = time.perf_counter()
+            dry_step(steps, sched)
+            first = time.perf_counter() - start
+            dry_step(steps, sched)  # still warms up
+            rates: list[float] = []
+            start = time.perf_counter()
+            while not rates or time.perf_counter() - start < seconds:
+                rates.append(dry_step(steps, sched))
+            each = (time.perf_counter() - start) / len(rates)
+        trials.append(Trial(resolution, is_fading, sum(rates) / len(rates),
+                            max(first - each, 0.0)))
+    return trials
+
+
 def _try(steps: TrainingSteps, sched: TrainingSchedule, times: int,
          after_each: Callable[[], object] = lambda: None) -> Trial:
     """Make dry steps: one that is also compiled, then `times` more.

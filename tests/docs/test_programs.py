@@ -46,6 +46,10 @@ ELSEWHERE = {
         'tests/tfutil/test_machines.py does that with addresses of this machine',
     '.venv/bin/python train.py': 'the same; and the plain command wants a data set of 1024x1024 '
                                  '(see tests/test_train_command.py)',
+    '.venv/bin/python train.py --images ~/my_images --hours 8':
+        'tests/pgan/training/test_own_pictures.py does that in less time',
+    '.venv/bin/python train.py --config configs/few_images.py':
+        'tests/pgan/settings/test_few_images.py reads it; it is made for 1000 pictures of 64x64',
     '.venv/bin/python -m pip install tensorflow[and-cuda]': 'several GB, for GPUs; only parsed',
     'bash test.sh --fast': 'the tests themselves',
     'bash test.sh tests/misc': 'the tests themselves',

@@ -1,0 +1,267 @@
+"""What `train.py --images FOLDER` and configs/few_images.py set: options chosen by the number of
+pictures, the speed of the machine and the time given.
+
+Arithmetic only: nothing here reads files or needs TensorFlow. `pgan.training.own_pictures` looks at
+the folder, measures the machine, and asks these functions.
+"""
+import math
+import types
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from pgan.nn.architecture import discriminator_layers, generator_layers
+from pgan.nn.specs import LayerSpec, Width, update_multiplications
+from pgan.resolutions import log2_of
+from pgan.settings import catalogue
+
+HOURS = 8.0  # a night: the time for a run unless another one is given
+
+RESOLUTIONS = (8, 16, 32, 64, 128, 256, 512, 1024)
+WIDTHS = (32, 64, 128, 256, 512)  # fmap_max; fmap_base is 16 times it, the paper's proportion
+BASE_OF_WIDTH = 16
+# The narrowest networks that are worth training at a resolution.
+NARROWEST = {8: 32, 16: 32, 32: 32, 64: 64, 128: 64, 256: 128, 512: 256, 1024: 512}
+# Thousands of images below which a resolution is not chosen. The quick start's digits are legible
+# after 40 kimg at 32x32; the paper's 1024x1024 took 12000.
+WANTED_KIMG = {8: 10, 16: 25, 32: 80, 64: 240, 128: 600, 256: 1500, 512: 3500, 1024: 8000}
+WIDER_FROM = 2  # times as many images must be possible for networks wider than the narrowest
+LEAST_KIMG = 10.0  # of any run: fakes*.png are numbered by thousands of images
+# Wider networks only learn so few pictures by heart.
+WIDEST = ((1000, 128), (10000, 256), (math.inf, 512))  # (fewer pictures than, fmap_max)
+
+GROWING = 0.4  # share of the images that are shown before the full resolution has faded in
+TICKS = 20  # pictures of progress
+TICKS_A_SNAPSHOT = 5
+MINIBATCH = 16
+SMALLER_MINIBATCHES = {256: 8, 512: 4, 1024: 4}  # by resolution; multiples of D.mbstd_group_size
+# Short runs need larger steps: (thousands of images up to, learning rate).
+LEARNING_RATES = ((100, 0.004), (500, 0.002), (math.inf, 0.001))
+SMOOTHED = 0.02  # Gs averages over this share of the run, so that it is as good as G in the end
+
+# What options below are without being set, so that command lines may leave them out.
+DEFAULTS: dict[str, Any] = {
+    'dataset.max_label_size': 0, 'train.image_snapshot_ticks': 1, 'train.mirror_augment': False,
+    'sched.lod_initial_resolution': 4, 'sched.minibatch_base': 16, 'sched.minibatch_dict': {},
+    'sched.G_lrate_base': 0.001, 'sched.D_lrate_base': 0.001, 'sched.G_lrate_dict': {},
+    'sched.D_lrate_dict': {}}
+
+
+class Choice(NamedTuple):
+    """What a run for a folder of pictures is.
+
+    Attributes:
+        tfrecord_dir: name of the data set.
+        num_images: pictures in it.
+        resolution: of the data set.
+        width: feature maps of the widest layers, fmap_max.
+        total_kimg: length of the run in thousands of images.
+        precision: the line of config.py: 'fp32', 'fp16' or 'bf16'.
+        labels: whether to train with the classes of the data set.
+        desc: name of the result folder, after its number; '' = the data set's.
+    """
+    tfrecord_dir: str
+    num_images: int
+    resolution: int
+    width: int
+    total_kimg: float
+    precision: str = 'fp32'
+    labels: bool = False
+    desc: str = ''
+
+
+def options(choice: Choice) -> dict[str, Any]:
+    """The options of a choice, {'train.total_kimg': 100, ...}, without its precision."""
+    total, base = choice.total_kimg, BASE_OF_WIDTH * choice.width
+    steps = max(log2_of(choice.resolution) - 2, 1)
+    phase_kimg = rounded(GROWING * total / steps / 2)
+    rate = next(rate for most, rate in LEARNING_RATES if total <= most)
+    smaller = {size: count for size, count in SMALLER_MINIBATCHES.items()
+               if size <= choice.resolution}
+    found = {
+        'desc': choice.desc or choice.tfrecord_dir,
+        'dataset.tfrecord_dir': choice.tfrecord_dir,
+        'dataset.max_label_size': 'full' if choice.labels else 0,
+        'grid.layout': 'row_per_class' if choice.labels else 'random',
+        'train.total_kimg': total,
+        'train.mirror_augment': False,
+        'train.G_smoothing': smoothing(total),
+        'train.image_snapshot_ticks': 1,
+        'train.network_snapshot_ticks': TICKS_A_SNAPSHOT,
+        'sched.lod_initial_resolution': 4,
+        'sched.lod_training_kimg': phase_kimg,
+        'sched.lod_transition_kimg': phase_kimg,
+        'sched.minibatch_base': MINIBATCH,
+        'sched.minibatch_dict': smaller,
+        'sched.tick_kimg_base': max(rounded(total / TICKS), 1),
+        'sched.tick_kimg_dict': {},
+    }
+    for net in 'GD':
+        found |= {f'{net}.fmap_base': base, f'{net}.fmap_max': choice.width,
+                  f'sched.{net}_lrate_base': rate, f'sched.{net}_lrate_dict': {}}
+    return found | augmentation_for(choice.num_images)
+
+
+def augmentation_for(num_images: int) -> dict[str, Any]:
+    """Options of augmentation and held-out images for a number of pictures: none so far.
+
+    The one place where --images and configs/few_images.py would switch them on.
+    """
+    del num_images
+    return {}
+
+
+def smoothing(total_kimg: float) -> float:
+    """train.G_smoothing: Gs averages over a share of the run, at most the paper's 0.999."""
+    updates = SMOOTHED * total_kimg * 1000 / MINIBATCH
+    return rounded(min(max(1 - 1 / max(updates, 1), 0.9), 0.999))
+
+
+def apply(namespace: dict[str, Any], choice: Choice) -> None:
+    """Set a choice's options in config.py's namespace: for configs/few_images.py."""
+    for section in catalogue.read():
+        for option in section.options:
+            if option.name == choice.precision:
+                exec(option.code, namespace)  # noqa: S102 -- a line of config.py
+    for dotted, value in options(choice).items():
+        name, _, key = dotted.partition('.')
+        if key:
+            namespace[name][key] = value
+        else:
+            namespace[name] = value
+
+
+def rounded(value: float, digits: int = 3) -> float:
+    """A number with a few digits, so that a command line is short; whole where that is equal."""
+    found = float(f'{value:.{digits}g}')
+    return int(found) if found == int(found) else found
+
+
+# ---------------------------------------------------------------- resolution and width
+
+class Speed(NamedTuple):
+    """How long images take on a machine.
+
+    Attributes:
+        block: seconds that a thousand images take for each block of layers, however narrow.
+        multiplication: seconds that a thousand images take for each of an image's multiplications.
+        compiling: seconds of compiling for each block of a stage.
+    """
+    block: float
+    multiplication: float
+    compiling: float
+
+    @classmethod
+    def of(cls, width: int, seen: Mapping[int, tuple[float, float]]) -> 'Speed':
+        """The speed seen at one width: {resolution: (seconds per kimg, seconds of compiling)}."""
+        low, high = min(seen), max(seen)
+        blocks = {size: log2_of(size) - 1 for size in seen}
+        cost = {size: image_multiplications(size, width) for size in seen}
+        # sec = block * blocks + multiplication * cost, through the smallest and the largest stage
+        det = blocks[low] * cost[high] - blocks[high] * cost[low]
+        each = 0.0
+        if det:
+            each = (blocks[low] * seen[high][0] - blocks[high] * seen[low][0]) / det
+        each = min(max(each, 0.1 * seen[high][0] / cost[high]), seen[high][0] / cost[high])
+        compiling = sum(one for _, one in seen.values()) / sum(blocks.values())
+        return cls(max(seen[low][0] - each * cost[low], 0.0) / blocks[low], each, compiling)
+
+    def sec_per_kimg(self, resolution: int, width: int) -> float:
+        """Seconds per thousand images of a stage."""
+        return (self.block * (log2_of(resolution) - 1)
+                + self.multiplication * image_multiplications(resolution, width))
+
+
+def image_multiplications(resolution: int, width: int) -> float:
+    """Multiplications per image shown at a stage, of networks without labels, in colour."""
+    r = log2_of(resolution)
+    described: Any = types.SimpleNamespace(
+        nf=Width(BASE_OF_WIDTH * width, 1.0, width), top=r, norm=None, latents=width,
+        label_size=0, num_channels=3, fused_scale=True, normalize_latents=True,
+        has_statistic=True, mbdisc_kernels=None)
+
+    def cost(layers: Callable[..., Any]) -> int:
+        specs: Sequence[LayerSpec] = list(layers(described))
+        return sum(spec.multiplications() for spec in specs if spec.is_used(r))
+    return update_multiplications(cost(generator_layers), cost(discriminator_layers), 1)
+
+
+def resolution_of(sides: Sequence[int]) -> int:
+    """Largest resolution that most of the pictures reach with their shorter sides."""
+    reached = [size for size in RESOLUTIONS
+               if sum(side >= size for side in sides) * 2 > len(sides)]
+    return max(reached, default=RESOLUTIONS[0])
+
+
+def kimg_in(seconds: float, resolution: int, width: int, speed: Speed) -> float:
+    """Thousands of images of a growing run that fit into a time; may be negative."""
+    sizes = [size for size in (4, *RESOLUTIONS) if size <= resolution]
+    phase = GROWING / (len(sizes) - 1) / 2
+    shares = {size: 2 * phase for size in sizes}
+    shares[4] = phase
+    shares[resolution] = 1 - GROWING + phase
+    each = sum(share * speed.sec_per_kimg(size, width) for size, share in shares.items())
+    return (seconds - seconds_of_compiling(resolution, speed)) / each
+
+
+def seconds_of_compiling(resolution: int, speed: Speed) -> float:
+    """Seconds of compiling of a growing run: each resolution twice, fading in and after that."""
+    blocks = sum(r - 1 for r in range(2, log2_of(resolution) + 1))
+    return speed.compiling * (2 * blocks - 1)
+
+
+def seconds_for(kimg: float, resolution: int, width: int, speed: Speed) -> float:
+    """Seconds of a growing run: the inverse of `kimg_in`."""
+    none, one = (kimg_in(value, resolution, width, speed) for value in (0.0, 1.0))
+    return (kimg - none) / (one - none)
+
+
+class Networks(NamedTuple):
+    """Resolution and width (fmap_max)."""
+    resolution: int
+    width: int
+
+
+SMALLEST = Networks(RESOLUTIONS[0], WIDTHS[0])
+
+
+def choose_networks(largest: int, num_images: int, seconds: float, speed: Speed) -> Networks | None:
+    """The largest resolution that can be trained well in a time, and the widest networks at it.
+
+    Args:
+        largest: resolution that most pictures reach.
+        num_images: pictures in all.
+        seconds: of training, with compiling.
+        speed: of the machine.
+
+    Returns:
+        None if the time suffices for nothing.
+    """
+    widest = next(width for count, width in WIDEST if num_images < count)
+    for resolution in sorted((size for size in RESOLUTIONS if size <= largest), reverse=True):
+        narrowest = min(NARROWEST[resolution], widest)
+        for width in sorted(WIDTHS, reverse=True):
+            if narrowest <= width <= widest:
+                kimg = kimg_in(seconds, resolution, width, speed)
+                factor = 1 if width == narrowest else WIDER_FROM
+                if kimg >= factor * WANTED_KIMG[resolution]:
+                    return Networks(resolution, width)
+    return SMALLEST if kimg_in(seconds, *SMALLEST, speed) >= LEAST_KIMG else None
+
+
+def longest_run(seconds: float, seconds_of: Callable[[float], float],
+                least: float = LEAST_KIMG) -> float | None:
+    """Thousands of images of the longest run that fits into a time; None if not even `least` do.
+
+    Args:
+        seconds: the time.
+        seconds_of: function: kimg -> seconds, rising.
+    """
+    if seconds_of(least) > seconds:
+        return None
+    low, high = least, 2 * least
+    while seconds_of(high) <= seconds and high < 1e6:
+        low, high = high, 2 * high
+    while high - low > 0.002 * low:
+        middle = (low + high) / 2
+        low, high = (middle, high) if seconds_of(middle) <= seconds else (low, middle)
+    return rounded(low)
