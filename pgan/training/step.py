@@ -84,7 +84,7 @@ class TrainingSteps:
         self.options = options
         self.devices = devices or make_devices()
         self.minibatches = Minibatches(training_set, self.devices)
-        self.held_out = None
+        self.held_out: Minibatches | None = None
         if held_out is not None:
             held_out.reads_ahead = False  # it is read too seldom
             self.held_out = Minibatches(held_out, self.devices)
@@ -125,7 +125,7 @@ class TrainingSteps:
         shows_reals = kind != 'G'
         data = self.minibatches.take(sched.minibatch, sched.lod) if shows_reals else ()
         if shows_reals and self.held_out is not None:
-            self._compare_scores(sched, data)
+            self._compare_scores(sched, data, self.held_out)
         compiled = self._get(kind, sched, data)
         if compiled.calls_python:
             self.minibatches.read_when_due()
@@ -137,14 +137,15 @@ class TrainingSteps:
         summary.add_deferred(statistics)
         return sched.minibatch if shows_reals else 0
 
-    def _compare_scores(self, sched: TrainingSchedule, data: Sequence[tf.Tensor]) -> None:
+    def _compare_scores(self, sched: TrainingSchedule, data: Sequence[tf.Tensor],
+                        held_out: Minibatches) -> None:
         """Every few steps, before D has trained on a minibatch: see how D scores it.
 
         The draws are those of updates that no run makes: training is the same without it.
         """
         number, rest = divmod(self.shown + 1, STEPS_BETWEEN)
         if rest == 0:
-            images, _ = self.held_out.take(sched.minibatch, sched.lod)
+            images, _ = held_out.take(sched.minibatch, sched.lod)
             compared = *data, images
             compiled = self._get('compare', sched, compared)
             with self._explaining_xla():

@@ -163,8 +163,9 @@ class Updates:
                       for images in minibatches]
         self.draws['compare'] = key.draws
         replicas = self.run.devices.num_replicas
-        means = [total / replicas for total in all_reduce(scores)]
-        self.run.overfitting.observe(*means, images=STEPS_BETWEEN * self.size * replicas)
+        of_reals, of_held_out, of_fakes = (total / replicas for total in all_reduce(scores))
+        self.run.overfitting.observe(of_reals, of_held_out, of_fakes,
+                                     STEPS_BETWEEN * self.size * replicas)
 
     # ------------------------------------------------------------ their parts
 
