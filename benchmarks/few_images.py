@@ -37,6 +37,8 @@ def parse_args(argv=None):
     parser.add_argument('--kimg', type=float, default=120, help='length of a run (default: 120)')
     parser.add_argument('--D_fmaps', type=int, default=64,
                         help='most feature maps of D; G has 32 (default: 64)')
+    parser.add_argument('--lrate', type=float, default=0.002,
+                        help="in place of the paper's 0.001 (default: 0.002)")
     parser.add_argument('--target', type=float, default=0.5,
                         help='train.augment_target (default: 0.5)')
     parser.add_argument('--speed', type=float, default=100,
@@ -65,7 +67,7 @@ def main(argv=None):
     def make(run):
         folder, seconds = train(args, *run)
         return add_result(args, dict(method=run[0], seed=run[1], images=args.images,
-                                     D_fmaps=args.D_fmaps, seconds=round(seconds),
+                                     D_fmaps=args.D_fmaps, lrate=args.lrate, seconds=round(seconds),
                                      run=os.path.basename(folder), **measure.run(folder)))
     with concurrent.futures.ThreadPoolExecutor(args.processes) as pool:
         results += pool.map(make, [run for run in runs if run not in done])
@@ -91,6 +93,7 @@ G.update(fmap_base=128, fmap_max=32)
 D.update(fmap_base={8 * args.D_fmaps}, fmap_max={args.D_fmaps})
 sched = EasyDict(lod_initial_resolution=16, minibatch_base=16)
 sched.update(tick_kimg_base=4, tick_kimg_dict={{}})
+sched.update(G_lrate_base={args.lrate}, D_lrate_base={args.lrate})
 train.update(total_kimg={args.kimg}, mirror_augment=False, image_snapshot_ticks=5)
 train.update(network_snapshot_ticks=2, augment_target={args.target}, augment_kimg={args.speed})
 train.update({METHODS[method]!r})
