@@ -14,6 +14,7 @@ from typing import NamedTuple
 import misc
 from misc import resuming
 from pgan.errors import ConfigError
+from pgan.files import to_json
 from pgan.nn import adapting
 from pgan.nn.adapting import COPIED, CUT, FRESH, RECOLOURED, Contents, Transfer
 from pgan.resolutions import log2_of
@@ -99,7 +100,7 @@ def kept_start(options: SimpleNamespace, resume: resuming.RunToResume | None,
     if resume is None:
         return None
     has_begun = resume.path is not None and resuming.has_checkpoint(resume.path)
-    note = json.dumps(resume.start if has_begun else None).encode()
+    note = to_json(resume.start if has_begun else None).encode()
     known = json.loads(devices.broadcast_from_chief([], note))
     return None if known is None else Start(known.get('lod'), tuple(known.get('copied', ())))
 

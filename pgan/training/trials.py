@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import misc
 from pgan import settings
 from pgan.errors import ConfigError, in_short
+from pgan.files import to_json
 from pgan.invocation import ROOT
 from pgan.options import with_defaults
 from pgan.settings import launch
@@ -57,7 +58,7 @@ def measure(config_files: Sequence[str], assignments: Sequence[str], uses: Seque
                        uses=list(uses), seconds=seconds, resolutions=resolutions, path=path,
                        started=time.time())
         done = subprocess.run(
-            [sys.executable, '-c', _START, str(ROOT), json.dumps(request)],
+            [sys.executable, '-c', _START, str(ROOT), to_json(request)],
             capture_output=True, text=True, errors='replace')
         if done.returncode == 0:
             with open(path, encoding='utf-8') as file:
@@ -92,7 +93,7 @@ def _write_measured(config_files, assignments, uses, seconds, resolutions, path,
     startup = time.time() - started
     startup += run.measure(seconds, resolutions)
     with misc.atomic_write(path, 'w') as file:
-        file.write(json.dumps(dict(startup=startup, timetable=run.timetable.state(),
+        file.write(to_json(dict(startup=startup, timetable=run.timetable.state(),
                                    **_gpus())))
 
 

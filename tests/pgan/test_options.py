@@ -58,7 +58,8 @@ SHIPPED = [
 ]
 UNLIMITED = {
     'tanh_at_end', 'loss_scaling_init', 'shuffle_mb', 'prefetch_mb', 'buffer_mb', 'num_threads',
-    'cur_nimg', 'run_id', 'resume_run_id', 'name', 'image', 'inception', 'data_dir', 'metrics'
+    'cur_nimg', 'run_id', 'resume_run_id', 'init_from', 'name', 'image', 'inception',
+    'data_dir', 'metrics'
 }
 
 
@@ -105,7 +106,7 @@ def next_integer(number, towards):
 # ---------------------------------------------------------------- the shipped functions
 
 def test_nothing_that_config_py_names_is_left_out():
-    assert set(map(import_obj, OWN_FUNCTIONS.values())) <= set(SHIPPED) and len(SHIPPED) == 21
+    assert set(map(import_obj, OWN_FUNCTIONS.values())) <= set(SHIPPED) and len(SHIPPED) == 22
 
 
 @pytest.mark.parametrize('option, annotation', cases())

@@ -30,6 +30,7 @@ RUN = [
     '--metrics swd --num_images 16384 --real_passes 2',
     '.venv/bin/python util_scripts.py evaluate_metrics --run_id 12 --log metric-fid-50k.txt '
     '--metrics fid --num_images 50000 --real_passes 2',
+    '.venv/bin/python train.py --set dataset.tfrecord_dir=mine --set train.init_from=12',
 ]
 
 

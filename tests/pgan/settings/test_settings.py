@@ -305,7 +305,7 @@ def test_good_configurations(assignments):
          'train.resume_kimg: expected less than train.total_kimg = 12000'),
         ('train.resume_time=-1', 'train.resume_time: expected a number of at least 0'),
         ('train.resume_snapshot=100', 'train.resume_snapshot: expected train.resume_run_id'),
-        ('train.resume_snapshot=last', 'resume_snapshot: expected None or an integer of at least'),
+        ('train.resume_snapshot=last', "resume_snapshot: expected None, 'best' or an integer "),
         ('train.G_smoothing=1.1', 'train.G_smoothing: expected a number from 0 to 1'),
         ('train.G_smoothing=-0.1', 'train.G_smoothing: expected a number from 0 to 1'),
         ('sched.G_lrate_base=0', 'sched.G_lrate_base: expected a number above 0'),

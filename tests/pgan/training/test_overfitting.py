@@ -265,7 +265,7 @@ def test_a_run_tells_what_it_holds_out_and_the_probability(toy, capsys, monkeypa
 @pytest.mark.parametrize('arguments, words', [
     (['train.augment=ada'], ['dataset.validation is 0', '--set dataset.validation=0.1']),
     (['train.augment=adaptive'], ["'diffaugment', 'ada'"]),
-    (['train.augment=ada', 'dataset.validation=1000000'], ['holds out 1000000', 'share between']),
+    (['train.augment=ada', 'dataset.validation=1000000'], ['holds out 1e+06', 'share between']),
     (['dataset.validation=0.001'], ['holds out 0', 'at least 1']),
     (['dataset.validation=2.5'], ['holds out 2.5', 'whole number']),
     (['dataset.validation=-1'], ['dataset.validation', 'at least 0'])])

@@ -140,8 +140,9 @@ def test_a_summary_fits_a_terminal_and_keeps_options_whole(capsys):
         config=types.SimpleNamespace(dataset=dict(tfrecord_dir='flowers ' * 20), random_seed=1),
         training_set=types.SimpleNamespace(shape=(3, 32, 32), num_images=9, label_size=0),
         networks=(net, net, net), devices=types.SimpleNamespace(workers=1, num_replicas=1),
-        options=types.SimpleNamespace(mirror_augment=True, total_kimg=1.5, metrics=['fid']),
-        cur_nimg=0, path='results/000-' + 'x' * 40)
+        held_out=None, cur_nimg=0, options=types.SimpleNamespace(
+            augment=None, mirror_augment=True, total_kimg=1.5, metrics=['fid']),
+        path='results/000-' + 'x' * 40)
     expected = [Expected(phase, 1.0, 1.0, 1.0, 1.0) for phase in found]
     overview.print_overview(run, found, expected, 6.0)
     out = capsys.readouterr().out
