@@ -250,6 +250,7 @@ class TFRecordDataset(Dataset):
         self._levels = [levels[size] for size in sorted(levels, reverse=True)]  # by lod
         total = self._levels[0].num_images
         self._numbers = _numbers_of_part(total, validation, part)
+        self._part = {} if self._numbers is None else {'validation': validation, 'part': part}
         self._labels = load_labels(tfrecord_dir, label_file, max_label_size, total)
         if self._numbers is not None:
             self._labels = self._labels[self._numbers]
@@ -307,7 +308,7 @@ class TFRecordDataset(Dataset):
     def state(self) -> dict[str, Any]:
         return {
             'position': self.position, 'num_images': self.num_images,
-            'random_seed': self.random_seed, 'shuffle': self.shuffle
+            'random_seed': self.random_seed, 'shuffle': self.shuffle, **self._part
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:

@@ -1,7 +1,7 @@
 """A few hundred to a few thousand pictures of your own: what `train.py --images` chooses, to edit.
 
-`.venv/bin/python train.py --images FOLDER --dry-run` prints the values that suit your pictures, this machine
-and the time you have. Lines below the call change single options.
+`.venv/bin/python train.py --images FOLDER --dry-run` prints the values that suit your pictures,
+this machine and the time you have. Lines below the call change single options.
 """
 from pgan.settings import few_images as _few_images
 

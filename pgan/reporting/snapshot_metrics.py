@@ -21,6 +21,7 @@ class SnapshotMetrics:
         num_images: real and generated images to look at.
         config: the configuration: dataset, data_dir, result_dir, num_gpus, random_seed.
         mirror_augment: whether the run mirrors its images.
+        against: 'training', or 'validation' = the images that the data set holds out.
 
     Attributes:
         judge: the value by which snapshots are judged, of the metric named first; None without
@@ -31,7 +32,7 @@ class SnapshotMetrics:
     """
 
     def __init__(self, names: Sequence[str], num_images: int, config: ModuleType,
-                 mirror_augment: bool):
+                 mirror_augment: bool, against: str = 'training'):
         self.judge: metrics_room.Judge | None = None
         self._evaluator: Evaluator | None = None
         self._has_reals = False
@@ -39,7 +40,8 @@ class SnapshotMetrics:
         self._random_seed = config.random_seed
         if names:
             # its position is not the run's
-            training_set = dataset.load_dataset(data_dir=config.data_dir, **config.dataset)
+            part = {} if against == 'training' else {'part': against}
+            training_set = dataset.load_dataset(data_dir=config.data_dir, **config.dataset, **part)
             resolution = training_set.shape[1]
             size = default_minibatch_size(resolution)
             made = metrics_room.make_all(names, num_images, [3, resolution, resolution], np.uint8,

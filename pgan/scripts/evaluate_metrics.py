@@ -3,7 +3,7 @@ import os
 import re
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -11,7 +11,7 @@ import metrics as metrics_room
 import misc
 from metrics.evaluator import Evaluator, default_minibatch_size
 from misc import logs
-from pgan.errors import DataError
+from pgan.errors import ConfigError, DataError
 from pgan.files import atomic_append, atomic_write, to_json
 from pgan.options import Count
 from pgan.reporting.report import Report
@@ -28,6 +28,7 @@ def evaluate_metrics(
     real_passes: Count,
     minibatch_size: Count | None = None,
     inception: str | None = None,
+    against: Literal['training', 'validation'] = 'training',
     *,
     config: Any = None,
 ) -> str:
@@ -46,6 +47,8 @@ def evaluate_metrics(
         minibatch_size: images at a time; None = by resolution.
         inception: where classify_image_graph_def.pb is, for the metrics that need it; None = found
             in result_dir, or downloaded.
+        against: the real images to compare with: those that the run was trained on, or those that
+            dataset.validation held out.
         config: as config.py; None = the module `config`. Gives result_dir, data_dir, num_gpus.
 
     Returns:
@@ -65,7 +68,7 @@ def evaluate_metrics(
     if logs.output_logging_active():
         logs.set_output_log_file(table.path, mode='a')  # what was measured before is kept
     training_set, mirror_augment = misc.load_dataset_for_previous_run(
-        folder, config.result_dir, config.data_dir, config, verbose=True)
+        folder, config.result_dir, config.data_dir, config, verbose=True, **_part(folder, against))
     resolution = training_set.shape[1]
     minibatch_size = minibatch_size or default_minibatch_size(resolution)
     names = [metrics_room.SHORT_NAMES.get(name, name) for name in metrics]
@@ -88,6 +91,17 @@ def evaluate_metrics(
     print()
     Report(folder).refresh()
     return table.path
+
+
+def _part(folder, against):
+    """Arguments that choose a part of the data set; ConfigError if the run has no such part."""
+    if against == 'training':
+        return {}
+    if not misc.results.read_dataset_options(folder)[0].get('validation'):
+        raise ConfigError(f'the run {folder!r} held no images out to measure against '
+                          '(dataset.validation was 0). Measure against the training images, or '
+                          'hold some out in the next run: --set dataset.validation=0.1')
+    return {'part': against}
 
 
 def _kimg(pkl):

@@ -229,6 +229,11 @@ def _check_training(config, functions):
 def _check_augmentation(config, functions):
     """The losses let `train.augment` change what D sees, and 'ada' has images to steer by."""
     options = with_defaults(functions['train'], config.train)
+    data = with_defaults(functions['dataset'], config.dataset)
+    if options.get('metrics_against') == 'validation' and not data.get('validation'):
+        raise ConfigError("train.metrics_against = 'validation' needs images to measure against, "
+                          'but dataset.validation is 0. Hold some out, e.g. --set '
+                          'dataset.validation=0.1')
     method = options.get('augment')
     if method is None:
         return
@@ -239,7 +244,6 @@ def _check_augmentation(config, functions):
                               'argument `augment`. Let it take one, as loss.D_wgangp_acgan does, '
                               'and call augment(images) on what is passed to D; or leave '
                               'train.augment out.')
-    data = with_defaults(functions['dataset'], config.dataset)
     if method == 'ada' and not data.get('validation'):
         raise ConfigError("train.augment = 'ada' steers by images that training never sees, but "
                           'dataset.validation is 0. Hold some out, e.g. --set '

@@ -29,6 +29,7 @@ LEAST_KIMG = 10.0  # of any run: fakes*.png are numbered by thousands of images
 # Wider networks only learn so few pictures by heart.
 WIDEST = ((1000, 128), (10000, 256), (math.inf, 512))  # (fewer pictures than, fmap_max)
 
+AUGMENTED_BELOW = 20000  # pictures; of more, D sees each one too seldom to know it
 GROWING = 0.4  # share of the images that are shown before the full resolution has faded in
 TICKS = 20  # pictures of progress
 TICKS_A_SNAPSHOT = 5
@@ -40,7 +41,8 @@ SMOOTHED = 0.02  # Gs averages over this share of the run, so that it is as good
 
 # What options below are without being set, so that command lines may leave them out.
 DEFAULTS: dict[str, Any] = {
-    'dataset.max_label_size': 0, 'train.image_snapshot_ticks': 1, 'train.mirror_augment': False,
+    'dataset.max_label_size': 0, 'train.augment': None, 'train.image_snapshot_ticks': 1,
+    'train.mirror_augment': False,
     'sched.lod_initial_resolution': 4, 'sched.minibatch_base': 16, 'sched.minibatch_dict': {},
     'sched.G_lrate_base': 0.001, 'sched.D_lrate_base': 0.001, 'sched.G_lrate_dict': {},
     'sched.D_lrate_dict': {}}
@@ -102,12 +104,9 @@ def options(choice: Choice) -> dict[str, Any]:
 
 
 def augmentation_for(num_images: int) -> dict[str, Any]:
-    """Options of augmentation and held-out images for a number of pictures: none so far.
-
-    The one place where --images and configs/few_images.py would switch them on.
-    """
-    del num_images
-    return {}
+    """Options that keep D from learning so many pictures by heart, and show whether Gs has."""
+    augment = 'diffaugment' if num_images < AUGMENTED_BELOW else None
+    return {'train.augment': augment, 'train.nearest_fakes': 8}
 
 
 def smoothing(total_kimg: float) -> float:

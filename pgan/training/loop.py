@@ -8,7 +8,7 @@ import tempfile
 import time
 import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import tensorflow as tf
 
@@ -74,6 +74,7 @@ def train_progressive_gan(
     save_weight_histograms: bool = False,
     metrics: list[str] = [],
     metric_images: Count = 2048,
+    metrics_against: Literal['training', 'validation'] = 'training',
     nearest_fakes: Annotated[int, Interval(0, 8)] = 0,
     xla: bool = False,
     checkpoint_minutes: NonNegative = 15.0,
@@ -110,6 +111,8 @@ def train_progressive_gan(
         metrics: names of metrics (swd, fid, is, msssim, kid, pr) to measure whenever networks are
             saved. network-best.pkl is the best snapshot by the one named first.
         metric_images: real and generated images that they look at.
+        metrics_against: the real images to compare with: those of training, or those that
+            dataset.validation holds out.
         nearest_fakes: fakes that the report of a finished run shows beside their nearest training
             images; takes some seconds. 0 = none.
         xla: compile losses, gradients and updates with XLA; meant for GPUs, on CPUs it is slower.
@@ -230,7 +233,7 @@ class TrainingRun:
             TrainingSchedule, training_set=self.training_set, num_gpus=config.num_gpus,
             total_kimg=options.total_kimg, start_lod=start.lod, **config.sched)
         self.metrics = SnapshotMetrics(options.metrics, options.metric_images, config,
-                                       options.mirror_augment)
+                                       options.mirror_augment, options.metrics_against)
         with devices.strategy.scope():
             snapshot = _snapshot_to_start_from(options, resume)
             self.networks = make_networks(config, self.training_set, *snapshot)

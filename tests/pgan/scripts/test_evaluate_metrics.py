@@ -211,6 +211,41 @@ def test_other_reals_are_looked_at_again(finished):
     assert 'reals' in [mode for mode, _ in evaluate(metrics=[KEEPER]).passes]
 
 
+# ---------------------------------------------------------------- images that were held out
+
+HOLDING_OUT = {'tfrecord_dir': 'toy', 'max_label_size': 'full', 'validation': 0.5}
+
+
+def images_of(part):
+    """All images of a part, as bytes."""
+    held = dataset.TFRecordDataset('datasets/toy', validation=0.5, part=part)
+    return {image.tobytes() for image in held.read_images(range(held.num_images))}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('metric', [WATCHER, KEEPER])
+def test_reals_of_the_part_that_is_asked_for(finished, metric):
+    """Not those that were kept of the other part, which is as large."""
+    misc.write_config('results/000-run', {'dataset': HOLDING_OUT})
+    for part in ('training', 'validation'):
+        watcher = evaluate(real_passes=1, metrics=[metric], against=part)
+        seen = {image[0].tobytes() for image in watcher.images(1)}
+        assert len(seen) == 18 and seen <= images_of(part)
+
+
+def test_a_run_that_held_nothing_out_says_so(finished):
+    with pytest.raises(ConfigError, match='held no images out .*--set dataset.validation=0.1'):
+        evaluate(against='validation')
+
+
+def test_metrics_while_training_look_at_the_part_that_is_asked_for(finished):
+    config = settings_of_run(dataset=HOLDING_OUT, random_seed=1000)
+    Gs = misc.load_pkl('results/000-run/network-final.pkl')[2]
+    for part in ('training', 'validation'):
+        SnapshotMetrics([WATCHER], 18, config, False, against=part)(Gs)
+        assert {image[0].tobytes() for image in Watcher.made[-1].images(0)} <= images_of(part)
+
+
 # ---------------------------------------------------------------- as users run it
 
 @pytest.mark.slow

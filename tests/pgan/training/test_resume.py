@@ -374,7 +374,7 @@ def test_adaptive_augmentation_goes_on_where_it_was(toy_folder, monkeypatch, cap
     for module in ('step', 'updates'):
         monkeypatch.setattr(f'pgan.training.{module}.STEPS_BETWEEN', 3)
     adaptive = (*TINY_RUN, '--set', 'train.augment=ada', '--set', 'train.augment_kimg=0.5', '--set',
-                'train.augment_target=0.1', '--set', 'dataset.validation=0.3')
+                'train.augment_target=0', '--set', 'dataset.validation=0.3')
     whole, stopped = toy_folder('whole'), toy_folder('stopped')
     with contextlib.chdir(whole):
         assert main(*adaptive) == 0
