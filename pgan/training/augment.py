@@ -17,7 +17,7 @@ resolution. Two things differ from the second paper: images are resampled biline
 wavelet filter, and their borders are mirrored about the edge.
 """
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -35,11 +35,12 @@ class Augmentation:
     Args:
         method: 'diffaugment' or 'ada'.
         drange: lowest and highest value of images, black and white.
-        probability: of each transformation of 'ada', a scalar variable or tensor in [0, 1].
+        probability: function that returns that of each transformation of 'ada', a scalar tensor in
+            [0, 1]; called whenever images are augmented, as it changes while a run goes on.
     """
 
     def __init__(self, method: Method, drange: Sequence[float] = (-1, 1),
-                 probability: tf.Variable | tf.Tensor | None = None):
+                 probability: Callable[[], tf.Tensor] = lambda: tf.constant(0.0)):
         self._method = method
         self._middle = (drange[0] + drange[1]) / 2
         self._half = (drange[1] - drange[0]) / 2
@@ -65,7 +66,7 @@ class Augmentation:
         return fused(diffaugment, images, draws)
 
     def _ada(self, images):
-        p = tf.convert_to_tensor(self._probability)
+        p = self._probability()
         gates = randomness.uniform([len_of(images), len(_Gates._fields)])
         uniform = randomness.uniform([len_of(images), 8])
         normal = randomness.normal([len_of(images), 7])

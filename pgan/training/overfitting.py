@@ -46,7 +46,6 @@ class Overfitting:
         self._kimg = kimg
         self.values = tf.Variable(np.zeros(3, np.float32), trainable=False, name='overfitting')
 
-    @property
     def probability(self) -> tf.Tensor:
         """Of each transformation of adaptive augmentation, a scalar."""
         return tf.convert_to_tensor(self.values)[0]

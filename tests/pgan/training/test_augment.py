@@ -15,7 +15,7 @@ def images_of(count=6, channels=3, size=16, seed=0):
 
 def augmented(method, images, step=0, probability=1.0, drange=(-1, 1)):
     with randomness.keyed(1000, step):
-        return Augmentation(method, drange, tf.constant(probability))(images)[0].numpy()
+        return Augmentation(method, drange, lambda: tf.constant(probability))(images)[0].numpy()
 
 
 @pytest.mark.parametrize('method', METHODS)
@@ -39,7 +39,7 @@ def test_draws_are_a_function_of_seed_and_step(method):
 def test_minibatches_together_have_draws_of_their_own(method):
     images = tf.constant(images_of())
     with randomness.keyed(1000, 0):
-        first, second = Augmentation(method, (-1, 1), tf.constant(1.0))(images, images)
+        first, second = Augmentation(method, (-1, 1), lambda: tf.constant(1.0))(images, images)
     assert first.shape == second.shape == images.shape
     assert (first.numpy() != second.numpy()).any(axis=(1, 2, 3)).all()
 
@@ -172,7 +172,8 @@ def test_gradients_are_those_of_differences(method):
 
     def value(x):
         with randomness.keyed(1, 2):
-            return tf.reduce_sum(Augmentation(method, (-1, 1), tf.constant(0.9))(x)[0] * weights)
+            out, = Augmentation(method, (-1, 1), lambda: tf.constant(0.9))(x)
+        return tf.reduce_sum(out * weights)
     x = tf.constant(images)
     with tf.GradientTape() as tape:
         tape.watch(x)
@@ -189,6 +190,6 @@ def test_xla_computes_the_same(method):
 
     def run(x):
         with randomness.keyed(1000, 3):
-            return Augmentation(method, (-1, 1), tf.constant(0.7))(x)[0]
+            return Augmentation(method, (-1, 1), lambda: tf.constant(0.7))(x)[0]
     compiled = tf.function(run, jit_compile=True, autograph=False)(images)
     np.testing.assert_allclose(compiled.numpy(), run(images).numpy(), atol=2e-5)
