@@ -77,6 +77,51 @@ def option_annotations(dotted_name: str) -> dict[str, str]:
     return {name: text for name, text in found.items() if not text.startswith('Supplied')}
 
 
+def option_annotation(dotted_name: str, option: str, vocabulary: Mapping[str, Any]) -> Any:
+    """The annotation of one of the parameters in `option_annotations`, as a value.
+
+    Marks of `Annotated` that are written there, not in the vocabulary, are left out: they may need
+    other code. A marked `Any` cannot be told.
+
+    Args:
+        dotted_name, vocabulary: as for `declaration`.
+        option: the parameter's name.
+
+    Raises:
+        LookupError: there is no such parameter, or its annotation cannot be told from the source.
+    """
+    text = option_annotations(dotted_name)[option]
+    _, tree = find_definition(dotted_name)
+    if not text:
+        raise LookupError(f'{dotted_name} does not annotate {option!r}.')
+    return _meaning(ast.parse(text, mode='eval').body, tree, vocabulary)
+
+
+def _meaning(node, tree, vocabulary):
+    """The value of an annotation that stands in a module."""
+    if isinstance(node, ast.Subscript) and ast.unparse(node.value) == 'Annotated':
+        if ast.unparse(node.slice.elts[0]) == 'Any':
+            raise LookupError(f'{ast.unparse(node)} cannot be told without its marks.')
+        return _meaning(node.slice.elts[0], tree, vocabulary)
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
+        return _meaning(node.left, tree, vocabulary) | _meaning(node.right, tree, vocabulary)
+    with contextlib.suppress(NameError):
+        return eval(compile(ast.Expression(node), '<annotation>', 'eval'), dict(vocabulary))
+    if isinstance(node, ast.Name):
+        return _meaning(*_assigned(node.id, tree), vocabulary)
+    raise LookupError(f'{ast.unparse(node)} cannot be told from the source.')
+
+
+def _assigned(name, tree):
+    """What is assigned to a module's name, and the syntax tree of the module which does it."""
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == name:
+            return node.value, tree
+        if isinstance(node, ast.ImportFrom) and name in [alias.name for alias in node.names]:
+            return _assigned(name, _parse(node.module))
+    raise LookupError(f'{name!r} is not assigned.')
+
+
 def option_names(dotted_name: str) -> list[str]:
     """Names of the parameters in `option_annotations`."""
     return list(option_annotations(dotted_name))

@@ -69,10 +69,10 @@ def _has_encoder(name):
 
 
 RunId = int | str
-ClassLabel = Annotated[Any, Such('a class by its number, an integer of at least 0, or by its name',
-                                 _is_class)]
-Labels = Annotated[Any, Such("'rows', or a class by its number, an integer of at least 0, or by "
-                             'its name', _is_class)]
+ClassLabel = Annotated[int | str | None, Such(
+    'a class by its number, an integer of at least 0, or by its name', _is_class)]
+Labels = Annotated[int | str | None, Such(
+    "'rows', or a class by its number, an integer of at least 0, or by its name", _is_class)]
 GridSize = Annotated[list[int], Such(
     'images across and down as two integers of at least 1, e.g. [15, 8]',
     lambda value: len(value) == 2 and min(value) >= 1)]

@@ -31,8 +31,8 @@ def exit_code_of(action: Callable[..., object], *arguments: Any) -> int:
         print('Interrupted. What was finished before is in the result folder.')
         return 128 + signal.SIGINT
     except Stopped as stopped:
-        print(f'Stopped by {stopped.signal_name}. What was finished before is in the result '
-              f'folder.{" To continue: " if stopped.go_on else ""}{stopped.go_on}')
+        print(f'Stopped by {stopped.signal_name}. {stopped.left}'
+              f'{" To continue: " if stopped.go_on else ""}{stopped.go_on}')
         return stopped.code
     return 0
 

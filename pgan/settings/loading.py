@@ -1,5 +1,6 @@
 """Reading config.py, then override files, then `--set NAME=VALUE`."""
 import ast
+import contextlib
 import difflib
 import functools
 import importlib.util
@@ -12,10 +13,11 @@ import types
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from pgan.definitions import option_annotations
+from pgan import options as option_vocabulary
+from pgan.definitions import option_annotation, option_annotations
 from pgan.errors import ConfigError, did_you_mean, expect
 from pgan.files import expanded
-from pgan.options import is_number
+from pgan.options import is_number, kind_of
 from pgan.settings import catalogue, switches
 from pgan.settings.checking import NAMES, OWN_FUNCTIONS
 from pgan.settings.source_files import read_source
@@ -340,14 +342,26 @@ def _assign(config, assignment):
         value = _parse(assignment, text.strip(), options)
         setattr(config, name, config.EasyDict(value) if isinstance(value, dict) else value)
     elif isinstance(options, dict):
-        options[key] = _parse(assignment, text.strip(),
-                              '' if name == 'env' or dotted in _TEXTS else options.get(key))
+        before = '' if name == 'env' or dotted in _TEXTS else options.get(key)
+        kind = _kind_of_option(name, options, key) if isinstance(before, str) else None
+        options[key] = _parse(assignment, text.strip(), before, kind)
     else:
         raise ConfigError(f'--set {assignment}: {name!r} has no parts; it is {options!r}. Write '
                           f'--set {name}=VALUE.')
 
 
-def _parse(assignment, text, before):
+def _kind_of_option(section, options, key):
+    """The `Kind` of an option, without importing the function that takes it; None if that does not
+    tell.
+    """
+    function = options.get('class_name' if section == 'dataset' else 'func')
+    with contextlib.suppress(LookupError, OSError, SyntaxError, TypeError, StopIteration):
+        return kind_of(option_annotation(function or OWN_FUNCTIONS[section], key,
+                                         vars(option_vocabulary)))
+    return None
+
+
+def _parse(assignment, text, before, kind=None):
     """The value of an assignment's text: a Python literal or a bare word.
 
     Args:
@@ -355,6 +369,8 @@ def _parse(assignment, text, before):
         text: what stands after the '='.
         before: the value that is replaced, or None; where it is a text, `005`, `1e3` and `my run`
             are texts as well.
+        kind: `Kind` of the values that the option takes, if it is known; what it takes as it is,
+            such as 0 where 'full' or a number is meant, is no text.
     """
     any_text = isinstance(before, str) and text and text[0] not in '\'"'
     try:
@@ -372,4 +388,6 @@ def _parse(assignment, text, before):
                               'quotes, spaces and braces for itself: put the whole assignment in '
                               'double quotes.') from None
         value = text
-    return text if isinstance(before, str) and not isinstance(value, (str, type(None))) else value
+    if not isinstance(before, str) or isinstance(value, (str, type(None))):
+        return value
+    return value if kind is not None and kind.holds(value) else text

@@ -58,6 +58,9 @@ from tfutil.cluster import ClusterError
 from tfutil.devices import Devices, make_devices
 from tfutil.fusion import fusion_works
 
+STOPPING = ('Stopping after this step. The state of the run will be saved; a second signal stops '
+            'at once, without.')
+STOPPING_EARLY = 'Stopping at once: there is nothing new to save yet.'
 SNAPSHOT = 1.5  # seconds of a snapshot and a checkpoint, per second of a checkpoint
 
 def train_progressive_gan(
@@ -163,9 +166,7 @@ def train_progressive_gan(
         parts = threads.configure_threads(config, options)
         # may wait for other machines, with nothing to save yet
         devices = make_devices(config.num_gpus)
-        stop = stack.enter_context(graceful_stop('Stopping after this step. The state of the run '
-                                                 'will be saved; a second signal stops at once, '
-                                                 'without.'))
+        stop = stack.enter_context(graceful_stop(STOPPING, early_note=STOPPING_EARLY))
         stack.enter_context(_ignoring_lost_peers_after_stop(devices, stop))
         if resume is not None and devices.is_chief:
             if resume.path is None:
@@ -370,6 +371,7 @@ class TrainingRun:
             print('Setting up snapshot image grid...')
             self.grid = ImageSnapshots(self.networks[2], self.training_set, self.options.drange_net,
                                        **self.config.grid)
+            self.stop.wait_from_here()
             print('Setting up result dir...')
             values = settings.values(self.config)
             if resume:
@@ -377,6 +379,7 @@ class TrainingRun:
             else:
                 self.path = misc.create_result_subdir(self.config.result_dir, self.config.desc,
                                                       values)
+        self.stop.wait_from_here()  # also on machines that have no folder
         self.checkpoints = Checkpoints(self.path, self.devices, self.networks,
                                        (self.steps.G_opt, self.steps.D_opt))
         state = self.checkpoints.restore() if resume else None

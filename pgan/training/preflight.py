@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from pgan.errors import ConfigError, DataError, is_memory_shortage, memory_asked_for
-from pgan.progress_bar import progress_bar
+from pgan.progress_bar import ProgressBar, progress_bar
 from pgan.reporting.report import MAX_PICTURES
 from pgan.reporting.snapshots import snapshot_grid_size
 from pgan.training.checkpoint import KEPT, random_state, restore_random_state
@@ -34,6 +34,7 @@ HISTOGRAM_BYTES = 1_500  # of a variable
 GRAPH_BYTES = 30_000  # of what is computed with a variable
 
 QUICK_SECONDS = 0.5  # of trial steps, in all: less says little about the speed
+LONG_SECONDS = 5  # of the first trial step: the others are announced one by one
 
 # ---------------------------------------------------------------- room on the disk
 
@@ -273,7 +274,8 @@ def try_largest_step(steps: TrainingSteps, run_phases: Sequence[Phase]) -> list[
     text = f'Trying a step at {sched.resolution}x{sched.resolution}'
     with restoring_state(steps), progress_bar(total=3, desc=text, unit='step') as bar:
         with steps.compiling_early():
-            return [_try(steps, sched, 2, bar.update)]
+            return [_try(steps, sched, 2, bar.update,
+                         lambda n: _announce(bar, f'{text}, {n} of 3'))]
 
 
 def try_all_steps(steps: TrainingSteps, run_phases: Sequence[Phase]) -> list[Trial]:
@@ -283,11 +285,20 @@ def try_all_steps(steps: TrainingSteps, run_phases: Sequence[Phase]) -> list[Tri
         if not phase.is_fading or phase.last.resolution not in by_resolution:
             by_resolution[phase.last.resolution] = phase.last
     trials = []
-    with progress_bar(by_resolution.values(), desc='Measuring', unit='resolution') as bar:
-        for sched in bar:
+    with progress_bar(total=4 * len(by_resolution), desc='Measuring', unit='step') as bar:
+        for sched in by_resolution.values():
+            text = f'Trying a step at {sched.resolution}x{sched.resolution}'
+            bar.set_description(text)
             with restoring_state(steps):
-                trials.append(_try(steps, sched, 3))
+                trials.append(_try(steps, sched, 3, bar.update,
+                                   lambda n, text=text: _announce(bar, f'{text}, {n} of 4')))
     return trials
+
+
+def _announce(bar: ProgressBar, text: str) -> None:
+    """Say what is about to take a while, where no bar does."""
+    if bar.disable:
+        print(f'{text}...', flush=True)
 
 
 def time_stages(steps: TrainingSteps, run_phases: Sequence[Phase], seconds: float) -> list[Trial]:
@@ -318,8 +329,11 @@ def time_stages(steps: TrainingSteps, run_phases: Sequence[Phase], seconds: floa
 
 
 def _try(steps: TrainingSteps, sched: TrainingSchedule, times: int,
-         after_each: Callable[[], object] = lambda: None) -> Trial:
+         after_each: Callable[[], object] = lambda: None,
+         announce: Callable[[int], object] = lambda number: None) -> Trial:
     """Make dry steps: one that is also compiled, then `times` more.
+
+    `announce` is called before the first one, and before the others if that took long.
 
     The first ones still warm up, so where they are quick there are some more. Several machines work
     together: each makes the same number.
@@ -328,10 +342,13 @@ def _try(steps: TrainingSteps, sched: TrainingSchedule, times: int,
         start = time.perf_counter()
         sec_per_kimg = dry_step(steps, sched)
         return time.perf_counter() - start, sec_per_kimg
+    announce(1)
     first, _ = timed()
     after_each()
     later = []
-    for _ in range(times):
+    for number in range(times):
+        if first > LONG_SECONDS:
+            announce(number + 2)
         later.append(timed())
         after_each()
     is_alone = steps.devices.workers == 1

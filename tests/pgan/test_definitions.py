@@ -47,6 +47,18 @@ def test_names_of_options(sources):
     assert definitions.option_names('first.half') == ['number']
 
 
+def test_the_annotation_of_an_option(sources, tmp_path):
+    (tmp_path / 'third.py').write_text(
+        'from fourth import Run\ndef f(a: Run | None = None, b: Strange | None = None, c=1): pass')
+    (tmp_path / 'fourth.py').write_text(
+        "Run = Annotated[Text | Count, Such('words', not_there)]\nText = str")
+    assert definitions.option_annotation('third.f', 'a', vars(options)) == (
+        str | options.Count | None)
+    for name in 'bcd':
+        with pytest.raises(LookupError):
+            definitions.option_annotation('third.f', name, vars(options))
+
+
 def test_what_is_not_there(sources):
     with pytest.raises(LookupError, match="first does not define 'quarter'"):
         definitions.find_definition('first.quarter')

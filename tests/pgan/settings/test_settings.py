@@ -7,9 +7,10 @@ import sys
 import pytest
 
 import dataset
+import util_scripts
 from pgan import settings
 from pgan.errors import ConfigError
-from pgan.options import options_of
+from pgan.options import options_of, user_options
 from pgan.settings import checking
 from tests.support.golden import ROOT
 
@@ -159,6 +160,35 @@ def test_mistakes_in_assignments(assignment, message):
         settings.load([], [assignment])
 
 
+def options_that_take_numbers_and_texts():
+    """(section, function, option) of each option that takes both."""
+    functions = [*checking.OWN_FUNCTIONS.items(),
+                 *(('train', f'util_scripts.{name}') for name in util_scripts.__all__)]
+    return [(section, function, name) for section, function in functions
+            for name, option in user_options(checking.import_function(function)).items()
+            if option.kind.holds(7) and any(map(option.kind.holds, ('1-9', 'best', 'full')))]
+
+
+def test_a_number_is_a_number_where_the_option_takes_one():
+    """Whatever the option was before."""
+    found = options_that_take_numbers_and_texts()
+    assert {'max_label_size', 'resume_run_id', 'init_from', 'run_id', 'snapshot', 'seeds',
+            'labels'} <= {name for _, _, name in found}
+    for section, function, name in found:
+        choice = 'class_name' if section == 'dataset' else 'func'
+        for text, expected in [('7', 7), ('0', 0), ('007', '007'), ('7-a', '7-a'), ("'7'", '7')]:
+            config = settings.load([], [f'{section}.{choice}={function}', f'{section}.{name}=best',
+                                        f'{section}.{name}={text}'])
+            value = getattr(config, section)[name]
+            assert value == expected and type(value) is type(expected), (name, text)
+
+
+def test_a_number_is_a_text_where_the_option_takes_no_number():
+    for before, after in [('grid.layout=random', 'grid.layout=7'), ('desc=x', 'desc=7')]:
+        config = settings.load([], [before, after])
+        assert '7' in (config.desc, config.grid.layout)
+
+
 def test_arguments():
     parser = argparse.ArgumentParser()
     settings.add_arguments(parser)
@@ -305,7 +335,7 @@ def test_good_configurations(assignments):
          'train.resume_kimg: expected less than train.total_kimg = 12000'),
         ('train.resume_time=-1', 'train.resume_time: expected a number of at least 0'),
         ('train.resume_snapshot=100', 'train.resume_snapshot: expected train.resume_run_id'),
-        ('train.resume_snapshot=last', "resume_snapshot: expected None, 'best' or an integer "),
+        ('train.resume_snapshot=last', "resume_snapshot: expected None, 'best' or an integer of"),
         ('train.G_smoothing=1.1', 'train.G_smoothing: expected a number from 0 to 1'),
         ('train.G_smoothing=-0.1', 'train.G_smoothing: expected a number from 0 to 1'),
         ('sched.G_lrate_base=0', 'sched.G_lrate_base: expected a number above 0'),

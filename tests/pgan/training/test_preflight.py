@@ -390,6 +390,8 @@ def test_a_dry_run_tells_the_time_and_leaves_nothing_behind(toy, capsys):
     assert main('--config', 'tiny.py', '--dry-run', '--set', 'dataset.resolution=8') == 0
     out = capsys.readouterr().out
     assert tree() == before
+    for size in (4, 8):
+        assert f'\nTrying a step at {size}x{size}, 1 of 4...\n' in out.partition('This run')[0]
     table = out.split('sec/kimg')[1].split('In all')[0]
     rows = [line.split() for line in table.split('\n') if ' - ' in line]
     assert [row[3] for row in rows] == ['4x4', '8x8', '8x8'

@@ -163,6 +163,50 @@ def test_the_second_signal_ends_the_process_at_once():
         process.communicate()
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize('work, seconds', [('time.sleep(0.05)', 60), ('busy()', 60)])
+def test_with_nothing_to_save_the_first_signal_ends_it(work, seconds):
+    """Also where Python gets no turn: in one call that holds no bytecode for a minute."""
+    code = ("import time\nfrom pgan.settings.launch import exit_code_of\n"
+            'from pgan.signals import graceful_stop\n'
+            # one call of C that lets other threads run
+            'import hashlib\n'
+            "def busy():\n    hashlib.pbkdf2_hmac('sha512', b'x', b'y', 10**9)\n"
+            "def action():\n    with graceful_stop('noted', early_note='at once'):\n"
+            f"        print('ready', flush=True)\n        end = time.time() + {seconds}\n"
+            f'        while time.time() < end:\n            {work}\n'
+            'raise SystemExit(exit_code_of(action))')
+    for number in (signal.SIGTERM, signal.SIGINT):
+        process = subprocess.Popen([sys.executable, '-c', code], cwd=ROOT, stdout=subprocess.PIPE,
+                                   stderr=subprocess.PIPE, text=True)
+        assert process.stdout.readline() == 'ready\n'
+        start = time.monotonic()
+        process.send_signal(number)
+        assert process.wait(timeout=20) == 128 + number
+        assert time.monotonic() - start < 15
+        out, err = process.communicate()
+        assert err == 'at once\n' and ('Nothing has been saved.' in out) == (work != 'busy()')
+
+
+def test_from_where_there_is_something_to_save_a_signal_waits(capfd):
+    with signals.graceful_stop('noted', early_note='at once') as stop:
+        stop.wait_from_here()
+        os.kill(os.getpid(), signal.SIGTERM)
+        deadline = time.monotonic() + 10
+        while not stop and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert stop.number == signal.SIGTERM
+    assert capfd.readouterr().err == 'noted\n'
+
+
+def test_a_signal_before_that_point_counts():
+    with signals.graceful_stop('noted', early_note='at once') as stop:
+        stop.number = signal.SIGINT
+        with pytest.raises(signals.Stopped) as stopped:
+            stop.wait_from_here()
+    assert (stopped.value.code, stopped.value.left) == (130, 'Nothing has been saved.')
+
+
 def test_signals_are_as_before_afterwards():
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
     with signals.graceful_stop('noted') as stop:
