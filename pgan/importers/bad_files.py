@@ -100,9 +100,8 @@ def unlike_error(image_dir: str | os.PathLike, unlike: Mapping[str, str],
                                                            max(sizes, key=_area)))
     found = f'of {low} to {high}' if low != high else f'all of {low}'
     also = '' if not unreadable else (
-        f' {len(unreadable)} other {"files" if len(unreadable) > 1 else "file"} cannot be read at '
-        f'all, e.g. {min(unreadable)!r}; --skip_bad leaves {"them" if len(unreadable) > 1 else "it"}'
-        ' out.')
+        f' Files that cannot be read at all: {len(unreadable)}, e.g. {min(unreadable)!r}; '
+        '--skip_bad leaves them out.')
     return UnlikeError(
         f'{len(unlike)} of the {len(sizes)} images in {image_dir!r} cannot be taken as they are. '
         'Without --resolution all must be square, of one size that is a power of two, and RGB or '

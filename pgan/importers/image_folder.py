@@ -91,7 +91,8 @@ def load_images(image_dir: str | os.PathLike, resolution: int | None = None,
     good = [path for path in paths if path not in reasons]
     if not good:
         raise DataError(f'none of the {len(paths)} files in {image_dir!r} can be used.')
-    source = Source(len(good), lambda order: _fetch(image_dir, good, read, order, skip_bad, headers),
+    source = Source(len(good),
+                    lambda order: _fetch(image_dir, good, read, order, skip_bad, headers),
                     may_skip=skip_bad, class_names=classes or None,
                     num_skipped=len(paths) - len(good))
     if classes:

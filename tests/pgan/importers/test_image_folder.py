@@ -55,8 +55,8 @@ def test_all_bad_images_are_counted_before_anything_is_written(images, capsys, m
     PIL.Image.new('RGB', (4, 8)).save('in/d.png')
     message = fails(['create_from_images', 'out', 'in'], capsys)
     assert "4 of the 9 files in 'in' cannot be used" in message
-    assert message.endswith(" And 1 more: 'in/d.png'. Replace or remove such files, or leave them out with "
-                            '--skip_bad.\n')
+    assert message.endswith(" And 1 more: 'in/d.png'. Replace or remove such files, or leave "
+                            'them out with --skip_bad.\n')
     assert all(words in message
                for words in ('a.png', '8x8 RGB', 'Expected 4x4 RGB', 'b.png', "'RGBA'", 'c.png'))
 
