@@ -408,6 +408,8 @@ def shuffled_order(num_images: int, random_seed: int, epoch: int) -> np.ndarray:
     return np.random.RandomState(bits).permutation(num_images)
 
 
+USUAL_DATA_DIR = 'datasets'  # config.py's, if nobody has changed it
+
 # How each data set of config.py is made: command and arguments after the folder.
 _RECIPES = {
     'celebahq': 'create_celebahq {} CELEBA_DIR DELTAS_DIR',
@@ -464,8 +466,19 @@ def _missing(tfrecord_dir):
     siblings = os.listdir(folder) if is_readable else []
     place = '' if os.path.isabs(tfrecord_dir) else (' Looked in the current folder, for '
                                                     f'{os.path.abspath(tfrecord_dir)!r}.')
+    hint = _elsewhere(parent, name) or did_you_mean(name, siblings)
     return DataError(f'dataset {os.fspath(tfrecord_dir)!r} not '
-                     f'found.{place}{did_you_mean(name, siblings)} {creation_hint(tfrecord_dir)}')
+                     f'found.{place}{hint} {creation_hint(tfrecord_dir)}')
+
+
+def _elsewhere(parent, name):
+    """The hint for a data set that was looked for in the current folder instead of that of all."""
+    path = os.path.join(USUAL_DATA_DIR, name)
+    return f' Did you mean {path!r}?' if not parent and _is_dataset(path) else ''
+
+
+def _is_dataset(folder):
+    return bool(glob.glob(os.path.join(glob.escape(folder), '*.tfrecords')))
 
 
 def _check_level(file, levels):

@@ -9,8 +9,11 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Literal
 
-from pgan.commands import add_command, summary_of
+from dataset import USUAL_DATA_DIR
+from pgan import settings
+from pgan.commands import add_command, invocation_of, summary_of
 from pgan.console import output_that_may_end
+from pgan.definitions import plain_constants
 from pgan.errors import DataError
 from pgan.help_texts import filled
 from pgan.importers.class_folders import Labels
@@ -19,7 +22,7 @@ from pgan.inspection.comparison import compare
 from pgan.inspection.dataset_summary import info
 from pgan.inspection.extraction import extract
 from pgan.inspection.window import display
-from pgan.invocation import command
+from pgan.invocation import command, path_argument
 from pgan.signals import Stopped, signals_as_exceptions
 
 if TYPE_CHECKING:
@@ -45,20 +48,40 @@ def write_dataset(tfrecord_dir: str | os.PathLike, load: 'Callable[[], Source]',
             nothing is written.
     """
     source, added = write_source(tfrecord_dir, load, shuffle, force)
+    num_skipped = source.num_skipped + source.num_images - len(added)
+    if num_skipped and not source.sequential:  # else num_images may be more than there are
+        print(f'Skipped {num_skipped} that cannot be used, named above.')
     if source.class_names and source.labels is not None:
         counts = source.labels[added].sum(axis=0, dtype=int)
         for number, (name, count) in enumerate(zip(source.class_names, counts)):
             print(f'Class {number}: {name}, {count} images')
-        print(f'Training ignores the labels unless told otherwise: {_labelled_run(tfrecord_dir)}, '
-              'or the line -cond of config.py')
+    _print_next_steps(tfrecord_dir, source.labels is not None)
 
 
-def _labelled_run(tfrecord_dir):
-    """The command that trains with the labels of a data set."""
-    path = os.path.relpath(tfrecord_dir, 'datasets')  # config.py's data_dir
-    name = os.path.abspath(tfrecord_dir) if path.startswith(os.pardir) else path
-    return command('train.py', '--set', f'dataset.tfrecord_dir={name}', '--set',
-                   'dataset.max_label_size=full')
+def _print_next_steps(tfrecord_dir, has_labels):
+    """How to look at a data set, and how to train on it."""
+    name = _name_in_config(tfrecord_dir)
+    labels = ['--set', 'dataset.max_label_size=full'] if has_labels else []
+    look = command('dataset_tool.py', 'display', path_argument(tfrecord_dir), '--sheet',
+                   _free_name('sheet', '.png'))
+    train = command('train.py', '--set', settings.assignment('dataset.tfrecord_dir', name), *labels)
+    print(f'Next, look at it, or train on it:\n    {look}\n    {train}')
+    if has_labels:
+        print('Training ignores the labels without dataset.max_label_size=full, or the line -cond '
+              'of config.py.')
+
+
+def _name_in_config(tfrecord_dir):
+    """A data set as dataset.tfrecord_dir names it: relative if it is in data_dir, else absolute."""
+    data_dir = os.path.expanduser(plain_constants('config').get('data_dir', USUAL_DATA_DIR))
+    path = os.path.relpath(tfrecord_dir, data_dir)
+    return os.path.abspath(tfrecord_dir) if path.startswith(os.pardir) else path
+
+
+def _free_name(stem, ending):
+    """The name of a file that is not there yet."""
+    names = (f'{stem}{number}{ending}' for number in ('', *range(2, 1000)))
+    return next(name for name in names if not os.path.lexists(name))
 
 
 def create_mnist(tfrecord_dir: str, mnist_dir: str, force: bool = False) -> None:
@@ -229,14 +252,23 @@ def create_from_images(tfrecord_dir: str, image_dir: str, shuffle: Literal[0, 1]
     Example:
         python dataset_tool.py create_from_images datasets/mydataset ~/pictures --resolution 256
     """
+    from pgan.importers.bad_files import UnlikeError
     from pgan.importers.image_folder import load_images
     if os.path.realpath(tfrecord_dir).startswith(os.path.join(os.path.realpath(image_dir), '')):
         raise DataError(f'the data set {tfrecord_dir!r} would lie inside of the image folder '
                         f'{image_dir!r}, and be taken for images the next time. Choose a place '
                         'outside of it.')
-    write_dataset(tfrecord_dir,
-                  lambda: load_images(image_dir, resolution, labels, skip_bad=skip_bad),
-                  bool(shuffle), force)
+    try:
+        write_dataset(tfrecord_dir,
+                      lambda: load_images(image_dir, resolution, labels, skip_bad=skip_bad),
+                      bool(shuffle), force)
+    except UnlikeError as error:
+        options = {'shuffle': shuffle, 'resolution': error.resolution, 'labels': labels,
+                   'skip_bad': skip_bad or error.skip_bad, 'force': force}
+        whole = invocation_of(create_from_images, [path_argument(tfrecord_dir),
+                                                   path_argument(image_dir)], options)
+        raise DataError(f'{error} The whole command: {command("dataset_tool.py", *whole)}'
+                        ) from error
 
 
 def create_from_hdf5(tfrecord_dir: str, hdf5_filename: str, shuffle: Literal[0, 1] = 1,

@@ -21,7 +21,7 @@ import re
 import textwrap
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from pgan.help_texts import Formatter, example
@@ -46,6 +46,25 @@ def add_command(commands: 'argparse._SubParsersAction', function: Callable[..., 
         command.add_argument(name if is_positional else f'--{name}',
                              **_accepted(annotations[name], parameter.default),
                              **_help(entries[name], parameter.default))
+
+
+def invocation_of(function: Callable[..., Any], positional: Sequence[str],
+                  options: Mapping[str, Any]) -> list[str]:
+    """The words that call a command with these arguments; defaults are left out.
+
+    Args:
+        function: as it was added.
+        positional: its positional arguments.
+        options: others by name.
+    """
+    words = [function.__name__, *positional]
+    parameters = inspect.signature(function).parameters
+    for name, value in options.items():
+        if value is True:
+            words.append(f'--{name}')
+        elif value != parameters[name].default:
+            words += [f'--{name}', str(value)]
+    return words
 
 
 def _accepted(annotation, default):

@@ -1,5 +1,8 @@
 """Resolutions: width = height of an image in pixels, a power of two, at least 4."""
 import numbers
+from collections.abc import Sequence
+
+LARGEST = 1024  # of what is recommended
 
 
 def is_resolution(value: object) -> bool:
@@ -12,3 +15,19 @@ def is_resolution(value: object) -> bool:
 def log2_of(size: int) -> int:
     """Return the exact base-2 logarithm of a power of two; of other integers, its floor."""
     return int(size).bit_length() - 1
+
+
+def reached_by_most(sides: Sequence[int], least: int = 4) -> int:
+    """The largest resolution that most pictures reach.
+
+    Args:
+        sides: the shorter side of each picture, in pixels.
+        least: the result where most are smaller.
+
+    Returns:
+        A resolution from `least` to LARGEST.
+    """
+    size = LARGEST
+    while size > least and 2 * sum(side >= size for side in sides) <= len(sides):
+        size //= 2
+    return size

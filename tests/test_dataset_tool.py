@@ -1,6 +1,7 @@
 """The command line that makes data sets, against what the original made of the same input."""
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -11,7 +12,10 @@ import pytest
 
 import dataset
 import dataset_tool
+import train
+from pgan import settings
 from pgan.data.writer import TFRecordExporter
+from pgan.errors import DataError
 from pgan.importers import celeba
 from tests.support.data_inputs import CASES, fails, sha256, write_input
 from tests.support.golden import ROOT
@@ -49,8 +53,10 @@ def made(tmp_path_factory):
                 case['command'], *(arg.replace('<out>', str(out)).replace('<in>', str(source))
                                    for arg in case['args'])
             ])
-            results[name] = out, capsys.readouterr().out.replace(str(out), '<out>').replace(
-                str(source), '<in>').splitlines()
+            said, ours, _ = capsys.readouterr().out.partition('Next, look at it, or train on it:\n')
+            results[name] = out, said.replace(str(out), '<out>').replace(str(source),
+                                                                         '<in>').splitlines()
+            assert bool(ours) == case['command'].startswith('create_')
             shutil.rmtree(source)
         return results[name]
 
@@ -243,6 +249,34 @@ def test_making_a_data_set_needs_no_tensorflow(in_tmp):
             "dataset_tool.main(['info', 'out', '--verify']); sys.exit('tensorflow' in sys.modules)")
     assert subprocess.run([sys.executable, '-c', code], env={**os.environ, 'PYTHONPATH': str(ROOT)},
                           check=False).returncode == 0
+
+
+@pytest.mark.parametrize('place', ['datasets/my set', 'datasets/a/b', '../other place', 'x', '2018',
+                                   'datasets/2018'])
+def test_the_next_commands_are_for_the_data_set_wherever_it_is(place, images, capsys, monkeypatch):
+    for argv, labels in ((['create_from_images', place, 'in'], 0),
+                         (['create_from_images', place, 'all', '--labels', 'folders', '--force'],
+                          2)):
+        shutil.copytree('in', 'all/a', dirs_exist_ok=True)
+        shutil.copytree('in', 'all/b', dirs_exist_ok=True)
+        dataset_tool.main(argv)
+        look, run = capsys.readouterr().out.partition('train on it:\n')[2].splitlines()[:2]
+        config = settings.load([], train.parse_args(shlex.split(run)[2:]).set)
+        found = dataset.load_dataset(data_dir=config.data_dir, **config.dataset)
+        assert (found.num_images, found.label_size) == (5 + 5 * bool(labels), labels)
+        dataset_tool.main(shlex.split(look)[2:])
+        assert os.path.isfile(f'sheet{"2" if labels else ""}.png')
+
+
+def test_a_data_set_is_suggested_where_the_other_program_has_it(images, capsys):
+    """train.py looks in data_dir, dataset_tool.py in the current folder."""
+    dataset_tool.main(['create_from_images', 'datasets/mine', 'in'])
+    dataset_tool.main(['create_from_images', 'here', 'in'])
+    for argv in (['info', 'mine'], ['display', 'mine', '--sheet', 'a.png'],
+                 ['extract', 'mine', 'x'], ['compare', 'mine', 'here']):
+        assert "Did you mean 'datasets/mine'?" in fails(argv, capsys)
+    with pytest.raises(DataError, match="'../here' instead of 'here'"):
+        dataset.load_dataset(data_dir='datasets', tfrecord_dir='here')
 
 
 def test_an_unknown_command_lists_the_known_ones(capsys):

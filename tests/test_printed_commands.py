@@ -85,7 +85,8 @@ def test_from_pictures_to_images(folder):
     """Each step is the command that the one before has printed."""
     made = typed(invocation.command('dataset_tool.py', 'create_from_images', 'datasets/my set',
                                     'src', '--labels', 'folders'))
-    train, = printed(made)
+    look, train = printed(made)
+    typed(look)
     run = folder / 'results' / '000-tiny'
     said, [write_report] = stopped_at_the_first_tick(f'{train} --config tiny.py',
                                                      lambda: run / 'report.html')

@@ -2,6 +2,7 @@
 import collections
 import os
 import sys
+import time
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -21,15 +22,14 @@ from pgan.data.decoding import (
     upright_pixels,
 )
 from pgan.errors import DataError
+from pgan.importers.bad_files import SECONDS, bad_files_error, more_damage, unlike_error
 from pgan.importers.class_folders import Labels, class_folders
 from pgan.importers.picture_files import explained, find_pictures, is_raw
 from pgan.importers.source import Source, in_threads, onehot
 from pgan.progress_bar import progress_bar
-from pgan.resolutions import is_resolution, log2_of
+from pgan.resolutions import is_resolution, log2_of, reached_by_most
 
-NAMED = 3  # of many bad files
 DARK, DARK_DEEP = 15, 63  # of 255; what 12- and 14-bit values in 16-bit files come to
-_SKIP = 'Replace or remove such files, or leave them out with --skip_bad.'
 
 _CONVERSIONS = {
     'I;16': 'scale it to 8 bits, e.g. with Pillow and NumPy: Image.fromarray((np.asarray(image) '
@@ -66,7 +66,8 @@ def load_images(image_dir: str | os.PathLike, resolution: int | None = None,
 
     Raises:
         ConfigError: the resolution is no power of two.
-        DataError: no folder, no files, or files that are no such images.
+        DataError: no folder, no files, or files that are no such images; an `UnlikeError` if most
+            would be with a resolution.
     """
     if resolution is not None:
         check_resolution(resolution)
@@ -77,18 +78,23 @@ def load_images(image_dir: str | os.PathLike, resolution: int | None = None,
     if labels:
         classes, numbers = class_folders(image_dir, paths, folders, labels)
     headers, reasons = _read_headers(paths)
+    unreadable = set(reasons)
     _report_profiles(headers, resolution)
     read: Callable[[str], np.ndarray]
     if resolution is None:
         read = _reader_as_they_are(headers, reasons)
     else:
         read = _reader_of_squares(headers, reasons, resolution)
+    if resolution is None:
+        _check_likeness(image_dir, headers, reasons, unreadable, skip_bad)
     _handle_bad_files(image_dir, paths, reasons, skip_bad)
     good = [path for path in paths if path not in reasons]
     if not good:
         raise DataError(f'none of the {len(paths)} files in {image_dir!r} can be used.')
-    source = Source(len(good), lambda order: _fetch(good, read, order, skip_bad, headers),
-                    may_skip=skip_bad, class_names=classes or None)
+    source = Source(len(good),
+                    lambda order: _fetch(image_dir, good, read, order, skip_bad, headers),
+                    may_skip=skip_bad, class_names=classes or None,
+                    num_skipped=len(paths) - len(good))
     if classes:
         of_good = [number for path, number in zip(paths, numbers) if path not in reasons]
         source.labels = onehot(np.array(of_good), len(classes))
@@ -219,19 +225,29 @@ def _reader_of_squares(headers, reasons, resolution):
     return read
 
 
-def _handle_bad_files(image_dir, paths, reasons, skip_bad):
-    bad = sorted(reasons)
+def _check_likeness(image_dir, headers, reasons, unreadable, skip_bad):
+    """Raise UnlikeError if most images cannot be taken as they are; with skip_bad, say so."""
+    unlike = {path: reason for path, reason in reasons.items() if path not in unreadable}
+    if 2 * len(unlike) <= len(headers):
+        return
+    sizes = [header.size for header in headers.values()]
+    resolution = reached_by_most([min(size) for size in sizes])
     if skip_bad:
-        for path in bad:
+        print(f'note: {len(unlike)} of the {len(headers)} images are left out for their size or '
+              f'kind; with --resolution {resolution} they would be cropped, resized and converted')
+        return
+    damaged, _ = more_damage(headers)
+    numbers = [path for path, header in headers.items() if header.mode in NUMBERS]
+    raise unlike_error(image_dir, unlike, sizes, resolution, {*unreadable, *damaged, *numbers})
+
+
+def _handle_bad_files(image_dir, paths, reasons, skip_bad):
+    if skip_bad:
+        for path in sorted(reasons):
             print(f'Skipped: {reasons[path]}')
-    elif len(bad) == 1:
-        raise DataError(reasons[bad[0]] + ('' if len(paths) == 1 else f' {_SKIP}'))
-    elif bad:
-        named = ' '.join(f'({number}) {reasons[path]}'
-                         for number, path in enumerate(bad[:NAMED], 1))
-        more = f' And {len(bad) - NAMED} more.' if len(bad) > NAMED else ''
-        raise DataError(f'{len(bad)} of the {len(paths)} files in {image_dir!r} cannot be used. '
-                        f'{named}{more} {_SKIP}')
+    elif reasons:
+        damaged, unchecked = more_damage([path for path in paths if path not in reasons])
+        raise bad_files_error(image_dir, len(paths), reasons | damaged, unchecked)
 
 
 def _unlike(path, found, shape, example):
@@ -255,7 +271,7 @@ def _read_like(path, shape, example):
     return image
 
 
-def _fetch(paths, read, order, skip_bad, headers):
+def _fetch(image_dir, paths, read, order, skip_bad, headers):
     """Yield (number, image) of the files of the given numbers."""
     def attempt(index):
         try:
@@ -264,7 +280,8 @@ def _fetch(paths, read, order, skip_bad, headers):
             return index, error
 
     dark = {}
-    for index, result in in_threads(attempt, order):
+    results = in_threads(attempt, order)
+    for number, (index, result) in enumerate(results, 1):
         if not isinstance(result, DataError):
             is_deep = headers[paths[index]].mode in DEEP_GRAY
             if result.max() <= (DARK_DEEP if is_deep else DARK):
@@ -273,8 +290,24 @@ def _fetch(paths, read, order, skip_bad, headers):
         elif skip_bad:
             tqdm.write(f'Skipped: {result}')
         else:
-            raise DataError(f'{result} {_SKIP}') from result
+            reasons, seen = _damage_among(results)
+            raise bad_files_error(
+                image_dir, len(paths), {paths[at]: str(error) for at, error in
+                                        [(index, result), *reasons]},
+                len(order) - number - seen) from result
     _report_dark(dark, len(paths), headers)
+
+
+def _damage_among(results):
+    """The errors among (index, image or error), and how many were looked at in SECONDS."""
+    end, found, seen = time.monotonic() + SECONDS, [], 0
+    for index, result in results:
+        seen += 1
+        if isinstance(result, DataError):
+            found.append((index, result))
+        if time.monotonic() > end:
+            break
+    return found, seen
 
 
 def _report_dark(dark, num_images, headers):

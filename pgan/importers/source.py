@@ -34,6 +34,7 @@ class Source:
         sequential: the images come in an order of their own, whatever numbers are asked for.
         may_skip: bad images are reported and left out, instead of raising.
         class_names: what the components of one-hot labels stand for, or None.
+        num_skipped: bad ones that were left out before, and are not among num_images.
     """
     num_images: int
     fetch: Callable[[Collection[int]], NumberedImages]
@@ -41,6 +42,7 @@ class Source:
     sequential: bool = False
     may_skip: bool = False
     class_names: list[str] | None = None
+    num_skipped: int = 0
 
     @classmethod
     def from_arrays(cls, images: np.ndarray, labels: np.ndarray | None = None) -> Self:

@@ -11,12 +11,12 @@ from typing import Any, NamedTuple
 
 from pgan.nn.architecture import discriminator_layers, generator_layers
 from pgan.nn.specs import LayerSpec, Width, update_multiplications
-from pgan.resolutions import log2_of
+from pgan.resolutions import LARGEST, log2_of, reached_by_most
 from pgan.settings import catalogue
 
 HOURS = 8.0  # a night: the time for a run unless another one is given
 
-RESOLUTIONS = (8, 16, 32, 64, 128, 256, 512, 1024)
+RESOLUTIONS = (8, 16, 32, 64, 128, 256, 512, LARGEST)
 WIDTHS = (32, 64, 128, 256, 512)  # fmap_max; fmap_base is 16 times it, the paper's proportion
 BASE_OF_WIDTH = 16
 # The narrowest networks that are worth training at a resolution.
@@ -186,9 +186,7 @@ def image_multiplications(resolution: int, width: int) -> float:
 
 def resolution_of(sides: Sequence[int]) -> int:
     """Largest resolution that most of the pictures reach with their shorter sides."""
-    reached = [size for size in RESOLUTIONS
-               if sum(side >= size for side in sides) * 2 > len(sides)]
-    return max(reached, default=RESOLUTIONS[0])
+    return reached_by_most(sides, RESOLUTIONS[0])
 
 
 def kimg_in(seconds: float, resolution: int, width: int, speed: Speed) -> float:

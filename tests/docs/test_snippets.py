@@ -34,7 +34,10 @@ def test_the_first_snippet_of_the_readme(trained):
     names = {}
     exec(snippet, names)  # noqa: S102 -- the document under test
     assert names['images'].shape == (4, 1, 8, 8) and names['images'].dtype == np.uint8
-    assert names['labels'].shape == (4, trained)
+    if trained:
+        assert names['labels'].shape == (4, trained) and (names['labels'].sum(axis=1) == 1).all()
+    else:
+        assert names['labels'] is None
 
 
 def test_notebooks(trained, capsys):

@@ -3,6 +3,8 @@ labels.
 """
 import errno
 import os
+import re
+import shlex
 import struct
 import zlib
 
@@ -15,6 +17,7 @@ import dataset_tool
 from pgan.data import records
 from pgan.data.writer import TFRecordExporter
 from pgan.errors import DataError
+from pgan.importers import bad_files, image_folder
 from pgan.importers.image_folder import load_images
 from tests.support.data_inputs import fails
 from tests.support.importer_inputs import (
@@ -52,10 +55,84 @@ def test_all_bad_images_are_counted_before_anything_is_written(images, capsys, m
     PIL.Image.new('RGB', (4, 8)).save('in/d.png')
     message = fails(['create_from_images', 'out', 'in'], capsys)
     assert "4 of the 9 files in 'in' cannot be used" in message
-    assert message.endswith(' And 1 more. Replace or remove such files, or leave them out with '
-                            '--skip_bad.\n')
+    assert message.endswith(" And 1 more: 'in/d.png'. Replace or remove such files, or leave "
+                            'them out with --skip_bad.\n')
     assert all(words in message
                for words in ('a.png', '8x8 RGB', 'Expected 4x4 RGB', 'b.png', "'RGBA'", 'c.png'))
+
+
+def damage(*names):
+    """Images whose headers are sound, and whose pixels are not there."""
+    for name in names:
+        noise(4, 4).save(f'in/{name}')
+        with open(f'in/{name}', 'r+b') as file:
+            file.truncate(60)
+
+
+@pytest.mark.parametrize('options', [[], ['--resolution', '4']])
+def test_bad_headers_and_bad_pixels_are_named_at_once(options, images, capsys):
+    damage('y.png', 'z.png')
+    message = fails(['create_from_images', 'out', 'in', *options], capsys)
+    assert "2 of the 7 files in 'in'" in message and 'y.png' in message and 'z.png' in message
+    (images / 'in' / 'a.png').write_text('no image')
+    message = fails(['create_from_images', 'out', 'in', *options], capsys)
+    assert "3 of the 8 files in 'in'" in message
+    assert all(f"'in/{name}.png'" in message for name in 'ayz') and 'not been looked' not in message
+    dataset_tool.main(['create_from_images', 'out', 'in', *options, '--skip_bad'])
+    assert 'Skipped 3 that cannot be used' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize('with_bad_header', [True, False])
+def test_looking_for_more_damage_ends(with_bad_header, images, capsys, monkeypatch):
+    """In a large folder the rest is left for later."""
+    for module in (bad_files, image_folder):
+        monkeypatch.setattr(module, 'SECONDS', -1)
+    damage(*(f'{name}.png' for name in 'uvwxyz'))
+    if with_bad_header:
+        (images / 'in' / 'a.png').write_text('no image')
+    message = fails(['create_from_images', 'out', 'in'], capsys)
+    assert re.search(r'pixels of \d+ more have not been looked at', message)
+
+
+def write_mixed(*sizes):
+    os.mkdir('in')
+    for number, size in enumerate(sizes):
+        noise(*size).save(f'in/{number}.png')
+
+
+@pytest.mark.parametrize('options', [[], ['--shuffle', '0'], ['--force', '--shuffle', '0']])
+@pytest.mark.parametrize('bad', [(), ('header',), ('pixels',), ('header', 'pixels')])
+def test_mixed_sizes_are_told_once_with_the_command_to_type(options, bad, in_tmp, capsys):
+    write_mixed((40, 30), (80, 70), (64, 33), (33, 90), (32, 32))
+    if 'header' in bad:
+        (in_tmp / 'in' / 'a.png').write_text('no image')
+    if 'pixels' in bad:
+        damage('b.png')
+    message = fails(['create_from_images', 'my out', 'in', *options], capsys)
+    assert message.count('Input images must') == 1 and 'cannot be taken as they are' in message
+    assert ('cannot be read at all' in message) == bool(bad)
+    words = shlex.split(message.partition('The whole command: ')[2])
+    assert words[words.index('--resolution') + 1] == '32'
+    assert all(option in words for option in options) and ('--skip_bad' in words) == bool(bad)
+    dataset_tool.main(words[2:])
+    assert pixels_of('my out')[0].shape == (5, 3, 32, 32)
+
+
+@pytest.mark.parametrize('kinds', [['RGBA'], ['RGBA', 'P', 'RGB']])
+def test_kinds_are_told_as_sizes_are(kinds, in_tmp, capsys):
+    os.mkdir('in')
+    for number, kind in enumerate(kinds):
+        noise(8, 8).convert(kind).save(f'in/{number}.png')
+    message = fails(['create_from_images', 'out', 'in'], capsys)
+    dataset_tool.main(shlex.split(message.partition('The whole command: ')[2])[2:])
+    assert len(pixels_of('out')[0]) == len(kinds)
+
+
+def test_who_wants_the_few_that_fit_has_them(in_tmp, capsys):
+    write_mixed((40, 30), (64, 33), (32, 32))
+    dataset_tool.main(['create_from_images', 'out', 'in', '--skip_bad'])
+    said = capsys.readouterr().out
+    assert 'with --resolution 32 they would' in said and 'Skipped 2 that' in said
 
 
 def test_what_is_no_image_by_nature_is_passed_over(images):

@@ -43,7 +43,7 @@ def test_bad_entries_do_not_count(in_tmp, capsys):
     assert np.array_equal(pixels_of('out')[0], [lanczos(image, 8) for image in originals[:6]])
     lines = capsys.readouterr().out.splitlines()
     assert [line.split("'")[1] for line in lines if line.startswith('Skipped: ')
-            ] == ['1x', '3x'] and lines[-1] == 'Added 6 images.'
+            ] == ['1x', '3x'] and 'Added 6 images.' in lines
     dataset_tool.main(['create_lsun', 'all', 'in', '--resolution', '8', '--max_images', '1000'])
     assert len(pixels_of('all')[0]) == 9
 
