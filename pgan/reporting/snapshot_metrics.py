@@ -2,6 +2,7 @@
 import contextlib
 from collections.abc import Iterator, Sequence
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 
@@ -40,7 +41,7 @@ class SnapshotMetrics:
         self._random_seed = config.random_seed
         if names:
             # its position is not the run's
-            part = {} if against == 'training' else {'part': against}
+            part: dict[str, Any] = {} if against == 'training' else {'part': against}
             training_set = dataset.load_dataset(data_dir=config.data_dir, **config.dataset, **part)
             resolution = training_set.shape[1]
             size = default_minibatch_size(resolution)

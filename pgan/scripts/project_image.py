@@ -75,7 +75,8 @@ def project_image(
     target = load_target(image, Gs)
     if label is not None and label_size(Gs) > 0:
         label = class_number(label, Gs, network_pkl, config, 'train.label')
-    latents, labels = best_candidates(Gs, target, num_starts, label, random_seed)
+    number = label if isinstance(label, int) else None
+    latents, labels = best_candidates(Gs, target, num_starts, number, random_seed)
     folder = new_result_folder(config)
     print('Projecting...')
     found = improve(Gs, target, latents, labels, num_steps, learning_rate)

@@ -290,9 +290,12 @@ def try_all_steps(steps: TrainingSteps, run_phases: Sequence[Phase]) -> list[Tri
             text = f'Trying a step at {sched.resolution}x{sched.resolution}'
             bar.set_description(text)
             with restoring_state(steps):
-                trials.append(_try(steps, sched, 3, bar.update,
-                                   lambda n, text=text: _announce(bar, f'{text}, {n} of 4')))
+                trials.append(_try(steps, sched, 3, bar.update, _announcer(bar, text)))
     return trials
+
+
+def _announcer(bar: ProgressBar, text: str) -> Callable[[int], None]:
+    return lambda number: _announce(bar, f'{text}, {number} of 4')
 
 
 def _announce(bar: ProgressBar, text: str) -> None:
