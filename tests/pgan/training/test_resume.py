@@ -180,6 +180,7 @@ def test_with_nothing_to_save_the_first_signal_ends_it(work, seconds):
         process = subprocess.Popen([sys.executable, '-c', code], cwd=ROOT, stdout=subprocess.PIPE,
                                    stderr=subprocess.PIPE, text=True)
         assert process.stdout.readline() == 'ready\n'
+        time.sleep(1)  # so that it is inside of its call
         start = time.monotonic()
         process.send_signal(number)
         assert process.wait(timeout=20) == 128 + number
