@@ -98,7 +98,7 @@ def test_watching_changes_nothing_in_training(monkeypatch):
 @pytest.mark.parametrize('structure', [None, 'linear', 'recursive'])
 @pytest.mark.parametrize('lod', [0.0, 0.5, 2.0])
 @pytest.mark.parametrize('method', ['diffaugment', 'ada'])
-@pytest.mark.first(3, rest='exhaustive')
+@pytest.mark.first(2, rest='exhaustive')
 def test_augmented_steps_at_every_stage(method, lod, structure, monkeypatch):
     """Both networks learn, and from other images than without augmentation."""
     monkeypatch.setattr('pgan.training.step.STEPS_BETWEEN', 1)
@@ -123,6 +123,7 @@ def test_the_probability_is_that_of_the_moment(monkeypatch):
     assert run(unchanged, 1)['Loss/real_scores'] != run(changed, 1)['Loss/real_scores']
 
 
+@pytest.mark.first(1, rest='exhaustive')
 @pytest.mark.slow
 @pytest.mark.parametrize('loss_name', ['wgan', 'lsgan'])
 @pytest.mark.parametrize('options', [dict(), dict(joint=True)], ids=str)
@@ -169,6 +170,7 @@ def test_replicas_augment_with_draws_of_their_own_and_agree_on_the_probability(m
     assert copies[0][0] != np.float32(0.4) and 'Overfitting/signal' in reported
 
 
+@pytest.mark.first(1, rest='exhaustive')
 @pytest.mark.slow
 @pytest.mark.parametrize('options', [dict(xla=True), dict(dtype='bfloat16'), dict(dtype='float16')],
                          ids=str)
