@@ -172,7 +172,7 @@ def test_replicas_augment_with_draws_of_their_own_and_agree_on_the_probability(m
 
 @pytest.mark.first(1, rest='exhaustive')
 @pytest.mark.slow
-@pytest.mark.parametrize('options', [dict(xla=True), dict(dtype='bfloat16'), dict(dtype='float16')],
+@pytest.mark.parametrize('options', [dict(dtype='float16'), dict(dtype='bfloat16'), dict(xla=True)],
                          ids=str)
 def test_augmentation_in_other_precisions_and_compiled_by_xla(options):
     options = dict(options)

@@ -423,6 +423,7 @@ class Augmented(Overfitting):
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive  # every other test of resuming is of the same kind
 def test_adaptive_augmentation_goes_on_where_it_was(toy_folder, monkeypatch, capsys, stopping):
     """Probability, running means and held-out images, too: networks bit for bit."""
     for module in ('step', 'updates'):
