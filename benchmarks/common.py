@@ -203,6 +203,26 @@ def significant(value, digits=4):
 
 # ---------------------------------------------------------------- the machine
 
+def read_rows(path):
+    """The rows of a .jsonl file: a list of dicts, [] without a file."""
+    if not os.path.isfile(path):
+        return []
+    with open(path, encoding='utf-8') as file:
+        return [json.loads(line) for line in file]
+
+
+def add_row(path, row):
+    """Add a row to a .jsonl file; a run that is killed meanwhile leaves whole lines."""
+    from pgan.files import atomic_append, to_json
+    atomic_append(path, to_json(row) + '\n')
+
+
+def generate(Gs, latents):
+    """Images of Gs, uint8 [N, C, R, R]."""
+    import numpy as np
+    return Gs.run(latents, out_mul=127.5, out_add=127.5, out_dtype=np.uint8)
+
+
 def peak_mb():
     """Peak memory of this process in MB. (getrusage would count what the parent process had in use
     when it started this one.)

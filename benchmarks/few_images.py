@@ -18,6 +18,7 @@ import time
 
 import numpy as np
 
+from benchmarks.common import add_row, generate, read_rows
 from metrics.frechet_inception_distance import Statistics, frechet_distance
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -59,7 +60,7 @@ def main(argv=None):
     if not os.path.isdir(os.path.join(args.data_dir, 'digits')):
         subprocess.run([sys.executable, os.path.join(ROOT, 'dataset_tool.py'), 'create_digits',
                         os.path.join(args.data_dir, 'digits')], check=True)
-    results = read_results(args)
+    results = read_rows(results_path(args))
     measure = Measure(args)
     runs = [(method, seed) for seed in range(args.seeds) for method in args.methods]
     done = {(row['method'], row['seed']) for row in results}
@@ -177,27 +178,18 @@ def _curves(folder):
     return dict(tick_kimg=[row['Progress/kimg'] for row in rows], **curves)
 
 
-def generate(Gs, latents):
-    return Gs.run(latents, out_mul=127.5, out_add=127.5, out_dtype=np.uint8)
-
-
 # --------------------------------------------------------------------------------------------------
 # Results.
 
-def read_results(args):
-    path = os.path.join(args.result_dir, 'few_images.jsonl')
-    if not os.path.isfile(path):
-        return []
-    with open(path, encoding='utf-8') as file:
-        return [json.loads(line) for line in file]
+def results_path(args):
+    return os.path.join(args.result_dir, 'few_images.jsonl')
 
 
 def add_result(args, row):
     """Print a row, and add it to few_images.jsonl."""
-    from pgan.files import atomic_append, to_json
     short = {name: row[name] for name in ('method', 'seed', 'seconds', 'run')}
     print(json.dumps({**short, **{name: min(row[name]) for name in DISTANCES}}), flush=True)
-    atomic_append(os.path.join(args.result_dir, 'few_images.jsonl'), to_json(row) + '\n')
+    add_row(results_path(args), row)
     return row
 
 

@@ -17,6 +17,8 @@ import time
 
 import numpy as np
 
+from benchmarks.common import add_row, generate, read_rows
+
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 VARIANTS = ('plain', 'mbstddev', 'progression')
 PAPER_KIMG = 10000  # of a run without progression; a progressive one has half as much again
@@ -52,7 +54,7 @@ def main(argv=None):
     args = parse_args(argv)
     make_data_sets(args.data_dir)
     os.makedirs(args.result_dir, exist_ok=True)
-    results = read_results(args)
+    results = read_rows(results_path(args))
     measure = Measure(args)
     if not any(row['variant'] == 'reals' for row in results):
         results.append(add_result(args, dict(variant='reals', seed=0, **measure.reals())))
@@ -159,26 +161,17 @@ class Measure:
         return dict(modes=int(modes), kl=round(divergence, 4))
 
 
-def generate(Gs, latents):
-    return Gs.run(latents, out_mul=127.5, out_add=127.5, out_dtype=np.uint8)
-
-
 # --------------------------------------------------------------------------------------------------
 # Results.
 
-def read_results(args):
-    path = os.path.join(args.result_dir, 'mode_recovery.jsonl')
-    if not os.path.isfile(path):
-        return []
-    with open(path, encoding='utf-8') as file:
-        return [json.loads(line) for line in file]
+def results_path(args):
+    return os.path.join(args.result_dir, 'mode_recovery.jsonl')
 
 
 def add_result(args, row):
     """Print a row, and add it to mode_recovery.jsonl."""
-    from pgan.files import atomic_append, to_json
     print(json.dumps(row), flush=True)
-    atomic_append(os.path.join(args.result_dir, 'mode_recovery.jsonl'), to_json(row) + '\n')
+    add_row(results_path(args), row)
     return row
 
 

@@ -28,6 +28,8 @@ from tfutil.fusion import fused
 
 Method = Literal['diffaugment', 'ada']
 
+MOST_DRAWS = 3  # random draws of an augmentation of one or more minibatches together
+
 
 class Augmentation:
     """A random change of images, differentiable with respect to them.

@@ -17,6 +17,7 @@ import tensorflow as tf
 
 from dataset import Dataset
 from pgan.errors import ConfigError
+from pgan.training.augment import MOST_DRAWS
 from pgan.training.minibatches import Minibatches
 from pgan.training.overfitting import STEPS_BETWEEN, Overfitting
 from pgan.training.schedule import TrainingSchedule
@@ -228,7 +229,8 @@ class TrainingSteps:
             self._latest[kind] = key
             self.moved |= self._names_used_at(stage)
         if key not in self._compiled:
-            draws = [FEW_DRAWS for _ in _updates_in(kind)]
+            few = FEW_DRAWS + (MOST_DRAWS if self.options.augment else 0)
+            draws = [few for _ in _updates_in(kind)]
             self._compiled[key] = self._compile(kind, sched, stage, data, draws)
         return self._compiled[key]
 

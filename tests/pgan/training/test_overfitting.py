@@ -114,6 +114,21 @@ def test_augmented_steps_at_every_stage(method, lod, structure, monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize('method', ['diffaugment', 'ada'])
+def test_augmented_steps_are_compiled_once(method, monkeypatch):
+    """With keys for all of their draws: tracing takes seconds at each stage."""
+    compiled, compile_step = [], TrainingSteps._compile
+    monkeypatch.setattr('pgan.training.step.STEPS_BETWEEN', 1)
+
+    def note(steps, kind, *others):
+        compiled.append(kind)
+        return compile_step(steps, kind, *others)
+    monkeypatch.setattr(TrainingSteps, '_compile', note)
+    run(steps_with(augment=method, mirror_augment=True), 2)
+    assert sorted(compiled) == ['DG', 'compare']
+
+
+@pytest.mark.slow
 def test_the_probability_is_that_of_the_moment(monkeypatch):
     """Not that of when the step was compiled."""
     unchanged, changed = steps_with(augment='ada'), steps_with(augment='ada')
