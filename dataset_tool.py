@@ -34,18 +34,10 @@ if TYPE_CHECKING:
 
 def write_dataset(tfrecord_dir: str | os.PathLike, load: 'Callable[[], Source]',
                   shuffle: bool = True, force: bool = False) -> None:
-    """Write the images and labels of a source as a data set.
+    """Call `write_source`, and print what was left out, the classes, and what to do next.
 
     Args:
-        tfrecord_dir: folder to create.
-        load: function that returns the source.
-        shuffle: write in shuffled order, always the same one, if the source can be read in any
-            order.
-        force: replace a data set that is there already.
-
-    Raises:
-        DataError: the target exists, the source is not as it should be, or the disk is full; then
-            nothing is written.
+        tfrecord_dir, load, shuffle, force: see `write_source`, which also says what it raises.
     """
     source, added = write_source(tfrecord_dir, load, shuffle, force)
     num_skipped = source.num_skipped + source.num_images - len(added)

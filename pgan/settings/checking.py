@@ -75,6 +75,7 @@ def check_config(config: ModuleType) -> None:
     check_tf_config(config.tf_config)
     _check_metrics(config.train, functions['train'])
     _check_training(config, functions)
+    _check_held_out(config, functions)
     _check_augmentation(config, functions)
     resolution = _data_resolution(config, functions['dataset'])
     if resolution is not None:  # Else the data set is not there; loading it will say so.
@@ -226,15 +227,25 @@ def _check_training(config, functions):
         _check_rows(config.grid, data.get('max_label_size'))
 
 
-def _check_augmentation(config, functions):
-    """The losses let `train.augment` change what D sees, and 'ada' has images to steer by."""
+def _check_held_out(config, functions):
+    """There are held-out images where an option looks at them."""
     options = with_defaults(functions['train'], config.train)
-    data = with_defaults(functions['dataset'], config.dataset)
-    if options.get('metrics_against') == 'validation' and not data.get('validation'):
+    if with_defaults(functions['dataset'], config.dataset).get('validation'):
+        return
+    if options.get('metrics_against') == 'validation':
         raise ConfigError("train.metrics_against = 'validation' needs images to measure against, "
                           'but dataset.validation is 0. Hold some out, e.g. --set '
                           'dataset.validation=0.1')
-    method = options.get('augment')
+    if options.get('augment') == 'ada':
+        raise ConfigError("train.augment = 'ada' steers by images that training never sees, but "
+                          'dataset.validation is 0. Hold some out, e.g. --set '
+                          "dataset.validation=0.1; or choose train.augment='diffaugment', which "
+                          'needs none.')
+
+
+def _check_augmentation(config, functions):
+    """The losses let `train.augment` change what D sees."""
+    method = with_defaults(functions['train'], config.train).get('augment')
     if method is None:
         return
     for name in ('G_loss', 'D_loss'):
@@ -244,11 +255,6 @@ def _check_augmentation(config, functions):
                               'argument `augment`. Let it take one, as loss.D_wgangp_acgan does, '
                               'and call augment(images) on what is passed to D; or leave '
                               'train.augment out.')
-    if method == 'ada' and not data.get('validation'):
-        raise ConfigError("train.augment = 'ada' steers by images that training never sees, but "
-                          'dataset.validation is 0. Hold some out, e.g. --set '
-                          "dataset.validation=0.1; or choose train.augment='diffaugment', which "
-                          'needs none.')
 
 
 def _check_start(options):
