@@ -2,6 +2,7 @@
 import os
 import re
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -241,11 +242,12 @@ def trained_letters(method, augment_fakes=True):
     G_loss = loss.G_wgan_acgan
     if not augment_fakes:
         D_loss, G_loss = only_reals(D_loss), lambda augment, **others: loss.G_wgan_acgan(**others)
+    keras.utils.set_random_seed(3)  # of four, this one needs the most steps
     steps, _ = make(training_set=Letters(), resolution=8, G_loss=G_loss, D_loss=D_loss,
                     augment=method, G_smoothing=0.98)
-    for number in range(500):
+    for number in range(1000):
         # It rises slowly: a G that has never seen an L upright may take any other look for it.
-        steps.overfitting.restore([number / 2000, 0.0, 0.0])
+        steps.overfitting.restore([number / 4000, 0.0, 0.0])
         steps.step('DG', moment(0.0, 16, 0.003, 0.003))
     latents = np.random.RandomState(0).randn(200, *steps.Gs.input_shape[1:]).astype('f')
     images = steps.Gs.run(latents, np.zeros([200, 0], 'f'))
