@@ -82,9 +82,10 @@ def _train(commands, folders, side_by_side=False):
             started[name].wait()
     for name, process in started.items():
         if process.wait():
-            said = (folders[name] / 'output.txt').read_text().strip()[-600:]
-            raise MeasurementError(
-                f'train.py ({name}) ended with code {process.returncode}: {said}')
+            # Lines, not characters: half a path helps nobody.
+            said = (folders[name] / 'output.txt').read_text().strip().splitlines()[-20:]
+            raise MeasurementError(f'train.py ({name}) ended with code {process.returncode}: '
+                                   + '\n'.join(said))
 
 
 def _final_weights(folder):
