@@ -18,9 +18,11 @@ from tfutil import Network
 from tfutil.devices import Devices
 from tfutil.runtime import tf32_allowed
 
+FULL_AT = 2 / 3  # share of a run after which the full resolution should be reached
+
 
 def print_overview(run: Run, run_phases: Sequence[Phase], expected: Sequence[Expected] | None,
-                   full_kimg: float | None = None) -> None:
+                   full_kimg: float | None = None, notes: Sequence[str] = ()) -> None:
     """Print data set, networks, devices, precision, schedule and result folder.
 
     Args:
@@ -28,6 +30,7 @@ def print_overview(run: Run, run_phases: Sequence[Phase], expected: Sequence[Exp
         run_phases: the phases that are left of it.
         expected: the time that each will take; None = the table has no times.
         full_kimg: thousands of images after which the full resolution is reached; None = never.
+        notes: paragraphs that come last.
     """
     print('This run:')
     for name, text in overview_entries(run).items():
@@ -35,9 +38,11 @@ def print_overview(run: Run, run_phases: Sequence[Phase], expected: Sequence[Exp
     if run_phases:
         on_top = 'Metrics come' if run.options.metrics else ''
         schedule_table.print_schedule(run_phases, expected, on_top)
-        warning = schedule_warning(run_phases[-1], run.training_set.shape[1], full_kimg)
-        if warning:
-            print(_wrapped(warning))
+        is_new = not run.cur_nimg and run_phases[0].first.lod % 1 == 0
+        warning = schedule_warning(run_phases[-1], run.training_set.shape[1], full_kimg,
+                                   int(run_phases[0].first.lod) if is_new else None)
+        for note in ([warning] if warning else []) + list(notes):
+            print(_wrapped(note))
 
 
 def _wrapped(text: str, indent: int = 0) -> str:
@@ -48,13 +53,15 @@ def _wrapped(text: str, indent: int = 0) -> str:
     return filled.replace('--set\N{NO-BREAK SPACE}', '--set ')
 
 
-def schedule_warning(last_phase: Phase, resolution: int, full_kimg: float | None) -> str | None:
+def schedule_warning(last_phase: Phase, resolution: int, full_kimg: float | None,
+                     doublings: int | None = None) -> str | None:
     """Warning of a schedule that ends before the data set's resolution has faded in.
 
     Args:
         last_phase: the run's last phase.
         resolution: the data set's.
         full_kimg: as for `print_overview`.
+        doublings: of the resolution in the whole schedule, if its phases may still be shortened.
     """
     end = last_phase.last
     needed = math.inf if full_kimg is None else round(full_kimg, 6)
@@ -72,7 +79,18 @@ def schedule_warning(last_phase: Phase, resolution: int, full_kimg: float | None
         return f'Warning: the schedule {what}, and {how}'
     return (f'Warning: the schedule {what}. {full} is reached at {needed:.10g} kimg. To train on '
             f'up to there, add --set train.total_kimg={needed:.10g} (or more, to train at {full} '
-            'as well).')
+            f'as well).{_or_grow_faster(last_phase.end_kimg, doublings)}')
+
+
+def _or_grow_faster(kimg, doublings):
+    """The other way to reach the full resolution: phases that take `FULL_AT` of the run."""
+    if not doublings:
+        return ''
+    each = FULL_AT * kimg / doublings / 2
+    digits = 10 ** (1 - math.floor(math.log10(each)))  # two of them, rounded down
+    each = math.floor(each * digits) / digits
+    return (f' Or grow faster: --set sched.lod_training_kimg={each:g} --set '
+            f'sched.lod_transition_kimg={each:g}')
 
 
 def overview_entries(run: Run) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from pgan.settings.loading import (
     measured,
     plain_options,
     set_measured,
+    set_outside,
     used_lines,
     values,
 )
@@ -32,6 +33,6 @@ from pgan.settings.switches import with_default_line
 __all__ = [
     'CONFIG_PY', 'Parser', 'add_arguments', 'add_use_argument', 'after_files', 'apply_env',
     'assignment', 'check_config', 'check_minibatches', 'command_line', 'load', 'measured',
-    'option_names', 'plain_options', 'print_catalogue', 'set_measured', 'used_lines', 'values',
-    'with_default_line'
+    'option_names', 'plain_options', 'print_catalogue', 'set_measured', 'set_outside', 'used_lines',
+    'values', 'with_default_line'
 ]

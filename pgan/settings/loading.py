@@ -52,7 +52,7 @@ def load(config_files: Iterable[str | os.PathLike] = (),
     """
     uses = tuple(map(list, uses))
     config = _import_config(uses)
-    names = values(config)
+    names, before = values(config), plain_options(config)
     for assignment in defaults:
         _assign(config, assignment)
     config_files = [expanded(path) for path in config_files]
@@ -64,6 +64,9 @@ def load(config_files: Iterable[str | os.PathLike] = (),
         _assign(config, assignment)
     _expand_paths(config)
     config._command_line = config_files, list(assignments)
+    config._set_outside = {name for name, value in plain_options(config).items()
+                           if name not in before or repr(before[name]) != repr(value)}
+    config._set_outside |= {text.partition('=')[0].strip() for text in assignments}
     return config
 
 
@@ -72,6 +75,11 @@ def command_line(config: types.ModuleType) -> tuple[list[str], list[str]]:
     order.
     """
     return getattr(config, '_command_line', ([], []))
+
+
+def set_outside(config: types.ModuleType) -> set[str]:
+    """Names such as 'train.total_kimg' of the options that --config or --set changed."""
+    return getattr(config, '_set_outside', set())
 
 
 def after_files(chosen: Mapping[str, Any], config_files: Iterable[str | os.PathLike] = (),

@@ -40,7 +40,7 @@ from pgan.reporting.snapshots import (
 )
 from pgan.reporting.timetable import Timetable, image_cost
 from pgan.signals import StopRequest, graceful_stop
-from pgan.training import phases, preflight, threads, transfer
+from pgan.training import advice, phases, preflight, threads, transfer
 from pgan.training.augment import Method
 from pgan.training.checkpoint import Checkpoints, random_state, restore_random_state
 from pgan.training.health import HealthWatch
@@ -318,8 +318,9 @@ class TrainingRun:
         self.timetable.run_phases = self._phases()
         full_kimg = phases.full_resolution_kimg(self.config.sched,
                                                 self.training_set.resolution_log2, self.start.lod)
-        overview.print_overview(self, self.timetable.run_phases, self.timetable.expected(kimg),
-                                full_kimg)
+        run_phases, expected = self.timetable.run_phases, self.timetable.expected(kimg)
+        notes = advice.advice(self, run_phases, expected) if run_phases else []
+        overview.print_overview(self, run_phases, expected, full_kimg, notes)
 
     def _phases(self):
         return phases.list_phases(self.schedule, self.config.sched, self.cur_nimg / 1000,
