@@ -18,9 +18,21 @@ finished() {  # the newest run that came to its end
     done
     echo "$newest"
 }
+unfinished() {  # the newest run that was stopped and can continue
+    local state newest=""
+    for state in results/*-quickstart-digits/checkpoints/ckpt-*.index; do
+        if [ -f "$state" ]; then newest=$(dirname "$(dirname "$state")"); fi
+    done
+    echo "$newest"
+}
 run=$(finished)
 if [ -z "$run" ]; then
-    .venv/bin/python train.py --config configs/quickstart.py
+    run=$(unfinished)
+    if [ -n "$run" ]; then
+        .venv/bin/python train.py --resume "$run"
+    else
+        .venv/bin/python train.py --config configs/quickstart.py
+    fi
     run=$(finished)
 fi
 

@@ -16,6 +16,7 @@ from pgan.console import output_that_may_end
 from pgan.errors import DataError
 from pgan.files import expanded
 from pgan.help_texts import example, filled
+from pgan.options import is_number
 from pgan.settings import few_images, launch
 
 if TYPE_CHECKING:
@@ -129,7 +130,9 @@ def load(args: argparse.Namespace) -> 'tuple[ModuleType, RunToResume | None]':
         return config, None
     import misc
     from misc.own_code import check_config_files, check_names
-    from misc.resuming import run_json
+    from misc.resuming import check_something_is_left
+    from misc.run_files import run_json
+    from misc.run_status import read_status
     try:
         resume = misc.find_run(args.resume, config.result_dir)
     except DataError:
@@ -148,6 +151,9 @@ def load(args: argparse.Namespace) -> 'tuple[ModuleType, RunToResume | None]':
     config = settings.load(files, [*resume.assignments, *args.set], resume.uses, args.use)
     if resume.path is not None:
         check_names(dict(_called(config).items() - without.items()), run_json(resume.path))
+        kimg, total_kimg = read_status(resume.path).kimg, config.train.get('total_kimg')
+        if kimg is not None and is_number(total_kimg):
+            check_something_is_left(resume, kimg, total_kimg)  # before TensorFlow starts
     return config, resume
 
 

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 
 import dataset
-from misc import logs, own_code
+from misc import logs, own_code, run_files
 from misc.pickles import load_pkl
 from pgan.errors import DataError, UnknownFunctionError, did_you_mean, in_short
 from pgan.files import LONGEST_DESC, atomic_write, expanded, short_name
@@ -219,11 +219,21 @@ def locate_network_pkl(run_id_or_result_subdir_or_network_pkl: int | str,
     result_subdir = locate_result_subdir(query, result_dir)
     if not pkls:
         raise DataError(f'Cannot locate network pkl for snapshot {snapshot!r}: {result_subdir!r} '
-                        'holds no network-*.pkl. A run saves its first one after '
-                        'network_snapshot_ticks ticks.')
+                        f'holds no network-*.pkl. {_why_none(result_subdir)}')
     raise DataError(f'Cannot locate network pkl for snapshot {snapshot!r} in {result_subdir!r}. '
                     'Expected the kimg of one of these as a number: '
                     f'{_some([os.path.basename(pkl) for pkl in pkls])}; leave it out for the last.')
+
+
+def _why_none(result_subdir):
+    """Why a folder holds no network-*.pkl, and what to do."""
+    if run_files.has_checkpoint(result_subdir):
+        return ('The run has not saved its first snapshot yet, which comes after '
+                'train.network_snapshot_ticks ticks and at its end. If it was stopped, continue '
+                f'it: {run_files.resume_command(result_subdir)}')
+    if not os.path.isfile(run_files.run_json(result_subdir)):
+        return 'No training run has left its networks there: choose another folder.'
+    return 'The run ended before it saved anything.'
 
 
 def _locate_best(result_subdir, pkls):

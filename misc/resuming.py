@@ -6,11 +6,19 @@ the business of `pgan.training.checkpoint`.
 import contextlib
 import glob
 import json
+import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from misc.results import locate_result_subdir
+from misc.run_files import (
+    DONE_MARK,
+    FOLDER,
+    checkpoint_folder,
+    resume_command,
+    run_json,
+)
 from pgan.errors import ConfigError, DataError, in_short
 from pgan.files import (
     atomic_append,
@@ -20,13 +28,9 @@ from pgan.files import (
     make_folder,
     to_json,
 )
-from pgan.invocation import command, path_argument
+from pgan.invocation import command
 from pgan.locks import lock
 
-FOLDER = 'checkpoints'
-# Of older versions. TensorFlow looks for a file of that name, so TensorBoard warned about it.
-OLD_FOLDER = 'checkpoint'
-DONE_MARK = '_training-done.txt'
 _APPENDED = ('log.txt', '*tfevents*', 'stats.jsonl')  # files that grow while a run goes on
 
 
@@ -54,20 +58,6 @@ class RunToResume(NamedTuple):
     def is_done(self) -> bool:
         """Whether the run has come to its end."""
         return self.path is not None and os.path.exists(os.path.join(self.path, DONE_MARK))
-
-
-def checkpoint_folder(result_subdir: str | os.PathLike) -> str:
-    """Path of the folder of a run's checkpoints: RUN/checkpoints, whether it exists or not, or
-    RUN/checkpoint where an older version made that one.
-    """
-    old = os.path.join(result_subdir, OLD_FOLDER)
-    return old if os.path.isdir(old) else os.path.join(result_subdir, FOLDER)
-
-
-def has_checkpoint(result_subdir: str | os.PathLike) -> bool:
-    """Whether a run has saved its state."""
-    folder = glob.escape(checkpoint_folder(result_subdir))
-    return bool(glob.glob(os.path.join(folder, 'ckpt-*.index')))
 
 
 # ---------------------------------------------------------------- how a run was started
@@ -129,6 +119,20 @@ def check_changes(run: RunToResume, values: Mapping[str, Any]) -> None:
         print(f'    {name}: {before or "not set"} -> {after or "not set"}')
 
 
+def check_something_is_left(run: RunToResume, kimg: float, total_kimg: float) -> None:
+    """Raise ConfigError if a run has come to its end, and its length is still the same.
+
+    Args:
+        run: the run.
+        kimg: how far it is.
+        total_kimg: how far it is to go.
+    """
+    if run.is_done and kimg >= total_kimg:
+        longer = resume_command(run.path or '', f'train.total_kimg={math.ceil(2 * kimg)}')
+        raise ConfigError(f'{run.path!r} has come to its end, at {kimg:g} kimg. To train on, raise '
+                          f'its length: {longer}')
+
+
 def write_run(result_subdir: str | os.PathLike, config_files: Sequence[str],
               assignments: Sequence[str], values: Mapping[str, Any],
               uses: Sequence[str] = (), start: Mapping[str, Any] = {}) -> None:
@@ -145,11 +149,6 @@ def write_run(result_subdir: str | os.PathLike, config_files: Sequence[str],
                    start=dict(start))
     with atomic_write(run_json(result_subdir), 'w') as file:
         file.write(to_json(content, indent=1))
-
-
-def run_json(result_subdir: str | os.PathLike) -> str:
-    """Path of the file that tells how a run was started."""
-    return os.path.join(checkpoint_folder(result_subdir), 'run.json')
 
 
 def find_run(run_id: str, result_dir: str | os.PathLike) -> RunToResume:
@@ -184,18 +183,6 @@ def find_run(run_id: str, result_dir: str | os.PathLike) -> RunToResume:
         raise DataError(f'{run_json(path)!r}, which tells how the run was started, cannot be '
                         f'read: {in_short(error)}. To start a new run from its networks, set '
                         'train.resume_run_id (and train.resume_kimg).') from error
-
-
-def resume_command(path: str | os.PathLike, *assignments: str) -> str:
-    """The command line that continues a run: typed in the current folder, it means this run and no
-    other of the same number or name.
-
-    Args:
-        path: the run's result folder.
-        assignments: texts for `--set`.
-    """
-    options = [part for text in assignments for part in ('--set', text)]
-    return command('train.py', '--resume', path_argument(path), *options)
 
 
 def _newest_unfinished(result_dir):

@@ -8,7 +8,8 @@ import os
 import time
 from typing import Any, NamedTuple
 
-from misc.resuming import DONE_MARK, checkpoint_folder, is_in_use, run_json
+from misc.resuming import is_in_use
+from misc.run_files import DONE_MARK, checkpoint_folder, run_json
 from pgan.errors import memory_error
 from pgan.files import atomic_write, make_folder, to_json
 from pgan.signals import Stopped

@@ -11,11 +11,12 @@ import sys
 import pytest
 
 import tfutil
-from misc import resuming, startup
+from misc import resuming, run_files, run_status, startup
 from pgan import settings
 from pgan.errors import ConfigError, DataError
+from pgan.settings import launch
 from tests.support.golden import ROOT
-from train import load, parse_args
+from train import load, main, parse_args
 
 
 def train(folder, override, **environment):
@@ -91,7 +92,7 @@ def test_lines_by_name_are_those_of_the_start_when_a_run_is_resumed(in_tmp):
 
 def test_a_run_of_a_version_without_lines_by_name_is_resumed(in_tmp):
     resuming.write_run('results/000-x', [], ['num_gpus=2'], {})
-    path = pathlib.Path(resuming.run_json('results/000-x'))
+    path = pathlib.Path(run_files.run_json('results/000-x'))
     content = json.loads(path.read_text())
     assert content.pop('uses') == []
     path.write_text(json.dumps(content))
@@ -164,3 +165,51 @@ def test_each_list_of_requirements_is_installed_once(tmp_path):
     ] == [True, True, False, False]
     (tmp_path / 'one.txt').write_text('scipy\n')
     assert [installs('one.txt'), installs('one.txt')] == [True, False]
+
+
+def test_a_finished_run_is_told_before_tensorflow_starts(in_tmp, monkeypatch, capsys):
+    """A longer one continues, and so does one whose end is not known."""
+    given = ['train.total_kimg=5']
+    resuming.write_run('results/000-x', [], given, settings.values(settings.load([], given)))
+    pathlib.Path('results/000-x', run_files.DONE_MARK).touch()
+    assert resumed().train.total_kimg == 5
+    run_status.write_status('results/000-x', run_status.FINISHED, 5.008, 5)
+    with pytest.raises(ConfigError, match='has come to its end, at 5.008 kimg.*total_kimg=11$'):
+        resumed()
+    assert resumed('--set', 'train.total_kimg=11').train.total_kimg == 11
+    monkeypatch.setattr(launch, 'start', lambda *_: pytest.fail('TensorFlow is started'))
+    with pytest.raises(SystemExit):
+        main(['--resume', '0'])
+    assert 'has come to its end' in capsys.readouterr().err
+
+
+def test_the_quick_start_continues_where_it_was_stopped(tmp_path):
+    """Its choice of a run, with a Python that only notes what it is asked for."""
+    shutil.copy(ROOT / 'quickstart.sh', tmp_path)
+    (tmp_path / 'setup_venv.sh').touch()
+    (tmp_path / 'datasets' / 'digits').mkdir(parents=True)
+    python = tmp_path / '.venv' / 'bin' / 'python'
+    python.parent.mkdir(parents=True)
+    python.write_text('#!/bin/sh\necho "$@" >> asked\n')
+    python.chmod(0o755)
+
+    def asked():
+        (tmp_path / 'asked').write_text('')
+        subprocess.run(['bash', 'quickstart.sh'], cwd=tmp_path, capture_output=True, check=True)
+        return (tmp_path / 'asked').read_text().splitlines()[0]
+
+    def run(name, *files):
+        for file in files:
+            path = tmp_path / 'results' / name / file
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+    new, state = 'train.py --config configs/quickstart.py', 'checkpoints/ckpt-7.index'
+    assert asked() == new
+    run('000-quickstart-digits', 'log.txt')
+    run('001-other', state)
+    assert asked() == new
+    run('002-quickstart-digits', state)
+    run('003-quickstart-digits', state)
+    assert asked() == 'train.py --resume results/003-quickstart-digits'
+    run('002-quickstart-digits', '_training-done.txt')
+    assert asked() == 'examples/digits.py results/002-quickstart-digits'

@@ -11,7 +11,7 @@ import tensorflow as tf
 import misc
 from dataset import Dataset
 from metrics import Judge
-from misc.resuming import DONE_MARK
+from misc.run_files import DONE_MARK
 from pgan.data.class_names import ROWS_FILE, names_of, row_lines
 from pgan.errors import ConfigError
 from pgan.options import Supplied, checked

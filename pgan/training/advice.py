@@ -67,7 +67,8 @@ def too_long(seconds: float, config: Any) -> str:
 
 def outvoted(sched: dict[str, Any], options: dict[str, Any], set_outside: set[str],
              resolutions: set[int]) -> dict[str, str]:
-    """Notes on each `*_base` that was set and has no effect at any of the run's resolutions, by name.
+    """Notes by name on each `*_base` that was set and has no effect at any of the run's
+    resolutions.
 
     Lines of config.py that set both, such as the presets, mean it.
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from misc.resuming import checkpoint_folder, resume_command
+from misc.run_files import checkpoint_folder, resume_command
 from pgan import files
 from pgan.errors import ConfigError, DataError, in_short
 from tfutil import Network, Optimizer

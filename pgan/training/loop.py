@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 import tensorflow as tf
 
 import misc
-from misc import logs, resuming, run_status
+from misc import logs, resuming, run_files, run_status
 from pgan import settings
 from pgan.errors import ConfigError, UserError
 from pgan.options import (
@@ -385,7 +385,8 @@ class TrainingRun:
                                        (self.steps.G_opt, self.steps.D_opt))
         state = self.checkpoints.restore() if resume else None
         if resume and state is not None:
-            self._check_something_is_left(resume, state)
+            resuming.check_something_is_left(resume, state['loop']['cur_nimg'] / 1000,
+                                             self.options.total_kimg)
             self.restore(state)
         if resume and self.path is not None:
             self._reopen_files({} if state is None else state['files'])
@@ -443,13 +444,6 @@ class TrainingRun:
                         resume_time=self.options.resume_time, shown=self.devices.is_chief,
                         timetable=self.timetable)
 
-    def _check_something_is_left(self, resume, state):
-        shown = state['loop']['cur_nimg'] / 1000
-        if self.path is not None and resume.is_done and shown >= self.options.total_kimg:
-            raise ConfigError(f'{resume.path!r} has come to its end, at {shown:g} kimg. To train '
-                              'on, raise its length: ' + resuming.resume_command(
-                                  resume.path, f'train.total_kimg={math.ceil(2 * shown)}'))
-
     def _reopen_files(self, sizes):
         """Let log and curves continue where they were, see `resuming.cut_appended`.
 
@@ -458,7 +452,7 @@ class TrainingRun:
         resuming.cut_appended(self.path, sizes)
         misc.write_config(self.path, settings.values(self.config))
         with contextlib.suppress(FileNotFoundError):
-            os.unlink(os.path.join(self.path, resuming.DONE_MARK))
+            os.unlink(os.path.join(self.path, run_files.DONE_MARK))
         place = f'at kimg {self.cur_nimg / 1000:.1f}' if sizes else 'from its beginning'
         print(f'Resuming {self.path} {place}')
         if logs.output_logging_active():
@@ -550,7 +544,7 @@ class TrainingRun:
         minutes = self.options.checkpoint_minutes
         if self.stop and self.devices.is_chief:
             self.save()
-            self.stop.raise_stopped(self.path and resuming.resume_command(self.path) or '')
+            self.stop.raise_stopped(self.path and run_files.resume_command(self.path) or '')
         if minutes and time.monotonic() - self.last_save >= 60 * minutes:
             self.save()
 

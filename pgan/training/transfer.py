@@ -12,7 +12,7 @@ from types import ModuleType, SimpleNamespace
 from typing import NamedTuple
 
 import misc
-from misc import resuming
+from misc import resuming, run_files
 from pgan.errors import ConfigError
 from pgan.files import to_json
 from pgan.nn import adapting
@@ -99,7 +99,7 @@ def kept_start(options: SimpleNamespace, resume: resuming.RunToResume | None,
         return Start()
     if resume is None:
         return None
-    has_begun = resume.path is not None and resuming.has_checkpoint(resume.path)
+    has_begun = resume.path is not None and run_files.has_checkpoint(resume.path)
     note = to_json(resume.start if has_begun else None).encode()
     known = json.loads(devices.broadcast_from_chief([], note))
     return None if known is None else Start(known.get('lod'), tuple(known.get('copied', ())))

@@ -11,7 +11,7 @@ import pytest
 
 import misc
 import train
-from misc import resuming
+from misc import resuming, run_files
 from pgan import files, invocation, settings, signals
 from pgan.errors import ConfigError, DataError
 from pgan.scripts import command_line
@@ -78,7 +78,7 @@ def test_names_that_tensorflow_cannot_write_to_are_refused(name):
 
 
 def test_a_run_in_such_a_folder_is_refused_by_resume(in_tmp):
-    os.makedirs(f'{LATIN1}/000-x/{resuming.FOLDER}')
+    os.makedirs(f'{LATIN1}/000-x/{run_files.FOLDER}')
     with pytest.raises(ConfigError, match='--resume: expected a name in UTF-8'):
         resuming.find_run(f'{LATIN1}/000-x', 'results')
 
@@ -124,7 +124,7 @@ def test_the_command_means_this_run_and_no_other(tmp_path, monkeypatch, folder):
     wanted = make_run(folder)
     for other in {'results/000-tiny', 'results/012-tiny', 'results/12'} - {folder}:
         make_run(other)
-    line = resuming.resume_command(folder, 'train.total_kimg=5')
+    line = run_files.resume_command(folder, 'train.total_kimg=5')
     python, program, *arguments = shlex.split(line)
     assert os.path.samefile(program, invocation.ROOT / 'train.py')
     args = train.parse_args(arguments)
@@ -146,7 +146,7 @@ def test_what_a_stopped_program_says(capsys):
 
 
 def test_finished_runs_are_named_with_the_command_that_extends_one(in_tmp):
-    pathlib.Path(make_run('out/003-x'), resuming.DONE_MARK).touch()
+    pathlib.Path(make_run('out/003-x'), run_files.DONE_MARK).touch()
     with pytest.raises(DataError) as caught:
         resuming.find_run('', 'out')
     assert 'train.py --resume out/003-x --set train.total_kimg=KIMG' in str(caught.value)

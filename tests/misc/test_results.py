@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import misc
-from misc import results
+from misc import results, resuming
 from pgan.errors import DataError
 from tests.support.golden import GOLDEN, load_json, load_npz
 
@@ -145,6 +145,19 @@ def test_messages_say_what_there_is(tree):
                                         'network-snapshot-000010.pkl, network-final.pkl'):
         misc.locate_network_pkl(0, 3)
     with pytest.raises(DataError, match=r"'results/003-empty' holds no network-\*\.pkl"):
+        misc.locate_network_pkl(3)
+
+
+def test_a_run_that_was_stopped_before_its_first_snapshot(tree):
+    """It continues by the command; a folder of images is told from it."""
+    with pytest.raises(DataError, match='No training run has left its networks there'):
+        misc.locate_network_pkl(3)
+    resuming.write_run('results/003-empty', [], [], {})
+    with pytest.raises(DataError, match='ended before it saved anything'):
+        misc.locate_network_pkl(3)
+    with open('results/003-empty/checkpoints/ckpt-1.index', 'w'):
+        pass
+    with pytest.raises(DataError, match=r'train\.py --resume results/003-empty$'):
         misc.locate_network_pkl(3)
 
 

@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 import misc
-from misc import resuming, run_status
+from misc import resuming, run_files, run_status
 from pgan.errors import DataError
 from pgan.invocation import command, path_argument
 from pgan.reporting import report, stats_file
@@ -362,7 +362,7 @@ def flat(state_and_reason, kimg, total_kimg):
 
 def test_a_run_is_finished_when_it_was_finished(run_folder):
     """Not when the page was written; its own note counts for more than a time that copying sets."""
-    mark = run_folder / resuming.DONE_MARK
+    mark = run_folder / run_files.DONE_MARK
     mark.touch()
     os.utime(mark, (10**9, 10**9))
     expected = time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(10**9))

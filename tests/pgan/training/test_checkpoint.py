@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from misc import resuming
+from misc import resuming, run_files
 from pgan.errors import ConfigError, DataError, UserError
 from pgan.training.checkpoint import KEPT, Checkpoints, random_state, restore_random_state
 from tests.support.damage import check_error, damaged, time_limit
@@ -269,7 +269,7 @@ def test_the_newest_unfinished_run(in_tmp):
         else:
             resuming.write_run(f'results/{name}', [], [], {})
         if done:
-            pathlib.Path(f'results/{name}/{resuming.DONE_MARK}').touch()
+            pathlib.Path(f'results/{name}/{run_files.DONE_MARK}').touch()
     assert resuming.find_run('', 'results').path == 'results/002-b'
     assert resuming.find_run('10', 'results').is_done
     path = pathlib.Path('results/002-b/checkpoints/run.json')
@@ -290,4 +290,4 @@ def test_the_folder_of_checkpoints(in_tmp, parts, old):
     assert Checkpoints('results/000-x', make_devices(), *parts).restore() == {'number': 3}
     assert os.listdir('results/000-x') == ['checkpoint' if old else 'checkpoints']
     names = {'in-use', 'run.json', 'checkpoint', 'ckpt-1.index', 'ckpt-1.data-00000-of-00001'}
-    assert set(os.listdir(resuming.checkpoint_folder('results/000-x'))) == names
+    assert set(os.listdir(run_files.checkpoint_folder('results/000-x'))) == names
