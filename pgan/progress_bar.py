@@ -24,6 +24,7 @@ class ProgressBar(tqdm):
         forms: texts as for tqdm's `bar_format`, the fullest first; None = the usual ones.
     """
     forms: Sequence[str] | None = None
+    _fits: tuple[object, int] = (None, 0)  # (width and count of forms, index of the fullest that has fitted)
 
     def __str__(self) -> str:
         values = self.format_dict
@@ -36,9 +37,12 @@ class ProgressBar(tqdm):
             form = form if desc else form.replace('{desc}: ', '')
             return str(self.format_meter(**{**values, 'prefix': desc, 'ncols': ncols,
                                             'bar_format': form}))
-        for form in forms:
-            if disp_len(drawn(form, desc)) <= width:  # with a bar of 10 columns
-                return drawn(form, desc, width)
+        # A shorter form stays, or the line would flip whenever a number gains or loses a digit.
+        kept, first = self._fits
+        for number in range(first if kept == (width, len(forms)) else 0, len(forms)):
+            if disp_len(drawn(forms[number], desc)) <= width:  # with a bar of 10 columns
+                self._fits = (width, len(forms)), number
+                return drawn(forms[number], desc, width)
         room = width - disp_len(drawn(forms[-1], '')) - len('...: ')
         shorter = f'{disp_trim(desc, room)}...' if desc and room > 0 else ''
         return drawn(forms[-1], shorter, width)

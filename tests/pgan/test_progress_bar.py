@@ -65,6 +65,19 @@ def test_bars_without_an_end_or_beyond_it(options, terminal):
     assert '5' in drawn(stream)[-1] and all(len(line) <= 40 for line in drawn(stream))
 
 
+@pytest.mark.parametrize('columns', range(20, 81, 6))
+def test_a_line_keeps_its_form_while_its_numbers_change(columns, terminal):
+    """A number that gains and loses a digit does not make parts of the line come and go."""
+    stream = terminal(columns)
+    with progress_bar(total=100, desc='x', mininterval=0) as bar:
+        bar.forms = ['{desc}: {n_fmt} {postfix} of all', '{desc}: {n_fmt}', '{n_fmt}']
+        for step in range(20):
+            bar.set_postfix_str('9' * (columns - 16 + step % 3), refresh=False)
+            bar.update()
+    is_full = ['of all' in line for line in drawn(stream)[1:]]  # the first has no forms yet
+    assert is_full == sorted(is_full, reverse=True) and 9 < sum(is_full) < len(is_full)
+
+
 def test_nothing_is_drawn_where_no_terminal_is(monkeypatch):
     for stream in (io.StringIO(), None):
         monkeypatch.setattr(sys, 'stderr', stream)
