@@ -24,7 +24,8 @@ class ProgressBar(tqdm):
         forms: texts as for tqdm's `bar_format`, the fullest first; None = the usual ones.
     """
     forms: Sequence[str] | None = None
-    _fits: tuple[object, int] = (None, 0)  # (width and count of forms, index of the fullest that has fitted)
+    # ((width, count of forms), index of the fullest form that has fitted)
+    _fits: tuple[object, int] = (None, 0)
 
     def __str__(self) -> str:
         values = self.format_dict
