@@ -17,4 +17,4 @@ elif [ "${1:-}" = --all ]; then
     shift
     set -- -m '' "$@"
 fi
-exec .venv/bin/python -m pytest -n "$workers" --dist loadfile "$@"
+exec .venv/bin/python -m pytest -n "$workers" --dist loadfile --no-loadscope-reorder "$@"

@@ -34,6 +34,9 @@ def pytest_collection_modifyitems(items):
             if seen[key] > mark.args[0]:
                 item.add_marker('slow')
                 item.add_marker(mark.kwargs['rest'])
+    # Files with long tests first: else one process waits in the end while another has one left.
+    long_files = {item.path for item in items if item.get_closest_marker('slow')}
+    items.sort(key=lambda item: item.path not in long_files)
 
 
 @pytest.fixture

@@ -190,6 +190,7 @@ def test_the_example_draws_what_the_original_example_draws(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_the_example_says_what_it_needs(in_tmp):
     cases = [(None, "there is no 'gone.pkl'"), (b'\x80\x04]\x94.', 'Received: a list'),
              (b'hello', 'hello.pkl')]

@@ -135,6 +135,7 @@ def collected():
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_names_of_tests_are_the_same_in_every_process(request, collected):
     """pytest-xdist stops if its workers disagree on them, as they do if a name contains a time or
     the order of a set.

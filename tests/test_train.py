@@ -67,6 +67,7 @@ def test_unconditional_through_every_stage(toy):
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_conditional_with_a_row_per_class_in_bfloat16(toy, capsys):
     (toy / 'datasets' / 'toy' / 'toy-classes.txt').write_text('ant\nbee\ncat\n')
     assert run("dataset.max_label_size='full'", 'grid.layout=row_per_class', 'G.dtype=bfloat16',

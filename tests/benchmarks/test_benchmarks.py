@@ -316,6 +316,7 @@ def test_results_are_kept_and_gone_on_with(tmp_path, two_measurements, capsys):
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_run_from_its_start_to_its_end():
     """A tiny run of train.py, watched: each stage was compiled, and all that is timed has been
     seen.

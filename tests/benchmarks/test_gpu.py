@@ -354,9 +354,10 @@ def test_an_unexplained_shortage_is_told(monkeypatch):
 # ---------------------------------------------------------------- whole runs
 
 # Resumed runs and half precision have tests of their own; these parts take a minute and a half.
-GROUPS = [('random', 'speed', 'peer', 'pipeline', 'generate', 'shortage')]
+GROUPS = [('random', 'generate', 'shortage'), ('speed', 'peer', 'pipeline')]
 
 
+@pytest.mark.first(1, rest='exhaustive')
 @pytest.mark.slow
 @pytest.mark.parametrize('parts', GROUPS, ids=lambda parts: parts[0])
 def test_a_whole_run_on_the_cpu(parts, tmp_path, capsys, monkeypatch):

@@ -105,6 +105,7 @@ misc.save_pkl((Gs, Gs, Gs), 'results/000-run/network-snapshot-000001.pkl')
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_layer_and_metric(copy, tmp_path):
     """A network with the layer is saved, loaded, and measured with the metric."""
     done = python(copy, tmp_path, '-c', RUN_WITH_A_SNAPSHOT)

@@ -139,6 +139,7 @@ def test_quick_start(checkout):
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_two_devices(checkout):
     if not (checkout / 'datasets' / 'digits').exists():
         carry_out(checkout, '.venv/bin/python dataset_tool.py create_digits datasets/digits')
@@ -148,6 +149,7 @@ def test_two_devices(checkout):
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_the_tests(checkout):
     """All of them, the fast ones, and one that fails."""
     assert '2 passed' in carry_out(checkout, TESTS)
@@ -174,6 +176,7 @@ def test_curves(checkout):
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_before_and_after_a_change(checkout):
     add, compare, remove = BEFORE_AND_AFTER
     carry_out(checkout, add)
@@ -219,6 +222,7 @@ def test_editable_install(checkout, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.skipif(
     importlib.util.find_spec('jpeglib') is None, reason='jpeglib has no wheel for this machine')
 def test_celebahq(checkout, in_tmp, monkeypatch):

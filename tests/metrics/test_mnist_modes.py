@@ -103,6 +103,7 @@ def test_the_classifier_has_the_papers_layers():
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_what_it_learns_does_not_depend_on_the_programs_seeds(in_tmp):
     """Up to rounding: 1e-4, after 15 updates of about 2e-3 each."""
     write_digits('datasets/digits')

@@ -58,6 +58,7 @@ def test_snapshots_of_this_program(in_tmp):
     assert check_all(path, cases, lambda: misc.load_pkl(path), is_plain_or_network) < 300
 
 
+@pytest.mark.first(2, rest='exhaustive')
 @pytest.mark.slow
 @pytest.mark.parametrize(('name', 'count'), [('original-format-network', 66), ('theano-wscale', 66),
                                              ('theano-progressive8', 66), ('theano-unknown', 66)])

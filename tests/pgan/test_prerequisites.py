@@ -81,6 +81,7 @@ raise ValueError('another reason')
 """
 
 
+@pytest.mark.first(4, rest='exhaustive')
 @pytest.mark.parametrize('content, said', [
     ('{bad', 'Expecting property name'), ('', 'Expecting value'), ('[]', 'it is no JSON object'),
     ('{"floatx": "bfloat16"}', "its floatx is 'bfloat16', expected float16, float32 or float64"),

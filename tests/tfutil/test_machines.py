@@ -269,6 +269,7 @@ print('same:', text == bytes(range(256)) * 3 and all(
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_all_machines_get_the_chiefs_values(in_tmp, monkeypatch):
     """Of any shape and type, what is not finite as well."""
     monkeypatch.setenv('PYTHONPATH', str(ROOT))

@@ -163,6 +163,7 @@ def test_tf_config_options():
         tfutil.init_tf({'allow_soft_placemnt': True})
 
 
+@pytest.mark.first(3, rest='exhaustive')
 @pytest.mark.slow
 @pytest.mark.parametrize('config, allowed', [(None, False), ({}, False), ({'tf32': True}, True),
                                              ({'tf32': False}, False)], ids=str)

@@ -182,6 +182,7 @@ def test_keys_lead_through_the_images(mixed, screen):
     assert out.count('Image ') == NUM
 
 
+@pytest.mark.first(1, rest='exhaustive')
 @needs_screen
 @pytest.mark.parametrize('key', ['escape', 'q'])
 def test_escape_closes_the_window_and_grey_is_grey(key, in_tmp, screen):

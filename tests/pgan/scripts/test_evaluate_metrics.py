@@ -193,6 +193,7 @@ def test_reals_are_looked_at_once(finished, mirror):
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_other_reals_are_looked_at_again(finished):
     evaluate(metrics=[KEEPER])
     for options in (dict(num_images=19), dict(minibatch_size=6),

@@ -83,6 +83,7 @@ def papers_steps():
     return at
 
 
+@pytest.mark.first(1, rest='exhaustive')
 @pytest.mark.slow
 @pytest.mark.parametrize('dtype, lod, options, most, most_transposes', [
     ('float32', 0.0, dict(fuse=True), 1200, 53),

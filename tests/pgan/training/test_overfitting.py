@@ -254,8 +254,9 @@ def trained_letters(method, augment_fakes=True):
     return np.clip(images[:, 0] * 127.5 + 127.5, 0, 255)
 
 
+@pytest.mark.first(1, rest='exhaustive')
 @pytest.mark.slow
-@pytest.mark.parametrize('method', ['diffaugment', 'ada'])
+@pytest.mark.parametrize('method', ['ada', 'diffaugment'])
 def test_augmented_looks_do_not_leak_into_Gs(method):
     """Of 200 images of a G trained on Ls at one place, at most 2 % look moved, turned or inverted.
     """
@@ -263,6 +264,7 @@ def test_augmented_looks_do_not_leak_into_Gs(method):
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_leaks_would_be_seen():
     """If only reals were augmented, G would draw what augmentation has made of them."""
     assert share_of_augmented_looks(trained_letters('diffaugment', augment_fakes=False)) > 0.2

@@ -282,6 +282,7 @@ def test_a_run_trains_and_is_resumed(machine, capsys):
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_measuring_a_run(in_tmp):
     data = dict(class_name='dataset.SyntheticDataset', resolution=8)
     assignments = [settings.assignment('dataset', data), 'G.fmap_max=8', 'D.fmap_max=8',

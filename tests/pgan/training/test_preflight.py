@@ -206,6 +206,7 @@ def test_no_picture_is_larger_than_its_bound(in_tmp, size, channels):
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_toy_run_ends_smaller_than_was_said(toy, monkeypatch, capsys):
     """With a disk that is full but for what was said, or a little less."""
     usage, said = collections.namedtuple('usage', 'free'), []

@@ -183,8 +183,8 @@ def test_statistics_are_of_all_devices_and_told_once():
     assert tfutil.summary.flush()['TrainD/learning_rate'] == 0.25
 
 
-@pytest.mark.first(1, rest='exhaustive')
 @pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize('replicas, lod', [(1, 0.5), (2, 1)])
 def test_xla_gives_the_same_numbers(replicas, lod):
     """Compiled by XLA and not: 1e-4 after 5 steps, draws and all."""
@@ -209,6 +209,7 @@ def test_what_xla_cannot_compile_is_said():
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_batch_statistics_of_ones_own_generator(tmp_path, monkeypatch):
     """Keras's batch normalisation on two devices: it trains, and its running averages are the same
     on both.

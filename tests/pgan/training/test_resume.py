@@ -116,6 +116,7 @@ def stopping(monkeypatch):
     return after
 
 
+@pytest.mark.first(1, rest='exhaustive')
 @pytest.mark.slow
 @pytest.mark.parametrize('number, code', [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_signal_lets_the_step_end_and_saves(toy, capsys, stopping, number, code,

@@ -103,6 +103,7 @@ def a_kernel_for_each_evaluation(self, dtype):
 BOX = fused_convolutions, 'kernels_hold_the_box', lambda: True
 
 
+@pytest.mark.first(3, rest='exhaustive')
 @pytest.mark.slow
 @pytest.mark.parametrize(
     'options, patch', [({}, BOX),

@@ -141,6 +141,7 @@ def same(whole, parted, use_layernorm):
         for a, b in zip(whole, parted, strict=True) if a.size)
 
 
+@pytest.mark.first(4, rest='exhaustive')
 @pytest.mark.slow
 @pytest.mark.parametrize('kind, more',
                          [('G', {}),
@@ -161,6 +162,7 @@ def test_networks_in_parts_give_the_same(kind, more):
                                                                                         parts)
 
 
+@pytest.mark.first(2, rest='exhaustive')
 @pytest.mark.slow
 @pytest.mark.parametrize('kind, more, size', [('G', dict(use_batchnorm=True), 8),
                                               ('D', dict(use_gdrop=True), 8), ('G', {}, 3),

@@ -178,6 +178,7 @@ def test_lods_in_the_numbers_of_the_run(snapshot_at, run_at, lod):
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_dry_run_shows_the_start(toys, capsys):
     snapshot(lod=0.5)
     assert main('--config', 'tiny.py', '--dry-run', '--set', 'train.init_from=network.pkl', '--set',
