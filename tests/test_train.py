@@ -4,6 +4,7 @@ get.
 import glob
 import os
 import pickle
+import re
 import resource
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import misc
 from misc.environment import read_environment
+from pgan.reporting.statistics import LAYOUT
 from pgan.training import threads
 from pgan.training.step import TrainingSteps
 from tests.support.golden import ROOT, load_json
@@ -58,12 +60,23 @@ def test_unconditional_through_every_stage(toy):
     golden = load_json('sample_run.json')['tags']
     assert sorted(events.Tags()['scalars']) == sorted(golden['scalars'])
     assert not events.Tags()['histograms'] and not events.Tags()['graph'] and events.Tags(
-    )['tensors'] == ['_hparams_/session_start_info']
+    )['tensors'] == ['_hparams_/session_start_info', 'custom_scalars__config__']
+    check_layout(golden['scalars'])
     kimg = [event.value for event in events.Scalars('Progress/kimg')]
     assert [event.step
             for event in events.Scalars('Progress/kimg')] == [round(k * 1000) for k in kimg]
     assert all(
         np.isfinite(event.value) for tag in golden['scalars'] for event in events.Scalars(tag))
+
+
+def check_layout(tags):
+    """Each chart of the CUSTOM SCALARS page finds its tags, or those of an option that is off."""
+    optional = ('Metrics/', 'Overfitting/', 'Augment/')
+    for charts in LAYOUT.values():
+        for title, expressions in charts.items():
+            for expression in expressions:
+                found = [tag for tag in tags if re.fullmatch(expression, tag)]
+                assert found or expression.startswith(optional), (title, expression)
 
 
 @pytest.mark.slow

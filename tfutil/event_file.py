@@ -2,12 +2,14 @@
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from tensorboard.compat.proto import event_pb2, summary_pb2
+from tensorboard.plugins.custom_scalar import layout_pb2
+from tensorboard.plugins.custom_scalar import summary as layout_summary
 from tensorboard.plugins.hparams import summary as hparams_summary
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
@@ -58,11 +60,21 @@ class SummaryWriter:
             sum_squares=np.square(values).sum(), bucket_limit=edges[1:], bucket=counts)
         self._add(step, tag=tag, histo=histogram)
 
-    def image(self, tag: str, data: bytes, width: int, height: int, step: int) -> None:
-        """Add a picture, given as the bytes of a PNG or JPEG file."""
+    def image(self, tag: str, data: bytes, width: int, height: int, step: int,
+              description: str = '') -> None:
+        """Add a picture.
+
+        Args:
+            tag: its name.
+            data: the bytes of a PNG or JPEG file.
+            width, height: in pixels.
+            step: where it stands on the slider.
+            description: Markdown that TensorBoard shows on request.
+        """
+        metadata = summary_pb2.SummaryMetadata(summary_description=escaped(description))
         picture = summary_pb2.Summary.Image(width=width, height=height, colorspace=3,
                                             encoded_image_string=data)
-        self._add(step, tag=tag, image=picture)
+        self._add(step, tag=tag, image=picture, metadata=metadata)
 
     def hparams(self, values: Mapping[str, Any]) -> None:
         """Add a run's options for the HPARAMS page.
@@ -72,8 +84,23 @@ class SummaryWriter:
         """
         plain = {name: value if isinstance(value, (bool, int, float)) else escaped(str(value))
                  for name, value in values.items()}
-        # TensorFlow's class, where that is there
-        content = hparams_summary.session_start_pb(plain).SerializeToString()
+        self._add_summary(hparams_summary.session_start_pb(plain))
+
+    def layout(self, categories: Mapping[str, Mapping[str, Sequence[str]]]) -> None:
+        """Add the order of the CUSTOM SCALARS page.
+
+        Args:
+            categories: {category: {title of a chart: regular expressions of its tags}}.
+        """
+        chart = lambda title, tags: layout_pb2.Chart(
+            title=title, multiline=layout_pb2.MultilineChartContent(tag=tags))
+        self._add_summary(layout_summary.pb(layout_pb2.Layout(category=[
+            layout_pb2.Category(title=category, chart=[chart(*item) for item in charts.items()])
+            for category, charts in categories.items()])))
+
+    def _add_summary(self, summary):
+        """Add a plugin's summary, which is of TensorFlow's class where that is there."""
+        content = summary.SerializeToString()
         self._write(_event(0, summary=summary_pb2.Summary.FromString(content)))
 
     def graph(self, graph_def: tf.compat.v1.GraphDef) -> None:

@@ -19,7 +19,7 @@ from pgan.reporting.best_snapshot import BestSnapshot
 from pgan.reporting.nearest_of_run import save_nearest
 from pgan.reporting.nearest_section import PICTURE
 from pgan.reporting.report import Report
-from pgan.reporting.statistics import Statistics
+from pgan.reporting.statistics import LAYOUT, Statistics
 from tfutil import Network, save_summaries, summary
 from tfutil.devices import Devices
 
@@ -127,11 +127,16 @@ class ImageSnapshots:
 
     def save_row_names(self, folder: str) -> None:
         """Write rows.txt, the class of each row, if rows are classes that have names."""
-        names = names_of(self.training_set)
-        if self.layout == 'row_per_class' and names:
+        if self.row_names:
             with misc.atomic_write(os.path.join(folder, ROWS_FILE)) as file:
-                text = row_lines(names, self.grid_size[1])
-                file.write(text.encode('utf-8', 'surrogateescape'))
+                file.write(self.row_names.encode('utf-8', 'surrogateescape'))
+
+    @property
+    def row_names(self) -> str:
+        """The class of each row, a line each; '' if rows are no classes that have names."""
+        names = names_of(self.training_set)
+        by_class = self.layout == 'row_per_class' and names
+        return row_lines(names, self.grid_size[1]) if by_class else ''
 
     def save_reals(self, folder: str) -> str:
         """Write reals.png; returns its path."""
@@ -210,6 +215,7 @@ class RunFolder:
             Seconds that a picture took, and how many more the first one of Gs took.
         """
         self.writer.hparams(options)
+        self.writer.layout(LAYOUT)
         self.grid.save_row_names(self.path)
         start = time.perf_counter()
         self._show_picture('reals', self.grid.save_reals(self.path), cur_nimg)
@@ -226,7 +232,7 @@ class RunFolder:
         except OSError as error:  # the picture itself was saved; a copy of it is not worth a run
             print(f'Warning: {path} is not shown in TensorBoard: {error}', file=sys.stderr)
         else:
-            self.writer.image(tag, data, width, height, cur_nimg)
+            self.writer.image(tag, data, width, height, cur_nimg, self.grid.row_names)
 
     def tick(self, cur_tick: int, cur_nimg: int, minibatch: int, done: bool,
              graph_def: tf.compat.v1.GraphDef | None = None) -> bool:

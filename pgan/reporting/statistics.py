@@ -7,6 +7,21 @@ from pgan.files import to_json
 from pgan.reporting.stats_file import FILE
 from tfutil import SummaryWriter
 
+# TensorBoard's CUSTOM SCALARS page: {category: {chart: tags}}, the most telling ones first.
+LAYOUT = {
+    'How good': {'metrics': ['Metrics/.*'], "lead of D's scores": ['Overfitting/signal'],
+                 'probability of augmentation': ['Augment/probability']},
+    'Losses': {"scores of D": [f'Loss/{name}_scores' for name in ('real', 'fake', 'mixed')]
+               + ['Overfitting/held_out_scores'],
+               'norm of the gradient': ['Loss/mixed_norms'],
+               'penalties': ['Loss/.*penalty.*']},
+    'Growth': {'lod': ['Progress/lod'], 'minibatch': ['Progress/minibatch'],
+               'learning rates': ['Train[GD]/learning_rate']},
+    'Speed': {'seconds per kimg': ['Timing/sec_per_kimg'],
+              'hours so far': ['Timing/total_hours'],
+              'seconds of saving': ['Timing/maintenance_sec']},
+}
+
 
 class Statistics(SummaryWriter):
     """A `SummaryWriter` that also adds a line to stats.jsonl for each tick.
