@@ -11,10 +11,10 @@ import metrics as metrics_room
 import misc
 from metrics.evaluator import Evaluator, default_minibatch_size
 from misc import logs
-from pgan.errors import ConfigError, DataError
 from pgan.files import atomic_append, atomic_write, to_json
 from pgan.options import Count
 from pgan.reporting.report import Report
+from pgan.scripts.early_checks import check_part, snapshots_to_measure
 from pgan.scripts.option_checks import LogName, MetricNames, RunId
 from pgan.scripts.script import script
 
@@ -59,16 +59,15 @@ def evaluate_metrics(
             had.
     """
     folder = misc.locate_result_subdir(run_id, config.result_dir)
-    pkls = misc.list_network_pkls(folder, include_final=False, result_dir=config.result_dir)
-    if not pkls:
-        raise DataError(f'the run {folder!r} has no network-snapshot-*.pkl to evaluate. A run '
-                        'saves the first one after train.network_snapshot_ticks ticks.')
+    pkls = snapshots_to_measure(folder, config.result_dir)
+    check_part(folder, against)
+    part: dict[str, Any] = {} if against == 'training' else {'part': against}
     table = _Table(os.path.join(folder, log))
     print('Logging output to', table.path)
     if logs.output_logging_active():
         logs.set_output_log_file(table.path, mode='a')  # what was measured before is kept
     training_set, mirror_augment = misc.load_dataset_for_previous_run(
-        folder, config.result_dir, config.data_dir, config, verbose=True, **_part(folder, against))
+        folder, config.result_dir, config.data_dir, config, verbose=True, **part)
     resolution = training_set.shape[1]
     minibatch_size = minibatch_size or default_minibatch_size(resolution)
     names = [metrics_room.SHORT_NAMES.get(name, name) for name in metrics]
@@ -91,17 +90,6 @@ def evaluate_metrics(
     print()
     Report(folder).refresh()
     return table.path
-
-
-def _part(folder, against):
-    """Arguments that choose a part of the data set; ConfigError if the run has no such part."""
-    if against == 'training':
-        return {}
-    if not misc.results.read_dataset_options(folder)[0].get('validation'):
-        raise ConfigError(f'the run {folder!r} held no images out to measure against '
-                          '(dataset.validation was 0). Measure against the training images, or '
-                          'hold some out in the next run: --set dataset.validation=0.1')
-    return {'part': against}
 
 
 def _kimg(pkl):

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import misc
-from pgan.options import Count, Seed, Snapshot
+from pgan.options import Count, Seed, Snapshot, options_of
 from pgan.progress_bar import progress_bar
 from pgan.scripts import generator
 from pgan.scripts.label_choice import label_source, labels_of_seeds, report_rows
@@ -59,7 +59,7 @@ def generate_fake_images(
     """
     chosen = [] if seeds is None else seed_list(seeds)
     if chosen:
-        expect_alone(generate_fake_images,
+        expect_alone(options_of(generate_fake_images),
                      dict(grid_size=grid_size, num_pngs=num_pngs, random_seed=random_seed))
     Gs, network_pkl = generator.load_generator(run_id, snapshot, config)
     image_shrink = chosen_shrink(Gs, image_shrink, grid_size)

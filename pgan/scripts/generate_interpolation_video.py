@@ -7,7 +7,7 @@ import numpy as np
 import scipy.ndimage
 
 import misc
-from pgan.options import Count, NonNegative, Positive, Seed, Snapshot
+from pgan.options import Count, NonNegative, Positive, Seed, Snapshot, options_of
 from pgan.pixels import repeat_pixels
 from pgan.scripts import generator
 from pgan.scripts.label_choice import label_source, labels_of_seeds, report_rows
@@ -97,7 +97,7 @@ def generate_interpolation_video(
     stations = [] if seeds is None else seed_list(seeds)
     if seeds is not None:
         expect_alone(
-            generate_interpolation_video,
+            options_of(generate_interpolation_video),
             dict(grid_size=grid_size, random_seed=random_seed, smoothing_sec=smoothing_sec))
         station_frames(len(stations), num_frames)
     Gs, network_pkl = generator.load_generator(run_id, snapshot, config)

@@ -33,6 +33,34 @@ def _is_log_name(value):
     return re.fullmatch(r'[\w. ()+-]+\.txt', value) and value not in _OF_TRAINING
 
 
+def _stem(value):
+    """A file's name without folder and ending, of characters that every name here may have."""
+    name = os.path.splitext(os.path.basename(value.rstrip('/\\')))[0]
+    return re.sub(r'[^\w ()+-]', '-', name)
+
+
+def _video_meant(value):
+    return f'{_stem(value) or "video"}.mp4' if isinstance(value, str) else None
+
+
+def _log_meant(value):
+    if not isinstance(value, str):
+        return None
+    name = f'{_stem(value)}.txt'
+    return name if _is_log_name(name) else f'metric-{name}'
+
+
+def _without_folder(value):
+    name = os.path.basename(value.rstrip('/\\')) if isinstance(value, str) else ''
+    return name or None
+
+
+def size_pair(text: str) -> list[int] | None:
+    """[15, 8] of '15x8', '15 x 8', '15,8' or '15 8', in brackets or not; None of another string."""
+    match = re.fullmatch(r'\s*[\[(]?\s*(\d{1,9})\s*[xX\u00d7*,;\s]\s*(\d{1,9})\s*[\])]?\s*', text)
+    return [int(match[1]), int(match[2])] if match else None
+
+
 def _is_class(value):
     is_number = is_integer(value) and value >= 0
     return value is None or is_number or isinstance(value, str) and value != ''
@@ -74,18 +102,19 @@ ClassLabel = Annotated[int | str | None, Such(
 Labels = Annotated[int | str | None, Such(
     "'rows', or a class by its number, an integer of at least 0, or by its name", _is_class)]
 GridSize = Annotated[list[int], Such(
-    'images across and down as two integers of at least 1, e.g. [15, 8]',
-    lambda value: len(value) == 2 and min(value) >= 1)]
+    'images across and down, two integers of at least 1, e.g. [15, 8]; on a command line also 15x8',
+    lambda value: len(value) == 2 and min(value) >= 1, read=size_pair)]
 Seeds = Annotated[list[Any] | str | int, Such(
     "seeds and ranges of seeds like '1-20,42', a list of seeds, or one integer", _are_seeds)]
 FileName = Annotated[str, Such(
-    'a file name without a folder, as it goes into the result folder', _is_file_name)]
+    'a file name without a folder, as it goes into the result folder', _is_file_name,
+    meant=_without_folder)]
 VideoName = Annotated[str, Such(
     f'a file name that ends in {", ".join(_VIDEO_ENDINGS)}, without a folder, as it goes into the '
-    'result folder', _is_video_name)]
+    'result folder', _is_video_name, meant=_video_meant)]
 LogName = Annotated[str, Such(
     "a file name that ends in .txt, without a folder, e.g. 'metric-swd-16k.txt', but not of a file "
-    'that training has written', _is_log_name)]
+    'that training has written', _is_log_name, meant=_log_meant)]
 MetricNames = Annotated[list[str], Such("a list of names, e.g. ['swd']", bool)]
 Codec = Annotated[str, Such(
     "an encoder that the installed ffmpeg has, e.g. 'libx264', 'libx265' or 'mpeg4'", _has_encoder)]
