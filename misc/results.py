@@ -272,9 +272,8 @@ def locate_network_pkl(run_id_or_result_subdir_or_network_pkl: int | str,
             return pkl
     result_subdir = locate_result_subdir(query, result_dir)
     if not pkls:
-        which = 'a network pkl' if snapshot is None else f'network pkl for snapshot {snapshot!r}'
-        raise DataError(f'Cannot locate {which}: {result_subdir!r} holds no network-*.pkl. '
-                        f'{why_no_networks(result_subdir)}')
+        raise DataError(f'Cannot locate network pkl for snapshot {snapshot!r}: {result_subdir!r} '
+                        f'holds no network-*.pkl. {why_no_networks(result_subdir)}')
     raise DataError(f'Cannot locate network pkl for snapshot {snapshot!r} in {result_subdir!r}. '
                     'Expected the kimg of one of these as a number: '
                     f'{_some([os.path.basename(pkl) for pkl in pkls])}; leave it out for the last.')

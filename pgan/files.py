@@ -62,8 +62,14 @@ def short_name(name: str, longest: int = 120) -> str:
 
 
 def nearest_path(path: str | os.PathLike, folders_only: bool = False) -> str:
-    """Return ' Did you mean ...?' with the existing path that is nearest to one that does not
-    exist, or ''. One misspelt name in it is recognised, also that of a folder above.
+    """Return ' Did you mean ...?' with what `nearest_existing` finds, or ''."""
+    found = nearest_existing(path, folders_only)
+    return f' Did you mean {found!r}?' if found else ''
+
+
+def nearest_existing(path: str | os.PathLike, folders_only: bool = False) -> str | None:
+    """The existing path that is nearest to one that does not exist, or None. One misspelt name in
+    it is recognised, also that of a folder above.
 
     Args:
         path: as a user has typed it; the answer has the same form.
@@ -74,19 +80,19 @@ def nearest_path(path: str | os.PathLike, folders_only: bool = False) -> str:
         above, name = os.path.split(above)
         rest.insert(0, name)
         if not name:  # the root
-            return ''
+            return None
     if not rest or not os.path.isdir(above or os.curdir):
-        return ''
+        return None
     try:
         with os.scandir(above or os.curdir) as entries:
             there = [entry.name for entry in itertools.islice(entries, _MOST_NEIGHBOURS)]
     except OSError:
-        return ''
+        return None
     for name in nearest_names(rest[0], sorted(there)):
         found = os.path.join(above, name, *rest[1:])
         if os.path.isdir(found) if folders_only else os.path.exists(found):
-            return f' Did you mean {found!r}?'
-    return ''
+            return found
+    return None
 
 
 @contextlib.contextmanager
