@@ -1,5 +1,6 @@
 """Projection: the latent whose image is closest to a given one."""
 import os
+import warnings
 from typing import Annotated, Any, NamedTuple
 
 import keras
@@ -91,7 +92,8 @@ def load_target(path: str, Gs: Network) -> np.ndarray:
     """A picture as the network would draw it: float32 [1, C, R, R] in -1..1."""
     channels, resolution = Gs.output_shape[1:3]
     expect_picture(path)
-    with opened(path, path) as picture:
+    with warnings.catch_warnings(), opened(path, path) as picture:
+        warnings.filterwarnings('ignore', module=r'PIL\.')  # of odd EXIF data; the pixels are sound
         if mode_of(picture) in ('I', 'F'):
             raise DataError(f'{path!r} is stored as numbers without a black and a white. Expected '
                             '8 or 16 bits a channel; convert it.')
