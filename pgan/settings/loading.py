@@ -140,7 +140,7 @@ def plain_options(config: types.ModuleType) -> dict[str, Any]:
     found = {}
     for name, value in values(config).items():
         if isinstance(value, dict):
-            found.update({f'{name}.{key}': item for key, item in sorted(value.items())})
+            found.update({f'{name}.{key}': item for key, item in sorted(value.items(), key=str)})
         elif not isinstance(value, type):
             found[name] = value
     return found
