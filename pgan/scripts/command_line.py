@@ -10,7 +10,7 @@ import importlib
 import inspect
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from pgan import options, settings
@@ -20,6 +20,7 @@ from pgan.files import short_name
 from pgan.help_texts import example
 from pgan.options import ANYTHING, REQUIRED, Kind, Option
 from pgan.scripts import option_checks
+from pgan.scripts.option_checks import name_of_label
 from pgan.settings import launch
 
 WITHOUT_TENSORFLOW = ('write_report', )  # scripts that need only files; TensorFlow takes seconds
@@ -154,11 +155,49 @@ def assignments(args: argparse.Namespace) -> list[str]:
         for name, option in script.options.items() if name in given
     }
     train = {'func': f'util_scripts.{script.name}', **automatic, **values}
-    run = os.path.splitext(os.path.basename(os.path.normpath(str(values['run_id']))))[0]
-    return [
-        f'train={train!r}', 'num_gpus=1',
-        f'desc={script.name.removeprefix("generate_").replace("_", "-")}-{short_name(run)}'
-    ]
+    chosen = {name: value for name, value in values.items()
+              if value != script.options[name].default}
+    return [f'train={train!r}', 'num_gpus=1', f'desc={result_name(script.name, chosen)}']
+
+
+def result_name(script: str, chosen: Mapping[str, Any]) -> str:
+    """What the result folder of a script is called: its name, the run, and what is shown of it.
+
+    Args:
+        script: e.g. 'generate_fake_images'.
+        chosen: {name: value} of the options that are not left at their defaults.
+
+    Returns:
+        e.g. 'fake-images-12-4000kimg-temple'.
+    """
+    parts = [script.removeprefix('generate_').replace('_', '-'), _run_in_words(chosen['run_id'])]
+    words = {
+        'snapshot': lambda value: value if value == 'best' else f'{value}kimg',
+        'labels': name_of_label, 'label': name_of_label,
+        'seeds': lambda value: f'seeds-{_flat(value)}',
+        'random_seed': lambda value: f'seed-{value}',
+        'image': lambda value: os.path.splitext(os.path.basename(os.path.normpath(value)))[0],
+    }
+    parts += [short_name(words[name](chosen[name]), 60) for name in words if name in chosen]
+    return short_name(re.sub(r'[\0-\x1f\x7f/\\]+', '-', '-'.join(parts)), 200)
+
+
+def _run_in_words(run_id):
+    """'12' of 12, '012-cats' and 'results/012-cats'; 'cats-network-final' of a pickle in cats; else
+    the name of the folder.
+    """
+    folder, name = os.path.split(os.path.normpath(str(run_id)))
+    if name.endswith('.pkl'):
+        name = '-'.join(filter(None, (os.path.basename(folder), name.removesuffix('.pkl'))))
+    elif folder in ('', plain_constants('config').get('result_dir')):
+        number = re.match(r'\d+(?=-)', name)
+        name = str(int(number[0])) if number else name
+    return short_name(name, 110)
+
+
+def _flat(seeds):
+    """Seeds as one word: '1-20,42'."""
+    return ','.join(map(str, seeds)) if isinstance(seeds, (list, tuple)) else str(seeds)
 
 
 def value_of(text: Any, kind: Kind = ANYTHING) -> Any:

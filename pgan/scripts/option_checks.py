@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pgan.errors import ConfigError, expect
+from pgan.files import short_name
 from pgan.options import Such, is_integer
 
 if TYPE_CHECKING:
@@ -121,6 +122,14 @@ Codec = Annotated[str, Such(
 Bitrate = Annotated[str, Such(
     "bits per second as a string like '16M' or '500k'",
     lambda value: re.fullmatch(r'[1-9]\d*(\.\d+)?[kKM]?', value))]
+
+
+def name_of_label(label: int | str | None) -> str:
+    """A choice of labels as a part of file names: 'class-3', 'temple', 'rows'; '' for None."""
+    if label is None:
+        return ''
+    text = f'class-{label}' if is_integer(label) else str(label)
+    return short_name(re.sub(r'[\0-\x1f\x7f/\\]+', '-', text), 60)
 
 
 def chosen_shrink(Gs: 'Network', image_shrink: int | None, grid_size: Sequence[int]) -> int:

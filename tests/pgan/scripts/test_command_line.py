@@ -91,19 +91,54 @@ def test_values():
     assert config.train == dict(func='util_scripts.generate_fake_images', run_id=5,
                                 grid_size=[15, 8], png_prefix='a b', labels='rows',
                                 image_shrink=None)
-    assert config.desc == 'fake-images-5' and config.num_gpus == 1
+    assert config.desc == 'fake-images-5-rows' and config.num_gpus == 1
     metrics = configured('evaluate_metrics', '--run_id', '005-x', '--log', 'metric-a.txt',
                          '--metrics', 'swd', 'fid', '--num_images', '100', '--real_passes', '2')
     assert metrics.train.run_id == '005-x' and metrics.train.metrics == [
         'swd', 'fid'
-    ] and metrics.desc == 'evaluate-metrics-005-x'
+    ] and metrics.desc == 'evaluate-metrics-5'
     assert configured('evaluate_metrics', '--run_id', '1', '--log', 'l', '--metrics', 'swd',
                       '--num_images', '1', '--real_passes', '1').train.metrics == ['swd']
     config = configured('project_image', '--run_id', '5', '--image', '2018', '--num_steps', '7')
     assert config.train.image == '2018' and config.train.num_steps == 7
     config = configured('project_image', '--run_id', 'some/where/network-final.pkl', '--image',
                         'x y.png')
-    assert config.desc == 'project-image-network-final' and config.train.image == 'x y.png'
+    assert config.desc == 'project-image-where-network-final-x y'
+    assert config.train.image == 'x y.png'
+
+
+@pytest.mark.parametrize(('typed', 'name'), [
+    ('generate_fake_images --run_id 012-cats', 'fake-images-12'),
+    ('generate_fake_images --run_id results/012-cats/', 'fake-images-12'),
+    ('generate_fake_images --run_id other/012-cats', 'fake-images-012-cats'),
+    ('generate_fake_images --run_id cats', 'fake-images-cats'),
+    ('generate_fake_images --run_id 12 --snapshot None --random_seed 1000', 'fake-images-12'),
+    ('generate_fake_images --run_id 12 --num_pngs 9 --grid_size 3x2', 'fake-images-12'),
+    ('generate_fake_images --run_id 12 --snapshot 4000 --labels temple --random_seed 7',
+     'fake-images-12-4000kimg-temple-seed-7'),
+    ('generate_fake_images --run_id 12 --labels 3 --snapshot best', 'fake-images-12-best-class-3'),
+    ('generate_interpolation_video --run_id 12 --labels rows', 'interpolation-video-12-rows'),
+    ('nearest --run_id 12 --seeds 1-3,42', 'nearest-12-seeds-1-3,42'),
+    ('nearest --run_id 12 --seeds 3 7 42', 'nearest-12-seeds-3,7,42'),
+    ('nearest --run_id 12 --labels a/b', 'nearest-12-a-b'),
+    ('project_image --run_id 12 --image in/my.cat.png --label 0',
+     'project-image-12-class-0-my.cat'),
+    ("project_image --run_id 12 --image 'in/caf\udce9.png'", 'project-image-12-caf-udce9'),
+    ('generate_training_video --run_id 12 --duration_sec 3', 'training-video-12'),
+])
+def test_a_result_folder_is_named_by_what_is_chosen(typed, name):
+    config = configured(*shlex.split(typed))
+    assert config.desc == name
+    checking._check_names(config)
+
+
+def test_the_longest_names_fit(in_tmp):
+    long = 'x' * 250
+    config = configured('project_image', '--run_id', f'other/{long}', '--image', long, '--label',
+                        long, '--snapshot', '4000', '--random_seed', '7')
+    checking._check_names(config)
+    assert config.desc.startswith('project-image-xxx') and config.desc.endswith('xxx')
+    os.mkdir(f'999-{config.desc}')
 
 
 def test_values_pass_the_checks_of_the_configuration():
