@@ -28,6 +28,8 @@ from pgan.signals import Stopped, signals_as_exceptions
 if TYPE_CHECKING:
     from pgan.importers.source import Source
 
+_PYTHON: str = 'Python 3.11 or newer is needed'  # Python 2 stops at this line, and shows it
+
 # --------------------------------------------------------------------------------------------------
 # Creating. Signatures and docstrings are the command line's options and help (`pgan.commands`).
 

@@ -21,6 +21,7 @@ from pgan.settings import few_images, launch
 if TYPE_CHECKING:
     from misc.resuming import RunToResume
 
+_PYTHON: str = 'Python 3.11 or newer is needed'  # Python 2 stops at this line, and shows it
 _EXAMPLES = {
     '': 'Run what config.py says.',
     ' --use cifar10,cond,bf16': 'The same with other lines of config.py turned on.',

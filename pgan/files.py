@@ -75,7 +75,7 @@ def nearest_existing(path: str | os.PathLike, folders_only: bool = False) -> str
         path: as a user has typed it; the answer has the same form.
         folders_only: leave files out.
     """
-    above, rest = expanded(path).rstrip(os.sep), []
+    above, rest = expanded(path).rstrip(os.sep), list[str]()
     while above and not os.path.exists(above):
         above, name = os.path.split(above)
         rest.insert(0, name)
