@@ -84,7 +84,7 @@ def _accepted(name, annotation, default):
 
 def _side(text):
     """A resolution, which may be typed as '64' or '64x64'."""
-    match = re.fullmatch(r'\s*(\d{1,9})(?:\s*[xX\u00d7]\s*\1)?\s*', text)
+    match = re.fullmatch(r'\s*(-?\d{1,9})(?:\s*[xX\u00d7]\s*\1)?\s*', text)
     if match is None:
         raise argparse.ArgumentTypeError('expected pixels of a side, such as 64 for 64x64. '
                                          f'Received: {text!r}')

@@ -63,7 +63,12 @@ def nearest_names(name: object, candidates: Iterable[object], n: int = 3) -> lis
     for candidate in map(str, candidates):
         names.setdefault(candidate.casefold(), []).append(candidate)
     close = difflib.get_close_matches(str(name).casefold(), names, n=n, cutoff=0.6)
-    return [each for folded in close for each in names[folded]][:n]
+
+    def likeness(candidate):
+        return difflib.SequenceMatcher(None, str(name), candidate).ratio(), candidate
+
+    return [each for folded in close for each in sorted(names[folded], key=likeness,
+                                                        reverse=True)][:n]
 
 
 def in_short(error: object) -> str:
