@@ -291,10 +291,11 @@ def test_all_metrics_through_train_py(toy, capsys):
                    for name in os.listdir('results/000-tiny') if 'snapshot' in name), reverse=True)
     assert [row['snapshot'] for row in rows] == ['Reals', 'Reals2', *map(str, kimg)]
     assert list(rows[0])[2:4] == ['SWDx1e3_16', 'SWDx1e3_avg']
-    assert list(rows[0])[4:] == [
+    assert list(rows[0])[4:-1] == [
         'FID', 'IS_mean', 'IS_std', 'KIDx1e3_mean', 'KIDx1e3_std', 'Precision', 'Recall'
     ]
-    assert all(np.isfinite(list(row.values())[1:]).all() for row in rows)
+    assert all(np.isfinite(list(row.values())[1:-1]).all() for row in rows)
+    assert {row['settings'] for row in rows} == {'num_images=30'}
     # noise of a network that has hardly trained is far off
     assert rows[0]['FID'] == 0 and 0 < rows[1]['FID'] < 0.5 * rows[-1]['FID']
     table = open('results/000-tiny/metric-all.txt').read()
