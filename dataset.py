@@ -11,7 +11,7 @@ from pgan.data import records
 from pgan.data.class_names import read_class_names
 from pgan.data.labels import find_label_file, has_labels, load_labels, read_labels
 from pgan.errors import ConfigError, DataError, did_you_mean
-from pgan.files import expanded
+from pgan.files import expanded, nearest_existing
 from pgan.invocation import command
 from pgan.options import (
     REQUIRED,
@@ -461,12 +461,9 @@ def _missing(tfrecord_dir):
         return DataError(f'{os.fspath(tfrecord_dir)!r} is a file. Expected the folder of a data '
                          'set, which holds its .tfrecords files.')
     parent, name = os.path.split(os.path.normpath(tfrecord_dir))
-    folder = parent or '.'
-    is_readable = os.access(folder, os.R_OK) and os.path.isdir(folder)
-    siblings = os.listdir(folder) if is_readable else []
     place = '' if os.path.isabs(tfrecord_dir) else (' Looked in the current folder, for '
                                                     f'{os.path.abspath(tfrecord_dir)!r}.')
-    hint = _elsewhere(parent, name) or did_you_mean(name, siblings)
+    hint = _elsewhere(parent, name) or _nearest(tfrecord_dir, parent, name)
     return DataError(f'dataset {os.fspath(tfrecord_dir)!r} not '
                      f'found.{place}{hint} {creation_hint(tfrecord_dir)}')
 
@@ -475,6 +472,13 @@ def _elsewhere(parent, name):
     """The hint for a data set that was looked for in the current folder instead of that of all."""
     path = os.path.join(USUAL_DATA_DIR, name)
     return f' Did you mean {path!r}?' if not parent and _is_dataset(path) else ''
+
+
+def _nearest(tfrecord_dir, parent, name):
+    """The hint for a misspelt name: as `dataset.tfrecord_dir` takes it, and the path."""
+    places = [tfrecord_dir, *([] if parent else [os.path.join(USUAL_DATA_DIR, name)])]
+    found = [path for place in places if (path := nearest_existing(place, folders_only=True))]
+    return f' Did you mean {os.path.basename(found[0])!r} ({found[0]})?' if found else ''
 
 
 def _is_dataset(folder):

@@ -2,7 +2,6 @@
 from pgan import errors  # first: it reports an old Python and missing packages
 
 # isort: split
-import argparse
 import os
 import sys
 import warnings
@@ -23,10 +22,13 @@ from pgan.inspection.dataset_summary import info
 from pgan.inspection.extraction import extract
 from pgan.inspection.window import display
 from pgan.invocation import command, path_argument
+from pgan.parser import Parser
 from pgan.signals import Stopped, signals_as_exceptions
 
 if TYPE_CHECKING:
     from pgan.importers.source import Source
+
+_PYTHON: str = 'Python 3.11 or newer is needed'  # Python 2 stops at this line, and shows it
 
 # --------------------------------------------------------------------------------------------------
 # Creating. Signatures and docstrings are the command line's options and help (`pgan.commands`).
@@ -305,9 +307,9 @@ COMMANDS = (display, extract, compare, create_mnist, create_mnistrgb, create_cif
 _NEED_MEMORY = ('num_threads', 'num_tasks', 'max_images', 'num_images', 'resolution')
 
 
-def make_parser() -> argparse.ArgumentParser:
+def make_parser() -> Parser:
     """The argument parser of all commands."""
-    parser = argparse.ArgumentParser(prog='dataset_tool.py')
+    parser = Parser(prog='dataset_tool.py')
     commands = parser.add_subparsers(metavar='<command>', dest='command')
     for function in COMMANDS:
         add_command(commands, function)
@@ -319,19 +321,18 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _too_much(name, kwargs, rest):
-    """What to say about arguments that a command does not have.
-
-    Mostly the shell has put the names of files in place of a pattern such as pictures/*.png.
+def _too_many_files(name, kwargs, rest):
+    """What to say about the names of files that a shell has put in place of a pattern such as
+    pictures/*.png; '' if the arguments that a command does not have are something else.
     """
     files = [text for text in rest if not text.startswith('-') and os.path.exists(text)]
     folder = os.path.dirname(files[0]) if files else ''
     last = next((value for value in reversed(kwargs.values())
                  if isinstance(value, str) and os.path.exists(value)
                  and os.path.dirname(value) == folder), None)
-    takes_folder = name.startswith('create_') and name != create_from_hdf5.__name__
+    takes_folder = (name or '').startswith('create_') and name != create_from_hdf5.__name__
     if not files or last is None or not takes_folder:
-        return f'unrecognized arguments: {" ".join(rest)}'
+        return ''
     return (f'{name} takes a folder, not the names of what is in it. Received: {last!r}, '
             f'{files[0]!r}{" and so on" if len(files) > 1 else ""}; the shell puts them in place '
             f'of {os.path.join(folder, "*")}. Give the folder itself: {folder or os.curdir!r}')
@@ -345,10 +346,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     """
     parser = make_parser()
     parsed, rest = parser.parse_known_args(argv)
-    kwargs = vars(parsed)
+    kwargs = dict(vars(parsed))
     name, function = kwargs.pop('command'), kwargs.pop('function', None)
+    too_many = _too_many_files(name, kwargs, rest)
+    if too_many:
+        parser.error(too_many)
     if rest:
-        parser.error(_too_much(name, kwargs, rest))
+        parser.refuse(rest, parsed, sys.argv[1:] if argv is None else argv)
     if function is None:
         parser.print_help()
         return

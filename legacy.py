@@ -5,6 +5,9 @@ A Theano network is pickled as a flat list of arrays and the options of the func
 kind of layer is laid out. Everything in a file is checked against these before a network is built,
 so that options in a file cannot ask for more memory than its arrays fill.
 """
+import tfutil  # first: it reports an old Python, and sets Keras's backend
+
+# isort: split
 import functools
 import itertools
 import math
@@ -13,9 +16,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-import tfutil  # first: it sets Keras's backend
-
-# isort: split
 import keras
 import numpy as np
 

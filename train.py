@@ -22,6 +22,7 @@ from pgan.settings import few_images, launch
 if TYPE_CHECKING:
     from misc.resuming import RunToResume
 
+_PYTHON: str = 'Python 3.11 or newer is needed'  # Python 2 stops at this line, and shows it
 _EXAMPLES = {
     '': 'Run what config.py says.',
     ' --use cifar10,cond,bf16': 'The same with other lines of config.py turned on.',
@@ -129,7 +130,7 @@ def load(args: argparse.Namespace) -> 'tuple[ModuleType, RunToResume | None]':
     if args.resume is None:
         return config, None
     import misc
-    from misc.own_code import check_config_files, check_names
+    from misc.own_code import check_config_files, check_record
     from misc.resuming import check_something_is_left
     from misc.run_files import run_json
     from misc.run_status import read_status
@@ -140,29 +141,21 @@ def load(args: argparse.Namespace) -> 'tuple[ModuleType, RunToResume | None]':
             raise
         # of several machines one has the results, and it is too early to ask which
         resume = misc.RunToResume(None, wanted=args.resume)
-    given = {os.path.realpath(expanded(path)) for path in args.config}
+    named = {os.path.realpath(expanded(path)) for path in args.config}
     if resume.path is not None:
         check_config_files([path for path in resume.config_files
-                            if os.path.realpath(path) not in given], resume.path)
+                            if os.path.realpath(path) not in named], resume.path)
     # those given again count once
     new_files = [path for path in args.config if os.path.abspath(path) not in resume.config_files]
     files = [*resume.config_files, *new_files]
-    without = _called(settings.load(files, args.set, resume.uses, args.use))
+    given = settings.plain_options(settings.load(files, args.set, resume.uses, args.use))
     config = settings.load(files, [*resume.assignments, *args.set], resume.uses, args.use)
     if resume.path is not None:
-        check_names(dict(_called(config).items() - without.items()), run_json(resume.path))
+        check_record(settings.plain_options(config), given, run_json(resume.path))
         kimg, total_kimg = read_status(resume.path).kimg, config.train.get('total_kimg')
         if kimg is not None and is_number(total_kimg):
             check_something_is_left(resume, kimg, total_kimg)  # before TensorFlow starts
     return config, resume
-
-
-def _called(config):
-    """What the configuration calls by name: {'train.func': 'train.train_progressive_gan', ...}."""
-    sections = {name: value for name, value in settings.values(config).items()
-                if isinstance(value, dict)}
-    return {f'{name}.{key}': value[key] for name, value in sections.items()
-            for key in ('func', 'class_name') if isinstance(value.get(key), str)}
 
 
 if __name__ == '__main__':

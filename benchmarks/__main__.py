@@ -21,9 +21,10 @@ import tempfile
 import time
 
 from benchmarks import report, suite
-from benchmarks.common import MeasurementError, describe_machine, load, now, run_child
+from benchmarks.common import MeasurementError, Parser, describe_machine, load, now, run_child
 from pgan import files
 from pgan.errors import UserError
+from pgan.invocation import module_command
 from pgan.progress_bar import progress_bar
 
 RESULTS = pathlib.Path(__file__).resolve().parent / 'results'
@@ -32,9 +33,9 @@ SCHEMA = 1
 
 def parse_args(argv=None):
     listed = '\n'.join(f'  {name:<13}{what}' for name, what in suite.SECTIONS.items())
-    parser = argparse.ArgumentParser(prog='python -m benchmarks', description=__doc__,
-                                     epilog='sections:\n' + listed,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(prog='python -m benchmarks', description=__doc__,
+                    epilog='sections:\n' + listed,
+                    formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--quick', action='store_true', help='tiny measurements of everything')
     parser.add_argument('--only', metavar='SECTION,...', help='measure only these sections')
     parser.add_argument(
@@ -105,8 +106,8 @@ def read_results(path):
     except (OSError, ValueError) as error:
         sys.exit(f'Error: {path} cannot be read: {error}')
     if not isinstance(results, dict) or results.get('schema') != SCHEMA:
-        sys.exit(f'Error: {path} holds no results of python -m benchmarks that this version can '
-                 f'read (schema {SCHEMA}).')
+        sys.exit(f'Error: {path} holds no results of `python -m benchmarks` that this version '
+                 f'can read (schema {SCHEMA}).')
     return results
 
 
@@ -141,6 +142,12 @@ def write_report(results, path):
     print(path, table, *([picture] if report.plot(results, picture) else []), sep='\n')
 
 
+def _resume(path):
+    """The command that goes on with results."""
+    name = path.stem if path.parent == RESULTS else os.path.relpath(path)
+    return module_command('benchmarks', '--resume', name)
+
+
 def main(argv=None):
     """Returns the exit code: 1 if a measurement failed."""
     args = parse_args(argv)
@@ -157,14 +164,13 @@ def main(argv=None):
         try:
             measure_all(measurements, results, path)
         except KeyboardInterrupt:
-            print(f'\nStopped. Go on with: python -m benchmarks --resume {path.stem}',
-                  file=sys.stderr)
+            print(f'\nStopped. Go on with: {_resume(path)}', file=sys.stderr)
             return 130
     write_report(results, path)
     failed = [key for key, entry in results['measurements'].items() if 'error' in entry]
     if failed:
-        print(f'Without a result: {", ".join(failed)}. Try these again: python -m benchmarks '
-              f'--resume {path.stem}', file=sys.stderr)
+        print(f'Without a result: {", ".join(failed)}. Try these again: {_resume(path)}',
+              file=sys.stderr)
     return 1 if failed else 0
 
 

@@ -7,14 +7,13 @@ each evaluation, those of layers that scale by 2 of 4x4, one call for both updat
 program takes beyond it is the price of being a program; where it takes less, its own tricks pay.
 Prints one JSON line.
 """
-import argparse
 import json
 import math
 import os
 import statistics
 import sys
 
-from benchmarks.common import ROOT, load, pair_ratios, significant, take_turns, timed
+from benchmarks.common import ROOT, Parser, load, pair_ratios, significant, take_turns, timed
 from benchmarks.compare import parse_variant, start, step_options
 from pgan.nn.specs import Width
 from pgan.resolutions import log2_of
@@ -23,8 +22,7 @@ os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
 
 
 def parse_args(argv=None):
-    parser = argparse.ArgumentParser(prog='python -m benchmarks.bare_step',
-                                     description=__doc__.split('\n')[0])
+    parser = Parser(prog='python -m benchmarks.bare_step', description=__doc__.split('\n')[0])
     parser.add_argument('--resolution', type=int, default=32, help='of the networks, pixels')
     parser.add_argument('--fmap_base', type=int, default=256)
     parser.add_argument('--fmap_max', type=int, default=64)

@@ -5,7 +5,6 @@ Takes the toy photographs of the tests, each by this program and by the plain on
 JSON line for each photograph, then the mean: processor seconds by stage, [here, plain]. Memory is
 the peak of a process that rebuilds that one image, as a worker does.
 """
-import argparse
 import hashlib
 import json
 import os
@@ -13,7 +12,7 @@ import pathlib
 import sys
 import time
 
-from benchmarks.common import run_child
+from benchmarks.common import Parser, run_child
 
 # the last watched name of a stage; others go on
 STAGES = {'superresolved': 'resize', 'mask': 'pad', 'gauss': 'blur', 'padded': 'pad'}
@@ -28,8 +27,7 @@ print(json.dumps(dict(peak_mb=peak_mb())))
 
 
 def parse_args(argv=None):
-    parser = argparse.ArgumentParser(prog='python -m benchmarks.celebahq',
-                                     description=__doc__.split('\n')[0])
+    parser = Parser(prog='python -m benchmarks.celebahq', description=__doc__.split('\n')[0])
     parser.add_argument('--repeats', type=int, default=3,
                         help='of which the least counts (default: 3)')
     return parser.parse_args(argv)

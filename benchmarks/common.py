@@ -1,6 +1,7 @@
 """What the benchmarks share: child processes, turns, the machine's state, and how numbers are made
 from repeated timings.
 """
+import argparse
 import contextlib
 import datetime
 import json
@@ -15,6 +16,16 @@ import sys
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+
+class Parser(argparse.ArgumentParser):
+    """An argparse parser whose name and texts hold commands as they work here."""
+
+    def __init__(self, *args, **kwargs):
+        from pgan.invocation import as_typed  # not above: `compare` works on other checkouts, too
+        texts = ('prog', 'description', 'epilog')
+        super().__init__(*args, **{name: as_typed(value) if name in texts and value else value
+                                   for name, value in kwargs.items()})
 
 
 class MeasurementError(Exception):

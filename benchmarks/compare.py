@@ -52,8 +52,8 @@ def step_options():
 
 
 def parse_args(argv=None):
-    parser = argparse.ArgumentParser(prog='python -m benchmarks.compare', description=__doc__,
-                                     formatter_class=argparse.RawTextHelpFormatter)
+    parser = common.Parser(prog='python -m benchmarks.compare', description=__doc__,
+                           formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument('a', metavar='A', help='folder of a checkout, and what is different: '
                                                'FOLDER[+NAME=VALUE]...')
     parser.add_argument('b', metavar='B', help='the other variant')

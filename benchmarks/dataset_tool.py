@@ -4,7 +4,6 @@ Prints one JSON line per case. `records` is no command: it writes what create_ci
 image and one record at a time with TensorFlow's own Example and TFRecordWriter, which is what a
 plain program does; the measure that the commands are to be compared with.
 """
-import argparse
 import contextlib
 import io
 import json
@@ -17,7 +16,7 @@ import time
 
 import numpy as np
 
-from benchmarks.common import run_child
+from benchmarks.common import Parser, run_child
 from pgan.progress_bar import progress_bar
 
 CASES = ('cifar10', 'records', 'images256', 'photos256', 'lsun256')
@@ -31,8 +30,7 @@ print(json.dumps(dict(peak_mb=peak_mb())))
 
 
 def parse_args(argv=None):
-    parser = argparse.ArgumentParser(prog='python -m benchmarks.dataset_tool',
-                                     description=__doc__.split('\n')[0])
+    parser = Parser(prog='python -m benchmarks.dataset_tool', description=__doc__.split('\n')[0])
     parser.add_argument('--case', choices=CASES, action='append',
                         help='measure only this; may be given several '
                         'times')

@@ -6,7 +6,6 @@ held-out digits says how good it is; D's scores of digits that it trains on, of 
 fakes say how much it overfits. Prints a JSON line per run, a table, and draws curves. Runs that are
 in few_images.jsonl already are not made again.
 """
-import argparse
 import concurrent.futures
 import json
 import os
@@ -18,7 +17,7 @@ import time
 
 import numpy as np
 
-from benchmarks.common import add_row, generate, read_rows
+from benchmarks.common import Parser, add_row, generate, read_rows
 from metrics.frechet_inception_distance import Statistics, frechet_distance
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -29,8 +28,7 @@ DISTANCES = {'swd': 'sliced Wasserstein distance (x1000)',
 
 
 def parse_args(argv=None):
-    parser = argparse.ArgumentParser(prog='python -m benchmarks.few_images',
-                                     description=__doc__.split('\n')[0])
+    parser = Parser(prog='python -m benchmarks.few_images', description=__doc__.split('\n')[0])
     parser.add_argument('--methods', nargs='+', default=list(METHODS), choices=METHODS)
     parser.add_argument('--images', type=int, default=100,
                         help='to train on; the others of 5000 are held out (default: 100)')

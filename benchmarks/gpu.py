@@ -28,7 +28,7 @@ import threading
 import time
 
 from benchmarks import gpu_export, gpu_table, gpu_tasks
-from benchmarks.common import ROOT, describe_machine
+from benchmarks.common import ROOT, Parser, describe_machine
 from benchmarks.gpu_parts import nvidia_smi
 
 START_SEC = 12  # until TensorFlow runs on a GPU
@@ -38,8 +38,8 @@ NAMED = 12  # skipped tasks of a part that the last line names
 
 
 def parse_args(argv=None):
-    parser = argparse.ArgumentParser(prog='python -m benchmarks.gpu', description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(prog='python -m benchmarks.gpu', description=__doc__,
+                    formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--minutes', type=float, default=9.0, help='of the whole run (default: 9)')
     parser.add_argument('--only', metavar='PART,...', type=lambda text: text.split(','),
                         default=gpu_tasks.PARTS, help='of ' + ', '.join(gpu_tasks.PARTS))

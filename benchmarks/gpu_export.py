@@ -17,6 +17,7 @@ import time
 import numpy as np
 
 from benchmarks.common import significant
+from pgan.invocation import module_command
 from pgan.resolutions import log2_of
 
 SAMPLE = 4096  # values that are kept of an output; inputs of more are stored as seeds
@@ -162,14 +163,14 @@ def run_exported(folder):
     try:
         import jax
     except ImportError as error:
-        print(f'error: JAX is not installed ({error}). Install it with: {sys.executable} -m pip '
-              'install jax', file=sys.stderr)
+        print(f'error: JAX is not installed ({error}). Install it with: '
+              f'{module_command("pip", "install", "jax")}', file=sys.stderr)
         return 1
     jax.config.update('jax_enable_x64', True)  # keys of random draws are uint64
     paths = sorted(folder.glob('*.npz'), key=lambda path: (int(path.stem.split('-')[1]), path.stem))
     if not paths:
         print(f"error: there is nothing exported in '{folder}'. Write it with: "
-              f'python -m benchmarks.gpu --export {folder}', file=sys.stderr)
+              f'{module_command("benchmarks.gpu", "--export", folder)}', file=sys.stderr)
         return 1
     failed = 0
     for path in paths:

@@ -3,7 +3,6 @@
 Reads one task a line as JSON from stdin. Prints each result as a JSON line, and after each task
 {"done": true} or {"failed": what}.
 """
-import argparse
 import contextlib
 import gc
 import io
@@ -20,7 +19,7 @@ import traceback
 
 import numpy as np
 
-from benchmarks.common import significant, timed
+from benchmarks.common import Parser, significant, timed
 from benchmarks.gpu_numbers import golden, half, random
 from benchmarks.gpu_runs import determinism
 from benchmarks.gpu_speed import make_steps, moment, peer, speed, use_kernels
@@ -32,7 +31,7 @@ COPIES_MB = (12, 100)  # 4 and 32 images of 1024x1024
 
 
 def parse_args(argv=None):
-    parser = argparse.ArgumentParser(prog='python -m benchmarks.gpu_parts', description=__doc__)
+    parser = Parser(prog='python -m benchmarks.gpu_parts', description=__doc__)
     parser.add_argument('--device', choices=('gpu', 'cpu'), default='gpu')
     parser.add_argument('--tf32', action='store_true', help='allow TensorFloat-32')
     parser.add_argument('--memory_mb', type=int, help='device memory that TensorFlow may use')

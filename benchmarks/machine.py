@@ -5,12 +5,11 @@ Prints one JSON line for each measure and precision: the fastest of the shapes, 
 What a training step reaches is compared with the convolution that `training_step --ceiling` runs in
 turn with it, not with these.
 """
-import argparse
 import json
 import os
 import time
 
-from benchmarks.common import Worker, only_results_on_stdout, serve, significant, timed
+from benchmarks.common import Parser, Worker, only_results_on_stdout, serve, significant, timed
 
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
 DTYPES = ('float32', 'bfloat16')
@@ -20,8 +19,7 @@ ARRAY_MB = 256
 
 
 def parse_args(argv=None):
-    parser = argparse.ArgumentParser(prog='python -m benchmarks.machine',
-                                     description=__doc__.split('\n')[0])
+    parser = Parser(prog='python -m benchmarks.machine', description=__doc__.split('\n')[0])
     parser.add_argument('--seconds', type=float, default=5.0, help='for each shape (default: 5)')
     parser.add_argument('--quick', action='store_true', help='only the smallest shape of each')
     parser.add_argument('--work', nargs=4, metavar=('MINIBATCH', 'SIZE', 'FMAPS', 'DTYPE'),

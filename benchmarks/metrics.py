@@ -5,14 +5,13 @@ formulas with SciPy: 2-D kernels, image after image for MS-SSIM, minibatch after
 `memory` is the peak of SWD at 1024x1024 for growing numbers of images, each in a process of its
 own; `per_image_mb` is what one more image takes (its descriptors stay, its pyramid does not).
 """
-import argparse
 import json
 import sys
 import time
 
 import numpy as np
 
-from benchmarks.common import run_child
+from benchmarks.common import Parser, run_child
 
 CASES = ('swd', 'msssim', 'memory')
 _PEAK = '''
@@ -31,8 +30,7 @@ print(json.dumps(dict(peak_mb=peak_mb())))
 
 
 def parse_args(argv=None):
-    parser = argparse.ArgumentParser(prog='python -m benchmarks.metrics',
-                                     description=__doc__.split('\n')[0])
+    parser = Parser(prog='python -m benchmarks.metrics', description=__doc__.split('\n')[0])
     parser.add_argument('--case', choices=CASES, action='append',
                         help='measure only this; may be given several '
                         'times')

@@ -5,7 +5,6 @@ Trains the variants of configs/mnist_modes.py with several seeds, a hundredth of
 each by default, counts the modes of each final Gs, and prints a JSON line per run, a table, and
 draws both. Runs that are in mode_recovery.jsonl already are not made again.
 """
-import argparse
 import concurrent.futures
 import json
 import os
@@ -17,7 +16,7 @@ import time
 
 import numpy as np
 
-from benchmarks.common import add_row, generate, read_rows
+from benchmarks.common import Parser, add_row, generate, read_rows
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 VARIANTS = ('plain', 'mbstddev', 'progression')
@@ -25,8 +24,7 @@ PAPER_KIMG = 10000  # of a run without progression; a progressive one has half a
 
 
 def parse_args(argv=None):
-    parser = argparse.ArgumentParser(prog='python -m benchmarks.mode_recovery',
-                                     description=__doc__.split('\n')[0])
+    parser = Parser(prog='python -m benchmarks.mode_recovery', description=__doc__.split('\n')[0])
     parser.add_argument('--variants', nargs='+', default=VARIANTS, help='of configs/mnist_modes.py')
     parser.add_argument('--K', type=int, default=4,
                         help='the discriminator is so many times smaller (default: 4)')

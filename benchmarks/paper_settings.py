@@ -5,7 +5,6 @@ Prints one JSON line per setting: parameters of the networks at full width, seco
 variable is finite and the snapshot comes back as it was. The data are blobs of colour, of the data
 set's shape.
 """
-import argparse
 import json
 import os
 import re
@@ -14,6 +13,8 @@ import sys
 import time
 
 import numpy as np
+
+from benchmarks.common import Parser
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 ROWS = ('a', 'b', 'c', 'd', 'e*', 'e', 'f', 'g')  # h has the settings of g
@@ -40,8 +41,7 @@ if 'paper' in G.func:
 
 
 def parse_args(argv=None):
-    parser = argparse.ArgumentParser(prog='python -m benchmarks.paper_settings',
-                                     description=__doc__.split('\n')[0])
+    parser = Parser(prog='python -m benchmarks.paper_settings', description=__doc__.split('\n')[0])
     parser.add_argument('--settings', nargs='+', choices=SETTINGS, default=list(SETTINGS),
                         metavar='NAME', help=f'of: {", ".join(SETTINGS)} (default: all)')
     parser.add_argument('--updates', type=int, default=300, help='D updates of each (default: 300)')

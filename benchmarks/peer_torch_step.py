@@ -30,7 +30,7 @@ import sys
 import time
 import types
 
-from benchmarks.common import describe_machine, significant, timed
+from benchmarks.common import Parser, describe_machine, significant, timed
 from pgan.nn.specs import Width
 from pgan.resolutions import is_resolution, log2_of
 
@@ -47,8 +47,7 @@ LEVELS = [  # what to compile, from the best to the fallback that always works
 
 def parse_args(argv=None):
     """Command line options as a namespace; exits with a message if they do not fit together."""
-    parser = argparse.ArgumentParser(prog='python -m benchmarks.peer_torch_step',
-                                     description=__doc__.split('\n')[0])
+    parser = Parser(prog='python -m benchmarks.peer_torch_step', description=__doc__.split('\n')[0])
     yes_or_no = dict(action=argparse.BooleanOptionalAction)
     parser.add_argument('--resolution', type=int, default=32, help='of the stage, pixels')
     parser.add_argument('--fmap_base', type=int, default=8192)

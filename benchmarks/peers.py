@@ -6,7 +6,6 @@ minibatch, float32. Makes a virtual environment for the package, which takes a f
 and deletes it afterwards unless --venv says where it should stay. Prints one JSON line for each
 resolution.
 """
-import argparse
 import contextlib
 import json
 import os
@@ -17,7 +16,7 @@ import sys
 import tempfile
 import venv
 
-from benchmarks.common import ROOT, Worker, load, pair_ratios, significant, take_turns
+from benchmarks.common import ROOT, Parser, Worker, load, pair_ratios, significant, take_turns
 from benchmarks.compare import parse_variant, start, step_options
 from pgan.resolutions import log2_of
 
@@ -25,8 +24,7 @@ PACKAGE = 'pro-gan-pth==3.4'
 
 
 def parse_args(argv=None):
-    parser = argparse.ArgumentParser(prog='python -m benchmarks.peers',
-                                     description=__doc__.split('\n')[0])
+    parser = Parser(prog='python -m benchmarks.peers', description=__doc__.split('\n')[0])
     parser.add_argument('--resolution', type=int, action='append', choices=(4, 8, 16, 32),
                         help='measure only this; may be given several times')
     parser.add_argument('--minibatch', type=int, default=16)

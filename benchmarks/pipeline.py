@@ -10,7 +10,6 @@ each resolution.
 
 Without --data, it first makes a data set of made-up images in a temporary folder.
 """
-import argparse
 import contextlib
 import ctypes
 import json
@@ -23,7 +22,7 @@ import sys
 import tempfile
 import time
 
-from benchmarks.common import load, significant, timed
+from benchmarks.common import Parser, load, significant, timed
 from pgan.resolutions import log2_of
 
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
@@ -32,8 +31,7 @@ MINIBATCHES = {4: 128, 8: 128, 16: 128, 32: 64, 64: 32, 128: 16, 256: 8, 512: 4,
 
 
 def parse_args(argv=None):
-    parser = argparse.ArgumentParser(prog='python -m benchmarks.pipeline',
-                                     description=__doc__.split('\n')[0])
+    parser = Parser(prog='python -m benchmarks.pipeline', description=__doc__.split('\n')[0])
     parser.add_argument('--data', metavar='FOLDER', help='a data set; default: made-up images')
     parser.add_argument('--resolution', type=int, default=256,
                         help='of the made-up images (default: 256)')

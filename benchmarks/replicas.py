@@ -6,7 +6,6 @@ that whatever else the machine does falls on all of them. More CPU devices add n
 it costs to divide the work, to add up the gradients, and to make every update on each device.
 Prints one JSON line for each number of devices.
 """
-import argparse
 import contextlib
 import json
 import multiprocessing
@@ -15,14 +14,13 @@ import statistics
 import sys
 import time
 
-from benchmarks.common import take_turns
+from benchmarks.common import Parser, take_turns
 
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
 
 
 def parse_args(argv=None):
-    parser = argparse.ArgumentParser(prog='python -m benchmarks.replicas',
-                                     description=__doc__.split('\n')[0])
+    parser = Parser(prog='python -m benchmarks.replicas', description=__doc__.split('\n')[0])
     parser.add_argument(
         '--devices', type=int, action='append', help='measure this number beside 1; may be '
         'given again (default: 2 and 4)')

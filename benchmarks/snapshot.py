@@ -13,14 +13,13 @@ import time
 
 import numpy as np
 
-from benchmarks.common import as_options, peak_mb, run_child
+from benchmarks.common import Parser, as_options, peak_mb, run_child
 
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
 
 
 def parse_args(argv=None):
-    parser = argparse.ArgumentParser(prog='python -m benchmarks.snapshot',
-                                     description=__doc__.split('\n')[0])
+    parser = Parser(prog='python -m benchmarks.snapshot', description=__doc__.split('\n')[0])
     parser.add_argument('--resolution', type=int, default=1024)
     parser.add_argument('--fmap_base', type=int, default=8192)
     parser.add_argument('--fmap_max', type=int, default=512)

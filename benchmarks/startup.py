@@ -18,15 +18,14 @@ import sys
 import tempfile
 import time
 
-from benchmarks.common import ROOT, load, peak_mb, run_child, significant
+from benchmarks.common import ROOT, Parser, load, peak_mb, run_child, significant
 from pgan.resolutions import log2_of
 
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
 
 
 def parse_args(argv=None):
-    parser = argparse.ArgumentParser(prog='python -m benchmarks.startup',
-                                     description=__doc__.split('\n')[0])
+    parser = Parser(prog='python -m benchmarks.startup', description=__doc__.split('\n')[0])
     parser.add_argument('--resolution', type=int, default=32)
     parser.add_argument('--fmap_base', type=int, default=256)
     parser.add_argument('--fmap_max', type=int, default=64)

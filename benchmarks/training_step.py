@@ -3,7 +3,6 @@ benchmarks.training_step -h
 
 Prints one JSON line. Run it once per measurement: peak memory is the process's.
 """
-import argparse
 import contextlib
 import json
 import math
@@ -13,15 +12,14 @@ import sys
 import time
 import types
 
-from benchmarks.common import load, peak_mb, significant, take_turns, timed
+from benchmarks.common import Parser, load, peak_mb, significant, take_turns, timed
 from benchmarks.flops import step_flops
 
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
 
 
 def parse_args(argv=None):
-    parser = argparse.ArgumentParser(prog='python -m benchmarks.training_step',
-                                     description=__doc__.split('\n')[0])
+    parser = Parser(prog='python -m benchmarks.training_step', description=__doc__.split('\n')[0])
     parser.add_argument('--resolution', type=int, default=32,
                         help='full resolution of the networks, pixels')
     parser.add_argument('--lod', type=float, default=0.0,

@@ -14,8 +14,12 @@ import textwrap
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
+import pgan  # noqa: E402, F401 -- first: it reports an old Python
+
+# isort: split
 from docs import rooms, ways  # noqa: E402
 
+_PYTHON: str = 'Python 3.11 or newer is needed'  # Python 2 stops at this line, and shows it
 WIDTH = 560  # all of a phone's screen, a third of a desktop's
 MARGIN = 12
 STYLE = """

@@ -27,6 +27,7 @@ from pgan.invocation import as_typed  # noqa: E402
 from pgan.pixels import repeat_pixels  # noqa: E402
 from pgan.progress_bar import progress_bar  # noqa: E402
 
+_PYTHON: str = 'Python 3.11 or newer is needed'  # Python 2 stops at this line, and shows it
 CLASSES = 10
 
 

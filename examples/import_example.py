@@ -23,6 +23,7 @@ from pgan.errors import DataError, exit_on_user_error  # noqa: E402
 from pgan.files import expanded  # noqa: E402
 from pgan.invocation import command  # noqa: E402
 
+_PYTHON: str = 'Python 3.11 or newer is needed'  # Python 2 stops at this line, and shows it
 OFFICIAL = 'karras2018iclr-celebahq-1024x1024.pkl'
 WHERE = 'Official networks: https://drive.google.com/open?id=15hvzxt_XxuokSmj0uO4xxMTMWVc0cIMU'
 SEED = 1000

@@ -179,13 +179,22 @@ def check_names(names: Sequence[str]) -> None:
         _find(name)
 
 
+def check_short_names(names: Sequence[str]) -> None:
+    """Raise ConfigError unless each is a short name or may be the dotted name of a class, which is
+    not imported.
+    """
+    for name in names:
+        dotted = SHORT_NAMES.get(name, name) if isinstance(name, str) else ''
+        if '.' not in dotted:
+            raise ConfigError(f'There is no metric {name!r}.{did_you_mean(name, SHORT_NAMES)} '
+                              f'Known: {", ".join(SHORT_NAMES)}; or the dotted name of a class of '
+                              'your own, e.g. my_metrics.API.')
+
+
 def _find(name):
     """The class of a name."""
+    check_short_names([name])
     dotted = SHORT_NAMES.get(name, name)
-    if not isinstance(dotted, str) or '.' not in dotted:
-        raise ConfigError(f'There is no metric {name!r}.{did_you_mean(name, SHORT_NAMES)} Known: '
-                          f'{", ".join(SHORT_NAMES)}; or the dotted name of a class of your own, '
-                          'e.g. my_metrics.API.')
     from tfutil.objects import import_obj
     metric = import_obj(dotted)
     missing = [method for method in _METHODS if not hasattr(metric, method)]

@@ -13,6 +13,7 @@ import glob
 import hashlib
 import io
 import os
+import re
 import tarfile
 import urllib.request
 import zlib
@@ -152,7 +153,19 @@ def _parse(data, source):
         raise DataError(f'{source!r} is not the Inception network: it is no frozen graph with '
                         f'{", ".join(sorted(missing))}. Expected {GRAPH_FILE} of '
                         f'Inception-2015-12-05. Delete it and fetch it anew from {URL}.')
+    parts = [graph_def.node, *(function.node_def for function in graph_def.library.function)]
+    strange = sorted({node.op for nodes in parts for node in nodes
+                      if _REACHING_OUT.search(node.op)})
+    if strange:
+        raise DataError(f'{source!r} is not the Inception network: it has operations that use '
+                        f'files, other programs or Python: {", ".join(strange)}. Delete it and '
+                        f'fetch it anew from {URL}.')
     return graph_def
+
+
+# In names of operations. A network has none of these; a graph made to harm may read or write files.
+_REACHING_OUT = re.compile('File|Func|Save|Restore|Read|Write|Record|Dataset|Iterator|Checkpoint|'
+                           'Remote|Send|Recv|Debug|Print|Summary|Sql|Xla|Custom')
 
 
 # --------------------------------------------------------------------------------------------------

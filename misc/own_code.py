@@ -5,6 +5,7 @@ pickle beside it what to call that with. So a name counts only if it leads to th
 """
 import importlib.util
 import os
+import re
 import shlex
 import sysconfig
 from collections.abc import Iterable, Mapping
@@ -14,6 +15,16 @@ from pgan.errors import ConfigError, DataError
 from pgan.invocation import ROOT
 
 STOCK_CLASSES = ('dataset.TFRecordDataset', 'dataset.SyntheticDataset')
+
+# What runs set for speed, determinism and devices; none names a file or a program.
+HARMLESS_VARIABLES = frozenset([
+    'CUDA_DEVICE_ORDER', 'CUDA_VISIBLE_DEVICES', 'KERAS_BACKEND', 'NVIDIA_TF32_OVERRIDE',
+    'OMP_NUM_THREADS', 'TF_CPP_MIN_LOG_LEVEL', 'TF_CUDNN_DETERMINISTIC', 'TF_DETERMINISTIC_OPS',
+    'TF_ENABLE_ONEDNN_OPTS', 'TF_FORCE_GPU_ALLOW_GROWTH', 'TF_GPU_ALLOCATOR',
+    'TF_GPU_THREAD_COUNT', 'TF_GPU_THREAD_MODE', 'TF_NUM_INTEROP_THREADS',
+    'TF_NUM_INTRAOP_THREADS'
+])
+_PLAIN = re.compile(r'[\w,.-]{0,40}')
 
 _TRAINING = 'train.train_progressive_gan'
 _STOCK_MODULES = ('networks', 'loss', 'dataset')
@@ -83,24 +94,59 @@ def check_config_files(paths: Iterable[str], folder: str | os.PathLike) -> None:
                 f'trust it, name it yourself: add --config {shlex.quote(path)}')
 
 
-def check_names(names: Mapping[str, str], run_json: str | os.PathLike) -> None:
-    """Raise DataError if a run's record of its start names a function that it alone may not have
-    called: none of the program's stock ones, and none in a module of the user's own.
+def check_record(options: Mapping[str, Any], given: Mapping[str, Any],
+                 run_json: str | os.PathLike) -> None:
+    """Raise DataError if a run's record of its start names code that it alone may not have
+    executed, or sets an environment variable that may make libraries execute some.
+
+    Functions, classes and metrics are the program's stock ones, or in a module of the user's own.
 
     Args:
-        names: {option: dotted name} that only the record sets, e.g. {'train.func': 'os.system'}.
+        options: {'train.func': value, ...} of the configuration with what the record sets.
+        given: the same without it: the user has set that.
         run_json: path of the record.
     """
     folder = os.path.dirname(os.path.dirname(run_json))
-    for option, name in names.items():
-        module, places = name.partition('.')[0], _places_of(name.partition('.')[0])
-        is_stock = name == _TRAINING or module in _STOCK_MODULES and name.count('.') == 1
-        if not is_stock and places is not None and not _are_own(module, places, folder):
+    for option, value in options.items():
+        section, _, key = option.partition('.')
+        if option in given and _same(given[option], value):
+            continue
+        if section == 'env' and not (key in HARMLESS_VARIABLES and _PLAIN.fullmatch(str(value))):
             raise DataError(
-                f'{os.fspath(run_json)!r} sets {option} to {name!r}. The file alone may name only '
-                "the program's stock functions and your own, in modules outside of Python's "
-                "library, installed packages, this program and the run's folder. If you trust the "
-                f'run, name it yourself: add --set {shlex.quote(f"{option}={name}")}')
+                f'{os.fspath(run_json)!r} sets {option} to {value!r}. The file alone may set only '
+                f'{", ".join(sorted(HARMLESS_VARIABLES))}, and these to plain words: others can '
+                'make libraries execute code. If you trust the run, set it yourself: add --set '
+                f'{shlex.quote(f"{option}={value}")}')
+        for name in _names_in(option, value):
+            module, places = name.partition('.')[0], _places_of(name.partition('.')[0])
+            if not _is_stock(option, name) and places is not None and not _are_own(
+                    module, places, folder):
+                raise DataError(
+                    f'{os.fspath(run_json)!r} sets {option} to {value!r}. The file alone may name '
+                    "only the program's stock functions and your own, in modules outside of "
+                    "Python's library, installed packages, this program and the run's folder. If "
+                    'you trust the run, name it yourself: add --set '
+                    f'{shlex.quote(f"{option}={value}")}')
+
+
+def _same(a, b):
+    return type(a) is type(b) and isinstance(a, (str, int, float, list, tuple)) and a == b
+
+
+def _names_in(option, value):
+    """The dotted names of code in an option's value."""
+    if option.rpartition('.')[2] in ('func', 'class_name'):
+        return [value] if isinstance(value, str) else []
+    if option == 'train.metrics' and isinstance(value, (list, tuple)):
+        return [name for name in value if isinstance(name, str) and '.' in name]
+    return []
+
+
+def _is_stock(option, name):
+    """Whether a name is one of the program's for an option."""
+    if option == 'train.metrics':
+        return re.fullmatch(r'metrics\.\w+\.API', name) is not None
+    return name == _TRAINING or name.partition('.')[0] in _STOCK_MODULES and name.count('.') == 1
 
 
 def _refusal(option, options, config_txt):

@@ -12,8 +12,14 @@ import numpy as np
 import dataset
 from misc import logs, own_code, run_files
 from misc.pickles import load_pkl
-from pgan.errors import DataError, UnknownFunctionError, did_you_mean, in_short
-from pgan.files import LONGEST_DESC, atomic_write, expanded, short_name
+from pgan.errors import (
+    DataError,
+    UnknownFunctionError,
+    did_you_mean,
+    in_short,
+    nearest_names,
+)
+from pgan.files import LONGEST_DESC, atomic_write, expanded, nearest_path, short_name
 from pgan.locks import locked
 
 _SHOWN = 12
@@ -140,10 +146,10 @@ def locate_result_subdir(run_id_or_result_subdir: int | str,
             return found[0]
         several += found
     raise DataError(f'Cannot locate result subdir for run {query!r}. '
-                    f'{_what_there_is(several, result_dir)}')
+                    f'{_what_there_is(query, several, result_dir)}')
 
 
-def _what_there_is(several, result_dir):
+def _what_there_is(query, several, result_dir):
     """The second half of the message about a run that cannot be found."""
     if several:
         return f'More than one fits: {_some(several)}. Give the whole name of one of them.'
@@ -151,11 +157,58 @@ def _what_there_is(several, result_dir):
         return (f'There is no folder {result_dir!r} here ({os.getcwd()!r}). Set result_dir, or '
                 'give the run as a path.')
     runs = [
-        name for name in sorted(os.listdir(result_dir))
-        if os.path.isdir(os.path.join(result_dir, name))
+        name for name in sorted(os.listdir(result_dir)) if name[0] not in '._' and
+        os.path.isdir(os.path.join(result_dir, name)) and
+        _script_of(os.path.join(result_dir, name)) is None
     ]
-    return (f'Expected a number, name or path of a run. Found in {result_dir!r}: '
-            f'{_some(runs) or "nothing"}.')
+    close = _close_runs(query, runs)
+    hint = f' Did you mean {" or ".join(map(repr, close))}?' if close else (
+        nearest_path(query) if isinstance(query, str) else '')
+    others = [name for name in runs if name not in close]
+    found = ', '.join(filter(None, [*close, _some(others)])) or 'no run'
+    return (f'Expected a number, name or path of a run.{hint} Found in {result_dir!r}'
+            f'{", the closest first" if close and others else ""}: {found}.')
+
+
+def _close_runs(query, runs):
+    """Those of the names '012-cats' that come close to what was asked for, the closest first."""
+    numbers = {name: _run_number(name) for name in runs}
+    wanted = str(query)
+    if wanted.isdigit():
+        known = [name for name in runs if numbers[name] is not None]
+        return sorted((name for name in known if abs(numbers[name] - int(wanted)) <= 2),
+                      key=lambda name: abs(numbers[name] - int(wanted)))[:3]
+    wanted = os.path.basename(os.path.normpath(wanted))
+    named: dict[str, list[str]] = {}  # the newest run first
+    for name in reversed(runs):
+        for key in {name, name.partition('-')[2] if numbers[name] is not None else name}:
+            named.setdefault(key, []).append(name)
+    holding = [name for name in reversed(runs) if wanted.casefold() in name.casefold()]
+    near = [name for key in nearest_names(wanted, named) for name in named[key]]
+    return list(dict.fromkeys([*named.get(wanted, []), *holding, *near]))[:3]
+
+
+def _script_of(folder):
+    """('generate_fake_images', its run) of the result folder of a script; None of a run."""
+    try:
+        train = _read_config(folder, ['train']).get('train', {})
+    except DataError:
+        return None
+    module, _, script = str(train.get('func')).rpartition('.')
+    return (script, train.get('run_id')) if module == 'util_scripts' else None
+
+
+def why_no_networks(folder: str) -> str:
+    """A sentence or two about a result folder without networks: what it is, and what to do."""
+    made_by = _script_of(folder)
+    if made_by is not None:
+        return (f'It is what {made_by[0]} has made of the run {made_by[1]!r}. Name that run '
+                'instead.')
+    first = 'A run saves its first one after network_snapshot_ticks ticks.'
+    if not os.path.isfile(run_files.run_json(folder)):
+        return first
+    return (f'{first} If it is not training now, continue it: '
+            f'{run_files.resume_command(folder)}')
 
 
 def _some(names):
@@ -219,21 +272,10 @@ def locate_network_pkl(run_id_or_result_subdir_or_network_pkl: int | str,
     result_subdir = locate_result_subdir(query, result_dir)
     if not pkls:
         raise DataError(f'Cannot locate network pkl for snapshot {snapshot!r}: {result_subdir!r} '
-                        f'holds no network-*.pkl. {_why_none(result_subdir)}')
+                        f'holds no network-*.pkl. {why_no_networks(result_subdir)}')
     raise DataError(f'Cannot locate network pkl for snapshot {snapshot!r} in {result_subdir!r}. '
                     'Expected the kimg of one of these as a number: '
                     f'{_some([os.path.basename(pkl) for pkl in pkls])}; leave it out for the last.')
-
-
-def _why_none(result_subdir):
-    """Why a folder holds no network-*.pkl, and what to do."""
-    if run_files.has_checkpoint(result_subdir):
-        return ('The run has not saved its first snapshot yet, which comes after '
-                'train.network_snapshot_ticks ticks and at its end. If it was stopped, continue '
-                f'it: {run_files.resume_command(result_subdir)}')
-    if not os.path.isfile(run_files.run_json(result_subdir)):
-        return 'No training run has left its networks there: choose another folder.'
-    return 'The run ended before it saved anything.'
 
 
 def _locate_best(result_subdir, pkls):

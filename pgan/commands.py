@@ -44,7 +44,7 @@ def add_command(commands: 'argparse._SubParsersAction', function: Callable[..., 
     for name, parameter in inspect.signature(function).parameters.items():
         is_positional = parameter.default is parameter.empty
         command.add_argument(name if is_positional else f'--{name}',
-                             **_accepted(annotations[name], parameter.default),
+                             **_accepted(name, annotations[name], parameter.default),
                              **_help(entries[name], parameter.default))
 
 
@@ -67,7 +67,7 @@ def invocation_of(function: Callable[..., Any], positional: Sequence[str],
     return words
 
 
-def _accepted(annotation, default):
+def _accepted(name, annotation, default):
     """argparse's options for the values that an annotation admits."""
     if default is False:
         return dict(action='store_true')
@@ -79,7 +79,16 @@ def _accepted(annotation, default):
     if typing.get_origin(annotation) is typing.Literal:
         options['choices'] = typing.get_args(annotation)
         annotation = type(options['choices'][0])
-    return dict(options, type=annotation)
+    return dict(options, type=_side if name == 'resolution' else annotation)
+
+
+def _side(text):
+    """A resolution, which may be typed as '64' or '64x64'."""
+    match = re.fullmatch(r'\s*(-?\d{1,9})(?:\s*[xX\u00d7]\s*\1)?\s*', text)
+    if match is None:
+        raise argparse.ArgumentTypeError('expected pixels of a side, such as 64 for 64x64. '
+                                         f'Received: {text!r}')
+    return int(match[1])
 
 
 def _help(entry, default):

@@ -40,16 +40,35 @@ class UnknownFunctionError(DataError):
         self.function = function
 
 
-def expect(condition: object, where: str, expected: str, received: object) -> None:
-    """Raise ConfigError '<where>: expected <expected>. Received: ...' unless a condition holds."""
+def expect(condition: object, where: str, expected: str, received: object,
+           hint: str = '') -> None:
+    """Raise ConfigError '<where>: expected <expected>. Received: ...<hint>' unless a condition
+    holds.
+    """
     if not condition:
-        raise ConfigError(f'{where}: expected {expected}. Received: {received!r}.')
+        raise ConfigError(f'{where}: expected {expected}. Received: {received!r}.{hint}')
 
 
 def did_you_mean(name: object, candidates: Iterable[object]) -> str:
     """Return ' Did you mean ...?' for a misspelt name, or '' when nothing comes close."""
-    close = difflib.get_close_matches(str(name), [str(c) for c in candidates], n=1, cutoff=0.6)
+    close = nearest_names(name, candidates, n=1)
     return f' Did you mean {close[0]!r}?' if close else ''
+
+
+def nearest_names(name: object, candidates: Iterable[object], n: int = 3) -> list[str]:
+    """The candidates that come close to a misspelt name, the closest first. Capitals do not
+    matter.
+    """
+    names: dict[str, list[str]] = {}
+    for candidate in map(str, candidates):
+        names.setdefault(candidate.casefold(), []).append(candidate)
+    close = difflib.get_close_matches(str(name).casefold(), names, n=n, cutoff=0.6)
+
+    def likeness(candidate):
+        return difflib.SequenceMatcher(None, str(name), candidate).ratio(), candidate
+
+    return [each for folded in close for each in sorted(names[folded], key=likeness,
+                                                        reverse=True)][:n]
 
 
 def in_short(error: object) -> str:

@@ -1,5 +1,6 @@
 """Files that appear whole or not at all, arrays that are read whole or not at all, and JSON."""
 import contextlib
+import itertools
 import json
 import math
 import os
@@ -11,9 +12,10 @@ from typing import IO, Any
 
 import numpy as np
 
-from pgan.errors import DataError, UserError, expect
+from pgan.errors import DataError, UserError, expect, nearest_names
 
 LONGEST_DESC = 240  # bytes; with the number, a folder's name has at most 255
+_MOST_NEIGHBOURS = 20_000  # entries of a folder among which a misspelt name is looked for
 # Python stands for bytes in names of files that are not UTF-8 with characters that UTF-8 lacks.
 _TEXT: Any = dict(encoding='utf-8', errors='backslashreplace', newline='\n')
 
@@ -57,6 +59,40 @@ def short_name(name: str, longest: int = 120) -> str:
         return content.decode()
     half = (longest - 3) // 2
     return f'{content[:half].decode(errors="ignore")}...{content[-half:].decode(errors="ignore")}'
+
+
+def nearest_path(path: str | os.PathLike, folders_only: bool = False) -> str:
+    """Return ' Did you mean ...?' with what `nearest_existing` finds, or ''."""
+    found = nearest_existing(path, folders_only)
+    return f' Did you mean {found!r}?' if found else ''
+
+
+def nearest_existing(path: str | os.PathLike, folders_only: bool = False) -> str | None:
+    """The existing path that is nearest to one that does not exist, or None. One misspelt name in
+    it is recognised, also that of a folder above.
+
+    Args:
+        path: as a user has typed it; the answer has the same form.
+        folders_only: leave files out.
+    """
+    above, rest = expanded(path).rstrip(os.sep), list[str]()
+    while above and not os.path.exists(above):
+        above, name = os.path.split(above)
+        rest.insert(0, name)
+        if not name:  # the root
+            return None
+    if not rest or not os.path.isdir(above or os.curdir):
+        return None
+    try:
+        with os.scandir(above or os.curdir) as entries:
+            there = [entry.name for entry in itertools.islice(entries, _MOST_NEIGHBOURS)]
+    except OSError:
+        return None
+    for name in nearest_names(rest[0], sorted(there)):
+        found = os.path.join(above, name, *rest[1:])
+        if os.path.isdir(found) if folders_only else os.path.exists(found):
+            return found
+    return None
 
 
 @contextlib.contextmanager

@@ -26,16 +26,28 @@ def command(program: str, *arguments: object) -> str:
     return shlex.join([runner, _nearest(str(ROOT / program)), *map(str, arguments)])
 
 
+def module_command(module: str, *arguments: object) -> str:
+    """A command line that runs one of this program's packages or modules with the interpreter in
+    use, such as 'python -m benchmarks --quick'. It works where this one does: in the program's
+    folder.
+    """
+    return shlex.join([interpreter(), '-m', module, *map(str, arguments)])
+
+
 def as_typed(text: str) -> str:
-    """A help text in which each `python PROGRAM.py` works as it stands from the current folder.
+    """A help text in which each `python PROGRAM.py` and `python -m MODULE` works as it stands from
+    the current folder.
 
     Examples in docstrings have this short form, or that of the documents,
     `.venv/bin/python PROGRAM.py`.
     """
     def replaced(match):
+        if match[2]:
+            return module_command(match[2])
         return command(match[1]) if (ROOT / match[1]).is_file() else match[0]
 
-    return re.sub(r'(?:\.venv/bin/|\b)python ([\w/]+\.py)\b', replaced, text)
+    return re.sub(r'(?:\.venv/bin/|\b)python\s(?:([\w/]+\.py)\b|-m\s(benchmarks(?:\.\w+)*))',
+                  replaced, text)
 
 
 def interpreter() -> str:

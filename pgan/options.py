@@ -65,9 +65,17 @@ class Interval(NamedTuple):
 
 
 class Such(NamedTuple):
-    """Values of the annotated type for which a function holds, in words: 'expected <words>'."""
+    """Values of the annotated type for which a function holds, in words: 'expected <words>'.
+
+    Attributes:
+        words, holds: description, and the function.
+        read: function: string -> the value that it stands for on a command line, or None.
+        meant: function: value that does not hold -> the one that is likely to be meant, or None.
+    """
     words: str
     holds: Callable[[Any], bool]
+    read: Callable[[str], Any] | None = None
+    meant: Callable[[Any], Any] | None = None
 
 
 class _Supplied(NamedTuple):
@@ -105,12 +113,15 @@ class Kind(NamedTuple):
         holds: function: whether a value is admitted.
         keys, values: kinds of a dict's keys and values, which are checked one by one.
         is_list: whether the values are lists.
+        read, meant: see `Such`.
     """
     words: str
     holds: Callable[[Any], bool]
     keys: 'Kind | None' = None
     values: 'Kind | None' = None
     is_list: bool = False
+    read: Callable[[str], Any] | None = None
+    meant: Callable[[Any], Any] | None = None
 
 
 def _instances(words, *classes, is_list=False):
@@ -155,9 +166,13 @@ def _narrowed(kind, mark):
     """A kind with a mark of `Annotated` taken into account."""
     if kind is None or not isinstance(mark, (Interval, Such)):
         return kind
-    words = mark.words if isinstance(mark, Such) else f'{kind.words} {mark}'
-    return kind._replace(words=words,
-                         holds=lambda value: bool(kind.holds(value) and mark.holds(value)))
+
+    def holds(value):
+        return bool(kind.holds(value) and mark.holds(value))
+
+    if isinstance(mark, Interval):
+        return kind._replace(words=f'{kind.words} {mark}', holds=holds)
+    return kind._replace(words=mark.words, holds=holds, read=mark.read, meant=mark.meant)
 
 
 def _one_of(choices):
@@ -301,12 +316,20 @@ def check_kind(where: str, value: object, kind: Kind | None) -> None:
     """
     if kind is None:
         return
-    expect(kind.holds(value), where, _as_list(value, kind) or kind.words, value)
+    if not kind.holds(value):
+        expect(False, where, _as_list(value, kind) or kind.words, value,
+               _meant_value(where, value, kind))
     if kind.keys is not None and isinstance(value, dict):
         for key, item in value.items():
             place = f'{where}[{key!r}]'
             expect(kind.keys.holds(key), place, f'{kind.keys.words} as the key', key)
             check_kind(place, item, kind.values)
+
+
+def _meant_value(where, value, kind):
+    """' Did you mean option=value?', or '' where the kind cannot tell."""
+    meant = kind.meant(value) if kind.meant is not None else None
+    return f' Did you mean {where}={meant!r}?' if meant is not None and kind.holds(meant) else ''
 
 
 def _as_list(value, kind):

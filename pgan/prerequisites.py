@@ -1,13 +1,17 @@
 """What the program needs before it imports anything else: Python's version, the packages, and
 TensorFlow as the backend of Keras.
 
-`pgan/__init__.py` runs this, so it comes first wherever the program is entered. An old Python has
-to be able to read this file: no newer syntax, no package.
+`pgan/__init__.py` runs this, so it comes first wherever the program is entered. Python 2.7 has to
+be able to read this file: no newer syntax, no package.
 """
 import json
 import os
-import shlex
 import sys
+
+try:
+    from shlex import quote  # noqa: UP035
+except ImportError:  # Python 2
+    from pipes import quote  # noqa: UP035
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PYTHON = (3, 11)  # requires-python of pyproject.toml
@@ -16,7 +20,7 @@ PACKAGES = ('numpy', 'scipy', 'PIL', 'tensorflow', 'keras', 'tensorboard', 'tqdm
             'matplotlib', 'lmdb', 'h5py', 'moviepy', 'cryptography', 'google', 'absl')
 
 
-def check() -> None:
+def check():  # type: () -> None
     """Check Python's version, choose the backend of Keras, and let a missing package end a program
     with one line.
 
@@ -35,7 +39,7 @@ def check() -> None:
     choose_keras_backend()
 
 
-def choose_keras_backend() -> None:
+def choose_keras_backend():  # type: () -> None
     """Set Keras's backend to TensorFlow, whatever keras.json or the environment name.
 
     Keras reads the environment variable once, when it or TensorFlow is imported.
@@ -52,7 +56,7 @@ def choose_keras_backend() -> None:
                           'variable KERAS_BACKEND=tensorflow, and start Python again.'.format(used))
 
 
-def is_program() -> bool:
+def is_program():  # type: () -> bool
     """Whether Python was started with one of this folder's files."""
     path = getattr(sys.modules.get('__main__'), '__file__', None)
     below = os.path.relpath(os.path.realpath(path), os.path.realpath(ROOT)) if path else '..'
@@ -117,14 +121,23 @@ def _way_out():
     """What to do: the same command with the right interpreter, or how to get one."""
     own = os.path.join(ROOT, '.venv', 'bin', 'python')
     if os.path.exists(own) and os.path.abspath(own) != os.path.abspath(sys.executable or ''):
-        command = [_nearest(own)] + (sys.argv if is_program() else [])  # noqa: RUF005
-        return 'Run it with the Python of .venv: ' + ' '.join(map(shlex.quote, command))
-    requirements = shlex.quote(_nearest(os.path.join(ROOT, 'requirements-pip.txt')))
-    quickstart = shlex.quote(_nearest(os.path.join(ROOT, 'quickstart.sh')))
+        command = [_nearest(own)] + (_as_started() if is_program() else [])  # noqa: RUF005
+        return 'Run it with the Python of .venv: ' + ' '.join(map(quote, command))
+    requirements = quote(_nearest(os.path.join(ROOT, 'requirements-pip.txt')))
+    quickstart = quote(_nearest(os.path.join(ROOT, 'quickstart.sh')))
     if sys.version_info[:2] < PYTHON:
         return 'Install a newer one, then let it make .venv: bash ' + quickstart
     return 'Install the packages: {} -m pip install -r {}; or let this make .venv: bash {}'.format(
-        shlex.quote(_nearest(sys.executable or 'python3')), requirements, quickstart)
+        quote(_nearest(sys.executable or 'python3')), requirements, quickstart)
+
+
+def _as_started():
+    """The words after the interpreter's name that start this program."""
+    spec = getattr(sys.modules.get('__main__'), '__spec__', None)
+    if spec is None:  # a file
+        return sys.argv
+    module = spec.name[:-len('.__main__')] if spec.name.endswith('.__main__') else spec.name
+    return ['-m', module] + sys.argv[1:]  # noqa: RUF005
 
 
 def _nearest(path):

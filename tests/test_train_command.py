@@ -4,6 +4,7 @@ training.
 import json
 import os
 import pathlib
+import shlex
 import shutil
 import subprocess
 import sys
@@ -121,7 +122,17 @@ def test_a_run_folder_does_not_bring_files_to_execute(in_tmp, place):
     ('G.func=subprocess.call', False), ('dataset.class_name=misc.save_pkl', False),
     ('D_loss.func=networks.np.save', False), ('G.func=numpy.save', False),
     ('G.func=networks.G_paper', True), ('dataset.class_name=dataset.SyntheticDataset', True),
-    ('G.func=mine.net', True)])
+    ('G.func=mine.net', True),
+    ('train.metrics=["swd", "fid"]', True), ('train.metrics=["metrics.ms_ssim.API"]', True),
+    ('train.metrics=["swd", "mine.Metric"]', True), ('train.metrics=["antigravity.API"]', False),
+    ('train.metrics=["swd", "os.system"]', False), ("train.metrics=('this.API',)", False),
+    ('train.metrics=["metrics.np.save"]', False), ('train.metrics=["misc.own_code.API"]', False),
+    ("train={'func': 'train.train_progressive_gan', 'metrics': ['os.system']}", False),
+    ('env.TF_DETERMINISTIC_OPS=1', True), ('env.CUDA_VISIBLE_DEVICES=0,1', True),
+    ("env={'OMP_NUM_THREADS': 4}", True), ('env.TF_CPP_MIN_LOG_LEVEL=/etc/passwd', False),
+    ('env.LD_PRELOAD=results/000-x/theirs.so', False), ('env.PYTHONPATH=results/000-x', False),
+    ('env.XLA_FLAGS=--xla_dump_to=here', False), ("env={'PATH': 'results/000-x'}", False),
+    ('env.CUDA_VISIBLE_DEVICES="0;touch executed"', False)])
 def test_a_run_folder_names_stock_functions_and_the_users_own(in_tmp, monkeypatch, assignment,
                                                               is_taken):
     monkeypatch.syspath_prepend(str(in_tmp))
@@ -130,9 +141,15 @@ def test_a_run_folder_names_stock_functions_and_the_users_own(in_tmp, monkeypatc
     if is_taken:
         assert resumed()
         return
-    with pytest.raises(DataError, match='If you trust the run, name it yourself: add --set '):
+    before = dict(os.environ), set(sys.modules)
+    with pytest.raises(DataError, match='If you trust the run, .* yourself: add --set ') as caught:
         resumed()
+    assert (dict(os.environ), set(sys.modules) - {'misc.own_code'}) == (
+        before[0], before[1] - {'misc.own_code'})
     assert resumed('--set', assignment)
+    typed = shlex.split(str(caught.value).partition(': add ')[2])
+    if '={' not in assignment:
+        assert resumed(*typed)
 
 
 def test_a_file_beside_the_runs_is_the_users(in_tmp):

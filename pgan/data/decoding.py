@@ -1,7 +1,9 @@
 """Decoding image files with Pillow, and making squares of them."""
 import contextlib
 import errno
+import io
 import os
+import re
 import threading
 from collections.abc import Iterator
 from typing import IO
@@ -10,7 +12,7 @@ import numpy as np
 from PIL import ExifTags, Image, PngImagePlugin, UnidentifiedImageError
 
 from pgan.data.colour_profiles import profile_of
-from pgan.errors import ConfigError, DataError, UserError
+from pgan.errors import ConfigError, DataError, UserError, in_short
 from pgan.resolutions import is_resolution
 
 # of a square; Pillow by itself believes images of half as many pixels to be attacks
@@ -46,7 +48,7 @@ def opened(file: str | os.PathLike | IO[bytes], name: str) -> Iterator[Image.Ima
             image.
     """
     try:
-        with _pillows_limits_lifted(), Image.open(file) as image:
+        with _pillows_limits_lifted(), _open_image(file) as image:
             if image.width * image.height > MAX_SIDE ** 2:
                 raise DataError(f'the image {name!r} is too large: {image.width}x{image.height}. '
                                 f'Expected at most {MAX_SIDE}x{MAX_SIDE}.')
@@ -61,8 +63,29 @@ def opened(file: str | os.PathLike | IO[bytes], name: str) -> Iterator[Image.Ima
     except Exception as error:
         if isinstance(error, OSError) and error.errno in _NOT_THE_FILES_FAULT:
             raise UserError(f'the image {name!r} cannot be read now: {error.strerror}.') from error
-        raise DataError(
-            f'the image {name!r} cannot be read: {error or type(error).__name__}.') from error
+        reason = in_short(error).rstrip('.')
+        raise DataError(f'the image {name!r} cannot be read: {reason}.') from error
+
+
+def _open_image(file):
+    """`PIL.Image.open`; EXIF data that libavif rejects, and the picture with them, are skipped."""
+    try:
+        return Image.open(file)
+    except ValueError as error:
+        if 'exif' not in str(error).lower():
+            raise
+    if isinstance(file, (str, os.PathLike)):
+        with open(file, 'rb') as opened_file:
+            data = opened_file.read()
+    else:
+        file.seek(0)
+        data = file.read()
+    return Image.open(io.BytesIO(_AVIF_EXIF.sub(rb'\1free', data)))
+
+
+# The entry of an item of the type Exif in an AVIF file's list of items: box, version, flags, number
+# and protection, type. An item of another type is left alone by decoders.
+_AVIF_EXIF = re.compile(rb'(infe[\x02\x03]...(?:..|....)..)Exif', re.DOTALL)
 
 
 class _PillowsLimits:

@@ -9,6 +9,7 @@ from tqdm import tqdm
 from pgan.archives import check_unpacked
 from pgan.errors import DataError
 from pgan.file_kinds import why_unreadable
+from pgan.files import nearest_path
 from pgan.importers.source import NumberedImages, Source
 from pgan.resolutions import is_resolution
 
@@ -51,7 +52,7 @@ def _open(hdf5_file):
                         'file.')
     if not os.path.isfile(hdf5_file) or not os.access(hdf5_file, os.R_OK):
         raise DataError(f'the HDF5 archive {hdf5_file!r} does not exist, or is no file that may '
-                        'be read. Expected the path of an .h5 file.')
+                        f'be read.{nearest_path(hdf5_file)} Expected the path of an .h5 file.')
     try:
         return h5py.File(hdf5_file, 'r', rdcc_nbytes=CHUNK_CACHE_BYTES)
     except OSError as error:

@@ -9,6 +9,7 @@ from PIL import Image
 from pgan.archives import ENDINGS as ARCHIVES
 from pgan.archives import check_unpacked, unpacking
 from pgan.errors import DataError
+from pgan.files import nearest_path
 from pgan.invocation import command
 
 # Folders and files that cameras, disk stations, archives and operating systems make; in lower case.
@@ -101,7 +102,8 @@ def _check_folder(image_dir):
         raise DataError(f'the image folder {image_dir!r} is a file. Expected the folder that the '
                         f'images are in: {folder!r}?')
     if not os.path.exists(image_dir):
-        hint = f' Give the folder itself: {folder!r}.' if set('*?') & set(image_dir) else ''
+        hint = (f' Give the folder itself: {folder!r}.' if set('*?') & set(image_dir) else
+                nearest_path(image_dir, folders_only=True))
         raise DataError(f'the image folder {image_dir!r} does not exist.{hint}')
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from pgan.archives import ENDINGS as ARCHIVES
 from pgan.archives import unpacking
 from pgan.errors import DataError
+from pgan.files import nearest_path
 
 # (number, image) one after another; whoever stops early closes it.
 NumberedImages = Generator[tuple[int, np.ndarray], None, None]
@@ -109,8 +110,8 @@ def not_found(folder: str | os.PathLike, name: str, expected: str, download: str
     except OSError as error:
         states = {FileNotFoundError: 'does not exist', NotADirectoryError: 'is a file'}
         state = states.get(type(error), f'cannot be looked into: {error.strerror}')
-        return DataError(f'the folder {folder!r} {state}. Expected a folder that holds '
-                         f'{expected}. Download: {download}')
+        return DataError(f'the folder {folder!r} {state}.{nearest_path(folder)} Expected a folder '
+                         f'that holds {expected}. Download: {download}')
     others = f' and {len(names) - 5} more' if len(names) > 5 else ''
     found = ', '.join(names[:5]) + others if names else 'nothing'
     path = os.path.join(folder, name)

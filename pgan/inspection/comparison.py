@@ -10,6 +10,8 @@ from pgan.data.class_names import read_class_names
 from pgan.inspection.reading import in_order, open_in_order
 from pgan.progress_bar import progress_bar
 
+LISTED = 50  # images, labels or names of classes that differ
+
 
 def compare(tfrecord_dir_a: str, tfrecord_dir_b: str, ignore_labels: Literal[0, 1] = 0) -> None:
     """Compare two datasets.
@@ -24,26 +26,37 @@ def compare(tfrecord_dir_a: str, tfrecord_dir_b: str, ignore_labels: Literal[0, 
     """
     dset_a, dset_b = (open_in_order(folder, labels=not ignore_labels)
                       for folder in (tfrecord_dir_a, tfrecord_dir_b))
-    pairs = [('images', dset_a.shape, dset_b.shape),
-             ('label components', dset_a.label_size, dset_b.label_size)]
-    for what, a, b in pairs:
-        if a != b:
-            print(f'note: they cannot be the same, as their {what} are {a} and {b}',
-                  file=sys.stderr)
+    _note_unlike('images', dset_a.shape, dset_b.shape)
+    _note_unlike('label components', dset_a.label_size, dset_b.label_size)
     print('Comparing datasets')
-    number = same_images = same_labels = 0
+    images, labels = _Count('Image'), _Count('Label')
+    compares_labels = not ignore_labels and dset_a.label_size == dset_b.label_size
     with progress_bar(total=min(dset_a.num_images, dset_b.num_images), delay=3, unit='img') as bar:
         for (image_a, label_a), (image_b, label_b) in zip(in_order(dset_a), in_order(dset_b)):
-            same_images += _same('Image', number, image_a, image_b)
-            same_labels += ignore_labels or _same('Label', number, label_a, label_b)
-            number += 1
+            images.compare(image_a, image_b)
+            if compares_labels:
+                labels.compare(label_a, label_b)
             bar.update()
+    images.print_rest()
+    labels.print_rest()
     if dset_a.num_images != dset_b.num_images:
         print('Datasets contain different number of images')
-    print(f'Identical images: {same_images} / {number}')
+    print(f'Identical images: {images.same} / {images.seen}')
     if not ignore_labels:
-        print(f'Identical labels: {same_labels} / {number}')
+        sizes = {tfrecord_dir_a: dset_a.label_size, tfrecord_dir_b: dset_b.label_size}
+        without = [folder for folder, size in sizes.items() if size == 0]
+        if compares_labels:
+            print(f'Identical labels: {labels.same} / {labels.seen}')
+        elif without:
+            print(f'Labels were not compared: {without[0]!r} has none')
+        else:
+            print('Labels were not compared: their components are different in number')
         _compare_class_names(tfrecord_dir_a, tfrecord_dir_b)
+
+
+def _note_unlike(what, a, b):
+    if a != b:
+        print(f'note: they cannot be the same, as their {what} are {a} and {b}', file=sys.stderr)
 
 
 def _compare_class_names(*folders):
@@ -51,9 +64,11 @@ def _compare_class_names(*folders):
     names = [read_class_names(folder) for folder in folders]
     if None not in names:
         pairs = list(itertools.zip_longest(*names))
-        for number, (a, b) in enumerate(pairs):
-            if a != b:
-                print(f'Name of class {number} is different: {_quoted(a)}, {_quoted(b)}')
+        unlike = [(number, a, b) for number, (a, b) in enumerate(pairs) if a != b]
+        for number, a, b in unlike[:LISTED]:
+            print(f'Name of class {number} is different: {_quoted(a)}, {_quoted(b)}')
+        if len(unlike) > LISTED:
+            print(f'Names of {len(unlike) - LISTED} more classes are different')
         print(f'Identical names of classes: {sum(a == b for a, b in pairs)} / {len(pairs)}')
     elif names != [None, None]:
         print(f'Only {folders[names[0] is None]!r} has names of classes')
@@ -63,8 +78,23 @@ def _quoted(name):
     return 'none' if name is None else repr(name)
 
 
-def _same(what, number, a, b):
-    if np.array_equal(a, b):
-        return True
-    tqdm.write(f'{what} {number} is different')
-    return False
+class _Count:
+    """Pairs of images or of labels: how many were seen, and how many are the same. The first that
+    differ are named.
+    """
+
+    def __init__(self, what):
+        self.what = what
+        self.seen = self.same = 0
+
+    def compare(self, a, b):
+        if np.array_equal(a, b):
+            self.same += 1
+        elif self.seen - self.same < LISTED:
+            tqdm.write(f'{self.what} {self.seen} is different')
+        self.seen += 1
+
+    def print_rest(self):
+        rest = self.seen - self.same - LISTED
+        if rest > 0:
+            print(f'{rest} more {self.what.lower()}s are different')

@@ -1,6 +1,7 @@
 """The first images of a data set as one picture."""
 import os
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -10,6 +11,9 @@ from pgan.inspection.class_names import short_label
 from pgan.inspection.reading import to_hwc
 from pgan.resolutions import log2_of
 
+if TYPE_CHECKING:
+    from PIL.ImageFont import FreeTypeFont, ImageFont
+
 SHEET_PIXELS = 2048  # no sheet is wider or higher
 SHEET_COLUMNS, SHEET_ROWS = 16, 10
 SHEET_ENDINGS = ('.png', '.jpg', '.jpeg')
@@ -18,6 +22,7 @@ LARGEST_CELL = 256  # and of larger ones than this a lower level is shown
 GAP = 6
 CAPTION_PIXELS = 18
 FONT_PIXELS = 13
+ELLIPSIS = '…'
 
 
 def check_sheet(sheet: str | os.PathLike, force: bool) -> None:
@@ -68,33 +73,32 @@ def write_sheet(dset: TFRecordDataset, classes: Sequence[str] | None,
     size = (columns * (cell + GAP) + GAP, rows * (cell + CAPTION_PIXELS + GAP) + GAP)
     picture = PIL.Image.new('L' if dset.shape[0] == 1 else 'RGB', size, '#303030')
     draw, font = PIL.ImageDraw.Draw(picture), PIL.ImageFont.load_default(FONT_PIXELS)
+    # the same for all, so that one label is cut the same way everywhere
+    room = cell - max(font.getlength(str(number)) for number in range(len(images))) - 8
     for number, (image, label) in enumerate(zip(images, labels)):
         row, column = divmod(number, columns)
         x = GAP + column * (cell + GAP)
         y = GAP + row * (cell + CAPTION_PIXELS + GAP)
         shown = PIL.Image.fromarray(to_hwc(image))
         picture.paste(shown.resize((cell, cell), PIL.Image.Resampling.NEAREST), (x, y))
-        _draw_caption(draw, font, (x, y + cell, cell), str(number), short_label(label, classes))
+        draw.text((x + 1, y + cell + 2), str(number), fill='#a0a0a0', font=font)
+        draw.text((x + cell - 1, y + cell + 2), cut_to_fit(short_label(label, classes), room, font),
+                  fill='white', font=font, anchor='ra')
     array = np.asarray(picture)
     save_image(array if array.ndim == 2 else array.transpose(2, 0, 1), sheet, drange=(0, 255))
     return len(images)
 
 
-def _draw_caption(draw, font, place, number, label):
-    """Write an image's number at the left and its label, as much of it as fits, at the right.
-
-    place: (x, y, width) in pixels.
+def cut_to_fit(text: str, room: float, font: 'FreeTypeFont | ImageFont') -> str:
+    """As much of a text as fits into so many pixels, with an ellipsis where it is cut; '' if not
+    even a letter fits.
     """
-    x, y, width = place
-    draw.text((x + 1, y + 2), number, fill='#a0a0a0', font=font)
-    room = width - font.getlength(number) - 8
-    length = len(label)
-    while length and font.getlength(_cut(label, length)) > room:
-        length -= 1
-    draw.text((x + width - 1, y + 2), _cut(label, length), fill='white', font=font, anchor='ra')
+    if font.getlength(text) <= room:
+        return text
+    fits = [length for length in range(1, min(len(text), int(room)))
+            if font.getlength(_cut(text, length)) <= room]
+    return _cut(text, fits[-1]) if fits else ''
 
 
 def _cut(text, length):
-    if length == len(text):
-        return text
-    return text[:length] + '..' if length else ''
+    return text[:length].rstrip() + ELLIPSIS

@@ -234,16 +234,25 @@ def _metric_section(folder):
     """Curves and tables of what evaluate_metrics has left: metric-*.jsonl."""
     parts = []
     for path in sorted(glob.glob(os.path.join(glob.escape(folder), 'metric-*.jsonl'))):
-        # of several measurements of a snapshot the last
-        rows = {str(row.get('snapshot')): row for row in _json_lines(path)}
-        found = dict.fromkeys(name for row in rows.values() for name in row)
-        names = [name for name in found if name not in ('snapshot', 'seconds')]
-        if names:
-            title = html.escape(os.path.basename(path).removesuffix('.jsonl'))
-            charts = '\n'.join(f'<div>{_metric_chart(name, rows)}</div>' for name in names)
-            parts.append(f'<h2>{title}</h2>\n<div class="charts">{charts}</div>\n'
-                         f'{_table(names, rows)}')
-    return '\n'.join(parts)
+        tables: dict[str, dict[str, Any]] = {}  # by settings, such as num_images=10000
+        for row in json_lines(path):
+            # of several measurements of a snapshot the last
+            tables.setdefault(str(row.get('settings', '')), {})[str(row.get('snapshot'))] = row
+        for settings, rows in tables.items():
+            title = os.path.basename(path).removesuffix('.jsonl')
+            parts.append(_metric_table(f'{title}, {settings}' if settings else title, rows))
+    return '\n'.join(filter(None, parts))
+
+
+def _metric_table(title, rows):
+    """Curves and a table of the rows {snapshot: row}; '' if there is no value in them."""
+    found = dict.fromkeys(name for row in rows.values() for name in row)
+    names = [name for name in found if name not in ('snapshot', 'seconds', 'settings')]
+    if not names:
+        return ''
+    charts = '\n'.join(f'<div>{_metric_chart(name, rows)}</div>' for name in names)
+    return (f'<h2>{html.escape(title)}</h2>\n<div class="charts">{charts}</div>\n'
+            f'{_table(names, rows)}')
 
 
 def _metric_chart(name, rows):
@@ -309,7 +318,8 @@ def _log_tail(folder, lines=LOG_LINES, most_bytes=40_000):
         return ''
 
 
-def _json_lines(path):
+def json_lines(path: str) -> list[dict[str, Any]]:
+    """The objects in a file of one a line; what cannot be read is left out."""
     found = []
     for line in _read(*os.path.split(path)).splitlines():
         try:

@@ -10,16 +10,17 @@ import importlib
 import inspect
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from pgan import options, settings
 from pgan.definitions import declaration, plain_constants
-from pgan.errors import ConfigError, did_you_mean
+from pgan.errors import ConfigError, UserError, did_you_mean
 from pgan.files import short_name
 from pgan.help_texts import example
 from pgan.options import ANYTHING, REQUIRED, Kind, Option
 from pgan.scripts import option_checks
+from pgan.scripts.option_checks import name_of_label
 from pgan.settings import launch
 
 WITHOUT_TENSORFLOW = ('write_report', )  # scripts that need only files; TensorFlow takes seconds
@@ -89,33 +90,59 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _main(args):
+    known = find_scripts()[args.script].options
+    set_so = {text.partition('=')[0].strip() for text in args.set}
     try:
         config = settings.load(args.config, [*assignments(args), *args.set])
-        _check_options(args.script, config.train)  # before TensorFlow starts, which takes seconds
+        _check_options(args.script, config.train, known)
+        from pgan.scripts.early_checks import check_early  # needs NumPy, which help does without
+        # before TensorFlow starts, which takes seconds
+        check_early(known, _without_func(config.train), config)
         if args.script in WITHOUT_TENSORFLOW:
             _run_alone(args.script, config)
         else:
             launch.start(config)
-    except ConfigError as error:  # checks speak of config.py's names; here they are options
-        raise ConfigError(re.sub(r'(?<![\w.])train\.(?=[a-z])', '--', str(error))) from error
+    except UserError as error:
+        names = [name for name in known if f'train.{name}' not in set_so]
+        error.args = (as_options(str(error), names), *error.args[1:])
+        raise
 
 
-def _check_options(script, train):
+def as_options(message: str, names: Sequence[str]) -> str:
+    """A message in which config.py's `train.name` and `train.name=value` are `--name` and `--name
+    value`, as they are typed here.
+
+    Args:
+        message: of a check, which speaks of config.py's names.
+        names: of the script's options.
+    """
+    def option(match):
+        return f'--{match[1]} ' if match[2] else f'--{match[1]}'
+
+    pattern = rf'(?<![\w.])(?<!--set )train\.({"|".join(map(re.escape, names))})\b( ?= ?)?'
+    return re.sub(pattern, option, message) if names else message
+
+
+def _check_options(script, train, known):
     """Names and values of a script's options."""
-    known = find_scripts()[script].options
     for name, value in train.items():
         if name in known:
+            if isinstance(value, str) and known[name].kind.read is not None:  # of --set
+                train[name] = value = known[name].kind.read(value) or value
             options.check_value(f'train.{name}', value, known[name])
         elif name != 'func':
             raise ConfigError(f'train.{name} is not an option.{did_you_mean(name, known)} {script} '
                               f'takes: {", ".join(known)}.')
 
 
+def _without_func(train):
+    return {name: value for name, value in train.items() if name != 'func'}
+
+
 def _run_alone(script, config):
     """Run a script without importing TensorFlow, or util_scripts, which does."""
     function = getattr(importlib.import_module(f'pgan.scripts.{script}'), script)
-    given = {name: value for name, value in config.train.items() if name != 'func'}
-    launch.end(config, function(**given, config=config))
+    launch.end(config, function(**_without_func(config.train), config=config))
 
 
 def assignments(args: argparse.Namespace) -> list[str]:
@@ -128,18 +155,60 @@ def assignments(args: argparse.Namespace) -> list[str]:
         for name, option in script.options.items() if name in given
     }
     train = {'func': f'util_scripts.{script.name}', **automatic, **values}
-    run = os.path.splitext(os.path.basename(os.path.normpath(str(values['run_id']))))[0]
-    return [
-        f'train={train!r}', 'num_gpus=1',
-        f'desc={script.name.removeprefix("generate_").replace("_", "-")}-{short_name(run)}'
-    ]
+    chosen = {name: value for name, value in values.items()
+              if value != script.options[name].default}
+    return [f'train={train!r}', 'num_gpus=1', f'desc={result_name(script.name, chosen)}']
+
+
+def result_name(script: str, chosen: Mapping[str, Any]) -> str:
+    """What the result folder of a script is called: its name, the run, and what is shown of it.
+
+    Args:
+        script: e.g. 'generate_fake_images'.
+        chosen: {name: value} of the options that are not left at their defaults.
+
+    Returns:
+        e.g. 'fake-images-12-4000kimg-temple'.
+    """
+    parts = [script.removeprefix('generate_').replace('_', '-'), _run_in_words(chosen['run_id'])]
+    words = {
+        'snapshot': lambda value: value if value == 'best' else f'{value}kimg',
+        'labels': name_of_label, 'label': name_of_label,
+        'seeds': lambda value: f'seeds-{_flat(value)}',
+        'random_seed': lambda value: f'seed-{value}',
+        'image': lambda value: os.path.splitext(os.path.basename(os.path.normpath(value)))[0],
+    }
+    parts += [short_name(words[name](chosen[name]), 60) for name in words if name in chosen]
+    return short_name(re.sub(r'[\0-\x1f\x7f/\\]+', '-', '-'.join(parts)), 200)
+
+
+def _run_in_words(run_id):
+    """'12' of 12, '012-cats' and 'results/012-cats'; 'cats-network-final' of a pickle in cats; else
+    the name of the folder.
+    """
+    folder, name = os.path.split(os.path.normpath(str(run_id)))
+    if name.endswith('.pkl'):
+        name = '-'.join(filter(None, (os.path.basename(folder), name.removesuffix('.pkl'))))
+    elif folder in ('', plain_constants('config').get('result_dir')):
+        number = re.match(r'\d+(?=-)', name)
+        name = str(int(number[0])) if number else name
+    return short_name(name, 110)
+
+
+def _flat(seeds):
+    """Seeds as one word: '1-20,42'."""
+    return ','.join(map(str, seeds)) if isinstance(seeds, (list, tuple)) else str(seeds)
 
 
 def value_of(text: Any, kind: Kind = ANYTHING) -> Any:
     """The value of an option: a Python literal, or the text as it stands where it is none or where
-    only text will do. Lists may be given as '15 8' or as one word '[15,8]' or '15,8'.
+    only text will do. Lists may be given as '15 8' or as one word '[15,8]' or '15,8'; an option may
+    have other forms of its own, see `pgan.options.Such`.
     """
     if kind.is_list:
+        own = kind.read(' '.join(text)) if kind.read is not None else None
+        if own is not None:
+            return own
         values = [value_of(item) for item in text]
         if len(values) == 1 and isinstance(values[0], (list, tuple)):
             return list(values[0])

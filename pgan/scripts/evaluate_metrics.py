@@ -11,10 +11,10 @@ import metrics as metrics_room
 import misc
 from metrics.evaluator import Evaluator, default_minibatch_size
 from misc import logs
-from pgan.errors import ConfigError, DataError
 from pgan.files import atomic_append, atomic_write, to_json
 from pgan.options import Count
-from pgan.reporting.report import Report
+from pgan.reporting.report import Report, json_lines
+from pgan.scripts.early_checks import check_part, snapshots_to_measure
 from pgan.scripts.option_checks import LogName, MetricNames, RunId
 from pgan.scripts.script import script
 
@@ -35,7 +35,8 @@ def evaluate_metrics(
     """Measure how far the images of a run's snapshots are from real ones, newest snapshot first.
 
     Adds to files in the run's folder: the table, as text, to `log`; the same as `<log>.jsonl`, a
-    line for each row. Draws curves over kimg as `<log>.png`.
+    line for each row. Draws curves over kimg as `<log>.png`. Where `log` holds a table of other
+    settings already, such as another number of images, a line above the new one tells its own.
 
     Args:
         run_id: number, name or folder of the run.
@@ -59,16 +60,15 @@ def evaluate_metrics(
             had.
     """
     folder = misc.locate_result_subdir(run_id, config.result_dir)
-    pkls = misc.list_network_pkls(folder, include_final=False, result_dir=config.result_dir)
-    if not pkls:
-        raise DataError(f'the run {folder!r} has no network-snapshot-*.pkl to evaluate. A run '
-                        'saves the first one after train.network_snapshot_ticks ticks.')
-    table = _Table(os.path.join(folder, log))
+    pkls = snapshots_to_measure(folder, config.result_dir)
+    check_part(folder, against)
+    part: dict[str, Any] = {} if against == 'training' else {'part': against}
+    table = _Table(os.path.join(folder, log), _settings(num_images, against, inception))
     print('Logging output to', table.path)
     if logs.output_logging_active():
         logs.set_output_log_file(table.path, mode='a')  # what was measured before is kept
     training_set, mirror_augment = misc.load_dataset_for_previous_run(
-        folder, config.result_dir, config.data_dir, config, verbose=True, **_part(folder, against))
+        folder, config.result_dir, config.data_dir, config, verbose=True, **part)
     resolution = training_set.shape[1]
     minibatch_size = minibatch_size or default_minibatch_size(resolution)
     names = [metrics_room.SHORT_NAMES.get(name, name) for name in metrics]
@@ -93,15 +93,11 @@ def evaluate_metrics(
     return table.path
 
 
-def _part(folder, against):
-    """Arguments that choose a part of the data set; ConfigError if the run has no such part."""
-    if against == 'training':
-        return {}
-    if not misc.results.read_dataset_options(folder)[0].get('validation'):
-        raise ConfigError(f'the run {folder!r} held no images out to measure against '
-                          '(dataset.validation was 0). Measure against the training images, or '
-                          'hold some out in the next run: --set dataset.validation=0.1')
-    return {'part': against}
+def _settings(num_images, against, inception):
+    """What values depend on but the snapshot, in words."""
+    parts = [f'num_images={num_images}']
+    parts += [f'against={against}'] if against != 'training' else []
+    return ' '.join(parts + ([f'inception={inception}'] if inception is not None else []))
 
 
 def _kimg(pkl):
@@ -119,12 +115,15 @@ class _Table:
     """Rows of values: printed, which the log file takes down, and as jsonl and plot beside it, up
     to date after each row.
 
-    Attributes:
+    Args:
         path: of the text file.
+        settings: what values depend on but the snapshot; rows of others are kept apart.
     """
 
-    def __init__(self, path):
+    def __init__(self, path, settings):
         self.path = path
+        self._settings = settings
+        self._jsonl = path.removesuffix('.txt') + '.jsonl'
         self._rows = []
 
     def begin(self, names, formats):
@@ -132,6 +131,10 @@ class _Table:
         self._names, self._formats = names, formats
         heads = [re.sub(r'%(-?\d+).*', r'%\1s', text) for text in formats]
         print()
+        earlier = {row.get('settings') for row in json_lines(self._jsonl)}
+        if earlier - {self._settings}:
+            print(f'Settings of this table: {self._settings}. Those above: '
+                  f'{"; ".join(sorted(text or "unknown" for text in earlier))}.')
         print(self._line('Snapshot', 'Time_eval',
                          [head % name for head, name in zip(heads, names)]))
         print(self._line('---', '---', [head % '---' for head in heads]))
@@ -142,23 +145,26 @@ class _Table:
             self._line(title, misc.format_time(seconds),
                        [text % value for text, value in zip(self._formats, values)]), flush=True)
         self._rows.append(
-            {'snapshot': title, 'seconds': round(seconds, 3), **dict(zip(self._names, values))})
-        atomic_append(self.path.removesuffix('.txt') + '.jsonl', to_json(self._rows[-1]) + '\n')
+            {'snapshot': title, 'seconds': round(seconds, 3), **dict(zip(self._names, values)),
+             'settings': self._settings})
+        atomic_append(self._jsonl, to_json(self._rows[-1]) + '\n')
         if any(row['snapshot'].isdigit() for row in self._rows):
-            plot(self._rows, self._names, self.path.removesuffix('.txt') + '.png')
+            plot(self._rows, self._names, self.path.removesuffix('.txt') + '.png', self._settings)
 
     @staticmethod
     def _line(title, time_text, cells):
         return f'{title:<10}{time_text:<12}{"".join(cells)}'
 
 
-def plot(rows: Sequence[Mapping[str, Any]], names: Sequence[str], path: str | os.PathLike) -> None:
+def plot(rows: Sequence[Mapping[str, Any]], names: Sequence[str], path: str | os.PathLike,
+         settings: str = '') -> None:
     """Draw each value over the snapshots' kimg, with a dashed line for what the reals get.
 
     Args:
         rows: dicts with 'snapshot' ('Reals', 'Reals2' or the kimg as text) and the values by name.
         names: of the values to draw.
         path: of the PNG to write.
+        settings: stands above the curves.
     """
     from matplotlib.figure import Figure  # without pyplot no window toolkit is looked for
     snapshots = sorted((row for row in rows if row['snapshot'].isdigit()),
@@ -176,5 +182,6 @@ def plot(rows: Sequence[Mapping[str, Any]], names: Sequence[str], path: str | os
         axes.set_ylabel(name)
         axes.grid(alpha=0.3)
     axes.set_xlabel('kimg')
+    figure.suptitle(settings, fontsize=9)
     with atomic_write(path) as file:
         figure.savefig(file, format='png', dpi=100)

@@ -6,11 +6,19 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import misc
-from pgan.options import Count, Seed, Snapshot
+from pgan.options import Count, Seed, Snapshot, options_of
 from pgan.progress_bar import progress_bar
 from pgan.scripts import generator
 from pgan.scripts.label_choice import label_source, labels_of_seeds, report_rows
-from pgan.scripts.option_checks import FileName, GridSize, Labels, RunId, Seeds, chosen_shrink
+from pgan.scripts.option_checks import (
+    FileName,
+    GridSize,
+    Labels,
+    RunId,
+    Seeds,
+    chosen_shrink,
+    name_of_label,
+)
 from pgan.scripts.script import script
 from pgan.scripts.seeds import expect_alone, seed_latents, seed_list
 
@@ -40,8 +48,8 @@ def generate_fake_images(
         num_pngs: how many PNGs.
         image_shrink: average squares of this many pixels a side; None = chosen so that a grid is at
             most 3840x2160.
-        png_prefix: what file names begin with, before '%06d.png'; None for the run's and the
-            network's names, with seeds for nothing.
+        png_prefix: what file names begin with, before '%06d.png'; None for the names of the run,
+            the network and the class that labels chooses, with seeds for nothing.
         random_seed: of the latents.
         minibatch_size: images per evaluation.
         labels: of a network with labels: None = those of the data set at random, 3 or temple = a
@@ -59,7 +67,7 @@ def generate_fake_images(
     """
     chosen = [] if seeds is None else seed_list(seeds)
     if chosen:
-        expect_alone(generate_fake_images,
+        expect_alone(options_of(generate_fake_images),
                      dict(grid_size=grid_size, num_pngs=num_pngs, random_seed=random_seed))
     Gs, network_pkl = generator.load_generator(run_id, snapshot, config)
     image_shrink = chosen_shrink(Gs, image_shrink, grid_size)
@@ -70,7 +78,8 @@ def generate_fake_images(
     else:
         labels_for = label_source(labels, Gs, network_pkl, config, random_seed)
         if png_prefix is None:
-            png_prefix = misc.get_id_string_for_network_pkl(network_pkl) + '-'
+            png_prefix = ''.join(f'{part}-' for part in (
+                misc.get_id_string_for_network_pkl(network_pkl), name_of_label(labels)) if part)
         pictures = _numbered(Gs, num_pngs, grid_size, random_seed, labels_for, png_prefix)
     result_subdir = generator.new_result_folder(config)
     report_rows(result_subdir, labels, grid_size[1], Gs, network_pkl, config)

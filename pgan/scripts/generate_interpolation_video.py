@@ -7,7 +7,7 @@ import numpy as np
 import scipy.ndimage
 
 import misc
-from pgan.options import Count, NonNegative, Positive, Seed, Snapshot
+from pgan.options import Count, NonNegative, Positive, Seed, Snapshot, options_of
 from pgan.pixels import repeat_pixels
 from pgan.scripts import generator
 from pgan.scripts.label_choice import label_source, labels_of_seeds, report_rows
@@ -22,6 +22,7 @@ from pgan.scripts.option_checks import (
     chosen_shrink,
     chosen_zoom,
     frame_count,
+    name_of_label,
 )
 from pgan.scripts.script import script
 from pgan.scripts.seeds import (
@@ -73,7 +74,8 @@ def generate_interpolation_video(
         duration_sec: length of the video in seconds.
         smoothing_sec: how slowly the latents wander: the standard deviation of the filter along
             time, in seconds.
-        mp4: file name; None for the run's and the network's names with '-lerp.mp4'.
+        mp4: file name; None for the names of the run, the network and the class that labels
+            chooses, with '-lerp.mp4'.
         mp4_fps, mp4_codec, mp4_bitrate: of the video.
         random_seed: of the latents.
         minibatch_size: images per evaluation.
@@ -97,7 +99,7 @@ def generate_interpolation_video(
     stations = [] if seeds is None else seed_list(seeds)
     if seeds is not None:
         expect_alone(
-            generate_interpolation_video,
+            options_of(generate_interpolation_video),
             dict(grid_size=grid_size, random_seed=random_seed, smoothing_sec=smoothing_sec))
         station_frames(len(stations), num_frames)
     Gs, network_pkl = generator.load_generator(run_id, snapshot, config)
@@ -106,7 +108,8 @@ def generate_interpolation_video(
     image_zoom = chosen_zoom(image_zoom, [size * count for count in grid_size])
     cell_labels = labels_of_seeds(labels, Gs, network_pkl, config, stations) if stations else (
         label_source(labels, Gs, network_pkl, config, random_seed)(grid_size))
-    mp4 = mp4 or misc.get_id_string_for_network_pkl(network_pkl) + '-lerp.mp4'
+    mp4 = mp4 or '-'.join(filter(None, (misc.get_id_string_for_network_pkl(network_pkl),
+                                        name_of_label(labels), 'lerp.mp4')))
 
     print('Generating latent vectors...')
     if stations:

@@ -9,7 +9,7 @@ from metrics.evaluator import default_minibatch_size
 from metrics.neighbours import Reals
 from pgan.data.class_names import names_of
 from pgan.errors import ConfigError, DataError
-from pgan.options import Count, Seed, Snapshot
+from pgan.options import Count, Seed, Snapshot, options_of
 from pgan.reporting.nearest import (
     check_shapes,
     find_nearest,
@@ -74,7 +74,7 @@ def nearest(
     """
     chosen = [] if seeds is None else seed_list(seeds)
     if chosen:
-        expect_alone(nearest, dict(num=num, random_seed=random_seed))
+        expect_alone(options_of(nearest), dict(num=num, random_seed=random_seed))
     path = misc.locate_network_pkl(run_id, snapshot, result_dir=config.result_dir)
     print(f'Loading network from "{path}"...')
     D, Gs = _load(path, config)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pgan.errors import ConfigError, expect
+from pgan.files import short_name
 from pgan.options import Such, is_integer
 
 if TYPE_CHECKING:
@@ -31,6 +32,34 @@ def _is_video_name(value):
 
 def _is_log_name(value):
     return re.fullmatch(r'[\w. ()+-]+\.txt', value) and value not in _OF_TRAINING
+
+
+def _stem(value):
+    """A file's name without folder and ending, of characters that every name here may have."""
+    name = os.path.splitext(os.path.basename(value.rstrip('/\\')))[0]
+    return re.sub(r'[^\w ()+-]', '-', name)
+
+
+def _video_meant(value):
+    return f'{_stem(value) or "video"}.mp4' if isinstance(value, str) else None
+
+
+def _log_meant(value):
+    if not isinstance(value, str):
+        return None
+    name = f'{_stem(value)}.txt'
+    return name if _is_log_name(name) else f'metric-{name}'
+
+
+def _without_folder(value):
+    name = os.path.basename(value.rstrip('/\\')) if isinstance(value, str) else ''
+    return name or None
+
+
+def size_pair(text: str) -> list[int] | None:
+    """[15, 8] of '15x8', '15 x 8', '15,8' or '15 8', in brackets or not; None of another string."""
+    match = re.fullmatch(r'\s*[\[(]?\s*(\d{1,9})\s*[xX\u00d7*,;\s]\s*(\d{1,9})\s*[\])]?\s*', text)
+    return [int(match[1]), int(match[2])] if match else None
 
 
 def _is_class(value):
@@ -74,24 +103,33 @@ ClassLabel = Annotated[int | str | None, Such(
 Labels = Annotated[int | str | None, Such(
     "'rows', or a class by its number, an integer of at least 0, or by its name", _is_class)]
 GridSize = Annotated[list[int], Such(
-    'images across and down as two integers of at least 1, e.g. [15, 8]',
-    lambda value: len(value) == 2 and min(value) >= 1)]
+    'images across and down, two integers of at least 1, e.g. [15, 8]; on a command line also 15x8',
+    lambda value: len(value) == 2 and min(value) >= 1, read=size_pair)]
 Seeds = Annotated[list[Any] | str | int, Such(
     "seeds and ranges of seeds like '1-20,42', a list of seeds, or one integer", _are_seeds)]
 FileName = Annotated[str, Such(
-    'a file name without a folder, as it goes into the result folder', _is_file_name)]
+    'a file name without a folder, as it goes into the result folder', _is_file_name,
+    meant=_without_folder)]
 VideoName = Annotated[str, Such(
     f'a file name that ends in {", ".join(_VIDEO_ENDINGS)}, without a folder, as it goes into the '
-    'result folder', _is_video_name)]
+    'result folder', _is_video_name, meant=_video_meant)]
 LogName = Annotated[str, Such(
     "a file name that ends in .txt, without a folder, e.g. 'metric-swd-16k.txt', but not of a file "
-    'that training has written', _is_log_name)]
+    'that training has written', _is_log_name, meant=_log_meant)]
 MetricNames = Annotated[list[str], Such("a list of names, e.g. ['swd']", bool)]
 Codec = Annotated[str, Such(
     "an encoder that the installed ffmpeg has, e.g. 'libx264', 'libx265' or 'mpeg4'", _has_encoder)]
 Bitrate = Annotated[str, Such(
     "bits per second as a string like '16M' or '500k'",
     lambda value: re.fullmatch(r'[1-9]\d*(\.\d+)?[kKM]?', value))]
+
+
+def name_of_label(label: int | str | None) -> str:
+    """A choice of labels as a part of file names: 'class-3', 'temple', 'rows'; '' for None."""
+    if label is None:
+        return ''
+    text = f'class-{label}' if is_integer(label) else str(label)
+    return short_name(re.sub(r'[\0-\x1f\x7f/\\]+', '-', text), 60)
 
 
 def chosen_shrink(Gs: 'Network', image_shrink: int | None, grid_size: Sequence[int]) -> int:

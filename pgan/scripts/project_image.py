@@ -1,5 +1,6 @@
 """Projection: the latent whose image is closest to a given one."""
 import os
+import warnings
 from typing import Annotated, Any, NamedTuple
 
 import keras
@@ -16,6 +17,7 @@ from pgan.files import atomic_write
 from pgan.options import Count, Interval, Positive, Seed, Snapshot, is_integer
 from pgan.pixels import repeat_pixels, to_uint8
 from pgan.progress_bar import progress_bar
+from pgan.scripts.early_checks import expect_picture
 from pgan.scripts.generator import draw, label_size, load_generator, mark_done, new_result_folder
 from pgan.scripts.label_choice import class_number
 from pgan.scripts.option_checks import ClassLabel, RunId, frame_count
@@ -89,9 +91,9 @@ def project_image(
 def load_target(path: str, Gs: Network) -> np.ndarray:
     """A picture as the network would draw it: float32 [1, C, R, R] in -1..1."""
     channels, resolution = Gs.output_shape[1:3]
-    if not os.path.isfile(path):
-        raise DataError(f'train.image: there is no file {path!r}. Expected a picture.')
-    with opened(path, path) as picture:
+    expect_picture(path)
+    with warnings.catch_warnings(), opened(path, path) as picture:
+        warnings.filterwarnings('ignore', module=r'PIL\.')  # of odd EXIF data; the pixels are sound
         if mode_of(picture) in ('I', 'F'):
             raise DataError(f'{path!r} is stored as numbers without a black and a white. Expected '
                             '8 or 16 bits a channel; convert it.')

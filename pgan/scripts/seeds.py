@@ -1,13 +1,13 @@
 """Seeds as StyleGAN's users write them, '1-20,42': one image each, or stations of a video."""
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 import misc
 from pgan.errors import ConfigError
-from pgan.options import is_integer, options_of
+from pgan.options import Option, is_integer
 
 if TYPE_CHECKING:
     from tfutil import Network
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 MAX_SEED = 2**32 - 1  # of NumPy's RandomState
 MAX_SEEDS = 1_000_000
 WHERE = 'train.seeds'
+REPLACED = ('grid_size', 'num_pngs', 'num', 'random_seed', 'smoothing_sec')  # by seeds
 
 
 def seed_list(seeds: str | int | Sequence[Any]) -> list[int]:
@@ -68,16 +69,15 @@ def _range(item):
     return int(match[1]), int(match[2] or match[1])
 
 
-def expect_alone(function: Callable[..., Any], given: dict[str, Any]) -> None:
+def expect_alone(options: Mapping[str, Option], given: Mapping[str, Any]) -> None:
     """Raise ConfigError if an option that seeds replace differs from its default.
 
     Args:
-        function: the script; its signature gives the defaults.
-        given: {option: value}.
+        options: of the script, {name: Option}.
+        given: {option: value}; options that seeds do not replace are skipped.
     """
-    options = options_of(function)
-    for name, value in given.items():
-        default = options[name].default
+    for name in filter(given.__contains__, REPLACED):
+        value, default = given[name], options[name].default
         if (list(value) if isinstance(default, list) else value) != default:
             raise ConfigError(f'train.{name}: cannot be combined with {WHERE}, which makes one '
                               f'image of each seed. Received: {value!r}. Leave out one of the two.')

@@ -1,14 +1,14 @@
 """Command line arguments of the entry points, and advice about those that do not exist."""
 import argparse
-import difflib
 import json
 import re
 import shlex
-from typing import Any, NoReturn
+from collections.abc import Sequence
 
 from pgan.definitions import option_annotations
 from pgan.files import expanded
-from pgan.help_texts import Formatter
+from pgan.parser import Parser as AdvisingParser
+from pgan.parser import near_option, pairs
 from pgan.settings import catalogue
 from pgan.settings.checking import OWN_FUNCTIONS
 from pgan.settings.loading import nearest_options
@@ -36,64 +36,26 @@ def add_use_argument(parser: argparse.ArgumentParser) -> None:
                              f'in force; --list names all{_MORE}')
 
 
-class Parser(argparse.ArgumentParser):
-    """An argparse parser with this program's help layout. For an argument that it does not have,
-    the error says which option of config.py, or line of it, is likely to be meant.
+class Parser(AdvisingParser):
+    """A parser that also knows config.py: for an argument that it does not have, the error says
+    which option or line of config.py is likely to be meant.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any):
-        super().__init__(*args, **{'formatter_class': Formatter, **kwargs})
-
-    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
-        parsed, rest = self.parse_known_args(args, namespace)
-        if rest:
-            self._refuse(rest, parsed)
-        return parsed
-
-    def _refuse(self, rest, parsed) -> NoReturn:
-        own = self._own_options(parsed)
-        meant = [' '.join(_meant(word, value, own)) for word, value in _pairs(rest)]
-        advice = list(filter(None, meant))
-        hint = (f'Did you mean: {" ".join(advice)}' if advice else
+    def advice(self, rest: Sequence[str], parsed: argparse.Namespace) -> str:
+        own = self.own_options(parsed)
+        meant = [' '.join(_meant(word, value, own)) for word, value in pairs(rest)]
+        found = ' '.join(filter(None, meant))
+        return (f'Did you mean: {found}' if found else
                 'Options of config.py are set with --set NAME=VALUE; for all arguments, see -h.')
-        self.error(f'unrecognized arguments: {shlex.join(rest)}. {hint}')
-
-    def _own_options(self, parsed):
-        """Options of the parser, and of the command that was given."""
-        parsers = [self]
-        for action in self._actions:
-            if isinstance(action, argparse._SubParsersAction):
-                parsers += [action.choices[given] for given in vars(parsed).values()
-                            if isinstance(given, str) and given in action.choices]
-        return [option for parser in parsers for option in parser._option_string_actions
-                if option.startswith('--')]
-
-
-def _pairs(words):
-    """(option, value) of each option among words, with value '' for none; and (word, '') of each
-    other word.
-    """
-    found: list[tuple[str, str]] = []
-    for word in words:
-        if word.startswith('--'):
-            name, _, value = word.partition('=')
-            found.append((name, value))
-        elif found and found[-1][0].startswith('--') and not found[-1][1]:
-            found[-1] = (found[-1][0], word)
-        else:
-            found.append((word, ''))
-    return found
 
 
 def _meant(word: str, value: str, own: list[str]) -> list[str]:
     """The words that are likely to be meant; [] if none come near."""
     if not word.startswith('-'):
         return _meant_word(word)
-    close = difflib.get_close_matches(word.replace('-', '_'), [o.replace('-', '_') for o in own],
-                                      n=1, cutoff=0.85)
+    close = near_option(word, value, own)
     if close:
-        option = next(o for o in own if o.replace('-', '_') == close[0])
-        return [option, *([shlex.quote(value)] if value else [])]
+        return close
     if word.lstrip('-') in _lines() and '--use' in own:
         return ['--use', word.lstrip('-')]
     return _set(word.lstrip('-'), value)

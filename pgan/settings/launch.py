@@ -17,6 +17,7 @@ from pgan.signals import Stopped, signals_as_exceptions
 if TYPE_CHECKING:
     from misc import RunToResume
 
+_PRODUCTS = ('.png', '.mp4', '.m4v', '.mov', '.mkv', '.webm', '.avi')
 _NEED_MEMORY = ('minibatch_size', 'grid_size', 'num_images', 'num_starts')  # options of scripts
 
 
@@ -77,8 +78,18 @@ def start(config: ModuleType, resume: 'RunToResume | None' = None, dry_run: bool
 def end(config: ModuleType, result: object) -> None:
     """Print the program's last lines; a script's result is the path of what it has written."""
     if config.train.func.startswith('util_scripts.') and isinstance(result, str):
-        print('Written:', result)
+        print('Written:', main_product(result))
     print('Exiting...')
+
+
+def main_product(path: str) -> str:
+    """The picture or video that a script has written, if its result folder holds one; else the
+    path as it is.
+    """
+    if not os.path.isdir(path):
+        return path
+    found = [name for name in sorted(os.listdir(path)) if name.lower().endswith(_PRODUCTS)]
+    return os.path.join(path, found[0]) if len(found) == 1 else path
 
 
 def run(config: ModuleType, resume: 'RunToResume | None' = None, dry_run: bool = False) -> Any:

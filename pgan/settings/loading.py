@@ -16,7 +16,7 @@ from typing import Any
 from pgan import options as option_vocabulary
 from pgan.definitions import option_annotation, option_annotations
 from pgan.errors import ConfigError, did_you_mean, expect
-from pgan.files import expanded
+from pgan.files import expanded, nearest_path
 from pgan.options import is_number, kind_of
 from pgan.settings import catalogue, switches
 from pgan.settings.checking import NAMES, OWN_FUNCTIONS
@@ -148,7 +148,7 @@ def plain_options(config: types.ModuleType) -> dict[str, Any]:
     found = {}
     for name, value in values(config).items():
         if isinstance(value, dict):
-            found.update({f'{name}.{key}': item for key, item in sorted(value.items())})
+            found.update({f'{name}.{key}': item for key, item in sorted(value.items(), key=str)})
         elif not isinstance(value, type):
             found[name] = value
     return found
@@ -208,7 +208,7 @@ def _run_override(config, path):
         folder = catalogue.CONFIG_PY.parent / 'configs'
         there = {p.name: os.path.relpath(p) for p in sorted(folder.glob('*.py'))}
         close = difflib.get_close_matches(os.path.basename(path), there, n=1)
-        hint = f' Did you mean {there[close[0]]!r}?' if close else ''
+        hint = f' Did you mean {there[close[0]]!r}?' if close else nearest_path(path)
         raise ConfigError(f'--config {path}: there is no such file, seen from the current folder '
                           f'{os.getcwd()!r}.{hint} Expected a Python file with lines in the '
                           'manner of config.py. Ready-made ones: '

@@ -121,7 +121,7 @@ def few_pictures(run: Run) -> str:
     """A note on a data set that is too small to train on as it is, '' for others."""
     count, options = run.training_set.num_images, run.options
     helped = options.augment is not None or getattr(options, 'init_from', None) is not None
-    if not 0 < count < FEW_IMAGES or helped:
+    if not count or count >= FEW_IMAGES or helped:
         return ''
     return (f'{count} images are few: D learns them by heart, and the fakes get worse again. '
             'Augmentation helps: add --set train.augment=diffaugment. So does starting from a '

@@ -7,6 +7,7 @@ import threading
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from metrics import inception
 from metrics.inception import Inception, find_graph
@@ -71,6 +72,19 @@ def test_images_of_another_type(network):
 def test_graph_without_a_needed_tensor(without):
     with pytest.raises(DataError, match=f'no frozen graph with {without}'):
         Inception(graph_bytes(without=without), 'some.pb')
+
+
+@pytest.mark.parametrize('place', ['node', 'function'])
+@pytest.mark.parametrize('op', ['WriteFile', 'ReadFile', 'EagerPyFunc', 'SaveV2', 'MatchingFiles',
+                                'TFRecordDatasetV2', 'DebugIdentity', 'PrintV2'])
+def test_a_graph_that_reaches_out_is_refused(op, place):
+    """It may lie in a folder of results that came from elsewhere."""
+    graph_def = tf.compat.v1.GraphDef.FromString(graph_bytes())
+    nodes = graph_def.node if place == 'node' else graph_def.library.function.add().node_def
+    node = nodes.add()
+    node.name, node.op = 'innocent', op
+    with pytest.raises(DataError, match=f'operations that use files.*: {op}. Delete it'):
+        Inception(graph_def.SerializeToString(), 'some.pb')
 
 
 def test_no_graph_at_all():

@@ -48,7 +48,7 @@ def test_the_longest_desc_fits(in_tmp):
     picture = misc.get_id_string_for_network_pkl(pkl) + '-00001.png'
     assert picture.startswith('000-xxx') and picture.endswith('snapshot-000010-00001.png')
     misc.save_pkl([], picture)  # under a longer, temporary name first
-    args = command_line.parse_args(['generate_fake_images', '--run_id', run])
+    args = command_line.parse_args(['generate_fake_images', '--run_id', os.path.abspath(run)])
     desc = settings.load([], command_line.assignments(args)).desc
     assert desc.startswith('fake-images-000-xxx') and len(desc) < 140
     misc.create_result_subdir('results', desc)

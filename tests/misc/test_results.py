@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import misc
-from misc import results, resuming
+from misc import results
 from pgan.errors import DataError
 from tests.support.golden import GOLDEN, load_json, load_npz
 
@@ -148,17 +148,44 @@ def test_messages_say_what_there_is(tree):
         misc.locate_network_pkl(3)
 
 
-def test_a_run_that_was_stopped_before_its_first_snapshot(tree):
-    """It continues by the command; a folder of images is told from it."""
-    with pytest.raises(DataError, match='No training run has left its networks there'):
+def test_messages_name_the_closest_runs_first(in_tmp):
+    make_tree(f'results/{name}/' for name in (
+        '006-katzen', '007-hunde', '010-katzen2', '011-pgan', '014-pgan', '_metrics-cache'))
+    for query, close in (('katzen', "'006-katzen' or '010-katzen2'"), ('kazten', "'006-katzen'"),
+                         ('KATZEN', "'010-katzen2' or '006-katzen'"), ('006-katze', "'006-katzen'"),
+                         (12, "'011-pgan' or '010-katzen2' or '014-pgan'"), (8, None),
+                         ('12', "'011-pgan'"), ('hunde/', "'007-hunde'"),
+                         ('results/006-katze', "'006-katzen'")):
+        with pytest.raises(DataError) as caught:
+            misc.locate_result_subdir(query)
+        said = str(caught.value)
+        assert f'Did you mean {close or ""}' in said, said
+        assert 'the closest first: ' in said and '_metrics' not in said
+    with pytest.raises(DataError) as caught:
+        misc.locate_result_subdir('xyzzy')
+    assert 'mean' not in str(caught.value) and '007-hunde' in str(caught.value)
+    make_tree(['results/006-katzen/network-final.pkl'])
+    with pytest.raises(DataError, match="mean 'results/006-katzen/network-final.pkl'"):
+        misc.locate_network_pkl('results/006-katzn/network-final.pkl')
+
+
+def test_folders_of_images_are_not_taken_for_runs(in_tmp):
+    make_tree(f'results/{name}/' for name in ('000-pgan', '001-fake-images-0', '002-x', '003-y'))
+    misc.write_config('results/000-pgan', {'train': {'func': 'train.train_progressive_gan'}})
+    misc.write_config('results/001-fake-images-0', {
+        'train': {'func': 'util_scripts.generate_fake_images', 'run_id': 0}})
+    misc.write_config('results/002-x', {'train': 'damaged'})
+    with pytest.raises(DataError, match="Found in 'results': 000-pgan, 002-x, 003-y.$"):
+        misc.locate_result_subdir('xyzzy')
+    with pytest.raises(DataError, match='It is what generate_fake_images has made of the run 0. '
+                                        'Name that run'):
+        misc.locate_network_pkl(1)
+    with pytest.raises(DataError) as caught:
         misc.locate_network_pkl(3)
-    resuming.write_run('results/003-empty', [], [], {})
-    with pytest.raises(DataError, match='ended before it saved anything'):
-        misc.locate_network_pkl(3)
-    with open('results/003-empty/checkpoints/ckpt-1.index', 'w'):
-        pass
-    with pytest.raises(DataError, match=r'train\.py --resume results/003-empty$'):
-        misc.locate_network_pkl(3)
+    assert '--resume' not in str(caught.value)
+    make_tree(['results/000-pgan/checkpoints/run.json'])
+    with pytest.raises(DataError, match=r'continue it: .*train.py --resume results/000-pgan$'):
+        misc.locate_network_pkl(0)
 
 
 @pytest.mark.parametrize(('path', 'expected'), JSON['get_id_string_for_network_pkl'])

@@ -105,3 +105,15 @@ def test_other_errors_stay_what_they_are(error):
     with pytest.raises(type(error)) as caught, errors.exit_on_user_error(['--a']):
         raise error
     assert caught.value is error
+
+
+@pytest.mark.parametrize(('name', 'candidates', 'nearest'), [
+    ('KATZEN', ['hunde', 'katzen', 'Katzen2'], ['katzen', 'Katzen2']),
+    ('row', ['rowS', 'rows'], ['rows', 'rowS']), ('x', ['abc'], []), (12, [12, 1], ['12', '1']),
+    ('abcd', [f'abcd{number}' for number in range(9)], 3),
+])
+def test_the_nearest_names_come_closest_first_whatever_their_capitals(name, candidates, nearest):
+    found = errors.nearest_names(name, candidates)
+    assert found == nearest or len(found) == nearest
+    assert errors.did_you_mean(name, candidates) == (
+        f' Did you mean {found[0]!r}?' if found else '')

@@ -159,3 +159,24 @@ def test_all_files_of_json_are_written_by_the_helper():
     # arguments.py shows a list in double quotes
     assert found == {'pgan/files.py', 'pgan/training/checkpoint.py', 'metrics/cache.py',
                      'metrics/mnist_modes.py', 'pgan/settings/arguments.py'}
+
+
+@pytest.mark.parametrize(('typed', 'meant'), [
+    ('My Pictures', 'My Pictures 2'), ('my pictures 2', 'My Pictures 2'),
+    ('My Pictures 2/cta.png', 'My Pictures 2/cat.png'),
+    ('My Picturs 2/cat.png', 'My Pictures 2/cat.png'), ('./Bldr/', './Bilder'),
+    ('deep/inner/flie', 'deep/inner/file'), ('deep/iner/file', 'deep/inner/file'), ('', None),
+    ('xyzzy', None),
+    ('deep/iner/xyzzy', None), ('/xyzzy/qwertz', None), ('deep/inner/file/below', None),
+])
+def test_the_nearest_path(typed, meant, in_tmp):
+    for folder in ('My Pictures 2', 'Bilder', 'deep/inner'):
+        os.makedirs(folder)
+    for name in ('My Pictures 2/cat.png', 'deep/inner/file'):
+        open(name, 'w').close()
+    assert files.nearest_path(typed) == (f' Did you mean {meant!r}?' if meant else '')
+    absolute = str(in_tmp / typed)
+    if typed and typed[0] not in './' and meant:
+        assert files.nearest_path(absolute) == f' Did you mean {str(in_tmp / meant)!r}?'
+    is_folder = meant and os.path.isdir(meant)
+    assert bool(files.nearest_path(typed, folders_only=True)) == bool(is_folder)

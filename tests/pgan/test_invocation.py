@@ -11,6 +11,8 @@ import pytest
 import dataset
 import dataset_tool
 import train
+from benchmarks import __main__ as benchmarks_main
+from benchmarks.common import Parser
 from pgan import help_texts, invocation
 from pgan.inspection import window
 from pgan.scripts import command_line
@@ -58,14 +60,15 @@ PROGRAMS += [str(path.relative_to(ROOT))
 
 
 def messages(tree):
-    """The strings of a source file that are no docstrings, and no arguments of `example`, which
-    makes commands of them.
+    """The strings of a source file that are no docstrings, and no arguments of `example` or of the
+    benchmarks' `Parser`, which make commands of them.
     """
     docstrings = {id(node.body[0].value) for node in ast.walk(tree)
                   if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and node.body
                   and isinstance(node.body[0], ast.Expr)}
     examples = {id(part) for node in ast.walk(tree) if isinstance(node, ast.Call)
-                and getattr(node.func, 'id', '') == 'example' for part in ast.walk(node)}
+                and getattr(node.func, 'id', getattr(node.func, 'attr', '')) in (
+                    'example', 'Parser') for part in ast.walk(node)}
     return [node.value for node in ast.walk(tree)
             if isinstance(node, ast.Constant) and isinstance(node.value, str)
             and id(node) not in docstrings | examples]
@@ -75,6 +78,26 @@ def messages(tree):
 def test_messages_take_their_commands_from_here(name):
     for text in messages(ast.parse((ROOT / name).read_text())):
         assert not re.search(r'python\d? [\w/]+\.py', text), text
+
+
+@pytest.mark.parametrize('path', sorted((ROOT / 'benchmarks').glob('*.py')), ids=lambda p: p.name)
+def test_benchmarks_take_their_commands_from_here(path):
+    """In backquotes they are names, not to be typed."""
+    for text in messages(ast.parse(path.read_text())):
+        assert not re.search(r'(?<!`)python\d? (-m|[\w/]+\.py)', text), text
+    assert 'argparse.ArgumentParser(prog' not in path.read_text()
+
+
+def test_help_of_benchmarks_names_commands_as_they_work_here(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    python = invocation.interpreter()
+    parser = Parser(prog='python -m benchmarks.x', description='Try: python -m benchmarks --quick',
+                    epilog=None, allow_abbrev=False)
+    assert parser.prog == f'{python} -m benchmarks.x'
+    assert parser.description == f'Try: {python} -m benchmarks --quick'
+    assert benchmarks_main._resume(benchmarks_main.RESULTS / 'my results.json') == (
+        f"{python} -m benchmarks --resume 'my results'")
+    assert benchmarks_main._resume(ROOT / 'docs' / 'x.json').endswith('--resume docs/x.json')
 
 
 def parse(line):

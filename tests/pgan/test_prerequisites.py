@@ -1,4 +1,5 @@
 """The program starts with TensorFlow as Keras's backend, and says in a line what it lacks."""
+import ast
 import glob
 import json
 import os
@@ -117,16 +118,63 @@ def test_keras_itself_with_a_malformed_keras_json(tmp_path, program):
 
 def interpreters():
     """Pythons of this machine that are too old; 3.8 is the oldest that reads `:=` and `/`."""
-    found = glob.glob(os.path.expanduser('~/.pyenv/versions/3.*/bin/python'))
-    return [path for path in found if path.split('/')[-3].startswith(('3.6.', '3.8.', '3.10.'))]
+    found = glob.glob(os.path.expanduser('~/.pyenv/versions/*/bin/python'))
+    names = '2.7.', '3.6.', '3.8.', '3.10.'
+    return [path for path in found if path.split('/')[-3].startswith(names)]
 
 
-@pytest.mark.parametrize('program', PROGRAMS)
+@pytest.mark.parametrize('program', [*PROGRAMS, 'docs/draw_rooms.py', 'legacy.py', '-m benchmarks',
+                                     '-m benchmarks.gpu'])
 def test_an_old_python_gets_one_line(program):
+    words = program.split() if program[0] == '-' else [ROOT / program]
     for python in interpreters():
-        out, err, code = run(python, ROOT / program, '-h', PYTHONDONTWRITEBYTECODE='1')
-        assert out == '' and code == 1 and err.count('\n') == 1, (python, err)
-        assert err.startswith('error: Python 3.') and 'needs 3.11 or newer' in err
+        out, err, code = run(python, *words, '-h', cwd=ROOT, PYTHONDONTWRITEBYTECODE='1')
+        assert out == '' and code != 0, (python, err)
+        if '/2.7' in python and program == 'legacy.py':
+            continue  # a module, which nobody starts
+        if '/2.7' in python and err.startswith('  File'):
+            name, line, _, kind = err.splitlines()
+            assert 'Python 3.11 or newer is needed' in line and kind.startswith('SyntaxError')
+            continue
+        assert err.count('\n') == 1 and 'needs 3.11 or newer' in err, (python, err)
+        assert 'Python of .venv: .venv/bin/python' in err or not (ROOT / '.venv').exists()
+
+
+class _NewerThanPython2(ast.NodeVisitor):
+    """Line of the first syntax that Python 2.7 does not know."""
+
+    def __init__(self):
+        self.lines = []
+
+    def generic_visit(self, node):
+        new = isinstance(node, (ast.JoinedStr, ast.AnnAssign, ast.Nonlocal, ast.NamedExpr,
+                                ast.AsyncFunctionDef, ast.YieldFrom))
+        new |= isinstance(node, ast.BinOp) and isinstance(node.op, ast.MatMult)
+        new |= isinstance(node, ast.arg) and node.annotation is not None
+        new |= isinstance(node, ast.FunctionDef) and bool(node.returns or node.args.kwonlyargs)
+        new |= isinstance(node, ast.Raise) and node.cause is not None
+        new |= isinstance(node, ast.ClassDef) and bool(node.keywords)
+        if new:
+            self.lines.append(node.lineno)
+        super().generic_visit(node)
+
+
+def first_new_line(path):
+    text = path.read_text()
+    visitor = _NewerThanPython2()
+    visitor.visit(ast.parse(text))
+    return text.splitlines()[min(visitor.lines) - 1] if visitor.lines else ''
+
+
+def test_what_python_2_reads_of_each_program_says_which_python_is_needed():
+    """Also where no such interpreter is installed."""
+    for name in ('pgan/__init__.py', 'pgan/prerequisites.py', 'util_scripts.py',
+                 'benchmarks/__init__.py'):
+        assert first_new_line(ROOT / name) == '', name
+        (ROOT / name).read_bytes().decode('ascii')
+    needed = 'Python {}.{} or newer is needed'.format(*prerequisites.PYTHON)
+    for name in PROGRAMS:
+        assert needed in first_new_line(ROOT / name) or name == 'util_scripts.py', name
 
 
 @pytest.mark.parametrize('program', [
@@ -144,6 +192,7 @@ def test_the_line_names_the_environment_if_there_is_one(tmp_path, monkeypatch):
     monkeypatch.setattr(prerequisites, 'ROOT', str(tmp_path))
     monkeypatch.setattr(prerequisites, 'is_program', lambda: True)
     monkeypatch.setattr(sys, 'argv', ['train.py', '--set', 'desc=a b'])
+    monkeypatch.setitem(sys.modules, '__main__', types.SimpleNamespace(__file__='train.py'))
     monkeypatch.chdir(tmp_path)
     assert '-m pip install -r requirements-pip.txt' in prerequisites._way_out()
     (tmp_path / '.venv' / 'bin').mkdir(parents=True)
@@ -159,6 +208,12 @@ def test_the_oldest_python_and_the_packages_are_the_declared_ones():
         name = line.partition('>=')[0].strip()
         if name and not name.startswith('#'):
             assert imported.get(name, name) in prerequisites.PACKAGES
+
+
+def test_the_line_starts_a_module_as_it_was_started(tmp_path):
+    out, err, code = run(sys.executable, '-S', '-m', 'benchmarks', '--only', 'a b', cwd=ROOT)
+    assert code == 1 and err.count('\n') == 1, err
+    assert err.rstrip().endswith("-m benchmarks --only 'a b'") or '-m pip install' in err
 
 
 def test_other_errors_keep_their_traceback(capsys):

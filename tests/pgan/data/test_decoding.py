@@ -5,11 +5,13 @@ import struct
 import zlib
 
 import numpy as np
+import PIL.features
 import PIL.Image
 import PIL.PngImagePlugin
 import pytest
 
 from pgan.data.decoding import opened, upright_pixels
+from pgan.errors import DataError
 from pgan.importers.lsun import _decode
 from tests.support.importer_inputs import encoded
 
@@ -60,6 +62,35 @@ def test_photographs_with_malformed_exif_data_are_turned(name, kind):
 def test_without_an_orientation_that_can_be_read_pixels_stay(data):
     with opened(io.BytesIO(encoded(PHOTO, 'PNG', exif=data)), 'x') as image:
         assert np.array_equal(upright_pixels(image, gray=False), np.asarray(PHOTO))
+
+
+@pytest.mark.skipif(not PIL.features.check('avif'), reason='this Pillow reads no AVIF')
+@pytest.mark.parametrize('place', ['path', 'file'])
+@pytest.mark.parametrize(('old', 'new'), [
+    (b'MM\0*', b'XXXX'), (b'MM\0*\0\0\0\x08', b'MM\0*\xff\xff\xff\xff'), (b'MM\0*', b'II\0*'),
+    (b'\0\0\0\x06Exif', b'\xff\xff\xff\xffExif')])
+@pytest.mark.filterwarnings('ignore::UserWarning')
+def test_avif_with_malformed_exif_data_is_read(old, new, place, in_tmp):
+    """libavif rejects the whole picture; how it is turned is written a second time."""
+    tag = PIL.Image.Exif()
+    tag[0x0112], tag[0x010f] = 6, 'Camera'
+    data = encoded(PHOTO, 'AVIF', exif=tag)
+    assert data.count(old) == 1
+    data = data.replace(old, new)
+    (in_tmp / 'x').write_bytes(data)
+    with opened('x' if place == 'path' else io.BytesIO(data), 'x') as image:
+        pixels = upright_pixels(image, gray=False)
+    assert pixels.shape == (32, 16, 3) and np.abs(pixels[0, 0] - [200.0, 30, 30]).max() < 12
+
+
+def test_what_a_library_says_of_a_damaged_file_is_one_line(monkeypatch):
+    def fail(file):
+        raise ValueError('first line\nsecond line' + 'x' * 999)
+    monkeypatch.setattr(PIL.Image, 'open', fail)
+    with pytest.raises(DataError) as caught, opened('a.png', 'a.png'):
+        pass
+    assert str(caught.value).startswith("the image 'a.png' cannot be read: first line second line")
+    assert len(str(caught.value)) < 400
 
 
 @pytest.mark.parametrize('orientation', range(1, 9))

@@ -3,6 +3,7 @@ import os
 
 import numpy as np
 import PIL.Image
+import PIL.ImageFont
 import pytest
 
 from pgan.data import records
@@ -101,3 +102,28 @@ def test_long_labels_are_cut_to_fit(in_tmp):
     for caption in captions:
         # a gap between number and label
         assert (caption[:, 60:] > 200).any() and (caption[:, 10:14] == background).all()
+
+
+def test_one_label_is_cut_the_same_way_beside_every_number(in_tmp):
+    write_dataset('data', make_images(12), np.eye(2)[np.arange(12) % 2])
+    with open('data/data-classes.txt', 'w') as file:
+        file.write('Golden Retriever with a hat\nWest Highland White Terrier\n')
+    display('data', sheet='sheet.png')
+    _, captions = cells('sheet.png', 12, 8, 12)
+    for number in range(12):
+        assert np.array_equal(captions[number][:, 28:], captions[number % 2][:, 28:]), number
+
+
+@pytest.mark.parametrize('text', ['', 'cat', 'iiiiiiiiiiiiiiiiiiiiiiiiiiiiii', 'W' * 30,
+                                  'two words and more of them', '0 abc' * 60])
+def test_a_text_is_cut_with_an_ellipsis(text):
+    font = PIL.ImageFont.load_default(contact_sheet.FONT_PIXELS)
+    for room in (*range(-5, 100, 7), 10000):
+        cut = contact_sheet.cut_to_fit(text, room, font)
+        assert not cut or font.getlength(cut) <= room
+        if font.getlength(text) <= room:
+            assert cut == text
+        else:
+            assert cut == '' or text.startswith(cut[:-1].rstrip()) and cut[-1] == '…'
+            longer = contact_sheet._cut(text, max(len(cut), 1))
+            assert font.getlength(longer) > room or ' ' in text, (cut, longer)

@@ -84,8 +84,8 @@ def test_fake_images(run_here):
                                     "run_id=0, grid_size=[5, 3], num_pngs=2, labels='rows'); desc "
                                     "= f'fakes-{train.run_id}'\n")
     names = sorted(path.name for path in result.glob('*.png'))
-    assert names == ['000-tiny-network-final-000000.png', '000-tiny-network-final-000001.png'
-                     ] and result.name.endswith('-fakes-0')
+    assert names == [f'000-tiny-network-final-rows-00000{number}.png' for number in (0, 1)]
+    assert result.name.endswith('-fakes-0')
     assert 'Generating png 1 / 2...' in said and 'Note: the labels' not in said
     pictures = [np.asarray(PIL.Image.open(result / name)) for name in names]
     assert all(picture.shape == (48, 80, 3)

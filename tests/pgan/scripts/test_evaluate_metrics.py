@@ -16,8 +16,9 @@ import misc
 import tfutil
 from metrics.evaluator import Evaluator, default_minibatch_size
 from pgan.errors import ConfigError, DataError
+from pgan.reporting.report import _metric_section
 from pgan.reporting.snapshot_metrics import SnapshotMetrics
-from pgan.scripts.evaluate_metrics import evaluate_metrics
+from pgan.scripts.evaluate_metrics import _Table, evaluate_metrics
 from tests.support.golden import GOLDEN
 from tests.support.inception_standin import GRAPH_FILE, graph_bytes
 from tests.support.script_inputs import settings_of_run
@@ -175,6 +176,30 @@ def test_the_same_in_every_file(finished, capsys):
     assert len(open('results/000-run/metric-test.jsonl').readlines()) == 8
 
 
+def test_tables_of_other_settings_are_kept_apart(in_tmp, capsys):
+    os.makedirs('run')
+    for settings, value in (('num_images=10', 1.25), ('num_images=10', 1.5),
+                            ('num_images=20 against=validation', 7.75)):
+        table = _Table('run/metric-a.txt', settings)
+        table.begin(['Mean'], ['%-8.2f'])
+        table.add('3', 1.0, [value])
+        said = capsys.readouterr().out
+        assert ('Settings of this table: num_images=20 against=validation. Those above: '
+                'num_images=10.' in said) == (value == 7.75)
+    with open('run/metric-a.jsonl', 'a') as file:
+        file.write('{"snapshot": "3", "Mean": 9.5}\n')  # of an older version
+    table = _Table('run/metric-a.txt', 'num_images=10')
+    table.begin(['Mean'], ['%-8.2f'])
+    assert 'Those above: num_images=10; num_images=20 against=validation; unknown.' in (
+        capsys.readouterr().out)
+    page = _metric_section('run')
+    titles = re.findall('<h2>(.*?)</h2>', page)
+    assert titles == ['metric-a, num_images=10', 'metric-a, num_images=20 against=validation',
+                      'metric-a']
+    assert '<td>1.5</td>' in page and '<td>1.25</td>' not in page
+    assert 'settings' not in page and '<td>7.75</td>' in page and '<td>9.5</td>' in page
+
+
 # ---------------------------------------------------------------- keeping the reals
 
 @pytest.mark.slow
@@ -267,10 +292,11 @@ def test_all_metrics_through_train_py(toy, capsys):
                    for name in os.listdir('results/000-tiny') if 'snapshot' in name), reverse=True)
     assert [row['snapshot'] for row in rows] == ['Reals', 'Reals2', *map(str, kimg)]
     assert list(rows[0])[2:4] == ['SWDx1e3_16', 'SWDx1e3_avg']
-    assert list(rows[0])[4:] == [
+    assert list(rows[0])[4:-1] == [
         'FID', 'IS_mean', 'IS_std', 'KIDx1e3_mean', 'KIDx1e3_std', 'Precision', 'Recall'
     ]
-    assert all(np.isfinite(list(row.values())[1:]).all() for row in rows)
+    assert all(np.isfinite(list(row.values())[1:-1]).all() for row in rows)
+    assert {row['settings'] for row in rows} == {'num_images=30'}
     # noise of a network that has hardly trained is far off
     assert rows[0]['FID'] == 0 and 0 < rows[1]['FID'] < 0.5 * rows[-1]['FID']
     table = open('results/000-tiny/metric-all.txt').read()

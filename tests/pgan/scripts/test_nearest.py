@@ -230,4 +230,4 @@ def test_on_the_command_line(run, capsys):
                               'data_dir=datasets']) == 0
     misc.restore_output()
     assert 'Compared 2 fakes' in capsys.readouterr().out
-    assert os.path.exists('results/005-nearest-4/nearest.png')
+    assert os.path.exists('results/005-nearest-4-best-seeds-1-2/nearest.png')

@@ -1,6 +1,9 @@
 """What a program of the repository can import."""
 import os
 import sys
+import types
+
+import pytest
 
 from pgan.settings import launch
 
@@ -28,3 +31,19 @@ def test_a_current_folder_that_is_gone(in_tmp):
     os.chdir('gone')
     os.rmdir('../gone')
     assert paths_during()
+
+
+@pytest.mark.parametrize(('files', 'named'), [
+    (['grid-000000.png', 'config.txt', 'log.txt', '_done.txt'], '/grid-000000.png'),
+    (['film.MP4', 'rows.txt'], '/film.MP4'), (['nearest.png', 'nearest.json'], '/nearest.png'),
+    (['a.png', 'b.png'], ''), (['comparison.png', 'trajectory.mp4'], ''), (['config.txt'], ''),
+])
+def test_the_one_product_of_a_script_is_named(files, named, in_tmp, capsys):
+    os.mkdir('out')
+    for name in files:
+        open(f'out/{name}', 'w').close()
+    config = types.SimpleNamespace(train=types.SimpleNamespace(func='util_scripts.any'))
+    launch.end(config, 'out')
+    launch.end(config, 'out/config.txt')
+    assert capsys.readouterr().out.splitlines() == [
+        f'Written: out{named}', 'Exiting...', 'Written: out/config.txt', 'Exiting...']
