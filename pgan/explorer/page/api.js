@@ -1,0 +1,124 @@
+// Addresses of the server, and how images come onto the page.
+import { state } from './state.js';
+
+export const run = {};  // what the server tells of the run, see loadRun
+
+export async function loadRun() {
+  Object.assign(run, await get('about'));
+}
+
+async function answer(response) {
+  const value = await response.json();
+  if (!response.ok) throw new Error(value.error || response.statusText);
+  return value;
+}
+
+export const get = async address => answer(await fetch(address));
+export const post = async (address, value) => answer(await fetch(address, {
+  method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(value),
+}));
+export const upload = async (address, file) => answer(await fetch(address, {
+  method: 'POST', headers: { 'Content-Type': 'application/octet-stream' }, body: file,
+}));
+
+// Waits for a task; `report` is told of it on the way. Returns the task.
+export async function follow(task, report = () => {}) {
+  while (task.state === 'waiting' || task.state === 'running') {
+    report(task);
+    await new Promise(resolve => setTimeout(resolve, 150));
+    task = await get(`tasks/${task.task}`);
+  }
+  report(task);
+  if (task.state === 'failed') throw new Error(task.error);
+  return task;
+}
+
+export const cancel = number => fetch(`tasks/${number}`, { method: 'DELETE' });
+
+function query(recipes, options) {
+  const words = new URLSearchParams();
+  for (const recipe of recipes) words.append('of', recipe);
+  for (const [name, value] of Object.entries(options)) if (value !== null) words.set(name, value);
+  return words.toString();
+}
+
+const view = () => ({ snapshot: state.snapshot, lod: state.lod });
+export const imageAddress = (recipe, options) => `image?${query([recipe], { ...view(), ...options })}`;
+export const sheetAddress = recipes => `sheet?${query(recipes, view())}`;
+export const arrayAddress = (kind, recipes) => `${kind}?${query(recipes, {})}`;
+
+// The largest power of two by which images may be shrunk to fill so many pixels of the page.
+function shrinkFor(pixels) {
+  let shrink = 1;
+  while (run.resolution / (2 * shrink) >= pixels * Math.min(devicePixelRatio, 2)) shrink *= 2;
+  return shrink;
+}
+
+// An <img> that shows one recipe after the other: at most one request is under way, and the newest
+// wish comes next. Large networks are shown coarsely first.
+export class Frame {
+  constructor(img, pixels) {
+    this.img = img;
+    this.pixels = pixels;
+    this.now = this.next = null;
+    this.done = true;
+    img.decoding = 'sync';
+    img.addEventListener('load', () => this.#loaded(true));
+    img.addEventListener('error', () => this.#loaded(false));
+  }
+
+  // moving: another recipe follows soon, so a coarse image will do.
+  show(recipe, { moving = false } = {}) {
+    const addresses = this.#addresses(recipe, moving);
+    if (this.wish === addresses.join(' ')) return;
+    this.wish = addresses.join(' ');
+    this.next = addresses;
+    if (this.done) this.#start();
+  }
+
+  cancel() {
+    this.next = null;
+    this.wish = '';
+    this.done = true;
+    this.img.removeAttribute('src');
+  }
+
+  #addresses(recipe, moving) {
+    if (state.lod !== null) return [imageAddress(recipe)];
+    const full = imageAddress(recipe, { shrink: shrinkFor(this.pixels) });
+    if (run.preview === null) return [full];
+    const coarse = imageAddress(recipe, { lod: run.preview });
+    return moving ? [coarse] : [coarse, `${full}&later=1`];
+  }
+
+  #start() {
+    const [first, ...rest] = this.next;
+    this.next = rest.length ? rest : null;
+    this.done = false;
+    this.img.src = first;
+  }
+
+  #loaded(isGood) {
+    if (!this.img.getAttribute('src')) return;
+    this.done = true;
+    this.img.classList.toggle('failed', !isGood);
+    if (!isGood && !this.next) this.wish = '';
+    if (this.next) this.#start();
+  }
+}
+
+let timer = 0;
+export function tell(message) {
+  const box = document.getElementById('message');
+  box.textContent = message;
+  box.hidden = false;
+  clearTimeout(timer);
+  timer = setTimeout(() => { box.hidden = true; }, 6000);
+}
+
+// What a recipe is called on the page.
+export function nameOf(recipe) {
+  const seed = /^(\d+)(?::(\d+))?$/.exec(recipe);
+  if (!seed) return recipe.replace(/^p(\d+)$/, 'picture $1');
+  return seed[2] === undefined ? `seed ${seed[1]}` : `seed ${seed[1]}, ${run.classes[seed[2]] ?? seed[2]}`;
+}

@@ -1,0 +1,147 @@
+"""The generator of a run, at any of its snapshots and levels of detail."""
+import math
+import os
+import re
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from pgan.errors import DataError
+from pgan.explorer.recipes import Point
+from pgan.explorer.worker import View
+from pgan.resolutions import log2_of
+from pgan.scripts.generator import draw
+from tfutil import Network, Stage
+from tfutil.evaluation import convert_output
+
+MOST_WEIGHTS = 1 << 30  # bytes of snapshots in memory beside the one in use
+PIXELS_A_BATCH = 1 << 18
+LARGEST_BATCH = 32
+
+
+class Snapshot(NamedTuple):
+    """A network pickle. Attributes: path; kimg, or None where its name does not tell it."""
+    path: str
+    kimg: int | None
+
+    @classmethod
+    def of(cls, path: str) -> 'Snapshot':
+        """The snapshot of a path."""
+        found = re.fullmatch(r'network-snapshot-(\d+)\.pkl', os.path.basename(path))
+        return cls(path, int(found[1]) if found else None)
+
+
+class Painter:
+    """Draws images. One thread at a time may use it.
+
+    All snapshots of a run are of one architecture, so one network is compiled, and gets the values
+    of the snapshot that is asked for.
+
+    Args:
+        Gs: the generator.
+        snapshots: of its run.
+        index: which of them it is.
+        load: function: path -> generator.
+    """
+
+    def __init__(self, Gs: Network, snapshots: Sequence[Snapshot], index: int,
+                 load: Callable[[str], Network]):
+        self.Gs = Gs
+        self.snapshots = list(snapshots)
+        self._load = load
+        self._index = index
+        self._values: dict[int, dict[str, np.ndarray]] = {}
+        self._compiled: dict[int, Callable[..., tf.Tensor]] = {}
+
+    @property
+    def resolution(self) -> int:
+        return int(self.Gs.output_shape[-1])
+
+    @property
+    def grows(self) -> bool:
+        """Whether the generator can draw at levels of detail above 0."""
+        return self.Gs.gives_native_images
+
+    def lods(self) -> list[int]:
+        """Levels of detail that it can draw at, the coarsest (4x4) first; [] if it does not grow.
+        """
+        if not self.grows:
+            return []
+        first = Stage.of(self.Gs.lod or 0.0, self.resolution).floor_lod
+        return list(range(log2_of(self.resolution) - 2, first - 1, -1))
+
+    def batch_size(self, view: View) -> int:
+        """Images to draw at a time: few of large ones, so that what comes next need not wait."""
+        side = self.resolution >> (view.lod or 0)
+        return int(np.clip(PIXELS_A_BATCH // side**2, 1, LARGEST_BATCH))
+
+    def draw(self, points: Sequence[Point], view: View) -> np.ndarray:
+        """Images of points, uint8 [N, C, r, r]."""
+        self.use(view.snapshot)
+        latents, labels = (np.concatenate(parts) for parts in zip(*points))
+        grown = Stage.of(self.Gs.lod or 0.0, self.resolution).floor_lod
+        if view.lod is None or not self.grows or view.lod < grown:
+            return draw(self.Gs, latents, labels, len(points), image_shrink=view.shrink)
+        inputs = [latents, labels][:len(self.Gs.input_shapes)]
+        return self._at_lod(view.lod)(*map(tf.constant, inputs)).numpy()
+
+    def use(self, index: int) -> None:
+        """Give the network the values of a snapshot.
+
+        Raises:
+            DataError: the snapshot cannot be read, or is of another architecture.
+        """
+        if index == self._index:
+            return
+        values = self._values_of(index)
+        self._values.setdefault(self._index, _values(self.Gs))
+        for name, value in values.items():
+            self.Gs.set_var(name, value)
+        self._index = index
+        self._forget(values)
+
+    def _values_of(self, index):
+        if index in self._values:
+            self._values[index] = self._values.pop(index)  # the latest is the last to be forgotten
+            return self._values[index]
+        path = self.snapshots[index].path
+        values = _values(self._load(path))
+        own = _values(self.Gs)
+        if {name: value.shape for name, value in values.items()} != {
+                name: value.shape for name, value in own.items()}:
+            raise DataError(f'{path!r} holds another architecture than the network in use. Expected'
+                            ' the snapshots of one run to be alike.')
+        self._values[index] = values
+        return values
+
+    def _forget(self, values):
+        """Keep MOST_WEIGHTS bytes of snapshots."""
+        size = sum(value.nbytes for value in values.values())
+        while len(self._values) > max(MOST_WEIGHTS // max(size, 1), 1):
+            del self._values[next(iter(self._values))]
+
+    def _at_lod(self, lod):
+        """Compiled evaluation at a whole level of detail, at its own resolution."""
+        if lod not in self._compiled:
+            network = self.Gs.at_stage(Stage(lod, False), native=True)
+            signature = [tf.TensorSpec(shape, tf.float32) for shape in self.Gs.input_shapes]
+
+            @tf.function(autograph=False, input_signature=signature)
+            def evaluate(*inputs):
+                return convert_output(network.get_output_for(*inputs), 127.5, 127.5, 1, tf.uint8)
+            self._compiled[lod] = evaluate
+        return self._compiled[lod]
+
+
+def _values(network: Any) -> dict[str, np.ndarray]:
+    return {name: np.asarray(var.numpy()) for name, var in network.vars.items()}
+
+
+def preview_lod(painter: Painter, side: int) -> int | None:
+    """The level of detail at which images are at most `side` pixels wide; None where that is no
+    less than the whole.
+    """
+    lod = max(int(math.ceil(math.log2(painter.resolution / side))), 0)
+    return lod if lod and lod in painter.lods() else None
