@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
+from scipy.sparse.linalg import eigsh
 
 import misc
 from pgan.errors import UserError
@@ -141,10 +142,11 @@ def _centred(activations, classes):
 def _principal(centred):
     """Principal coordinates [N, K] of unit variance, and the components' parts of the variance."""
     gram = centred.astype(np.float64) @ centred.T  # N is smaller than the number of activations
-    values, vectors = np.linalg.eigh(gram)
-    count = min(MOST_DIRECTIONS, int((values > 1e-9 * max(values[-1], 1e-30)).sum()))
-    order = np.argsort(values)[::-1][:max(count, 1)]
-    return vectors[:, order] * np.sqrt(len(centred)), values[order] / max(values.sum(), 1e-30)
+    total = max(float(np.trace(gram)), 1e-30)
+    values, vectors = eigsh(gram / total, k=min(MOST_DIRECTIONS, len(gram) - 1), v0=np.ones(len(gram)))
+    order = np.argsort(values)[::-1]
+    order = order[:max(int((values > 1e-6).sum()), 1)]
+    return vectors[:, order] * np.sqrt(len(centred)), values[order]
 
 
 def _layer_of(Gs):

@@ -19,6 +19,7 @@ from tfutil.evaluation import convert_output
 MOST_WEIGHTS = 1 << 30  # bytes of snapshots in memory beside the one in use
 PIXELS_A_BATCH = 1 << 18
 LARGEST_BATCH = 32
+PREVIEW_SIDE = 128
 
 
 class Snapshot(NamedTuple):
@@ -71,6 +72,14 @@ class Painter:
             return []
         first = Stage.of(self.Gs.lod or 0.0, self.resolution).floor_lod
         return list(range(log2_of(self.resolution) - 2, first - 1, -1))
+
+    @property
+    def preview(self) -> int | None:
+        """The level of detail of images that are shown before the whole is drawn: at most
+        PREVIEW_SIDE pixels wide; None where they are no wider than that.
+        """
+        lod = max(math.ceil(math.log2(self.resolution / PREVIEW_SIDE)), 0)
+        return lod if lod and lod in self.lods() else None
 
     def batch_size(self, view: View) -> int:
         """Images to draw at a time: few of large ones, so that what comes next need not wait."""
@@ -137,11 +146,3 @@ class Painter:
 
 def _values(network: Any) -> dict[str, np.ndarray]:
     return {name: np.asarray(var.numpy()) for name, var in network.vars.items()}
-
-
-def preview_lod(painter: Painter, side: int) -> int | None:
-    """The level of detail at which images are at most `side` pixels wide; None where that is no
-    less than the whole.
-    """
-    lod = max(int(math.ceil(math.log2(painter.resolution / side))), 0)
-    return lod if lod and lod in painter.lods() else None

@@ -14,7 +14,7 @@ from pgan.errors import ConfigError
 from pgan.explorer import neighbours, videos
 from pgan.explorer.cache import ByteCache
 from pgan.explorer.directions import Directions, directions_of
-from pgan.explorer.painter import Painter, preview_lod
+from pgan.explorer.painter import Painter
 from pgan.explorer.projections import Projections, read_picture
 from pgan.explorer.recipes import Point, point_of, read_recipe
 from pgan.explorer.run import Run
@@ -26,7 +26,7 @@ from pgan.scripts.seeds import seed_latents
 CACHE = 128 << 20  # bytes of encoded images
 MOST_AT_ONCE = 256  # images of a sheet or an array of latents
 LARGEST_SHEET = 1 << 26  # pixels
-PREVIEW_SIDE = 128  # pixels; larger images are first shown that large
+FIRST_ONES = 192  # images on a large screen
 FAST = 1  # zlib's level: encoding must not be slower than drawing
 
 
@@ -48,8 +48,19 @@ class Session:
         self._about = self._describe()
 
     def warm_up(self) -> None:
-        """Draw an image, so that the network is compiled before the first request."""
-        self.png('0', View(self.run.index))
+        """Draw the first images of the wall, so that the network is compiled before the first
+        request; of a large network one.
+        """
+        view = View(self.run.index)
+        if self.painter.preview is not None:
+            view = view._replace(lod=self.painter.preview)
+        count = FIRST_ONES if self.painter.batch_size(view) > 1 else 1
+        recipes = [str(seed) for seed in range(count)]
+        step = self.painter.batch_size(view)
+        for start in range(0, count, step):
+            part = recipes[start:start + step]
+            for recipe, image in zip(part, self.painter.draw(list(map(self.point, part)), view)):
+                self.cache.put((recipe, view, False), png_bytes(image, fast=True))
 
     def end(self) -> None:
         """End the threads."""
@@ -70,7 +81,7 @@ class Session:
             snapshots=[dict(name=os.path.basename(each.path), kimg=each.kimg)
                        for each in run.snapshots],
             lods=[dict(lod=lod, side=painter.resolution >> lod) for lod in painter.lods()],
-            preview=preview_lod(painter, PREVIEW_SIDE), dataset=run.has_data_set(),
+            preview=painter.preview, dataset=run.has_data_set(),
             command=command('util_scripts.py', 'generate_interpolation_video', '--run_id',
                             path_argument(run.path if len(run.snapshots) == 1 else run.folder)))
 

@@ -116,9 +116,32 @@ export function tell(message) {
   timer = setTimeout(() => { box.hidden = true; }, 6000);
 }
 
+// The parts of 'mix(A,B,0.5)': ['mix', 'A', 'B', '0.5']; null for other recipes.
+export function partsOf(recipe) {
+  const found = /^(mix|sum|move)\((.*)\)$/.exec(recipe);
+  if (!found) return null;
+  const parts = [found[1], ''];
+  let depth = 0;
+  for (const character of found[2]) {
+    depth += character === '(' ? 1 : character === ')' ? -1 : 0;
+    if (character === ',' && depth === 0) parts.push('');
+    else parts[parts.length - 1] += character;
+  }
+  return parts;
+}
+
 // What a recipe is called on the page.
 export function nameOf(recipe) {
   const seed = /^(\d+)(?::(\d+))?$/.exec(recipe);
-  if (!seed) return recipe.replace(/^p(\d+)$/, 'picture $1');
-  return seed[2] === undefined ? `seed ${seed[1]}` : `seed ${seed[1]}, ${run.classes[seed[2]] ?? seed[2]}`;
+  if (seed) return seed[2] === undefined ? `seed ${seed[1]}` : `seed ${seed[1]}, ${run.classes[seed[2]] ?? seed[2]}`;
+  const [kind, a, b, ...rest] = partsOf(recipe) ?? ['found'];
+  if (kind === 'mix') return `${inner(a)} → ${inner(b)}, ${Math.round(100 * rest[0])} %`;
+  if (kind === 'sum') return `${inner(a)} − ${inner(b)} + ${inner(rest[0])}`;
+  if (kind === 'move') {
+    const moves = [b, ...rest].map(each => each.split('=')).map(([k, amount]) => `${Number(k) + 1}: ${amount}`);
+    return `${nameOf(a)}, direction ${moves.join(', ')}`;
+  }
+  return recipe.replace(/^p(\d+).*$/, 'picture $1');
 }
+
+const inner = recipe => (partsOf(recipe) ? `(${nameOf(recipe)})` : nameOf(recipe)).replace('seed ', '');

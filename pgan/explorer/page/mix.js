@@ -25,7 +25,7 @@ function fillChoices() {
   known = state.kept.join('~');
   for (const id of CHOICES) {
     const before = by(id).value;
-    by(id).replaceChildren(...state.kept.map(recipe => new Option(nameOf(recipe), recipe)));
+    by(id).replaceChildren(...state.kept.map(recipe => new Option(nameOf(recipe).replaceAll('seed ', ''), recipe)));
     by(id).value = state.kept.includes(before) ? before :
       state.kept[Math.min(FIRST[id], state.kept.length - 1)];
   }

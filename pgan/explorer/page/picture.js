@@ -63,7 +63,7 @@ function finish(task) {
   }
   found.isDone = true;
   found.steps = task.total;
-  by('picture-progress').textContent = `${task.psnr.toFixed(1)} dB from your picture`;
+  by('picture-progress').textContent = `Done: PSNR ${task.psnr.toFixed(1)} dB`;
   by('picture-keep').disabled = false;
   Object.assign(by('picture-step'), { max: task.total, value: task.total, hidden: false });
   draw();

@@ -34,6 +34,9 @@ export function setUpTray() {
   box.addEventListener('keydown', keys);
   document.getElementById('tray-clear').addEventListener('click',
     () => change({ kept: [], chosen: -1, moves: {} }));
+  const menu = document.getElementById('tray-save');
+  menu.addEventListener('click', event => { if (event.target.closest('a')) menu.open = false; });
+  addEventListener('click', event => { if (!menu.contains(event.target)) menu.open = false; });
   onChange(names => {
     if (['kept', 'chosen', 'snapshot', 'lod'].some(name => names.has(name))) draw();
   });

@@ -42,13 +42,17 @@ export function tileSizes() {
 }
 
 function layOut() {
-  const { unit, usual } = tileSizes();
+  const { usual } = tileSizes();
   const width = wall.clientWidth - 24;
   if (width <= 0) return;
   gap = parseInt(getComputedStyle(wall).getPropertyValue('--gap'), 10) || 6;
-  const wanted = state.size || (width < 500 ? Math.min(usual, unit >= 64 ? unit : 96) : usual);
+  const wanted = state.size || usual;
   columns = Math.max(Math.floor((width + gap) / (wanted + gap)), 1);
   size = Math.min(wanted, width);
+  if (width < 500 && !state.size) {  // a phone, whose pixels are finer: no room is wasted
+    columns = run.resolution <= 64 ? 4 : 3;
+    size = Math.floor((width + gap) / columns) - gap;
+  }
   const first = firstVisible();
   document.documentElement.style.setProperty('--tile', `${size}px`);
   rows = Math.min(Math.ceil((LAST_SEED - state.from + 1) / columns), MOST_ROWS);
