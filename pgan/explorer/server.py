@@ -148,7 +148,8 @@ class App:
     def _view(self, query):
         lod = query.get('lod', '')
         return View(_integer(query, 'snapshot', self.session.run.index),
-                    None if lod == '' else _integer(query, 'lod', 0), _integer(query, 'shrink', 1))
+                    None if lod == '' else _integer(query, 'lod', 0), _integer(query, 'shrink', 1),
+                    query.get('preview') == '1')
 
     # ------------------------------------------------------------ tasks
 

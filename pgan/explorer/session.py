@@ -49,12 +49,10 @@ class Session:
 
     def warm_up(self) -> None:
         """Draw the first images of the wall, so that the network is compiled before the first
-        request; of a large network one.
+        request. Of a large network, one.
         """
-        view = View(self.run.index)
-        if self.painter.preview is not None:
-            view = view._replace(lod=self.painter.preview)
-        count = FIRST_ONES if self.painter.batch_size(view) > 1 else 1
+        view = View(self.run.index, is_preview=self.painter.has_preview)
+        count = 1 if self.painter.has_preview else FIRST_ONES
         recipes = [str(seed) for seed in range(count)]
         step = self.painter.batch_size(view)
         for start in range(0, count, step):
@@ -81,7 +79,7 @@ class Session:
             snapshots=[dict(name=os.path.basename(each.path), kimg=each.kimg)
                        for each in run.snapshots],
             lods=[dict(lod=lod, side=painter.resolution >> lod) for lod in painter.lods()],
-            preview=painter.preview, dataset=run.has_data_set(),
+            preview=painter.has_preview, dataset=run.has_data_set(),
             command=command('util_scripts.py', 'generate_interpolation_video', '--run_id',
                             path_argument(run.path if len(run.snapshots) == 1 else run.folder)))
 

@@ -20,10 +20,12 @@ class View(NamedTuple):
         lod: level of detail of the image, which then has R / 2^lod pixels a side; None = as the
             network draws it, R x R.
         shrink: average squares of this many pixels a side.
+        is_preview: a small image, quickly drawn, that resembles the whole one.
     """
     snapshot: int
     lod: int | None = None
     shrink: int = 1
+    is_preview: bool = False
 
 
 class Abandoned(Exception):

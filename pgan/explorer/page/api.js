@@ -54,14 +54,28 @@ function shrinkFor(pixels) {
   return shrink;
 }
 
+// Whole images of large networks are asked for when no first ones are under way, as browsers keep
+// few connections: { firsts, wholes } under way, and the frames that wait for a whole one.
+const traffic = { firsts: 0, wholes: 0, waiting: [] };
+const MOST_WHOLES = 2;
+
+function startWholes() {
+  while (!traffic.firsts && traffic.wholes < MOST_WHOLES && traffic.waiting.length) {
+    traffic.waiting.shift().startWhole();
+  }
+}
+
 // An <img> that shows one recipe after the other: at most one request is under way, and the newest
 // wish comes next. Large networks are shown coarsely first.
 export class Frame {
+  #phase = '';  // of traffic: 'firsts' or 'wholes' while a request is under way
+  #next = null;  // addresses: of the first image, and perhaps of the whole
+  #whole = null;
+  #wish = '';
+
   constructor(img, pixels) {
     this.img = img;
     this.pixels = pixels;
-    this.now = this.next = null;
-    this.done = true;
     img.decoding = 'sync';
     img.addEventListener('load', () => this.#loaded(true));
     img.addEventListener('error', () => this.#loaded(false));
@@ -70,40 +84,60 @@ export class Frame {
   // moving: another recipe follows soon, so a coarse image will do.
   show(recipe, { moving = false } = {}) {
     const addresses = this.#addresses(recipe, moving);
-    if (this.wish === addresses.join(' ')) return;
-    this.wish = addresses.join(' ');
-    this.next = addresses;
-    if (this.done) this.#start();
+    if (this.#wish === addresses.join(' ')) return;
+    this.#wish = addresses.join(' ');
+    this.#next = addresses;
+    this.#whole = null;
+    if (!this.#phase) this.#startNext();
   }
 
   cancel() {
-    this.next = null;
-    this.wish = '';
-    this.done = true;
+    this.#next = this.#whole = null;
+    this.#wish = '';
+    this.#enter('');
     this.img.removeAttribute('src');
+  }
+
+  startWhole() {
+    if (this.#phase || !this.#whole) return;
+    this.#enter('wholes');
+    this.img.src = this.#whole;
+    this.#whole = null;
   }
 
   #addresses(recipe, moving) {
     if (state.lod !== null) return [imageAddress(recipe)];
     const full = imageAddress(recipe, { shrink: shrinkFor(this.pixels) });
-    if (run.preview === null) return [full];
-    const coarse = imageAddress(recipe, { lod: run.preview });
+    if (!run.preview) return [full];
+    const coarse = imageAddress(recipe, { preview: 1 });
     return moving ? [coarse] : [coarse, `${full}&later=1`];
   }
 
-  #start() {
-    const [first, ...rest] = this.next;
-    this.next = rest.length ? rest : null;
-    this.done = false;
+  #startNext() {
+    const [first, whole = null] = this.#next;
+    this.#next = null;
+    this.#whole = whole;
+    this.#enter('firsts');
     this.img.src = first;
   }
 
+  #enter(phase) {
+    if (this.#phase) traffic[this.#phase] -= 1;
+    this.#phase = phase;
+    if (phase) traffic[phase] += 1;
+    else startWholes();
+  }
+
   #loaded(isGood) {
-    if (!this.img.getAttribute('src')) return;
-    this.done = true;
+    if (!this.#phase) return;
     this.img.classList.toggle('failed', !isGood);
-    if (!isGood && !this.next) this.wish = '';
-    if (this.next) this.#start();
+    if (!isGood && !this.#next) this.#wish = '';
+    if (this.#whole) {  // large ones first
+      if (this.pixels > 200) traffic.waiting.unshift(this);
+      else traffic.waiting.push(this);
+    }
+    this.#enter('');
+    if (this.#next) this.#startNext();
   }
 }
 
