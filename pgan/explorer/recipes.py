@@ -21,9 +21,9 @@ DEEPEST = 8  # recipes inside of recipes
 FARTHEST = 10.0  # along a direction
 
 _TOKEN = re.compile(r'(?P<call>mix|sum|move)\(|p(?P<found>\d{1,6})(?:\.(?P<step>\d{1,6}))?'
-                    r'|(?P<seed>\d{1,10})(?::(?P<label>\d{1,5}))?')
-_NUMBER = re.compile(r'-?\d{1,3}(?:\.\d{1,6})?')
-_AMOUNT = re.compile(r'(\d{1,3})=(-?\d{1,3}(?:\.\d{1,6})?)')
+                    r'|(?P<seed>\d{1,10})(?::(?P<label>\d{1,5}))?', re.ASCII)
+_NUMBER = re.compile(r'-?\d{1,3}(?:\.\d{1,6})?', re.ASCII)
+_AMOUNT = re.compile(r'(\d{1,3})=(-?\d{1,3}(?:\.\d{1,6})?)', re.ASCII)
 
 
 class Point(NamedTuple):
@@ -96,7 +96,9 @@ def mixed(a: Point, b: Point, share: float) -> Point:
     """The point at `share` of the way from a (0) to b (1), as generate_interpolation_video has
     it.
     """
-    latents = slerp(a.latents, b.latents, share) if 0 < share < 1 else (a, b)[share == 1].latents
+    if share in (0, 1):
+        return b if share else a
+    latents = slerp(a.latents, b.latents, share)
     return Point(latents.astype(np.float32), lerp(a.labels, b.labels, share).astype(np.float32))
 
 

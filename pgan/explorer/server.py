@@ -48,7 +48,7 @@ _ROUTES = Map([
     Rule('/tasks/<int(max=999999999):number>/target', endpoint='target', methods=['GET']),
     Rule('/tasks/<int(max=999999999):number>/<int(max=9):space>/<int(max=999):place>',
          endpoint='neighbour', methods=['GET']),
-], strict_slashes=False, merge_slashes=False)
+], merge_slashes=False)
 
 
 class App:
@@ -128,11 +128,9 @@ class App:
         is_download = query.get('download') == '1'
         data = self.session.png(recipe, self._view(query), alone=is_download,
                                 later=query.get('later') == '1', wanted=_still_there(request))
-        # what a projection found is another thing after a restart
-        kept = {} if 'p' in recipe.replace('mix', '') else {'Cache-Control': _FOREVER}
         if is_download:
             return _download(data, 'image/png', f'{_file_name(recipe)}.png')
-        return Response(data, content_type='image/png', headers=kept)
+        return Response(data, content_type='image/png', headers={'Cache-Control': _FOREVER})
 
     def _sheet(self, request):
         data = self.session.sheet(_recipes(request.args), self._view(request.args),

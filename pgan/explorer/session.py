@@ -4,6 +4,7 @@ this; nothing here knows of HTTP.
 import functools
 import io
 import os
+import secrets
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -74,7 +75,7 @@ class Session:
     def _describe(self):
         run, painter = self.run, self.painter
         return dict(
-            title=run.title, resolution=painter.resolution, channels=int(run.Gs.output_shape[1]),
+            title=run.title, session=secrets.token_hex(4), resolution=painter.resolution, channels=int(run.Gs.output_shape[1]),
             classes=run.classes, snapshot=run.index,
             snapshots=[dict(name=os.path.basename(each.path), kimg=each.kimg)
                        for each in run.snapshots],

@@ -43,7 +43,10 @@ function query(recipes, options) {
 }
 
 const view = () => ({ snapshot: state.snapshot, lod: state.lod });
-export const imageAddress = (recipe, options) => `image?${query([recipe], { ...view(), ...options })}`;
+// Browsers keep images; what projection 1 found is another image for another server.
+const session = recipe => (/(^|\W)p\d/.test(recipe) ? run.session : null);
+export const imageAddress = (recipe, options) => (
+  `image?${query([recipe], { ...view(), session: session(recipe), ...options })}`);
 export const sheetAddress = recipes => `sheet?${query(recipes, view())}`;
 export const arrayAddress = (kind, recipes) => `${kind}?${query(recipes, {})}`;
 
@@ -73,12 +76,14 @@ export class Frame {
   #whole = null;
   #wish = '';
 
+  #loader = new Image();  // so that the image before stays until the next one is there
+
   constructor(img, pixels) {
     this.img = img;
     this.pixels = pixels;
     img.decoding = 'sync';
-    img.addEventListener('load', () => this.#loaded(true));
-    img.addEventListener('error', () => this.#loaded(false));
+    this.#loader.addEventListener('load', () => this.#loaded(true));
+    this.#loader.addEventListener('error', () => this.#loaded(false));
   }
 
   // moving: another recipe follows soon, so a coarse image will do.
@@ -95,13 +100,13 @@ export class Frame {
     this.#next = this.#whole = null;
     this.#wish = '';
     this.#enter('');
-    this.img.removeAttribute('src');
+    this.#loader.removeAttribute('src');
   }
 
   startWhole() {
     if (this.#phase || !this.#whole) return;
     this.#enter('wholes');
-    this.img.src = this.#whole;
+    this.#loader.src = this.#whole;
     this.#whole = null;
   }
 
@@ -118,7 +123,7 @@ export class Frame {
     this.#next = null;
     this.#whole = whole;
     this.#enter('firsts');
-    this.img.src = first;
+    this.#loader.src = first;
   }
 
   #enter(phase) {
@@ -131,7 +136,8 @@ export class Frame {
   #loaded(isGood) {
     if (!this.#phase) return;
     this.img.classList.toggle('failed', !isGood);
-    if (!isGood && !this.#next) this.#wish = '';
+    if (isGood) this.img.src = this.#loader.src;
+    else if (!this.#next) this.#wish = '';
     if (this.#whole) {  // large ones first
       if (this.pixels > 200) traffic.waiting.unshift(this);
       else traffic.waiting.push(this);
