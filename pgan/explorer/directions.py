@@ -55,15 +55,14 @@ def directions_of(Gs: Network, network_pkl: str, labels: Callable[[int], np.ndar
         labels: function: seed -> float32 [1, label size].
         report: is told (samples drawn, of how many).
     """
-    path, mark = _file_of(network_pkl), _mark(Gs)
-    found = _load(path, mark, Gs)
+    found = kept_directions(Gs, network_pkl)
     if found is not None:
         return found
     found = find_directions(Gs, labels, report)
     try:
-        with atomic_write(path) as file:
+        with atomic_write(_file_of(network_pkl)) as file:
             packed = io.BytesIO()
-            np.savez(packed, mark=mark, steps=found.steps, shares=found.shares,
+            np.savez(packed, mark=_mark(Gs), steps=found.steps, shares=found.shares,
                      layer=np.array(found.layer))
             file.write(packed.getbuffer())
     except (OSError, UserError):
@@ -84,10 +83,14 @@ def _mark(Gs):
     return mark
 
 
-def _load(path, mark, Gs):
+def kept_directions(Gs: Network, network_pkl: str) -> Directions | None:
+    """Directions out of the file beside a pickle; None if there are none of this network."""
+    path = _file_of(network_pkl)
+    if not os.path.isfile(path):
+        return None
     try:
         with np.load(path, allow_pickle=False) as file:
-            if int(file['mark']) != mark:
+            if int(file['mark']) != _mark(Gs):
                 return None
             steps, shares = file['steps'], file['shares']
             layer = str(file['layer'])
@@ -143,7 +146,8 @@ def _principal(centred):
     """Principal coordinates [N, K] of unit variance, and the components' parts of the variance."""
     gram = centred.astype(np.float64) @ centred.T  # N is smaller than the number of activations
     total = max(float(np.trace(gram)), 1e-30)
-    values, vectors = eigsh(gram / total, k=min(MOST_DIRECTIONS, len(gram) - 1), v0=np.ones(len(gram)))
+    count = min(MOST_DIRECTIONS, len(gram) - 1)
+    values, vectors = eigsh(gram / total, k=count, v0=np.ones(len(gram)))
     order = np.argsort(values)[::-1]
     order = order[:max(int((values > 1e-6).sum()), 1)]
     return vectors[:, order] * np.sqrt(len(centred)), values[order]

@@ -1,8 +1,8 @@
 """Who may ask the server, and what they may send.
 
-Any page that a browser shows can send requests to servers on the same machine. So requests must name
-this server by a name that nobody else can point at it (DNS rebinding), and must come from its own
-page.
+Any page that a browser shows can send requests to servers on the same machine. So requests must
+name this server by a name that nobody else can point at it (DNS rebinding), and must come from its
+own page.
 """
 import hmac
 import ipaddress

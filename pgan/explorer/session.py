@@ -14,7 +14,7 @@ import misc
 from pgan.errors import ConfigError
 from pgan.explorer import neighbours, videos
 from pgan.explorer.cache import ByteCache
-from pgan.explorer.directions import Directions, directions_of
+from pgan.explorer.directions import directions_of, kept_directions
 from pgan.explorer.painter import Painter
 from pgan.explorer.projections import Projections, read_picture
 from pgan.explorer.recipes import Point, point_of, read_recipe
@@ -45,7 +45,7 @@ class Session:
         self.cache = ByteCache(CACHE)
         self.tasks = Tasks()
         self.projections = Projections()
-        self.directions: Directions | None = None
+        self.directions = kept_directions(run.Gs, run.path)
         self._about = self._describe()
 
     def warm_up(self) -> None:
@@ -75,8 +75,8 @@ class Session:
     def _describe(self):
         run, painter = self.run, self.painter
         return dict(
-            title=run.title, session=secrets.token_hex(4), resolution=painter.resolution, channels=int(run.Gs.output_shape[1]),
-            classes=run.classes, snapshot=run.index,
+            title=run.title, session=secrets.token_hex(4), resolution=painter.resolution,
+            channels=int(run.Gs.output_shape[1]), classes=run.classes, snapshot=run.index,
             snapshots=[dict(name=os.path.basename(each.path), kimg=each.kimg)
                        for each in run.snapshots],
             lods=[dict(lod=lod, side=painter.resolution >> lod) for lod in painter.lods()],

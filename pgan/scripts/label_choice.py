@@ -53,7 +53,8 @@ def label_source(labels: int | str | None, Gs: 'Network', network_pkl: str, conf
         return lambda grid_size: np.zeros([_cells(grid_size), 0], np.float32)
     classes = np.eye(size, dtype=np.float32)
     if labels is None:
-        rows, random_state = labels_to_draw_from(Gs, network_pkl, config), _random_state(random_seed)
+        rows = labels_to_draw_from(Gs, network_pkl, config)
+        random_state = _random_state(random_seed)
         return lambda grid_size: _drawn(rows, random_state, _cells(grid_size))
     if labels == 'rows':
         return lambda grid_size: classes[(np.arange(grid_size[1]) % size).repeat(grid_size[0])]

@@ -39,7 +39,7 @@ export function written() {
   put('seconds', state.seconds, 6);
   const moves = Object.entries(state.moves).filter(([, amount]) => amount);
   if (moves.length) words.set('move', moves.map(([k, amount]) => `${k}=${amount}`).join(','));
-  return words.toString().replaceAll('%2C', ',').replaceAll('%28', '(').replaceAll('%29', ')')
+  return words.toString().replaceAll('%7E', '~').replaceAll('%2C', ',').replaceAll('%28', '(').replaceAll('%29', ')')
     .replaceAll('%3A', ':').replaceAll('%3D', '=');
 }
 

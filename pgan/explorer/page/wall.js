@@ -79,13 +79,17 @@ function fill() {
   grow(top + window);
   const low = Math.max(Math.floor((top - AHEAD * window) / height()), 0) * columns;
   const high = Math.min(Math.ceil((top + (1 + AHEAD) * window) / height()), rows) * columns;
+  let after = null;
   for (const [place, tile] of shown) {
-    if (place >= low && place < high || document.activeElement === tile.button) continue;
+    if (place >= low && place < high) continue;
+    if (document.activeElement === tile.button) {  // or the keys would have nowhere to start from
+      if (place < low) after = tile.button;
+      continue;
+    }
     tile.frame.cancel();
     tile.button.remove();
     shown.delete(place);
   }
-  let after = null;
   for (let place = low; place < high && state.from + place <= LAST_SEED; place++) {
     const tile = shown.get(place) ?? add(place, after);
     after = tile.button;

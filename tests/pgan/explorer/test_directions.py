@@ -17,9 +17,9 @@ def few_samples(monkeypatch):
 
 def find(Gs, path='network.pkl'):
     size = Gs.input_shapes[1][1]
-    return directions.directions_of(
-        Gs, str(path), lambda seed: np.eye(max(size, 1), dtype='f')[[seed % max(size, 1)]][:, :size],
-        lambda done, total: None)
+    labels = np.eye(max(size, 1), dtype='f')[:, :size]
+    return directions.directions_of(Gs, str(path), lambda seed: labels[[seed % len(labels)]],
+                                    lambda done, total: None)
 
 
 def test_a_planted_direction_comes_first():

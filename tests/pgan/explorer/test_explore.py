@@ -46,8 +46,8 @@ def test_a_browser_is_opened_where_there_is_one(monkeypatch):
 def test_from_its_start_to_its_end(toy_run, number, code, last):
     """As a program; Ctrl-C ends it with one line."""
     program = subprocess.Popen([
-        sys.executable, ROOT / 'util_scripts.py', 'explore', '--run_id', '3', '--no_browser', '--set',
-        f'result_dir={toy_run.result_dir}', '--set', f'data_dir={toy_run.data_dir}'
+        sys.executable, ROOT / 'util_scripts.py', 'explore', '--run_id', '3', '--no_browser',
+        '--set', f'result_dir={toy_run.result_dir}', '--set', f'data_dir={toy_run.data_dir}'
     ], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={
         **os.environ, 'TF_CPP_MIN_LOG_LEVEL': '3'})
     with program:

@@ -46,7 +46,8 @@ def test_mixing_goes_along_the_sphere():
     a, b = (Made().of_seed(seed, None) for seed in (3, 8))
     found = mixed(a, b, 0.3)
     np.testing.assert_array_equal(found.latents, slerp(a.latents, b.latents, 0.3).astype('f'))
-    assert latents('mix(3,8,0.3)') == found.latents[0].tolist() and found.latents.dtype == np.float32
+    assert latents('mix(3,8,0.3)') == found.latents[0].tolist()
+    assert found.latents.dtype == np.float32
 
 
 @pytest.mark.parametrize('text', [

@@ -186,8 +186,8 @@ def test_random_requests(browser):
     """Whatever comes, the answer is one that the page can read, and the server goes on."""
     choose = random.Random(0)
     paths = ['/', '/image', '/sheet', '/tasks/1', '/tasks/1/0/0', '/videos', '/nearest', '/page/x']
-    pieces = ['of=', '1', 'mix(', ',', ')', '0.5', '&', '=', 'lod', '%', '%zz', 'ß', '\n', '..', '/',
-              'snapshot', '-', 'NaN', '{', '"', '#', '?', ';', 'p1']
+    pieces = ['of=', '1', 'mix(', ',', ')', '0.5', '&', '=', 'lod', '%', '%zz', 'ß', '\n', '..',
+              '/', 'snapshot', '-', 'NaN', '{', '"', '#', '?', ';', 'p1']
     for _ in range(400):
         path = choose.choice(paths) + '?' + ''.join(choose.choices(pieces, k=choose.randrange(9)))
         method = choose.choice(['GET', 'GET', 'POST', 'DELETE', 'HEAD'])

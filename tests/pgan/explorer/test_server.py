@@ -96,6 +96,7 @@ def test_sheets_and_arrays(browser):
 
 def test_directions_are_found_and_move_images(browser, monkeypatch):
     monkeypatch.setattr(directions, 'SAMPLES', 200)
+    monkeypatch.setattr(browser.session, 'directions', None)
     assert browser.send('/image?of=move(7,0=2)').status_code == 400  # none yet
     task = browser.start('/directions', {})
     assert task['state'] == 'done' and len(task['shares']) > 2 and task['kept']
