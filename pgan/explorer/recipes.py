@@ -82,7 +82,7 @@ def point_of(recipe: Recipe, sources: Sources) -> Point:
     if recipe.kind == 'found':
         return sources.of_projection(*recipe.values)
     if recipe.kind == 'mix':
-        return mixed(*parts, *recipe.values)
+        return mixed(parts[0], parts[1], *recipe.values)
     if recipe.kind == 'sum':
         a, b, c = (part.latents for part in parts)
         return Point(a - b + c, parts[0].labels)

@@ -7,8 +7,8 @@ own page.
 import hmac
 import ipaddress
 import secrets
-from collections.abc import Mapping
 
+from werkzeug.datastructures import Headers
 from werkzeug.wrappers import Request, Response
 
 MOST_JSON = 64 << 10  # bytes
@@ -83,7 +83,7 @@ class Guard:
             raise Refused(414, 'The address is too long.')
         return path
 
-    def _check_origin(self, headers: Mapping[str, str], host: str, path: str) -> None:
+    def _check_origin(self, headers: Headers, host: str, path: str) -> None:
         origin, site = headers.get('Origin'), headers.get('Sec-Fetch-Site', 'none')
         is_visit = path == '/' and headers.get('Sec-Fetch-Mode') == 'navigate'
         if origin is not None and origin not in (f'http://{host}', f'https://{host}'):

@@ -334,7 +334,7 @@ def bound_socket(host: str, port: int | None, first: int, tries: int = 100) -> s
             reason = error
     where = f'train.port: port {port}' if port is not None else (
         f'train.port: each port from {first} to {first + tries - 1}')
-    raise ConfigError(f'{where} cannot be used at {host}: {reason.strerror or reason}. Choose '
+    raise ConfigError(f'{where} cannot be used at {host}: {in_short(reason)}. Choose '
                       'another one with --port, or leave it out.')
 
 

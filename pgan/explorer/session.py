@@ -46,6 +46,7 @@ class Session:
         self.tasks = Tasks()
         self.projections = Projections()
         self.directions = kept_directions(run.Gs, run.path)
+        self._last_video: Task | None = None
         self._about = self._describe()
 
     def warm_up(self) -> None:
@@ -219,6 +220,9 @@ class Session:
                                     round(seconds * videos.FPS), is_loop)
 
         def work(task):
+            if self._last_video is not None:
+                self._last_video.result = None  # videos may be large; the newest one is kept
+            self._last_video = task
             return videos.write_walk(task, frames, lambda point: self.worker.image(
                 point, view, later=True, wanted=lambda: not task.is_cancelled))
         return self.tasks.start(work)

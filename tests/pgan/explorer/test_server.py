@@ -152,6 +152,13 @@ def test_videos(browser, tmp_path, loop):
     assert apart.index(min(apart)) == (0 if loop else 1)
 
 
+def test_one_video_is_kept(browser):
+    walk = {'of': ['3', '4'], 'snapshot': 2, 'seconds': 0.1, 'loop': True}
+    first, second = (browser.start('/videos', walk)['task'] for _ in range(2))
+    assert browser.send(f'/tasks/{first}/video').status_code == 404
+    assert browser.get(f'/tasks/{second}/video')[4:8] == b'ftyp'
+
+
 def test_a_loop_is_that_of_the_script(browser):
     from pgan.explorer.videos import walk_frames
     points = [browser.session.point(str(seed)) for seed in (3, 7)]
