@@ -59,7 +59,7 @@ def _input_of_last_layer(D, images):
 
 
 @contextlib.contextmanager
-def noting_inputs(model) -> Iterator[list[Any]]:
+def noting_inputs(model: Any) -> Iterator[list[Any]]:
     """Inputs of the innermost layers with variables, in the order of their evaluation."""
     found: list[Any] = []
     layers = [layer for layer in model._flatten_layers(include_self=False)
