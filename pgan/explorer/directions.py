@@ -114,12 +114,15 @@ def find_directions(Gs: Network, labels: Callable[[int], np.ndarray],
     activations, layer = _layer_of(Gs)
     latents = misc.random_latents(SAMPLES, Gs, np.random.RandomState(0))
     classes = np.concatenate([labels(seed) for seed in range(SAMPLES)])
-    parts = []
+    found = None
     for start in range(0, SAMPLES, SAMPLES_AT_A_TIME):
         report(start, SAMPLES)
         part = slice(start, start + SAMPLES_AT_A_TIME)
-        parts.append(activations(latents[part], classes[part]).reshape(SAMPLES_AT_A_TIME, -1))
-    coordinates, shares = _principal(_centred(np.concatenate(parts), classes))
+        here = activations(latents[part], classes[part]).reshape(SAMPLES_AT_A_TIME, -1)
+        if found is None:  # all at once: for wide networks, a quarter of a GB
+            found = np.empty([SAMPLES, here.shape[1]], np.float32)
+        found[part] = here
+    coordinates, shares = _principal(_centred(found, classes))
     flat = latents.reshape(SAMPLES, -1)
     steps = coordinates.T @ flat / SAMPLES
     # what the networks normalise is the direction of a latent, whose length is that of the noise
@@ -144,7 +147,7 @@ def _centred(activations, classes):
 
 def _principal(centred):
     """Principal coordinates [N, K] of unit variance, and the components' parts of the variance."""
-    gram = centred.astype(np.float64) @ centred.T  # N is smaller than the number of activations
+    gram = (centred @ centred.T).astype(np.float64)  # [N, N]: of activations there may be more
     total = max(float(np.trace(gram)), 1e-30)
     count = min(MOST_DIRECTIONS, len(gram) - 1)
     values, vectors = eigsh(gram / total, k=count, v0=np.ones(len(gram)))

@@ -54,7 +54,7 @@ class Painter:
     def __init__(self, Gs: Network, snapshots: Sequence[Snapshot], index: int,
                  load: Callable[[str], Network]):
         self.Gs = Gs
-        self.snapshots = list(snapshots)
+        self.snapshots = snapshots  # the run may add some
         self._load = load
         self._index = index
         self._values: dict[int, dict[str, np.ndarray]] = {}

@@ -18,11 +18,11 @@ from tfutil import Network
 
 MOST_KEPT = 16
 MOST_PIXELS = 50_000_000  # of a picture
-NUM_STARTS = 4
 LEARNING_RATE = 0.2
 RANDOM_SEED = 1000
 SMALL = 128  # pixels; networks up to there try all candidates and take all steps
-STEPS, FEWER_STEPS, FEWER_CANDIDATES = 300, 100, 32
+STEPS, NUM_STARTS = 300, 4
+FEWER_STEPS, FEWER_STARTS, FEWER_CANDIDATES = 100, 1, 32  # of large networks
 
 
 class Projections:
@@ -57,7 +57,8 @@ class Projections:
         is_small = Gs.output_shape[-1] <= SMALL
         num_steps = STEPS if is_small else FEWER_STEPS
         task.report(0, num_steps)
-        latents, labels = best_candidates(Gs, target, NUM_STARTS, label, RANDOM_SEED,
+        num_starts = NUM_STARTS if is_small else FEWER_STARTS
+        latents, labels = best_candidates(Gs, target, num_starts, label, RANDOM_SEED,
                                           NUM_CANDIDATES if is_small else FEWER_CANDIDATES)
         way: list[np.ndarray] = []
         number = task.number
@@ -74,7 +75,7 @@ class Projections:
         found = _result(steps)
         way.append(found.latents[-1:])
         self._ways[number] = way, found.labels, True
-        return dict(projection=number, psnr=found.psnr)
+        return dict(projection=number, psnr=float(found.psnr))
 
     def _keep(self, number, way, labels):
         self._ways[number] = way, labels, False

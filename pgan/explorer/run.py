@@ -25,7 +25,7 @@ class Run:
     Attributes:
         Gs: its generator.
         path: of the pickle.
-        snapshots: all of the run, in the order of training.
+        snapshots: all of the run, in the order of training; `look_for_snapshots` adds to them.
         index: of the one that Gs is.
         classes: names of the classes, or 'class 0' and so on; [] without labels.
 
@@ -36,16 +36,24 @@ class Run:
     def __init__(self, run_id: int | str, snapshot: int | str | None, config: ModuleType):
         self._config = config
         self.Gs, self.path = load_generator(run_id, snapshot, config)
-        paths = [self.path] if os.path.isfile(str(run_id)) else misc.list_network_pkls(
-            run_id, result_dir=config.result_dir)
-        if self.path not in paths:  # network-best.pkl
-            paths.append(self.path)
-        self.snapshots = [Snapshot.of(path) for path in paths]
-        self.index = paths.index(self.path)
+        self._run_id = None if os.path.isfile(str(run_id)) else run_id
+        self.snapshots: list[Snapshot] = []
+        self.look_for_snapshots()
+        if self.path not in [each.path for each in self.snapshots]:  # network-best.pkl
+            self.snapshots.append(Snapshot.of(self.path))
+        self.index = [each.path for each in self.snapshots].index(self.path)
         size = label_size(self.Gs)
         names, _ = class_names(self.path, size, config) if size else ([], '')
         self.classes = names or [f'class {number}' for number in range(size)]
         self._labels = labels_to_draw_from(self.Gs, self.path, config) if size else None
+
+    def look_for_snapshots(self) -> None:
+        """Add those that a run in training has saved meanwhile; the others keep their indices."""
+        if self._run_id is None:
+            return
+        known = {each.path for each in self.snapshots}
+        paths = misc.list_network_pkls(self._run_id, result_dir=self._config.result_dir)
+        self.snapshots += [Snapshot.of(path) for path in paths if path not in known]
 
     @property
     def title(self) -> str:

@@ -71,15 +71,16 @@ class Session:
 
     def about(self) -> dict[str, Any]:
         """What the page needs to know of the run: JSON."""
-        return dict(self._about, directions=self._described_directions())
+        self.run.look_for_snapshots()
+        snapshots = [dict(name=os.path.basename(each.path), kimg=each.kimg)
+                     for each in self.run.snapshots]
+        return dict(self._about, snapshots=snapshots, directions=self._described_directions())
 
     def _describe(self):
         run, painter = self.run, self.painter
         return dict(
             title=run.title, session=secrets.token_hex(4), resolution=painter.resolution,
             channels=int(run.Gs.output_shape[1]), classes=run.classes, snapshot=run.index,
-            snapshots=[dict(name=os.path.basename(each.path), kimg=each.kimg)
-                       for each in run.snapshots],
             lods=[dict(lod=lod, side=painter.resolution >> lod) for lod in painter.lods()],
             preview=painter.has_preview, dataset=run.has_data_set(),
             command=command('util_scripts.py', 'generate_interpolation_video', '--run_id',

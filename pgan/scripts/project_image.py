@@ -27,6 +27,7 @@ from tfutil import Network
 
 NUM_CANDIDATES = 256  # random latents, the best of which are improved
 CANDIDATES_AT_A_TIME = 16
+PIXELS_AT_A_TIME = 16 * 128**2
 SMALLEST_LEVEL = 8  # pixels; of the Laplacian pyramid
 SMALLEST_SHOWN = 256  # pixels; of an image in the comparison and the video
 RAMPDOWN = 0.5  # of the steps, during which the learning rate falls to zero
@@ -205,10 +206,11 @@ def best_candidates(Gs: Network, target: np.ndarray, num_starts: int, label: int
     random = np.random.RandomState(random_seed)
     latents = misc.random_latents(num_candidates, Gs, random)
     labels = candidate_labels(label_size(Gs), label)[:num_candidates]
-    images = Gs.run(latents, labels, minibatch_size=CANDIDATES_AT_A_TIME)
+    # few of large images: sixteen of 1024x1024 would take 5 GB
+    count = int(np.clip(PIXELS_AT_A_TIME // target.shape[-1]**2, 1, CANDIDATES_AT_A_TIME))
     distances = np.concatenate([
-        image_distance(images[start:start + CANDIDATES_AT_A_TIME], target).numpy()
-        for start in range(0, num_candidates, CANDIDATES_AT_A_TIME)
+        image_distance(Gs.run(latents[start:start + count], labels[start:start + count]),
+                       target).numpy() for start in range(0, num_candidates, count)
     ])
     best = np.argsort(distances)[:num_starts]
     return latents[best], labels[best]

@@ -137,13 +137,27 @@ export class Frame {
     if (!this.#phase) return;
     this.img.classList.toggle('failed', !isGood);
     if (isGood) this.img.src = this.#loader.src;
-    else if (!this.#next) this.#wish = '';
+    else explain(this.#loader.src);
+    if (!isGood && !this.#next) this.#wish = '';
     if (this.#whole) {  // large ones first
       if (this.pixels > 200) traffic.waiting.unshift(this);
       else traffic.waiting.push(this);
     }
     this.#enter('');
     if (this.#next) this.#startNext();
+  }
+}
+
+// Says why an image has not come; once for all that fail together.
+let explainedAt = 0;
+async function explain(address) {
+  if (performance.now() - explainedAt < 5000) return;
+  explainedAt = performance.now();
+  try {
+    const response = await fetch(address);
+    if (!response.ok) tell((await response.json()).error);
+  } catch {
+    tell('The explorer no longer answers: it has been ended, or its machine cannot be reached.');
   }
 }
 

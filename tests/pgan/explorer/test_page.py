@@ -1,4 +1,5 @@
 """The page in a headless Chromium: everything on it is clicked once, on wide and narrow screens."""
+import shlex
 import threading
 import urllib.parse
 
@@ -9,6 +10,7 @@ import pytest
 from pgan.explorer import directions, projections
 from pgan.explorer.safety import Guard
 from pgan.explorer.server import App, bound_socket, make_explorer_server
+from pgan.scripts.command_line import parse_args
 from tests.support.explorer_inputs import open_session
 from tests.support.page_driver import open_chromium, page_of, wait_until
 
@@ -152,6 +154,7 @@ def test_the_tools(program, address, tmp_path, width, scheme):
         page.locator('.kept').last.get_by_role('button').click()
         command = page.locator('#walk-command').inner_text()
         assert command.endswith('--seeds 3,5,8 --duration_sec 1')
+        assert parse_args(shlex.split(command)[2:]).seeds == ['3,5,8']
         page.locator('#walk-play').click()
         wait_until(page, "document.getElementById('walk-big').src.includes('mix')")
         page.locator('#walk-play').click()

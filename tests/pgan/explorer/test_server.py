@@ -1,6 +1,8 @@
 """explorer/server.py and session.py: images, arrays and tasks as the page asks for them."""
 import io
 import json
+import os
+import shutil
 import types
 import urllib.parse
 
@@ -66,6 +68,22 @@ def test_snapshots_and_levels_of_detail(browser):
     means = whole.reshape(8, 2, 8, 2, 3).mean(axis=(1, 3))
     assert np.abs(means - half).max() <= 1
     np.testing.assert_array_equal(whole, pixels(browser.get('/image?of=7&lod=0')))
+
+
+def test_snapshots_that_come_while_it_runs(browser):
+    """As of a run in training; those that are known keep their indices."""
+    run = browser.session.run
+    path = os.path.join(run.folder, 'network-snapshot-000300.pkl')
+    shutil.copy(run.snapshots[0].path, path)
+    try:
+        snapshots = json.loads(browser.get('/about'))['snapshots']
+        assert [each['kimg'] for each in snapshots] == [100, 200, None, 300]
+        first = browser.get('/image?of=7&snapshot=0')
+        assert browser.get('/image?of=7&snapshot=3') == first
+    finally:
+        os.unlink(path)
+    assert browser.send('/image?of=8&snapshot=3').status_code == 200  # still in memory
+    del run.snapshots[3]
 
 
 def test_images_are_kept_and_drawn_once(browser, monkeypatch):
