@@ -11,6 +11,7 @@ if __name__ == '__main__':
     # before the imports below: config.env must be in force when TensorFlow is imported
     sys.exit(main())
 
+from pgan.explorer.explore import explore
 from pgan.scripts.evaluate_metrics import evaluate_metrics
 from pgan.scripts.generate_fake_images import generate_fake_images
 from pgan.scripts.generate_interpolation_video import generate_interpolation_video
@@ -20,6 +21,6 @@ from pgan.scripts.project_image import project_image
 from pgan.scripts.write_report import write_report
 
 __all__ = [
-    'evaluate_metrics', 'generate_fake_images', 'generate_interpolation_video',
+    'evaluate_metrics', 'explore', 'generate_fake_images', 'generate_interpolation_video',
     'generate_training_video', 'nearest', 'project_image', 'write_report'
 ]

@@ -12,8 +12,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 ROOMS = [
     'pgan', 'tfutil', 'pgan.nn', 'networks', 'loss', 'pgan.data', 'dataset', 'pgan.importers',
     'legacy', 'misc', 'pgan.inspection', 'metrics', 'pgan.settings', 'pgan.reporting',
-    'pgan.training', 'pgan.scripts', 'util_scripts', 'train', 'dataset_tool', 'examples',
-    'benchmarks', 'docs'
+    'pgan.training', 'pgan.scripts', 'pgan.explorer', 'util_scripts', 'train', 'dataset_tool',
+    'examples', 'benchmarks', 'docs'
 ]
 AROUND = ['examples', 'benchmarks', 'docs']  # they use the rooms, and nobody uses them
 SKIPPED = ('.venv', 'tests', 'configs')

@@ -53,13 +53,13 @@ def _input_of_last_layer(D, images):
     """The first input of the layer with variables that a model evaluates last; None if it has no
     such layer.
     """
-    with _noting_inputs(D.model) as inputs:
+    with noting_inputs(D.model) as inputs:
         D.get_output_for(images)
     return inputs[-1] if inputs else None
 
 
 @contextlib.contextmanager
-def _noting_inputs(model) -> Iterator[list[Any]]:
+def noting_inputs(model: Any) -> Iterator[list[Any]]:
     """Inputs of the innermost layers with variables, in the order of their evaluation."""
     found: list[Any] = []
     layers = [layer for layer in model._flatten_layers(include_self=False)

@@ -79,9 +79,11 @@ def _add(command, option):
     elif option.default is not REQUIRED and option.default is not None:
         notes.append(f'default: {option.default!r}')
     text = option.meaning + (f' ({"; ".join(notes)})' if notes else '')
+    takes: dict[str, Any] = dict(nargs='+' if option.kind.is_list else None, metavar='VALUE')
+    if option.default is False:  # a flag
+        takes = dict(action='store_true')
     command.add_argument(f'--{option.name}', required=option.default is REQUIRED,
-                         default=argparse.SUPPRESS, help=text.replace('%', '%%'),
-                         nargs='+' if option.kind.is_list else None, metavar='VALUE')
+                         default=argparse.SUPPRESS, help=text.replace('%', '%%'), **takes)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -53,7 +53,8 @@ def label_source(labels: int | str | None, Gs: 'Network', network_pkl: str, conf
         return lambda grid_size: np.zeros([_cells(grid_size), 0], np.float32)
     classes = np.eye(size, dtype=np.float32)
     if labels is None:
-        rows, random_state = _rows_to_draw_from(Gs, network_pkl, config), _random_state(random_seed)
+        rows = labels_to_draw_from(Gs, network_pkl, config)
+        random_state = _random_state(random_seed)
         return lambda grid_size: _drawn(rows, random_state, _cells(grid_size))
     if labels == 'rows':
         return lambda grid_size: classes[(np.arange(grid_size[1]) % size).repeat(grid_size[0])]
@@ -74,15 +75,26 @@ def labels_of_seeds(labels: int | str | None, Gs: 'Network', network_pkl: str, c
         raise ConfigError('train.labels: with train.seeds expected a class, as each seed makes an '
                           "image of its own, without rows. Received: 'rows'.")
     if labels is None and label_size(Gs) > 0:
-        rows = _rows_to_draw_from(Gs, network_pkl, config)
-        return np.concatenate([_drawn(rows, _random_state(seed), 1) for seed in seeds])
+        rows = labels_to_draw_from(Gs, network_pkl, config)
+        return np.concatenate([label_of_seed(rows, seed) for seed in seeds])
     return label_source(labels, Gs, network_pkl, config, 0)([1, len(seeds)])
 
 
-def _rows_to_draw_from(Gs, network_pkl, config):
+def labels_to_draw_from(Gs: 'Network', network_pkl: str, config: ModuleType) -> np.ndarray:
+    """Labels of the run's data set, or one of each class where it cannot be had: [images, label
+    size].
+
+    Args:
+        Gs, network_pkl, config: see `label_source`.
+    """
     size = label_size(Gs)
     rows = _labels_of_run(network_pkl, size, config)
     return np.eye(size, dtype=np.float32) if rows is None else rows
+
+
+def label_of_seed(rows: np.ndarray, seed: int) -> np.ndarray:
+    """The label that a seed draws of `labels_to_draw_from`: float32 [1, label size]."""
+    return _drawn(rows, _random_state(seed), 1)
 
 
 def _random_state(random_seed):
@@ -117,7 +129,7 @@ def class_number(label: int | str, Gs: 'Network', network_pkl: str, config: Modu
     size = label_size(Gs)
     if is_integer(label) and 0 <= label < size:  # type: ignore[operator]
         return int(label)
-    names, reason = _class_names(network_pkl, size, config)
+    names, reason = class_names(network_pkl, size, config)
     folded = [_folded(name) for name in names]
     for wanted, candidates in ((str(label), names), (_folded(label), folded)):
         if candidates.count(wanted) == 1:
@@ -140,7 +152,7 @@ def report_rows(result_subdir: str, labels: int | str | None, num_rows: int, Gs:
         others: see `label_source`.
     """
     size = label_size(Gs)
-    names, _ = _class_names(network_pkl, size, config) if labels == 'rows' else ([], '')
+    names, _ = class_names(network_pkl, size, config) if labels == 'rows' else ([], '')
     if names:
         text = row_lines(names, num_rows)
         print(text, end='')
@@ -153,8 +165,13 @@ def _folded(name):
     return unicodedata.normalize('NFC', str(name)).casefold()
 
 
-def _class_names(network_pkl, size, config):
-    """Names of a run's classes, and why there are none."""
+def class_names(network_pkl: str, size: int, config: ModuleType) -> tuple[list[str], str]:
+    """Names of a run's classes, and why there are none.
+
+    Args:
+        network_pkl, config: see `label_source`.
+        size: components of the network's labels.
+    """
     try:
         data = _dataset_of_run(network_pkl, config)
         names = names_of(data)

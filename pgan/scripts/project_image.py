@@ -1,7 +1,9 @@
 """Projection: the latent whose image is closest to a given one."""
+import math
 import os
 import warnings
-from typing import Annotated, Any, NamedTuple
+from collections.abc import Generator
+from typing import IO, Annotated, Any, NamedTuple
 
 import keras
 import numpy as np
@@ -27,6 +29,7 @@ from tfutil import Network
 
 NUM_CANDIDATES = 256  # random latents, the best of which are improved
 CANDIDATES_AT_A_TIME = 16
+PIXELS_AT_A_TIME = 16 * 128**2
 SMALLEST_LEVEL = 8  # pixels; of the Laplacian pyramid
 SMALLEST_SHOWN = 256  # pixels; of an image in the comparison and the video
 RAMPDOWN = 0.5  # of the steps, during which the learning rate falls to zero
@@ -90,16 +93,35 @@ def project_image(
 
 def load_target(path: str, Gs: Network) -> np.ndarray:
     """A picture as the network would draw it: float32 [1, C, R, R] in -1..1."""
-    channels, resolution = Gs.output_shape[1:3]
     expect_picture(path)
-    with warnings.catch_warnings(), opened(path, path) as picture:
+    return decode_target(path, path, Gs)
+
+
+def decode_target(file: str | IO[bytes], name: str, Gs: Network,
+                  most_pixels: float = math.inf) -> np.ndarray:
+    """A picture as the network would draw it: float32 [1, C, R, R] in -1..1.
+
+    Args:
+        file: path, or file object.
+        name: what to call it in messages.
+        Gs: the network.
+        most_pixels: a larger picture is refused before it is decoded.
+
+    Raises:
+        DataError: it is no picture, is damaged, or has more pixels.
+    """
+    channels, resolution = Gs.output_shape[1:3]
+    with warnings.catch_warnings(), opened(file, name) as picture:
         warnings.filterwarnings('ignore', module=r'PIL\.')  # of odd EXIF data; the pixels are sound
+        if picture.width * picture.height > most_pixels:
+            raise DataError(f'{name!r} has {picture.width}x{picture.height} pixels. Expected at '
+                            f'most {most_pixels:,.0f} in all; make it smaller.')
         if mode_of(picture) in ('I', 'F'):
-            raise DataError(f'{path!r} is stored as numbers without a black and a white. Expected '
+            raise DataError(f'{name!r} is stored as numbers without a black and a white. Expected '
                             '8 or 16 bits a channel; convert it.')
         profile = profile_of(picture)
         if profile is not None and profile.fault:
-            print(f'Note: the colour profile of {path!r} cannot be used and is ignored: '
+            print(f'Note: the colour profile of {name!r} cannot be used and is ignored: '
                   f'{profile.fault}')
         pixels = upright_pixels(picture, gray=False)
     if channels == 1:
@@ -178,17 +200,19 @@ def on_sphere(latents: tf.Tensor | tf.Variable | np.ndarray) -> tf.Tensor:
 
 
 def best_candidates(Gs: Network, target: np.ndarray, num_starts: int, label: int | None,
-                    random_seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Of NUM_CANDIDATES random latents those closest to the target: float32 [num_starts, L], and
+                    random_seed: int,
+                    num_candidates: int = NUM_CANDIDATES) -> tuple[np.ndarray, np.ndarray]:
+    """Of `num_candidates` random latents those closest to the target: float32 [num_starts, L], and
     their labels.
     """
     random = np.random.RandomState(random_seed)
-    latents = misc.random_latents(NUM_CANDIDATES, Gs, random)
-    labels = candidate_labels(label_size(Gs), label)
-    images = Gs.run(latents, labels, minibatch_size=CANDIDATES_AT_A_TIME)
+    latents = misc.random_latents(num_candidates, Gs, random)
+    labels = candidate_labels(label_size(Gs), label)[:num_candidates]
+    # few of large images: sixteen of 1024x1024 would take 5 GB
+    count = int(np.clip(PIXELS_AT_A_TIME // target.shape[-1]**2, 1, CANDIDATES_AT_A_TIME))
     distances = np.concatenate([
-        image_distance(images[start:start + CANDIDATES_AT_A_TIME], target).numpy()
-        for start in range(0, NUM_CANDIDATES, CANDIDATES_AT_A_TIME)
+        image_distance(Gs.run(latents[start:start + count], labels[start:start + count]),
+                       target).numpy() for start in range(0, num_candidates, count)
     ])
     best = np.argsort(distances)[:num_starts]
     return latents[best], labels[best]
@@ -211,6 +235,27 @@ def improve(Gs: Network, target: np.ndarray, latents: np.ndarray, labels: np.nda
     """Move latents [n, L] so that their images come closer to the target; see `Found` for what
     comes back.
     """
+    steps = improving(Gs, target, latents, labels, num_steps, learning_rate)
+    with progress_bar(total=num_steps, desc='Projecting', unit='step') as bar:
+        while True:
+            try:
+                next(steps)
+            except StopIteration as end:
+                return end.value
+            bar.update()
+
+
+def improving(Gs: Network, target: np.ndarray, latents: np.ndarray, labels: np.ndarray,
+              num_steps: int,
+              learning_rate: float) -> Generator[tuple[np.ndarray, np.ndarray], None, Found]:
+    """`improve`, a step at a time.
+
+    Yields:
+        (latents [n, L] after a step, losses [n] before it).
+
+    Returns:
+        A `Found`.
+    """
     variable, constant_labels = tf.Variable(on_sphere(latents)), tf.constant(labels)
     optimizer = keras.optimizers.Adam()
     optimizer.build([variable])
@@ -226,10 +271,11 @@ def improve(Gs: Network, target: np.ndarray, latents: np.ndarray, labels: np.nda
         return losses
 
     way, all_losses = [variable.numpy()], []
-    for number in progress_bar(range(num_steps), desc='Projecting', unit='step'):
+    for number in range(num_steps):
         all_losses.append(
             step(tf.constant(learning_rate * _ramp(number / num_steps), tf.float32)).numpy())
         way.append(variable.numpy())
+        yield way[-1], all_losses[-1]
     images = network.get_output_for(variable, constant_labels)
     all_losses.append(image_distance(images, target).numpy())
     best = int(np.argmin(all_losses[-1]))

@@ -50,6 +50,8 @@ ELSEWHERE = {
         'tests/pgan/training/test_own_pictures.py does that in less time',
     '.venv/bin/python train.py --config configs/few_images.py':
         'tests/pgan/settings/test_few_images.py reads it; it is made for 1000 pictures of 64x64',
+    '.venv/bin/python util_scripts.py explore --run_id 12':
+        'tests/pgan/explorer/test_explore.py does that; it goes on until Ctrl-C',
     '.venv/bin/python -m pip install tensorflow[and-cuda]': 'several GB, for GPUs; only parsed',
     'bash test.sh --fast': 'the tests themselves',
     'bash test.sh tests/misc': 'the tests themselves',

@@ -15,7 +15,7 @@ PROGRAMS = [
     'train.py', 'dataset_tool.py', 'util_scripts.py', 'examples/digits.py',
     'examples/import_example.py', 'docs/draw_rooms.py', '-m benchmarks',
     *(f'-m benchmarks.{name}' for name in (
-        'bare_step', 'celebahq', 'compare', 'dataset_tool', 'gpu', 'machine', 'metrics',
+        'bare_step', 'celebahq', 'compare', 'dataset_tool', 'explorer', 'gpu', 'machine', 'metrics',
         'mode_recovery', 'paper_settings', 'peer_torch_step', 'peers', 'pipeline', 'replicas',
         'snapshot', 'startup', 'training_step'))
 ]

@@ -1,0 +1,198 @@
+"""The generator of a run, at any of its snapshots and levels of detail."""
+import math
+import os
+import re
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+import misc
+from pgan.errors import DataError
+from pgan.explorer.recipes import Point
+from pgan.explorer.worker import View
+from pgan.pixels import to_uint8
+from pgan.reporting.inner_features import noting_inputs
+from pgan.resolutions import log2_of
+from pgan.scripts.generator import draw, label_size
+from tfutil import Network, Stage
+from tfutil.evaluation import convert_output
+
+MOST_WEIGHTS = 1 << 30  # bytes of snapshots in memory beside the one in use
+PIXELS_A_BATCH = 1 << 18
+LARGEST_BATCH = 32
+PREVIEW_SIDE = 128
+FITTED = 2  # images that a preview's colours are fitted to
+
+
+class Snapshot(NamedTuple):
+    """A network pickle. Attributes: path; kimg, or None where its name does not tell it."""
+    path: str
+    kimg: int | None
+
+    @classmethod
+    def of(cls, path: str) -> 'Snapshot':
+        """The snapshot of a path."""
+        found = re.fullmatch(r'network-snapshot-(\d+)\.pkl', os.path.basename(path))
+        return cls(path, int(found[1]) if found else None)
+
+
+class Painter:
+    """Draws images. One thread at a time may use it.
+
+    All snapshots of a run are of one architecture, so one network is compiled, and gets the values
+    of the snapshot that is asked for.
+
+    Args:
+        Gs: the generator.
+        snapshots: of its run.
+        index: which of them it is.
+        load: function: path -> generator.
+    """
+
+    def __init__(self, Gs: Network, snapshots: Sequence[Snapshot], index: int,
+                 load: Callable[[str], Network]):
+        self.Gs = Gs
+        self.snapshots = snapshots  # the run may add some
+        self._load = load
+        self._index = index
+        self._values: dict[int, dict[str, np.ndarray]] = {}
+        self._compiled: dict[int, Callable[..., tf.Tensor]] = {}
+        self._previews: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+
+    @property
+    def resolution(self) -> int:
+        return int(self.Gs.output_shape[-1])
+
+    @property
+    def grows(self) -> bool:
+        """Whether the generator can draw at levels of detail above 0."""
+        return self.Gs.gives_native_images
+
+    def lods(self) -> list[int]:
+        """Levels of detail that it can draw at, the coarsest (4x4) first; [] if it does not grow.
+        """
+        if not self.grows:
+            return []
+        first = Stage.of(self.Gs.lod or 0.0, self.resolution).floor_lod
+        return list(range(log2_of(self.resolution) - 2, first - 1, -1))
+
+    @property
+    def has_preview(self) -> bool:
+        """Whether images are so large that a preview is drawn first."""
+        return self._preview_lod > 0
+
+    @property
+    def _preview_lod(self):
+        lod = max(math.ceil(math.log2(self.resolution / PREVIEW_SIDE)), 0)
+        return lod if lod in self.lods() else 0
+
+    def batch_size(self, view: View) -> int:
+        """Images to draw at a time: few of large ones, so that what comes next need not wait."""
+        side = self.resolution >> (self._preview_lod if view.is_preview else view.lod or 0)
+        return int(np.clip(PIXELS_A_BATCH // side**2, 1, LARGEST_BATCH))
+
+    def draw(self, points: Sequence[Point], view: View) -> np.ndarray:
+        """Images of points, uint8 [N, C, r, r]."""
+        self.use(view.snapshot)
+        latents, labels = (np.concatenate(parts) for parts in zip(*points))
+        if view.is_preview and self.has_preview:
+            return self._draw_previews(latents, labels)
+        grown = Stage.of(self.Gs.lod or 0.0, self.resolution).floor_lod
+        if view.lod is None or not self.grows or view.lod < grown:
+            return draw(self.Gs, latents, labels, len(points), image_shrink=view.shrink)
+        inputs = [latents, labels][:len(self.Gs.input_shapes)]
+        return self._at_lod(view.lod)(*map(tf.constant, inputs)).numpy()
+
+    def _draw_previews(self, latents, labels):
+        """Small images with colours that are fitted to those of whole ones.
+
+        The layers that made images out of these activations have not been trained since the network
+        grew beyond them, so their colours are off.
+        """
+        if self._index not in self._previews:
+            self._previews[self._index] = self._fit_colours()
+        weights, bias = self._previews[self._index]
+        return to_uint8((self._activations(latents, labels) @ weights + bias).transpose(0, 3, 1, 2))
+
+    def _fit_colours(self):
+        """Least-squares weights [fmaps, C] and bias [C] from activations to shrunk images."""
+        latents = misc.random_latents(FITTED, self.Gs, np.random.RandomState(0))
+        size = label_size(self.Gs)
+        labels = np.eye(max(size, 1), dtype=np.float32)[np.arange(FITTED) % max(size, 1), :size]
+        images = draw(self.Gs, latents, labels, 1, image_shrink=1 << self._preview_lod)
+        colours = images.transpose(0, 2, 3, 1).reshape(-1, images.shape[1])
+        inputs = self._activations(latents, labels).reshape(len(colours), -1)
+        inputs = np.concatenate([inputs, np.ones([len(inputs), 1], np.float32)], axis=1)
+        found, *_ = np.linalg.lstsq(inputs, colours.astype(np.float32), rcond=1e-5)
+        return found[:-1], found[-1]
+
+    def _activations(self, latents, labels):
+        """What ToRGB gets at the preview's resolution, float32 [N, r, r, fmaps]."""
+        lod = self._preview_lod
+        key = -1 - lod
+        if key not in self._compiled:
+            network = self.Gs.at_stage(Stage(lod, False), native=True)
+
+            @tf.function(autograph=False, input_signature=self._signature())
+            def evaluate(*inputs):
+                with noting_inputs(self.Gs.model) as noted:
+                    network.get_output_for(*inputs)
+                return tf.cast(noted[-1], tf.float32)
+            self._compiled[key] = evaluate
+        inputs = [latents, labels][:len(self.Gs.input_shapes)]
+        return self._compiled[key](*map(tf.constant, inputs)).numpy()
+
+    def _signature(self):
+        return [tf.TensorSpec(shape, tf.float32) for shape in self.Gs.input_shapes]
+
+    def use(self, index: int) -> None:
+        """Give the network the values of a snapshot.
+
+        Raises:
+            DataError: the snapshot cannot be read, or is of another architecture.
+        """
+        if index == self._index:
+            return
+        values = self._values_of(index)
+        self._values.setdefault(self._index, _values(self.Gs))
+        for name, value in values.items():
+            self.Gs.set_var(name, value)
+        self._index = index
+        self._forget(values)
+
+    def _values_of(self, index):
+        if index in self._values:
+            self._values[index] = self._values.pop(index)  # the latest is the last to be forgotten
+            return self._values[index]
+        path = self.snapshots[index].path
+        values = _values(self._load(path))
+        own = _values(self.Gs)
+        if {name: value.shape for name, value in values.items()} != {
+                name: value.shape for name, value in own.items()}:
+            raise DataError(f'{path!r} holds another architecture than the network in use. Expected'
+                            ' the snapshots of one run to be alike.')
+        self._values[index] = values
+        return values
+
+    def _forget(self, values):
+        """Keep MOST_WEIGHTS bytes of snapshots."""
+        size = sum(value.nbytes for value in values.values())
+        while len(self._values) > max(MOST_WEIGHTS // max(size, 1), 1):
+            del self._values[next(iter(self._values))]
+
+    def _at_lod(self, lod):
+        """Compiled evaluation at a whole level of detail, at its own resolution."""
+        if lod not in self._compiled:
+            network = self.Gs.at_stage(Stage(lod, False), native=True)
+
+            @tf.function(autograph=False, input_signature=self._signature())
+            def evaluate(*inputs):
+                return convert_output(network.get_output_for(*inputs), 127.5, 127.5, 1, tf.uint8)
+            self._compiled[lod] = evaluate
+        return self._compiled[lod]
+
+
+def _values(network: Any) -> dict[str, np.ndarray]:
+    return {name: np.asarray(var.numpy()) for name, var in network.vars.items()}

@@ -1,0 +1,111 @@
+"""What the explorer knows of a run: its generator, snapshots, classes and data set."""
+import os
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+import misc
+from dataset import Dataset
+from pgan.errors import ConfigError, DataError, UserError
+from pgan.explorer.painter import Snapshot
+from pgan.scripts.generator import label_size, load_generator
+from pgan.scripts.label_choice import class_names, label_of_seed, labels_to_draw_from
+
+if TYPE_CHECKING:
+    from tfutil import Network
+
+
+class Run:
+    """A run, or a network pickle alone.
+
+    Args:
+        run_id, snapshot, config: see `pgan.scripts.generator.load_generator`.
+
+    Attributes:
+        Gs: its generator.
+        path: of the pickle.
+        snapshots: all of the run, in the order of training; `look_for_snapshots` adds to them.
+        index: of the one that Gs is.
+        classes: names of the classes, or 'class 0' and so on; [] without labels.
+
+    Raises:
+        DataError: there is no such run or snapshot.
+    """
+
+    def __init__(self, run_id: int | str, snapshot: int | str | None, config: ModuleType):
+        self._config = config
+        self.Gs, self.path = load_generator(run_id, snapshot, config)
+        self._run_id = None if os.path.isfile(str(run_id)) else run_id
+        self.snapshots: list[Snapshot] = []
+        self.look_for_snapshots()
+        if self.path not in [each.path for each in self.snapshots]:  # network-best.pkl
+            self.snapshots.append(Snapshot.of(self.path))
+        self.index = [each.path for each in self.snapshots].index(self.path)
+        size = label_size(self.Gs)
+        names, _ = class_names(self.path, size, config) if size else ([], '')
+        self.classes = names or [f'class {number}' for number in range(size)]
+        self._labels = labels_to_draw_from(self.Gs, self.path, config) if size else None
+
+    def look_for_snapshots(self) -> None:
+        """Add those that a run in training has saved meanwhile; the others keep their indices."""
+        if self._run_id is None:
+            return
+        known = {each.path for each in self.snapshots}
+        paths = misc.list_network_pkls(self._run_id, result_dir=self._config.result_dir)
+        self.snapshots += [Snapshot.of(path) for path in paths if path not in known]
+
+    @property
+    def title(self) -> str:
+        """A name to show: that of the run's folder, or of the pickle alone."""
+        return os.path.basename(self.folder) or os.path.basename(self.path)
+
+    @property
+    def folder(self) -> str:
+        """The folder of the pickle."""
+        return os.path.dirname(os.path.abspath(self.path))
+
+    def label(self, seed: int, number: int | None) -> np.ndarray:
+        """Label of an image, float32 [1, label size]: of a class, or as the seed draws it.
+
+        Raises:
+            ConfigError: there is no such class.
+        """
+        size = label_size(self.Gs)
+        if number is None:
+            return np.zeros([1, 0], np.float32) if self._labels is None else label_of_seed(
+                self._labels, seed)
+        if number >= size:
+            raise ConfigError(f'Expected a class below {size}. Received: {number}.' if size else
+                              'This network was trained without labels, so it has no classes. '
+                              f'Received: class {number}.')
+        return np.eye(size, dtype=np.float32)[[number]]
+
+    def load_other(self, path: str) -> 'Network':
+        """The generator of another snapshot."""
+        return misc.load_generator(path, self._config)
+
+    def discriminator(self) -> 'Network | None':
+        """The discriminator beside the generator, or None."""
+        try:
+            return misc.load_snapshot(self.path, self._config)[1]
+        except DataError:
+            return None
+
+    def data_set(self) -> tuple[Dataset, bool]:
+        """The run's data set, and whether the run mirrored its images.
+
+        Raises:
+            UserError: it cannot be found.
+        """
+        return misc.load_dataset_for_previous_run(self.folder, self._config.result_dir,
+                                                  self._config.data_dir, self._config)
+
+    def has_data_set(self) -> bool:
+        """Whether the run's data set is there."""
+        try:
+            data, _ = self.data_set()
+            data.close()
+        except UserError:
+            return False
+        return list(data.shape) == list(self.Gs.output_shape[1:])

@@ -1,0 +1,45 @@
+"""A headless Chromium whose pages tests look at and click on, by way of Playwright."""
+import contextlib
+import time
+
+import pytest
+
+from tests.support.browser import chromium
+
+SECONDS = 20  # until what a page should show must be there
+
+
+@contextlib.contextmanager
+def open_chromium():
+    """Chromium, of this machine. Its pages are made with `page_of`."""
+    playwright = pytest.importorskip('playwright.sync_api', reason='needs Playwright')
+    if chromium() is None:
+        pytest.skip('no Chromium on this machine (Debian: apt-get install chromium)')
+    with playwright.sync_playwright() as driver:
+        program = driver.chromium.launch(executable_path=chromium(), args=['--no-sandbox'])
+        yield program
+        program.close()
+
+
+@contextlib.contextmanager
+def page_of(program, address, width=1400, height=900, scheme='light'):
+    """A page of its own. No script on it may fail, and none may break the page's policy."""
+    context = program.new_context(viewport=dict(width=width, height=height), color_scheme=scheme,
+                                  accept_downloads=True, reduced_motion='reduce')
+    context.set_default_timeout(SECONDS * 1000)
+    page, errors = context.new_page(), []
+    page.on('pageerror', lambda error: errors.append(str(error)))
+    page.on('console', lambda message: errors.append(message.text) if message.type == 'error'
+            else None)
+    page.goto(address)
+    yield page
+    context.close()
+    assert not errors, errors
+
+
+def wait_until(page, condition):
+    """Wait until a JavaScript expression is true. (Playwright's own way needs eval on the page.)"""
+    deadline = time.monotonic() + SECONDS
+    while not page.evaluate(condition):
+        assert time.monotonic() < deadline, condition
+        time.sleep(0.02)
