@@ -260,7 +260,7 @@ def test_a_run_keeps_its_best_over_stops(toy, capsys, monkeypatch):
     command = ['util_scripts.py', 'generate_fake_images', '--run_id', '0', '--snapshot', 'best']
     from pgan.scripts import command_line
     assert command_line.main(shlex.split(shlex.join(command))[1:]) == 0
-    made = [path.name for path in pathlib.Path('results/001-fake-images-0').iterdir()]
+    made = [path.name for path in pathlib.Path('results/001-fake-images-0-best').iterdir()]
     assert '000-tiny-network-best-000000.png' in made
     with open('tiny.py', 'a') as file:
         file.write("train.update(resume_run_id=0, resume_snapshot='best', total_kimg=0.04)\n")
