@@ -323,7 +323,7 @@ def test_commands_for_labels(in_tmp):
 
 PYTHON = [block for block in blocks() if block.language == 'python']
 # Of these, in order, in one namespace for each document.
-RUN_PYTHON = ['README.md', 'notebooks.md', 'training.md']
+RUN_PYTHON = ['README.md', 'notebooks.md', 'watching.md']
 PATHS = {'results/000-pgan-mine': 'results/012-mine'}
 # ONNX has tests of its own; there are no labels here
 NOT_RUN = ('generator.onnx', 'max_label_size', '[[3] * len(latents)]', 'EasyDict')
@@ -387,6 +387,11 @@ def test_each_page_is_linked_from_the_readme():
     readme = (ROOT / 'README.md').read_text()
     pages = [path.relative_to(ROOT) for path in DOCUMENTS[1:]]
     assert not [page for page in pages if f'({page})' not in readme]
+
+
+def test_the_readme_is_short():
+    """A screen or two; what is longer has a page of its own."""
+    assert len((ROOT / 'README.md').read_text().split()) <= 1000
 
 
 def test_pictures_are_small():
