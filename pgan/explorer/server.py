@@ -1,8 +1,10 @@
 """The explorer's web server: which request is answered by what."""
 import contextlib
+import errno
 import io
 import json
 import math
+import os
 import re
 import select
 import socket
@@ -322,13 +324,15 @@ def bound_socket(host: str, port: int | None, first: int, tries: int = 100) -> s
         family = socket.AF_INET6 if ':' in host else socket.AF_INET
         sock = socket.socket(family, socket.SOCK_STREAM)
         try:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if os.name != 'nt':  # where it would let two servers share a port
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             sock.bind((host, number))
             sock.listen(128)
             return sock
         except (OSError, OverflowError) as error:
             sock.close()
-            if isinstance(error, socket.gaierror) or getattr(error, 'errno', 0) == 99:
+            if isinstance(error, socket.gaierror) or getattr(
+                    error, 'errno', 0) == errno.EADDRNOTAVAIL:
                 raise ConfigError(f'train.host: expected an address of this machine, such as '
                                   f'127.0.0.1 or 0.0.0.0. Received: {host!r}.') from error
             reason = error

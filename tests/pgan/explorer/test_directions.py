@@ -11,7 +11,7 @@ from tests.support.explorer_inputs import random_generator
 
 
 @pytest.fixture(autouse=True)
-def few_samples(monkeypatch):
+def few_samples(in_tmp, monkeypatch):
     monkeypatch.setattr(directions, 'SAMPLES', 150)
 
 
@@ -47,7 +47,7 @@ def test_classes_are_no_directions():
     assert found.shares[0] < 0.9 and len(found.shares) > 3
 
 
-def test_they_are_kept_beside_the_snapshot(in_tmp, monkeypatch):
+def test_they_are_kept_beside_the_snapshot(monkeypatch):
     Gs = random_generator()
     found = find(Gs)
     assert found.kept and os.listdir() == ['network-directions.npz']
@@ -58,7 +58,7 @@ def test_they_are_kept_beside_the_snapshot(in_tmp, monkeypatch):
 
 
 @pytest.mark.parametrize('damage', ['other weights', 'garbage', 'empty', 'pickle', 'nan'])
-def test_what_does_not_fit_is_computed_again(in_tmp, damage):
+def test_what_does_not_fit_is_computed_again(damage):
     Gs = random_generator()
     found = find(Gs)
     path = 'network-directions.npz'
@@ -76,13 +76,13 @@ def test_what_does_not_fit_is_computed_again(in_tmp, damage):
     assert np.array_equal(found.steps, again.steps) == (damage != 'other weights')
 
 
-def test_a_folder_that_cannot_be_written_is_no_error(in_tmp):
+def test_a_folder_that_cannot_be_written_is_no_error():
     Gs = random_generator()
     found = find(Gs, 'nowhere/network.pkl')
     assert not found.kept and len(found.steps) > 3 and os.listdir() == []
 
 
-def test_a_network_that_does_not_grow(in_tmp):
+def test_a_network_that_does_not_grow():
     """Its images take the place of activations."""
     Gs = random_generator(structure='linear', resolution=8)
     assert not Gs.gives_native_images and isinstance(Gs, tfutil.Network)

@@ -4,6 +4,7 @@ import json
 import random
 import socket
 import threading
+import time
 
 import numpy as np
 import PIL.Image
@@ -13,6 +14,7 @@ from pgan.explorer import safety
 from pgan.explorer.explore import address_of
 from pgan.explorer.safety import Guard, is_loopback
 from pgan.explorer.server import App, bound_socket, make_explorer_server
+from pgan.explorer.worker import Abandoned
 from tests.support.explorer_inputs import PORT, Browser
 
 JSON = dict(content_type='application/json')
@@ -217,28 +219,54 @@ def test_ports(browser):
         bound_socket('192.0.2.7', None, 41000)
 
 
-def test_over_a_socket(browser):
-    """What a client breaks off is given up, and garbage does not end the server."""
+@pytest.fixture
+def port(browser):
+    """Port of a server that listens."""
     with bound_socket('127.0.0.1', None, 42000) as sock:
         port = sock.getsockname()[1]
         app = App(browser.session, Guard('127.0.0.1', port))
         server = make_explorer_server(app, sock)
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
-        try:
-            for garbage in (b'\x00\xff\r\n\r\n', b'GET\r\n\r\n', b'GET / HTTP/9.9\r\n\r\n', b'',
-                            b'POST /videos HTTP/1.1\r\nContent-Length: -1\r\n\r\n',
-                            b'GET /' + b'a' * 70000 + b' HTTP/1.1\r\n\r\n'):
-                with socket.create_connection(('127.0.0.1', port)) as client:
-                    client.sendall(garbage)
-            with socket.create_connection(('127.0.0.1', port)) as client:
-                client.sendall(f'GET /image?of=5 HTTP/1.0\r\nHost: 127.0.0.1:{port}\r\n\r\n'
-                               .encode())
-                with client.makefile('rb') as file:
-                    answer = file.read()
-            assert answer.startswith(b'HTTP/1.0 200') or answer.startswith(b'HTTP/1.1 200')
-            assert b'\x89PNG' in answer and b'Werkzeug' not in answer
-        finally:
-            server.shutdown()
-            thread.join(10)
-            server.server_close()
+        yield port
+        server.shutdown()
+        thread.join(10)
+        server.server_close()
+
+
+def request_of(port, path):
+    return f'GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n'.encode()
+
+
+def test_garbage_does_not_end_the_server(port):
+    for garbage in (b'\x00\xff\r\n\r\n', b'GET\r\n\r\n', b'GET / HTTP/9.9\r\n\r\n', b'',
+                    b'POST /videos HTTP/1.1\r\nContent-Length: -1\r\n\r\n',
+                    b'GET /' + b'a' * 70000 + b' HTTP/1.1\r\n\r\n'):
+        with socket.create_connection(('127.0.0.1', port)) as client:
+            client.sendall(garbage)
+    with socket.create_connection(('127.0.0.1', port)) as client:
+        client.sendall(request_of(port, '/image?of=5'))
+        with client.makefile('rb') as file:
+            answer = file.read()
+    assert answer.split()[1] == b'200' and b'\x89PNG' in answer and b'Werkzeug' not in answer
+
+
+def test_an_image_whose_connection_is_closed_is_given_up(port, browser, monkeypatch):
+    """As a browser closes it when an image is scrolled away."""
+    asked, answers = threading.Event(), []
+
+    def image(*args, wanted, **options):
+        answers.append(wanted())
+        asked.set()
+        deadline = time.monotonic() + 10
+        while wanted() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        answers.append(wanted())
+        asked.set()
+        raise Abandoned
+    monkeypatch.setattr(browser.session.worker, 'image', image)
+    with socket.create_connection(('127.0.0.1', port)) as client:
+        client.sendall(request_of(port, '/image?of=987654'))
+        assert asked.wait(10)
+        asked.clear()
+    assert asked.wait(15) and answers == [True, False]
