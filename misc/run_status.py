@@ -1,7 +1,7 @@
 """What has become of a run: it is running, or it has stopped, failed or finished.
 
-The run notes it in RUN/checkpoints/status.json, at its start, at each tick and at its end. A process
-that is killed cannot: that shows in its lock, which nobody holds any more.
+The run notes it in RUN/checkpoints/status.json, at its start, at each tick and at its end. A
+process that is killed cannot: that shows in its lock, which nobody holds any more.
 """
 import json
 import os

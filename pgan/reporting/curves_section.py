@@ -25,7 +25,8 @@ _METRICS = 'Metrics/'  # tags of what training measures itself
 _NOT_SHOWN = ('Progress/tick', 'Progress/kimg', 'Timing/', _METRICS)
 
 _CONTROLS = '''<div class="controls" id="curve-controls" hidden>
-<label>Smoothing <input id="smoothing" type="range" min="0" max="0.95" step="0.05" value="0"></label>
+<label>Smoothing
+<input id="smoothing" type="range" min="0" max="0.95" step="0.05" value="0"></label>
 <label><input id="log" type="checkbox"> log scale where all values are above 0</label>
 <span id="said" role="status" class="unseen"></span></div>
 '''
@@ -91,7 +92,8 @@ def _charts(charts: Iterable[str]) -> str:
 def _constants(constants):
     if not constants:
         return ''
-    items = ''.join(f'<li>{html.escape(title)} <b>{value:.6g}</b></li>' for title, value in constants)
+    items = ''.join(f'<li>{html.escape(title)} <b>{value:.6g}</b></li>'
+                    for title, value in constants)
     return (f'<details id="constant"><summary>{len(constants)} that have not changed</summary>'
             f'<ul class="facts">{items}</ul></details>')
 

@@ -116,16 +116,17 @@ def _figure(ident, title, pictures, rows):
     _, (thumbnail, view) = pictures[-1]
     images = ''.join(_image(name, shown, is_shown=name == pictures[-1][0])
                      for name, shown in pictures)
+    fits = ' fit' if _width(thumbnail, view) is None else ''
     return (f'<figure id="{ident}"><figcaption><b>{title}</b>'
             f'<span class="soft">{_part_text(view)}</span></figcaption>'
-            f'<div class="scroll"><div class="{"grid fit" if _width(thumbnail, view) is None else "grid"}">'
+            f'<div class="scroll"><div class="grid{fits}">'
             f'{_row_list(rows[:view.rows] if view else ())}'
             f'<button class="open" type="button" aria-label="{title}: full size">{images}</button>'
             '</div></div></figure>')
 
 
 def _part_text(view):
-    return f' first {view.columns} x {view.rows}' if view else ''
+    return f' the first {view.columns} x {view.rows}; all on a click' if view else ''
 
 
 def _row_list(rows):
@@ -144,7 +145,8 @@ def _image(name, shown, is_shown):
     style = f' style="width:{scaled}px"' if scaled else ''
     text = 'reals' if name == REALS else f'{kimg_of(name)} kimg'
     return (f'<img id="{html.escape(os.path.splitext(name)[0])}" src="{thumbnail.url}" '
-            f'alt="{text}" width="{width}" height="{height}"{style}{"" if is_shown else " hidden"}>')
+            f'alt="{text}" width="{width}" height="{height}"{style}'
+            f'{"" if is_shown else " hidden"}>')
 
 
 def _width(thumbnail, view):

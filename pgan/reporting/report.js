@@ -58,7 +58,9 @@ for (const box of boxes)
 
 // ---------------------------------------------------------------- full size
 
-const viewer = find('#viewer'), viewed = find('#viewed'), canvas = find('#canvas');
+const viewer = find('#viewer'), viewed = new Image(), canvas = find('#canvas');
+viewed.id = 'viewed';
+canvas.append(viewed);
 let scale = 0, source = null;  // scale: pixels of the screen for each; 0 = fit
 
 function zoom(to) {

@@ -19,7 +19,6 @@ from pgan.reporting.curves_section import curves_section, metrics_section
 from pgan.reporting.log_section import log_tail
 from pgan.reporting.nearest_section import PICTURE, nearest_section
 from pgan.reporting.pictures_section import (
-    MAX_PICTURES,
     REALS,
     Shown,
     fakes_of,
@@ -30,8 +29,6 @@ from pgan.reporting.pictures_section import (
 )
 from pgan.reporting.status_section import percent_of, status_section
 from pgan.reporting.thumbnails import Thumbnail, make_thumbnail
-
-__all__ = ['FILE', 'MAX_PICTURES', 'Report']
 
 FILE = 'report.html'
 

@@ -24,6 +24,7 @@ from pgan.reporting.statistics import Statistics
 from tfutil import Network, save_summaries, summary
 from tfutil.devices import Devices
 
+
 @checked('grid')
 def setup_snapshot_image_grid(
     G: Supplied[Any],

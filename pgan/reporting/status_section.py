@@ -56,7 +56,8 @@ def progress_line(status: RunStatus, kimg: float) -> str:
         percent = percent_of(kimg, total)
         bar = (f'<progress value="{min(kimg, total):.6g}" max="{total:.6g}" aria-label="kimg of '
                f'{total:g}">{percent} %</progress><b>{percent} %</b>')
-    return f'<p class="progress"><span class="badge {status.state}">{status.state}</span>{bar}</p>\n'
+    badge = f'<span class="badge {status.state}">{status.state}</span>'
+    return f'<p class="progress">{badge}{bar}</p>\n'
 
 
 def percent_of(kimg: float, total_kimg: float) -> int:
