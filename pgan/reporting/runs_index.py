@@ -107,8 +107,8 @@ class RunsIndex:
         own = None if folder is None else os.path.realpath(folder)
         is_own = lambda name: own == os.path.realpath(os.path.join(self.result_dir, name))
         found = {}
-        age = lambda name: (not is_own(name), known.get(name, {}).get('read', 0.0))
-        for name in sorted(names, key=age):
+        order = lambda name: (not is_own(name), known.get(name, {}).get('read', 0.0))
+        for name in sorted(names, key=order):
             if is_own(name) or time.monotonic() < deadline:
                 found[name] = read_entry(self.result_dir, name, known.get(name, {}))
             else:
