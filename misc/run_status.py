@@ -4,6 +4,7 @@ The run notes it in RUN/checkpoints/status.json, at its start, at each tick and 
 process that is killed cannot: that shows in its lock, which nobody holds any more.
 """
 import json
+import math
 import os
 import time
 from typing import Any, NamedTuple
@@ -97,4 +98,5 @@ def _noted(result_subdir) -> dict[str, Any]:
 
 def _number(noted, name):
     value = noted.get(name)
-    return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return value if is_number and math.isfinite(value) else None

@@ -28,7 +28,7 @@ _CONTROLS = '''<div class="controls" id="curve-controls" hidden>
 <label>Smoothing
 <input id="smoothing" type="range" min="0" max="0.95" step="0.05" value="0"></label>
 <label><input id="log" type="checkbox"> log scale where all values are above 0</label>
-<span id="said" role="status" class="unseen"></span></div>
+</div>
 '''
 
 
@@ -50,7 +50,8 @@ def curves_section(rows: Sequence[Mapping[str, Any]]) -> str:
             charts.append(chart(title, series))
     if not charts and not constants:
         return ''
-    return f'<h2>Curves</h2>\n{_CONTROLS}{_charts(charts)}{_constants(constants)}'
+    return (f'<section id="curves"><h2>Curves</h2>\n{_CONTROLS}{_charts(charts)}'
+            f'{_constants(constants)}</section>')
 
 
 def _groups(rows):

@@ -230,10 +230,13 @@ function line(chart, points, name) {
 }
 
 function drawAll() {
-  charts.forEach(chart => draw(chart, +find('#smoothing').value, find('#log').checked));
+  for (const chart of charts)
+    if (find('#smoothing') && chart.figure.closest('#curves'))
+      draw(chart, +find('#smoothing').value, find('#log').checked);
+    else draw(chart, 0, false);
 }
 
-// The values of all charts at one kimg, in their legends. Returns those of `chart` in words.
+// The values of all charts at one kimg, in their legends.
 function pointAt(kimg) {
   for (const chart of charts) {
     chart.figure.querySelectorAll('.cursor').forEach(old => old.remove());
@@ -286,8 +289,8 @@ if (find('#curve-controls')) {
   find('#smoothing').oninput = find('#log').onchange = drawAll;
   pageState.keep(kept => Object.assign(
     kept, {smoothing: find('#smoothing').value, log: find('#log').checked}));
-  drawAll();
-} else charts.forEach(chart => draw(chart, 0, false));
+}
+drawAll();
 
 // ---------------------------------------------------------------- texts
 

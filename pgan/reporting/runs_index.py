@@ -7,6 +7,7 @@ missed is read at the next refresh.
 """
 import html
 import json
+import math
 import os
 import pathlib
 import re
@@ -23,7 +24,7 @@ from misc.results import read_dataset_options
 from misc.run_files import FOLDER, OLD_FOLDER
 from misc.run_status import FINISHED, RUNNING, RunStatus, read_status
 from pgan.errors import DataError, UserError, in_short
-from pgan.files import atomic_write, expanded
+from pgan.files import atomic_write, expanded, to_json
 from pgan.invocation import command, path_argument
 from pgan.reporting import report
 from pgan.reporting.best_snapshot import noted_best
@@ -77,6 +78,8 @@ class RunsIndex:
             folder: a run whose entry is read again in any case.
             seconds: for reading the others.
         """
+        if not os.path.isdir(self.result_dir):
+            return
         start = time.monotonic()
         try:
             self.write(folder, seconds=seconds)
@@ -92,7 +95,8 @@ class RunsIndex:
         """Write the page, whole or not at all; see `refresh`.
 
         Raises:
-            DataError, OSError: the folder cannot be read or written, or index.html is another program's.
+            DataError: index.html cannot be written, or is another program's.
+            OSError: the folder cannot be read.
         """
         path = os.path.join(self.result_dir, FILE)
         known = _known_entries(path)
@@ -151,9 +155,13 @@ def _is_entry(entry):
     """Whether it is what `_entry` makes: a page may be an older version's, or damaged."""
     return (isinstance(entry, dict) and entry.keys() == _entry('', '').keys()
             and all(type(entry[name]) is kind for name, kind in _KINDS.items())
-            and all(entry[name] is None or type(entry[name]) in (int, float) for name in _NUMBERS)
+            and all(entry[name] is None or _is_finite(entry[name]) for name in _NUMBERS)
             and entry['state'] in _STATES
             and (not entry['thumbnail'] or bool(_PICTURE.fullmatch(entry['thumbnail']))))
+
+
+def _is_finite(value):
+    return type(value) in (int, float) and math.isfinite(value)
 
 
 def read_entry(result_dir: str, name: str, before: Mapping[str, Any] = {}) -> Entry:
@@ -181,6 +189,8 @@ def _is_run(names):
 
 def _read_run(folder, name, names, before):
     status, best = read_status(folder), noted_best(folder)
+    if best is not None and not _is_finite(best.value):
+        best = None
     fakes = max((name for name in names if kimg_of(name) >= 0), key=kimg_of, default=None)
     kimg = status.kimg
     if kimg is None and fakes is not None:
@@ -262,7 +272,7 @@ def _page(result_dir: str, entries: Sequence[Entry]) -> str:
         '<label><input id="refresh" type="checkbox" checked data-seconds="15"> load again every '
         '15 s</label>',
         # no '<' in JSON may end the script element
-        runs=json.dumps(entries).replace('<', '\\u003c'))
+        runs=to_json(entries).replace('<', '\\u003c'))
 
 
 def _state_filters(counts):

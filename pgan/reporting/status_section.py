@@ -125,4 +125,7 @@ def status_text(status: RunStatus, kimg: float, last_heard: float | None) -> str
 
 def moment(seconds: float) -> str:
     """A time since 1970 as local date and time."""
-    return time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(seconds))
+    try:
+        return time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(seconds))
+    except (OverflowError, ValueError, OSError):  # of a damaged file
+        return 'an unknown day'

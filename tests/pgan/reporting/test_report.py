@@ -192,7 +192,7 @@ def test_the_best_snapshot_is_marked(run_folder):
 
 def test_tables_of_layers_leave_room_for_ticks(run_folder, capsys):
     """As a network prints them."""
-    rows = ''.join(f'{f"layer{i}":<28}-           (?, 3, 4, 4)            -   \n' for i in range(90))
+    rows = f'{"layer":<28}-           (?, 3, 4, 4)            -   \n' * 90
     head = f'{"G":<28}Params      OutputShape             WeightShape             \n'
     table = f'\n{head}---   ---\n{rows}---   ---\nTotal                       123    \n\n'
     (run_folder / 'log.txt').write_text(f'begin\n{table}tick 1\n{table.replace("G  ", "D  ")}end\n')
@@ -263,8 +263,8 @@ def test_in_a_browser(run_folder, tmp_path):
     assert re.findall(r'<img id="(\w+)"[^>]*hidden=""',
                       last) == [f'fakes{number:06d}' for number in (0, 10, 20, 30)]
     second = dom(tmp_path / 'profile', address + '#fakes000010')
-    assert '<output id="caption" for="when">10 kimg</output>' in second and 'hidden' not in re.search(
-        r'<img id="fakes000010"[^>]*>', second)[0]
+    assert '<output id="caption" for="when">10 kimg</output>' in second
+    assert 'hidden' not in re.search(r'<img id="fakes000010"[^>]*>', second)[0]
     shot = tmp_path / 'shot.png'
     browse(tmp_path / 'profile', address + '#fakes000020', '--window-size=800,600',
            f'--screenshot={shot}')
