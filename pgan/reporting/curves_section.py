@@ -113,7 +113,8 @@ def metrics_section(folder: str, rows: Sequence[Mapping[str, Any]], best: Best |
     charts = []
     for tag in tags:
         is_judge = best is not None and tag == _METRICS + best.metric
-        charts.append(chart(tag.removeprefix(_METRICS), {tag: _points(rows, tag)},
+        name = tag.removeprefix(_METRICS)
+        charts.append(chart(name, {name: _points(rows, tag)},
                             best=(best.kimg, best.value) if best and is_judge else None))
     parts = [_best_line(best), _charts(charts), *_tables(folder, best)]
     found = '\n'.join(filter(None, parts))

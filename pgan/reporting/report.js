@@ -61,7 +61,10 @@ for (const box of boxes)
 const viewer = find('#viewer'), viewed = new Image(), canvas = find('#canvas');
 viewed.id = 'viewed';
 canvas.append(viewed);
-let scale = 0, source = null;  // scale: pixels of the screen for each; 0 = fit
+let scale = null, source = null;  // scale: pixels of the screen for each; 0 = fit, null = first look
+
+const isLarger = () => viewed.naturalWidth > canvas.clientWidth ||
+  viewed.naturalHeight > canvas.clientHeight;
 
 function zoom(to) {
   // what is in the middle stays there
@@ -89,7 +92,7 @@ function step(direction) {
 // The file beside this page has the whole grid. A page that was sent alone has its part of it.
 function view(image) {
   source = image;
-  viewed.onload = () => zoom(scale);
+  viewed.onload = () => zoom(scale === null ? isLarger() ? 1 : 0 : scale);
   viewed.onerror = () => {
     viewed.onerror = null;
     viewed.src = image.src;
@@ -103,7 +106,7 @@ function view(image) {
 
 for (const button of document.querySelectorAll('.open'))
   button.onclick = () => {
-    scale = 0;
+    scale = null;
     viewer.showModal();
     view(button.querySelector('img:not([hidden])'));
     canvas.focus();

@@ -44,7 +44,7 @@ def dom(profile, address):
 
 
 def in_frames(folder, pages, script, *options, widths=(400, 1400)):
-    """What a script finds in pages that stand in frames of several widths, in one start of Chromium.
+    """What a script finds in pages in frames of several widths, in one start of Chromium.
 
     Args:
         folder: for the page of the frames and Chromium's profile.
@@ -58,8 +58,8 @@ def in_frames(folder, pages, script, *options, widths=(400, 1400)):
         {(name of the page, width): what the script has returned}.
     """
     frames = [(page, width) for page in pages for width in widths]
-    elements = ''.join(f'<iframe src="{page.as_uri()}" style="width:{width}px;height:900px;border:0">'
-                       '</iframe>' for page, width in frames)
+    elements = ''.join(f'<iframe src="{page.as_uri()}" style="border:0;height:900px;'
+                       f'width:{width}px"></iframe>' for page, width in frames)
     (folder / 'frames.html').write_text(
         f'<!DOCTYPE html><meta name="color-scheme" content="light dark">{elements}'
         f'<pre id="found"></pre><script>const look = async (window, document) => {{{script}}};'

@@ -280,12 +280,13 @@ IN_PAGES = '''
     const style = window.getComputedStyle(document.body);
     const found = {paper: style.backgroundColor, text: style.color, title: document.title,
                    over: document.documentElement.scrollWidth - window.innerWidth};
-    const all = [...document.querySelectorAll('button, input, select, svg, img, dialog, progress')];
+    const all = [...document.querySelectorAll('button, input, select, svg, img, progress')];
     found.nameless = all.filter(item => !(item.labels && item.labels.length) && !item.textContent
         && !item.ariaLabel && !item.alt && !item.closest('[aria-hidden=true], [tabindex="-1"]')
         && !item.closest('dialog')).map(item => item.outerHTML.slice(0, 200));
     const visible = () => [...document.querySelectorAll('tbody tr')]
-        .filter(row => !row.hidden && row.dataset.state).map(row => row.querySelector('.name').textContent);
+        .filter(row => !row.hidden && row.dataset.state)
+        .map(row => row.querySelector('.name').textContent);
     if (one('#filters')) {
         found.first = visible();
         one('#sort').value = 'name';
@@ -294,10 +295,12 @@ IN_PAGES = '''
         one('#text').value = 'FAIL';
         one('#filters').dispatchEvent(new window.Event('input'));
         found.filtered = [visible(), one('#count').textContent];
-        found.pictures = [...document.querySelectorAll('td.picture img')].map(img => img.naturalWidth);
+        found.pictures = [...document.querySelectorAll('td.picture img')]
+            .map(img => img.naturalWidth);
         return found;
     }
-    const boxes = [...document.querySelectorAll('.pair figure')].map(box => box.getBoundingClientRect());
+    const boxes = [...document.querySelectorAll('.pair figure')]
+        .map(box => box.getBoundingClientRect());
     found.beside = boxes[0].top === boxes[1].top;
     found.folded = Boolean(one('.pair').closest('details'));
     found.shown = one('#reals').getBoundingClientRect().width;
@@ -379,7 +382,8 @@ def test_a_page_loads_itself_again_while_the_run_goes_on(run_folder, tmp_path):
     act = '''<script>
         const loads = +(sessionStorage.loads || 0) + 1;
         sessionStorage.loads = loads;
-        document.title = `${loads} loads, ${find('#caption').textContent}, ${find('#options').open}`;
+        const caption = find('#caption').textContent;
+        document.title = `${loads} loads, ${caption}, ${find('#options').open}`;
         if (loads === 1) { choose(2); find('#options').open = true; }
         if (loads === 3) { find('#refresh').checked = false; }
     </script></body>'''

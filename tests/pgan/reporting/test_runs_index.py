@@ -99,8 +99,8 @@ def test_the_best_metric(results):
         assert rows_of(written())['000-done']['metric'] == expected
 
 
-@pytest.mark.parametrize('text', [EVIL, '"onload="alert(1)', "'><b>x", '${script}', 'd\u00fc\u4e00 \u202e',
-                                  '-rf ~', '\udce9', '</script>'.replace('/', '\\')])
+@pytest.mark.parametrize('text', [
+    EVIL, '"onload="alert(1)', "'><b>x", '${script}', 'd\u00fc\u4e00 \u202e', '-rf ~', '\udce9'])
 def test_hostile_names_are_inert(in_tmp, text):
     name = f'000-{text}'.replace('/', '-')
     folder = run(name, run_status.FAILED, reason=text, note=text)
@@ -122,7 +122,8 @@ def test_damage_is_shown_and_stops_nothing(results, monkeypatch, capsys):
         (path / 'fakes000005.png').write_bytes(b'\x89PNG')
         (path / 'network-best.json').write_text('[' * 100_000)
         (path / 'checkpoints' / 'status.json').write_text(
-            '{"state": "failed", "time": 1e300, "kimg": NaN, "total_kimg": Infinity, "reason": [1]}')
+            '{"state": "failed", "time": 1e300, "kimg": NaN, "total_kimg": Infinity, '
+            '"reason": [1]}')
     assert len(rows_of(written())) == 5
     real = runs_index.read_status
     monkeypatch.setattr(runs_index, 'read_status', lambda folder: 1 / 0 if '003' in str(
