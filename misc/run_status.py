@@ -1,9 +1,10 @@
 """What has become of a run: it is running, or it has stopped, failed or finished.
 
-The run notes it in RUN/checkpoints/status.json. A process that is killed cannot: that shows in its
-lock, which nobody holds any more.
+The run notes it in RUN/checkpoints/status.json, at its start, at each tick and at its end. A
+process that is killed cannot: that shows in its lock, which nobody holds any more.
 """
 import json
+import math
 import os
 import time
 from typing import Any, NamedTuple
@@ -25,6 +26,7 @@ class RunStatus(NamedTuple):
         state: RUNNING, STOPPED, FAILED or FINISHED.
         time: when that was noted, in seconds since 1970; None = unknown.
         kimg, total_kimg: how far it was, and how far it was to go; None = unknown.
+        seconds_left: estimated time of training left at `time`; None = unknown.
         reason: the signal's name or the error's paragraph. A run that is STOPPED without one was
             killed, or its machine went down.
         can_continue: whether `train.py --resume` finds something to go on from.
@@ -35,10 +37,11 @@ class RunStatus(NamedTuple):
     total_kimg: float | None = None
     reason: str = ''
     can_continue: bool = False
+    seconds_left: float | None = None
 
 
 def write_status(result_subdir: str | os.PathLike, state: str, kimg: float, total_kimg: float,
-                 reason: str = '') -> None:
+                 reason: str = '', seconds_left: float | None = None) -> None:
     """Note what has become of a run; see `RunStatus`.
 
     Raises:
@@ -47,7 +50,7 @@ def write_status(result_subdir: str | os.PathLike, state: str, kimg: float, tota
     make_folder(checkpoint_folder(result_subdir))
     with atomic_write(_path(result_subdir), 'w') as file:
         file.write(to_json(dict(state=state, time=time.time(), kimg=kimg, total_kimg=total_kimg,
-                                reason=reason), indent=1))
+                                reason=reason, seconds_left=seconds_left), indent=1))
 
 
 def end_of(error: BaseException) -> tuple[str, str]:
@@ -67,7 +70,8 @@ def read_status(result_subdir: str | os.PathLike) -> RunStatus:
     noted = _noted(result_subdir)
     found = RunStatus(noted.get('state') or RUNNING, _number(noted, 'time'),
                       _number(noted, 'kimg'), _number(noted, 'total_kimg'),
-                      str(noted.get('reason') or ''), os.path.exists(run_json(result_subdir)))
+                      str(noted.get('reason') or ''), os.path.exists(run_json(result_subdir)),
+                      _number(noted, 'seconds_left'))
     mark = os.path.join(result_subdir, DONE_MARK)
     if os.path.exists(mark):
         when = found.time if found.state == FINISHED else None
@@ -94,4 +98,5 @@ def _noted(result_subdir) -> dict[str, Any]:
 
 def _number(noted, name):
     value = noted.get(name)
-    return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return value if is_number and math.isfinite(value) else None

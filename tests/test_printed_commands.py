@@ -114,7 +114,7 @@ def test_a_finished_run_is_extended(folder):
     assert done.returncode == 1 and extend.endswith(' train.total_kimg=KIMG')
     typed(extend.replace('KIMG', '0.2'))
     log = (folder / 'results' / '000-tiny' / 'log.txt').read_text()
-    assert 'kimg 0.2 ' in log and len(os.listdir('results')) == 1
+    assert 'kimg 0.2 ' in log and len(list(folder.glob('results/*/'))) == 1
 
 
 def test_a_missing_data_set_is_made(folder):

@@ -89,6 +89,17 @@ def read_best(folder: str | os.PathLike) -> Best | None:
     return None if entry is None else _best_of(entry)
 
 
+def noted_best(folder: str | os.PathLike) -> Best | None:
+    """What the notes say of a run's network-best.pkl, which is not read to see that they are about
+    it: after a crash they may be one ahead.
+    """
+    try:
+        with open(os.path.join(folder, NOTES), encoding='utf-8') as file:
+            return _best_of(json.load(file))
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
+
+
 def _beats(new, old):
     if not old.is_judged_by(Judge(*new[:3])):
         return True

@@ -5,6 +5,7 @@ and 0.04 s at each tick, 2026-11-26) and 3.5x the bytes, and its colours cannot 
 style sheet.
 """
 import html
+import json
 import math
 from collections.abc import Iterable, Mapping
 from typing import TypeAlias
@@ -13,45 +14,55 @@ Point: TypeAlias = tuple[float, float | None]  # kimg and value; None leaves a g
 
 WIDTH, HEIGHT = 460, 230
 LEFT, RIGHT, TOP, BOTTOM = 58, 10, 26, 34  # margins of the plot in the picture
-COLOURS = ('#1f77b4', '#d9730d', '#2b8a3e', '#c2255c', '#7048e8', '#868e96')
+COLOURS = 6  # that report.css names --c0, --c1, ..., for light and dark
 MOST_POINTS = 300  # of a curve; of more, means over as many spans are drawn
 
 
 def chart(title: str, series: Mapping[str, Iterable[Point]],
-          levels: Mapping[str, float] = {}) -> str:
+          levels: Mapping[str, float] = {}, best: tuple[float, float] | None = None) -> str:
     """A picture of curves over kimg.
 
     Args:
         title: what stands above.
         series: {name: [(kimg, value), ...]}; values that are None or not finite leave a gap.
         levels: {name: value} drawn as dashed lines from side to side, e.g. what real images get.
+        best: (kimg, value) of a point that is marked as the best one.
 
     Returns:
-        SVG as text, all names escaped; '' if there is nothing to draw.
+        HTML with the curves as SVG, and their points as JSON for report.js, all names escaped; ''
+        if there is nothing to draw.
     """
     series = {name: thin(points) for name, points in series.items()}
+    levels = {name: value for name, value in levels.items() if math.isfinite(value)}
     drawn = [(x, y) for points in series.values() for x, y in points if y is not None]
     if not drawn:
         return ''
-    x_range, y_range = _range(
-        x for x, _ in drawn), _range([y for _, y in drawn] +
-                                     [y for y in levels.values() if math.isfinite(y)])
+    x_range = _range(x for x, _ in drawn)
+    y_range = _range([*(y for _, y in drawn), *levels.values()])
     place = lambda x, y: (LEFT + (x - x_range[0]) / (x_range[1] - x_range[0]) *
                           (WIDTH - LEFT - RIGHT), HEIGHT - BOTTOM - (y - y_range[0]) /
                           (y_range[1] - y_range[0]) * (HEIGHT - TOP - BOTTOM))
     parts = [
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{html.escape(title)}">',
         f'<text x="{LEFT}" y="14" class="title">{html.escape(title)}</text>',
-        *_grid(x_range, y_range, place)
+        '<g>', *_grid(x_range, y_range, place)
     ]
     for value in levels.values():
-        if math.isfinite(value):
-            y = place(x_range[0], value)[1]
-            parts.append(f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}" '
-                         'class="level"/>')
+        y = place(x_range[0], value)[1]
+        parts.append(f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}" '
+                     'class="level"/>')
     for number, (_, points) in enumerate(series.items()):
-        parts += _curve(points, place, COLOURS[number % len(COLOURS)])
-    return '\n'.join([*parts, '</svg>', _legend(series, levels)])
+        parts += _curve(points, place, f'c{number % COLOURS}')
+    if best is not None:
+        parts.append('<circle cx="{:.1f}" cy="{:.1f}" r="6" class="best"/>'.format(*place(*best)))
+    data = dict(series=[[[_short(x), _short(y)] for x, y in points] for points in series.values()],
+                levels=list(levels.values()), best=best)
+    return '\n'.join([f'<figure class="chart" data-chart="{html.escape(json.dumps(data))}">',
+                      *parts, '</g></svg>', _legend(series, levels, best), '</figure>'])
+
+
+def _short(value):
+    return None if value is None else float(f'{value:.6g}')
 
 
 def thin(points: Iterable[Point], most: int = MOST_POINTS) -> list[Point]:
@@ -102,7 +113,7 @@ def _grid(x_range, y_range, place):
     return parts
 
 
-def _curve(points, place, colour):
+def _curve(points, place, name):
     """A line for each stretch of points without a gap, and dots where they are few."""
     stretches, current = [], []
     for x, y in [*points, (0, None)]:
@@ -112,24 +123,25 @@ def _curve(points, place, colour):
             stretches.append(current)
             current = []
     parts = [
-        f'<polyline points="{" ".join(stretch)}" stroke="{colour}"/>' for stretch in stretches
+        f'<polyline points="{" ".join(stretch)}" class="{name}"/>' for stretch in stretches
         if len(stretch) > 1
     ]
     if len(points) <= 30:
         for stretch in stretches:
             parts += [
-                '<circle cx="{}" cy="{}" r="2.2" fill="{}"/>'.format(*point.split(','), colour)
+                '<circle cx="{}" cy="{}" r="2.2" class="{}"/>'.format(*point.split(','), name)
                 for point in stretch
             ]
     return parts
 
 
-def _legend(series, levels):
-    entries = ['<span><i '
-               f'style="background:{COLOURS[number % len(COLOURS)]}"></i>{html.escape(name)}</span>'
+def _legend(series, levels, best):
+    entries = [f'<span><i class="c{number % COLOURS}"></i>{html.escape(name)} <b></b></span>'
                for number, name in enumerate(series)]
     entries += [
         f'<span><i class="dashed"></i>{html.escape(name)} {value:.4g}</span>'
         for name, value in levels.items()
     ]
+    if best is not None:
+        entries.append(f'<span><i class="ring"></i>best {best[1]:.4g} at {best[0]:g} kimg</span>')
     return f'<p class="legend">{"".join(entries)}</p>'

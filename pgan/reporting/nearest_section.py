@@ -32,5 +32,5 @@ def nearest_section(folder: str, embedded: str | None) -> str:
     if embedded is None:
         return ''
     text = '\n'.join(f'<p>{html.escape(line)}</p>' for line in lines)
-    return (f'<h2>Nearest training images</h2>\n<figure><img src="{embedded}" '
+    return (f'<h2>Nearest training images</h2>\n<figure class="nearest"><img src="{embedded}" '
             f'alt="fakes and their nearest training images"></figure>\n{text}')

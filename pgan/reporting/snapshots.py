@@ -16,23 +16,13 @@ from pgan.data.class_names import ROWS_FILE, names_of, row_lines
 from pgan.errors import ConfigError
 from pgan.options import Supplied, checked
 from pgan.reporting.best_snapshot import BestSnapshot
+from pgan.reporting.image_grids import GRID_SIZES, snapshot_grid_size
 from pgan.reporting.nearest_of_run import save_nearest
 from pgan.reporting.nearest_section import PICTURE
 from pgan.reporting.report import Report
 from pgan.reporting.statistics import LAYOUT, Statistics
 from tfutil import Network, save_summaries, summary
 from tfutil.devices import Devices
-
-# pixels across and down; at least so many images
-GRID_SIZES = {'1080p': (1920, 1080, 3, 2), '4k': (3840, 2160, 7, 4)}
-
-
-def snapshot_grid_size(image_width: int, image_height: int, size: str) -> tuple[int, int]:
-    """Images across and down that fill a picture of the size: at most 32 each way."""
-    width, height, min_across, min_down = GRID_SIZES[size]
-    across = np.clip(width // image_width, min_across, 32)
-    down = np.clip(height // image_height, min_down, 32)
-    return int(across), int(down)
 
 
 @checked('grid')

@@ -13,7 +13,8 @@ from metrics.evaluator import Evaluator, default_minibatch_size
 from misc import logs
 from pgan.files import atomic_append, atomic_write, to_json
 from pgan.options import Count
-from pgan.reporting.report import Report, json_lines
+from pgan.reporting.curves_section import json_lines
+from pgan.reporting.report import Report
 from pgan.scripts.early_checks import check_part, snapshots_to_measure
 from pgan.scripts.option_checks import LogName, MetricNames, RunId
 from pgan.scripts.script import script

@@ -31,6 +31,7 @@ from pgan.reporting import overview
 from pgan.reporting.next_steps import next_steps
 from pgan.reporting.progress import Progress
 from pgan.reporting.report import Report
+from pgan.reporting.runs_index import RunsIndex
 from pgan.reporting.snapshot_metrics import SnapshotMetrics
 from pgan.reporting.snapshots import (
     ImageSnapshots,
@@ -252,6 +253,7 @@ class TrainingRun:
                                        updates, devices, self.cur_nimg, self.held_out)
         tf.random.set_global_generator(tf.random.Generator.from_seed(config.random_seed))
         self.watch = HealthWatch(optimizers)
+        self.runs_index = RunsIndex(config.result_dir)
         # Made later: by `check`, `open_folder` and `restore`.
         self.path: str | None = None
         self.is_open = False  # whether this process has changed the folder
@@ -411,6 +413,10 @@ class TrainingRun:
         start = time.perf_counter()
         self.save()
         self.timetable.add_saving(networks=SNAPSHOT * (time.perf_counter() - start))
+        if self.path is not None:
+            if state is not None:  # a new run's report has been written with its first pictures
+                self._report().refresh()
+            self.runs_index.refresh(self.path)
         return self.path
 
     def _make_folder(self, is_new):
@@ -470,6 +476,7 @@ class TrainingRun:
                 with contextlib.suppress(UserError):  # the error that is on its way says more
                     self._record(*run_status.end_of(error))
                 self._report().refresh()
+                self.runs_index.refresh(self.path)
             raise
 
     def _report(self):
@@ -478,8 +485,9 @@ class TrainingRun:
 
     def _record(self, state, reason=''):
         if self.path is not None:
-            run_status.write_status(self.path, state, self.cur_nimg / 1000,
-                                    self.options.total_kimg, reason)
+            kimg = self.cur_nimg / 1000
+            run_status.write_status(self.path, state, kimg, self.options.total_kimg, reason,
+                                    self.timetable.left(kimg)[1])
 
     # ------------------------------------------------------------ the loop
 
@@ -501,6 +509,8 @@ class TrainingRun:
                     self._tick(sched, done)
         self._record(run_status.FINISHED)  # in force with the mark that follows
         self.folder.finish(self.cur_nimg, self.options.nearest_fakes, self.options.mirror_augment)
+        if self.path is not None:
+            self.runs_index.refresh(self.path)
         self.devices.wait_for_all()
 
     def _round(self, sched: TrainingSchedule) -> None:
@@ -521,10 +531,14 @@ class TrainingRun:
             self.steps.minibatches.wait()  # what is done now may draw random numbers
         self.progress.tick(self.cur_nimg, sched, self._augment_note())
         self.watch.tick(self.progress.cur_tick)
+        with contextlib.suppress(UserError):  # if the disk is full, snapshots will tell
+            self._record(run_status.RUNNING)
         wants_graph = self.options.save_tf_graph and self.progress.cur_tick == 1
         graph_def = self.steps.graph_def() if wants_graph else None
         saved = self.folder.tick(self.progress.cur_tick, self.cur_nimg, sched.minibatch, done,
                                  graph_def)
+        if self.path is not None:
+            self.runs_index.tick(self.path)
         self.progress.end_maintenance()
         if saved:
             self.save()

@@ -16,8 +16,8 @@ import tensorflow as tf
 
 from pgan.errors import ConfigError, DataError, is_memory_shortage, memory_asked_for
 from pgan.progress_bar import ProgressBar, progress_bar
-from pgan.reporting.report import MAX_PICTURES
-from pgan.reporting.snapshots import snapshot_grid_size
+from pgan.reporting.image_grids import snapshot_grid_size
+from pgan.reporting.pictures_section import MAX_PICTURES
 from pgan.training.checkpoint import KEPT, random_state, restore_random_state
 from pgan.training.phases import Phase
 from pgan.training.schedule import TrainingSchedule

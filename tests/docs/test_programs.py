@@ -137,7 +137,7 @@ def test_quick_start(checkout):
     written = {path: path.stat().st_mtime_ns for path in result.iterdir()}
     assert table in carry_out(checkout, QUICKSTART)
     assert {path: path.stat().st_mtime_ns
-            for path in result.iterdir()} == written and len(os.listdir(checkout / 'results')) == 1
+            for path in result.iterdir()} == written and len(os.listdir(checkout / 'results')) == 2
 
 
 @pytest.mark.slow

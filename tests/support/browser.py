@@ -1,5 +1,7 @@
 """A headless Chromium for the pages that the program makes."""
 import functools
+import html
+import json
 import shutil
 import subprocess
 
@@ -39,3 +41,35 @@ def dom(profile, address):
     text, errors = browse(profile, address, '--dump-dom')
     assert 'Uncaught' not in errors and 'Content Security Policy' not in errors, errors
     return text
+
+
+def in_frames(folder, pages, script, *options, widths=(400, 1400)):
+    """What a script finds in pages in frames of several widths, in one start of Chromium.
+
+    Args:
+        folder: for the page of the frames and Chromium's profile.
+        pages: paths of the pages.
+        script: body of an async function of a frame's (window, document) that returns what JSON
+            can hold.
+        options: of `browse`.
+        widths: of the frames in pixels.
+
+    Returns:
+        {(name of the page, width): what the script has returned}.
+    """
+    frames = [(page, width) for page in pages for width in widths]
+    elements = ''.join(f'<iframe src="{page.as_uri()}" style="border:0;height:900px;'
+                       f'width:{width}px"></iframe>' for page, width in frames)
+    (folder / 'frames.html').write_text(
+        f'<!DOCTYPE html><meta name="color-scheme" content="light dark">{elements}'
+        f'<pre id="found"></pre><script>const look = async (window, document) => {{{script}}};'
+        'onload = async () => { document.querySelector("#found").textContent = JSON.stringify('
+        'await Promise.all([...document.querySelectorAll("iframe")].map(frame => look('
+        'frame.contentWindow, frame.contentDocument).catch(error => String(error.stack))))) }'
+        '</script>')
+    text, errors = browse(folder / 'profile', (folder / 'frames.html').as_uri(),
+                          '--allow-file-access-from-files', '--dump-dom',
+                          '--virtual-time-budget=4000', *options)
+    assert 'Uncaught' not in errors and 'Content Security Policy' not in errors, errors
+    found = json.loads(html.unescape(text.partition('<pre id="found">')[2].partition('</pre>')[0]))
+    return {(page.name, width): value for (page, width), value in zip(frames, found, strict=True)}

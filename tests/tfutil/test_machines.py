@@ -108,7 +108,7 @@ def test_two_processes_train_what_one_with_two_devices_does(toy):
     both = [start(*short, index=i, ports=ports) for i in range(2)]
     outputs = [process.communicate(timeout=240) for process in both]
     assert [process.returncode for process in both] == [0, 0], outputs
-    assert os.listdir('results') == ['000-tiny']
+    assert sorted(os.listdir('results')) == ['000-tiny', 'index.html']
     assert 'tick 1 ' in outputs[0][0] and 'tick 1 ' not in outputs[1][
         0] and 'Machine 0 of 2 writes the results' in outputs[1][0]
     alone = start(*short)
@@ -168,8 +168,8 @@ def resume_both(updates):
     outputs = [process.communicate(timeout=240) for process in both]
     assert [process.returncode for process in both] == [0, 0], outputs
     assert 'Resuming results/000-tiny at kimg' in outputs[0][0] and 'Resuming' not in outputs[1][0]
-    assert os.listdir('results') == ['000-tiny'
-                                     ] and os.path.exists('results/000-tiny/_training-done.txt')
+    assert sorted(os.listdir('results')) == ['000-tiny', 'index.html']
+    assert os.path.exists('results/000-tiny/_training-done.txt')
     with open('results/000-tiny/log.txt') as file:
         ticks = [int(line.split()[1]) for line in file if line.startswith('tick ')]
     assert ticks == list(range(1, len(ticks) + 1)) and ticks

@@ -11,22 +11,29 @@ import re
 import shlex
 import time
 import types
+from collections import Counter
 
 import numpy as np
 import pytest
 from PIL import Image
 
 import misc
+from metrics import Judge
 from misc import resuming, run_files, run_status
 from pgan.errors import DataError
 from pgan.invocation import command, path_argument
-from pgan.reporting import report, stats_file
+from pgan.reporting import pictures_section, report, stats_file
+from pgan.reporting.best_snapshot import BestSnapshot
 from pgan.reporting.charts import chart, thin, ticks
-from pgan.reporting.report import Report, make_thumbnail, thinned_out
+from pgan.reporting.image_grids import GRID_SIZES, page_view, snapshot_grid_size
+from pgan.reporting.log_section import log_tail
+from pgan.reporting.pictures_section import thinned_out
+from pgan.reporting.report import Report
 from pgan.reporting.statistics import Statistics
+from pgan.reporting.thumbnails import make_thumbnail
 from pgan.scripts.write_report import write_report
 from pgan.signals import Stopped
-from tests.support.browser import browse, dom, needs_chromium
+from tests.support.browser import browse, dom, in_frames, needs_chromium
 
 EVIL = '<script>document.title = "caught"</script>'
 
@@ -112,8 +119,10 @@ def test_everything_is_on_the_page(run_folder):
         data = base64.b64decode(image['src'].partition('base64,')[2])
         assert np.asarray(Image.open(io.BytesIO(data)))[0, 0].tolist() == [40 * number] * 3
     titles = re.findall(r'class="title">([^<]*)<', text)
-    assert titles == ['Scores', 'lod', 'Mine/thing', 'SWD']  # what is zero throughout has no chart
+    # what is zero throughout has no chart
+    assert titles == ['SWD', 'Scores', 'lod', 'Mine/thing']
     # the last measurement of a snapshot counts
+    assert 'Curves' in text and '1 that have not changed' in text
     assert '<td>8.25</td>' in text and '<td>9</td>' not in text and 'Reals 1.5' in text
     assert 'random_seed = 5' in text and 'tensorflow' in text and '007-toy &amp; co' in text
     assert 'Stopped without a message' in text  # no process holds its lock
@@ -121,14 +130,74 @@ def test_everything_is_on_the_page(run_folder):
 
 
 def test_rows_of_classes_are_named(run_folder):
-    assert 'Rows from the top' not in page(run_folder)
-    (run_folder / 'rows.txt').write_text(f'row 0: class 0, a, b\nrow 1: class 1, {EVIL}\n')
+    """Beside fakes and reals; a class that comes again is shown once."""
+    names = lambda: [html.unescape(name) for name in
+                     re.findall(r'<li title=".*?"><span>(.*?)</span>', page(run_folder))]
+    assert names() == []
+    for number in range(5):  # 3 x 3 images of 16
+        picture(run_folder / f'fakes{number * 10:06d}.png', 40 * number, (48, 48))
+    picture(run_folder / 'reals.png', 255, (48, 48))
+    rows = f'row 0: class 0, a, b\nrow 1: class 1, {EVIL}\n'
+    (run_folder / 'rows.txt').write_text(rows + 'row 2: class 0, a, b\n')
+    assert names() == ['a, b', EVIL] * 2
+    assert EVIL not in page(run_folder)
+    image = Elements(page(run_folder)).all('img')[0]
+    assert (image['width'], image['height']) == ('48', '32') and 'width:192px' in image['style']
+    # names that do not fit the grid are left out
+    (run_folder / 'rows.txt').write_text(''.join(f'row {i}: class {i}, a\n' for i in range(7)))
+    assert names() == []
+
+
+def test_small_images_are_shown_large_enough():
+    """Of 64 pixels or more on the screen, and a part of the grid that fits into a page."""
+    for name in GRID_SIZES:
+        for side in (2 ** k for k in range(2, 11)):
+            across, down = snapshot_grid_size(side, side, name)
+            view = page_view((across * side, down * side))
+            assert view.side >= side and view.columns <= across and view.rows <= down
+            assert view.side * view.scale >= 64 or view.scale == 0 and view.side >= 256
+            assert view.columns * view.side * view.scale <= 960
+            assert view.rows * view.side * view.scale <= 640
+            with_rows = page_view((across * side, down * side), down, min(down, 10))
+            assert with_rows.side == side and with_rows.rows <= min(down, 10)
+    assert page_view((1000, 700)) is None
+
+
+def test_the_page_says_how_far_a_run_is(run_folder):
+    folder = str(run_folder)
+    resuming.write_run(folder, [], [], {})
+    with resuming.only_process(folder):
+        run_status.write_status(folder, run_status.RUNNING, 40, 160, seconds_left=3900)
+        text = page(run_folder)
+    bar, = Elements(text).all('progress')
+    assert (bar['value'], bar['max']) == ('40', '160') and '<b>25 %</b>' in text
+    assert '<title>25 % 007-toy &amp; co</title>' in text and 'about 1h 05m' in text
+    switch, = [item for item in Elements(text).all('input') if item.get('id') == 'refresh']
+    assert 5 <= int(switch['data-seconds']) <= 60
+    run_status.write_status(folder, run_status.STOPPED, 40, 160, 'SIGINT')
     text = page(run_folder)
-    assert '<p>Rows from the top: a, b, &lt;script&gt;' in text and EVIL not in text
-    assert 'again' not in text
-    (run_folder / 'rows.txt').write_text('row 0: class 0, a\nrow 1: class 1, a\n'
-                                         'row 2: class 0, a\n')
-    assert '<p>Rows from the top: a, a, and again from the first.</p>' in page(run_folder)
+    assert 'id="refresh"' not in text and 'badge stopped' in text and '<title>007' in text
+
+
+def test_the_best_snapshot_is_marked(run_folder):
+    (run_folder / 'network-snapshot-000020.pkl').write_bytes(b'20')
+    with open(run_folder / 'stats.jsonl', 'a') as file:
+        file.write('\n' + json.dumps({'nimg': 20500, 'Metrics/SWD': 7.0}) + '\n')
+    BestSnapshot(str(run_folder), Judge('SWD', False, 1000)).consider(
+        str(run_folder / 'network-snapshot-000020.pkl'), {'SWD': 7.0}, 20.5)
+    text = page(run_folder)
+    assert text.count('class="best"') == 1 and 'best 7 at 20.5 kimg' in text
+    assert re.findall(r'<tr class=best><th scope="row">(\w+) <b>best</b>', text) == ['20']
+
+
+def test_tables_of_layers_leave_room_for_ticks(run_folder, capsys):
+    """As a network prints them."""
+    rows = f'{"layer":<28}-           (?, 3, 4, 4)            -   \n' * 90
+    head = f'{"G":<28}Params      OutputShape             WeightShape             \n'
+    table = f'\n{head}---   ---\n{rows}---   ---\nTotal                       123    \n\n'
+    (run_folder / 'log.txt').write_text(f'begin\n{table}tick 1\n{table.replace("G  ", "D  ")}end\n')
+    assert log_tail(str(run_folder)).split('\n') == [
+        'begin', '(layers of G: see log.txt)', 'tick 1', '(layers of D: see log.txt)', 'end']
 
 
 def test_texts_stay_texts_and_nothing_is_loaded(run_folder):
@@ -140,6 +209,25 @@ def test_texts_stay_texts_and_nothing_is_loaded(run_folder):
         if name in attributes
     ]
     assert sources and all(source.startswith('data:image/') for source in sources)
+
+
+@pytest.mark.parametrize('text', [EVIL, '"onload="alert(1)', "</script><b>'", '${script} $name',
+                                  'd\u00fcsseldorf \u202e\u4e00'])
+def test_hostile_texts_are_inert(run_folder, text):
+    """As the name of a tag, a metric, a class, a snapshot: neither elements nor attributes."""
+    harmless = page(run_folder)
+    allowed = {name for _, attributes in Elements(harmless).found for name in attributes}
+    evil = run_folder.with_name(('008-' + text).replace('/', '-'))
+    run_folder.rename(evil)
+    (evil / 'stats.jsonl').write_text(''.join(
+        json.dumps({'nimg': 1000 * i, f'Loss/{text}': i, f'Same/{text}': 1,
+                    f'Metrics/{text}': i}) + '\n' for i in (1, 2)))
+    (evil / 'metric-swd-1k.jsonl').write_text(json.dumps({'snapshot': text, text: 1.0}) + '\n')
+    (evil / 'rows.txt').write_text(f'row 0: class 0, {text}\n')
+    elements = Elements(page(evil))
+    assert {name for _, attributes in elements.found for name in attributes} <= allowed | {'title'}
+    assert len(elements.all('script')) == 1 and elements.all('b')
+    assert Counter(tag for tag, _ in elements.found)['li'] <= 3
 
 
 def test_a_finished_run_says_so(run_folder):
@@ -170,18 +258,140 @@ def test_in_a_browser(run_folder, tmp_path):
     page(run_folder)
     address = f'file://{run_folder}/report.html'.replace(' ', '%20')
     last = dom(tmp_path / 'profile', address)
-    assert '<span id="caption">40 kimg</span>' in last and 'caught' not in re.search(
+    assert '<output id="caption" for="when">40 kimg</output>' in last and 'caught' not in re.search(
         '<title>.*?</title>', last)[0]
     assert re.findall(r'<img id="(\w+)"[^>]*hidden=""',
                       last) == [f'fakes{number:06d}' for number in (0, 10, 20, 30)]
     second = dom(tmp_path / 'profile', address + '#fakes000010')
-    assert '<span id="caption">10 kimg</span>' in second and 'hidden' not in re.search(
-        r'<img id="fakes000010"[^>]*>', second)[0]
+    assert '<output id="caption" for="when">10 kimg</output>' in second
+    assert 'hidden' not in re.search(r'<img id="fakes000010"[^>]*>', second)[0]
     shot = tmp_path / 'shot.png'
     browse(tmp_path / 'profile', address + '#fakes000020', '--window-size=800,600',
            f'--screenshot={shot}')
     pixels = np.asarray(Image.open(shot).convert('RGB')).reshape(-1, 3)
     assert (pixels == 80).all(axis=1).sum() >= 64 * 48  # the picture in its own size
+
+
+IN_PAGES = '''
+    const one = selector => document.querySelector(selector);
+    const wait = seconds => new Promise(done => setTimeout(done, 1000 * seconds));
+    const key = (target, key) => target.dispatchEvent(
+        new window.KeyboardEvent('keydown', {key, bubbles: true, cancelable: true}));
+    const style = window.getComputedStyle(document.body);
+    const found = {paper: style.backgroundColor, text: style.color, title: document.title,
+                   over: document.documentElement.scrollWidth - window.innerWidth};
+    const all = [...document.querySelectorAll('button, input, select, svg, img, progress')];
+    found.nameless = all.filter(item => !(item.labels && item.labels.length) && !item.textContent
+        && !item.ariaLabel && !item.alt && !item.closest('[aria-hidden=true], [tabindex="-1"]')
+        && !item.closest('dialog')).map(item => item.outerHTML.slice(0, 200));
+    const visible = () => [...document.querySelectorAll('tbody tr')]
+        .filter(row => !row.hidden && row.dataset.state)
+        .map(row => row.querySelector('.name').textContent);
+    if (one('#filters')) {
+        found.first = visible();
+        one('#sort').value = 'name';
+        one('#sort').dispatchEvent(new window.Event('change'));
+        found.byName = visible();
+        one('#text').value = 'FAIL';
+        one('#filters').dispatchEvent(new window.Event('input'));
+        found.filtered = [visible(), one('#count').textContent];
+        found.pictures = [...document.querySelectorAll('td.picture img')]
+            .map(img => img.naturalWidth);
+        return found;
+    }
+    const boxes = [...document.querySelectorAll('.pair figure')]
+        .map(box => box.getBoundingClientRect());
+    found.beside = boxes[0].top === boxes[1].top;
+    found.folded = Boolean(one('.pair').closest('details'));
+    found.shown = one('#reals').getBoundingClientRect().width;
+    one('#when').value = 1;
+    one('#when').dispatchEvent(new window.Event('input'));
+    found.chosen = one('#caption').textContent;
+    const chart = one('#curves svg');
+    key(chart, 'ArrowLeft');
+    key(chart, 'ArrowLeft');
+    found.said = one('#said').textContent;
+    one('#smoothing').value = 0.9;
+    one('#log').checked = true;
+    one('#smoothing').dispatchEvent(new window.Event('input'));
+    found.faint = document.querySelectorAll('.faint').length;
+    one('.open').click();
+    await wait(0.5);
+    found.viewed = [one('#viewer').open, one('#viewed').naturalWidth, one('#viewed').alt];
+    const before = one('#viewed').clientWidth;
+    key(one('#canvas'), '1');
+    found.once = one('#viewed').clientWidth;
+    key(one('#canvas'), '+');
+    found.twice = one('#viewed').clientWidth;
+    key(one('#canvas'), 'PageUp');
+    await wait(0.5);
+    found.turned = one('#viewed').alt;
+    one('#close').click();
+    found.closed = !one('#viewer').open;
+    window.scrollTo(0, 120);
+    window.dispatchEvent(new window.Event('pagehide'));
+    found.kept = JSON.parse(window.sessionStorage.getItem('pgan ' + window.location.pathname));
+    return found;
+'''
+
+
+@pytest.mark.slow
+@needs_chromium
+@pytest.mark.parametrize('options, paper', [((), 'rgb(255, 255, 255)'), (
+    ('--blink-settings=preferredColorScheme=0',), 'rgb(22, 23, 26)')], ids=['light', 'dark'])
+def test_what_the_pages_do_at_both_widths(run_folder, tmp_path, options, paper):
+    """The report and the page of all runs: nothing is wider than the window, everything that can be
+    pressed has a name, and pictures, curves and filters do what they say.
+    """
+    failed = run_folder.with_name(f'008-{EVIL}'.replace('/', '-'))
+    resuming.write_run(failed, [], [], {})
+    picture(failed / 'fakes000001.png', 90)
+    run_status.write_status(failed, run_status.FAILED, 1, 2, EVIL)
+    write_report(str(run_folder), config=types.SimpleNamespace(result_dir='results'))
+    pages = [run_folder / 'report.html', run_folder.parent / 'index.html']
+    found = in_frames(tmp_path, pages, IN_PAGES, *options)
+    assert not [value for value in found.values() if isinstance(value, str)], found
+    for (name, width), value in found.items():
+        assert (value['paper'], value['over'], value['nameless']) == (paper, 0, []), (name, width)
+        assert 'caught' not in value['title'] and value['text'] != paper
+        if name == 'index.html':
+            assert sorted(value['first']) == value['byName'] == [run_folder.name, failed.name]
+            assert value['filtered'] == [[failed.name], '1 of 2'] and value['pictures'] == [64, 64]
+            continue
+        assert value['beside'] == (width > 1000) and not value['folded'] and value['shown'] >= 256
+        assert value['chosen'] == '10 kimg' and value['viewed'] == [True, 64, '10 kimg']
+        assert (value['once'], value['twice'], value['closed']) == (64, 128, True)
+        assert value['turned'] == '0 kimg' and value['faint'] >= 3
+        assert re.match(r'38 kimg: Loss/real_scores 19, Loss/fake_scores -19$', value['said'])
+        kept = value['kept']
+        assert kept['chosen'] == 'fakes000000' and kept['smoothing'] == '0.9' and kept['log']
+        assert kept['scroll'] == [0, 120] and kept['open'] == {'options': False, 'constant': False}
+
+
+@pytest.mark.slow
+@needs_chromium
+def test_a_page_loads_itself_again_while_the_run_goes_on(run_folder, tmp_path):
+    """And shows what it has shown before; a finished run's page stays as it is."""
+    folder = str(run_folder)
+    resuming.write_run(folder, [], [], {})
+    with resuming.only_process(folder):
+        run_status.write_status(folder, run_status.RUNNING, 40, 160)
+        text = page(run_folder)
+    text = re.sub(r'data-seconds="\d+"', 'data-seconds="2"', text)
+    # what somebody does in the page, the first time that it is loaded
+    act = '''<script>
+        const loads = +(sessionStorage.loads || 0) + 1;
+        sessionStorage.loads = loads;
+        const caption = find('#caption').textContent;
+        document.title = `${loads} loads, ${caption}, ${find('#options').open}`;
+        if (loads === 1) { choose(2); find('#options').open = true; }
+        if (loads === 3) { find('#refresh').checked = false; }
+    </script></body>'''
+    (run_folder / 'report.html').write_text(text.replace('</body>', act))
+    done, errors = browse(tmp_path / 'profile', (run_folder / 'report.html').as_uri(),
+                          '--dump-dom', '--virtual-time-budget=20000')
+    assert 'Uncaught' not in errors, errors
+    assert '<title>3 loads, 20 kimg, true</title>' in done
 
 
 @pytest.mark.slow
@@ -193,8 +403,8 @@ def test_the_page_stays_small_and_is_quickly_made_anew(in_tmp, monkeypatch):
     for number in range(1, 500):
         os.link('fakes000000.png', f'fakes{number:06d}.png')
     opened = []
-    monkeypatch.setattr(report, 'make_thumbnail',
-                        lambda path: opened.append(path) or make_thumbnail(path))
+    monkeypatch.setattr(pictures_section, 'make_thumbnail', lambda path, **options: opened.append(
+        path) or make_thumbnail(path, **options))
     made = Report('.')
     made.write()
     assert 13 <= len(Elements((in_tmp / 'report.html').read_text()).all('img')) == len(

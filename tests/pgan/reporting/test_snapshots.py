@@ -7,12 +7,12 @@ import pytest
 
 import dataset
 from pgan.errors import ConfigError
+from pgan.reporting.image_grids import snapshot_grid_size
 from pgan.reporting.overview import describe_labels
 from pgan.reporting.progress import Progress, tick_line
 from pgan.reporting.snapshots import (
     ImageSnapshots,
     setup_snapshot_image_grid,
-    snapshot_grid_size,
 )
 from tests.support.data_inputs import write_dataset
 from tests.support.golden import GOLDEN

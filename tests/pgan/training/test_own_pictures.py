@@ -273,7 +273,7 @@ def test_a_run_trains_and_is_resumed(machine, capsys):
     narrow = ['--set', 'G.fmap_max=4', '--set', 'D.fmap_max=4', '--set', 'train.total_kimg=11']
     assert main('--images', 'my pics', '--hours', 0.05, *narrow) == 0
     out = capsys.readouterr().out
-    (folder,) = glob.glob('results/*')
+    (folder,) = glob.glob('results/*/')
     check_files(folder, nearest=True)
     assert len(glob.glob(f'{folder}/fakes*.png')) > 10 and 'Report:' in out
     assert float(ticks_of(folder)[-1]['kimg']) >= 11

@@ -133,12 +133,15 @@ def test_a_signal_lets_the_step_end_and_saves(toy, capsys, stopping, number, cod
     page = pathlib.Path('results/000-tiny/report.html')
     assert f'Stopped by {signal.Signals(number).name} on' in page.read_text()
     assert 'of 0.25 kimg. Continue with:' in page.read_text()
+    index = pathlib.Path('results/index.html').read_text()
+    assert 'data-state="stopped"' in index and 'train.py --resume results/000-tiny' in index
     assert main('--resume') == 0
     assert 'Finished on' in page.read_text()
     after, expected = outcome('results/000-tiny'), uninterrupted_here
     assert after['ticks'] == expected['ticks'] and after['networks'] == expected['networks']
     assert after['stats'] == expected['stats'] and len(after['stats']) == len(after['ticks'])
-    assert os.listdir('results') == ['000-tiny']
+    assert sorted(os.listdir('results')) == ['000-tiny', 'index.html']
+    assert 'data-state="finished"' in pathlib.Path('results/index.html').read_text()
     with open('results/000-tiny/log.txt') as file:
         log = file.read()
     assert 'Resuming results/000-tiny at kimg 0.1' in log and log.count('Running train.') == 2

@@ -1,6 +1,7 @@
 """Runs that begin with another run's networks on another data set: train.init_from, train.freeze_D.
 """
 import functools
+import glob
 import os
 import re
 import shutil
@@ -123,7 +124,7 @@ def test_snapshots_of_other_programs_and_numbers_of_runs(toys, source):
     else:
         shutil.copy(GOLDEN / source, 'theano.pkl')
         init_from = 'theano.pkl'
-    before = len(os.listdir('results')) if os.path.isdir('results') else 0
+    before = len(glob.glob('results/*/'))
     begin(f'train.init_from={init_from}', 'train.total_kimg=0.032')
     assert np.isfinite(images(first_of(f'{before:03d}-tiny')[2])).all()
 
