@@ -16,7 +16,7 @@ import misc
 import tfutil
 from metrics.evaluator import Evaluator, default_minibatch_size
 from pgan.errors import ConfigError, DataError
-from pgan.reporting.report import _metric_section
+from pgan.reporting.curves_section import metrics_section
 from pgan.reporting.snapshot_metrics import SnapshotMetrics
 from pgan.scripts.evaluate_metrics import _Table, evaluate_metrics
 from tests.support.golden import GOLDEN
@@ -192,8 +192,8 @@ def test_tables_of_other_settings_are_kept_apart(in_tmp, capsys):
     table.begin(['Mean'], ['%-8.2f'])
     assert 'Those above: num_images=10; num_images=20 against=validation; unknown.' in (
         capsys.readouterr().out)
-    page = _metric_section('run')
-    titles = re.findall('<h2>(.*?)</h2>', page)
+    page = metrics_section('run', [], None)
+    titles = re.findall('<h3>(.*?)</h3>', page)
     assert titles == ['metric-a, num_images=10', 'metric-a, num_images=20 against=validation',
                       'metric-a']
     assert '<td>1.5</td>' in page and '<td>1.25</td>' not in page
