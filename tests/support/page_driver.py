@@ -6,7 +6,7 @@ import pytest
 
 from tests.support.browser import chromium
 
-SECONDS = 20  # until what a page should show must be there
+SECONDS = 60  # until what a page should show must be there
 
 
 @contextlib.contextmanager

@@ -67,6 +67,7 @@ def check_layout(page, width):
     assert nameless == []
 
 
+@pytest.mark.first(1, rest='exhaustive')
 @pytest.mark.slow
 @pytest.mark.parametrize('width, scheme', [(1400, 'light'), (400, 'dark')])
 def test_the_wall_and_the_tray(program, address, width, scheme):
@@ -127,8 +128,9 @@ def test_keys(program, address):
         assert page.evaluate("document.activeElement.id") == 'seed'
 
 
+@pytest.mark.first(1, rest='exhaustive')
 @pytest.mark.slow
-@pytest.mark.parametrize('width, scheme', [(1400, 'dark'), (400, 'light')])
+@pytest.mark.parametrize('width, scheme', [(400, 'light'), (1400, 'dark')])
 def test_the_tools(program, address, tmp_path, width, scheme):
     with page_of(program, f'{address}#kept=3~5~8&chosen=1&tab=image&seconds=1', width,
                  scheme=scheme) as page:
