@@ -286,8 +286,8 @@ def _state_filters(counts):
 def _row(number: int, entry: Entry, then: str) -> str:
     name, state = html.escape(entry['name']), entry['state']
     link = html.escape('/'.join(['.', _quoted(entry['name']), entry['link']]))
-    picture = (f'<a href="{link}" tabindex="-1"><img data-run="{number}" alt="" hidden></a>'
-               if entry['thumbnail'] else '')
+    picture = (f'<a href="{link}" tabindex="-1" aria-hidden="true">'
+               f'<img data-run="{number}" alt="" hidden></a>' if entry['thumbnail'] else '')
     metric = f'{html.escape(entry["metric"])} {entry["value"]:.4g}' if entry['metric'] else ''
     when = moment(entry['time'])[:16] if entry['time'] else ''
     command_cell = (f'<code title="{html.escape(then)}">{html.escape(then)}</code>'

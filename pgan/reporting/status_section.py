@@ -37,7 +37,7 @@ def status_section(folder: str, status: RunStatus, rows: Sequence[Mapping[str, A
     return (f'<section class="state {status.state}" aria-label="what the run is doing">\n'
             f'{progress_line(status, kimg)}{_facts(status, kimg, rows)}'
             f'<p class="status">{html.escape(text)}</p>'
-            f'{f"<pre>{html.escape(then)}</pre>{where}" if then else ""}\n'
+            f'{f"<pre tabindex=0>{html.escape(then)}</pre>{where}" if then else ""}\n'
             f'<p class="soft"><span>Page last updated: {moment(time.time())}.</span>'
             f'{_refresh_control(status, rows)}</p></section>')
 

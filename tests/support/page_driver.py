@@ -31,10 +31,20 @@ def page_of(program, address, width=1400, height=900, scheme='light'):
     page.on('pageerror', lambda error: errors.append(str(error)))
     page.on('console', lambda message: errors.append(message.text) if message.type == 'error'
             else None)
+    page.on('response', lambda response: response.status < 400 or errors.append(
+        f'{response.status} {response.url}'))
     page.goto(address)
     yield page
     context.close()
     assert not errors, errors
+
+
+def check_accessible(page):
+    """Nothing on the page is a serious obstacle to people who cannot see or point, by axe-core."""
+    axe = pytest.importorskip('axe_playwright_python.sync_playwright', reason='needs axe-core')
+    found = [(fault['impact'], fault['id'], [node['html'][:200] for node in fault['nodes']])
+             for fault in axe.Axe().run(page).response['violations']]
+    assert not [fault for fault in found if fault[0] in ('serious', 'critical')], found
 
 
 def wait_until(page, condition):

@@ -28,7 +28,7 @@ export function setUpTray() {
     const element = event.target.closest('.kept');
     if (!element) return;
     const place = state.kept.indexOf(element.dataset.recipe);
-    if (event.target.closest('button')) remove(place);
+    if (event.target.closest('.drop')) remove(place);
     else change({ chosen: place, moves: {}, tab: state.tab || 'image' });
   });
   box.addEventListener('keydown', keys);
@@ -96,17 +96,18 @@ function draw() {
 function add(recipe) {
   const element = document.createElement('div');
   const img = document.createElement('img');
-  const button = document.createElement('button');
+  const drop = document.createElement('span');  // for the mouse; the key is Delete
   element.className = 'kept';
   element.dataset.recipe = recipe;
   element.setAttribute('role', 'option');
   element.setAttribute('aria-label', nameOf(recipe));
   element.title = nameOf(recipe);
   img.alt = '';
-  button.textContent = '×';
-  button.tabIndex = -1;
-  button.setAttribute('aria-label', `Let ${nameOf(recipe)} go`);
-  element.append(img, button);
+  drop.className = 'drop';
+  drop.textContent = '×';
+  drop.title = `Let ${nameOf(recipe)} go`;
+  drop.setAttribute('aria-hidden', 'true');
+  element.append(img, drop);
   const item = { element, frame: new Frame(img, 56) };
   frames.set(recipe, item);
   return item;

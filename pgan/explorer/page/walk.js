@@ -56,7 +56,8 @@ function showPlaying() {
 function step(now) {
   if (!playing) return;
   if (state.tab !== 'walk' || state.kept.length < 2) return stop();
-  let place = startedAt + (now - started) / 1000 / state.seconds;
+  // the first frame may have begun before the click
+  const place = startedAt + Math.max(now - started, 0) / 1000 / state.seconds;
   if (place >= 1 && !state.loop) {
     change({ place: 1 });
     return stop();

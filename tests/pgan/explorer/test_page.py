@@ -12,7 +12,7 @@ from pgan.explorer.safety import Guard
 from pgan.explorer.server import App, bound_socket, make_explorer_server
 from pgan.scripts.command_line import parse_args
 from tests.support.explorer_inputs import open_session
-from tests.support.page_driver import open_chromium, page_of, wait_until
+from tests.support.page_driver import check_accessible, open_chromium, page_of, wait_until
 
 TILES = "[...document.querySelectorAll('.tile img')]"
 ALL_DRAWN = f'{TILES}.length > 20 && {TILES}.every(image => image.naturalWidth > 0)'
@@ -65,6 +65,7 @@ def check_layout(page, width):
         ".filter(e => e.checkVisibility() && !(e.getAttribute('aria-label') || e.innerText.trim()"
         " || e.labels?.[0]?.innerText.trim())).map(e => e.outerHTML)")
     assert nameless == []
+    check_accessible(page)
 
 
 @pytest.mark.first(1, rest='exhaustive')
@@ -153,7 +154,7 @@ def test_the_tools(program, address, tmp_path, width, scheme):
         page.locator('[data-tab="walk"]').click()
         assert page.locator('#walk-command').is_hidden()  # a moved one is no seed
         page.locator('.kept').last.hover()
-        page.locator('.kept').last.get_by_role('button').click()
+        page.locator('.kept').last.locator('.drop').click()
         command = page.locator('#walk-command').inner_text()
         assert command.endswith('--seeds 3,5,8 --duration_sec 1')
         assert parse_args(shlex.split(command)[2:]).seeds == ['3,5,8']

@@ -34,6 +34,7 @@ from pgan.reporting.thumbnails import make_thumbnail
 from pgan.scripts.write_report import write_report
 from pgan.signals import Stopped
 from tests.support.browser import browse, dom, in_frames, needs_chromium
+from tests.support.page_driver import check_accessible, open_chromium, page_of
 
 EVIL = '<script>document.title = "caught"</script>'
 
@@ -366,6 +367,20 @@ def test_what_the_pages_do_at_both_widths(run_folder, tmp_path, options, paper):
         kept = value['kept']
         assert kept['chosen'] == 'fakes000000' and kept['smoothing'] == '0.9' and kept['log']
         assert kept['scroll'] == [0, 120] and kept['open'] == {'options': False, 'constant': False}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('width, scheme', [(400, 'dark'), (1400, 'light')])
+@pytest.mark.first(1, rest='exhaustive')
+def test_the_pages_are_accessible(run_folder, width, scheme):
+    """Of a run that was stopped, and of all runs: with names, contrast, keyboard."""
+    resuming.write_run(run_folder, [], [], {})
+    run_status.write_status(run_folder, run_status.STOPPED, 1, 2, 'SIGINT')
+    write_report(str(run_folder), config=types.SimpleNamespace(result_dir='results'))
+    with open_chromium() as program:
+        for path in (run_folder / 'report.html', run_folder.parent / 'index.html'):
+            with page_of(program, path.as_uri(), width, scheme=scheme) as page:
+                check_accessible(page)
 
 
 @pytest.mark.slow
