@@ -373,7 +373,8 @@ def headings(text):
     }
 
 
-@pytest.mark.parametrize('path', DOCUMENTS, ids=lambda path: path.name)
+@pytest.mark.parametrize('path', [*DOCUMENTS, ROOT / 'benchmarks' / 'LOG.md'],
+                         ids=lambda path: path.name)
 def test_links_lead_somewhere(path):
     """Files, folders and headings; addresses on the web are not asked."""
     for target in re.findall(r'\]\((?!https?:)([^)\s]+)\)', path.read_text()):
@@ -387,6 +388,13 @@ def test_each_page_is_linked_from_the_readme():
     readme = (ROOT / 'README.md').read_text()
     pages = [path.relative_to(ROOT) for path in DOCUMENTS[1:]]
     assert not [page for page in pages if f'({page})' not in readme]
+
+
+def test_the_index_has_each_page_once():
+    index = ROOT / 'docs' / 'README.md'
+    targets = re.findall(r'^\* \[.*?\]\((\S+)\)', index.read_text(), re.MULTILINE)
+    assert len(targets) == len(set(targets))
+    assert {path.name for path in ROOT.glob('docs/*.md')} - set(targets) == {index.name}
 
 
 def test_pictures_are_small():
