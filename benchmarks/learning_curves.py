@@ -4,10 +4,10 @@ Draws docs/learning_curves.png from benchmarks/results/2026-11-26-original.jsonl
 are: benchmarks/results/2026-11-26-original.md.
 """
 import argparse
-import json
 import statistics
+import sys
 
-from benchmarks.common import ROOT
+from benchmarks.common import ROOT, read_rows
 
 RESULTS = ROOT / 'benchmarks' / 'results' / '2026-11-26-original.jsonl'
 PICTURE = ROOT / 'docs' / 'learning_curves.png'
@@ -26,10 +26,10 @@ def parse_args(argv=None):
 
 
 def read(what):
-    """Lines of the results file that are of one kind, such as 'speed' or 'learning': list of dicts.
+    """Lines of the results file that are of one kind, such as 'speed' or 'learning': list of dicts,
+    empty without the file.
     """
-    lines = [json.loads(line) for line in RESULTS.read_text().splitlines()]
-    return [line for line in lines if line['what'] == what]
+    return [line for line in read_rows(RESULTS) if line['what'] == what]
 
 
 def draw(runs, path):
@@ -56,7 +56,10 @@ def draw(runs, path):
 
 def main(argv=None):
     args = parse_args(argv)
-    draw(read('learning'), args.output)
+    runs = read('learning')
+    if not runs:
+        sys.exit(f'Error: {RESULTS} is missing. The repository has it: git checkout {RESULTS}')
+    draw(runs, args.output)
     print(f'{args.output} is drawn.')
 
 

@@ -4,6 +4,7 @@ and the picture is drawn from them.
 import re
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from benchmarks import learning_curves, report
@@ -42,6 +43,14 @@ def test_documents_quote_the_measured_distances():
         runs = [run for run in learning_curves.read('learning') if run['program'] == program]
         swd, frechet = (np.mean([run[name][-1] for run in runs]) for name in ('swd', 'frechet'))
         assert len(runs) == 3 and f'| {program} | {swd:.0f} | {frechet:.2f} |' in text
+
+
+def test_a_copy_without_results(tmp_path, monkeypatch):
+    """Nothing to draw; measuring works all the same."""
+    monkeypatch.setattr(learning_curves, 'RESULTS', tmp_path / 'gone.jsonl')
+    assert learning_curves.read('speed') == []
+    with pytest.raises(SystemExit, match='gone.jsonl is missing'):
+        learning_curves.main([])
 
 
 def test_the_picture(tmp_path, capsys):
