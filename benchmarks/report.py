@@ -1,8 +1,12 @@
 """Tables and a picture of what `python -m benchmarks` has measured."""
+import statistics
+
+from benchmarks import learning_curves
 from benchmarks.common import significant
 
-# s/kimg of the original, narrow, TensorFlow 1.15 with MKL, 2 cores of another machine
-ORIGINAL = {4: 3.0, 8: 3.6, 16: 5.0, 32: 9.0}
+# seconds per kimg of the original by stage: narrow networks, 2 cores, mean of two rounds
+ORIGINAL = {row['stage']: significant(statistics.mean(row['original_sec_per_kimg']), 3)
+            for row in learning_curves.read('speed')}
 
 
 def lines_of(results, section):
@@ -98,14 +102,14 @@ def _training(results):
         1 == 0 and not results['options']['quick']
     ]
     if narrow:
-        text += ('\nThe original (TensorFlow 1.15 with MKL) had been measured on two cores of '
-                 'another machine, so its figures say how the programs compare only as far as '
-                 'both machines treat them alike:\n\n') + table(
-                     ['stage, narrow', 'original s/kimg', 's/kimg', 'times as fast'], [[
-                         _stage(line),
-                         ORIGINAL.get(int(_stage(line))), line['sec_per_kimg'],
-                         significant(ORIGINAL[int(_stage(line))] / line['sec_per_kimg'], 3)
-                     ] for line in narrow if int(_stage(line)) in ORIGINAL])
+        text += ('\nThe original (TensorFlow 1.15 with MKL) was measured on two cores of an AMD '
+                 'EPYC, side by side with commit 6c543e8 of this program '
+                 '(2026-11-26-original.md), and not in the same run as the figures here:\n\n')
+        text += table(['stage, narrow', 'original s/kimg', 's/kimg', 'times faster'], [[
+            _stage(line),
+            ORIGINAL.get(int(_stage(line))), line['sec_per_kimg'],
+            significant(ORIGINAL[int(_stage(line))] / line['sec_per_kimg'], 2)
+        ] for line in narrow if int(_stage(line)) in ORIGINAL])
     return text
 
 

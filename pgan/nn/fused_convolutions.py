@@ -2,7 +2,7 @@
 
 They compute one pixel in four, and apply a 2x2 box. The original made the box a part of the kernel,
 which is 4x4 then. Here the pixels go through the box and the kernel stays 3x3: 9 multiplications,
-not 16, at the price of a pass over memory (docs/performance.md). The numbers are the same.
+not 16, at the price of a pass over memory (benchmarks/LOG.md). The numbers are the same.
 """
 import numpy as np
 import tensorflow as tf

@@ -34,7 +34,7 @@ def evaluating(parts: int = 1) -> contextlib.AbstractContextManager['_Evaluation
 
     The parts do not wait for each other. On CPUs, operations of one thread each that run side by
     side are faster than one operation at a time in several threads, as long as they are small
-    (docs/performance.md).
+    (benchmarks/LOG.md).
 
     Args:
         parts: number of parts of a minibatch.

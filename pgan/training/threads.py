@@ -3,7 +3,7 @@
 Operations of narrow networks are too small to be shared out between cores without loss. On two
 cores it is faster to let each take one, and to evaluate each network in two parts of the minibatch,
 so that two operations are always ready: `sharing.evaluating`. Wide networks have passes over their
-weights that need all cores. docs/performance.md has the measurements.
+weights that need all cores. benchmarks/LOG.md has the measurements.
 """
 import os
 from collections.abc import Mapping

@@ -373,7 +373,8 @@ def headings(text):
     }
 
 
-@pytest.mark.parametrize('path', DOCUMENTS, ids=lambda path: path.name)
+@pytest.mark.parametrize('path', [*DOCUMENTS, ROOT / 'benchmarks' / 'LOG.md'],
+                         ids=lambda path: path.name)
 def test_links_lead_somewhere(path):
     """Files, folders and headings; addresses on the web are not asked."""
     for target in re.findall(r'\]\((?!https?:)([^)\s]+)\)', path.read_text()):
@@ -392,6 +393,13 @@ def test_each_page_is_linked_from_the_readme():
 def test_the_readme_is_short():
     """A screen or two; what is longer has a page of its own."""
     assert len((ROOT / 'README.md').read_text().split()) <= 1000
+
+
+def test_the_index_has_each_page_once():
+    index = ROOT / 'docs' / 'README.md'
+    targets = re.findall(r'^\* \[.*?\]\((\S+)\)', index.read_text(), re.MULTILINE)
+    assert len(targets) == len(set(targets))
+    assert {path.name for path in ROOT.glob('docs/*.md')} - set(targets) == {index.name}
 
 
 def test_pictures_are_small():

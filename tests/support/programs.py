@@ -15,9 +15,9 @@ PROGRAMS = [
     'train.py', 'dataset_tool.py', 'util_scripts.py', 'examples/digits.py',
     'examples/import_example.py', 'docs/draw_rooms.py', '-m benchmarks',
     *(f'-m benchmarks.{name}' for name in (
-        'bare_step', 'celebahq', 'compare', 'dataset_tool', 'explorer', 'gpu', 'machine', 'metrics',
-        'mode_recovery', 'paper_settings', 'peer_torch_step', 'peers', 'pipeline', 'replicas',
-        'snapshot', 'startup', 'training_step'))
+        'bare_step', 'celebahq', 'compare', 'dataset_tool', 'explorer', 'gpu', 'learning_curves',
+        'machine', 'metrics', 'mode_recovery', 'paper_settings', 'peer_torch_step', 'peers',
+        'pipeline', 'replicas', 'snapshot', 'startup', 'training_step'))
 ]
 _FORK = '''
 import json, os, runpy, sys, tempfile, traceback

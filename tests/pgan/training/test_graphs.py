@@ -1,7 +1,7 @@
 """What the training step would do on a GPU, read off its graph: operations, launches, collectives,
 and XLA on every option.
 
-The numbers of `test_launches` are in the table of docs/performance.md.
+The numbers of `test_launches` are in the table of benchmarks/LOG.md.
 """
 import numpy as np
 import pytest
