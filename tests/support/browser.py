@@ -36,13 +36,6 @@ def browse(profile, address, *options):
     return done.stdout, done.stderr
 
 
-def dom(profile, address):
-    """A page as it is after its scripts have run. No script may have failed."""
-    text, errors = browse(profile, address, '--dump-dom')
-    assert 'Uncaught' not in errors and 'Content Security Policy' not in errors, errors
-    return text
-
-
 def in_frames(folder, pages, script, *options, widths=(400, 1400)):
     """What a script finds in pages in frames of several widths, in one start of Chromium.
 

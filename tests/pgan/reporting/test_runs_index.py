@@ -13,7 +13,7 @@ import misc
 from misc import resuming, run_status
 from pgan.reporting import runs_index
 from pgan.reporting.runs_index import FILE, RunsIndex
-from tests.pgan.reporting.test_report import EVIL, Elements
+from tests.support.report_inputs import EVIL, Elements
 
 STOPPED = 'results/001-stopped'
 
