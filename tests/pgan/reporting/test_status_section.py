@@ -20,7 +20,8 @@ def status_of(folder):
     write_report(str(folder), config=types.SimpleNamespace(result_dir='results'))
     text = html.unescape((folder / 'report.html').read_text())
     assert 'Page last updated: ' in text
-    said = re.search(r'<p class="status">(.*?)</p>(?:<pre tabindex=0>(.*?)</pre>)?', text, re.DOTALL)
+    said = re.search(r'<p class="status">(.*?)</p>(?:<pre tabindex=0>(.*?)</pre>)?', text,
+                     re.DOTALL)
     return said[1], said[2]
 
 
