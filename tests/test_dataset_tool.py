@@ -36,7 +36,7 @@ FAIL = [
 
 # What scripts and notebooks of the original's users import.
 NAMES = {
-    'config': 'EasyDict desc result_dir data_dir random_seed tf_config dataset train G D sched grid',
+    'config': 'EasyDict desc result_dir data_dir random_seed tf_config dataset train G D sched',
     'dataset': 'TFRecordDataset SyntheticDataset load_dataset',
     'dataset_tool': 'TFRecordExporter display extract compare create_mnist create_mnistrgb '
                     'create_cifar10 create_cifar100 create_svhn create_lsun create_celeba '
