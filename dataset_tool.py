@@ -12,6 +12,7 @@ from dataset import USUAL_DATA_DIR
 from pgan import settings
 from pgan.commands import add_command, invocation_of, summary_of
 from pgan.console import output_that_may_end
+from pgan.data.writer import TFRecordExporter as TFRecordExporter  # a name of the original's
 from pgan.definitions import plain_constants
 from pgan.errors import DataError
 from pgan.help_texts import filled

@@ -1,4 +1,5 @@
 """The command line that makes data sets, against what the original made of the same input."""
+import importlib
 import os
 import re
 import shlex
@@ -32,6 +33,34 @@ FAIL = [
     name for name, case in CASES.items()
     if case['command'] == 'create_from_images' and case['exit'] == 1
 ]
+
+# What scripts and notebooks of the original's users import.
+NAMES = {
+    'config': 'EasyDict desc result_dir data_dir random_seed tf_config dataset train G D sched',
+    'dataset': 'TFRecordDataset SyntheticDataset load_dataset',
+    'dataset_tool': 'TFRecordExporter display extract compare create_mnist create_mnistrgb '
+                    'create_cifar10 create_cifar100 create_svhn create_lsun create_celeba '
+                    'create_celebahq create_from_images create_from_hdf5',
+    'loss': 'G_wgan_acgan D_wgangp_acgan',
+    'misc': 'load_pkl save_pkl load_network_pkl list_network_pkls locate_result_subdir '
+            'load_dataset_for_previous_run random_latents adjust_dynamic_range save_image '
+            'create_image_grid convert_to_pil_image save_image_grid create_result_subdir '
+            'apply_mirror_augment setup_text_label draw_text_label',
+    'networks': 'G_paper D_paper',
+    'tfutil': 'init_tf run Network Optimizer autosummary save_summaries finalize_autosummaries '
+              'import_obj call_func_by_name lerp lerp_clip log2 exp2 flatten set_vars '
+              'create_session init_uninited_vars shape_to_list is_tf_expression',
+    'train': 'train_progressive_gan TrainingSchedule process_reals setup_snapshot_image_grid',
+    'util_scripts': 'generate_fake_images generate_interpolation_video generate_training_video '
+                    'evaluate_metrics',
+}
+
+
+@pytest.mark.parametrize('module', NAMES)
+def test_what_users_import_from_the_original_is_there(module):
+    found = importlib.import_module(module)
+    assert [name for name in NAMES[module].split() if not hasattr(found, name)] == []
+
 
 # --------------------------------------------------------------------------------------------------
 # Golden data sets.

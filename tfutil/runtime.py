@@ -130,13 +130,28 @@ def _evaluated(value):
     return value.numpy() if hasattr(value, 'numpy') else value
 
 
-def run(*values: Any) -> Any:
+def run(*values: Any, feed_dict: Mapping[Any, Any] | None = None) -> Any:
     """The original's session call: evaluate tensors and variables to arrays, and call functions.
 
+    Args:
+        values: each a tensor, a variable, a function, or lists, tuples and dicts of them.
+        feed_dict: values of placeholders; may also be the second of two values, as for a session.
+
     Returns:
-        One result for one value, otherwise a list.
+        One result for one value, otherwise a list; structures as they were given.
+
+    Raises:
+        ConfigError: a feed dict that is not empty, as TensorFlow 2 has no placeholders.
     """
-    results = list(map(_evaluated, values))
+    if len(values) == 2 and isinstance(values[1], Mapping) and not any(
+            isinstance(key, str) for key in values[1]):
+        values, feed_dict = values[:1], values[1]
+    if feed_dict:
+        raise ConfigError('tfutil.run: there are no placeholders in TensorFlow 2, so nothing can '
+                          f'be fed to them. Received: a feed_dict of {len(feed_dict)}. Call a '
+                          'function with the values, e.g. Gs.run(latents, labels), and leave '
+                          'feed_dict out.')
+    results = [tf.nest.map_structure(_evaluated, value) for value in values]
     return results[0] if len(results) == 1 else results
 
 

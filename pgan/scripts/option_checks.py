@@ -62,6 +62,12 @@ def size_pair(text: str) -> list[int] | None:
     return [int(match[1]), int(match[2])] if match else None
 
 
+def name_list(text: str) -> list[str] | None:
+    """['swd', 'fid'] of 'swd fid', 'swd,fid' or "['swd', 'fid']"; None of another string."""
+    words = [word.strip('\'"') for word in re.split(r'[\s,;]+', text.strip(' ()[],;'))]
+    return words if all(re.fullmatch(r'[\w.]+', word) for word in words) else None
+
+
 def _is_class(value):
     is_number = is_integer(value) and value >= 0
     return value is None or is_number or isinstance(value, str) and value != ''
@@ -116,7 +122,8 @@ VideoName = Annotated[str, Such(
 LogName = Annotated[str, Such(
     "a file name that ends in .txt, without a folder, e.g. 'metric-swd-16k.txt', but not of a file "
     'that training has written', _is_log_name, meant=_log_meant)]
-MetricNames = Annotated[list[str], Such("a list of names, e.g. ['swd']", bool)]
+MetricNames = Annotated[list[str], Such(
+    "a list of names, e.g. ['swd']; on a command line swd fid or swd,fid", bool, read=name_list)]
 Codec = Annotated[str, Such(
     "an encoder that the installed ffmpeg has, e.g. 'libx264', 'libx265' or 'mpeg4'", _has_encoder)]
 Bitrate = Annotated[str, Such(

@@ -156,6 +156,20 @@ print('largest difference', float(tf.reduce_max(abs(a - b))))
     assert float(done.stdout.split()[-1]) > 0.01
 
 
+def test_run_takes_what_a_session_took():
+    x, y = tf.constant([1., 2.]), tf.Variable(3)
+    one, listed, several = tfutil.run(x), tfutil.run([x, y]), tfutil.run(x, y)
+    named, nested = tfutil.run({'x': x}), tfutil.run((x, [y, lambda: 4]))
+    for value in (one, *listed, *several, named['x'], nested[0]):
+        assert isinstance(value, (np.ndarray, np.generic)), type(value)
+    assert type(listed) is list and type(nested) is tuple and nested[1] == [3, 4]
+    for fed in (tfutil.run(x, {}), tfutil.run(x, feed_dict={}), tfutil.run(x, feed_dict=None)):
+        assert fed.tolist() == [1, 2]
+    for call in (lambda: tfutil.run(x, {y.ref(): 1}), lambda: tfutil.run(x, feed_dict={'x': 1})):
+        with pytest.raises(ConfigError, match='no placeholders.*feed_dict of 1.*leave feed_dict'):
+            call()
+
+
 def test_tf_config_options():
     tfutil.init_tf({'allow_soft_placement': True})
     with pytest.raises(ConfigError, match="Did you mean 'allow_soft_placement'.*Known: "

@@ -256,6 +256,15 @@ def test_a_pair_of_sizes_is_taken_in_every_usual_form(typed):
         assert config.train.grid_size == [15, 8]
 
 
+@pytest.mark.parametrize('typed', ['swd msssim', 'swd,msssim', 'swd, msssim', "'swd, msssim'",
+                                   "\"['swd', 'msssim']\"", '[swd,msssim]', 'swd;msssim'])
+def test_a_list_of_names_is_taken_in_every_usual_form(typed):
+    typed = shlex.split(typed)
+    config = configured('evaluate_metrics', '--run_id', '1', '--log', 'l', '--metrics', *typed,
+                        '--num_images', '1', '--real_passes', '1')
+    assert config.train.metrics == ['swd', 'msssim']
+
+
 @pytest.mark.parametrize('typed', ['15', '15x', '0x8', '15x8x3', '-1 8', '1.5 8', 'wide'])
 def test_what_is_no_pair_of_sizes_is_explained(typed, in_tmp, capsys):
     assert main('generate_fake_images', '--run_id', '5', '--grid_size', *typed.split()) in (1, 2)
