@@ -145,7 +145,8 @@ def run(*values: Any, feed_dict: Mapping[Any, Any] | None = None) -> Any:
     """
     if len(values) == 2 and isinstance(values[1], Mapping) and not any(
             isinstance(key, str) for key in values[1]):
-        values, feed_dict = values[:1], values[1]
+        feed_dict = values[1]
+        values = (values[0],)
     if feed_dict:
         raise ConfigError('tfutil.run: there are no placeholders in TensorFlow 2, so nothing can '
                           f'be fed to them. Received: a feed_dict of {len(feed_dict)}. Call a '
