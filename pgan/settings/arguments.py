@@ -56,8 +56,9 @@ def _meant(word: str, value: str, own: list[str]) -> list[str]:
     close = near_option(word, value, own)
     if close:
         return close
-    if word.lstrip('-') in _lines() and '--use' in own:
-        return ['--use', word.lstrip('-')]
+    line = re.sub(r'^use[_-]', '', word.lstrip('-'))  # --bf16, --use_bf16 and --use-bf16
+    if line in _lines() and '--use' in own:
+        return ['--use', line]
     return _set(word.lstrip('-'), value)
 
 

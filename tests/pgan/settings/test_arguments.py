@@ -30,6 +30,8 @@ def said(parse, argv, capsys):
     ('configs/quickstart.py', '--config configs/quickstart.py'),
     ('--cifar10 bf16', '--use cifar10'),
     ('bf16', '--use bf16'),
+    ('--use_bf16', '--use bf16'),
+    ('--use-cond', '--use cond'),
     ('--preset-v2-2gpus', '--use preset-v2-2gpus'),
     ('--confg x.py', '--config x.py'),
     ('--dryrun', '--dry-run'),
