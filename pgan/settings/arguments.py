@@ -56,9 +56,17 @@ def _meant(word: str, value: str, own: list[str]) -> list[str]:
     close = near_option(word, value, own)
     if close:
         return close
-    if word.lstrip('-') in _lines() and '--use' in own:
-        return ['--use', word.lstrip('-')]
-    return _set(word.lstrip('-'), value)
+    line = re.sub(r'^use[_-]', '', word.lstrip('-'))  # --bf16, --use_bf16 and --use-bf16
+    if line in _lines() and '--use' in own:
+        return ['--use', line]
+    return _set(word.lstrip('-'), value) or _shorter_option(word, value, own)
+
+
+def _shorter_option(word, value, own):
+    """--num 4 for --num_images 4: the option that a longer word begins with; [] if none does."""
+    begun = [option for option in own if option not in ('--set', '--use') and
+             word.replace('-', '_').startswith(option.replace('-', '_') + '_')]
+    return [max(begun, key=len), *([shlex.quote(value)] if value else [])] if begun else []
 
 
 def _meant_word(word):
