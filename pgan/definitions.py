@@ -66,15 +66,29 @@ def option_annotations(dotted_name: str) -> dict[str, str]:
     """Annotations, as source text, of a function's or class's parameters that are the user's to
     set: {name: text or ''}; see `pgan.options.user_options`.
     """
-    node, _ = find_definition(dotted_name)
-    name = '__init__' if isinstance(node, ast.ClassDef) else node.name
-    function = next(part for part in [node, *node.body]
-                    if isinstance(part, ast.FunctionDef) and part.name == name)
     found = {
         arg.arg: ast.unparse(arg.annotation) if arg.annotation else ''
-        for arg in function.args.args if arg.arg != 'self'
+        for arg in _arguments(dotted_name).args if arg.arg != 'self'
     }
     return {name: text for name, text in found.items() if not text.startswith('Supplied')}
+
+
+def _arguments(dotted_name):
+    """The syntax tree of a function's parameters, or of those that make an instance of a class."""
+    node, _ = find_definition(dotted_name)
+    name = '__init__' if isinstance(node, ast.ClassDef) else node.name
+    return next(part for part in [node, *node.body]
+                if isinstance(part, ast.FunctionDef) and part.name == name).args
+
+
+def takes_name(dotted_name: str, name: str) -> bool:
+    """Whether a function or class takes an argument of that name: it has such a parameter, or one
+    that passes other names on, see `pgan.options.rest_of`.
+    """
+    arguments = _arguments(dotted_name)
+    rest = arguments.kwarg.arg if arguments.kwarg else 'ignored'
+    is_open = rest != 'ignored' and not rest.startswith('_')
+    return is_open or name in [arg.arg for arg in (*arguments.args, *arguments.kwonlyargs)]
 
 
 def option_annotation(dotted_name: str, option: str, vocabulary: Mapping[str, Any]) -> Any:

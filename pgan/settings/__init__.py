@@ -12,7 +12,7 @@ to a misspelt one.
 """
 from pgan.settings.arguments import Parser, add_arguments, add_use_argument
 from pgan.settings.catalogue import CONFIG_PY
-from pgan.settings.checking import check_config, check_minibatches
+from pgan.settings.checking import check_config, check_minibatches, check_spelling
 from pgan.settings.listing import names as option_names
 from pgan.settings.listing import print_catalogue
 from pgan.settings.loading import (
@@ -32,7 +32,7 @@ from pgan.settings.switches import with_default_line
 
 __all__ = [
     'CONFIG_PY', 'Parser', 'add_arguments', 'add_use_argument', 'after_files', 'apply_env',
-    'assignment', 'check_config', 'check_minibatches', 'command_line', 'load', 'measured',
-    'option_names', 'plain_options', 'print_catalogue', 'set_measured', 'set_outside', 'used_lines',
-    'values', 'with_default_line'
+    'assignment', 'check_config', 'check_minibatches', 'check_spelling', 'command_line', 'load',
+    'measured', 'option_names', 'plain_options', 'print_catalogue', 'set_measured',
+    'set_outside', 'used_lines', 'values', 'with_default_line'
 ]

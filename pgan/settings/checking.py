@@ -3,6 +3,7 @@ that says what was wrong, what would be right, and the nearest name to a misspel
 
 What an option may be stands in the signature of the function that takes it: see `pgan.options`.
 """
+import contextlib
 import glob
 import os
 import re
@@ -10,6 +11,7 @@ from collections.abc import Mapping
 from types import ModuleType
 from typing import Annotated, Any
 
+from pgan.definitions import option_names, takes_name
 from pgan.errors import ConfigError, did_you_mean, expect, in_short
 from pgan.files import LONGEST_DESC, expect_utf8
 from pgan.options import (
@@ -80,6 +82,32 @@ def check_config(config: ModuleType) -> None:
     resolution = _data_resolution(config, functions['dataset'])
     if resolution is not None:  # Else the data set is not there; loading it will say so.
         check_minibatches(config, resolution)
+
+
+def check_spelling(config: ModuleType) -> None:
+    """The part of `check_config` that needs no TensorFlow: config.py's own names, and misspelt
+    options of the program's own functions.
+    """
+    _check_top_level(config)
+    for name, own in OWN_FUNCTIONS.items():
+        options = getattr(config, name)
+        function = options.get(_choice(name), own)
+        # of functions elsewhere nothing is known yet
+        with contextlib.suppress(LookupError, OSError, SyntaxError, TypeError, StopIteration):
+            legal = option_names(function)
+            for key in options:
+                if key != _choice(name) and not takes_name(function, key):
+                    raise _misspelt(name, key, legal)
+
+
+def _choice(name):
+    """The item of one of config.py's names that says what the others are passed to."""
+    return 'class_name' if name == 'dataset' else 'func' if name in WITH_FUNC else None
+
+
+def _misspelt(name, key, legal):
+    return ConfigError(f'{name}.{key} is not an option.{did_you_mean(key, legal)} {name} takes: '
+                       f'{", ".join(legal)}.')
 
 
 def _check_top_level(config):
@@ -173,7 +201,6 @@ def _check_options(name, options, function):
     legal, supplied, rest = user_options(function), _supplied(name), rest_of(function)
     legal = {key: option for key, option in legal.items() if key not in supplied}
     is_open = rest is not None and rest != 'ignored' and not rest.startswith('_')
-    choice = 'class_name' if name == 'dataset' else 'func' if name in WITH_FUNC else None
     for key, value in options.items():
         if key in supplied:
             raise ConfigError(f'{name}.{key} cannot be set: the program itself passes it, from '
@@ -181,9 +208,8 @@ def _check_options(name, options, function):
                               f'{", ".join(legal)}.')
         if key in legal:
             check_value(f'{name}.{key}', value, legal[key])
-        elif key != choice and not is_open:
-            raise ConfigError(f'{name}.{key} is not an option.{did_you_mean(key, legal)} {name} '
-                              f'takes: {", ".join(legal)}.')
+        elif key != _choice(name) and not is_open:
+            raise _misspelt(name, key, list(legal))
     missing = [
         key for key, option in legal.items() if option.default is REQUIRED and key not in options
     ]

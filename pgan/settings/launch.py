@@ -66,6 +66,7 @@ def start(config: ModuleType, resume: 'RunToResume | None' = None, dry_run: bool
     settings.apply_env(config)  # before anything imports TensorFlow
 
     misc.init_output_logging()
+    settings.check_spelling(config)  # at once: TensorFlow takes seconds to start
     misc.import_tensorflow()
     import tfutil
     settings.check_config(config)

@@ -1,0 +1,44 @@
+"""Spelling is checked before TensorFlow starts; test_settings.py has the other checks."""
+import re
+import subprocess
+import sys
+
+import pytest
+
+from pgan import settings
+from pgan.definitions import option_names
+from pgan.errors import ConfigError
+from pgan.settings.checking import OWN_FUNCTIONS
+from tests.support.golden import ROOT
+
+
+@pytest.mark.parametrize('name', sorted(OWN_FUNCTIONS))
+def test_spelling_is_checked_as_the_rest_is(name):
+    """The same message as when TensorFlow is there; what is the program's to set is left to it."""
+    config = settings.load()
+    section, own = getattr(config, name), OWN_FUNCTIONS[name]
+    settings.check_spelling(config)
+    legal = option_names(section.get('func', own) if name != 'dataset' else own)
+    section[legal[0] + 'x'] = 1
+    with pytest.raises(ConfigError, match=re.escape(f'Did you mean {legal[0]!r}')) as early:
+        settings.check_spelling(config)
+    with pytest.raises(ConfigError) as late:
+        settings.check_config(config)
+    assert str(early.value) == str(late.value)
+
+
+def test_spelling_of_what_is_not_known_yet_is_left_alone():
+    for assignment in ('G.func=mine.G', 'dataset.class_name=mine.Data', 'G.resolution=5',
+                       'train.func=util_scripts.generate_fake_images', 'train.func=nonesuch.f'):
+        config = settings.load((), [assignment, 'G.resolution=5'])
+        if 'train.func' in assignment:
+            config.train = config.EasyDict(func=config.train.func)
+        settings.check_spelling(config)
+
+
+def test_misspelt_options_do_not_wait_for_tensorflow():
+    program = ('import sys; from pgan import settings; config = settings.load((), '
+               '["sched.minibatch_bas=3"])\ntry: settings.check_spelling(config)\n'
+               'except Exception as error: print(error)\nassert "tensorflow" not in sys.modules')
+    done = subprocess.run([sys.executable, '-c', program], cwd=ROOT, capture_output=True, text=True)
+    assert "Did you mean 'minibatch_base'?" in done.stdout and done.returncode == 0, done.stderr
