@@ -26,12 +26,12 @@ def parse_args(argv=None):
     parser.add_argument('--seeds', type=int, default=3, help='pairs of runs (default: 3)')
     parser.add_argument('--donor_kimg', type=float, default=40,
                         help='length of the run on the digits 0 to 4 (default: 40)')
-    parser.add_argument('--kimg', type=float, default=24,
-                        help='length of a run from nothing (default: 24)')
-    parser.add_argument('--tuned_kimg', type=float, default=8,
-                        help='length of a run from networks (default: 8)')
-    parser.add_argument('--lrate', type=float, default=0.002,
-                        help="in place of the paper's 0.001 (default: 0.002)")
+    parser.add_argument('--kimg', type=float, default=30,
+                        help='length of a run from nothing (default: 30)')
+    parser.add_argument('--tuned_kimg', type=float, default=10,
+                        help='length of a run from networks (default: 10)')
+    parser.add_argument('--lrate', type=float, default=0.004,
+                        help="in place of the paper's 0.001 (default: 0.004)")
     parser.add_argument('--measured', type=int, default=2000,
                         help='images that a distance looks at (default: 2000)')
     parser.add_argument('--result_dir', default='results',
@@ -66,7 +66,7 @@ def main(argv=None):
     for seed in range(args.seeds):
         make('tuned', seed, init_from=os.path.join(args.result_dir, donor['run']),
              total_kimg=args.tuned_kimg, tick_kimg=1)
-        make('from nothing', seed, total_kimg=args.kimg, tick_kimg=1)
+        make('from nothing', seed, total_kimg=args.kimg, tick_kimg=2)
     print(table(rows))
     draw(rows, os.path.join(args.result_dir, 'fine_tuning.png'))
 

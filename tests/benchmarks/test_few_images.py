@@ -61,14 +61,17 @@ def test_fine_tuned_runs_differ_in_their_beginning_alone(configs, tmp_path):
     assert tuned == nothing
 
 
-def test_the_table_tells_best_and_last(tmp_path):
-    rows = [row([4, 8, 12], [5.0, 2.0, 3.0], method='none', seed=0),
-            row([4, 8, 12], [5.0, 4.0, 4.0], method='none', seed=1),
+def test_the_table_tells_best_and_equally_late():
+    """A longer run counts up to where the others end."""
+    rows = [row([4, 8, 12, 16], [5.0, 2.0, 3.0, 9.0], method='none', seed=0),
+            row([4, 8, 12], [5.0, 4.0, 5.0], method='none', seed=1),
             row([4, 8, 12], [3.0, 2.0, 1.0], method='ada', seed=0)]
-    lines = few_images.table(rows).splitlines()
-    assert lines[2].startswith(
-        '| none | 2 | 3 (2 to 4) | 8 (8 to 8) | 3.5 (3 to 4) | 30 (20 to 40)')
-    assert lines[3].startswith('| ada | 1 | 1 (1 to 1) | 12 (12 to 12) | 1 (1 to 1) | 10 ')
+    titles, line, none, ada = few_images.table(rows).splitlines()
+    assert 'at 12 kimg' in titles
+    assert titles.count('|') == line.count('|') == none.count('|')
+    assert none.startswith(
+        '| none | 2 | 3 (2 to 4) | 8 (8 to 8) | 4 (3 to 5) | 1.00 | 30 (20 to 40)')
+    assert ada.startswith('| ada | 1 | 1 (1 to 1) | 12 (12 to 12) | 1 (1 to 1) | 0.25 | 10 ')
 
 
 def test_when_a_distance_is_reached():
