@@ -35,6 +35,7 @@ def parse_args(argv=None):
     parser.add_argument('--images', type=int, default=100,
                         help='to train on; the others of 5000 are held out (default: 100)')
     parser.add_argument('--seeds', type=int, default=3, help='runs of each method (default: 3)')
+    parser.add_argument('--first_seed', type=int, default=0, help='(default: 0)')
     parser.add_argument('--kimg', type=float, default=48, help='length of a run (default: 48)')
     parser.add_argument('--D_fmaps', type=int, default=128,
                         help="feature maps of D's 4x4; half as many at 8x8, a quarter at 16x16 "
@@ -78,7 +79,8 @@ def main(argv=None):
     measure = Measure(held_out, find_classifier(args.data_dir, args.result_dir), args.measured)
     of_trained = measure.images(trained)
     print(json.dumps({'the digits that are trained on': of_trained}), flush=True)
-    runs = [(method, seed) for seed in range(args.seeds) for method in args.methods]
+    seeds = range(args.first_seed, args.first_seed + args.seeds)
+    runs = [(method, seed) for seed in seeds for method in args.methods]
     done = {(row['method'], row['seed']) for row in results}
 
     def make(run):
@@ -95,7 +97,7 @@ def main(argv=None):
 
 def _options(args):
     """What a run depends on."""
-    elsewhere = 'methods', 'seeds', 'processes', 'result_dir', 'data_dir'
+    elsewhere = 'methods', 'seeds', 'first_seed', 'processes', 'result_dir', 'data_dir'
     return {name: value for name, value in vars(args).items() if name not in elsewhere}
 
 

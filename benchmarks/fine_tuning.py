@@ -17,6 +17,7 @@ from benchmarks.few_images import DISTANCES, Measure, curves_of, digits_of, make
 
 OLD, NEW = 'digits-0-4', 'digits-5-9'
 IMAGES = 2500  # of either
+SMOOTHING = 0.98  # of Gs: over 0.8 kimg, so that a snapshot shows what its 1 kimg has brought
 
 
 def parse_args(argv=None):
@@ -56,7 +57,8 @@ def main(argv=None):
         if row is None:
             folder, seconds = train(args, kind, seed, **options)
             row = dict(kind=kind, seed=seed, seconds=round(seconds), run=os.path.basename(folder),
-                       options=vars(args), **measure.run(folder))
+                       **measure.run(folder), lrate=args.lrate, images=args.images,
+                       G_smoothing=SMOOTHING)
             print(json.dumps({name: row[name] for name in ('kind', 'seed', 'seconds', *DISTANCES)}),
                   flush=True)
             add_row(path, row)
@@ -99,9 +101,6 @@ train.update(G_smoothing={SMOOTHING})
 ''')
 
 
-SMOOTHING = 0.98  # of Gs: over 0.8 kimg, so that a snapshot shows what its 1 kimg has brought
-
-
 # --------------------------------------------------------------------------------------------------
 # Results.
 
@@ -110,35 +109,39 @@ def reached(kimg, distances, wanted):
     return next((at for at, found in zip(kimg, distances) if found <= wanted), None)
 
 
-def compare(rows, name):
-    """For each seed: what is to be reached, and when each run reaches it.
+def compare(rows, name, kimg):
+    """For each seed: what training from nothing reaches in some kimg, and when the other does.
 
     Args:
         rows: of fine_tuning.jsonl.
         name: of the distance.
+        kimg: of a snapshot.
 
     Returns:
-        List of (seed, best distance from nothing, kimg at which it was reached, that of the tuned
-        run or None).
+        List of (seed, distance from nothing at that kimg, kimg at which the tuned run has reached
+        it, or None); without seeds that do not have both runs, or not that snapshot.
     """
     found = []
     for seed in sorted({row['seed'] for row in rows}):
         runs = {row['kind']: row for row in rows if row['seed'] == seed}
-        if {'tuned', 'from nothing'} <= set(runs):
+        if {'tuned', 'from nothing'} <= set(runs) and kimg in runs['from nothing']['kimg']:
             slow, fast = runs['from nothing'], runs['tuned']
-            best = min(slow[name])
-            found.append((seed, best, reached(slow['kimg'], slow[name], best),
-                          reached(fast['kimg'], fast[name], best)))
+            wanted = slow[name][slow['kimg'].index(kimg)]
+            found.append((seed, wanted, reached(fast['kimg'], fast[name], wanted)))
     return found
 
 
 def table(rows):
-    """When the best distance from nothing is reached, as Markdown."""
-    lines = ['| distance | seed | best from nothing | at kimg | reached from networks at kimg |',
-             '| --- ' * 5 + '|']
+    """When the distances from nothing are reached, as Markdown: each seed's, seeds in order."""
+    lines = ['| distance | kimg from nothing | it reaches | from networks at kimg |',
+             '| --- ' * 4 + '|']
+    snapshots = {kimg for row in rows if row['kind'] == 'from nothing' for kimg in row['kimg']}
     for name in DISTANCES:
-        for seed, best, slow, fast in compare(rows, name):
-            lines.append(f'| {name} | {seed} | {best:.3g} | {slow} | {fast or "not"} |')
+        for kimg in sorted(snapshots):
+            seeds = compare(rows, name, kimg)
+            reaches = ', '.join(f'{wanted:.3g}' for _, wanted, _ in seeds)
+            at = ', '.join('later' if kimg is None else f'{kimg}' for _, _, kimg in seeds)
+            lines.append(f'| {name} | {kimg} | {reaches} | {at} |')
     return '\n'.join(lines)
 
 

@@ -75,11 +75,13 @@ def test_the_table_tells_best_and_equally_late():
 
 
 def test_when_a_distance_is_reached():
-    """By the first snapshot that is as near as the best from nothing; it may be none."""
-    rows = [row([2, 4, 6, 8], [9.0, 5.0, 3.0, 4.0], kind='from nothing', seed=0),
+    """By the first snapshot that is as near; it may be none, and a seed may lack the other."""
+    rows = [row([2, 4, 6], [9.0, 5.0, 3.0], kind='from nothing', seed=0),
             row([1, 2, 3], [6.0, 2.9, 3.5], kind='tuned', seed=0),
             row([2, 4, 6, 8], [9.0, 5.0, 2.0, 4.0], kind='from nothing', seed=1),
             row([1, 2, 3], [6.0, 2.9, 3.5], kind='tuned', seed=1),
+            row([2, 4, 6, 8], [9.0, 5.0, 2.0, 4.0], kind='from nothing', seed=2),
             row([1], [6.0], kind='donor', seed=0)]
-    assert fine_tuning.compare(rows, 'swd') == [(0, 3.0, 6, 2), (1, 2.0, 6, None)]
-    assert '| frechet | 1 | 20 | 6 | not |' in fine_tuning.table(rows)
+    assert fine_tuning.compare(rows, 'swd', 6) == [(0, 3.0, 2), (1, 2.0, None)]
+    assert fine_tuning.compare(rows, 'swd', 8) == [(1, 4.0, 2)]
+    assert '| frechet | 6 | 30, 20 | 2, later |' in fine_tuning.table(rows)
