@@ -25,7 +25,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 TOTAL = 5000  # digits
 METHODS = {'none': {}, 'diffaugment': dict(augment='diffaugment'), 'ada': dict(augment='ada')}
 DISTANCES = {'swd': 'sliced Wasserstein distance (x1000)',
-             'frechet': "Frechet distance of a classifier's features"}
+             'frechet': 'Frechet distance of features'}
 
 
 def parse_args(argv=None):
@@ -285,7 +285,7 @@ def _with_range(values, form='.3g'):
 def draw(results, path):
     """Distances, signal and probability over kimg: the mean of a method's runs, and their range."""
     from matplotlib.figure import Figure
-    figure = Figure(figsize=(10, 7), layout='constrained')
+    figure = Figure(figsize=(10, 6.4), layout='constrained')
     panels = {**DISTANCES, 'signal': 'overfitting signal', 'probability': 'probability (ada)'}
     for axes, (name, label) in zip(figure.subplots(2, 2).flat, panels.items()):
         place = 'kimg' if name in DISTANCES else 'tick_kimg'
@@ -296,6 +296,7 @@ def draw(results, path):
         axes.set_ylabel(label)
         axes.set_xlabel('kimg')
         axes.grid(alpha=0.3)
+        axes.set_xlim(0, None)
         if name in DISTANCES:
             axes.set_ylim(0, None)
     figure.axes[0].legend()
