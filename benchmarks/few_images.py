@@ -24,7 +24,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 TOTAL = 5000  # digits
 METHODS = {'none': {}, 'diffaugment': dict(augment='diffaugment'), 'ada': dict(augment='ada')}
 DISTANCES = {'swd': 'sliced Wasserstein distance (x1000)',
-             'frechet': "Frechet distance of a classifier's features"}
+             'frechet': 'Frechet distance of features'}
 
 
 def parse_args(argv=None):
@@ -33,17 +33,31 @@ def parse_args(argv=None):
     parser.add_argument('--images', type=int, default=100,
                         help='to train on; the others of 5000 are held out (default: 100)')
     parser.add_argument('--seeds', type=int, default=3, help='runs of each method (default: 3)')
-    parser.add_argument('--kimg', type=float, default=120, help='length of a run (default: 120)')
-    parser.add_argument('--D_fmaps', type=int, default=64,
-                        help='most feature maps of D; G has 32 (default: 64)')
-    parser.add_argument('--lrate', type=float, default=0.002,
-                        help="in place of the paper's 0.001 (default: 0.002)")
-    parser.add_argument('--target', type=float, default=0.5,
-                        help='train.augment_target (default: 0.5)')
-    parser.add_argument('--speed', type=float, default=100,
-                        help='train.augment_kimg (default: 100)')
-    parser.add_argument('--measured', type=int, default=4000,
-                        help='images that a distance looks at (default: 4000)')
+    parser.add_argument('--first_seed', type=int, default=0, help='(default: 0)')
+    parser.add_argument('--kimg', type=float, default=48, help='length of a run (default: 48)')
+    parser.add_argument('--D_fmaps', type=int, default=128,
+                        help="feature maps of D's 4x4; half as many at 8x8, a quarter at 16x16 "
+                             '(default: 128)')
+    parser.add_argument('--G_fmaps', type=int, default=32,
+                        help='most feature maps of G (default: 32)')
+    parser.add_argument('--lrate', type=float, default=0.004,
+                        help="in place of the paper's 0.001 (default: 0.004)")
+    parser.add_argument('--wgan_lambda', type=float, default=10,
+                        help='weight of the gradient penalty of wgangp (default: 10, as in the '
+                             'paper)')
+    parser.add_argument('--D_repeats', type=int, default=1, help='updates of D to one of G')
+    parser.add_argument('--G_smoothing', type=float, default=0.992,
+                        help='in place of 0.999 (default: 0.992)')
+    parser.add_argument('--loss', default='lsgan', choices=['lsgan', 'wgangp'],
+                        help='(default: lsgan, as D overfits sooner without a gradient penalty)')
+    parser.add_argument('--target', type=float, default=0.3,
+                        help='train.augment_target (default: 0.3)')
+    parser.add_argument('--speed', type=float, default=16,
+                        help='train.augment_kimg (default: 16)')
+    parser.add_argument('--ticks', type=int, default=2,
+                        help='snapshots are so many ticks of 4 kimg apart (default: 2)')
+    parser.add_argument('--measured', type=int, default=2000,
+                        help='images that a distance looks at (default: 2000)')
     parser.add_argument('--processes', type=int, default=2,
                         help='runs at the same time, each on one thread (default: 2)')
     parser.add_argument('--result_dir', default='results',
@@ -54,20 +68,24 @@ def parse_args(argv=None):
 
 def main(argv=None):
     args = parse_args(argv)
+    from metrics.mnist_modes import find_classifier
     os.makedirs(args.result_dir, exist_ok=True)
-    if not os.path.isdir(os.path.join(args.data_dir, 'digits')):
-        subprocess.run([sys.executable, os.path.join(ROOT, 'dataset_tool.py'), 'create_digits',
-                        os.path.join(args.data_dir, 'digits')], check=True)
+    make_digits(args.data_dir)
+    held_out, trained = (digits_of(args.data_dir, 'digits', TOTAL - args.images, part,
+                                   args.measured) for part in ('validation', 'training'))
     results = read_rows(results_path(args))
-    measure = Measure(args)
-    runs = [(method, seed) for seed in range(args.seeds) for method in args.methods]
+    measure = Measure(held_out, find_classifier(args.data_dir, args.result_dir), args.measured)
+    of_trained = measure.images(trained)
+    print(json.dumps({'the digits that are trained on': of_trained}), flush=True)
+    seeds = range(args.first_seed, args.first_seed + args.seeds)
+    runs = [(method, seed) for seed in seeds for method in args.methods]
     done = {(row['method'], row['seed']) for row in results}
 
     def make(run):
         folder, seconds = train(args, *run)
-        return add_result(args, dict(method=run[0], seed=run[1], images=args.images,
-                                     D_fmaps=args.D_fmaps, lrate=args.lrate, seconds=round(seconds),
-                                     run=os.path.basename(folder), **measure.run(folder)))
+        return add_result(args, dict(method=run[0], seed=run[1], seconds=round(seconds),
+                                     run=os.path.basename(folder), **measure.run(folder),
+                                     options=_options(args), of_trained=of_trained))
     with concurrent.futures.ThreadPoolExecutor(args.processes) as pool:
         results += pool.map(make, [run for run in runs if run not in done])
     print(table(results))
@@ -75,27 +93,58 @@ def main(argv=None):
     draw_images(results, args)
 
 
+def _options(args):
+    """What a run depends on."""
+    elsewhere = 'methods', 'seeds', 'first_seed', 'processes', 'result_dir', 'data_dir'
+    return {name: value for name, value in vars(args).items() if name not in elsewhere}
+
+
 # --------------------------------------------------------------------------------------------------
 # Runs and their distances.
 
+def make_digits(data_dir):
+    """The data set `digits`, unless it is there."""
+    path = os.path.join(data_dir, 'digits')
+    if not os.path.isdir(path):
+        subprocess.run([sys.executable, os.path.join(ROOT, 'dataset_tool.py'), 'create_digits',
+                        path], check=True)
+
+
+def digits_of(data_dir, name, validation, part, count):
+    """Digits that training sees, or that it does not, uint8 [count, 1, 16, 16]; fewer repeat."""
+    import dataset
+    digits = dataset.load_dataset(tfrecord_dir=os.path.join(data_dir, name), resolution=16,
+                                  validation=validation, part=part)
+    return digits.get_minibatch_np(count)[0]
+
+
 def train(args, method, seed):
     """One run of train.py. Returns its result folder and seconds."""
-    name = f'few-{args.images}-{method}-seed{seed}'
+    return run_config(args, f'few-{args.images}-{method}', seed, f'''
+dataset = EasyDict(tfrecord_dir='digits', resolution=16, validation={TOTAL - args.images})
+G.update(fmap_base={4 * args.G_fmaps}, fmap_max={args.G_fmaps})
+D.update(fmap_base={2 * args.D_fmaps}, fmap_max={args.D_fmaps})
+{_losses(args)}
+sched.update(tick_kimg_base=4, G_lrate_base={args.lrate}, D_lrate_base={args.lrate})
+train.update(total_kimg={args.kimg}, network_snapshot_ticks={args.ticks})
+train.update(G_smoothing={args.G_smoothing}, D_repeats={args.D_repeats})
+train.update(augment_target={args.target}, augment_kimg={args.speed})
+train.update({METHODS[method]!r})
+''')
+
+
+def run_config(args, name, seed, lines):
+    """A run of train.py at 16x16, with a configuration's lines. Returns its folder and seconds."""
+    name = f'{name}-seed{seed}'
     path = os.path.join(args.result_dir, f'{name}.py')
     with open(path, 'w', encoding='utf-8') as file:
         file.write(f'''
 desc = {name!r}
 random_seed = {1000 + seed}
 data_dir, result_dir = {args.data_dir!r}, {args.result_dir!r}
-dataset = EasyDict(tfrecord_dir='digits', resolution=16, validation={TOTAL - args.images})
-G.update(fmap_base=128, fmap_max=32)
-D.update(fmap_base={8 * args.D_fmaps}, fmap_max={args.D_fmaps})
-sched = EasyDict(lod_initial_resolution=16, minibatch_base=16)
-sched.update(tick_kimg_base=4, tick_kimg_dict={{}})
-sched.update(G_lrate_base={args.lrate}, D_lrate_base={args.lrate})
-train.update(total_kimg={args.kimg}, mirror_augment=False, image_snapshot_ticks=5)
-train.update(network_snapshot_ticks=2, augment_target={args.target}, augment_kimg={args.speed})
-train.update({METHODS[method]!r})
+sched = EasyDict(lod_initial_resolution=16, minibatch_base=16, tick_kimg_dict={{}})
+train.update(mirror_augment=False, image_snapshot_ticks=1000, dry_step=False)
+{lines}
 tf_config = EasyDict({{'intra_op_parallelism_threads': 1, 'inter_op_parallelism_threads': 1}})
 ''')
     start = time.time()
@@ -106,37 +155,53 @@ tf_config = EasyDict({{'intra_op_parallelism_threads': 1, 'inter_op_parallelism_
     return os.path.join(args.result_dir, folders[-1]), time.time() - start
 
 
-class Measure:
-    """Distances of snapshots from held-out digits, one run at a time."""
+def _losses(args):
+    if args.loss == 'wgangp':
+        return f'D_loss.update(wgan_lambda={args.wgan_lambda})'
+    return """G_loss = EasyDict(func='loss.G_lsgan_acgan')
+D_loss = EasyDict(func='loss.D_lsgan_acgan')"""
 
-    def __init__(self, args):
-        import dataset
+
+class Measure:
+    """Distances from real digits, of one set of images or run at a time.
+
+    Args:
+        reals: uint8 [N, 1, 16, 16].
+        classifier: `metrics.mnist_modes.Classifier`, whose features the Frechet distance compares.
+        count: generated images that a distance looks at.
+    """
+
+    def __init__(self, reals, classifier, count):
         import metrics
-        from metrics.mnist_modes import find_classifier
-        self._args, self._lock = args, threading.Lock()
-        held_out = dataset.load_dataset(
-            tfrecord_dir=os.path.join(args.data_dir, 'digits'), resolution=16,
-            validation=TOTAL - args.images, part='validation')
-        reals, _ = held_out.get_minibatch_np(args.measured)
-        self._features = _features(find_classifier(args.data_dir, args.result_dir))
-        self._swd = metrics.make('swd', args.measured, [3, 16, 16], np.uint8, 250)
+        self._count, self._lock = count, threading.Lock()
+        self._features = _features(classifier)
+        self._swd = metrics.make('swd', count, [3, 16, 16], np.uint8, 250)
         _feed(self._swd, 'reals', reals)
         self._real_statistics = self._statistics(reals)
+
+    def images(self, images):
+        """{'swd': ..., 'frechet': ...} of images, uint8 [N, 1, 16, 16]."""
+        distance = frechet_distance(*self._real_statistics, *self._statistics(images))
+        return dict(swd=round(_feed(self._swd, 'fakes', images)[-1], 3),
+                    frechet=round(float(distance), 4))
+
+    def network(self, path):
+        """Those of images of a snapshot's Gs."""
+        import misc
+        Gs = misc.load_pkl(path)[2]
+        latents = np.random.RandomState(1).randn(self._count, *Gs.input_shape[1:])
+        return self.images(generate(Gs, latents))
 
     def run(self, folder):
         """{'kimg': [...], 'swd': [...], 'frechet': [...]} and curves of the run's own numbers."""
         import misc
         found = {name: [] for name in ('kimg', *DISTANCES)}
         with self._lock:
-            for path in sorted(misc.list_network_pkls(folder, include_final=False),
-                               key=lambda path: int(re.search(r'(\d+)\.pkl', path)[1])):
-                Gs = misc.load_pkl(path)[2]
-                fakes = generate(Gs, np.random.RandomState(1).randn(self._args.measured,
-                                                                    *Gs.input_shape[1:]))
-                found['kimg'].append(int(re.search(r'(\d+)\.pkl', path)[1]))
-                found['swd'].append(round(_feed(self._swd, 'fakes', fakes)[-1], 3))
-                distance = frechet_distance(*self._real_statistics, *self._statistics(fakes))
-                found['frechet'].append(round(float(distance), 4))
+            paths = {int(re.search(r'(\d+)\.pkl', path)[1]): path
+                     for path in misc.list_network_pkls(folder, include_final=False)}
+            for kimg, path in sorted(paths.items()):
+                for name, value in dict(self.network(path), kimg=kimg).items():
+                    found[name].append(value)
         return {**found, **_curves(folder)}
 
     def _statistics(self, images):
@@ -192,19 +257,23 @@ def add_result(args, row):
 
 
 def table(results):
-    """Best and last distance of each method, mean and range over its runs, as Markdown."""
-    lines = ['| method | runs | best SWD | at kimg | last SWD | best Frechet | at kimg '
-             '| last Frechet |', '| --- ' * 8 + '|']
+    """Distances of each method, mean and range over its runs, as Markdown: the best one, and the
+    one after as many images as all runs have seen, also as a share of that without augmentation.
+    """
+    kimg = min(row['kimg'][-1] for row in results)
+    found, lines = {}, []
     for method in dict.fromkeys(row['method'] for row in results):
         rows = [row for row in results if row['method'] == method]
         cells = []
         for name in DISTANCES:
             best = [min(row[name]) for row in rows]
             at = [row['kimg'][int(np.argmin(row[name]))] for row in rows]
-            cells += [_with_range(best), _with_range(at, '.0f'),
-                      _with_range([row[name][-1] for row in rows])]
+            found[method, name] = then = [row[name][row['kimg'].index(kimg)] for row in rows]
+            share = np.mean(then) / np.mean(found.get(('none', name), np.nan))
+            cells += [_with_range(best), _with_range(at, '.0f'), _with_range(then), f'{share:.2f}']
         lines.append(f'| {method} | {len(rows)} | {" | ".join(cells)} |')
-    return '\n'.join(lines)
+    titles = [f'best {name} | at kimg | at {kimg} kimg | of none' for name in DISTANCES]
+    return '\n'.join([f'| method | runs | {" | ".join(titles)} |', '| --- ' * 10 + '|', *lines])
 
 
 def _with_range(values, form='.3g'):
@@ -214,27 +283,32 @@ def _with_range(values, form='.3g'):
 def draw(results, path):
     """Distances, signal and probability over kimg: the mean of a method's runs, and their range."""
     from matplotlib.figure import Figure
-    figure = Figure(figsize=(10, 7), layout='constrained')
+    figure = Figure(figsize=(10, 6.4), layout='constrained')
     panels = {**DISTANCES, 'signal': 'overfitting signal', 'probability': 'probability (ada)'}
     for axes, (name, label) in zip(figure.subplots(2, 2).flat, panels.items()):
+        place = 'kimg' if name in DISTANCES else 'tick_kimg'
         for number, method in enumerate(dict.fromkeys(row['method'] for row in results)):
             rows = [row for row in results if row['method'] == method]
-            place = 'kimg' if name in DISTANCES else 'tick_kimg'
-            count = min(len(row[place]) for row in rows)
-            values = np.array([row[name][:count] for row in rows])
-            kimg = rows[0][place][:count]
-            if name == 'probability' and not values.any():
-                continue
-            axes.plot(kimg, values.mean(axis=0), label=method, color=f'C{number}')
-            axes.fill_between(kimg, values.min(axis=0), values.max(axis=0), alpha=0.2,
-                              color=f'C{number}', linewidth=0)
+            if name != 'probability' or any(any(row[name]) for row in rows):
+                curves_of(axes, rows, place, name, method, f'C{number}')
         axes.set_ylabel(label)
         axes.set_xlabel('kimg')
         axes.grid(alpha=0.3)
+        axes.set_xlim(0, None)
         if name in DISTANCES:
             axes.set_ylim(0, None)
     figure.axes[0].legend()
     figure.savefig(path, dpi=90)
+
+
+def curves_of(axes, rows, place, name, label, color):
+    """The mean of some runs' curves, and their range."""
+    count = min(len(row[place]) for row in rows)
+    values = np.array([row[name][:count] for row in rows])
+    kimg = rows[0][place][:count]
+    axes.plot(kimg, values.mean(axis=0), label=label, color=color)
+    axes.fill_between(kimg, values.min(axis=0), values.max(axis=0), alpha=0.2, color=color,
+                      linewidth=0)
 
 
 def draw_images(results, args, columns=20, zoom=2):

@@ -40,9 +40,9 @@ def parse_args(argv=None):
     return parser.parse_args(argv)
 
 
-def make_steps(args, num_gpus=1):
+def make_steps(args, num_gpus=1, **more):
     """The training steps of `train.py` on black images; on several devices after
-    `init_tf(num_gpus=...)`.
+    `init_tf(num_gpus=...)`. `more` is for `steps_of`.
     """
     import dataset
     from pgan.training import threads
@@ -59,10 +59,11 @@ def make_steps(args, num_gpus=1):
     devices = make_devices(num_gpus)
     training_set = dataset.SyntheticDataset(args.resolution, args.channels, label_size=args.labels)
     training_set.configure(args.minibatch, args.lod)
-    return steps_of(training_set, options, options, devices, parts=parts)
+    return steps_of(training_set, options, options, devices, parts=parts, **more)
 
 
-def steps_of(training_set, G_options, D_options, devices=None, use_loss_scaling=False, **options):
+def steps_of(training_set, G_options, D_options, devices=None, use_loss_scaling=False,
+             held_out=None, **options):
     """Training steps of the paper's networks, losses and optimizers.
 
     Args:
@@ -70,6 +71,7 @@ def steps_of(training_set, G_options, D_options, devices=None, use_loss_scaling=
         G_options, D_options: of `networks.G_paper` and `networks.D_paper`.
         devices: `tfutil.devices.Devices`; None = one device.
         use_loss_scaling: of both optimizers.
+        held_out: a data set of held-out images, or None.
         options: of `pgan.training.updates.UpdateOptions`.
     """
     from loss import D_wgangp_acgan, G_wgan_acgan
@@ -83,7 +85,8 @@ def steps_of(training_set, G_options, D_options, devices=None, use_loss_scaling=
         D = Network('D', 'networks.D_paper', **D_options)
         optimizers = [Optimizer('TrainG', **adam), Optimizer('TrainD', **adam)]
         return TrainingSteps([G, D, G.clone('Gs')], optimizers, [G_wgan_acgan, D_wgangp_acgan],
-                             training_set, UpdateOptions(random_seed=1, **options), devices)
+                             training_set, UpdateOptions(random_seed=1, **options), devices,
+                             held_out=held_out)
 
 
 def moment_of(args):

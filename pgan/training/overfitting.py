@@ -63,7 +63,9 @@ class Overfitting:
         probability = before[0]
         if self._target is not None:
             # Without a division: early in training D's lead over fakes may be nothing.
-            direction = tf.sign(leads[0] - self._target * leads[1])
+            # A critic scores fakes below reals, D of a least-squares GAN above: then the leads are
+            # negative, and the signal is the same.
+            direction = tf.sign(leads[0] - self._target * leads[1]) * tf.sign(leads[1])
             probability = tf.clip_by_value(
                 probability + direction * (images / (1000 * self._kimg)), 0.0, MOST)
             autosummary('Augment/probability', probability)

@@ -29,15 +29,18 @@ def observed(watch, reals, held_out, fakes, times=1, images=1000):
     return summary.flush()
 
 
-def test_the_probability_rises_while_the_signal_is_above_the_target():
+@pytest.mark.parametrize('reals, fakes', [(10.0, 0.0), (0.0, 1.0)], ids=['WGAN', 'LSGAN'])
+def test_the_probability_rises_while_the_signal_is_above_the_target(reals, fakes):
+    """Whether reals score above fakes or below them."""
+    overfitted, healthy = (reals + signal * (fakes - reals) for signal in (0.7, 0.3))
     watch = Overfitting(target=0.5, kimg=100)
-    observed(watch, 10.0, 3.0, 0.0, times=5)  # signal 0.7
+    observed(watch, reals, overfitted, fakes, times=5)
     assert float(watch.probability()) == pytest.approx(0.05)
-    observed(watch, 10.0, 3.0, 0.0, times=200)
+    observed(watch, reals, overfitted, fakes, times=200)
     assert float(watch.probability()) == pytest.approx(MOST)
-    observed(watch, 10.0, 7.0, 0.0, times=50)  # signal 0.3, once the mean has forgotten the others
+    observed(watch, reals, healthy, fakes, times=50)  # once the mean has forgotten the others
     assert 0.3 < float(watch.probability()) < 0.5
-    observed(watch, 10.0, 7.0, 0.0, times=100)
+    observed(watch, reals, healthy, fakes, times=100)
     assert float(watch.probability()) == 0.0
 
 
