@@ -304,7 +304,7 @@ def test_all_metrics_through_train_py(toy, capsys):
         '\nReals'
     ) == 2 and 'Exiting...' in table and 'Running util_scripts.evaluate_metrics()...' in table
     # the inception score cannot be kept
-    assert sorted(os.listdir('results')) == ['000-tiny', '_inception']
+    assert sorted(os.listdir('results')) == ['000-tiny', '_inception', 'index.html']
 
 
 # ---------------------------------------------------------------- mistakes
