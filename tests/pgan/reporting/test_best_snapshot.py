@@ -229,9 +229,11 @@ class Scripted:
         return [value]
 
 
+METRICS = '--set', f"train.metrics=['{__name__}.Scripted']"
 RUN = ('--config', 'tiny.py', '--set', 'train.network_snapshot_ticks=1', '--set',
        'sched.tick_kimg_base=0.032', '--set', 'train.total_kimg=0.16', '--set',
-       'train.metric_images=8', '--set', f"train.metrics=['{__name__}.Scripted']")
+       'train.metric_images=8', *METRICS)
+RESUME = '--resume', *METRICS  # a run alone may not name code of tests/
 
 
 @pytest.mark.slow
@@ -245,12 +247,12 @@ def test_a_run_keeps_its_best_over_stops(toy, capsys, monkeypatch):
     assert read_best(folder).value == 5.0
     saved = (folder / 'network-best.pkl').read_bytes()
     Scripted.values = [math.nan, 3.0, KeyboardInterrupt()]
-    assert main('--resume') == 130
+    assert main(*RESUME) == 130
     assert read_best(folder).value == 3.0
     best = (folder / 'network-best.pkl').read_bytes()
     assert best != saved
     Scripted.values = [4.0] * 9
-    assert main('--resume') == 0
+    assert main(*RESUME) == 0
     assert (folder / 'network-best.pkl').read_bytes() == best
     out = capsys.readouterr().out
     assert out.count('Best so far: Scripted 5.0000') == out.count('Best so far: Scripted 3.0') == 1
