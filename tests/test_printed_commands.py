@@ -43,7 +43,7 @@ def in_page(path):
     text = html.unescape(path.read_text())
     folders = re.findall(r'Run it in the folder (.*)\.</p>', text)
     assert folders == [os.getcwd()] * len(folders)
-    return printed('\n'.join(re.findall(r'<pre>(.*?)</pre>', text)))
+    return printed('\n'.join(re.findall(r'<pre[^>]*>(.*?)</pre>', text)))
 
 
 def stopped_at_the_first_tick(line, page):
