@@ -396,7 +396,7 @@ def test_a_dry_run_tells_the_time_and_leaves_nothing_behind(toy, capsys):
     table = out.split('sec/kimg')[1].split('In all')[0]
     rows = [line.split() for line in table.split('\n') if ' - ' in line]
     assert [row[3] for row in rows] == ['4x4', '8x8', '8x8'
-                                        ] and 'Everything fits' in out and 'tick' not in out
+                                        ] and 'Everything fits' in out and '\ntick ' not in out
     training, compiling, saving = re.search(
         r'In all .*: training (\S+), compiling (\S+), saving (\S+)\.\n', out).groups()
     assert compiling != '0s'
