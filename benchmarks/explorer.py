@@ -17,7 +17,7 @@ import tempfile
 import time
 import urllib.request
 
-from benchmarks.common import ROOT, as_options, run_child
+from benchmarks.common import ROOT, Parser, as_options, run_child
 
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
 SIZES = {32: dict(fmap_base=256, fmap_max=32), 128: dict(fmap_base=2048, fmap_max=256),
@@ -26,8 +26,7 @@ CONNECTIONS = 6  # that browsers keep to one server
 
 
 def parse_args(argv=None):
-    parser = argparse.ArgumentParser(prog='python -m benchmarks.explorer',
-                                     description=__doc__.split('\n')[0])
+    parser = Parser(prog='python -m benchmarks.explorer', description=__doc__.split('\n')[0])
     parser.add_argument('--resolution', type=int, choices=tuple(SIZES), action='append',
                         help='measure only this; may be given several times')
     parser.add_argument('--seconds', type=float, default=10.0,

@@ -6,13 +6,12 @@ nothing and with train.init_from. Measures the distance of each snapshot from th
 that no run sees. Prints a JSON line per run and a table, and draws curves. Runs that are in
 fine_tuning.jsonl already are not made again.
 """
-import argparse
 import json
 import os
 
 import numpy as np
 
-from benchmarks.common import add_row, read_rows
+from benchmarks.common import Parser, add_row, read_rows
 from benchmarks.few_images import DISTANCES, Measure, curves_of, digits_of, make_digits, run_config
 
 OLD, NEW = 'digits-0-4', 'digits-5-9'
@@ -21,8 +20,7 @@ SMOOTHING = 0.98  # of Gs: over 0.8 kimg, so that a snapshot shows what its 1 ki
 
 
 def parse_args(argv=None):
-    parser = argparse.ArgumentParser(prog='python -m benchmarks.fine_tuning',
-                                     description=__doc__.split('\n')[0])
+    parser = Parser(prog='python -m benchmarks.fine_tuning', description=__doc__.split('\n')[0])
     parser.add_argument('--images', type=int, default=200, help='to train on (default: 200)')
     parser.add_argument('--seeds', type=int, default=3, help='pairs of runs (default: 3)')
     parser.add_argument('--donor_kimg', type=float, default=40,

@@ -3,11 +3,10 @@
 Draws docs/learning_curves.png from benchmarks/results/2026-11-26-original.jsonl. What those numbers
 are: benchmarks/results/2026-11-26-original.md.
 """
-import argparse
 import statistics
 import sys
 
-from benchmarks.common import ROOT, read_rows
+from benchmarks.common import ROOT, Parser, read_rows
 
 RESULTS = ROOT / 'benchmarks' / 'results' / '2026-11-26-original.jsonl'
 PICTURE = ROOT / 'docs' / 'learning_curves.png'
@@ -18,8 +17,7 @@ PANELS = {  # of a distance: the axis's label and the numbers that stand on it
 
 
 def parse_args(argv=None):
-    parser = argparse.ArgumentParser(prog='python -m benchmarks.learning_curves',
-                                     description=__doc__.split('\n')[0])
+    parser = Parser(prog='python -m benchmarks.learning_curves', description=__doc__.split('\n')[0])
     parser.add_argument('--output', default=PICTURE, metavar='FILE.png',
                         help='the picture (default: docs/learning_curves.png)')
     return parser.parse_args(argv)

@@ -17,7 +17,8 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PYTHON = (3, 11)  # requires-python of pyproject.toml
 # Names that requirements-pip.txt brings, as they are imported.
 PACKAGES = ('numpy', 'scipy', 'PIL', 'tensorflow', 'keras', 'tensorboard', 'tqdm', 'google_crc32c',
-            'matplotlib', 'lmdb', 'h5py', 'moviepy', 'cryptography', 'google', 'absl')
+            'matplotlib', 'lmdb', 'h5py', 'moviepy', 'cryptography', 'google', 'absl',
+            'werkzeug')
 
 
 def check():  # type: () -> None

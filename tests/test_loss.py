@@ -129,7 +129,7 @@ def D_cases():
 
 
 @pytest.mark.first(3, rest='slow')
-@pytest.mark.parametrize('case, mode, scaling', D_cases())
+@pytest.mark.parametrize('case, mode, scaling', [*D_cases()])
 def test_D_loss(case, mode, scaling, monkeypatch):
     info, data, G, D = load(case)
     G_view, D_view, shrink = views(G, D, mode, info['lod'])
@@ -178,7 +178,7 @@ def test_with_determinism_on_they_are_the_same():
         sys.executable, '-m', 'pytest', '-q', '-p', 'no:cacheprovider', '-p', 'no:xdist', __file__,
         '-k', 'native and (truncated or lod2.6)'
     ], env={**os.environ, 'TF_DETERMINISTIC_OPS': '1'}, capture_output=True, text=True, cwd=ROOT)
-    assert done.returncode == 0 and '8 passed' in done.stdout, done.stdout
+    assert done.returncode == 0 and '6 passed' in done.stdout, done.stdout
 
 
 @pytest.mark.parametrize('dtype', ['float64', 'int32', 'uint8'])

@@ -8,7 +8,7 @@ from pgan.explorer.run import Run
 from pgan.explorer.safety import Guard
 from pgan.explorer.server import App, bound_socket, make_explorer_server
 from pgan.explorer.session import Session
-from pgan.options import Interval, Snapshot
+from pgan.options import Interval, Snapshot, Such
 from pgan.scripts.option_checks import RunId
 from pgan.scripts.script import script
 from pgan.signals import Stopped
@@ -21,7 +21,7 @@ def explore(
     run_id: RunId,
     snapshot: Snapshot = None,
     port: Annotated[int, Interval(1, 65535)] | None = None,
-    host: str = '127.0.0.1',
+    host: Annotated[str, Such('a non-empty string', bool)] = '127.0.0.1',
     no_browser: bool = False,
     *,
     config: Any = None,

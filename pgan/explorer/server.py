@@ -28,6 +28,7 @@ from pgan.explorer.safety import Guard, Refused, read_body, secured
 from pgan.explorer.session import Session, png_bytes
 from pgan.explorer.tasks import TooMany
 from pgan.explorer.worker import Abandoned, Busy, View
+from pgan.files import to_json
 
 MOST_REQUESTS = 64  # at once
 IDLE = 30  # seconds that a request may take to arrive
@@ -270,7 +271,7 @@ def _still_there(request) -> Callable[[], bool]:
 # ---------------------------------------------------------------- responses
 
 def _json(value):
-    return Response(json.dumps(value), content_type='application/json')
+    return Response(to_json(value), content_type='application/json')
 
 
 def _error(status, message):

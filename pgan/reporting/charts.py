@@ -5,10 +5,11 @@ and 0.04 s at each tick, 2026-11-26) and 3.5x the bytes, and its colours cannot 
 style sheet.
 """
 import html
-import json
 import math
 from collections.abc import Iterable, Mapping
 from typing import TypeAlias
+
+from pgan.files import to_json
 
 Point: TypeAlias = tuple[float, float | None]  # kimg and value; None leaves a gap
 
@@ -57,7 +58,7 @@ def chart(title: str, series: Mapping[str, Iterable[Point]],
         parts.append('<circle cx="{:.1f}" cy="{:.1f}" r="6" class="best"/>'.format(*place(*best)))
     data = dict(series=[[[_short(x), _short(y)] for x, y in points] for points in series.values()],
                 levels=list(levels.values()), best=best)
-    return '\n'.join([f'<figure class="chart" data-chart="{html.escape(json.dumps(data))}">',
+    return '\n'.join([f'<figure class="chart" data-chart="{html.escape(to_json(data))}">',
                       *parts, '</g></svg>', _legend(series, levels, best), '</figure>'])
 
 

@@ -105,10 +105,11 @@ def test_a_malformed_keras_json_gets_one_line(tmp_path, content, said):
 
 @pytest.mark.slow
 @pytest.mark.parametrize('program', ['train.py --dry-run',
-                                     'util_scripts.py generate_fake_images --run_id 1'])
+                                     'util_scripts.py generate_fake_images --run_id x.pkl'])
 def test_keras_itself_with_a_malformed_keras_json(tmp_path, program):
     (tmp_path / '.keras').mkdir()
     (tmp_path / '.keras' / 'keras.json').write_text('{"floatx": "bfloat16"}')
+    (tmp_path / 'x.pkl').touch()
     name, *arguments = program.split()
     _, err, code = run(sys.executable, ROOT / name, *arguments, HOME=str(tmp_path), cwd=tmp_path)
     assert code == 1 and err.count('\n') == 1 and "its floatx is 'bfloat16'" in err
