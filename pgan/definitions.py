@@ -81,14 +81,16 @@ def _arguments(dotted_name):
                 if isinstance(part, ast.FunctionDef) and part.name == name).args
 
 
-def takes_name(dotted_name: str, name: str) -> bool:
-    """Whether a function or class takes an argument of that name: it has such a parameter, or one
-    that passes other names on, see `pgan.options.rest_of`.
-    """
+def passes_on(rest: str | None) -> bool:
+    """Whether `**rest` passes other names on: `**ignored` and `**_name` swallow them."""
+    return rest is not None and rest != 'ignored' and not rest.startswith('_')
+
+
+def parameter_names(dotted_name: str) -> tuple[list[str], str | None]:
+    """Names of all parameters of a function or class, and that of `**rest`, None without."""
     arguments = _arguments(dotted_name)
-    rest = arguments.kwarg.arg if arguments.kwarg else 'ignored'
-    is_open = rest != 'ignored' and not rest.startswith('_')
-    return is_open or name in [arg.arg for arg in (*arguments.args, *arguments.kwonlyargs)]
+    return ([arg.arg for arg in (*arguments.args, *arguments.kwonlyargs)],
+            arguments.kwarg.arg if arguments.kwarg else None)
 
 
 def option_annotation(dotted_name: str, option: str, vocabulary: Mapping[str, Any]) -> Any:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from types import ModuleType
 from typing import Annotated, Any
 
-from pgan.definitions import option_names, takes_name
+from pgan.definitions import option_names, parameter_names, passes_on
 from pgan.errors import ConfigError, did_you_mean, expect, in_short
 from pgan.files import LONGEST_DESC, expect_utf8
 from pgan.options import (
@@ -94,10 +94,10 @@ def check_spelling(config: ModuleType) -> None:
         function = options.get(_choice(name), own)
         # of functions elsewhere nothing is known yet
         with contextlib.suppress(LookupError, OSError, SyntaxError, TypeError, StopIteration):
-            legal = option_names(function)
+            taken, rest = parameter_names(function)
             for key in options:
-                if key != _choice(name) and not takes_name(function, key):
-                    raise _misspelt(name, key, legal)
+                if not (key in taken or key == _choice(name) or passes_on(rest)):
+                    raise _misspelt(name, key, option_names(function))
 
 
 def _choice(name):
@@ -200,7 +200,6 @@ def _check_options(name, options, function):
     """Names and values of one name's items against the function they go to."""
     legal, supplied, rest = user_options(function), _supplied(name), rest_of(function)
     legal = {key: option for key, option in legal.items() if key not in supplied}
-    is_open = rest is not None and rest != 'ignored' and not rest.startswith('_')
     for key, value in options.items():
         if key in supplied:
             raise ConfigError(f'{name}.{key} cannot be set: the program itself passes it, from '
@@ -208,7 +207,7 @@ def _check_options(name, options, function):
                               f'{", ".join(legal)}.')
         if key in legal:
             check_value(f'{name}.{key}', value, legal[key])
-        elif key != _choice(name) and not is_open:
+        elif key != _choice(name) and not passes_on(rest):
             raise _misspelt(name, key, list(legal))
     missing = [
         key for key, option in legal.items() if option.default is REQUIRED and key not in options
