@@ -103,11 +103,17 @@ def parse_program(words):
     assert all(word in done.stdout for word in words[1:] if word.startswith('--'))
 
 
+def parse_mkdocs(words):
+    """Carried out in test_site.py, into another folder."""
+    from mkdocs.__main__ import cli
+    assert cli.commands[words[0]].make_context('mkdocs', words[1:])
+
+
 HANDLERS = {
     'python train.py': parse_train, 'python util_scripts.py': parse_script,
     'python dataset_tool.py': parse_dataset_tool, 'python -m': parse_module,
     'tensorboard': parse_tensorboard, 'pip': parse_pip, 'bash': parse_bash, 'export': parse_export,
-    'git': parse_git, 'python': parse_program,
+    'git': parse_git, 'mkdocs': parse_mkdocs, 'python': parse_program,
 }
 
 

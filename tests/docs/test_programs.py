@@ -53,6 +53,7 @@ ELSEWHERE = {
     '.venv/bin/python util_scripts.py explore --run_id 12':
         'tests/pgan/explorer/test_explore.py does that; it goes on until Ctrl-C',
     '.venv/bin/python -m pip install tensorflow[and-cuda]': 'several GB, for GPUs; only parsed',
+    '.venv/bin/mkdocs build --strict': 'tests/docs/test_site.py does that, into another folder',
     'bash test.sh --fast': 'the tests themselves',
     'bash test.sh tests/misc': 'the tests themselves',
 }
