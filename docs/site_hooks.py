@@ -19,6 +19,7 @@ PAGES = {
     'docs/README.md': 'all-pages.md',
     'CONTRIBUTING.md': 'contributing.md',
     'CHANGELOG.md': 'changelog.md',
+    'SECURITY.md': 'security.md',
     'benchmarks/LOG.md': 'log.md',
 }
 REFERENCE = (

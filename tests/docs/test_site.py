@@ -75,7 +75,8 @@ def test_links_lead_to_the_sites_own_pages():
     assert site_hooks.with_site_links('README.md', text) == (
         '[a](training.md#x) [b](changelog.md) [c](#here) [d](https://example.org) '
         '![e](digits.png) [f](repository/LICENSE)')
-    assert site_hooks.with_site_links('docs/judging.md', '[a](../README.md) [b](../metrics/x.py)') == (
+    links = '[a](../README.md) [b](../metrics/x.py)'
+    assert site_hooks.with_site_links('docs/judging.md', links) == (
         '[a](index.md) [b](repository/metrics/x.py)')
     assert site_hooks.with_site_links('tests/golden/README.md', '[a](../../docs/design.md)') == (
         '[a](../../../design.md)')

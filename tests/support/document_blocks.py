@@ -7,7 +7,7 @@ from typing import NamedTuple
 from tests.support.golden import ROOT
 
 DOCUMENTS = [ROOT / 'README.md', ROOT / 'CONTRIBUTING.md', ROOT / 'CHANGELOG.md',
-             *sorted(ROOT.glob('docs/*.md'))]
+             ROOT / 'SECURITY.md', *sorted(ROOT.glob('docs/*.md'))]
 
 
 class Block(NamedTuple):
