@@ -117,6 +117,7 @@ def run_python(code, folder, path=()):
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_networks_of_ones_own_travel(tmp_path):
     (tmp_path / 'modules').mkdir()
     (tmp_path / 'modules' / 'own_networks.py').write_text(OWN)

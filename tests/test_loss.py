@@ -86,13 +86,25 @@ def check_gradients(which, gradients, net, data, info):
 FUSED = [('lod0.4', 'fused'), ('truncated-labels-lod0', 'fused 4x4')]
 
 
+def cases_in(usual, others):
+    """Each case in the usual ways; the first one in the other ways, too."""
+    for case in CASES:
+        marks = [] if case == next(iter(CASES)) else [pytest.mark.exhaustive]
+        for way in usual:
+            yield case, *way
+        for way in others:
+            yield pytest.param(case, *way, marks=marks)
+
+
+def G_cases():
+    yield from cases_in([('full', True, False), ('native', False, False)],
+                        [('native', True, True), ('parts', True, False), ('4x4', True, False)])
+    for fused in FUSED:
+        yield *fused, True, True
+
+
 @pytest.mark.first(3, rest='slow')
-@pytest.mark.parametrize('case, mode, compiled, scaling', [
-    *((case, *mode) for case in CASES
-      for mode in [('full', True, False), ('native', False, False), ('native', True, True),
-                   ('parts', True, False), ('4x4', True, False)]), *((*fused, True, True)
-                                                                     for fused in FUSED)
-])
+@pytest.mark.parametrize('case, mode, compiled, scaling', [*G_cases()])
 def test_G_loss(case, mode, compiled, scaling, monkeypatch):
     info, data, G, D = load(case)
     G_view, D_view, _ = views(G, D, mode, info['lod'])
@@ -117,13 +129,8 @@ def test_G_loss(case, mode, compiled, scaling, monkeypatch):
 
 
 def D_cases():
-    """Each case in the way of the original and in ours; the other ways only of the first."""
-    for case in CASES:
-        marks = [] if case == next(iter(CASES)) else [pytest.mark.exhaustive]
-        yield case, 'full', False
-        yield case, 'native', False
-        for mode in [('native', True), ('parts', False), ('4x4', False)]:
-            yield pytest.param(case, *mode, marks=marks)
+    yield from cases_in([('full', False), ('native', False)],
+                        [('native', True), ('parts', False), ('4x4', False)])
     for fused in FUSED:
         yield *fused, True
 

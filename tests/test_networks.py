@@ -26,10 +26,16 @@ def expected_of(case, data, lod):
     return [data[f'{key}_lod{lod:.2f}'] for key in keys]
 
 
+def ways_of_cases():
+    """Each case in both structures; with the kernels that GPUs use, the first of them."""
+    for way in [('linear', False), ('recursive', False), ('linear', True)]:
+        for number, case in enumerate(CASES):
+            marks = [pytest.mark.exhaustive] if way[1] and number > 8 else []
+            yield pytest.param(*way, case, marks=marks)
+
+
 @pytest.mark.first(10, rest='slow')
-@pytest.mark.parametrize('case', CASES)
-@pytest.mark.parametrize('structure, kernels_hold_the_box',
-                         [('linear', False), ('recursive', False), ('linear', True)])
+@pytest.mark.parametrize('structure, kernels_hold_the_box, case', [*ways_of_cases()])
 def test_outputs_are_the_originals(case, structure, kernels_hold_the_box, monkeypatch):
     """Both structures at all lods, and with the kernels that GPUs use, within the measured
     tolerance of each case: 1e-5 to 5e-4, at most 1e-4 of the output's scale.

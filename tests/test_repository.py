@@ -122,6 +122,16 @@ sys.exit(pytest.main(['--collect-only', '-qq', '-p', 'no:xdist', 'tests'], plugi
 
 
 @pytest.fixture(scope='module')
+def fast_tests(request):
+    """Node ids of the tests that are not slow: this session's, if it has all tests."""
+    config = request.config
+    if config.args == config.getini('testpaths') and not config.getoption('keyword'):
+        return [item.nodeid for item in request.session.items
+                if not item.get_closest_marker('slow')]
+    return [name for name, kind in request.getfixturevalue('collected').items() if kind == 'fast']
+
+
+@pytest.fixture(scope='module')
 def collected():
     """All tests as a process with another seed for its hashes finds them: {node id: 'fast' or
     'slow'}.
@@ -144,10 +154,9 @@ def test_names_of_tests_are_the_same_in_every_process(request, collected):
 
 
 @pytest.mark.slow
-def test_the_fast_tests_cover_every_room(collected):
+def test_the_fast_tests_cover_every_room(fast_tests):
     """`bash test.sh --fast` leaves out what is slow: of each room, some tests are not."""
-    folders = [pathlib.PurePath(name.partition('::')[0]).parent
-               for name, kind in collected.items() if kind == 'fast']
+    folders = [pathlib.PurePath(name.partition('::')[0]).parent for name in fast_tests]
     for room in packages() - {'examples'}:  # theirs are whole programs
         assert folders.count(pathlib.PurePath('tests', *room.split('.'))) >= 3, room
 

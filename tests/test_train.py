@@ -248,7 +248,7 @@ def test_a_diverged_run_is_given_up(toy, capsys):
     snapshots.
     """
     assert run('sched.G_lrate_base=1e30', 'sched.D_lrate_base=1e30', 'train.total_kimg=2',
-               'sched.tick_kimg_base=0.1') == 1
+               'sched.lod_training_kimg=2', 'sched.tick_kimg_base=0.1') == 1
     captured = capsys.readouterr()
     assert "updates in this tick were skipped" in captured.out and 'diverged' in captured.err
     assert 'Traceback' not in captured.err

@@ -275,6 +275,7 @@ def test_metrics_while_training_look_at_the_part_that_is_asked_for(finished):
 # ---------------------------------------------------------------- as users run it
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_all_metrics_through_train_py(toy, capsys):
     """A small run, then every metric of it, with a small network in place of Inception."""
     assert run('train.total_kimg=0.2', 'train.network_snapshot_ticks=1') == 0

@@ -102,7 +102,7 @@ def test_watching_changes_nothing_in_training(monkeypatch):
 @pytest.mark.parametrize('structure', [None, 'linear', 'recursive'])
 @pytest.mark.parametrize('lod', [0.0, 0.5, 2.0])
 @pytest.mark.parametrize('method', ['diffaugment', 'ada'])
-@pytest.mark.first(2, rest='exhaustive')
+@pytest.mark.first(1, rest='exhaustive')
 def test_augmented_steps_at_every_stage(method, lod, structure, monkeypatch):
     """Both networks learn, and from other images than without augmentation."""
     monkeypatch.setattr('pgan.training.step.STEPS_BETWEEN', 1)

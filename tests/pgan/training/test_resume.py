@@ -56,7 +56,7 @@ def uninterrupted(toy_folder):
 
 @pytest.mark.first(1, rest='exhaustive')
 @pytest.mark.slow
-@pytest.mark.parametrize('num_gpus, kills', [(1, 12), (2, 2)])
+@pytest.mark.parametrize('num_gpus, kills', [(1, 6), (1, 12), (2, 2)])
 def test_killed_at_random_moments(toy_folder, uninterrupted, num_gpus, kills):
     """Networks bit for bit, pictures byte for byte, ticks and scalars: all as of the run that
     nobody killed.
