@@ -303,14 +303,14 @@ def test_a_disk_that_is_too_small_is_refused_before_the_work(pair, capsys, monke
 
 def test_folders_that_cannot_be_made_are_named(pair, capsys):
     (pair / 'hq.cache').write_text('')
-    assert f"Cannot make the folder '{pair}/hq.cache': File exists" in fails(
+    assert f"Cannot create the folder '{pair}/hq.cache': File exists" in fails(
         ['create_celebahq', 'hq', 'celeba', 'deltas'], capsys)
     (pair / 'file').write_text('')
     assert "'" + str(pair / 'file') + "' is a file" in fails(
         ['create_celebahq', 'file/hq', 'celeba', 'deltas'], capsys)
-    assert "Cannot make the folder '/proc/hq.cache'" in fails(
+    assert "Cannot create the folder '/proc/hq.cache'" in fails(
         ['create_celebahq', '/proc/hq', 'celeba', 'deltas'], capsys)
-    assert "Cannot make the folder '/proc/hq-only'" in fails(
+    assert "Cannot create the folder '/proc/hq-only'" in fails(
         ['create_celebahq', '/proc/hq', 'celeba', 'deltas', '--only', '0'], capsys)
 
 
