@@ -78,10 +78,10 @@ def test_a_plain_dict_in_an_override_file_is_good_enough(in_tmp):
      ('import nowhere_to_be_found', 'ModuleNotFoundError'),
      ('totl_kimg = 3', "'totl_kimg', which is not a name of config.py. Did you mean "
       "'train.total_kimg'"), ('tick_kimg_bas = 3', "Did you mean 'sched.tick_kimg_base'"),
-     ('for i in range(3):\n    pass', 'del i at the end, or call it _i'),
+     ('for i in range(3):\n    pass', 'call it _i, or add del i at the end'),
      ('del train', "override.py deletes 'train', which the program needs"),
      ('del EasyDict', "override.py deletes 'EasyDict'"),
-     ('import sys; sys.exit(0)', r'override.py ends the program by itself, with sys.exit\(0\)'),
+     ('import sys; sys.exit(0)', r'override.py exits the program with sys.exit\(0\)'),
      ('num_gpus = 1\0', 'override.py is not a Python file.*contains NUL bytes'), ])
 def test_mistakes_in_an_override_file(text, message, in_tmp):
     with pytest.raises(ConfigError, match=message):
@@ -91,7 +91,7 @@ def test_mistakes_in_an_override_file(text, message, in_tmp):
 def test_missing_override_file(in_tmp):
     with pytest.raises(ConfigError, match='--config none.py: there is no such file'):
         settings.load(['none.py'])
-    with pytest.raises(ConfigError, match=f'seen from the current folder {os.getcwd()!r}'):
+    with pytest.raises(ConfigError, match=f'the current folder is {os.getcwd()!r}'):
         settings.load(['none.py'])
     with pytest.raises(ConfigError, match='--config .: that is a folder'):
         settings.load(['.'])
@@ -146,7 +146,7 @@ def test_assignments(assignment, name, expected):
     ('num_gpus', 'expected NAME=VALUE'),
     ('=3', 'expected NAME=VALUE'),
     ('train.=3', 'expected NAME=VALUE'),
-    ('num_gpus.x=3', "'num_gpus' has no parts; it is 1"),
+    ('num_gpus.x=3', "'num_gpus' has no options; it is 1"),
     ('train.mirror_augment=true', 'write True, with a capital letter'),
     ('sched.minibatch_dict={4:128', 'expected a Python literal'),
     ("train.total_kimg=__import__('os').getpid()", 'expected a Python literal'),
@@ -326,7 +326,7 @@ def test_good_configurations(assignments):
         ('sched.lod_initial_resolution=6', 'sched.lod_initial_resolution: expected a resolution'),
         ('train.drange_net=[0]', 'train.drange_net: expected two numbers'),
         ('train.drange_net=[1, 1]', 'train.drange_net: expected two numbers'),
-        ('train.drange_net=[1, -1]', 'the lower one first'),
+        ('train.drange_net=[1, -1]', 'in ascending order'),
         ("train.drange_net=['a', 'b']", 'train.drange_net: expected two numbers'),
         ('train.drange_net=[-1, 1e999]', 'train.drange_net: expected two numbers'),
         ('train.total_kimg=1e999', 'total_kimg: expected a number of at least 0. Received: inf'),

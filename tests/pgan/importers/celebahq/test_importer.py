@@ -288,7 +288,7 @@ def test_a_full_disk_stops_the_command_and_costs_nothing(pair, capsys):
     with file_size_limit(1 << 20):
         message = fails(['create_celebahq', 'hq', 'celeba', 'deltas', '--num_threads', '1'], capsys)
     assert "Cannot write '" in message and 'hq.cache/0000' in message
-    assert 'File too large' in message and 'Make room' in message
+    assert 'File too large' in message and 'Free some space' in message
     assert sorted(os.listdir()) == ['celeba', 'deltas']
 
 
