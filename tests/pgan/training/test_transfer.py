@@ -294,7 +294,7 @@ def test_layers_that_look_at_reals_first():
     (['train.init_from=tiny.py'], ['is not a pickle']),
     (['train.init_from=numbers.pkl'], ['three networks G, D, Gs']),
     (['train.init_from=network.pkl', 'train.freeze_D=3'],
-     ['train.freeze_D: expected at most', ': 2, as training begins at 16x16. Received: 3']),
+     ['train.freeze_D: expected at most', ': 2, because training starts at 16x16. Received: 3']),
     (['train.init_from=dummies.pkl'], ['share no layer', 'dummies.pkl', 'G_paper and D_paper']),
 ], ids=lambda value: ' '.join(value)[:60])
 def test_mistakes_are_one_paragraph_and_leave_nothing(toy, capsys, sets, texts):
