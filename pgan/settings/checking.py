@@ -237,8 +237,8 @@ def _check_training(config, functions):
     """Check the values of `train` in combination and with those of the data set."""
     options = with_defaults(functions['train'], config.train)
     if options.get('resume_snapshot') is not None and options.get('resume_run_id') is None:
-        raise ConfigError('train.resume_snapshot: expected train.resume_run_id, too, which names '
-                          "the snapshot's run. Received only: "
+        raise ConfigError('train.resume_snapshot: expected train.resume_run_id along with it, to '
+                          'name the run of the snapshot. Received only train.resume_snapshot = '
                           f'{options["resume_snapshot"]!r}.')
     _check_start(options)
     resumed, total = options.get('resume_kimg'), options.get('total_kimg')
@@ -294,9 +294,9 @@ def _check_start(options):
                               'earlier run on the same data. Received: init_from = '
                               f'{init_from!r}, {name} = {options[name]!r}. Remove one of them.')
     if frozen and init_from is None:
-        raise ConfigError('train.freeze_D: expected train.init_from, too, a snapshot whose layers '
-                          'are kept; without it they would stay random. '
-                          f'Received only: {frozen!r}.')
+        raise ConfigError('train.freeze_D: expected train.init_from along with it, a snapshot '
+                          'whose layers are kept; without one they would stay random. '
+                          f'Received only train.freeze_D = {frozen!r}.')
 
 
 def _check_rows(grid, label_size):

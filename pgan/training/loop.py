@@ -576,7 +576,7 @@ class TrainingRun:
 
     def state(self) -> dict[str, Any]:
         """State for a checkpoint, except for variables, as plain values."""
-        self.steps.minibatches.wait(1.0)  # a prefetch may still restore random state
+        self.steps.minibatches.wait(1.0)  # restores the random state if prefetching changed it
         return dict(
             loop=dict(cur_nimg=self.cur_nimg, round_nimg=self.round_nimg,
                       steps_in_round=self.steps_in_round, previous_lod=self.previous_lod),
