@@ -1,4 +1,4 @@
-"""The program's own rooms; what users of the original know by name stands beside this package."""
+"""The program's internals; the modules that users of the original know by name lie outside it."""
 from pgan import prerequisites
 
 prerequisites.check()

@@ -1,4 +1,4 @@
-"""Packed archives in place of the files that are in them: the error that says how to unpack."""
+"""Archives given in place of their contents: detection, and the error that shows how to unpack."""
 import os
 import shlex
 import tarfile
@@ -8,33 +8,34 @@ from pgan.invocation import interpreter
 
 _MAGIC = {b'PK\x03\x04': 'zip', b"7z\xbc\xaf'\x1c": '7z', b'Rar!\x1a\x07': 'rar',
           b'\x1f\x8b': 'gz', b'BZh': 'bz2', b'\xfd7zXZ\x00': 'xz', b'\x28\xb5\x2f\xfd': 'zst'}
-# longest first: they are cut off for the name of the folder
+# longest first, because the first match is removed to name the output folder
 _ENDINGS = {'.tar.gz': 'tar', '.tar.bz2': 'tar', '.tar.xz': 'tar', '.tar.zst': 'tar.zst',
             '.7z.001': '7z', '.zip.001': 'zip', '.tgz': 'tar', '.tbz2': 'tar', '.txz': 'tar',
             '.tar': 'tar', '.zip': 'zip', '.7z': '7z', '.rar': 'rar', '.gz': 'gz', '.bz2': 'bz2',
             '.xz': 'xz', '.zst': 'zst'}
 _ONE_FILE = {'gz': ('gunzip', '-k'), 'bz2': ('bunzip2', '-k'), 'xz': ('unxz', '-k'),
              'zst': ('zstd', '-d')}
-# of archives that hold folders
+# of archives that can hold folders
 ENDINGS = tuple(ending for ending, kind in _ENDINGS.items() if kind not in _ONE_FILE)
 
 
 def check_unpacked(path: str | os.PathLike, expected: str, *, folder: bool = True) -> None:
-    """Raise DataError if a path given as a folder or file of data is a packed archive.
+    """Raise DataError if a path given as a data folder or file is a packed archive.
 
     Args:
-        path: what the user gave; it need not exist.
-        expected: what is wanted in its place, e.g. 'a folder that holds data.mdb'.
-        folder: a folder is wanted, so that a single compressed file is no archive of it.
+        path: path given by the user; it need not exist.
+        expected: description of what is expected instead, e.g. 'a folder that holds data.mdb'.
+        folder: whether a folder is expected; a single compressed file then does not count as an
+            archive.
     """
     kind = kind_of(path)
     if kind is not None and not (folder and kind in _ONE_FILE):
         raise DataError(f'{os.fspath(path)!r} is a packed archive ({kind}). Expected {expected}. '
-                        f'Unpack it first: {unpacking(path)}, and give what comes out of it.')
+                        f'Unpack it first: {unpacking(path)}, then pass the unpacked path.')
 
 
 def unpacking(path: str | os.PathLike) -> str:
-    """The command line that unpacks an archive, into a folder beside it."""
+    """Command line that unpacks an archive into a folder next to it."""
     path = os.fspath(path)
     kind = kind_of(path) or _by_ending(path) or 'zip'
     ending = next((ending for ending in _ENDINGS if path.lower().endswith(ending)), '')
@@ -49,7 +50,7 @@ def unpacking(path: str | os.PathLike) -> str:
 
 
 def kind_of(path: str | os.PathLike) -> str | None:
-    """'zip', 'tar', ... of a file that is an archive by its first bytes; None of anything else."""
+    """Archive type of a file by its first bytes, e.g. 'zip' or 'tar'; None if it is no archive."""
     if not os.path.isfile(path):
         return None
     try:
@@ -58,9 +59,9 @@ def kind_of(path: str | os.PathLike) -> str | None:
         kind = next((kind for magic, kind in _MAGIC.items() if start.startswith(magic)), None)
         if kind in (None, 'gz', 'bz2', 'xz') and tarfile.is_tarfile(path):
             return 'tar'
-    except OSError:  # whoever reads it says why it cannot be read
+    except OSError:  # the caller's own read reports why
         return None
-    except Exception:  # of a damaged stream
+    except Exception:  # damaged stream
         pass
     return 'tar.zst' if kind == 'zst' and _by_ending(path) == 'tar.zst' else kind
 

@@ -1,19 +1,20 @@
-"""Commands of a program, read from functions: a parameter becomes an argument, its annotation says
-what the argument accepts, and the docstring is the help.
+"""Subcommands defined by functions: parameters become arguments, annotations the accepted values,
+and docstrings the help.
 
     def shrink(folder: str, factor: int = 2, method: Literal['box', 'lanczos'] | None = None):
         '''Shrink the images of a folder.
 
         Args:
             folder: folder of the images
-            factor (N): size of the old images divided by that of the new ones
+            factor (N): old size divided by new size
             method: how to resize them
 
         Example:
             python tool.py shrink pictures --factor 4
         '''
 
-Parameters without a default are positional, False is a flag, and `N` is argparse's metavar.
+Parameters without a default are positional, a default of False makes a flag, and `N` is argparse's
+metavar.
 """
 import argparse
 import inspect
@@ -33,8 +34,10 @@ def summary_of(function: Callable[..., Any]) -> str:
 
 
 def add_command(commands: 'argparse._SubParsersAction', function: Callable[..., Any]) -> None:
-    """Add a function to argparse's sub-parsers, under its own name. The parsed arguments have the
-    names of its parameters; `function` among them is the function itself.
+    """Add a subcommand named after a function.
+
+    The parsed arguments are named after the function's parameters; `function` holds the function
+    itself.
     """
     words = ' '.join(_section(function, 'Example').split())
     command = commands.add_parser(function.__name__, description=summary_of(function),
@@ -50,12 +53,12 @@ def add_command(commands: 'argparse._SubParsersAction', function: Callable[..., 
 
 def invocation_of(function: Callable[..., Any], positional: Sequence[str],
                   options: Mapping[str, Any]) -> list[str]:
-    """The words that call a command with these arguments; defaults are left out.
+    """Command line words that call a command with these arguments; defaults are omitted.
 
     Args:
-        function: as it was added.
+        function: the function passed to `add_command`.
         positional: its positional arguments.
-        options: others by name.
+        options: its other arguments, by name.
     """
     words = [function.__name__, *positional]
     parameters = inspect.signature(function).parameters
@@ -68,7 +71,7 @@ def invocation_of(function: Callable[..., Any], positional: Sequence[str],
 
 
 def _accepted(name, annotation, default):
-    """argparse's options for the values that an annotation admits."""
+    """Keyword arguments of `add_argument` for the values that an annotation accepts."""
     if default is False:
         return dict(action='store_true')
     if typing.get_origin(annotation) in (typing.Union, types.UnionType):
@@ -83,16 +86,16 @@ def _accepted(name, annotation, default):
 
 
 def _side(text):
-    """A resolution, which may be typed as '64' or '64x64'."""
+    """Parse a resolution typed as '64' or '64x64'."""
     match = re.fullmatch(r'\s*(-?\d{1,9})(?:\s*[xX\u00d7]\s*\1)?\s*', text)
     if match is None:
-        raise argparse.ArgumentTypeError('expected pixels of a side, such as 64 for 64x64. '
+        raise argparse.ArgumentTypeError('expected a side length in pixels, e.g. 64 for 64x64. '
                                          f'Received: {text!r}')
     return int(match[1])
 
 
 def _help(entry, default):
-    """argparse's options for an entry of the docstring: (metavar or None, text)."""
+    """Keyword arguments of `add_argument` for a docstring entry (metavar or None, text)."""
     metavar, text = entry
     if default not in (None, inspect.Parameter.empty) and default is not False:
         text += f' (default: {default})'
@@ -101,14 +104,14 @@ def _help(entry, default):
 
 
 def _argument_entries(function):
-    """{name: (metavar or None, text)} of a docstring's 'Args:' section."""
+    """Parse a docstring's 'Args:' section into {name: (metavar or None, text)}."""
     entries = re.split(r'\n(?=\S)', _section(function, 'Args'))
     found = (re.fullmatch(r'(\w+)(?: \((\w+)\))?: (.*)', entry, re.DOTALL) for entry in entries)
     return {match[1]: (match[2], ' '.join(match[3].split())) for match in found}
 
 
 def _section(function, name):
-    """The text of a docstring's section, e.g. 'Args'."""
+    """Return the text of a docstring section, e.g. 'Args'."""
     match = re.search(rf'^{name}:\n((?:    .*\n|\n)*)', inspect.getdoc(function) + '\n',
                       re.MULTILINE)
     return textwrap.dedent(match[1]).strip()

@@ -1,4 +1,4 @@
-"""Standard output of the programs that users start: any text, and nobody reads it any more."""
+"""Standard output of the programs: unencodable characters and readers that go away."""
 import contextlib
 import os
 import signal
@@ -8,7 +8,7 @@ from typing import TextIO, cast
 
 
 class _Unread:
-    """A stream that drops what is written once its reader has gone away or its disk is full."""
+    """Stream wrapper that discards output once the reader is gone or the disk is full."""
 
     def __init__(self, stream):
         self._stream = stream
@@ -28,16 +28,18 @@ class _Unread:
 
 @contextlib.contextmanager
 def output_that_may_end(*, needed: bool) -> Iterator[None]:
-    """Let standard output show any text, and be closed early (`| head`, a closed terminal).
+    """Make standard output accept any text and tolerate being closed early.
+
+    Readers go away with `| head` or a closed terminal.
 
     Args:
-        needed: True = the output is what the program is for: it exits quietly with 141, as other
-            programs do. False = it continues in silence.
+        needed: True = the output is the program's purpose: exit quietly with code 141, as other
+            programs do. False = continue without output.
     """
     if sys.stdout is None:
         sys.stdout = open(os.devnull, 'w')
     if hasattr(sys.stdout, 'reconfigure'):
-        # names of files may hold what the terminal's encoding cannot show
+        # File names may contain characters that the terminal's encoding lacks.
         sys.stdout.reconfigure(errors='backslashreplace')
     original = sys.stdout
     unread = contextlib.redirect_stdout(cast(TextIO, _Unread(original)))
@@ -50,5 +52,5 @@ def output_that_may_end(*, needed: bool) -> Iterator[None]:
     finally:
         try:
             original.flush()
-        except OSError:  # Python would try once more at exit, and complain.
+        except OSError:  # Python would flush again at exit and report the error.
             os.dup2(os.open(os.devnull, os.O_WRONLY), original.fileno())

@@ -1,5 +1,5 @@
-"""Functions of this program as their source defines them, without importing it: `--help` and hints
-must not wait for TensorFlow.
+"""Functions of this program parsed from source instead of imported: `--help` and hints must not
+wait for TensorFlow.
 """
 import ast
 import contextlib
@@ -11,10 +11,10 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 
 def find_definition(dotted_name: str) -> tuple[ast.FunctionDef | ast.ClassDef, ast.Module]:
-    """The syntax tree of a function or class, and that of the module which defines it.
+    """Syntax trees of a function or class and of the module that defines it.
 
     Args:
-        dotted_name: 'module.function'; modules that import it from elsewhere are followed.
+        dotted_name: 'module.function'. Re-exports (`from ... import`) are followed.
 
     Raises:
         LookupError: the module does not define it.
@@ -35,11 +35,11 @@ def _parse(module):
 
 
 def declaration(dotted_name: str, vocabulary: Mapping[str, Any]) -> Callable[..., Any]:
-    """A function without its body: the same signature, annotations and docstring.
+    """A function with the same signature, annotations and docstring, but without the body.
 
     Args:
         dotted_name: see `find_definition`.
-        vocabulary: {name: value} of what the annotations are made of.
+        vocabulary: {name: value} of the names used in the annotations.
     """
     node, tree = find_definition(dotted_name)
     node.body, node.decorator_list = node.body[:1], []
@@ -49,7 +49,7 @@ def declaration(dotted_name: str, vocabulary: Mapping[str, Any]) -> Callable[...
 
 
 def plain_constants(module: str) -> dict[str, Any]:
-    """{name: value} of a module's constants that are literals."""
+    """Constants of a module that are literals: {name: value}."""
     return _constants_in(_parse(module))
 
 
@@ -63,8 +63,9 @@ def _constants_in(tree):
 
 
 def option_annotations(dotted_name: str) -> dict[str, str]:
-    """Annotations, as source text, of a function's or class's parameters that are the user's to
-    set: {name: text or ''}; see `pgan.options.user_options`.
+    """Annotations, as source text, of the parameters that a user may set: {name: text or ''}.
+
+    See `pgan.options.user_options`.
     """
     found = {
         arg.arg: ast.unparse(arg.annotation) if arg.annotation else ''
@@ -74,7 +75,7 @@ def option_annotations(dotted_name: str) -> dict[str, str]:
 
 
 def _arguments(dotted_name):
-    """The syntax tree of a function's parameters, or of those that make an instance of a class."""
+    """Syntax tree of the parameters of a function or of a class's constructor."""
     node, _ = find_definition(dotted_name)
     name = '__init__' if isinstance(node, ast.ClassDef) else node.name
     return next(part for part in [node, *node.body]
@@ -82,29 +83,30 @@ def _arguments(dotted_name):
 
 
 def passes_on(rest: str | None) -> bool:
-    """Whether `**rest` passes other names on: `**ignored` and `**_name` swallow them."""
+    """Whether `**rest` forwards unknown names; `**ignored` and `**_name` discard them."""
     return rest is not None and rest != 'ignored' and not rest.startswith('_')
 
 
 def parameter_names(dotted_name: str) -> tuple[list[str], str | None]:
-    """Names of all parameters of a function or class, and that of `**rest`, None without."""
+    """Names of all parameters of a function or class, and of its `**rest` (None without one)."""
     arguments = _arguments(dotted_name)
     return ([arg.arg for arg in (*arguments.args, *arguments.kwonlyargs)],
             arguments.kwarg.arg if arguments.kwarg else None)
 
 
 def option_annotation(dotted_name: str, option: str, vocabulary: Mapping[str, Any]) -> Any:
-    """The annotation of one of the parameters in `option_annotations`, as a value.
+    """Evaluate the annotation of one of the parameters in `option_annotations`.
 
-    Marks of `Annotated` that are written there, not in the vocabulary, are left out: they may need
-    other code. A marked `Any` cannot be told.
+    `Annotated` metadata written in the source itself, rather than in the vocabulary, is dropped
+    because it may need other code. `Annotated[Any, ...]` cannot be evaluated.
 
     Args:
         dotted_name, vocabulary: as for `declaration`.
-        option: the parameter's name.
+        option: name of the parameter.
 
     Raises:
-        LookupError: there is no such parameter, or its annotation cannot be told from the source.
+        LookupError: there is no such parameter, or its annotation cannot be evaluated from the
+            source.
     """
     text = option_annotations(dotted_name)[option]
     _, tree = find_definition(dotted_name)
@@ -114,10 +116,10 @@ def option_annotation(dotted_name: str, option: str, vocabulary: Mapping[str, An
 
 
 def _meaning(node, tree, vocabulary):
-    """The value of an annotation that stands in a module."""
+    """Evaluate an annotation found in a module."""
     if isinstance(node, ast.Subscript) and ast.unparse(node.value) == 'Annotated':
         if ast.unparse(node.slice.elts[0]) == 'Any':
-            raise LookupError(f'{ast.unparse(node)} cannot be told without its marks.')
+            raise LookupError(f'{ast.unparse(node)} cannot be evaluated without its metadata.')
         return _meaning(node.slice.elts[0], tree, vocabulary)
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
         return _meaning(node.left, tree, vocabulary) | _meaning(node.right, tree, vocabulary)
@@ -125,11 +127,11 @@ def _meaning(node, tree, vocabulary):
         return eval(compile(ast.Expression(node), '<annotation>', 'eval'), dict(vocabulary))
     if isinstance(node, ast.Name):
         return _meaning(*_assigned(node.id, tree), vocabulary)
-    raise LookupError(f'{ast.unparse(node)} cannot be told from the source.')
+    raise LookupError(f'{ast.unparse(node)} cannot be evaluated from the source.')
 
 
 def _assigned(name, tree):
-    """What is assigned to a module's name, and the syntax tree of the module which does it."""
+    """Expression assigned to a module's name, and the syntax tree of the assigning module."""
     for node in tree.body:
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == name:
             return node.value, tree

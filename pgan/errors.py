@@ -1,7 +1,7 @@
-"""Errors that the user can fix: one paragraph with what was wrong, what came, and what to do.
+"""Errors that the user can fix: one paragraph with what is wrong, the value, and what to do.
 
-Entry points print the paragraph and exit with code 1 (`exit_on_user_error`); everything else is a
-bug and keeps its traceback.
+Entry points print the paragraph and exit with code 1 (`exit_on_user_error`). Any other exception is
+a bug and keeps its traceback.
 """
 import contextlib
 import difflib
@@ -10,11 +10,11 @@ import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 
-_LONGEST = 300  # characters of another library's error that are shown; some hold a whole file
+_LONGEST = 300  # characters shown of a third-party message; some contain a whole file
 
 
 class UserError(Exception):
-    """Base of all errors that a user can mend without reading code."""
+    """Base class of errors that a user can fix without reading code."""
 
 
 class ConfigError(UserError, ValueError):
@@ -29,10 +29,10 @@ class DataError(UserError, OSError):
 
 
 class UnknownFunctionError(DataError):
-    """A network's build function is not known in this process.
+    """The build function of a network is unknown in this process.
 
     Attributes:
-        function: its dotted name.
+        function: dotted name of the build function.
     """
 
     def __init__(self, message: str, function: str):
@@ -42,23 +42,21 @@ class UnknownFunctionError(DataError):
 
 def expect(condition: object, where: str, expected: str, received: object,
            hint: str = '') -> None:
-    """Raise ConfigError '<where>: expected <expected>. Received: ...<hint>' unless a condition
-    holds.
+    """Raise ConfigError '<where>: expected <expected>. Received: ...<hint>' unless `condition` is
+    true.
     """
     if not condition:
         raise ConfigError(f'{where}: expected {expected}. Received: {received!r}.{hint}')
 
 
 def did_you_mean(name: object, candidates: Iterable[object]) -> str:
-    """Return ' Did you mean ...?' for a misspelt name, or '' when nothing comes close."""
+    """Return ' Did you mean ...?' for a misspelt name, or '' if no candidate is similar."""
     close = nearest_names(name, candidates, n=1)
     return f' Did you mean {close[0]!r}?' if close else ''
 
 
 def nearest_names(name: object, candidates: Iterable[object], n: int = 3) -> list[str]:
-    """The candidates that come close to a misspelt name, the closest first. Capitals do not
-    matter.
-    """
+    """Candidates similar to a misspelt name, most similar first. Case is ignored."""
     names: dict[str, list[str]] = {}
     for candidate in map(str, candidates):
         names.setdefault(candidate.casefold(), []).append(candidate)
@@ -79,15 +77,15 @@ def in_short(error: object) -> str:
 
 # ---------------------------------------------------------------- memory
 
-# What libraries say in errors of other types when memory is short: cuDNN's autotuning and
-# workspaces, the driver.
+# Messages that mean out of memory in errors of other types: cuDNN's autotuning and workspaces, the
+# driver.
 _SHORTAGE = ('no algorithm worked', 'failed to allocate', 'out of memory', 'oom when allocating',
              'cudnn_status_alloc_failed')
 _BYTES = dict(half=2, bfloat16=2, float=4, double=8, uint8=1, int8=1, bool=1, int32=4, int64=8)
 
 
 def is_memory_shortage(error: BaseException) -> bool:
-    """Whether an error means that memory does not suffice, of a device or of the host."""
+    """Whether an error means that a device or the host is out of memory."""
     if isinstance(error, MemoryError):  # NumPy's as well
         return True
     tf = sys.modules.get('tensorflow')
@@ -99,7 +97,7 @@ def is_memory_shortage(error: BaseException) -> bool:
 
 
 def memory_asked_for(error: BaseException) -> str:
-    """'an array of shape [64, 3], 768 bytes' as a memory error tells it, or ''."""
+    """Description of the failed allocation, e.g. 'an array of shape [64, 3], 768 bytes', or ''."""
     shape = getattr(error, 'shape', None)
     bytes_each = getattr(getattr(error, 'dtype', None), 'itemsize', None)
     found = re.search(r'shape ?\[([\d,]*)\] and type (\w+)', str(error))
@@ -112,25 +110,25 @@ def memory_asked_for(error: BaseException) -> str:
 
 
 def memory_error(error: BaseException, lower: Sequence[str] = ()) -> ConfigError | None:
-    """The ConfigError for a shortage of memory, or None for any other error.
+    """The ConfigError for an out-of-memory error, or None for any other error.
 
     Args:
-        error: what was raised.
-        lower: names of the options that decide how much memory is needed.
+        error: the exception raised.
+        lower: names of the options that determine memory use.
     """
     if not is_memory_shortage(error):
         return None
     asked = memory_asked_for(error)
     what = f' for {asked}' if asked else ''
-    do = f'Lower {" or ".join(lower)}, or end' if lower else 'End'
+    do = f'Lower {" or ".join(lower)}, or close' if lower else 'Close'
     where = 'The GPU' if 'GPU:' in str(error) else 'This machine'
     return ConfigError(f'{where} does not have enough memory{what}. {do} other programs that use '
-                       'much of it.')
+                       'a lot of it.')
 
 
 @contextlib.contextmanager
 def explaining_memory(lower: Sequence[str]) -> Iterator[None]:
-    """Raise `memory_error` for a shortage of memory in the block."""
+    """Raise `memory_error` if the block runs out of memory."""
     try:
         yield
     except Exception as error:
@@ -140,15 +138,15 @@ def explaining_memory(lower: Sequence[str]) -> Iterator[None]:
         raise explained from error
 
 
-# ---------------------------------------------------------------- the ends of programs
+# ---------------------------------------------------------------- exit
 
 @contextlib.contextmanager
 def exit_on_user_error(lower: Sequence[str] = ()) -> Iterator[None]:
-    """Turn a UserError, a lack of permissions and a shortage of memory into one paragraph on stderr
-    and exit code 1.
+    """Report a UserError, PermissionError or out-of-memory error as one paragraph on stderr, then
+    exit with code 1.
 
     Args:
-        lower: for `memory_error`.
+        lower: see `memory_error`.
     """
     try:
         with explaining_memory(lower):
@@ -156,8 +154,8 @@ def exit_on_user_error(lower: Sequence[str] = ()) -> Iterator[None]:
     except UserError as error:
         _exit_with(error)
     except PermissionError as error:
-        _exit_with(f'no permission to use {error.filename!r}: {error.strerror}. Mend its '
-                   'permissions, or choose another place.')
+        _exit_with(f'no permission to use {error.filename!r}: {error.strerror}. Fix its '
+                   'permissions or choose another path.')
 
 
 def _exit_with(message):

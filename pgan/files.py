@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, arrays that are read whole or not at all, and JSON."""
+"""Atomic writes, .npz files with verified checksums, paths and folders, and JSON."""
 import contextlib
 import itertools
 import json
@@ -14,45 +14,44 @@ import numpy as np
 
 from pgan.errors import DataError, UserError, expect, nearest_names
 
-LONGEST_DESC = 240  # bytes; with the number, a folder's name has at most 255
-_MOST_NEIGHBOURS = 20_000  # entries of a folder among which a misspelt name is looked for
-# Python stands for bytes in names of files that are not UTF-8 with characters that UTF-8 lacks.
+LONGEST_DESC = 240  # bytes; with the run's number, a folder's name stays within 255
+_MOST_NEIGHBOURS = 20_000  # folder entries searched for a misspelt name
+# Python represents non-UTF-8 bytes in file names by surrogates, which UTF-8 cannot encode.
 _TEXT: Any = dict(encoding='utf-8', errors='backslashreplace', newline='\n')
 
 
 def expanded(path: str | os.PathLike) -> str:
-    """A user's path with the home folder in place of a leading `~` or `~name`, as a shell has it.
+    """Expand a leading `~` or `~name` in a user's path to the home folder, as a shell does.
 
-    Configuration files and programs that are started without a shell pass the `~` as it is.
+    Configuration files and programs started without a shell pass the `~` unchanged.
     """
     return os.path.expanduser(os.fspath(path))
 
 
 def escaped(text: str) -> str:
-    """Text that UTF-8 can hold: bytes of file names that are not UTF-8 become `\\udce9`, as in
+    """Escape what UTF-8 cannot encode: non-UTF-8 bytes of file names become `\\udce9`, as in
     log.txt.
     """
     return text.encode('utf-8', 'backslashreplace').decode('utf-8')
 
 
 def expect_utf8(where: str, path: str) -> None:
-    """Raise ConfigError for a path that TensorFlow cannot write to.
+    """Raise ConfigError for a path that is not UTF-8: TensorFlow cannot write to it.
 
     Args:
-        where: the option, for the message.
+        where: name of the option, for the message.
         path: its value.
     """
-    expect(escaped(path) == path, where, 'a name in UTF-8, as TensorFlow writes to no other: '
-           'rename the folder, or choose another', path)
+    expect(escaped(path) == path, where, 'a name in UTF-8, because TensorFlow writes to no other: '
+           'rename the folder or choose another', path)
 
 
 def short_name(name: str, longest: int = 120) -> str:
-    """A name made from other names, for a file or folder: what is too long loses its middle, and
-    what is not UTF-8 is escaped.
+    """Shorten a file or folder name by cutting out its middle, and escape what is not UTF-8.
 
     Args:
         name: e.g. the name of a network's file.
-        longest: bytes. File systems take 255, with the endings that are added.
+        longest: maximum size in bytes. File systems allow 255, including any suffix added later.
     """
     content = escaped(name).encode()
     if len(content) <= longest:
@@ -62,18 +61,19 @@ def short_name(name: str, longest: int = 120) -> str:
 
 
 def nearest_path(path: str | os.PathLike, folders_only: bool = False) -> str:
-    """Return ' Did you mean ...?' with what `nearest_existing` finds, or ''."""
+    """Return ' Did you mean ...?' with the result of `nearest_existing`, or ''."""
     found = nearest_existing(path, folders_only)
     return f' Did you mean {found!r}?' if found else ''
 
 
 def nearest_existing(path: str | os.PathLike, folders_only: bool = False) -> str | None:
-    """The existing path that is nearest to one that does not exist, or None. One misspelt name in
-    it is recognised, also that of a folder above.
+    """Existing path most similar to a missing one, or None.
+
+    One misspelt component is recognised, including that of a parent folder.
 
     Args:
-        path: as a user has typed it; the answer has the same form.
-        folders_only: leave files out.
+        path: path as typed by the user; the result has the same form.
+        folders_only: ignore files.
     """
     above, rest = expanded(path).rstrip(os.sep), list[str]()
     while above and not os.path.exists(above):
@@ -98,23 +98,23 @@ def nearest_existing(path: str | os.PathLike, folders_only: bool = False) -> str
 @contextlib.contextmanager
 def atomic_write(path: str | os.PathLike, mode: str = 'wb', *,
                  durable: bool = True) -> Iterator[IO[Any]]:
-    """Open a file for writing that takes its place only when everything has been written.
+    """Open a file for writing that replaces `path` only once everything has been written.
 
         with atomic_write('network-final.pkl') as file:
             file.write(data)
 
     Args:
-        path: the file to write; an existing one is replaced in one step, or stays as it was.
-        mode: 'wb' for bytes, 'w' for UTF-8 text. Bytes of file names that are not UTF-8 are escaped
-            as in log.txt.
-        durable: wait until it is on the disk, so that not even a power cut leaves half of it. False
-            for thousands of small files.
+        path: the file to write. An existing file is either replaced in one step or unchanged.
+        mode: 'wb' for bytes, 'w' for UTF-8 text. Non-UTF-8 bytes of file names are escaped as in
+            log.txt.
+        durable: sync to disk, so that even a power cut cannot leave a partial file. Use False for
+            thousands of small files.
 
     Yields:
-        The open file, of bytes or of text.
+        The open file, binary or text.
 
     Raises:
-        DataError: the file cannot be written, e.g. because the disk is full; nothing was
+        DataError: the file cannot be written, e.g. because the disk is full. Nothing has been
             overwritten.
     """
     try:
@@ -133,21 +133,22 @@ def atomic_write(path: str | os.PathLike, mode: str = 'wb', *,
 @contextlib.contextmanager
 def atomic_path(path: str | os.PathLike, ending: str = '', durable: bool = True,
                 make_error: Callable[[str, OSError], Exception] | None = None) -> Iterator[str]:
-    """Temporary path for a library that writes a file or folder by itself. What it has written
-    takes its place when the block ends without an error.
+    """Temporary path for a library that writes a file or folder itself.
+
+    The result is moved to `path` when the block ends without an error.
 
         with atomic_path('results/video.mp4', ending='.mp4') as temporary:
             write(temporary)
 
     Args:
-        path: the file or folder to write. An existing one is replaced, or stays as it was.
-        ending: of the temporary path, for libraries that choose a format by it.
-        durable: wait until everything is on the disk.
-        make_error: returns the exception for `path` and the OSError of a last step that fails.
-            Default: `cannot_write`.
+        path: the file or folder to write. An existing one is either replaced or unchanged.
+        ending: suffix of the temporary path, for libraries that infer the format from it.
+        durable: sync everything to disk.
+        make_error: function: `path`, OSError of the final move -> exception to raise. Default:
+            `cannot_write`.
 
     Yields:
-        The temporary path, in the same folder. Nothing is there yet.
+        The temporary path, in the same folder. It does not exist yet.
     """
     # Write through a symbolic link instead of replacing it.
     path = os.path.realpath(expanded(path))
@@ -167,15 +168,15 @@ def atomic_path(path: str | os.PathLike, ending: str = '', durable: bool = True,
 
 def move_into_place(new: str, path: str | os.PathLike, check: Callable[[str], None] | None = None,
                     remove_old: Callable[[str], None] | None = None) -> None:
-    """Rename a new file or folder to `path`. What was there is replaced; if anything fails, it is
-    put back.
+    """Rename a new file or folder to `path`, replacing what is there.
+
+    If any step fails, the old file or folder is restored.
 
     Args:
-        new: the file or folder, in the same folder as `path`.
+        new: the new file or folder, in the same folder as `path`.
         path: its final path.
-        check: called with the path of the old folder, after that has been moved out of the way and
-            before `new` is renamed; may raise.
-        remove_old: called with the same path at the end. Default: `remove`.
+        check: called with the temporary path of the old folder, before `new` is renamed; may raise.
+        remove_old: called with that path at the end. Default: `remove`.
     """
     if not os.path.isdir(new) or not os.path.lexists(path):
         os.replace(new, path)
@@ -195,7 +196,7 @@ def move_into_place(new: str, path: str | os.PathLike, check: Callable[[str], No
 
 
 def remove(path: str | os.PathLike) -> None:
-    """Remove a file or a folder if it exists, as far as the system permits."""
+    """Remove a file or folder if it exists; ignore errors."""
     if os.path.isdir(path) and not os.path.islink(path):
         shutil.rmtree(path, ignore_errors=True)
     else:
@@ -204,10 +205,10 @@ def remove(path: str | os.PathLike) -> None:
 
 
 def atomic_append(path: str | os.PathLike, text: str) -> None:
-    """Append UTF-8 text to a file, all of it or nothing; create the file if there is none.
+    """Append UTF-8 text to a file atomically; create the file if it does not exist.
 
     Raises:
-        DataError: the file cannot be written; it is as it was.
+        DataError: the file cannot be written; it is unchanged.
     """
     before = b''
     with contextlib.suppress(FileNotFoundError), open(path, 'rb') as file:
@@ -217,22 +218,22 @@ def atomic_append(path: str | os.PathLike, text: str) -> None:
 
 
 def make_folder(path: str | os.PathLike) -> None:
-    """Make a folder, and those above it, unless it is there.
+    """Create a folder and its parents if they do not exist.
 
     Raises:
-        DataError: it cannot be made.
+        DataError: the folder cannot be created.
     """
     path = expanded(path)
     try:
         os.makedirs(path, exist_ok=True)
     except OSError as error:
-        raise DataError(f'Cannot make the folder {os.path.realpath(path)!r}: '
-                        f'{error.strerror or error}. Make room or mend the permissions of the '
-                        'folder above it, then run the command again.') from error
+        raise DataError(f'Cannot create the folder {os.path.realpath(path)!r}: '
+                        f'{error.strerror or error}. Free some space or fix the permissions of its '
+                        'parent folder, then run the command again.') from error
 
 
 def sync(path: str | os.PathLike) -> None:
-    """Wait until a file, or each file of a folder, is on the disk."""
+    """Sync a file, or every file of a folder, to disk."""
     if os.path.isdir(path):
         for entry in os.scandir(os.fspath(path)):
             sync(entry.path)
@@ -242,35 +243,35 @@ def sync(path: str | os.PathLike) -> None:
 
 
 def cannot_write(path: str | os.PathLike, error: OSError) -> DataError:
-    """The DataError for a file that an OSError has kept from being written."""
+    """The DataError for a file that could not be written because of an OSError."""
     return DataError(_paragraph(os.path.realpath(path), error))
 
 
 def _paragraph(path, error):
     folder = os.path.dirname(path)
     if not os.path.isdir(folder):
-        return (f'Cannot write {path!r}: there is no folder {folder!r}. Make it, or correct the '
+        return (f'Cannot write {path!r}: there is no folder {folder!r}. Create it, or correct the '
                 'path.')
     try:
         space = f'{shutil.disk_usage(folder).free / 2 ** 20:.0f} MB are free in {folder!r}.'
     except OSError:
-        space = f'The free space in {folder!r} cannot be read.'
+        space = f'The free space in {folder!r} is unknown.'
     return (f'Cannot write {path!r}: {error.strerror or error}. Nothing was overwritten: an '
-            f'earlier file of that name is as it was. {space} Make room or mend the permissions, '
-            'then run the command again.')
+            f'existing file of that name is unchanged. {space} Free some space or fix the '
+            'permissions, then run the command again.')
 
 
 def read_npz(path: str | os.PathLike) -> dict[str, np.ndarray]:
-    """The arrays of an .npz file, all of whose checksums are right.
+    """Arrays of an .npz file, with all checksums verified.
 
     Returns:
         dict of names to arrays.
 
     Raises:
-        Exception: of almost any kind, if the file cannot be read or is damaged.
+        Exception: almost any type, if the file cannot be read or is damaged.
     """
-    # NumPy reads as far as an array's header says. Damage there may let it stop before the end,
-    # where checksums are compared.
+    # NumPy reads as many bytes as an array's header declares. With a damaged header it may stop
+    # before the end of the member, where zipfile compares the checksum.
     with zipfile.ZipFile(path) as archive:
         damaged = archive.testzip()
     if damaged is not None:
@@ -280,14 +281,14 @@ def read_npz(path: str | os.PathLike) -> dict[str, np.ndarray]:
 
 
 def to_json(value: object, indent: int | None = None) -> str:
-    """JSON for any value, which every program can read.
+    """Serialize any value to strictly valid JSON.
 
-    Python's own writes NaN and infinities as bare words, which are not JSON; here they are null.
-    NumPy's numbers and arrays become numbers and lists; what JSON has no word for becomes a string.
+    NaN and infinities become null; `json.dumps` would write them as bare words, which are not JSON.
+    NumPy scalars and arrays become numbers and lists, and other types strings.
 
     Args:
         value: dicts and lists of anything.
-        indent: spaces of each level; None = one line.
+        indent: spaces per level; None = one line.
     """
     return json.dumps(_plain(value), indent=indent, allow_nan=False)
 

@@ -1,4 +1,4 @@
-"""Layout of help and lists for the terminal's width."""
+"""Layout of help texts and lists for the width of the terminal."""
 import argparse
 import re
 import shutil
@@ -12,17 +12,17 @@ _NARROWEST = 40
 
 
 def columns() -> int:
-    """Columns of the terminal, or of the variable COLUMNS; 80 where neither is known."""
+    """Width of the terminal, from the variable COLUMNS or the terminal itself; 80 if unknown."""
     return max(shutil.get_terminal_size().columns, _NARROWEST)
 
 
 def filled(text: str, first: str = '', following: str | None = None) -> str:
-    """A paragraph wrapped at the terminal's width.
+    """Wrap a paragraph at the width of the terminal.
 
     Args:
-        text: to wrap.
-        first, following: indents of the first line and of the others (None = blanks as wide as
-            the first).
+        text: text to wrap.
+        first, following: indents of the first line and of the others (None = as many spaces as
+            `first` is wide).
     """
     following = ' ' * len(first) if following is None else following
     return textwrap.fill(text, columns() - 1, initial_indent=first, subsequent_indent=following,
@@ -30,12 +30,12 @@ def filled(text: str, first: str = '', following: str | None = None) -> str:
 
 
 def example(text: str, first: str = '') -> str:
-    """A command to copy: with the interpreter as it works here, and broken with backslashes where
-    the terminal is too narrow.
+    """Format a command for copying: with an interpreter that works from the current folder, and
+    with backslash line breaks where the terminal is too narrow.
 
     Args:
         text: the command, e.g. 'python train.py --list'.
-        first: what stands before it on the first line.
+        first: prefix of the first line.
     """
     lines = ['']
     for word in _UNIT.findall(as_typed(text)):
@@ -46,8 +46,8 @@ def example(text: str, first: str = '') -> str:
 
 
 class Formatter(argparse.HelpFormatter):
-    """argparse's formatter; paragraphs of descriptions are wrapped one by one, and those with
-    indented lines stay as they are.
+    """argparse formatter that wraps the paragraphs of a description separately and leaves those
+    with indented lines unchanged.
     """
 
     def _fill_text(self, text, width, indent):
@@ -58,8 +58,8 @@ class Formatter(argparse.HelpFormatter):
             for part in text.strip('\n').split('\n\n'))
 
     def _format_usage(self, *args):
-        """argparse indents by the program's name, which leaves too little room next to a long
-        one.
+        """Reindent usage lines that are too long: argparse indents by the length of the program's
+        name.
         """
         text = super()._format_usage(*args)
         if max(map(len, text.splitlines())) <= self._width:

@@ -1,5 +1,5 @@
-"""Commands that the program prints, such as `python train.py --resume`, as they work when typed
-from the current folder.
+"""Commands that the program prints, e.g. `python train.py --resume`, in a form that works when
+typed in the current folder.
 """
 import os
 import pathlib
@@ -12,12 +12,11 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 
 def command(program: str, *arguments: object) -> str:
-    """A command line that runs one of this program's files, a Python one with the interpreter in
-    use.
+    """Command line that runs one of this program's files; Python files use the current interpreter.
 
     Args:
-        program: path from the program's folder, e.g. 'train.py' or 'quickstart.sh'.
-        arguments: command line arguments; quoted where the shell needs it.
+        program: path relative to the program's folder, e.g. 'train.py' or 'quickstart.sh'.
+        arguments: command line arguments; quoted for the shell if necessary.
 
     Returns:
         e.g. "python train.py --resume 'my results/003-pgan'".
@@ -27,18 +26,17 @@ def command(program: str, *arguments: object) -> str:
 
 
 def module_command(module: str, *arguments: object) -> str:
-    """A command line that runs one of this program's packages or modules with the interpreter in
-    use, such as 'python -m benchmarks --quick'. It works where this one does: in the program's
-    folder.
+    """Command line that runs a package or module of this program with the current interpreter,
+    e.g. 'python -m benchmarks --quick'. It only works in the program's folder.
     """
     return shlex.join([interpreter(), '-m', module, *map(str, arguments)])
 
 
 def as_typed(text: str) -> str:
-    """A help text in which each `python PROGRAM.py` and `python -m MODULE` works as it stands from
+    """Rewrite each `python PROGRAM.py` and `python -m MODULE` in a help text so that it works from
     the current folder.
 
-    Examples in docstrings have this short form, or that of the documents,
+    Examples in docstrings use this short form or that of the documents,
     `.venv/bin/python PROGRAM.py`.
     """
     def replaced(match):
@@ -51,19 +49,19 @@ def as_typed(text: str) -> str:
 
 
 def interpreter() -> str:
-    """'python' or 'python3' where that starts the interpreter in use, else a path to it."""
+    """'python' or 'python3' if that starts the current interpreter, else a path to it."""
     folder = os.path.dirname(sys.executable)
     for name in ('python', 'python3'):
         found = shutil.which(name)
-        # By folder: the interpreters of all virtual environments are links to the same file.
+        # Compare folders: the interpreters of all virtual environments link to the same file.
         if found and os.path.realpath(os.path.dirname(found)) == os.path.realpath(folder):
             return name
     return _nearest(sys.executable) if sys.executable else 'python'
 
 
 def path_argument(path: str | os.PathLike) -> str:
-    """A path as an argument of a command: nothing that a program takes for an option, for a run's
-    number or name, or for the home folder.
+    """A path as a command line argument that cannot be mistaken for an option, for a run's number
+    or name, or for the home folder.
     """
     nearest = _nearest(os.path.abspath(path))
     is_plain = os.sep in nearest and nearest[0] not in '-~'
@@ -71,7 +69,7 @@ def path_argument(path: str | os.PathLike) -> str:
 
 
 def _nearest(path: str) -> str:
-    """A path as one would type it: from the current folder if that is shorter, else absolute."""
+    """The shorter of the relative path (from the current folder) and the absolute path."""
     try:
         relative = os.path.relpath(path)
     except (OSError, ValueError):  # the current folder is gone, or on another drive

@@ -1,5 +1,5 @@
-"""Locks between processes, held on an open file or folder. A lock ends with the process that holds
-it, however that ends, and other containers see it too.
+"""Inter-process locks on an open file or folder. The system releases a lock when its process ends
+for any reason. Other containers see it too.
 """
 import contextlib
 import os
@@ -13,15 +13,15 @@ except ImportError:  # Windows
 
 @contextlib.contextmanager
 def locked(folder: str | os.PathLike, wait: bool = False) -> Iterator[None]:
-    """Hold a folder's lock in the block.
+    """Hold a lock on a folder during the block.
 
     Args:
-        folder: must exist.
-        wait: wait for another process that holds the lock.
+        folder: an existing folder.
+        wait: wait while another process holds the lock.
 
     Raises:
         BlockingIOError: another process holds the lock, and `wait` is False.
-        OSError: this file system, or Windows, has no such locks.
+        OSError: this file system, or Windows, does not support these locks.
     """
     _need_locks()
     descriptor = os.open(folder, os.O_RDONLY)
@@ -33,7 +33,7 @@ def locked(folder: str | os.PathLike, wait: bool = False) -> Iterator[None]:
 
 
 def lock(descriptor: int, wait: bool = False) -> None:
-    """Lock an open file or folder until it is closed. Raises as `locked` does."""
+    """Lock an open file or folder until it is closed. Raises the same errors as `locked`."""
     _need_locks()
     fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
 

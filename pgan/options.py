@@ -1,16 +1,16 @@
-"""What an option is, read from the signature of the function that takes it.
+"""Options described by the signatures of the functions that take them.
 
     def add_noise(images: Supplied[Any], strength: Fraction = 0.5, kind: Literal['a', 'b'] = 'a'):
         '''Add noise to images.
 
         Args:
-            strength: share of the pixels that change.
+            strength: fraction of the pixels that change.
         '''
 
-The annotation says type, range and choices, and whether the program or the user supplies the value;
-the signature says the default, and the docstring the meaning. `options_of` reads all of them, and
-everything that checks or lists options asks it. A parameter without an annotation, as in a function
-of the user's own, takes values of its default's type.
+The annotation defines type, range and choices, and whether the program or the user supplies the
+value. The signature defines the default, and the docstring the meaning. `options_of` reads all of
+them and is the only source for checks and lists of options. A parameter without an annotation, as
+in a user's function, takes values of the type of its default.
 """
 import contextlib
 import dataclasses
@@ -28,7 +28,7 @@ from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 from pgan.errors import expect
 from pgan.resolutions import is_resolution
 
-REQUIRED = inspect.Parameter.empty  # the default of an option that has none
+REQUIRED = inspect.Parameter.empty  # in place of the default of an option without one
 T = TypeVar('T')
 Checked = TypeVar('Checked', bound=Callable[..., Any])
 
@@ -47,7 +47,7 @@ def is_number(value: object) -> bool:
 # The vocabulary of annotations.
 
 class Interval(NamedTuple):
-    """The numbers from `low` to `high`; an open end is itself not one of them."""
+    """Interval of numbers from `low` to `high`; an open end is excluded."""
     low: float
     high: float = math.inf
     open_low: bool = False
@@ -60,17 +60,18 @@ class Interval(NamedTuple):
     def __str__(self) -> str:
         if self.high == math.inf:
             return f'above {self.low}' if self.open_low else f'of at least {self.low}'
-        return f'from {self.low} to {self.high}' + (f', but not {self.high} itself'
+        return f'from {self.low} to {self.high}' + (f' (excluding {self.high})'
                                                     if self.open_high else '')
 
 
 class Such(NamedTuple):
-    """Values of the annotated type for which a function holds, in words: 'expected <words>'.
+    """Values of the annotated type that satisfy a predicate.
 
     Attributes:
-        words, holds: description, and the function.
-        read: function: string -> the value that it stands for on a command line, or None.
-        meant: function: value that does not hold -> the one that is likely to be meant, or None.
+        words: description of these values, as in 'expected <words>'.
+        holds: the predicate.
+        read: function: command line string -> its value, or None.
+        meant: function: invalid value -> the valid value probably meant, or None.
     """
     words: str
     holds: Callable[[Any], bool]
@@ -82,14 +83,14 @@ class _Supplied(NamedTuple):
     is_needed: bool
 
 
-# The program passes the value, so it is not the user's to set; so are keyword-only arguments.
-Supplied = Annotated[T, _Supplied(is_needed=True)]  # any function in this one's place must take it
+# The program passes the value, so a user cannot set it. Keyword-only arguments count as such, too.
+Supplied = Annotated[T, _Supplied(is_needed=True)]  # a replacement function must take it
 SuppliedIfTaken = Annotated[T, _Supplied(is_needed=False)]
 
 Count = Annotated[int, Interval(1)]
 Size = Annotated[int, Interval(0)]
 Seed = Annotated[int, Interval(0, 2**32 - 1)]
-Snapshot = Literal['best'] | Size | None  # kimg of a network, or the best of its run, or the last
+Snapshot = Literal['best'] | Size | None  # best or latest (None) snapshot of a run, or its kimg
 Positive = Annotated[float, Interval(0, open_low=True)]
 NonNegative = Annotated[float, Interval(0)]
 Fraction = Annotated[float, Interval(0, 1)]
@@ -97,21 +98,21 @@ Decay = Annotated[float, Interval(0, 1, open_high=True)]
 Resolution = Annotated[int, Such('a resolution (a power of two from 4 up)', is_resolution)]
 ByResolution = dict[Resolution, T]
 ValueRange = Annotated[list[float], Such(
-    'two numbers, black and white, the lower one first, e.g. [-1, 1]',
+    'two numbers, black level and white level, in ascending order, e.g. [-1, 1]',
     lambda value: len(value) == 2 and value[0] < value[1])]
-DottedName = Annotated[str, Such("a dotted name as 'module.name'", lambda value: '.' in value)]
+DottedName = Annotated[str, Such("a dotted name like 'module.name'", lambda value: '.' in value)]
 
 
 # --------------------------------------------------------------------------------------------------
-# What an annotation admits.
+# The values that an annotation accepts.
 
 class Kind(NamedTuple):
-    """The values that an annotation admits.
+    """The values that an annotation accepts.
 
     Attributes:
         words: description, as in 'expected <words>'.
-        holds: function: whether a value is admitted.
-        keys, values: kinds of a dict's keys and values, which are checked one by one.
+        holds: function: value -> whether it is accepted.
+        keys, values: kinds of a dict's keys and values, which are checked individually.
         is_list: whether the values are lists.
         read, meant: see `Such`.
     """
@@ -143,7 +144,7 @@ _PLAIN = {
 
 
 def kind_of(annotation: Any) -> Kind | None:
-    """The `Kind` of an annotation; None of one that says nothing to this module."""
+    """The `Kind` of an annotation, or None for an unknown annotation."""
     origin, args = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is Annotated:
         return functools.reduce(_narrowed, args[1:], kind_of(args[0]))
@@ -163,7 +164,7 @@ def kind_of(annotation: Any) -> Kind | None:
 
 
 def _narrowed(kind, mark):
-    """A kind with a mark of `Annotated` taken into account."""
+    """Restrict a kind by one item of `Annotated` metadata."""
     if kind is None or not isinstance(mark, (Interval, Such)):
         return kind
 
@@ -181,7 +182,7 @@ def _one_of(choices):
 
 
 def _is_same(value, choice):
-    # an array has no single answer, and True is not 1
+    # Comparing an array yields an array, and True must not equal 1.
     comparable = isinstance(value, (str, numbers.Number)) and not isinstance(value, bool)
     return value is choice or (comparable and value == choice)
 
@@ -192,7 +193,7 @@ def _list_of(item):
 
 
 def _any_of(args):
-    """The kind of a union; in its words None comes first, then choices."""
+    """The kind of a union. Its description lists None first, then choices, then types."""
     choices, kinds = [], []
     for arg in args:
         if arg is type(None):
@@ -210,7 +211,7 @@ def _any_of(args):
 
 
 def _kind_of_default(default):
-    """What a parameter without annotation takes: values of its default's type."""
+    """The kind of a parameter without an annotation: values of its default's type."""
     if isinstance(default, (list, tuple)):
         return _LIST._replace(words=f'a list like {default!r}') if default else _LIST
     if isinstance(default, str):
@@ -229,11 +230,11 @@ class Option:
     """A parameter that is passed by name.
 
     Attributes:
-        name, default: of the parameter; REQUIRED where there is no default.
+        name, default: name and default of the parameter; REQUIRED if it has no default.
         kind: `Kind` of the values that it takes.
-        meaning: what the docstring says of it; may be ''.
-        is_supplied: whether the program passes it, so that it is not the user's to set.
-        is_needed: whether any function in this one's place must take it.
+        meaning: its description in the docstring; may be ''.
+        is_supplied: whether the program passes it, so that a user cannot set it.
+        is_needed: whether a replacement function must take it.
     """
     name: str
     default: Any
@@ -244,10 +245,10 @@ class Option:
 
 
 def options_of(function: Callable[..., Any]) -> dict[str, Option]:
-    """Parameters that a function or class takes by name, in their order: {name: Option}.
+    """Parameters that a function or class takes by name, in order: {name: Option}.
 
     Raises:
-        TypeError, ValueError: it has no signature.
+        TypeError, ValueError: the function has no signature.
     """
     hints, meanings = _hints(function), argument_helps(inspect.getdoc(function) or '')
     return {
@@ -259,12 +260,12 @@ def options_of(function: Callable[..., Any]) -> dict[str, Option]:
 
 
 def user_options(function: Callable[..., Any]) -> dict[str, Option]:
-    """Options of a function that the user may set: {name: Option}."""
+    """Options of a function that a user may set: {name: Option}."""
     return {name: option for name, option in options_of(function).items() if not option.is_supplied}
 
 
 def rest_of(function: Callable[..., Any]) -> str | None:
-    """Name of the parameter that takes all other names, 'kwargs' of `**kwargs`; None without."""
+    """Name of the `**` parameter, e.g. 'kwargs' for `**kwargs`; None without one."""
     for parameter in inspect.signature(function).parameters.values():
         if parameter.kind is parameter.VAR_KEYWORD:
             return parameter.name
@@ -272,7 +273,7 @@ def rest_of(function: Callable[..., Any]) -> str | None:
 
 
 def with_defaults(function: Callable[..., Any], given: Mapping[str, Any] = {}) -> dict[str, Any]:
-    """Options of a function, {name: value}: the given ones, and the defaults of the others."""
+    """Given options of a function together with the defaults of the others: {name: value}."""
     defaults = {
         name: option.default
         for name, option in user_options(function).items() if option.default is not REQUIRED
@@ -284,7 +285,7 @@ def _hints(function):
     try:
         return typing.get_type_hints(
             function.__init__ if inspect.isclass(function) else function, include_extras=True)
-    except Exception:  # annotations of the user's own may be anything
+    except Exception:  # the annotations of a user's function may be anything
         return {}
 
 
@@ -297,7 +298,7 @@ def _option(parameter, hint, meaning):
 
 
 def argument_helps(doc: str) -> dict[str, str]:
-    """{name: text} of a docstring's 'Args:' section; 'a, b: text' is for both."""
+    """Parse a docstring's 'Args:' section into {name: text}; 'a, b: text' describes both."""
     match = re.search(r'^Args:\n((?:    .*\n|\n)*)', doc + '\n', re.MULTILINE)
     helps = {}
     for entry in re.split(r'\n(?=\S)', textwrap.dedent(match[1]).strip()) if match else []:
@@ -310,9 +311,9 @@ def argument_helps(doc: str) -> dict[str, str]:
 # Checks.
 
 def check_kind(where: str, value: object, kind: Kind | None) -> None:
-    """Raise ConfigError unless a value is of a kind; `where` names it in the message.
+    """Raise ConfigError unless a kind accepts a value; `where` names the option in the message.
 
-    None, what `kind_of` gives for annotations that it does not know, is the kind of everything.
+    None, which `kind_of` returns for unknown annotations, accepts everything.
     """
     if kind is None:
         return
@@ -327,34 +328,34 @@ def check_kind(where: str, value: object, kind: Kind | None) -> None:
 
 
 def _meant_value(where, value, kind):
-    """' Did you mean option=value?', or '' where the kind cannot tell."""
+    """' Did you mean option=value?', or '' without a suggestion."""
     meant = kind.meant(value) if kind.meant is not None else None
     return f' Did you mean {where}={meant!r}?' if meant is not None and kind.holds(meant) else ''
 
 
 def _as_list(value, kind):
-    """'a list like [value]' where a list is wanted, and value is something that it may hold."""
+    """'a list like [value]' if a list is expected and `value` is a valid item; else ''."""
     is_item = kind.is_list and (isinstance(value, str) or is_number(value))
     return f'a list like {[value]!r}' if is_item and kind.holds([value]) else ''
 
 
 def check_value(where: str, value: object, option: Option) -> None:
-    """Raise ConfigError unless an option takes a value; it always takes its default."""
+    """Raise ConfigError unless an option accepts a value; its default is always accepted."""
     if value is not option.default:
         check_kind(where, value, option.kind)
 
 
 def checked(section: str) -> Callable[[Checked], Checked]:
-    """Decorator: raise ConfigError if an argument is not what its annotation admits.
+    """Decorator that raises ConfigError for arguments that their annotations do not accept.
 
     Args:
-        section: name of config.py that holds the options; messages say 'section.option'.
+        section: name in config.py that holds the options; messages name 'section.option'.
     """
     def decorate(function):
         @functools.wraps(function)
         def checking(*args, **kwargs):
             options, given = options_of(function), {}
-            with contextlib.suppress(TypeError):  # the call below says it better
+            with contextlib.suppress(TypeError):  # the call below raises a clearer error
                 given = inspect.signature(function).bind(*args, **kwargs).arguments
             for name in filter(options.get, given):
                 check_value(f'{section}.{name}', given[name], options[name])

@@ -1,4 +1,4 @@
-"""Parsing command lines: what argparse refuses is answered with what is likely to be meant."""
+"""Command line parser whose errors suggest what was probably meant."""
 import argparse
 import difflib
 import os
@@ -11,12 +11,12 @@ from pgan.errors import did_you_mean
 from pgan.files import expanded
 from pgan.help_texts import Formatter
 
-PLACES = ('', 'results', 'datasets')  # where names of runs and data sets lead to
-_MOST_WORDS = 8  # of a path with blanks in it
+PLACES = ('', 'results', 'datasets')  # folders in which names of runs and data sets are looked up
+_MOST_WORDS = 8  # of a path that contains spaces
 
 
 class Parser(argparse.ArgumentParser):
-    """An argparse parser with this program's help layout. Errors name the nearest command, choice
+    """argparse parser with this program's help layout. Errors name the most similar command, choice
     or option, and paths that need quotes.
     """
 
@@ -32,25 +32,25 @@ class Parser(argparse.ArgumentParser):
 
     def refuse(self, rest: Sequence[str], parsed: argparse.Namespace,
                argv: Sequence[str]) -> NoReturn:
-        """End with an error for the arguments that the parser does not have.
+        """Exit with an error for unrecognized arguments.
 
         Args:
-            rest: these arguments.
+            rest: the unrecognized arguments.
             parsed: the others.
-            argv: all of them, as they were typed.
+            argv: all of them, as typed.
         """
         self.error(f'unrecognized arguments: {shlex.join(rest)}. '
                    f'{quotes_needed(argv) or self.advice(rest, parsed)}')
 
     def advice(self, rest: Sequence[str], parsed: argparse.Namespace) -> str:
-        """What to type in place of arguments that the parser does not have."""
+        """Suggest what to type instead of unrecognized arguments."""
         own = self.own_options(parsed)
         meant = [word for option, value in pairs(rest)
                  for word in near_option(option, value, own)]
         return f'Did you mean: {" ".join(meant)}' if meant else 'For all arguments, see -h.'
 
     def own_options(self, parsed: argparse.Namespace) -> list[str]:
-        """The options of the parser, and of the command that was given: '--name'."""
+        """Options of the parser and of the given command: '--name'."""
         parsers: list[argparse.ArgumentParser] = [self]
         for action in self._actions:
             if isinstance(action, argparse._SubParsersAction):
@@ -60,7 +60,7 @@ class Parser(argparse.ArgumentParser):
                 if option.startswith('--')]
 
     def _check_value(self, action, value):
-        """argparse's check of `choices`, the names of commands among them."""
+        """Check `choices`, including the names of commands, as argparse does."""
         if action.choices is not None and value not in action.choices:
             raise argparse.ArgumentError(
                 action, f'invalid choice: {value!r}.{did_you_mean(value, action.choices)} Choose '
@@ -68,9 +68,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def pairs(words: Sequence[str]) -> list[tuple[str, str]]:
-    """(option, value) of each option among words, with value '' for none; and (word, '') of each
-    other word.
-    """
+    """Pair each option with its value ('' if it has none), and each other word with ''."""
     found: list[tuple[str, str]] = []
     for word in words:
         if word.startswith('--'):
@@ -84,12 +82,12 @@ def pairs(words: Sequence[str]) -> list[tuple[str, str]]:
 
 
 def near_option(word: str, value: str, own: Sequence[str]) -> list[str]:
-    """The words of the option that is near to a misspelt one; [] if none is.
+    """Words of the existing option most similar to a misspelt one; [] if none is similar.
 
     Args:
         word: the misspelt option.
         value: its value, or ''.
-        own: options that there are.
+        own: the existing options.
     """
     spelt = {option.replace('-', '_'): option for option in own}
     close = difflib.get_close_matches(word.replace('-', '_'), spelt, n=1, cutoff=0.85)
@@ -99,15 +97,13 @@ def near_option(word: str, value: str, own: Sequence[str]) -> list[str]:
 
 
 def quotes_needed(argv: Sequence[str]) -> str:
-    """A sentence about the paths with blanks among a command line's words that a shell has taken
-    apart; '' if there are none.
-    """
+    """Advice to quote the paths with spaces that the shell has split; '' if there are none."""
     quoted = [shlex.quote(path) for path in _taken_apart(argv)]
-    return f'Put what has blanks in it into quotes: {" ".join(quoted)}' if quoted else ''
+    return f'Put arguments that contain spaces in quotes: {" ".join(quoted)}' if quoted else ''
 
 
 def _taken_apart(argv: Sequence[str]) -> Iterator[str]:
-    """Words that make an existing path if joined by blanks, the longest such one from each word."""
+    """Runs of words that form an existing path when joined by spaces, the longest at each word."""
     start = 0
     while start < len(argv):
         for end in range(min(len(argv), start + _MOST_WORDS), start + 1, -1):

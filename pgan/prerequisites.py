@@ -1,8 +1,8 @@
-"""What the program needs before it imports anything else: Python's version, the packages, and
-TensorFlow as the backend of Keras.
+"""Checks that run before any other import: Python's version, the installed packages, and TensorFlow
+as the backend of Keras.
 
-`pgan/__init__.py` runs this, so it comes first wherever the program is entered. Python 2.7 has to
-be able to read this file: no newer syntax, no package.
+`pgan/__init__.py` runs them, so they come first at every entry point. This file must parse under
+Python 2.7: no newer syntax, no packages.
 """
 import json
 import os
@@ -15,19 +15,19 @@ except ImportError:  # Python 2
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PYTHON = (3, 11)  # requires-python of pyproject.toml
-# Names that requirements-pip.txt brings, as they are imported.
+# Import names of the packages that requirements-pip.txt installs.
 PACKAGES = ('numpy', 'scipy', 'PIL', 'tensorflow', 'keras', 'tensorboard', 'tqdm', 'google_crc32c',
             'matplotlib', 'lmdb', 'h5py', 'moviepy', 'cryptography', 'google', 'absl',
             'werkzeug')
 
 
 def check():  # type: () -> None
-    """Check Python's version, choose the backend of Keras, and let a missing package end a program
-    with one line.
+    """Check Python's version, set the backend of Keras, and report a missing package in one line.
 
     Raises:
-        SystemExit: Python is too old, in a program of this folder.
-        ImportError: the same, in somebody else's program; or Keras runs on another backend already.
+        SystemExit: Python is too old, and a program of this folder is running.
+        ImportError: Python is too old, and another program is running; or Keras already uses
+            another backend.
     """
     if sys.version_info[:2] < PYTHON:
         message = 'Python {}.{} is too old: this program needs {}.{} or newer. {}'.format(  # noqa: UP032
@@ -41,12 +41,12 @@ def check():  # type: () -> None
 
 
 def choose_keras_backend():  # type: () -> None
-    """Set Keras's backend to TensorFlow, whatever keras.json or the environment name.
+    """Set Keras's backend to TensorFlow, overriding keras.json and the environment.
 
     Keras reads the environment variable once, when it or TensorFlow is imported.
 
     Raises:
-        ImportError: it has been imported, with another backend.
+        ImportError: Keras has already been imported with another backend.
     """
     os.environ['KERAS_BACKEND'] = 'tensorflow'
     backend = getattr(sys.modules.get('keras'), 'backend', None)
@@ -58,20 +58,20 @@ def choose_keras_backend():  # type: () -> None
 
 
 def is_program():  # type: () -> bool
-    """Whether Python was started with one of this folder's files."""
+    """Whether Python is running one of this folder's programs."""
     path = getattr(sys.modules.get('__main__'), '__file__', None)
     below = os.path.relpath(os.path.realpath(path), os.path.realpath(ROOT)) if path else '..'
-    return not below.startswith('.')  # not elsewhere, and not a program of .venv
+    return not below.startswith('.')  # neither outside this folder nor in .venv
 
 
 def _report(kind, error, trace):
-    """An excepthook: one line for a package that is not installed, or for a keras.json that Keras
-    cannot use; else a traceback as usual.
+    """Exception hook: one line for a missing package or a keras.json that Keras cannot use, the
+    usual traceback for everything else.
     """
     keras_json = _keras_json_in(trace)
     if keras_json:
         message = ('error: Keras cannot use its settings in {!r}: {}. Remove that file: this '
-                   'program does not need it, and Keras writes it again.\n')
+                   'program does not need it, and Keras creates a new one.\n')
         sys.stderr.write(message.format(keras_json, _what_is_wrong(keras_json, error)))
         return
     package = (getattr(error, 'name', None) or '').partition('.')[0]
@@ -83,9 +83,9 @@ def _report(kind, error, trace):
 
 
 def _keras_json_in(trace):
-    """Path of the keras.json that Keras was reading when an exception left it, or None.
+    """Path of the keras.json that Keras was reading when the exception was raised, or None.
 
-    Keras reads it when it is imported, and so does the copy of Keras in TensorFlow.
+    Keras reads it on import, and so does the copy of Keras inside TensorFlow.
     """
     while trace is not None:
         names = trace.tb_frame.f_globals
@@ -103,7 +103,7 @@ def _what_is_wrong(keras_json, error):
     except (OSError, ValueError) as reason:
         return reason
     if not isinstance(settings, dict):
-        return 'it is no JSON object'
+        return 'it is not a JSON object'
     for name, is_right, expected in (
             ('floatx', _one_of('float16', 'float32', 'float64'), 'float16, float32 or float64'),
             ('epsilon', lambda value: isinstance(value, float), 'a number with a decimal point'),
@@ -119,7 +119,7 @@ def _one_of(*values):
 
 
 def _way_out():
-    """What to do: the same command with the right interpreter, or how to get one."""
+    """Advice: the same command with the right interpreter, or how to install one."""
     own = os.path.join(ROOT, '.venv', 'bin', 'python')
     if os.path.exists(own) and os.path.abspath(own) != os.path.abspath(sys.executable or ''):
         command = [_nearest(own)] + (_as_started() if is_program() else [])  # noqa: RUF005
@@ -127,13 +127,13 @@ def _way_out():
     requirements = quote(_nearest(os.path.join(ROOT, 'requirements-pip.txt')))
     quickstart = quote(_nearest(os.path.join(ROOT, 'quickstart.sh')))
     if sys.version_info[:2] < PYTHON:
-        return 'Install a newer one, then let it make .venv: bash ' + quickstart
-    return 'Install the packages: {} -m pip install -r {}; or let this make .venv: bash {}'.format(
+        return 'Install a newer one, then create .venv with it: bash ' + quickstart
+    return 'Install the packages: {} -m pip install -r {}; or create .venv with: bash {}'.format(
         quote(_nearest(sys.executable or 'python3')), requirements, quickstart)
 
 
 def _as_started():
-    """The words after the interpreter's name that start this program."""
+    """Command line of the running program, without the interpreter."""
     spec = getattr(sys.modules.get('__main__'), '__spec__', None)
     if spec is None:  # a file
         return sys.argv
@@ -142,7 +142,7 @@ def _as_started():
 
 
 def _nearest(path):
-    """The path from the current folder, if that is shorter."""
+    """The shorter of the relative path (from the current folder) and the given path."""
     try:
         relative = os.path.relpath(path)
     except (OSError, ValueError):  # the current folder is gone, or on another drive

@@ -1,4 +1,4 @@
-"""Progress bars: on a terminal, one line that shows the time left at every width."""
+"""Progress bars for terminals: one line that shows the time left at any width."""
 import contextlib
 import shutil
 import sys
@@ -8,7 +8,7 @@ from typing import Any
 from tqdm import tqdm
 from tqdm.utils import disp_len, disp_trim
 
-# From the fullest to the shortest: the first one that the terminal has room for is shown.
+# From the longest to the shortest; the first one that fits the terminal is shown.
 _FORMS = ('{l_bar}{bar}{r_bar}',
           '{desc}: {percentage:3.0f}% {n_fmt}/{total_fmt} [{elapsed}<{remaining}, {rate_fmt}]',
           '{desc}: {percentage:3.0f}% {n_fmt}/{total_fmt} [{remaining} left]',
@@ -18,13 +18,13 @@ _FORMS_WITHOUT_TOTAL = ('{desc}: {n_fmt}{unit} [{elapsed}, {rate_fmt}{postfix}]'
 
 
 class ProgressBar(tqdm):
-    """A tqdm bar that leaves out its less important parts where the terminal is narrow.
+    """tqdm bar that drops its less important parts on a narrow terminal.
 
     Attributes:
-        forms: texts as for tqdm's `bar_format`, the fullest first; None = the usual ones.
+        forms: formats as in tqdm's `bar_format`, longest first; None = the default ones.
     """
     forms: Sequence[str] | None = None
-    # ((width, count of forms), index of the fullest form that has fitted)
+    # ((width, number of forms), index of the longest form that has fitted so far)
     _fits: tuple[object, int] = (None, 0)
 
     def __str__(self) -> str:
@@ -38,7 +38,8 @@ class ProgressBar(tqdm):
             form = form if desc else form.replace('{desc}: ', '')
             return str(self.format_meter(**{**values, 'prefix': desc, 'ncols': ncols,
                                             'bar_format': form}))
-        # A shorter form stays, or the line would flip whenever a number gains or loses a digit.
+        # Never return to a longer form: the line would flip whenever a number gains or loses a
+        # digit.
         kept, first = self._fits
         for number in range(first if kept == (width, len(forms)) else 0, len(forms)):
             if disp_len(drawn(forms[number], desc)) <= width:  # with a bar of 10 columns
@@ -51,16 +52,16 @@ class ProgressBar(tqdm):
 
 def progress_bar(iterable: Iterable[Any] | None = None, *, silent: bool = False,
                  **kwargs: Any) -> ProgressBar:
-    """A bar on a terminal's stderr, and nothing anywhere else.
+    """Progress bar on stderr, shown only if that is a terminal.
 
-    While it is shown, print with tqdm.write, or in a block of `printing`.
+    While it is shown, print with tqdm.write or in a `printing` block.
 
     Args:
-        iterable: what to go through, or None with `total=`.
-        silent: show nothing at all.
-        kwargs: of tqdm: total, unit, desc, delay (seconds before it appears)...
+        iterable: the iterable to track, or None with `total=`.
+        silent: never show the bar.
+        kwargs: arguments of tqdm: total, unit, desc, delay (seconds before it appears)...
     """
-    # a program may be started without one
+    # A program may run without stderr.
     silent = silent or sys.stderr is None or sys.stderr.closed
     return ProgressBar(iterable, leave=False, disable=True if silent else None, dynamic_ncols=True,
                        **kwargs)
@@ -68,6 +69,6 @@ def progress_bar(iterable: Iterable[Any] | None = None, *, silent: bool = False,
 
 @contextlib.contextmanager
 def printing() -> Iterator[None]:
-    """Take the bars off the terminal while the block prints on stdout or stderr."""
+    """Hide the bars while the block prints to stdout or stderr."""
     with tqdm.external_write_mode(file=sys.stdout):
         yield

@@ -1,8 +1,8 @@
-"""Resolutions: width = height of an image in pixels, a power of two, at least 4."""
+"""Resolutions: image width = height in pixels, a power of two of at least 4."""
 import numbers
 from collections.abc import Sequence
 
-LARGEST = 1024  # of what is recommended
+LARGEST = 1024  # largest resolution that is ever recommended
 
 
 def is_resolution(value: object) -> bool:
@@ -18,11 +18,11 @@ def log2_of(size: int) -> int:
 
 
 def reached_by_most(sides: Sequence[int], least: int = 4) -> int:
-    """The largest resolution that most pictures reach.
+    """Largest resolution that more than half of the pictures reach.
 
     Args:
-        sides: the shorter side of each picture, in pixels.
-        least: the result where most are smaller.
+        sides: shorter side of each picture in pixels.
+        least: result if most pictures are smaller.
 
     Returns:
         A resolution from `least` to LARGEST.

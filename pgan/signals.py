@@ -1,4 +1,4 @@
-"""Signals that let a program tidy up before it ends."""
+"""Signal handling that lets a program clean up before it exits."""
 import contextlib
 import os
 import signal
@@ -10,18 +10,18 @@ from typing import NoReturn
 
 from pgan.progress_bar import printing
 
-GRACE = 2.0  # seconds between an early signal and the end, where Python gets no turn
+GRACE = 2.0  # seconds from an early signal to a forced exit if Python cannot run its handler
 
 
 class Stopped(SystemExit):
-    """A signal asks the program to end.
+    """Raised when a signal asks the program to exit.
 
-    As an exception it lets files that are being written be cleaned up.
+    Being an exception, it lets partially written files be cleaned up.
 
     Attributes:
         code: 128 + the signal's number.
-        go_on: the command that continues; '' where there is none.
-        left: what the program has left behind, a sentence.
+        go_on: command that continues the run, or ''.
+        left: sentence about what has been saved.
     """
     code: int
     go_on = ''
@@ -34,12 +34,12 @@ class Stopped(SystemExit):
 
 @contextlib.contextmanager
 def signals_as_exceptions() -> Iterator[None]:
-    """Let SIGTERM (kill, a batch system) and SIGHUP (the terminal is gone) raise `Stopped`, once.
+    """Make SIGTERM (kill, a batch system) and SIGHUP (terminal closed) raise `Stopped`, once.
 
-    Signals that the program ignores or handles already (nohup) stay as they are.
+    Signals that are already ignored or handled (nohup) are left alone.
     """
     if threading.current_thread() is not threading.main_thread():
-        yield  # Only the main thread may ask for signals.
+        yield  # Only the main thread may set signal handlers.
         return
     signals = [
         number for number in _numbers('SIGTERM', 'SIGHUP')
@@ -61,11 +61,11 @@ def signals_as_exceptions() -> Iterator[None]:
 
 
 class StopRequest:
-    """Whether a signal has asked the program to end; `number` is the signal's, or None.
+    """Record of a stop signal; true once one has arrived. `number` is the signal's, or None.
 
     Attributes:
-        waits: whether the program has something to save, so that a signal lets it go on until it
-            has done so.
+        waits: whether the program has something to save, in which case a signal lets it continue
+            until it has saved.
     """
 
     def __init__(self) -> None:
@@ -74,10 +74,10 @@ class StopRequest:
         self.deciding = threading.Lock()
 
     def wait_from_here(self) -> None:
-        """From now on there is something to save.
+        """Declare that there is something to save from now on.
 
         Raises:
-            Stopped: a signal has come before.
+            Stopped: a signal has already arrived.
         """
         with self.deciding:
             self.waits = True
@@ -85,7 +85,7 @@ class StopRequest:
                 self.raise_nothing_saved()
 
     def raise_nothing_saved(self) -> NoReturn:
-        """End the program before there is anything to save, after the signal has come."""
+        """Raise `Stopped` for a signal that arrived before there was anything to save."""
         stopped = Stopped(128 + (self.number or 0))
         stopped.left = 'Nothing has been saved.'
         raise stopped
@@ -94,7 +94,7 @@ class StopRequest:
         return self.number is not None
 
     def raise_stopped(self, go_on: str = '') -> NoReturn:
-        """End the program, with the exit code of the signal, which has come.
+        """Raise `Stopped` for the signal that has arrived.
 
         Args:
             go_on: see `Stopped`.
@@ -106,31 +106,31 @@ class StopRequest:
 
 @contextlib.contextmanager
 def graceful_stop(note: str, early_note: str = '') -> Iterator[StopRequest]:
-    """In the block, only note the first SIGINT (Ctrl-C), SIGTERM or SIGHUP.
+    """Only record the first SIGINT (Ctrl-C), SIGTERM or SIGHUP during the block.
 
-    The second one ends the process at once.
+    The second signal ends the process at once.
 
-    Python runs its own handlers between two of its instructions, and a training step may take
-    minutes inside of one. So a thread listens.
+    Python runs signal handlers only between two bytecode instructions, and a single one may spend
+    minutes in a training step. Therefore a thread listens for signals.
 
     Args:
-        note: text for stderr when the first signal comes.
-        early_note: another, for a program that has nothing to save until it calls the request's
-            `wait_from_here`. Until then a signal raises `Stopped`; where Python cannot, inside of
-            a step, the process ends after `GRACE` seconds.
+        note: text printed on stderr when the first signal arrives.
+        early_note: text printed instead while the program has nothing to save, i.e. until it calls
+            `wait_from_here` of the request. Until then a signal raises `Stopped`. If Python cannot
+            raise it, because it is inside a step, the process exits after `GRACE` seconds.
 
     Yields:
-        a `StopRequest`, for the program to look at where it can end well.
+        A `StopRequest`, which the program checks where it can stop safely.
     """
     request = StopRequest()
     request.waits = not early_note
     if threading.current_thread() is not threading.main_thread():
-        yield request  # Only the main thread may ask for signals.
+        yield request  # Only the main thread may set signal handlers.
         return
     before = {
         number: signal.getsignal(number)
         for number in _numbers('SIGINT', 'SIGTERM', 'SIGHUP')
-        if signal.getsignal(number) is not signal.SIG_IGN  # nohup's choice
+        if signal.getsignal(number) is not signal.SIG_IGN  # ignored under nohup
     }
     reader, writer = socket.socketpair()
     writer.setblocking(False)
@@ -138,8 +138,8 @@ def graceful_stop(note: str, early_note: str = '') -> Iterator[StopRequest]:
     timers: list[threading.Timer] = []
 
     def handle(number: int, _frame: object) -> None:
-        # what counts is the byte that the system's side of it sends, once there is something to
-        # save
+        # Once there is something to save, the byte that the C-level handler writes to the wakeup
+        # socket is what counts: `listen` reads it.
         if not request.waits:
             request.number = number
             request.raise_nothing_saved()
@@ -179,7 +179,7 @@ def graceful_stop(note: str, early_note: str = '') -> Iterator[StopRequest]:
 
 
 def _numbers(*names):
-    """Numbers of those of the signals that the system has; Windows has no SIGHUP."""
+    """Numbers of the signals that exist on this system; Windows has no SIGHUP."""
     return [getattr(signal, name) for name in names if hasattr(signal, name)]
 
 

@@ -1,4 +1,4 @@
-"""How the entry points read the configuration: config.py, override files, `--set NAME=VALUE`.
+"""Configuration of the entry points: config.py, override files and `--set NAME=VALUE`.
 
     parser = settings.Parser()
     settings.add_arguments(parser)
@@ -7,8 +7,8 @@
     settings.apply_env(config)                     # Before TensorFlow is imported.
     settings.check_config(config)                  # Imports what the configuration names.
 
-Every mistake is a ConfigError that says what was wrong, what would be right, and the nearest name
-to a misspelt one.
+Every mistake raises a ConfigError that states what is wrong and what is expected, and suggests the
+correct spelling of a misspelt name.
 """
 from pgan.settings.arguments import Parser, add_arguments, add_use_argument
 from pgan.settings.catalogue import CONFIG_PY

@@ -1,4 +1,4 @@
-"""Command line arguments of the entry points, and advice about those that do not exist."""
+"""Command line arguments of the entry points, and suggestions for unrecognized ones."""
 import argparse
 import json
 import re
@@ -17,11 +17,9 @@ _MORE = '; may be given several times'
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the two options that every entry point shares to an argparse parser: --config and
-    --set.
-    """
+    """Add the two options shared by all entry points, --config and --set, to an argparse parser."""
     parser.add_argument('--config', metavar='FILE', action='append', default=[], type=expanded,
-                        help='Python file with a few lines in the manner of config.py, run after '
+                        help='Python file with a few lines like those of config.py, run after '
                              f'it{_MORE}')
     parser.add_argument('--set', metavar='NAME=VALUE', action='append', default=[],
                         help='set one option, e.g. train.total_kimg=100 or '
@@ -32,13 +30,13 @@ def add_use_argument(parser: argparse.ArgumentParser) -> None:
     """Add --use, for programs that train."""
     parser.add_argument('--use', metavar='NAMES', action='append', default=[],
                         help="turn on lines of config.py by name, as if uncommented there, e.g. "
-                             'cifar10,cond,bf16; a data set, preset or precision replaces the one '
-                             f'in force; --list names all{_MORE}')
+                             'cifar10,cond,bf16; a data set, preset or precision replaces the '
+                             f'active one; --list shows all{_MORE}')
 
 
 class Parser(AdvisingParser):
-    """A parser that also knows config.py: for an argument that it does not have, the error says
-    which option or line of config.py is likely to be meant.
+    """Parser that also knows config.py: errors for unrecognized arguments suggest the option or
+    line of config.py that was probably meant.
     """
 
     def advice(self, rest: Sequence[str], parsed: argparse.Namespace) -> str:
@@ -50,7 +48,7 @@ class Parser(AdvisingParser):
 
 
 def _meant(word: str, value: str, own: list[str]) -> list[str]:
-    """The words that are likely to be meant; [] if none come near."""
+    """The words that were probably meant; [] without a suggestion."""
     if not word.startswith('-'):
         return _meant_word(word)
     close = near_option(word, value, own)
@@ -63,7 +61,7 @@ def _meant(word: str, value: str, own: list[str]) -> list[str]:
 
 
 def _shorter_option(word, value, own):
-    """--num 4 for --num_images 4: the option that a longer word begins with; [] if none does."""
+    """Suggest `--num 4` for `--num_images 4`: an option that is a prefix of the word; or []."""
     begun = [option for option in own if option not in ('--set', '--use') and
              word.replace('-', '_').startswith(option.replace('-', '_') + '_')]
     return [max(begun, key=len), *([shlex.quote(value)] if value else [])] if begun else []
@@ -79,8 +77,8 @@ def _meant_word(word):
 
 
 def _set(name, value):
-    """--set words for an option that is written as 'total_kimg', 'total-kimg' or
-    'train.total_kimg', perhaps misspelt.
+    """--set words for a possibly misspelt option, written as 'total_kimg', 'total-kimg' or
+    'train.total_kimg'.
     """
     section, _, key = name.replace('-', '_').rpartition('.')
     found = nearest_options(key, cutoff=0.7)
@@ -94,7 +92,7 @@ def _set(name, value):
 
 
 def _literal(option, value):
-    """A value as --set takes it: in a list where the option takes one of strings."""
+    """A value as --set takes it: inside a list if the option takes a list of strings."""
     section, _, key = option.partition('.')
     taken = option_annotations(OWN_FUNCTIONS[section]) if section in OWN_FUNCTIONS else {}
     if taken.get(key) == 'list[str]' and not value.startswith('['):

@@ -1,8 +1,8 @@
-"""What config.py offers, read from its own lines and comments.
+"""Catalogue of config.py's options, parsed from its lines and comments.
 
-An option is a line `desc += '-name'; ...`, commented out or not; what it means stands behind it, or
-in the comment above its section as `#   name   Meaning.` A utility is a line `#train =
-EasyDict(func='util_scripts...)`, likewise.
+An option is a line `desc += '-name'; ...`, commented out or not. Its meaning is the comment at the
+end of the line, or a line `#   name   Meaning.` in the comment above the section. A utility is a
+line `#train = EasyDict(func='util_scripts...)`, documented in the same way.
 """
 import ast
 import itertools
@@ -32,7 +32,7 @@ class Option(NamedTuple):
 
     Attributes:
         name: as in `--use NAME`.
-        meaning: what it means; may be ''.
+        meaning: description; may be ''.
         code: the code that it runs.
         is_active: whether it is uncommented.
         line: its index in the file's lines, from 0.
@@ -60,13 +60,13 @@ class Section(NamedTuple):
 
     @property
     def in_force(self) -> list[Option]:
-        """The options that have an effect: where one is to be chosen, the last active one."""
+        """Options in effect: the active ones; in a 'choose one' section only the last of them."""
         active = [option for option in self.options if option.is_active]
         return active[-1:] if self.is_choice else active
 
 
 def sections(text: str) -> list[Section]:
-    """The sections of config.py's text that hold options, in order: list of `Section`."""
+    """Sections of config.py's text that contain options, in order."""
     lines = text.split('\n')
     starts = [n + 1 for n, line in enumerate(lines) if _RULE.match(line)]
     found = []
@@ -95,21 +95,21 @@ def _options(lines, start, end):
 
 
 def _split_comment(code):
-    """('sched.x = 1', 'Meaning.') of ' sched.x = 1   # Meaning.'; no value of config.py's holds a
-    '#'.
+    """Split ' sched.x = 1   # Meaning.' into ('sched.x = 1', 'Meaning.'). No value in config.py
+    contains a '#'.
     """
     code, _, comment = code.partition('#')
     return code.strip(), comment.strip()
 
 
 def read() -> list[Section]:
-    """The sections of this program's config.py."""
+    """Sections of this program's config.py."""
     return sections(read_source(CONFIG_PY))
 
 
 def ready_made(folder: str | os.PathLike = CONFIG_PY.parent / 'configs') -> dict[str, str]:
-    """Override files that come with the program: {path from config.py's folder: first sentence of
-    its docstring}.
+    """Override files shipped with the program: {path relative to config.py's folder: first sentence
+    of its docstring}.
     """
     found = {}
     for path in sorted(pathlib.Path(folder).glob('*.py')):

@@ -1,7 +1,8 @@
-"""Checks of a configuration's names and values, before any work. Every mistake is a ConfigError
-that says what was wrong, what would be right, and the nearest name to a misspelt one.
+"""Checks of a configuration's names and values before any work is done.
 
-What an option may be stands in the signature of the function that takes it: see `pgan.options`.
+Every mistake raises a ConfigError that states what is wrong and what is expected, and suggests the
+correct spelling of a misspelt name. The signature of the function that takes an option defines its
+valid values; see `pgan.options`.
 """
 import contextlib
 import glob
@@ -31,8 +32,8 @@ from pgan.options import (
     with_defaults,
 )
 
-# The program's own function for each name of config.py that holds options. What this function marks
-# as `Supplied`, the program passes to any in its place.
+# The built-in function for each name in config.py that holds options. The program passes the
+# parameters that it marks as `Supplied` to any replacement, too.
 OWN_FUNCTIONS = {
     'train': 'train.train_progressive_gan',
     'G': 'networks.G_paper',
@@ -45,29 +46,29 @@ OWN_FUNCTIONS = {
     'grid': 'pgan.reporting.snapshots.setup_snapshot_image_grid',
     'dataset': 'dataset.TFRecordDataset',
 }
-DATASET_LOADER = 'dataset.load_dataset'  # makes an instance of dataset.class_name
+DATASET_LOADER = 'dataset.load_dataset'  # creates an instance of dataset.class_name
 WITH_FUNC = ('train', 'G', 'D', 'G_loss', 'D_loss')
 
 _Text = Annotated[str, Such('a non-empty string', bool)]
 _TOP_LEVEL = {'data_dir': _Text, 'result_dir': _Text, 'desc': _Text, 'num_gpus': Count,
               'random_seed': Seed}
-NAMES = frozenset({'EasyDict', 'env', 'tf_config', *_TOP_LEVEL, *OWN_FUNCTIONS})  # of config.py
+NAMES = frozenset({'EasyDict', 'env', 'tf_config', *_TOP_LEVEL, *OWN_FUNCTIONS})  # in config.py
 
 
 def check_config(config: ModuleType) -> None:
-    """Check names and values before any work. Imports the functions that the configuration names,
-    so TensorFlow as well.
+    """Check all names and values before any work. Imports the configured functions, and with them
+    TensorFlow.
 
-    Names and values are compared with the signatures of the functions they go to. What the program
-    passes itself (such as G's resolution) is not the configuration's to set. A `**ignored` swallows
-    names that a loader may send along, which here can only be misspelt ones; any other `**name`
-    passes names on.
+    Names and values are checked against the signatures of the functions that receive them. A
+    configuration may not set arguments that the program passes itself, such as G's resolution. If a
+    function has `**ignored`, which discards the extra names that a loader may pass, unknown names
+    are treated as misspelt. Any other `**name` is assumed to forward them.
 
     Raises:
-        ConfigError: with the option, what was expected, what was received, and the nearest name to
-            a misspelt one.
+        ConfigError: with the option, the expected and the received value, or the most similar name
+            to a misspelt one.
     """
-    from tfutil.runtime import check_tf_config  # brings TensorFlow, whose environment is set by now
+    from tfutil.runtime import check_tf_config  # imports TensorFlow; its environment is set by now
 
     _check_top_level(config)
     functions = {name: _function(config, name) for name in OWN_FUNCTIONS}
@@ -80,19 +81,19 @@ def check_config(config: ModuleType) -> None:
     _check_held_out(config, functions)
     _check_augmentation(config, functions)
     resolution = _data_resolution(config, functions['dataset'])
-    if resolution is not None:  # Else the data set is not there; loading it will say so.
+    if resolution is not None:  # otherwise the data set is missing, which loading it reports
         check_minibatches(config, resolution)
 
 
 def check_spelling(config: ModuleType) -> None:
-    """The part of `check_config` that needs no TensorFlow: config.py's own names, and misspelt
-    options of the program's own functions.
+    """The part of `check_config` that does not need TensorFlow: config.py's top-level names, and
+    misspelt options of the program's own functions.
     """
     _check_top_level(config)
     for name, own in OWN_FUNCTIONS.items():
         options = getattr(config, name)
         function = options.get(_choice(name), own)
-        # of functions elsewhere nothing is known yet
+        # Functions defined outside this program are unknown until they are imported.
         with contextlib.suppress(LookupError, OSError, SyntaxError, TypeError, StopIteration):
             taken, rest = parameter_names(function)
             for key in options:
@@ -101,7 +102,7 @@ def check_spelling(config: ModuleType) -> None:
 
 
 def _choice(name):
-    """The item of one of config.py's names that says what the others are passed to."""
+    """Key of the item that names the function or class receiving the others."""
     return 'class_name' if name == 'dataset' else 'func' if name in WITH_FUNC else None
 
 
@@ -111,11 +112,11 @@ def _misspelt(name, key, legal):
 
 
 def _check_top_level(config):
-    """Types and ranges of config.py's own names."""
+    """Check types and ranges of config.py's top-level names."""
     for name, annotation in _TOP_LEVEL.items():
         check_kind(name, getattr(config, name), kind_of(annotation))
     expect(not re.search(r'[\0-\x1f\x7f]', config.desc), 'desc',
-           'one line of text, as it becomes the name of a folder', config.desc)
+           'one line of text, because it becomes the name of a folder', config.desc)
     _check_names(config)
     expect(os.path.isdir(config.result_dir) or not os.path.exists(config.result_dir), 'result_dir',
            'a folder, existing or not; this is a file', config.result_dir)
@@ -127,17 +128,17 @@ def _check_top_level(config):
 
 
 def _check_names(config):
-    """File systems take the names of the result folder, and TensorFlow the letters in them."""
+    """Check that the result folder's names are valid for file systems and for TensorFlow."""
     for name in ('desc', 'result_dir'):
         expect_utf8(name, getattr(config, name))
     size = len(config.desc.encode())
     if size > LONGEST_DESC:
-        raise ConfigError(f'desc is too long: {size} bytes; at most {LONGEST_DESC} fit into the '
-                          f"result folder's name. Received: '{config.desc[:40]}...'. Shorten it.")
+        raise ConfigError(f'desc is too long: {size} bytes; the name of a result folder has room '
+                          f"for {LONGEST_DESC}. Received: '{config.desc[:40]}...'. Shorten it.")
     parts = os.path.abspath(config.result_dir).split(os.sep)
     if max(len(os.fsencode(part)) for part in parts) > 255 or len(os.sep.join(parts)) > 3000:
         raise ConfigError('result_dir is too long. Expected names of at most 255 bytes, and at '
-                          f'most 3000 in all. Received: {in_short(config.result_dir)!r}. Shorten '
+                          f'most 3000 in total. Received: {in_short(config.result_dir)!r}. Shorten '
                           'it.')
 
 
@@ -145,18 +146,18 @@ def _check_names(config):
 # The functions that the configuration names.
 
 def import_function(dotted_name: str) -> Any:
-    from tfutil.objects import import_obj  # brings TensorFlow, which reading does without
+    from tfutil.objects import import_obj  # imports TensorFlow, which `load` must not do
 
     return import_obj(dotted_name)
 
 
 def dataset_class_name(options: Mapping[str, Any]) -> str:
-    """The class that `config.dataset` is of."""
+    """Dotted name of the class that `config.dataset` selects."""
     return with_defaults(import_function(DATASET_LOADER), options)['class_name']
 
 
 def _function(config, name):
-    """What the items of one of config.py's names are passed to."""
+    """Function or class that receives the items of one of config.py's names."""
     options = getattr(config, name)
     if name == 'dataset':
         class_name = dataset_class_name(options)
@@ -166,7 +167,7 @@ def _function(config, name):
 
 
 def _supplied(name):
-    """Options that the program passes, by what its own function marks: {name: Option}."""
+    """Options that the program passes, as marked by the built-in function: {name: Option}."""
     functions = [OWN_FUNCTIONS[name], *([DATASET_LOADER] if name == 'dataset' else [])]
     return {
         key: option for function in functions
@@ -175,13 +176,13 @@ def _supplied(name):
 
 
 def _check_function(config, name, function):
-    """A function can be called as the program will call it, and is not another name's."""
+    """Check that the program can call a function, and that it is not one for another name."""
     func = getattr(config, name).get('func')
     if name == 'dataset':
         expect(isinstance(function, type), 'dataset.class_name', 'the name of a class',
                dataset_class_name(config.dataset))
     if name in ('G', 'D'):
-        from tfutil.objects import expect_tensorflow2  # brings TensorFlow
+        from tfutil.objects import expect_tensorflow2  # imports TensorFlow
         expect_tensorflow2(f'{name}.func', function)
     try:
         taken, rest = options_of(function), rest_of(function)
@@ -197,12 +198,12 @@ def _check_function(config, name, function):
 
 
 def _check_options(name, options, function):
-    """Names and values of one name's items against the function they go to."""
+    """Check names and values of the items of one name against the function that receives them."""
     legal, supplied, rest = user_options(function), _supplied(name), rest_of(function)
     legal = {key: option for key, option in legal.items() if key not in supplied}
     for key, value in options.items():
         if key in supplied:
-            raise ConfigError(f'{name}.{key} cannot be set: the program itself passes it, from '
+            raise ConfigError(f'{name}.{key} cannot be set: the program itself derives it from '
                               f'the data set and the rest of the configuration. {name} takes: '
                               f'{", ".join(legal)}.')
         if key in legal:
@@ -219,13 +220,13 @@ def _check_options(name, options, function):
 
 
 # --------------------------------------------------------------------------------------------------
-# What options must be together.
+# Checks of options in combination.
 
 def _check_metrics(options, function):
-    """The program's own functions take `metrics` by name; all of them must exist."""
+    """Check that all metrics named in `metrics` exist, for the program's own functions."""
     names = with_defaults(function, options).get('metrics')
     if names and function.__module__.startswith('pgan.'):
-        import metrics  # brings TensorFlow
+        import metrics  # imports TensorFlow
         try:
             metrics.check_names(names)
         except ConfigError as error:
@@ -233,27 +234,27 @@ def _check_metrics(options, function):
 
 
 def _check_training(config, functions):
-    """What `train`'s values must be together, and training must have of its data set."""
+    """Check the values of `train` in combination and with those of the data set."""
     options = with_defaults(functions['train'], config.train)
     if options.get('resume_snapshot') is not None and options.get('resume_run_id') is None:
-        raise ConfigError('train.resume_snapshot: expected train.resume_run_id along with it, the '
-                          f'run that the snapshot is of. Received: {options["resume_snapshot"]!r} '
-                          'alone.')
+        raise ConfigError('train.resume_snapshot: expected train.resume_run_id along with it, to '
+                          'name the run of the snapshot. Received only train.resume_snapshot = '
+                          f'{options["resume_snapshot"]!r}.')
     _check_start(options)
     resumed, total = options.get('resume_kimg'), options.get('total_kimg')
     if is_number(resumed) and is_number(total) and 0 < resumed >= total:
         raise ConfigError(f'train.resume_kimg: expected less than train.total_kimg = {total}, the '
-                          'length of the whole run, or nothing is left to train. Received: '
+                          'length of the whole run; otherwise nothing is left to train. Received: '
                           f'{resumed!r}. Raise train.total_kimg.')
     if total is not None:
         data = with_defaults(functions['dataset'], config.dataset)
         expect(data.get('repeat') is not False, 'dataset.repeat',
-               'True: training shows a data set many times', data.get('repeat'))
+               'True, because training shows a data set many times', data.get('repeat'))
         _check_rows(config.grid, data.get('max_label_size'))
 
 
 def _check_held_out(config, functions):
-    """There are held-out images where an option looks at them."""
+    """Check that there are held-out images if an option uses them."""
     options = with_defaults(functions['train'], config.train)
     if with_defaults(functions['dataset'], config.dataset).get('validation'):
         return
@@ -262,14 +263,14 @@ def _check_held_out(config, functions):
                           'but dataset.validation is 0. Hold some out, e.g. --set '
                           'dataset.validation=0.1')
     if options.get('augment') == 'ada':
-        raise ConfigError("train.augment = 'ada' steers by images that training never sees, but "
-                          'dataset.validation is 0. Hold some out, e.g. --set '
+        raise ConfigError("train.augment = 'ada' is controlled by images that training never sees, "
+                          'but dataset.validation is 0. Hold some out, e.g. --set '
                           "dataset.validation=0.1; or choose train.augment='diffaugment', which "
                           'needs none.')
 
 
 def _check_augmentation(config, functions):
-    """The losses let `train.augment` change what D sees."""
+    """Check that the losses support `train.augment`."""
     method = with_defaults(functions['train'], config.train).get('augment')
     if method is None:
         return
@@ -277,47 +278,47 @@ def _check_augmentation(config, functions):
         if 'augment' not in options_of(functions[name]) and not rest_of(functions[name]):
             raise ConfigError(f'train.augment = {method!r} needs losses that augment what D sees, '
                               f'but {name}.func = {getattr(config, name)["func"]!r} takes no '
-                              'argument `augment`. Let it take one, as loss.D_wgangp_acgan does, '
-                              'and call augment(images) on what is passed to D; or leave '
-                              'train.augment out.')
+                              'argument `augment`. Add one, as in loss.D_wgangp_acgan, and call '
+                              'augment(images) on the images passed to D; or remove '
+                              'train.augment.')
 
 
 def _check_start(options):
-    """What a run begins with."""
+    """Check the options that decide which networks a run starts from."""
     init_from, frozen = options.get('init_from'), options.get('freeze_D')
     for name in ('resume_run_id', 'resume_kimg'):
         if init_from is not None and options.get(name) not in (None, 0.0, False):
             raise ConfigError(f'train.init_from and train.{name} contradict each other. '
-                              'init_from begins a new run, at 0 kimg, with what fits of a '
-                              "snapshot's layers; resume_run_id and resume_kimg go on with an "
+                              'init_from starts a new run, at 0 kimg, with the layers of a '
+                              'snapshot that fit; resume_run_id and resume_kimg continue an '
                               'earlier run on the same data. Received: init_from = '
-                              f'{init_from!r}, {name} = {options[name]!r}. Leave one of them out.')
+                              f'{init_from!r}, {name} = {options[name]!r}. Remove one of them.')
     if frozen and init_from is None:
         raise ConfigError('train.freeze_D: expected train.init_from along with it, a snapshot '
-                          'whose layers are to be kept; without it they would stay random. '
-                          f'Received: {frozen!r} alone.')
+                          'whose layers are kept; without one they would stay random. '
+                          f'Received only train.freeze_D = {frozen!r}.')
 
 
 def _check_rows(grid, label_size):
-    """Image grids with one class a row need labels."""
+    """Check that image grids with one class per row have labels."""
     if grid.get('layout') == 'row_per_class' and label_size == 0:
         raise ConfigError("grid.layout = 'row_per_class' (the line '-grpc') needs a run that is "
                           "conditioned on labels, but dataset.max_label_size is 0. Choose the line "
                           "'-cond' as well (dataset.max_label_size = 'full', or --use cond), or "
-                          "leave out '-grpc' (grid.layout = 'random').")
+                          "remove '-grpc' (grid.layout = 'random').")
 
 
 def check_minibatches(config: Any, resolution: int) -> None:
-    """At each resolution of the run, each GPU's share of the minibatch must split into D's
-    minibatch-stddev groups.
+    """Check that, at each resolution of the run, each GPU's share of the minibatch splits into D's
+    minibatch stddev groups.
 
     Args:
         config: the configuration, or another object with its `sched`, `G`, `D` and `num_gpus`.
-        resolution: of the data set's full images.
+        resolution: full resolution of the data set.
 
     Raises:
-        ConfigError: one does not, or is too small for the number of GPUs; or networks that cannot
-            grow are to grow.
+        ConfigError: a minibatch does not split, or is too small for the number of GPUs; or the
+            schedule grows networks that cannot grow.
     """
     sched = with_defaults(import_function(OWN_FUNCTIONS['sched']), config.sched)
     G, D = (with_defaults(import_function(options['func']), options)
@@ -325,7 +326,7 @@ def check_minibatches(config: Any, resolution: int) -> None:
     trained = min(sched['lod_initial_resolution'], resolution)
     for name, options in (('G', G), ('D', D)):
         if trained < resolution and options.get('progressive') is False:
-            raise ConfigError(f'{name}.progressive: expected True, as training starts at '
+            raise ConfigError(f'{name}.progressive: expected True, because training starts at '
                               f'sched.lod_initial_resolution = {trained}. Received: False. Set it '
                               'for both G and D, or set sched.lod_initial_resolution = '
                               f'{resolution}, the full resolution.')
@@ -335,14 +336,14 @@ def check_minibatches(config: Any, resolution: int) -> None:
 
 
 def _stddev_group(D):
-    """The group of the minibatch stddev layer; 1 of a D without one."""
+    """Group size of the minibatch stddev layer; 1 if D has none."""
     is_off = 'mbstat_avg' in D and D['mbstat_avg'] is None
     return 1 if is_off else D.get('mbstd_group_size') or 1
 
 
 def _check_minibatch(sched, num_gpus, group, resolution):
-    """One resolution's minibatch, after the schedule has rounded it down to a multiple of num_gpus
-    and capped it.
+    """Check the minibatch at one resolution, after the schedule has rounded it down to a multiple
+    of num_gpus and capped it.
     """
     asked = sched['minibatch_dict'].get(resolution, sched['minibatch_base'])
     per_gpu = min(asked // num_gpus, sched['max_minibatch_per_gpu'].get(resolution, asked))
@@ -353,14 +354,14 @@ def _check_minibatch(sched, num_gpus, group, resolution):
                           'preset for this number of GPUs.')
     if group > 1 and per_gpu % min(group, per_gpu):
         raise ConfigError(f'{where} gives {per_gpu} to each GPU. Expected a multiple of '
-                          f'D.mbstd_group_size = {group}, or less than it. Change '
+                          f'D.mbstd_group_size = {group}, or a smaller number. Change '
                           'sched.minibatch_dict, sched.max_minibatch_per_gpu, D.mbstd_group_size '
                           'or num_gpus.')
 
 
 def _data_resolution(config, dataset_class):
-    """The data set's full resolution, from the configuration, its class or its files' names; None
-    where none tells.
+    """Full resolution of the data set, from the configuration, its class or its file names; None if
+    unknown.
     """
     resolution = with_defaults(dataset_class, config.dataset).get('resolution')
     if kind_of(Resolution).holds(resolution):

@@ -1,8 +1,8 @@
-"""What `train.py --images FOLDER` and configs/few_images.py set: options chosen by the number of
-pictures, the speed of the machine and the time given.
+"""Options of `train.py --images FOLDER` and configs/few_images.py, chosen by the number of
+pictures, the speed of the machine and the available time.
 
-Arithmetic only: nothing here reads files or needs TensorFlow. `pgan.training.own_pictures` looks at
-the folder, measures the machine, and asks these functions.
+Arithmetic only: nothing here reads files or needs TensorFlow. `pgan.training.own_pictures` surveys
+the folder, measures the machine and calls these functions.
 """
 import math
 import types
@@ -14,32 +14,32 @@ from pgan.nn.specs import LayerSpec, Width, update_multiplications
 from pgan.resolutions import LARGEST, log2_of, reached_by_most
 from pgan.settings import catalogue
 
-HOURS = 8.0  # a night: the time for a run unless another one is given
+HOURS = 8.0  # default time for a run: overnight
 
 RESOLUTIONS = (8, 16, 32, 64, 128, 256, 512, LARGEST)
-WIDTHS = (32, 64, 128, 256, 512)  # fmap_max; fmap_base is 16 times it, the paper's proportion
+WIDTHS = (32, 64, 128, 256, 512)  # fmap_max; fmap_base is 16x this, the paper's ratio
 BASE_OF_WIDTH = 16
-# The narrowest networks that are worth training at a resolution.
+# Narrowest networks worth training, by resolution.
 NARROWEST = {8: 32, 16: 32, 32: 32, 64: 64, 128: 64, 256: 128, 512: 256, 1024: 512}
-# Thousands of images below which a resolution is not chosen. The quick start's digits are legible
-# after 40 kimg at 32x32; the paper's 1024x1024 took 12000.
+# Minimum length of a run in kimg, by resolution. The digits of the quick start are legible after
+# 40 kimg at 32x32; the paper's 1024x1024 took 12000.
 WANTED_KIMG = {8: 10, 16: 25, 32: 80, 64: 240, 128: 600, 256: 1500, 512: 3500, 1024: 8000}
-WIDER_FROM = 2  # times as many images must be possible for networks wider than the narrowest
-LEAST_KIMG = 10.0  # of any run: fakes*.png are numbered by thousands of images
-# Wider networks only learn so few pictures by heart.
+WIDER_FROM = 2  # wider networks than the narrowest must allow runs of 2x WANTED_KIMG
+LEAST_KIMG = 10.0  # minimum of any run: fakes*.png are numbered by thousands of images
+# With so few pictures, wider networks would only memorize them.
 WIDEST = ((1000, 128), (10000, 256), (math.inf, 512))  # (fewer pictures than, fmap_max)
 
-AUGMENTED_BELOW = 20000  # pictures; of more, D sees each one too seldom to know it
-GROWING = 0.4  # share of the images that are shown before the full resolution has faded in
-TICKS = 20  # pictures of progress
+AUGMENTED_BELOW = 20000  # pictures; with more, D sees each one too rarely to memorize it
+GROWING = 0.4  # fraction of the images shown before the full resolution has faded in
+TICKS = 20  # fakes*.png per run
 TICKS_A_SNAPSHOT = 5
 MINIBATCH = 16
 SMALLER_MINIBATCHES = {256: 8, 512: 4, 1024: 4}  # by resolution; multiples of D.mbstd_group_size
 # Short runs need larger steps: (thousands of images up to, learning rate).
 LEARNING_RATES = ((100, 0.004), (500, 0.002), (math.inf, 0.001))
-SMOOTHED = 0.02  # Gs averages over this share of the run, so that it is as good as G in the end
+SMOOTHED = 0.02  # Gs averages over this fraction of the run, so that it catches up with G
 
-# What options below are without being set, so that command lines may leave them out.
+# Defaults of the options below, which command lines may omit.
 DEFAULTS: dict[str, Any] = {
     'dataset.max_label_size': 0, 'train.augment': None, 'train.image_snapshot_ticks': 1,
     'train.mirror_augment': False,
@@ -49,17 +49,17 @@ DEFAULTS: dict[str, Any] = {
 
 
 class Choice(NamedTuple):
-    """What a run for a folder of pictures is.
+    """Choices for a run on a folder of pictures.
 
     Attributes:
         tfrecord_dir: name of the data set.
-        num_images: pictures in it.
-        resolution: of the data set.
+        num_images: number of pictures in it.
+        resolution: its resolution.
         width: feature maps of the widest layers, fmap_max.
         total_kimg: length of the run in thousands of images.
-        precision: the line of config.py: 'fp32', 'fp16' or 'bf16'.
+        precision: line of config.py: 'fp32', 'fp16' or 'bf16'.
         labels: whether to train with the classes of the data set.
-        desc: name of the result folder, after its number; '' = the data set's.
+        desc: name of the result folder, after its number; '' = name of the data set.
     """
     tfrecord_dir: str
     num_images: int
@@ -72,7 +72,7 @@ class Choice(NamedTuple):
 
 
 def options(choice: Choice) -> dict[str, Any]:
-    """The options of a choice, {'train.total_kimg': 100, ...}, without its precision."""
+    """Options of a choice, except for its precision: {'train.total_kimg': 100, ...}."""
     total, base = choice.total_kimg, BASE_OF_WIDTH * choice.width
     steps = max(log2_of(choice.resolution) - 2, 1)
     phase_kimg = rounded(GROWING * total / steps / 2)
@@ -104,19 +104,21 @@ def options(choice: Choice) -> dict[str, Any]:
 
 
 def augmentation_for(num_images: int) -> dict[str, Any]:
-    """Options that keep D from learning so many pictures by heart, and show whether Gs has."""
+    """Options that keep D from memorizing the pictures, and show whether Gs has memorized them."""
     augment = 'diffaugment' if num_images < AUGMENTED_BELOW else None
     return {'train.augment': augment, 'train.nearest_fakes': 8}
 
 
 def smoothing(total_kimg: float) -> float:
-    """train.G_smoothing: Gs averages over a share of the run, at most the paper's 0.999."""
+    """train.G_smoothing for averaging over the fraction SMOOTHED of a run; at most 0.999, as in the
+    paper.
+    """
     updates = SMOOTHED * total_kimg * 1000 / MINIBATCH
     return rounded(min(max(1 - 1 / max(updates, 1), 0.9), 0.999))
 
 
 def apply(namespace: dict[str, Any], choice: Choice) -> None:
-    """Set a choice's options in config.py's namespace: for configs/few_images.py."""
+    """Set the options of a choice in config.py's namespace; for configs/few_images.py."""
     for section in catalogue.read():
         for option in section.options:
             if option.name == choice.precision:
@@ -151,11 +153,16 @@ class Speed(NamedTuple):
 
     @classmethod
     def of(cls, width: int, seen: Mapping[int, tuple[float, float]]) -> 'Speed':
-        """The speed seen at one width: {resolution: (seconds per kimg, seconds of compiling)}."""
+        """Fit the speed to measurements at one width.
+
+        Args:
+            width: fmap_max of the measured networks.
+            seen: {resolution: (seconds per kimg, seconds of compiling)}.
+        """
         low, high = min(seen), max(seen)
         blocks = {size: log2_of(size) - 1 for size in seen}
         cost = {size: image_multiplications(size, width) for size in seen}
-        # sec = block * blocks + multiplication * cost, through the smallest and the largest stage
+        # Solve sec = block * blocks + multiplication * cost for the smallest and the largest stage.
         det = blocks[low] * cost[high] - blocks[high] * cost[low]
         each = 0.0
         if det:
@@ -171,7 +178,7 @@ class Speed(NamedTuple):
 
 
 def image_multiplications(resolution: int, width: int) -> float:
-    """Multiplications per image shown at a stage, of networks without labels, in colour."""
+    """Multiplications per image shown at a stage, for colour images without labels."""
     r = log2_of(resolution)
     described: Any = types.SimpleNamespace(
         nf=Width(BASE_OF_WIDTH * width, 1.0, width), top=r, norm=None, latents=width,
@@ -185,12 +192,12 @@ def image_multiplications(resolution: int, width: int) -> float:
 
 
 def resolution_of(sides: Sequence[int]) -> int:
-    """Largest resolution that most of the pictures reach with their shorter sides."""
+    """Largest resolution that the shorter sides of most pictures reach."""
     return reached_by_most(sides, RESOLUTIONS[0])
 
 
 def kimg_in(seconds: float, resolution: int, width: int, speed: Speed) -> float:
-    """Thousands of images of a growing run that fit into a time; may be negative."""
+    """Length in kimg of a growing run that fits into a time; may be negative."""
     sizes = [size for size in (4, *RESOLUTIONS) if size <= resolution]
     phase = GROWING / (len(sizes) - 1) / 2
     shares = {size: 2 * phase for size in sizes}
@@ -201,13 +208,13 @@ def kimg_in(seconds: float, resolution: int, width: int, speed: Speed) -> float:
 
 
 def seconds_of_compiling(resolution: int, speed: Speed) -> float:
-    """Seconds of compiling of a growing run: each resolution twice, fading in and after that."""
+    """Compilation time of a growing run: each resolution compiles twice, fading in and after it."""
     blocks = sum(r - 1 for r in range(2, log2_of(resolution) + 1))
     return speed.compiling * (2 * blocks - 1)
 
 
 def seconds_for(kimg: float, resolution: int, width: int, speed: Speed) -> float:
-    """Seconds of a growing run: the inverse of `kimg_in`."""
+    """Duration in seconds of a growing run: the inverse of `kimg_in`."""
     none, one = (kimg_in(value, resolution, width, speed) for value in (0.0, 1.0))
     return (kimg - none) / (one - none)
 
@@ -222,16 +229,16 @@ SMALLEST = Networks(RESOLUTIONS[0], WIDTHS[0])
 
 
 def choose_networks(largest: int, num_images: int, seconds: float, speed: Speed) -> Networks | None:
-    """The largest resolution that can be trained well in a time, and the widest networks at it.
+    """Largest resolution that can be trained well in a time, and the widest networks for it.
 
     Args:
         largest: resolution that most pictures reach.
-        num_images: pictures in all.
-        seconds: of training, with compiling.
-        speed: of the machine.
+        num_images: total number of pictures.
+        seconds: training time, including compilation.
+        speed: speed of the machine.
 
     Returns:
-        None if the time suffices for nothing.
+        None if the time is too short even for the smallest networks.
     """
     widest = next(width for count, width in WIDEST if num_images < count)
     for resolution in sorted((size for size in RESOLUTIONS if size <= largest), reverse=True):
@@ -247,11 +254,12 @@ def choose_networks(largest: int, num_images: int, seconds: float, speed: Speed)
 
 def longest_run(seconds: float, seconds_of: Callable[[float], float],
                 least: float = LEAST_KIMG) -> float | None:
-    """Thousands of images of the longest run that fits into a time; None if not even `least` do.
+    """Length in kimg of the longest run that fits into a time; None if even `least` does not fit.
 
     Args:
-        seconds: the time.
-        seconds_of: function: kimg -> seconds, rising.
+        seconds: the available time.
+        seconds_of: increasing function: kimg -> seconds.
+        least: minimum length in kimg.
     """
     if seconds_of(least) > seconds:
         return None

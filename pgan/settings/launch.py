@@ -1,6 +1,4 @@
-"""From a configuration to the function that it names, running: what `train.py` and
-`util_scripts.py` have in common.
-"""
+"""Run the function that a configuration names: shared by `train.py` and `util_scripts.py`."""
 import contextlib
 import inspect
 import os
@@ -22,8 +20,8 @@ _NEED_MEMORY = ('minibatch_size', 'grid_size', 'num_images', 'num_starts')  # op
 
 
 def exit_code_of(action: Callable[..., object], *arguments: Any) -> int:
-    """Run a program's action; mistakes of the user and signals end it with a line that says so.
-    Returns the exit code.
+    """Run a program's action and return the exit code. User errors and signals end it with one
+    line.
     """
     try:
         with exit_on_user_error(), signals_as_exceptions(), _importing_from_here():
@@ -40,9 +38,9 @@ def exit_code_of(action: Callable[..., object], *arguments: Any) -> int:
 
 @contextlib.contextmanager
 def _importing_from_here() -> Iterator[None]:
-    """Modules in the current folder can be imported in the block, after all others of their name.
+    """Append the current folder to Python's module search path during the block.
 
-    Python itself looks in the program's folder, not in the current one.
+    Python itself searches the program's folder, not the current one.
     """
     try:
         here = os.getcwd()
@@ -59,14 +57,12 @@ def _importing_from_here() -> Iterator[None]:
 
 
 def start(config: ModuleType, resume: 'RunToResume | None' = None, dry_run: bool = False) -> None:
-    """Start TensorFlow as the configuration wants it, check the configuration, and run
-    config.train.func.
-    """
-    import misc  # does without TensorFlow
+    """Start TensorFlow as configured, check the configuration, and run config.train.func."""
+    import misc  # does not import TensorFlow
     settings.apply_env(config)  # before anything imports TensorFlow
 
     misc.init_output_logging()
-    settings.check_spelling(config)  # at once: TensorFlow takes seconds to start
+    settings.check_spelling(config)  # before TensorFlow, which takes seconds to start
     misc.import_tensorflow()
     import tfutil
     settings.check_config(config)
@@ -77,15 +73,14 @@ def start(config: ModuleType, resume: 'RunToResume | None' = None, dry_run: bool
 
 
 def end(config: ModuleType, result: object) -> None:
-    """Print the program's last lines; a script's result is the path of what it has written."""
+    """Print the program's last lines; the result of a script is the path that it has written."""
     if config.train.func.startswith('util_scripts.') and isinstance(result, str):
         print('Written:', main_product(result))
     print('Exiting...')
 
 
 def main_product(path: str) -> str:
-    """The picture or video that a script has written, if its result folder holds one; else the
-    path as it is.
+    """The only picture or video in a script's result folder; without exactly one, the path itself.
     """
     if not os.path.isdir(path):
         return path
@@ -94,8 +89,8 @@ def main_product(path: str) -> str:
 
 
 def run(config: ModuleType, resume: 'RunToResume | None' = None, dry_run: bool = False) -> Any:
-    """Call config.train's function with its options; one that has a `config` argument also gets the
-    rest of the configuration.
+    """Call the function of config.train with its options. If it has an argument `config`, pass the
+    rest of the configuration, too.
     """
     from tfutil import import_obj
     options = dict(config.train)
@@ -114,7 +109,7 @@ def run(config: ModuleType, resume: 'RunToResume | None' = None, dry_run: bool =
 
 
 def _options_of_memory(parameters):
-    """Names of the options of a function that decide how much memory it needs."""
+    """Names of a function's options that determine its memory use."""
     if 'dry_run' in parameters:  # training
         return ('sched.minibatch_base', 'sched.minibatch_dict', 'grid.size')
     return [f'train.{name}' for name in _NEED_MEMORY if name in parameters]

@@ -1,4 +1,4 @@
-"""What config.py offers, for people: `python train.py --list`, and the names in `--help`."""
+"""Lists of config.py's lines: `python train.py --list`, and the names in `--help`."""
 import re
 from collections.abc import Iterable
 
@@ -15,16 +15,16 @@ _DATA_SET = re.compile(r"dataset = EasyDict\(tfrecord_dir='(?P<folder>[^']+)'\)"
 
 
 def print_catalogue(use: Iterable[str] = ()) -> None:
-    """Print all of it for `--list`.
+    """Print the whole catalogue for `--list`.
 
     Args:
-        use: names of lines that are switched on besides those that are active in config.py.
+        use: names of lines to switch on in addition to those active in config.py.
     """
     text = switched_text(read_source(catalogue.CONFIG_PY), use)
-    print(filled("What config.py offers; * = in force now. Turn lines on with '--use NAME,NAME', "
+    print(filled("Lines of config.py; * = active now. Turn lines on with '--use NAME,NAME', "
                  'or uncomment them in config.py (and comment out what they replace), or set '
-                 "their values from outside with --config and --set. Each adds '-name' to the "
-                 "result folder's name."))
+                 "their values with --config and --set. Each adds '-name' to the name of the "
+                 "result folder."))
     for section in sections(text):
         print(f'\n{filled(section.title)}')
         in_force = section.in_force
@@ -35,11 +35,11 @@ def print_catalogue(use: Iterable[str] = ()) -> None:
     try:
         check_contradictions(text)
     except ConfigError as error:
-        print(f'\n{filled(f"Not usable as it is: {error}")}')
+        print(f'\n{filled(f"This selection cannot be used: {error}")}')
 
 
 def _print_rows(rows):
-    """Print (mark, name, meaning) in columns; a name that is too long stands on its own line."""
+    """Print (mark, name, meaning) in columns; a name that is too long gets its own line."""
     room = columns() // 2
     width = max((len(name) for _, name, _ in rows if len(name) <= room), default=0)
     for mark, name, meaning in rows:
@@ -51,7 +51,7 @@ def _print_rows(rows):
 
 
 def _meaning(option: Option) -> str:
-    """What an option means; what a data set's line says is more than its comment."""
+    """Meaning of an option; for a data set, also what its code sets."""
     found = _DATA_SET.fullmatch(option.code)
     if found:
         mirrored = ', mirrored' if found['mirrored'] else ''
@@ -61,7 +61,7 @@ def _meaning(option: Option) -> str:
 
 
 def names() -> str:
-    """The names of all options as text for `--help`: a paragraph for each section."""
+    """Names of all options for `--help`, one paragraph per section."""
     paragraphs = []
     for section in catalogue.read():
         title = re.split(r'[.:,] ', section.title + ' ')[0]

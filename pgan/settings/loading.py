@@ -22,11 +22,11 @@ from pgan.settings import catalogue, switches
 from pgan.settings.checking import NAMES, OWN_FUNCTIONS
 from pgan.settings.source_files import read_source
 
-# These are texts, whatever they look like and whether or not they are set.
+# These are strings even if they look like something else, whether or not they are set.
 _TEXTS = {'dataset.tfrecord_dir', 'dataset.label_file'}
 
-# A command line value that is not a Python literal is taken as text when it looks like a name, a
-# path or a date.
+# A command line value that is not a Python literal is a string if it looks like a name, a path or a
+# date.
 _BARE_WORD = re.compile(r'[\w./\\:~@%-]+')
 _ALMOST_LITERAL = {'true': 'True', 'false': 'False', 'none': 'None', 'null': 'None'}
 
@@ -34,17 +34,18 @@ _ALMOST_LITERAL = {'true': 'True', 'false': 'False', 'none': 'None', 'null': 'No
 def load(config_files: Iterable[str | os.PathLike] = (),
          assignments: Iterable[str] = (), *uses: Iterable[str],
          defaults: Iterable[str] = ()) -> types.ModuleType:
-    """Read config.py afresh, then the override files, then the assignments.
+    """Reload config.py, then apply the override files and the assignments.
 
     Args:
-        config_files: paths of Python files, each run in config.py's namespace, in order.
-        assignments: texts 'NAME=VALUE' or 'NAME.KEY=VALUE', in order.
-        uses: names of config.py's lines to switch on, see `switches.choose`. A later argument
-            replaces the choices of an earlier one.
-        defaults: assignments that come before the override files.
+        config_files: paths of Python files, run in order in config.py's namespace.
+        assignments: strings 'NAME=VALUE' or 'NAME.KEY=VALUE', in order.
+        uses: names of config.py's lines to switch on, see `switches.choose`. Later arguments
+            override the choices of earlier ones.
+        defaults: assignments applied before the override files.
 
     Returns:
-        The module `config`, also in `sys.modules`, so `import config` elsewhere gives the same.
+        The module `config`. It is also in `sys.modules`, so that `import config` elsewhere returns
+        the same module.
 
     Raises:
         ConfigError: a file is missing or fails, a name does not exist, a value cannot be read, or
@@ -71,9 +72,7 @@ def load(config_files: Iterable[str | os.PathLike] = (),
 
 
 def command_line(config: types.ModuleType) -> tuple[list[str], list[str]]:
-    """What was read on top of config.py: (override files, assignments), each a list of texts in
-    order.
-    """
+    """(override files, assignments) applied to config.py, each a list of strings in order."""
     return getattr(config, '_command_line', ([], []))
 
 
@@ -84,14 +83,15 @@ def set_outside(config: types.ModuleType) -> set[str]:
 
 def after_files(chosen: Mapping[str, Any], config_files: Iterable[str | os.PathLike] = (),
                 assignments: Iterable[str] = (), uses: Iterable[str] = ()) -> dict[str, Any]:
-    """Options that come before a user's override files, as the files leave them.
+    """Apply a user's override files to default options and return the resulting values.
 
-    What the user's assignments and lines of config.py set is left out, and so is what a file has
-    removed. So `--set` with the result, before the user's own, gives what the user expects.
+    Options set by the user's assignments and lines of config.py are omitted, and so are options
+    that a file removes. Passing the result to `--set`, before the user's own assignments, therefore
+    gives what the user expects.
 
     Args:
-        chosen: {'train.total_kimg': 100, ...}.
-        config_files, assignments, uses: what the user has set, as for `load`.
+        chosen: the default options, {'train.total_kimg': 100, ...}.
+        config_files, assignments, uses: the user's settings, as for `load`.
     """
     taken = switches.choices_of(uses) | {text.partition('=')[0].strip() for text in assignments}
     free = {name: value for name, value in chosen.items()
@@ -106,7 +106,7 @@ def after_files(chosen: Mapping[str, Any], config_files: Iterable[str | os.PathL
 
 
 def assignment(name: str, value: object) -> str:
-    """'NAME=VALUE' as `--set` takes it: a bare word where that will do, else a literal."""
+    """Format 'NAME=VALUE' for `--set`, with a bare word if possible, else a literal."""
     is_bare = isinstance(value, str) and _BARE_WORD.fullmatch(value) and not _is_literal(value)
     return f'{name}={value if is_bare else repr(value)}'
 
@@ -120,30 +120,31 @@ def _is_literal(text):
 
 
 def set_measured(config: types.ModuleType, timetable: Mapping[str, Any]) -> None:
-    """Let a configuration know how long its stages take: state of a `Timetable`."""
+    """Store the measured times of the stages, the state of a `Timetable`, in a configuration."""
     config._measured = dict(timetable)  # type: ignore[attr-defined]
 
 
 def measured(config: types.ModuleType) -> dict[str, Any]:
-    """What `set_measured` was given; {} if nothing has been measured."""
+    """Times stored by `set_measured`; {} if nothing has been measured."""
     return getattr(config, '_measured', {})
 
 
 def used_lines(config: types.ModuleType) -> list[str]:
-    """Names of config.py's lines that were switched on from outside and are in force."""
+    """Names of config.py's lines that were switched on by `uses` and are active."""
     return getattr(config, '_used_lines', [])
 
 
 def values(config: types.ModuleType) -> dict[str, Any]:
-    """The configuration's names and their values, sorted by name: what config.txt records. Names
-    of the user's own, such as functions and imports, are not among them.
+    """The configuration's names and values, sorted by name, as recorded in config.txt.
+
+    Other names of the user, such as functions and imports, are excluded.
     """
     return {name: value for name, value in sorted(vars(config).items()) if name in NAMES}
 
 
 def plain_options(config: types.ModuleType) -> dict[str, Any]:
-    """The configuration as {'train.total_kimg': 12000, 'desc': 'pgan', ...}, for pages that show a
-    value a line.
+    """The configuration as a flat dict {'train.total_kimg': 12000, 'desc': 'pgan', ...}, for pages
+    that show one value per line.
     """
     found = {}
     for name, value in values(config).items():
@@ -158,11 +159,11 @@ def apply_env(config: types.ModuleType) -> None:
     """Set the environment variables of `config.env`. TensorFlow reads most of them once, when it is
     imported.
 
-    A log level that the environment brings along stays: it is how a caller asks for more or less
-    than config.py. Keras's backend stays TensorFlow.
+    A log level already set in the environment takes precedence: it is how a caller overrides
+    config.py. Keras's backend stays TensorFlow.
 
     Raises:
-        ConfigError: a name or value that no environment variable can have.
+        ConfigError: a name or value is not valid for an environment variable.
     """
     expect(isinstance(config.env, dict), 'env', 'an EasyDict', config.env)
     for name, value in config.env.items():
@@ -176,8 +177,8 @@ def apply_env(config: types.ModuleType) -> None:
 
 
 def _import_config(uses):
-    """Execute config.py as the module `config`, replacing one that was loaded before, with these
-    lines switched on.
+    """Execute config.py, with these lines switched on, as the module `config`, replacing a
+    previously loaded one.
     """
     spec = importlib.util.spec_from_file_location('config', catalogue.CONFIG_PY)
     config = importlib.util.module_from_spec(spec)
@@ -203,23 +204,24 @@ def _run_override(config, path):
     """Execute an override file in the configuration's namespace."""
     if os.path.isdir(path):
         raise ConfigError(f'--config {path}: that is a folder. Expected a Python file with lines '
-                          'in the manner of config.py.')
+                          'like those of config.py.')
     if not os.path.isfile(path):
         folder = catalogue.CONFIG_PY.parent / 'configs'
         there = {p.name: os.path.relpath(p) for p in sorted(folder.glob('*.py'))}
         close = difflib.get_close_matches(os.path.basename(path), there, n=1)
         hint = f' Did you mean {there[close[0]]!r}?' if close else nearest_path(path)
-        raise ConfigError(f'--config {path}: there is no such file, seen from the current folder '
-                          f'{os.getcwd()!r}.{hint} Expected a Python file with lines in the '
-                          'manner of config.py. Ready-made ones: '
+        raise ConfigError(f'--config {path}: there is no such file; the current folder is '
+                          f'{os.getcwd()!r}.{hint} Expected a Python file with lines like those '
+                          'of config.py. Ready-made ones: '
                           f'{", ".join(there.values()) or "none"}.')
     _run(path, vars(config))
 
 
 def _run(path: str | os.PathLike, namespace: dict[str, Any],
          edit: Callable[[str], str] = str) -> None:
-    """Execute a Python file of the user's, after `edit` has changed its text line by line;
-    whatever goes wrong in it is reported with its line.
+    """Execute a user's Python file after `edit` has changed its text (keeping its line numbers).
+
+    Errors in it are reported with their line.
     """
     try:
         source = edit(read_source(path))
@@ -229,10 +231,10 @@ def _run(path: str | os.PathLike, namespace: dict[str, Any],
     except ConfigError:
         raise
     except SystemExit as error:
-        if type(error) is not SystemExit:  # Not the file's own: a signal.
+        if type(error) is not SystemExit:  # raised by a signal, not by the file
             raise
-        raise ConfigError(f'{path} ends the program by itself, with sys.exit({error.code!r}). '
-                          'Expected lines that set values, and no more.'
+        raise ConfigError(f'{path} exits the program with sys.exit({error.code!r}). '
+                          'Expected only lines that set values.'
                           ) from error
     except SyntaxError as error:
         raise ConfigError(f'{path}, line {error.lineno}: {error.msg}: '
@@ -254,9 +256,7 @@ def _public(namespace):
 
 
 def _expand_paths(config):
-    """Expand `~` in every string that starts with it. Only paths do: names of folders, files and
-    runs.
-    """
+    """Expand `~` in every string that starts with it; only paths of folders, files and runs do."""
     for name, value in values(config).items():
         if isinstance(value, dict) and name != 'env':
             value.update({key: expanded(item) for key, item in value.items() if _is_tilde(item)})
@@ -269,7 +269,7 @@ def _is_tilde(value):
 
 
 def _restore_easy_dicts(config, names):
-    """Let an override file write `sched = {...}` or `sched = dict(...)`, too."""
+    """Convert plain dicts to EasyDicts, so that override files may write `sched = {...}`."""
     for name, before in names.items():
         value = getattr(config, name, None)
         if isinstance(before, dict) and isinstance(value,
@@ -278,17 +278,17 @@ def _restore_easy_dicts(config, names):
 
 
 def _check_known(config, path):
-    """Raise ConfigError for a public name that is not one of config.py's, which must be misspelt,
-    and for one that is missing. What a file imports, its functions and its classes may have any
-    name.
+    """Raise ConfigError for an unknown public name, presumably misspelt, and for a missing one.
+
+    Imports, functions and classes may have any name.
     """
     known, imported = sorted(NAMES), vars(config).get('_imported', ())
     for name, value in sorted(vars(config).items()):
         if not (name in NAMES or name.startswith('_') or name in imported or _is_code(value)):
             raise ConfigError(f'{path} sets {name!r}, which is not a name of '
                               f'config.py.{_nearest_option(name)} Its names are: '
-                              f'{", ".join(known)}. A name that the file needs for itself starts '
-                              f'with an underscore: del {name} at the end, or call it _{name}.')
+                              f'{", ".join(known)}. If the file needs the name only for itself, '
+                              f'call it _{name}, or add del {name} at the end.')
     for name in known:
         if not hasattr(config, name):
             verb = 'does not set' if path == catalogue.CONFIG_PY.name else 'deletes'
@@ -302,22 +302,23 @@ def _is_code(value):
 
 
 def _imported_names(source):
-    """Names that a file's text imports."""
+    """Names imported anywhere in a source text."""
     return {(alias.asname or alias.name).partition('.')[0] for node in ast.walk(ast.parse(source))
             if isinstance(node, (ast.Import, ast.ImportFrom)) for alias in node.names}
 
 
 def _nearest_option(name):
-    """' Did you mean ...?' among config.py's names and the options below them, which a user may
-    have forgotten to put there.
+    """' Did you mean ...?' with config.py's names and their options, for a user who forgot the
+    prefix; or ''.
     """
     nearest = nearest_options(name)
     return f' Did you mean {" or ".join(map(repr, nearest))}?' if nearest else ''
 
 
 def nearest_options(name: str, cutoff: float = 0.6) -> list[str]:
-    """The options 'NAME' or 'NAME.KEY' whose last part comes nearest to a name; [] if none does.
-    There are several where two sections have the same, such as G.fmap_base and D.fmap_base.
+    """Options 'NAME' or 'NAME.KEY' whose last part is most similar to a name; [] if none is.
+
+    Several are returned if sections share an option, e.g. G.fmap_base and D.fmap_base.
     """
     dotted = {name: [name] for name in NAMES - {'EasyDict'}}
     for section, function in OWN_FUNCTIONS.items():
@@ -333,7 +334,7 @@ def nearest_options(name: str, cutoff: float = 0.6) -> list[str]:
 # Assignments from the command line.
 
 def _assign(config, assignment):
-    """Carry out one 'NAME=VALUE' or 'NAME.KEY=VALUE'."""
+    """Apply one 'NAME=VALUE' or 'NAME.KEY=VALUE'."""
     dotted, equals, text = assignment.partition('=')
     dotted = dotted.strip()
     name, dot, key = dotted.partition('.')
@@ -354,14 +355,12 @@ def _assign(config, assignment):
         kind = _kind_of_option(name, options, key) if isinstance(before, str) else None
         options[key] = _parse(assignment, text.strip(), before, kind)
     else:
-        raise ConfigError(f'--set {assignment}: {name!r} has no parts; it is {options!r}. Write '
+        raise ConfigError(f'--set {assignment}: {name!r} has no options; it is {options!r}. Write '
                           f'--set {name}=VALUE.')
 
 
 def _kind_of_option(section, options, key):
-    """The `Kind` of an option, without importing the function that takes it; None if that does not
-    tell.
-    """
+    """The `Kind` of an option, without importing the function that takes it; None if unknown."""
     function = options.get('class_name' if section == 'dataset' else 'func')
     with contextlib.suppress(LookupError, OSError, SyntaxError, TypeError, StopIteration):
         return kind_of(option_annotation(function or OWN_FUNCTIONS[section], key,
@@ -370,15 +369,15 @@ def _kind_of_option(section, options, key):
 
 
 def _parse(assignment, text, before, kind=None):
-    """The value of an assignment's text: a Python literal or a bare word.
+    """Parse the value of an assignment: a Python literal or a bare word.
 
     Args:
         assignment: the whole assignment, for messages.
-        text: what stands after the '='.
-        before: the value that is replaced, or None; where it is a text, `005`, `1e3` and `my run`
-            are texts as well.
-        kind: `Kind` of the values that the option takes, if it is known; what it takes as it is,
-            such as 0 where 'full' or a number is meant, is no text.
+        text: the part after the '='.
+        before: the value to replace, or None. If it is a string, `005`, `1e3` and `my run` are
+            strings, too.
+        kind: `Kind` of the option's values, if known. A literal that it accepts is not turned into
+            a string, e.g. 0 for an option that takes 'full' or a number.
     """
     any_text = isinstance(before, str) and text and text[0] not in '\'"'
     try:
@@ -392,9 +391,9 @@ def _parse(assignment, text, before, kind=None):
         if not _BARE_WORD.fullmatch(text):
             raise ConfigError(f'--set {assignment}: expected a Python literal (3, 1e-4, True, '
                               f"None, [1, 2], {{4: 128}}, 'text') or a bare word like "
-                              f'row_per_class. Received: {text!r}. Mind that the shell takes '
-                              'quotes, spaces and braces for itself: put the whole assignment in '
-                              'double quotes.') from None
+                              f'row_per_class. Received: {text!r}. The shell interprets quotes, '
+                              'spaces and braces, so put the whole assignment in double '
+                              'quotes.') from None
         value = text
     if not isinstance(before, str) or isinstance(value, (str, type(None))):
         return value

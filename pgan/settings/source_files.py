@@ -1,4 +1,4 @@
-"""Text of the Python files that a configuration is made of."""
+"""Source text of the Python files that make up a configuration."""
 import codecs
 import importlib.util
 import os
@@ -8,8 +8,10 @@ from pgan.errors import ConfigError, in_short
 
 
 def read_source(path: str | os.PathLike) -> str:
-    """Text of a Python file as Python decodes it: UTF-8, with or without a byte order mark, or what
-    a `coding` comment in its first two lines names.
+    """Text of a Python file, decoded as Python does.
+
+    That is UTF-8 with or without a byte order mark, or the encoding named by a `coding` comment in
+    the first two lines.
 
     Raises:
         ConfigError: the file cannot be read or decoded.

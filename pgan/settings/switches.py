@@ -1,9 +1,8 @@
-"""Lines of config.py switched by name, as `--use cond,bf16` does, and lines that contradict each
-other.
+"""Lines of config.py: switching them on by name (`--use cond,bf16`) and detecting contradictions.
 
-A chosen line is uncommented in config.py's text before the text runs; in a section that says
-'choose one', the line that it replaces is commented out. So order and meaning are those of editing
-the file by hand.
+A chosen line is uncommented in config.py's text before the text is executed. In a section titled
+'choose one', the line that it replaces is commented out. The effect, including the order, is
+therefore the same as editing the file by hand.
 """
 import ast
 import itertools
@@ -24,10 +23,10 @@ def choose(text: str, names: Iterable[str]) -> str:
 
     Returns:
         The text with these lines uncommented, and those that they replace commented out. All other
-        lines, and the number of lines, stay.
+        lines and the number of lines are unchanged.
 
     Raises:
-        ConfigError: a name that no line has, or two lines of a section where one is to be chosen.
+        ConfigError: no line has a name, or two lines are from the same 'choose one' section.
     """
     wanted, lines = _split(names), text.split('\n')
     found = sections(text)
@@ -36,7 +35,8 @@ def choose(text: str, names: Iterable[str]) -> str:
         chosen = [option for option in section.options if option.name in wanted]
         if section.is_choice and len(chosen) > 1:
             raise ConfigError(f'--use {",".join(wanted)}: {_quoted(chosen)} exclude each other. '
-                              f'{_title(section)!r} in config.py means one. Name one of them.')
+                              f'{_title(section)!r} in config.py allows only one. Name one of '
+                              'them.')
         for option in section.options:
             if option in chosen:
                 lines[option.line] = lines[option.line].lstrip('# ')
@@ -46,7 +46,7 @@ def choose(text: str, names: Iterable[str]) -> str:
 
 
 def choices_of(names: Iterable[str]) -> set[str]:
-    """Options that lines of config.py set, or that those set which they replace."""
+    """Options set by lines of config.py, or by the lines that these replace."""
     wanted, found = _split(names), set()
     for section in read():
         chosen = [option for option in section.options if option.name in wanted]
@@ -56,11 +56,11 @@ def choices_of(names: Iterable[str]) -> set[str]:
 
 
 def with_default_line(names: Iterable[str], default: str) -> list[str]:
-    """Names of lines and one more, unless they choose another line of its section.
+    """Add a default line to names of lines, unless they already choose one from its section.
 
     Args:
         names: names of lines; 'a,b' is two.
-        default: name of a line where one is to be chosen.
+        default: name of a line in a 'choose one' section.
     """
     names = list(names)
     for section in read():
@@ -71,7 +71,7 @@ def with_default_line(names: Iterable[str], default: str) -> list[str]:
 
 
 def active_among(text: str, names: Iterable[str]) -> list[str]:
-    """Those of the names whose lines are active in config.py's text, each once."""
+    """The names whose lines are active in config.py's text, without duplicates."""
     active = {option.name for section in sections(text) for option in section.in_force}
     return [name for name in _split(names) if name in active]
 
@@ -79,9 +79,9 @@ def active_among(text: str, names: Iterable[str]) -> list[str]:
 def check_contradictions(text: str) -> None:
     """Raise ConfigError if active lines of config.py's text exclude each other.
 
-    These are two lines of a section that says 'choose one'; a line whose first value, which is
-    what the line is for, is replaced by another switch below it; or one that sets an option which
-    the class or function of a line above it does not have.
+    There are three cases: two lines are from the same 'choose one' section; a switch overwrites the
+    first value of a switch above it, which is the purpose of that line; or a line sets an option
+    that the class or function chosen by a line above it does not take.
     """
     switches: list[Option] = []
     in_force: list[Option] = []
@@ -89,28 +89,28 @@ def check_contradictions(text: str) -> None:
         active = [option for option in section.options if option.is_active]
         if section.is_choice and len(active) > 1:
             advice = '' if active[0].is_utility else ', or choose one with --use NAME'
-            raise ConfigError(f'{_places(active)} are both in force, but '
-                              f'{_title(section)!r} means one. Comment out the other (put a # '
-                              f'before it){advice}.')
+            raise ConfigError(f'{_places(active)} are both active, but '
+                              f'{_title(section)!r} allows only one. Comment out the other (put a '
+                              f'# before it){advice}.')
         switches += [] if section.is_choice else active
         in_force += active
     for first, second in itertools.combinations(switches, 2):
         lost = _replaced(_assignments(first.code), _assignments(second.code))
         if lost:
-            raise ConfigError(f'{_places([first, second])} are both in force, but exclude each '
+            raise ConfigError(f'{_places([first, second])} are both active, but exclude each '
                               f'other: both set {lost}. Comment out one of them (put a # before '
-                              'it), or leave it out of --use.')
+                              'it), or remove it from --use.')
     for first, second in itertools.combinations(in_force, 2):
         for target, function in _chosen_functions(first.code):
             refused = _not_an_option(second.code, target, function)
             if refused:
-                raise ConfigError(f'{_places([first, second])} are both in force, but exclude each '
+                raise ConfigError(f'{_places([first, second])} are both active, but exclude each '
                                   f'other: {function} does not take {refused!r}. Comment out one '
-                                  'of them (put a # before it), or leave it out of --use.')
+                                  'of them (put a # before it), or remove it from --use.')
 
 
 def _split(names):
-    """Names without commas, blanks and repetitions; a leading '-' as in `desc` is left out."""
+    """Split names at commas and remove spaces, duplicates and the leading '-' used in `desc`."""
     words = (word.strip().removeprefix('-') for name in names for word in name.split(','))
     return list(dict.fromkeys(words))
 
@@ -132,7 +132,7 @@ def _same_letters(name, options):
 
 
 def _title(section: Section) -> str:
-    """Short title, such as 'Preset: choose one', of a section."""
+    """Short title of a section, e.g. 'Preset: choose one'."""
     return section.title.partition('.')[0]
 
 
@@ -148,17 +148,17 @@ def _places(options):
 
 
 def _assignments(code):
-    """{target: value} of a line's assignments, each as source text, in order."""
+    """Assignments of a line, in order: {target: value}, both as source text."""
     try:
         parts = ast.parse(code).body
-    except SyntaxError:  # running the file will say it
+    except SyntaxError:  # executing the file reports it
         return {}
     return {ast.unparse(target): ast.unparse(part.value) for part in parts
             if isinstance(part, ast.Assign) for target in part.targets}
 
 
 def _chosen_functions(code):
-    """[(name of config.py, function or class)] of each `name = EasyDict(func='...')` of a line."""
+    """[(name, function or class)] for each `name = EasyDict(func='...')` in a line."""
     found = []
     for target, value in _assignments(code).items():
         for keyword in getattr(ast.parse(value).body[0].value, 'keywords', ()):
@@ -168,16 +168,16 @@ def _chosen_functions(code):
 
 
 def _not_an_option(code, target, function):
-    """'target.option' of the first assignment of a line to what a function does not take."""
+    """First 'target.option' that a line assigns although the function does not take it, or None."""
     names = [name for name in _assignments(code) if name.startswith(f'{target}.')]
     try:
         taken = option_names(function) if names else []
-    except (LookupError, OSError, StopIteration, AttributeError):  # of the user's own
+    except (LookupError, OSError, StopIteration, AttributeError):  # a user's own function
         return None
     return next((name for name in names if name.partition('.')[2] not in taken), None)
 
 
 def _replaced(first, second):
-    """The target that `first` is for, if `second` sets it to another value; else None."""
+    """The first target of `first` if `second` sets it to another value; else None."""
     target = next(iter(first), None)
     return target if target in second and first[target] != second[target] else None

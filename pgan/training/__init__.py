@@ -1,1 +1,1 @@
-"""Training: the schedule, the compiled steps, and the loop that runs, saves and resumes them."""
+"""Training: the schedule, the compiled steps, and the loop that runs, saves and resumes a run."""

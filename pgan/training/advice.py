@@ -1,4 +1,4 @@
-"""Advice before a run's first step: options without an effect, and runs that will disappoint."""
+"""Advice before the first step of a run: options without effect, and runs that will disappoint."""
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -12,22 +12,22 @@ from pgan.settings import few_images
 from pgan.training.phases import Phase
 from pgan.training.schedule import TrainingSchedule
 
-LONG = 30 * 24 * 3600  # seconds; a longer run was hardly meant
-FEW_IMAGES = 2000  # below, D knows each of its images before Gs is good
-TICKS = 10  # of a run too short for one
+LONG = 30 * 24 * 3600  # seconds; a longer run is hardly intended
+FEW_IMAGES = 2000  # with fewer, D memorizes its images before Gs is good
+TICKS = 10  # suggested for a run shorter than one tick
 
-# Options of the schedule with exceptions by resolution: {default: exceptions}.
+# Options of the schedule with overrides by resolution: {base: overrides}.
 BASES = {f'{name}_base': f'{name}_dict' for name in ('minibatch', 'G_lrate', 'D_lrate',
                                                      'tick_kimg')}
 
 
 def advice(run: Run, run_phases: Sequence[Phase],
            expected: Sequence[Expected] | None) -> list[str]:
-    """What a user should know before the first step: a paragraph each.
+    """Notes for the user before the first step, one paragraph each.
 
     Args:
         run: the run.
-        run_phases: the phases that are left of it; at least one.
+        run_phases: its remaining phases; at least one.
         expected: the time that each will take; None = unknown.
     """
     sched_options = with_defaults(TrainingSchedule, run.config.sched)
@@ -44,10 +44,10 @@ def advice(run: Run, run_phases: Sequence[Phase],
 
 
 def too_long(seconds: float, config: Any) -> str:
-    """A note on a run of more than a month, '' for others.
+    """Note on a run of more than a month; '' for other runs.
 
     Args:
-        seconds: that the run will take; 0 = unknown.
+        seconds: expected duration of the run; 0 = unknown.
         config: the configuration.
     """
     if seconds <= LONG:
@@ -62,21 +62,20 @@ def too_long(seconds: float, config: Any) -> str:
                                for net in 'GD'))
     return (f'this run takes about {rough_time(seconds)} on this machine. A smaller '
             f'train.total_kimg ends sooner{narrower}. For a folder of pictures, '
-            f'{command("train.py", "--images", "FOLDER", "--hours", "8")} chooses all of it.')
+            f'{command("train.py", "--images", "FOLDER", "--hours", "8")} chooses all options.')
 
 
 def outvoted(sched: dict[str, Any], options: dict[str, Any], set_outside: set[str],
              resolutions: set[int]) -> dict[str, str]:
-    """Notes by name on each `*_base` that was set and has no effect at any of the run's
-    resolutions.
+    """Notes by name on each `*_base` that was set but has no effect at any resolution of the run.
 
-    Lines of config.py that set both, such as the presets, mean it.
+    Lines of config.py that set both, such as the presets, do so on purpose.
 
     Args:
         sched: config.sched, the options that are set.
-        options: the same with defaults.
+        options: the same including defaults.
         set_outside: names of options set by --config and --set.
-        resolutions: of the run.
+        resolutions: resolutions of the run.
     """
     notes = {}
     for base, by_resolution in BASES.items():
@@ -91,38 +90,38 @@ def outvoted(sched: dict[str, Any], options: dict[str, Any], set_outside: set[st
 
 
 def no_tick(run_phases: Sequence[Phase]) -> str:
-    """A note on a run that ends before its first tick, '' for others."""
+    """Note on a run that ends before its first tick; '' for other runs."""
     kimg = run_phases[-1].end_kimg - run_phases[0].start_kimg
     tick_kimg = run_phases[0].last.tick_kimg
     if kimg >= tick_kimg or kimg <= 0:
         return ''
     shorter = few_images.rounded(kimg / TICKS, 1)
-    return (f'the run is over after {kimg:g} kimg, before its first tick of {tick_kimg:g} kimg: '
+    return (f'the run ends after {kimg:g} kimg, before its first tick of {tick_kimg:g} kimg: '
             'no line in the log, no picture and no snapshot before its end. For '
-            f'{TICKS} of them, add --set sched.tick_kimg_base={shorter} --set '
+            f'{TICKS} ticks, add --set sched.tick_kimg_base={shorter} --set '
             'sched.tick_kimg_dict={}')
 
 
 def pictures_of_one_name(run_phases: Sequence[Phase], image_snapshot_ticks: int) -> str:
-    """A note on fakes*.png that replace each other, '' where they don't.
+    """Note on fakes*.png that overwrite each other; '' if they do not.
 
-    Their names hold whole kimg, as in the original.
+    Their names contain whole kimg, as in the original.
     """
     apart = min(phase.last.tick_kimg for phase in run_phases) * image_snapshot_ticks
     total = run_phases[-1].end_kimg - run_phases[0].start_kimg
     if apart >= 1 or total <= apart:
         return ''
     return (f'a picture is saved every {apart:g} kimg, but fakes*.png are named by whole kimg, so '
-            f'later ones replace earlier ones. To keep all, add --set '
+            f'later ones overwrite earlier ones. To keep all, add --set '
             f'train.image_snapshot_ticks={math.ceil(image_snapshot_ticks / apart)}')
 
 
 def few_pictures(run: Run) -> str:
-    """A note on a data set that is too small to train on as it is, '' for others."""
+    """Note on a data set that is too small to train on without augmentation; '' for others."""
     count, options = run.training_set.num_images, run.options
     helped = options.augment is not None or getattr(options, 'init_from', None) is not None
     if not count or count >= FEW_IMAGES or helped:
         return ''
-    return (f'{count} images are few: D learns them by heart, and the fakes get worse again. '
+    return (f'{count} images are few: D memorizes them, and the fakes get worse again. '
             'Augmentation helps: add --set train.augment=diffaugment. So does starting from a '
             'trained network: train.init_from. See docs/few-images.md.')

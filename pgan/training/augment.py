@@ -1,20 +1,21 @@
-"""Augmentation of what the discriminator sees, for data sets of a few hundred images.
+"""Augmentation of the discriminator's input, for data sets of a few hundred images.
 
-A discriminator that knows each real image by heart has nothing left to tell the generator. Here it
-never sees the same image twice: reals and fakes alike are moved, cut and recoloured at random, in
-D's update and in G's. G learns through the augmentation, so it must make images that look real
-whatever is done to them, and has no reason to draw the augmentation itself.
+A discriminator that has memorized each real image has nothing left to teach the generator. Here it
+never sees the same image twice: reals and fakes are randomly moved, cut and recoloured, both in D's
+update and in G's. The augmentation is differentiable, so gradients reach G through it. G must
+generate images that look real under any augmentation, and has no reason to imitate the augmentation
+itself.
 
-Two ways are known:
+There are two methods:
 
 * 'diffaugment' (Zhao et al. 2020, arXiv:2006.10738): colour, translation and cutout of each image.
 * 'ada' (Karras et al. 2020, arXiv:2006.06676): geometry and colour, each with a probability that
-  `pgan.training.overfitting` steers. Below 0.8 or so, the images as they are stay the likeliest of
-  all, and G finds that out.
+  `pgan.training.overfitting` controls. Up to about 0.8, the unchanged image remains the most likely
+  outcome, and G can tell which it is.
 
-Strengths are those of the two papers; sizes are shares of the image, so they hold at each stage's
-resolution. Two things differ from the second paper: images are resampled bilinearly, without its
-wavelet filter, and their borders are mirrored about the edge.
+Strengths are those of the two papers. Sizes are fractions of the image, so they apply at every
+resolution. There are two differences from the second paper: images are resampled bilinearly,
+without its wavelet filter, and are extended beyond their borders by reflection.
 """
 import math
 from collections.abc import Callable, Sequence
@@ -28,17 +29,17 @@ from tfutil.fusion import fused
 
 Method = Literal['diffaugment', 'ada']
 
-MOST_DRAWS = 3  # random draws of an augmentation of one or more minibatches together
+MOST_DRAWS = 3  # maximum random draws per call of an `Augmentation`
 
 
 class Augmentation:
-    """A random change of images, differentiable with respect to them.
+    """Random augmentation of images, differentiable with respect to them.
 
     Args:
         method: 'diffaugment' or 'ada'.
-        drange: lowest and highest value of images, black and white.
-        probability: function that returns that of each transformation of 'ada', a scalar tensor in
-            [0, 1]; called whenever images are augmented, as it changes while a run goes on.
+        drange: value range of images, black and white.
+        probability: function that returns the probability of each transformation of 'ada', a scalar
+            tensor in [0, 1]. Called on every augmentation, because it changes during a run.
     """
 
     def __init__(self, method: Method, drange: Sequence[float] = (-1, 1),
@@ -49,13 +50,13 @@ class Augmentation:
         self._probability = probability
 
     def __call__(self, *minibatches: tf.Tensor) -> list[tf.Tensor]:
-        """Change each image of one or more minibatches, with draws of its own.
+        """Augment the images of one or more minibatches, each with its own random draws.
 
         Args:
             minibatches: [N, C, r, r] of any float type; C = 1 or 3.
 
         Returns:
-            The changed minibatches, float32, of the same shapes.
+            The augmented minibatches, float32, of the same shapes.
         """
         sizes = [len_of(images) for images in minibatches]
         images = tf.concat([tf.cast(images, tf.float32) for images in minibatches], axis=0)
@@ -76,14 +77,14 @@ class Augmentation:
 
 
 def len_of(images: tf.Tensor) -> int | tf.Tensor:
-    """Number of images, as a Python number where it is known."""
+    """Number of images, as a Python integer if it is known statically."""
     return images.shape[0] if images.shape[0] is not None else tf.shape(images)[0]
 
 
 # --------------------------------------------------------------------------------------------------
 # DiffAugment.
 
-TRANSLATION = 1 / 8  # of the image's side, at most
+TRANSLATION = 1 / 8  # of the image's side, maximum
 CUTOUT = 1 / 2  # of the image's side
 
 
@@ -91,7 +92,7 @@ def diffaugment(images: tf.Tensor, draws: tf.Tensor) -> tf.Tensor:
     """Colour, translation and cutout (Zhao et al. 2020, section 3.2).
 
     Args:
-        images: float32 [N, C, r, r] in [-1, 1]; what comes into the image or is cut out is 0.
+        images: float32 [N, C, r, r] in [-1, 1]. Pixels moved in from outside or cut out become 0.
         draws: uniform numbers in [0, 1), [N, 7].
     """
     brightness, saturation, contrast, *places = tf.unstack(draws[:, :, None, None, None], axis=1)
@@ -107,7 +108,7 @@ def diffaugment(images: tf.Tensor, draws: tf.Tensor) -> tf.Tensor:
 
     cut = int(size * CUTOUT + 0.5)
     pixels = tf.range(size, dtype=tf.float32)
-    # the square's first row or column; at the borders a part of it is outside
+    # first row and column of the square, which may lie partly outside the image
     first_y, first_x = (tf.floor(place * (size + 1 - cut % 2)) - cut // 2 for place in places[2:])
     in_rows, in_columns = ((pixels >= first) & (pixels < first + cut)
                            for first in (first_y, first_x))
@@ -116,7 +117,7 @@ def diffaugment(images: tf.Tensor, draws: tf.Tensor) -> tf.Tensor:
 
 
 def _shifted(images, shifts, axis):
-    """Images moved by whole pixels along an axis, zeros coming in."""
+    """Shift images by whole pixels along an axis, filling with zeros."""
     size = images.shape[axis]
     source = tf.range(size)[None] - shifts[:, None]
     moved = tf.gather(images, tf.clip_by_value(source, 0, size - 1), axis=axis, batch_dims=1)
@@ -129,7 +130,7 @@ def _shifted(images, shifts, axis):
 # Adaptive augmentation: its geometric and colour transformations.
 
 class _Gates(NamedTuple):
-    """What is done to which image, boolean [N] each, in the order in which it is done."""
+    """Transformations applied to each image, in order: boolean [N] each."""
     mirror: tf.Tensor
     quarter_turns: tf.Tensor
     whole_pixels: tf.Tensor
@@ -152,24 +153,25 @@ def ada(images: tf.Tensor, p: tf.Tensor, gates: tf.Tensor, uniform: tf.Tensor,
     Args:
         images: float32 [N, C, r, r] in [-1, 1].
         p: scalar in [0, 1].
-        gates: uniform numbers in [0, 1) that decide what is done, [N, 13].
-        uniform, normal: how strongly, uniform in [0, 1) [N, 8] and standard normal [N, 7].
+        gates: uniform numbers in [0, 1) that select the transformations, [N, 13].
+        uniform, normal: draws for their strengths, uniform in [0, 1) [N, 8] and standard normal
+            [N, 7].
     """
-    # Either of two rotations with this probability is at least one with p.
+    # If each of the two rotations has this probability, at least one happens with probability p.
     of_rotation = 1.0 - tf.sqrt(1.0 - p)
     limits = [of_rotation if 'rotation' in name else p for name in _Gates._fields]
     done = _Gates(*tf.unstack(gates < tf.stack(limits), axis=1))
     u, n = tf.unstack(uniform, axis=1), tf.unstack(normal, axis=1)
     inverse, is_moved = _geometry(done, u, n, images.shape[-1])
     moved = resampled(images, inverse)
-    images = tf.where(is_moved[:, None, None, None], moved, images)  # the others stay sharp
+    images = tf.where(is_moved[:, None, None, None], moved, images)  # do not blur the others
     return _recoloured(images, done, u[6:], n[4:])
 
 
 def _geometry(done, u, n, size):
-    """From places in the result to places in the image: matrices [N, 2, 3], and which move at all.
+    """Affine maps [N, 2, 3] from result to source coordinates, and which images move at all, [N].
 
-    Places are in pixels from the image's centre.
+    Coordinates are in pixels from the centre of the image.
     """
     def chosen(gate, value, otherwise):
         return tf.where(gate, value, tf.constant(otherwise, tf.float32))
@@ -184,7 +186,7 @@ def _geometry(done, u, n, size):
     squeeze = chosen(done.squeeze, tf.exp(n[1] * (0.2 * math.log(2))), 1.0)
     moved_x, moved_y = (chosen(done.fraction, n[i] * (size / 8), 0.0) for i in (2, 3))
 
-    # A quarter turn's sine and cosine are whole numbers: no pixel is mixed with its neighbours.
+    # Exact integers as sine and cosine, so that quarter turns do not interpolate between pixels.
     turn = _turn(tf.gather([1.0, 0.0, -1.0, 0.0], tf.cast(turns, tf.int32)),
                  tf.gather([0.0, 1.0, 0.0, -1.0], tf.cast(turns, tf.int32)))
     steps = [_matrix(mirrored, 0, 0, 0, 1, 0), turn, _matrix(1, 0, -shift_x, 0, 1, -shift_y),
@@ -205,19 +207,19 @@ def _turn(cosine, sine):
 
 
 def _matrix(*entries):
-    """3x3 matrices [N, 3, 3] of their first two rows, six numbers or tensors [N]."""
+    """Matrices [N, 3, 3] from the six entries of their first two rows, numbers or tensors [N]."""
     count = next(tf.shape(entry) for entry in entries if tf.is_tensor(entry))
     entries = [tf.broadcast_to(tf.cast(entry, tf.float32), count) for entry in (*entries, 0, 0, 1)]
     return tf.reshape(tf.stack(entries, axis=1), [-1, 3, 3])
 
 
 def resampled(images: tf.Tensor, inverse: tf.Tensor) -> tf.Tensor:
-    """Images under affine maps, bilinear; beyond its edges an image goes on mirrored.
+    """Apply affine maps to images, with bilinear interpolation and reflection at the borders.
 
     Args:
         images: [N, C, r, r].
-        inverse: [N, 2, 3], where each pixel of the result comes from: (x, y) of both in pixels from
-            the centre.
+        inverse: [N, 2, 3], maps (x, y) in the result to (x, y) in the source, in pixels from the
+            centre.
     """
     _, channels, size, _ = images.shape
     along = tf.range(size, dtype=tf.float32) - (size - 1) / 2
@@ -237,8 +239,8 @@ def resampled(images: tf.Tensor, inverse: tf.Tensor) -> tf.Tensor:
 
 
 def _neighbours(place, size):
-    """Numbers of the two pixels around places along a side, and how far it is to the second."""
-    place = tf.math.floormod(place + size / 2, 2.0 * size)  # from the edge, period two images
+    """Indices of the two pixels around each coordinate, and the weight of the second."""
+    place = tf.math.floormod(place + size / 2, 2.0 * size)  # reflection has period 2 * size
     place = tf.clip_by_value(tf.minimum(place, 2.0 * size - place) - 0.5, 0.0, size - 1.0)
     first = tf.floor(place)
     second = tf.minimum(first + 1.0, size - 1.0)
@@ -246,7 +248,7 @@ def _neighbours(place, size):
 
 
 def _recoloured(images, done, u, n):
-    """Images with their colours changed by one affine map of colour space each."""
+    """Transform the colours of each image by one affine map."""
     channels = images.shape[1]
     grey = np.full([channels, channels], 1 / channels, np.float32)  # projects onto the grey axis
     identity = np.eye(channels, dtype=np.float32)
@@ -264,7 +266,7 @@ def _recoloured(images, done, u, n):
         hue = per_image(done.hue, (u[1] * 2 - 1) * math.pi, 0.0)
         saturation = per_image(done.saturation, tf.exp(n[2] * math.log(2)), 1.0)
         axis = np.array([[0, -1, 1], [1, 0, -1], [-1, 1, 0]], np.float32) / np.sqrt(3)
-        # Rodrigues' formula about the grey axis, and then away from it or towards it
+        # Rodrigues' rotation about the grey axis, then scaling of the distance from it
         rotation = grey + (identity - grey) * tf.cos(hue) + axis * tf.sin(hue)
         colour = grey + (identity - grey) * saturation
         linear, constant = (tf.matmul(colour, tf.matmul(rotation, part))

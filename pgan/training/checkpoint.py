@@ -1,4 +1,4 @@
-"""Checkpoints: all that a run needs to continue as if it had never been stopped."""
+"""Checkpoints: everything that a run needs to continue as if it had never been interrupted."""
 import base64
 import contextlib
 import glob
@@ -19,20 +19,21 @@ from pgan.errors import ConfigError, DataError, in_short
 from tfutil import Network, Optimizer
 from tfutil.devices import Devices
 
-KEPT = 3  # if the newest cannot be read, the one before it serves
+KEPT = 3  # if the latest cannot be read, fall back to the previous one
 
 
 class Checkpoints:
-    """Writes and reads the checkpoints of a run.
+    """Writer and reader of the checkpoints of a run.
 
-    They hold the variables of networks and optimizers, and plain values that the caller hands in.
+    A checkpoint contains the variables of networks and optimizers, and plain values supplied by the
+    caller.
 
     Args:
-        result_subdir: the run's folder; None on a machine that is not the chief, which then learns
+        result_subdir: folder of the run; None on workers other than the chief, which receive
             everything from the chief.
         devices: the devices of the run.
         networks: G, D, Gs.
-        optimizers: G_opt, D_opt, which have their slots.
+        optimizers: G_opt, D_opt, with their slots created.
     """
 
     def __init__(self, result_subdir: str | None, devices: Devices, networks: Sequence[Network],
@@ -55,7 +56,7 @@ class Checkpoints:
                                                        max_to_keep=KEPT, checkpoint_name='ckpt')
 
     def save(self, values: dict[str, Any]) -> None:
-        """Write a checkpoint, and remove the oldest beyond those that are kept.
+        """Write a checkpoint and delete the oldest if there are more than `KEPT`.
 
         Without a folder, do nothing.
 
@@ -63,7 +64,7 @@ class Checkpoints:
             values: nested dicts and lists of numbers, strings and arrays.
 
         Raises:
-            DataError: it cannot be written; those before it are intact.
+            DataError: the checkpoint cannot be written; earlier ones are intact.
         """
         if self._manager is None:
             return
@@ -75,19 +76,19 @@ class Checkpoints:
         except (OSError, tf.errors.OpError) as error:
             raise DataError(
                 f'the checkpoint cannot be written into {self.folder!r}: '
-                f'{in_short(error)}. What was saved before is intact: make room or '
+                f'{in_short(error)}. Earlier checkpoints are intact: free some space or '
                 'fix the permissions, then continue with: '
                 f'{resume_command(os.path.dirname(self.folder))}') from error
 
     def restore(self) -> dict[str, Any] | None:
-        """Set the variables to those of the newest checkpoint that can be read.
+        """Restore the variables from the latest readable checkpoint.
 
         Returns:
-            The values that it was saved with; None if the run has none yet.
+            The values passed to `save`; None if the run has no checkpoint yet.
 
         Raises:
-            ConfigError: the networks are not those of the checkpoint.
-            DataError: there are checkpoints, but none of them can be read.
+            ConfigError: the networks do not match those of the checkpoint.
+            DataError: there are checkpoints, but none can be read.
         """
         content = self._restore_newest() if self._manager is not None else None
         return _decoded(self._devices.broadcast_from_chief(self._variables, _encoded(content)))
@@ -105,7 +106,8 @@ class Checkpoints:
             # IndexError is how TensorFlow reports a truncated file.
             except (OSError, IndexError, tf.errors.OpError) as error:
                 problems.append(f'{path!r} cannot be read: {in_short(error)}')
-                print(f'Warning: {problems[-1]}. Going on from the one before it.', file=sys.stderr)
+                print(f'Warning: {problems[-1]}. Falling back to the previous checkpoint.',
+                      file=sys.stderr)
         if problems:
             raise DataError(f'no checkpoint of this run can be read. {" ".join(problems)} Start a '
                             'new run from its last network snapshot (train.resume_run_id, '
@@ -114,13 +116,13 @@ class Checkpoints:
 
 
 def _clean_up(folder: str) -> list[str]:
-    """Bring a folder of checkpoints in order, whatever has happened to it.
+    """Repair a checkpoint folder after a crash.
 
-    Rewrites TensorFlow's own list, the file `checkpoint`, from the files that exist: it may be
-    damaged. Removes what a killed process left half-written.
+    Rewrites TensorFlow's list, the file `checkpoint`, from the existing files, because it may be
+    damaged. Removes partially written files of a killed process.
 
     Returns:
-        Paths of the checkpoints, as TensorFlow names them, the oldest first.
+        Paths of the checkpoints, as TensorFlow names them, oldest first.
     """
     pattern = os.path.join(glob.escape(folder), 'ckpt-')
     complete = (path.removesuffix('.index') for path in glob.glob(pattern + '*.index'))
@@ -145,7 +147,7 @@ def _clean_up(folder: str) -> list[str]:
 
 
 class _PlainValues(tf.train.experimental.PythonState):
-    """The values of a checkpoint that are not variables."""
+    """Values of a checkpoint other than variables."""
 
     def __init__(self) -> None:
         self.content: dict[str, Any] | None = None
@@ -178,7 +180,7 @@ def _array_from_json(entry):
     return flat.reshape(entry['shape']).copy()
 
 
-# ---------------------------------------------------------------- random numbers that are not keyed
+# ---------------------------------------------------------------- global random generators
 
 def random_state() -> dict[str, Any]:
     """State of Python's and NumPy's generators, for a checkpoint."""

@@ -1,29 +1,29 @@
-"""Signs that a run is not going anywhere, in the statistics of each tick."""
+"""Detection of failed runs from the statistics of each tick: divergence, collapse of D."""
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pgan.errors import UserError
 from tfutil import Optimizer, summary
 
-# A discriminator whose scores hardly depend on the image: the gradient penalty wants a norm of 1,
-# training keeps it near that.
+# Thresholds for a discriminator whose scores hardly depend on the image. The gradient penalty has
+# target norm 1, and normal training stays close to it.
 COLLAPSED_NORM = 0.05
 COLLAPSED_SCORES = 1e-3
 
 
 class TrainingError(UserError):
-    """Training cannot go on in a way that makes sense."""
+    """Training has failed, so continuing is pointless."""
 
 
 class HealthWatch:
-    """Warns at ticks. Without it, a run that has diverged would continue to its end.
+    """Prints warnings at ticks, and stops a diverged run that would otherwise continue to the end.
 
-    With loss scaling, skipped updates are how the scale is found: they are neither reported nor
-    counted.
+    With loss scaling, skipped updates are normal, because they determine the scale. They are
+    neither reported nor counted.
 
     Args:
         optimizers: the optimizers to watch.
-        patience: ticks without a single update of one of them after which the run is given up.
+        patience: number of ticks without any update of an optimizer after which the run is stopped.
     """
 
     def __init__(self, optimizers: Sequence[Optimizer], *, patience: int = 3):
@@ -31,10 +31,10 @@ class HealthWatch:
         self.scaled = {opt.id for opt in optimizers if opt.use_loss_scaling}
         self.patience = patience
         self.idle_ticks = dict.fromkeys(self.ids, 0)
-        self.warned: list[str] = []  # kinds of warnings that were printed: each once in a run
+        self.warned: list[str] = []  # kinds of warnings already printed; each appears once per run
 
     def tick(self, cur_tick: int) -> None:
-        """Look at the statistics since the last tick, before they are written.
+        """Check the statistics since the last tick, before they are written.
 
         Raises:
             TrainingError: an optimizer has made no update for `patience` ticks.
@@ -56,27 +56,28 @@ class HealthWatch:
         if mean is not None and mean < 0.5:
             self._warn_once(f'losses of {name}', f'in tick {cur_tick}, {1 - mean:.0%} of the '
                                                  f'losses that {name} minimises were not finite. '
-                                                 'The run has most likely diverged. (This is said '
-                                                 'once.)')
+                                                 'The run has most likely diverged. (This warning '
+                                                 'is shown once.)')
 
     def _look_at_updates(self, name, sums):
         skipped = _mean(sums, f'{name}/overflow_frequency')
         if not skipped:
             self.idle_ticks[name] = 0
             return
-        print(f"Warning: {skipped:.0%} of {name}'s updates in this tick were skipped, their "
-              'gradients were not finite.')
+        print(f"Warning: {skipped:.0%} of {name}'s updates in this tick were skipped because "
+              'their gradients were not finite.')
         self.idle_ticks[name] = self.idle_ticks[name] + 1 if skipped == 1 else 0
         if self.idle_ticks[name] >= self.patience:
-            raise TrainingError(f'{name} has made no update for {self.patience} ticks, its '
-                                'gradients are not finite: the run diverged. Start again from an '
+            raise TrainingError(f'{name} has made no update for {self.patience} ticks, because its '
+                                'gradients are not finite: the run diverged. Restart from an '
                                 'earlier snapshot (train.resume_run_id, train.resume_snapshot, '
-                                'train.resume_kimg) with a lower learning rate '
-                                '(sched.G_lrate_base, sched.D_lrate_base, and the dicts beside '
-                                'them).')
+                                'train.resume_kimg) with lower learning rates '
+                                '(sched.G_lrate_base, sched.D_lrate_base, and the corresponding '
+                                'dicts).')
 
     def _look_at_scores(self, sums, cur_tick):
-        """Whether D still reacts to images; known of losses that report what the stock one does."""
+        """Warn if D no longer reacts to images; needs the statistics that the stock loss reports.
+        """
         norm, reals, fakes = (_mean(sums, f'Loss/{tag}')
                               for tag in ('mixed_norms', 'real_scores', 'fake_scores'))
         if norm is None or reals is None or fakes is None:
@@ -87,15 +88,15 @@ class HealthWatch:
                                     f'the same score ({reals:.4g}, {fakes:.4g}) and hardly '
                                     f'reacted to changes of an image (gradient norm {norm:.2g}): '
                                     'it has collapsed, and G learns nothing from it. Lower '
-                                    'sched.D_lrate_base, or start again from an earlier snapshot. '
-                                    '(This is said once.)')
+                                    'sched.D_lrate_base, or restart from an earlier snapshot. '
+                                    '(This warning is shown once.)')
 
     def state(self) -> dict[str, Any]:
-        """What was seen so far, for a checkpoint."""
+        """Counters and printed warnings, for a checkpoint."""
         return dict(idle_ticks=self.idle_ticks, warned=self.warned)
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Continue from what `state` gave."""
+        """Restore the result of `state`."""
         self.idle_ticks.update(state['idle_ticks'])
         self.warned = list(state['warned'])
 

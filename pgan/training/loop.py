@@ -60,9 +60,9 @@ from tfutil.devices import Devices, make_devices
 from tfutil.fusion import fusion_works
 
 STOPPING = ('Stopping after this step. The state of the run will be saved; a second signal stops '
-            'at once, without.')
+            'at once, without saving.')
 STOPPING_EARLY = 'Stopping at once: there is nothing new to save yet.'
-SNAPSHOT = 1.5  # seconds of a snapshot and a checkpoint, per second of a checkpoint
+SNAPSHOT = 1.5  # time for a snapshot and a checkpoint / time for a checkpoint
 
 def train_progressive_gan(
     G_smoothing: Fraction = 0.999,
@@ -99,65 +99,66 @@ def train_progressive_gan(
     resume: Any = None,
     dry_run: bool = False,
 ) -> str | None:
-    """Train G and D on a data set while they grow, and leave a result folder.
+    """Train G and D progressively on a data set and write a result folder.
 
     Args:
         G_smoothing: decay of the generator's running average Gs, per D update.
         D_repeats: D updates per G update.
-        minibatch_repeats: G updates between two looks at the schedule.
-        reset_opt_for_new_lod: forget the optimizers' moments whenever layers come or go.
+        minibatch_repeats: G updates between two evaluations of the schedule.
+        reset_opt_for_new_lod: reset the optimizers' moments whenever layers are added or removed.
         total_kimg: length of the run in thousands of real images shown.
         mirror_augment: mirror each real image with probability 1/2.
         drange_net: value range of images inside the networks.
         image_snapshot_ticks, network_snapshot_ticks: ticks between two fakes*.png, and between two
             network-snapshot-*.pkl.
-        save_tf_graph, save_weight_histograms: also into the TensorBoard file.
-        metrics: names of metrics (swd, fid, is, msssim, kid, pr) to measure whenever networks are
-            saved. network-best.pkl is the best snapshot by the one named first.
-        metric_images: real and generated images that they look at.
-        metrics_against: the real images to compare with: those of training, or those that
+        save_tf_graph, save_weight_histograms: also write them to the TensorBoard file.
+        metrics: names of metrics (swd, fid, is, msssim, kid, pr) to compute whenever networks are
+            saved. network-best.pkl is the best snapshot by the first of them.
+        metric_images: number of real and of generated images that metrics use.
+        metrics_against: real images to compare with: the training set, or those that
             dataset.validation holds out.
-        nearest_fakes: fakes that the report of a finished run shows beside their nearest training
+        nearest_fakes: fakes that the report of a finished run shows next to their nearest training
             images; takes some seconds. 0 = none.
-        xla: compile losses, gradients and updates with XLA; meant for GPUs, on CPUs it is slower.
-        checkpoint_minutes: minutes between two checkpoints; there is also one whenever networks are
-            saved. 0 = only these.
-        dry_step: make a step at the largest resolution before the first one, to see that it fits
+        xla: compile losses, gradients and updates with XLA; meant for GPUs, slower on CPUs.
+        checkpoint_minutes: minutes between two checkpoints; one is also written whenever networks
+            are saved. 0 = only then.
+        dry_step: try a step at the largest resolution before training starts, to check that it fits
             into memory.
         resume_run_id, resume_snapshot: start from the networks of an earlier run: its number, name
-            or folder, and the snapshot's kimg ('best' = by the metric named first there; None =
+            or folder, and the snapshot's kimg ('best' = by the first metric of that run; None =
             latest).
-        resume_kimg, resume_time: what to count as already shown (thousands of images) and already
-            spent (seconds).
-        separate_funcs: update D and G in turns; False updates both at once, from the same latents.
-        dequantize_reals: add uniform noise in [-0.5, 0.5] to the values of the reals' pixels.
-        augment: for small data sets, change whatever D sees at random: 'diffaugment', or 'ada',
-            which does so the more, the more D overfits, and needs dataset.validation.
-        augment_target: the overfitting signal at which 'ada' changes nothing any more: 0 = D scores
-            held-out images like those it trains on, 1 = like fakes.
+        resume_kimg, resume_time: thousands of images to count as already shown, and seconds to
+            count as already spent.
+        separate_funcs: update D and G alternately; False updates both at once, from the same
+            latents.
+        dequantize_reals: add uniform noise in [-0.5, 0.5] to the pixel values of the reals.
+        augment: for small data sets, randomly augment all images that D sees: 'diffaugment', or
+            'ada', whose probability rises as D overfits and which needs dataset.validation.
+        augment_target: target of the overfitting signal, at which 'ada' keeps its probability:
+            0 = D scores held-out images like training images, 1 = like fakes.
         augment_kimg: thousands of images in which the probability of 'ada' can rise from 0 to 1.
-        init_from: begin with the networks of a snapshot (a .pkl, or a run's number, name or folder)
+        init_from: start from the networks of a snapshot (a .pkl, or a run's number, name or folder)
             that may be for other images, labels or options; layers that fit are copied, and growth
-            goes on from the snapshot's resolution.
-        freeze_D: with init_from, keep D's layers nearest to the image as they were: those of so
-            many resolutions, from the snapshot's down, each with its FromRGB.
-        config: the configuration's other values, as attributes: G, D, G_opt, D_opt, G_loss, D_loss,
-            sched, grid, dataset, num_gpus, random_seed, data_dir, result_dir, desc.
-        resume: a `misc.RunToResume`: go on in its folder from its newest checkpoint, as if it had
-            not been stopped.
-        dry_run: only check everything, print the schedule with the time it will take, and leave
-            nothing behind.
+            continues from the snapshot's resolution.
+        freeze_D: with init_from, number of resolutions whose layers of D are not trained, each with
+            its FromRGB, counted from the snapshot's resolution down.
+        config: the other values of the configuration, as attributes: G, D, G_opt, D_opt, G_loss,
+            D_loss, sched, grid, dataset, num_gpus, random_seed, data_dir, result_dir, desc.
+        resume: a `misc.RunToResume`: continue in its folder from its latest checkpoint, as if it
+            had not been interrupted.
+        dry_run: only check everything, print the schedule with the time it will take, and leave no
+            files behind.
 
-    Where TF_CONFIG names several machines, each runs this, and they train together; see
-    docs/distributed.md.
+    If TF_CONFIG names several machines, each of them runs this function, and they train together;
+    see docs/distributed.md.
 
     Returns:
-        The result folder's path; None on a machine that is not the chief, and of a dry run.
+        Path of the result folder; None on workers other than the chief, and for a dry run.
 
     Raises:
-        UserError: something in the configuration, the data set or the file system is in the way;
-            the text says what.
-        Stopped: a signal asked for the end; the run's state has been saved.
+        UserError: the configuration, the data set or the file system prevents training; the message
+            states the reason.
+        Stopped: a signal requested a stop; the state of the run has been saved.
     """
     options = types.SimpleNamespace(**locals())
     del options.config, options.resume, options.dry_run
@@ -165,7 +166,7 @@ def train_progressive_gan(
         resuming.check_changes(resume, settings.values(config))
     with contextlib.ExitStack() as stack:
         parts = threads.configure_threads(config, options)
-        # may wait for other machines, with nothing to save yet
+        # May wait for other machines; there is nothing to save yet.
         devices = make_devices(config.num_gpus)
         stop = stack.enter_context(graceful_stop(STOPPING, early_note=STOPPING_EARLY))
         stack.enter_context(_ignoring_lost_peers_after_stop(devices, stop))
@@ -202,15 +203,16 @@ def _ignoring_lost_peers_after_stop(devices: Devices, stop: StopRequest) -> Iter
 
 
 class TrainingRun:
-    """A run from its setting up to its end.
+    """A training run from setup to the end.
 
     Args:
         options: the arguments of `train_progressive_gan`, as attributes.
         config: the rest of the configuration.
         devices: the devices to train on.
-        stop: looked at after each step.
+        stop: checked after each step.
         resume: the run to continue, or None for a new run.
-        parts: in how many parts networks evaluate a minibatch; see `threads.configure_threads`.
+        parts: number of parts in which networks evaluate a minibatch; see
+            `threads.configure_threads`.
     """
 
     def __init__(self, options: types.SimpleNamespace, config: types.ModuleType, devices: Devices,
@@ -220,10 +222,10 @@ class TrainingRun:
         self.devices = devices
         self.stop = stop
         self.setup_start = time.time()
-        summary.flush()  # statistics of whatever this process did before are not this run's
+        summary.flush()  # discard statistics from earlier work of this process
         self.cur_nimg = int(options.resume_kimg * 1000)  # images shown so far
-        # A round is what happens between two looks at the schedule. A run may be stopped inside of
-        # one.
+        # A round is the steps between two evaluations of the schedule. A run may be stopped within
+        # a round.
         self.round_nimg = self.cur_nimg
         self.steps_in_round = 0
         self.previous_lod: float | None = None
@@ -254,7 +256,7 @@ class TrainingRun:
         tf.random.set_global_generator(tf.random.Generator.from_seed(config.random_seed))
         self.watch = HealthWatch(optimizers)
         self.runs_index = RunsIndex(config.result_dir)
-        # Made later: by `check`, `open_folder` and `restore`.
+        # Set later by `check`, `open_folder` and `restore`.
         self.path: str | None = None
         self.is_open = False  # whether this process has changed the folder
         self.grid: ImageSnapshots | None = None
@@ -267,7 +269,7 @@ class TrainingRun:
     # ------------------------------------------------------------ before the first step
 
     def dry_run(self) -> None:
-        """Make all checks of a run, and print its schedule with the time each part will take."""
+        """Run all checks, and print the schedule with the time that each part will take."""
         run_phases = self.check()
         for trial in preflight.try_all_steps(self.steps, run_phases):
             self.timetable.add_trial(*trial)
@@ -278,15 +280,15 @@ class TrainingRun:
         print('Everything fits. Nothing was trained, nothing was written.')
 
     def measure(self, seconds: float, resolutions: Sequence[int] | None = None) -> float:
-        """Let the timetable know how long each stage of the run takes.
+        """Measure the speed of each stage of the run, for the timetable.
 
         Args:
-            seconds: how long each stage is tried.
-            resolutions: only these, and only when they do not fade in; None = all stages, and
+            seconds: measuring time per stage.
+            resolutions: measure only these, and only after fading in; None = all stages, and
                 saving.
 
         Returns:
-            Seconds that first pictures and a checkpoint take.
+            Seconds taken by saving the first pictures and a checkpoint.
         """
         run_phases = self.check()
         if resolutions is not None:
@@ -300,7 +302,7 @@ class TrainingRun:
         return time.perf_counter() - start
 
     def _try_saving(self):
-        """Measure how long pictures and checkpoints take, in a folder that is removed again."""
+        """Measure the time for saving pictures and checkpoints, in a temporary folder."""
         with contextlib.suppress(OSError), tempfile.TemporaryDirectory() as path:
             self.steps.set_lod(self.schedule(self.cur_nimg).lod)
             grid = ImageSnapshots(self.networks[2], self.training_set, self.options.drange_net,
@@ -315,7 +317,7 @@ class TrainingRun:
             self.timetable.add_saving(networks=SNAPSHOT * (time.perf_counter() - start))
 
     def _print_overview(self):
-        """Print the summary of what is left of the run, and how long it will take."""
+        """Print a summary of the rest of the run and the time that it will take."""
         kimg = self.cur_nimg / 1000
         self.timetable.run_phases = self._phases()
         full_kimg = phases.full_resolution_kimg(self.config.sched,
@@ -332,7 +334,7 @@ class TrainingRun:
         """Check that the run fits on the disk and into memory.
 
         Returns:
-            The phases of the schedule.
+            The remaining phases of the schedule.
         """
         options = self.options
         run_phases = self._phases()
@@ -359,14 +361,14 @@ class TrainingRun:
 
     def open_folder(self, resume: resuming.RunToResume | None = None,
                     stack: contextlib.ExitStack | None = None) -> str | None:
-        """Make the result folder, or continue in that of a `RunToResume`.
+        """Create the result folder, or reopen that of a `RunToResume`.
 
         Args:
-            resume: the run to continue, whose lock is held already.
-            stack: holds the lock of a new folder.
+            resume: the run to continue; the caller holds its lock.
+            stack: takes the lock of a new folder.
 
         Returns:
-            Its path; None on a machine that is not the chief.
+            Path of the folder; None on workers other than the chief.
         """
         self.check()
         self.steps.set_lod(self.schedule(self.cur_nimg).lod)
@@ -382,7 +384,7 @@ class TrainingRun:
             else:
                 self.path = misc.create_result_subdir(self.config.result_dir, self.config.desc,
                                                       values)
-        self.stop.wait_from_here()  # also on machines that have no folder
+        self.stop.wait_from_here()  # on workers without a folder, too
         self.checkpoints = Checkpoints(self.path, self.devices, self.networks,
                                        (self.steps.G_opt, self.steps.D_opt))
         state = self.checkpoints.restore() if resume else None
@@ -414,20 +416,22 @@ class TrainingRun:
         self.save()
         self.timetable.add_saving(networks=SNAPSHOT * (time.perf_counter() - start))
         if self.path is not None:
-            if state is not None:  # a new run's report has been written with its first pictures
+            if state is not None:  # `_begin` has written the report of a new run
                 self._report().refresh()
             self.runs_index.refresh(self.path)
         return self.path
 
     def _make_folder(self, is_new):
-        """Make what fills the folder and counts the ticks; save a new run's first pictures."""
+        """Create the writer of the folder; for a new run, save the first pictures and start the
+        tick counter.
+        """
         if self.path is None:
             self.folder = NoFolder(self.devices)
         else:
             self.folder = self._run_folder(self.path, self.grid)
         if is_new:
             self._begin(self.folder)
-            # Not where the grids have left it; a run that starts at resume_kimg goes on from there.
+            # The grids have moved it. A run that starts at resume_kimg continues from there.
             self.training_set.position = self.cur_nimg
             self.progress = self._make_progress(time.time() - self.setup_start)
 
@@ -440,7 +444,7 @@ class TrainingRun:
                          judge=self.metrics.judge)
 
     def _begin(self, folder):
-        """Save a new run's first pictures, and take note of how long that takes."""
+        """Save the first pictures of a new run, and record the time that this takes."""
         minibatch = self.schedule(self.cur_nimg).minibatch
         picture, first = folder.begin(self.cur_nimg, minibatch, settings.plain_options(self.config))
         self.timetable.add_saving(pictures=picture, new_stage=first)
@@ -451,9 +455,9 @@ class TrainingRun:
                         timetable=self.timetable)
 
     def _reopen_files(self, sizes):
-        """Let log and curves continue where they were, see `resuming.cut_appended`.
+        """Truncate log and curves to the checkpoint, see `resuming.cut_appended`.
 
-        From here on the folder is changed.
+        This is the first change to the folder of a resumed run.
         """
         resuming.cut_appended(self.path, sizes)
         misc.write_config(self.path, settings.values(self.config))
@@ -464,16 +468,17 @@ class TrainingRun:
         if logs.output_logging_active():
             misc.set_output_log_file(os.path.join(self.path, 'log.txt'), 'a')
 
-    # ------------------------------------------------------------ what has become of it
+    # ------------------------------------------------------------ status of the run
 
     @contextlib.contextmanager
     def recording_its_end(self) -> Iterator[None]:
-        """Note in the run's folder, for its report, why the block ended if it was an exception."""
+        """Record in the run's folder, for its report, the exception that ended the block, if any.
+        """
         try:
             yield
         except BaseException as error:
             if self.is_open and self.path is not None:
-                with contextlib.suppress(UserError):  # the error that is on its way says more
+                with contextlib.suppress(UserError):  # must not hide the original error
                     self._record(*run_status.end_of(error))
                 self._report().refresh()
                 self.runs_index.refresh(self.path)
@@ -492,7 +497,7 @@ class TrainingRun:
     # ------------------------------------------------------------ the loop
 
     def train(self) -> None:
-        """Train to the end of the schedule, and save the results."""
+        """Train to the end of the schedule and save the results."""
         self._print_overview()
         print('Training...')
         with contextlib.closing(self.steps.minibatches), contextlib.closing(self.progress):
@@ -507,14 +512,14 @@ class TrainingRun:
                 done = self.cur_nimg >= self.options.total_kimg * 1000
                 if self.progress.tick_is_over(self.cur_nimg, sched, done):
                     self._tick(sched, done)
-        self._record(run_status.FINISHED)  # in force with the mark that follows
+        self._record(run_status.FINISHED)  # takes effect with the mark that `finish` writes
         self.folder.finish(self.cur_nimg, self.options.nearest_fakes, self.options.mirror_augment)
         if self.path is not None:
             self.runs_index.refresh(self.path)
         self.devices.wait_for_all()
 
     def _round(self, sched: TrainingSchedule) -> None:
-        """The steps between two looks at the schedule, or what is left of them."""
+        """Make the steps between two evaluations of the schedule, or the rest of them."""
         steps_per_round = self.options.minibatch_repeats * len(self.steps.step_kinds)
         for number in range(self.steps_in_round, steps_per_round):
             with preflight.explaining_memory_shortage(sched):
@@ -526,12 +531,12 @@ class TrainingRun:
 
     def _tick(self, sched: TrainingSchedule, done: bool) -> None:
         with preflight.explaining_memory_shortage(sched):
-            summary.resolve_deferred()  # the devices are done with what is counted
+            summary.resolve_deferred()  # wait until the devices have finished the counted steps
         if not done:
-            self.steps.minibatches.wait()  # what is done now may draw random numbers
+            self.steps.minibatches.wait()  # the code below may draw random numbers
         self.progress.tick(self.cur_nimg, sched, self._augment_note())
         self.watch.tick(self.progress.cur_tick)
-        with contextlib.suppress(UserError):  # if the disk is full, snapshots will tell
+        with contextlib.suppress(UserError):  # if the disk is full, saving a snapshot reports it
             self._record(run_status.RUNNING)
         wants_graph = self.options.save_tf_graph and self.progress.cur_tick == 1
         graph_def = self.steps.graph_def() if wants_graph else None
@@ -546,7 +551,7 @@ class TrainingRun:
         self.timetable.add_maintenance(self.progress.cur_tick, self.progress.maintenance_time)
 
     def _augment_note(self):
-        """What the tick line says of adaptive augmentation."""
+        """The tick line's note on adaptive augmentation, or ''."""
         if self.options.augment != 'ada':
             return ''
         return f'augment {self.steps.overfitting.state()[0]:.3f}'
@@ -554,7 +559,7 @@ class TrainingRun:
     # ------------------------------------------------------------ checkpoints
 
     def _save_if_due(self):
-        """After a step: save if the last checkpoint is old enough, or before the run is stopped."""
+        """After a step, save if the last checkpoint is old enough or a stop is requested."""
         minutes = self.options.checkpoint_minutes
         if self.stop and self.devices.is_chief:
             self.save()
@@ -570,8 +575,8 @@ class TrainingRun:
         self.last_save = time.monotonic()
 
     def state(self) -> dict[str, Any]:
-        """Everything that is not a variable, in plain values, for a checkpoint."""
-        self.steps.minibatches.wait(1.0)  # for random numbers that it may put back
+        """State for a checkpoint, except for variables, as plain values."""
+        self.steps.minibatches.wait(1.0)  # restores the random state if prefetching changed it
         return dict(
             loop=dict(cur_nimg=self.cur_nimg, round_nimg=self.round_nimg,
                       steps_in_round=self.steps_in_round, previous_lod=self.previous_lod),
@@ -585,7 +590,7 @@ class TrainingRun:
             files={} if self.path is None else resuming.appended_sizes(self.path))
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go to where the run was when `state` was taken."""
+        """Restore the run to the given state."""
         vars(self).update(state['loop'])
         self.steps.restore(state['steps'])
         self.steps.minibatches.restore(state['data'])
@@ -601,11 +606,11 @@ class TrainingRun:
 def _snapshot_to_start_from(
         options: types.SimpleNamespace,
         resume: resuming.RunToResume | None) -> tuple[int | str | None, int | str | None]:
-    """(run, snapshot) whose networks a run begins with; (None, None) = new ones.
+    """(run, snapshot) whose networks a run starts from; (None, None) = new networks.
 
-    A resumed run takes its weights from its checkpoint. But if it began with the networks of
-    another run, their layers are known from there, or from its own snapshots: the other run may be
-    gone by now.
+    A resumed run takes its weights from its checkpoint. If it started from the networks of another
+    run, their architecture comes from its own snapshots if there are any, because the other run may
+    have been deleted.
     """
     if options.resume_run_id is not None and resume is not None and resume.path is not None:
         own = misc.list_network_pkls(resume.path)
@@ -617,7 +622,7 @@ def _snapshot_to_start_from(
 def _beginning(options: types.SimpleNamespace, config: types.ModuleType,
                resume: resuming.RunToResume | None, devices: Devices,
                resolution: int) -> tuple[transfer.Donor | None, transfer.Start]:
-    """(snapshot to copy layers from or None, what is known of the start) of a run."""
+    """(snapshot to copy layers from or None, the `transfer.Start`) of a run."""
     start = transfer.kept_start(options, resume, devices)
     if start is not None:
         return None, start
@@ -626,7 +631,7 @@ def _beginning(options: types.SimpleNamespace, config: types.ModuleType,
 
 
 def update_options(options: types.SimpleNamespace, random_seed: int, parts: int) -> UpdateOptions:
-    """The arguments of `train_progressive_gan` that updates depend on, as `UpdateOptions`."""
+    """The `UpdateOptions` given by the arguments of `train_progressive_gan`."""
     if not options.separate_funcs and options.D_repeats != 1:
         raise ConfigError('train.separate_funcs = False updates D and G together, so '
                           f'train.D_repeats must be 1. Received: {options.D_repeats}.')
@@ -640,7 +645,9 @@ def update_options(options: types.SimpleNamespace, random_seed: int, parts: int)
 
 
 def crosses_layers(previous_lod: float | None, lod: float) -> bool:
-    """Whether layers come or go between two lods: floor or ceil differs. True at the start."""
+    """Whether layers are added or removed between two lods, i.e. floor or ceil differs. True at the
+    start.
+    """
     if previous_lod is None:
         return True
     return math.floor(lod) != math.floor(previous_lod) or math.ceil(lod) != math.ceil(previous_lod)

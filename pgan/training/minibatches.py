@@ -1,6 +1,6 @@
-"""The minibatches of a run: the next ones are prefetched while a step computes.
+"""Minibatches of a run, prefetched while a step computes.
 
-To prefetch is to read, check and copy them to their device.
+Prefetching reads and checks them, and copies them to their devices.
 """
 import collections
 import concurrent.futures
@@ -17,22 +17,23 @@ from dataset import Dataset
 from pgan.training.checkpoint import random_state, restore_random_state
 from tfutil.devices import Devices
 
-# Minibatches. A copy to a GPU waits for the kernels enqueued so far, so one must be there already.
+# Number of minibatches. A copy to a GPU waits for the kernels enqueued so far, so another minibatch
+# must already be on the device.
 PREFETCHED = 2
 
 
 class _Request(NamedTuple):
-    """Which minibatch: images in all shares of all processes, and floor(lod)."""
+    """Description of a minibatch: number of images over all processes, and floor(lod)."""
     minibatch: int
     floor_lod: int
 
 
 class _Batch(NamedTuple):
-    """A minibatch that was read.
+    """A minibatch that has been read.
 
     Attributes:
-        shares: its shares, for this process's devices.
-        state: the data set's state after it.
+        shares: its shares for the devices of this process.
+        state: state of the data set after it.
     """
     shares: tuple[tf.Tensor, ...]
     state: dict[str, Any]
@@ -45,33 +46,36 @@ class _Pending(NamedTuple):
 
 
 class Minibatches:
-    """Real images and labels, one minibatch after the other, as shares of this process's devices.
+    """Sequence of minibatches of real images and labels, split into shares for this process's
+    devices.
 
-    A data set that draws from Python's or NumPy's global random numbers is read when its minibatch
-    is due: prefetched, it would draw numbers out of turn, and a resumed run would not repeat them.
-    So is one that cannot be read on another thread, or whose attribute `reads_ahead` is false.
+    Some data sets are not prefetched but read when a minibatch is needed: those that draw from
+    Python's or NumPy's global random generators, that cannot be read on another thread, or whose
+    attribute `reads_ahead` is false. Prefetching would draw random numbers out of order, and a
+    resumed run would not repeat them.
 
-    Whoever draws from them between two minibatches must call `wait` first.
+    Code that draws from these generators between two minibatches must call `wait` first.
 
     Args:
-        training_set: the data set. While training, only this object reads it.
+        training_set: the data set. During training, only this object reads it.
         devices: the devices of the run.
     """
 
     def __init__(self, training_set: Dataset, devices: Devices):
         self._training_set = training_set
         self._devices = devices
-        self._reader: _Reader | None = None  # made after the first minibatch
+        self._reader: _Reader | None = None  # created after the first minibatch
         self._prefetches = getattr(training_set, 'reads_ahead', True)
         self._pending: collections.deque[_Pending] = collections.deque()
-        self._state_after_taken: dict[str, Any] = {}  # the data set's, once one was taken
+        # state of the data set after the latest minibatch taken
+        self._state_after_taken: dict[str, Any] = {}
 
     def take(self, minibatch: int, lod: float) -> tuple[tf.Tensor, ...]:
-        """The next minibatch as shares of the devices: images [N, C, r, r], labels [N, label_size].
+        """Return the next minibatch as shares: images [N, C, r, r], labels [N, label_size].
 
         Args:
-            minibatch: images in all shares of all processes.
-            lod: level of detail; images come at the resolution of its floor.
+            minibatch: number of images over all processes.
+            lod: level of detail; images have the resolution of its floor.
         """
         request = _Request(minibatch, math.floor(lod))
         batch = self._take_prefetched(request) or self._read_now(request)
@@ -82,13 +86,13 @@ class Minibatches:
         return batch.shares
 
     def _take_prefetched(self, request: _Request) -> _Batch | None:
-        """The first prefetched minibatch, if it is the one requested and could be read."""
+        """The first prefetched minibatch if it matches the request and could be read; else None."""
         if not self._pending:
             return None
         if self._pending[0].request == request:
             try:
                 batch = self._pending[0].result.result()
-            except Exception:  # if it was not for the thread, reading raises it again
+            except Exception:  # if the thread is not the cause, `_read_now` raises it again
                 self._prefetches = False
             else:
                 if isinstance(batch, _Batch):
@@ -99,7 +103,7 @@ class Minibatches:
         return None
 
     def _read_now(self, request: _Request) -> _Batch:
-        """Read what is due, and see whether what follows may be prefetched."""
+        """Read a minibatch on this thread, and check whether the next ones may be prefetched."""
         if not self._prefetches:
             return self._read(request)
         before = random_state()
@@ -108,7 +112,7 @@ class Minibatches:
         return batch
 
     def _read_unless_drawn(self, request: _Request) -> '_Batch | _Drawn':
-        """`_read`; `_Drawn` instead if random numbers were drawn meanwhile."""
+        """Result of `_read`, or `_Drawn` if random numbers were drawn in the meantime."""
         before = random_state()
         batch = self._read(request)
         after = random_state()
@@ -117,28 +121,28 @@ class Minibatches:
     def _read(self, request: _Request) -> _Batch:
         devices, training_set = self._devices, self._training_set
         training_set.configure(request.minibatch, request.floor_lod)
-        with tf.device('CPU:0'):  # to be split there, and copied once
+        with tf.device('CPU:0'):  # split on the host, so that each share is copied once
             tensors = training_set.get_minibatch_tf(devices.index, devices.workers)
         shares = devices.split_among_replicas(*tensors)
         return _Batch(shares, copy.deepcopy(training_set.state()))
 
-    # ------------------------------------------------------------ what has been prefetched
+    # ------------------------------------------------------------ prefetching
 
     def read_when_due(self) -> None:
-        """Stop prefetching: whatever runs at the same time may draw random numbers."""
+        """Stop prefetching, because code that runs concurrently may draw random numbers."""
         self._prefetches = False
         self.rewind()
 
     def wait(self, seconds: float | None = None) -> bool:
         """Wait for the minibatches that are being prefetched.
 
-        Random numbers that were drawn for them are put back.
+        If random numbers were drawn for them, the random state is restored.
 
         Args:
-            seconds: how long to wait; None = without limit.
+            seconds: timeout; None = no limit.
 
         Returns:
-            Whether they have been read.
+            Whether all have been read.
         """
         futures = [pending.result for pending in self._pending]
         if concurrent.futures.wait(futures, seconds).not_done:
@@ -150,35 +154,36 @@ class Minibatches:
         return True
 
     def rewind(self) -> None:
-        """Drop what has been prefetched: the data set returns to where training is."""
+        """Discard prefetched minibatches and reset the data set to the position of training."""
         if self._pending:
             self.wait()
             self._pending.clear()
             self._training_set.restore(copy.deepcopy(self._state_after_taken))
 
     def close(self, seconds: float = 1.0) -> None:
-        """`rewind`, unless that would take longer than this: then do not wait for it."""
+        """Call `rewind` if the prefetched minibatches are ready within this time."""
         if self.wait(seconds):
             self.rewind()
 
     # ------------------------------------------------------------ state
 
     def state(self) -> dict[str, Any]:
-        """The data set's state after the minibatch that was taken last, for a checkpoint."""
+        """State of the data set after the latest minibatch taken, for a checkpoint."""
         if self._pending:
             return copy.deepcopy(self._state_after_taken)
         return copy.deepcopy(self._training_set.state())
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go to where the data set was when `state` was taken."""
+        """Restore the result of `state`."""
         self.rewind()
         self._training_set.restore(state)
 
 
 class _Drawn:
-    """Random numbers were drawn while a minibatch was prefetched.
+    """Result of a prefetch during which random numbers were drawn.
 
-    The thread that reads must not put them back: another thread may have drawn them meanwhile.
+    The reader thread must not restore the random state itself, because another thread may have
+    drawn the numbers.
 
     Attributes:
         before, after: `random_state`s.
@@ -190,7 +195,7 @@ class _Drawn:
 
 
 class _Reader:
-    """A thread that calls a function on requests, in order. It never keeps the process alive."""
+    """Daemon thread that calls a function on requests, in order."""
 
     def __init__(self, function: Callable[[_Request], '_Batch | _Drawn']):
         self._queue: queue.SimpleQueue = queue.SimpleQueue()
@@ -208,7 +213,7 @@ class _Reader:
 
 
 def _serve(submitted, function):
-    failed = False  # what follows a minibatch that could not be read would be another one
+    failed = False  # after a failure, the data set's position is wrong for later requests
     while task := submitted.get():
         request, future = task
         try:
@@ -221,7 +226,7 @@ def _serve(submitted, function):
 
 
 def _equal(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
-    """Whether two results of `random_state` are the same."""
+    """Whether two results of `random_state` are equal."""
     numpy_a, numpy_b = a['numpy'], b['numpy']
     return (a['python'] == b['python']
             and (numpy_a['state']['key'] == numpy_b['state']['key']).all()

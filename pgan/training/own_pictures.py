@@ -1,8 +1,8 @@
-"""`train.py --images FOLDER`: a data set of one's own pictures, and options for a run on it that
-takes the time given.
+"""`train.py --images FOLDER`: a data set of the user's pictures, and options for a run on it that
+takes a given time.
 
-Looks at the folder (`pgan.importers.survey`), measures the machine (`trials`), chooses
-(`pgan.settings.few_images`), makes the data set, measures the chosen run, and sets its length.
+Surveys the folder (`pgan.importers.survey`), measures the machine (`trials`), chooses the networks
+(`pgan.settings.few_images`), creates the data set, measures the chosen run, and sets its length.
 """
 import functools
 import glob
@@ -27,21 +27,21 @@ from pgan.training import trials
 from pgan.training.phases import list_phases
 from pgan.training.schedule import TrainingSchedule
 
-LEAST_SECONDS = 60  # to import TensorFlow, to measure and to compile take as long
-MARGIN = 0.97  # of the time is planned
+LEAST_SECONDS = 60  # importing TensorFlow, measuring and compiling take this long
+MARGIN = 0.97  # fraction of the time that is planned
 REFERENCE = 32, 64  # resolution and width at which the machine is measured
-REFERENCE_SECONDS = 1.0  # a stage
-TRIAL = 0.02  # share of the time for measuring the chosen run
-TRIAL_SECONDS = 0.5, 10.0  # a stage, at least and at most
-SEC_PER_PICTURE = 0.005  # of making a data set, besides decoding
-ANEW = object()  # in place of an option's value in config.py: there is none
-# Flags of processors that multiply bfloat16 natively; others convert it, which is slower.
+REFERENCE_SECONDS = 1.0  # per stage
+TRIAL = 0.02  # fraction of the time for measuring the chosen run
+TRIAL_SECONDS = 0.5, 10.0  # per stage, minimum and maximum
+SEC_PER_PICTURE = 0.005  # for creating a data set, in addition to decoding
+ANEW = object()  # placeholder for options that config.py does not set
+# Flags of CPUs that multiply bfloat16 natively; others convert it, which is slower.
 BFLOAT16_FLAGS = {'amx_bf16', 'avx512_bf16', 'bf16'}
 FLOAT16_CAPABILITY, BFLOAT16_CAPABILITY = (7, 0), (8, 0)  # of NVIDIA GPUs: Volta, Ampere
 
 
 class Given(NamedTuple):
-    """What the user has set: --config, --set and --use, as for `settings.load`."""
+    """The user's settings: --config, --set and --use, as for `settings.load`."""
     config_files: Sequence[str] = ()
     assignments: Sequence[str] = ()
     uses: Sequence[str] = ()
@@ -51,9 +51,9 @@ class Plan:
     """A run for a folder of pictures; see `make_plan`.
 
     Args:
-        found: what is in the folder.
-        given: what the user has set.
-        hours: the time for everything.
+        found: survey of the folder.
+        given: the user's settings.
+        hours: total time.
     """
 
     def __init__(self, found: Survey, given: Given, hours: float):
@@ -70,8 +70,8 @@ class Plan:
         self.measured: dict[str, Any] = {}  # state of a timetable
 
     def _at(self, resolution: int, width: int) -> Choice:
-        """A choice of any length. Its data set is named by folder, resolution and files: other
-        files make another data set.
+        """A choice with a placeholder length. The name of its data set contains the folder, the
+        resolution and a fingerprint of the files, so that other files get another data set.
         """
         name = f'{self.found.name}-{resolution}x{resolution}'
         return Choice(f'{name}-{self.found.fingerprint}', self.found.num_pictures, resolution,
@@ -80,8 +80,8 @@ class Plan:
     # ------------------------------------------------------------ the configuration
 
     def parts(self, choice: Choice) -> Given:
-        """--config, --set and --use of a choice's run: what the user has set, and of the choice
-        what he has not.
+        """--config, --set and --use for the run of a choice: the user's settings, and the choice's
+        for all other options.
         """
         files, assignments, uses = *self.given[:2], self._uses()
         chosen = settings.after_files(few_images.options(choice), files, assignments, uses)
@@ -92,7 +92,7 @@ class Plan:
 
     @functools.cached_property
     def _plain(self):
-        """What config.py sets by itself."""
+        """Options as config.py sets them."""
         return settings.plain_options(settings.load((), (), self.given.uses))
 
     def _uses(self):
@@ -100,15 +100,15 @@ class Plan:
         return settings.with_default_line(self.given.uses, self.precision)
 
     def configuration(self, choice: Choice) -> types.ModuleType:
-        """What the run of a choice is trained with."""
+        """Configuration of the run of a choice."""
         config = settings.load(*self.parts(choice))
         settings.set_measured(config, self.measured)
         return config
 
-    # ------------------------------------------------------------ what the machine can do
+    # ------------------------------------------------------------ measurements
 
     def left(self) -> float:
-        """Seconds that are left of the time."""
+        """Seconds left of the time."""
         return MARGIN * self.seconds - (time.monotonic() - self.start)
 
     def measure_machine(self) -> None:
@@ -137,28 +137,26 @@ class Plan:
             self.higher = f'{next_one}x{next_one} would take about --hours {hours:g}'
 
     def _making_dataset(self):
-        """Seconds, about, of making the data set if it is not there."""
+        """Approximate seconds for creating the data set; 0 if it exists."""
         if self._is_made():
             return 0.0
         each = self.found.sec_per_picture + SEC_PER_PICTURE
         return self.found.num_pictures * each / (os.cpu_count() or 1)
 
     def _for_training(self, seconds, speed):
-        """What is left of a time when the chosen run has been measured, for which it is compiled
-        once more.
-        """
+        """Seconds left for training after measuring the chosen run, which compiles it once more."""
         return seconds - TRIAL * self.seconds - few_images.seconds_of_compiling(
             min(REFERENCE[0], self.choice.resolution), speed)
 
     def measure_run(self) -> None:
-        """Set the length of the run by the speed of its stages."""
+        """Set the length of the run from the speed of its stages."""
         stages = 2 * log2_of(self.choice.resolution) - 3
         least, most = TRIAL_SECONDS
         measured = self._measure(self.choice, min(max(TRIAL * self.seconds / stages, least), most))
         self.measured = measured.timetable
         total: float = self.configuration(self.choice).train.total_kimg
         seconds_of = functools.partial(self._seconds_of, measured)
-        if total == self.choice.total_kimg:  # not the user's
+        if total == self.choice.total_kimg:  # not set by the user
             left = self.left() - self._making_dataset()
             longest = few_images.longest_run(left, seconds_of)
             if longest is None:
@@ -168,7 +166,7 @@ class Plan:
         self.expected = seconds_of(total)
 
     def _measure(self, choice, seconds, resolutions=None):
-        """Measure a choice's run on made-up images, with stages of the same length."""
+        """Measure the run of a choice on synthetic images, with stages of equal length."""
         files, assignments, uses = self.parts(choice)
         steps = log2_of(choice.resolution) - 2
         classes = len(self.found.classes) if choice.labels else 0
@@ -181,7 +179,7 @@ class Plan:
             seconds, resolutions)
 
     def _seconds_of(self, measured: trials.Measured, total_kimg: float) -> float:
-        """Seconds of a run of this length, from its start to its end."""
+        """Duration in seconds of a run of this length."""
         config = self.configuration(self.choice._replace(total_kimg=total_kimg))
         data = types.SimpleNamespace(resolution_log2=log2_of(self.choice.resolution))
         schedule = functools.partial(TrainingSchedule, training_set=data, num_gpus=config.num_gpus,
@@ -196,8 +194,8 @@ class Plan:
     def _too_short(self, needed: float) -> ConfigError:
         hours, size = few_images.rounded(1.2 * needed / 3600, 2), self.choice.resolution
         return ConfigError(
-            f'--hours {self.seconds / 3600:g}: {rough_time(self.seconds)} do not suffice for '
-            'measuring, compiling and a picture worth looking at on this machine. Expected at '
+            f'--hours {self.seconds / 3600:g}: {rough_time(self.seconds)} is not enough for '
+            'measuring, compiling and a useful picture on this machine. Expected at '
             f'least --hours {hours:g}, for pictures of {size}x{size}.')
 
     # ------------------------------------------------------------ the data set
@@ -208,9 +206,9 @@ class Plan:
         return os.path.join(self.base.data_dir, self.choice.tfrecord_dir)
 
     def make_dataset(self) -> None:
-        """Make the data set, or use the one of the same files that is there."""
+        """Create the data set, unless it exists for the same files."""
         if self._is_made():
-            print(f'Using "{self.folder}", made of the same files')
+            print(f'Using "{self.folder}", created from the same files')
             return
         found = self.found
         source, added = write_source(self.folder, lambda: load_images(
@@ -218,15 +216,15 @@ class Plan:
             skip_bad=True))
         skipped = found.num_pictures - len(added)
         if skipped:
-            print(f'{skipped} of {found.num_pictures} pictures could not be read and were left out')
+            print(f'{skipped} of {found.num_pictures} pictures could not be read and were skipped')
 
     def _is_made(self):
         return bool(glob.glob(os.path.join(glob.escape(self.folder), '*.tfrecords')))
 
-    # ------------------------------------------------------------ what is printed
+    # ------------------------------------------------------------ output
 
     def commands(self) -> list[str]:
-        """Command lines that make the data set and the same run."""
+        """Command lines that create the data set and start the same run."""
         found, (files, assignments, uses) = self.found, self.parts(self.choice)
         labels = ['--labels', 'folders'] if found.classes else []
         create = command('dataset_tool.py', 'create_from_images', self.folder,
@@ -238,7 +236,7 @@ class Plan:
         return [create, command('train.py', *words)]
 
     def print(self) -> None:
-        """Print what was chosen and why, and how to type it."""
+        """Print the choice with its reasons, and the equivalent commands."""
         config, found = self.configuration(self.choice), self.found
         total = config.train.total_kimg
         size, own = self.choice.resolution, few_images.resolution_of(found.sides)
@@ -256,40 +254,41 @@ class Plan:
             'Length': f'{total:g} kimg: each picture {times:.0f} times, '
                       f'{_ticks(config)} pictures of progress',
             'Mirroring': 'on' if config.train.get('mirror_augment') else
-                         'off; if mirrored pictures are as good, add --set '
+                         'off; if mirrored pictures look just as natural, add --set '
                          'train.mirror_augment=True',
-            'Time': f'{rough_time(self.expected)} from now on, of {rough_time(left)} that are left '
-                    f'of --hours {self.seconds / 3600:g}',
+            'Time': f'{rough_time(self.expected)} from now on; {rough_time(left)} are left of '
+                    f'--hours {self.seconds / 3600:g}',
         }
         print('Chosen:')
         for name, text in rows.items():
             print(f'  {name:<12s}{text}')
         if self.expected > 1.05 * left:
-            print('Note: the length is set by you, and takes longer than --hours.')
-        print('The same, to type or to change:')
+            print('Note: the length that you have set takes longer than --hours.')
+        print('The equivalent commands, to run or to edit:')
         for line in self.commands():
             print(f'  {line}')
 
 
 def make_plan(image_dir: str, hours: float, given: Given, dry_run: bool = False) -> Plan:
-    """Make a data set of a folder's pictures and choose a run for it; says what was chosen.
+    """Create a data set from a folder of pictures, choose a run for it and print the choice.
 
     Args:
         image_dir: the folder.
-        hours: the time for everything, from now on.
-        given: what the user has set, which wins.
-        dry_run: make no data set.
+        hours: total time, from now on.
+        given: the user's settings, which take precedence.
+        dry_run: do not create the data set.
 
     Raises:
         ConfigError: the time is too short, or options contradict each other.
-        DataError: no pictures.
+        DataError: the folder has no pictures.
     """
     if os.environ.get('TF_CONFIG'):
         raise ConfigError('--images measures one machine, but TF_CONFIG names several. Run it with '
-                          '--dry-run and without TF_CONFIG, and type what it prints on each.')
+                          '--dry-run and without TF_CONFIG, then run the commands that it prints '
+                          'on each machine.')
     if 3600 * hours < LEAST_SECONDS:
-        raise ConfigError(f'--hours {hours:g}: {3600 * hours:.3g} seconds do not suffice to start '
-                          'TensorFlow and to measure this machine. Expected at least --hours '
+        raise ConfigError(f'--hours {hours:g}: {3600 * hours:.3g} seconds are not enough to start '
+                          'TensorFlow and measure this machine. Expected at least --hours '
                           f'{few_images.rounded(2 * LEAST_SECONDS / 3600, 2):g}.')
     base = settings.load(given.config_files, given.assignments, given.uses)
     _check_given(base)
@@ -306,31 +305,31 @@ def make_plan(image_dir: str, hours: float, given: Given, dry_run: bool = False)
 
 
 def _check_given(config):
-    """Raise ConfigError if what the user has set leaves no choice of the data set, or no run."""
+    """Raise ConfigError if the user's settings choose a data set or do not train."""
     plain = settings.load()
     for key in ('tfrecord_dir', 'class_name'):
         value = config.dataset.get(key)
         if value != plain.dataset.get(key):
-            raise ConfigError(f'--images makes a data set, but dataset.{key} is set to {value!r} '
-                              'with --set, --use or --config. Leave the one or the other out.')
+            raise ConfigError(f'--images creates a data set, but dataset.{key} is set to {value!r} '
+                              'with --set, --use or --config. Remove one of the two.')
     if config.train.func != plain.train.func or 'train_progressive_gan' not in config.train.func:
         raise ConfigError(f'--images trains, but config.train.func is {config.train.func!r}. '
                           'Expected train.train_progressive_gan.')
 
 
 def _check_places(image_dir, config):
-    """Raise DataError if what is made would be taken for pictures the next time."""
+    """Raise DataError if the next run would take the output for input pictures."""
     for name in ('data_dir', 'result_dir'):
         place = getattr(config, name)
         inside = os.path.join(os.path.realpath(place), '')
         if inside.startswith(os.path.join(os.path.realpath(image_dir), '')):
-            raise DataError(f'{name} = {place!r} lies inside of the folder of pictures, '
-                            f'{image_dir!r}, so what is made there would be taken for pictures the '
-                            f'next time. Start from another folder, or add --set {name}=FOLDER.')
+            raise DataError(f'{name} = {place!r} is inside the folder of pictures, '
+                            f'{image_dir!r}, so the next run would take its files for input '
+                            f'pictures. Start from another folder, or add --set {name}=FOLDER.')
 
 
 def _precision_of_cpu(cpuinfo='/proc/cpuinfo'):
-    """The fastest precision of the processor: bf16 where it multiplies bfloat16 natively."""
+    """The CPU's fastest precision: bf16 if it multiplies bfloat16 natively."""
     try:
         with open(cpuinfo, encoding='utf-8', errors='replace') as file:
             words = set(file.read().split())
@@ -340,7 +339,7 @@ def _precision_of_cpu(cpuinfo='/proc/cpuinfo'):
 
 
 def _precision_of(measured, of_cpu):
-    """The fastest precision of the devices that TensorFlow has found."""
+    """Fastest precision of the devices that TensorFlow has found."""
     if not measured.num_gpus:
         return _precision_of_cpu()
     capability = measured.capability or (0, 0)
@@ -350,12 +349,14 @@ def _precision_of(measured, of_cpu):
 
 
 def _cost(resolution):
-    """Stands for an image's cost where every resolution has been tried: it tells them apart."""
+    """Substitute for an image's cost, for when every resolution has been measured; it only has to
+    differ between resolutions.
+    """
     return resolution ** 2
 
 
 def _seen(measured):
-    """{resolution: (seconds per kimg, seconds of compiling)} of the stages that were tried."""
+    """{resolution: (seconds per kimg, seconds of compiling)} of the measured stages."""
     timetable = Timetable([], _cost)
     timetable.restore(measured.timetable)
     return {size: (timetable.sec_per_kimg(size, False) or 0.0, timetable.compiling(size, False))

@@ -11,8 +11,8 @@ class Phase(NamedTuple):
     """A part of a run in which the networks keep one lod, or fade from one to the next.
 
     Attributes:
-        start_kimg, end_kimg: thousands of images.
-        first, last: `TrainingSchedule` at its beginning, and just before its end.
+        start_kimg, end_kimg: start and end in thousands of images.
+        first, last: `TrainingSchedule` at the start, and just before the end.
     """
     start_kimg: float
     end_kimg: float
@@ -37,19 +37,19 @@ def list_phases(schedule: Callable[[int], TrainingSchedule], sched_options: Mapp
     """The phases of a run, in order.
 
     Args:
-        schedule: function from images shown to the schedule's values.
+        schedule: function: images shown -> `TrainingSchedule`.
         sched_options: config.sched, the options of the schedule that are set.
-        start_kimg, total_kimg: where the run begins and ends.
+        start_kimg, total_kimg: start and end of the run in thousands of images.
     """
     options = with_defaults(TrainingSchedule, sched_options)
     stable, fading = options['lod_training_kimg'], options['lod_transition_kimg']
     marks, kimg = [start_kimg], -schedule(0).kimg_ahead
-    # rounding leaves a trace of a lod where the last fade ends
+    # 1e-9: at the end of the last transition, lod may differ from 0 by a rounding error.
     while stable + fading > 0 and kimg < total_kimg and schedule(int(kimg * 1000)).lod > 1e-9:
         ends = kimg + stable, kimg + stable + fading
         marks += [end for end in ends if start_kimg < end < total_kimg]
         kimg += stable + fading
-    # of a run that is longer already, none are left
+    # max: no phases are left of a run that is already beyond total_kimg.
     marks = sorted({*marks, max(total_kimg, start_kimg)})
     return [Phase(start, end, schedule(int(start * 1000 + 1)), schedule(int(end * 1000 - 1)))
             for start, end in zip(marks, marks[1:])]
@@ -57,12 +57,12 @@ def list_phases(schedule: Callable[[int], TrainingSchedule], sched_options: Mapp
 
 def full_resolution_kimg(sched_options: Mapping[str, Any], resolution_log2: int,
                          start_lod: float | None = None) -> float | None:
-    """Thousands of images after which a schedule has reached the data set's resolution; None if it
-    never does.
+    """Thousands of images until a schedule reaches the data set's resolution; None if it never
+    does.
 
     Args:
         sched_options: config.sched.
-        resolution_log2: the data set's.
+        resolution_log2: of the data set.
         start_lod: see `TrainingSchedule`.
     """
     options = with_defaults(TrainingSchedule, sched_options)

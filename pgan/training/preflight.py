@@ -1,7 +1,7 @@
-"""Checks before the first step, so that no problem comes up a week later.
+"""Checks before the first step, so that no problem appears a week later.
 
-They tell whether the largest step fits into memory, whether the disk has room for the run, and how
-long each part of the schedule will take.
+They check whether the largest step fits into memory and whether the disk has room for the run, and
+measure how long each part of the schedule will take.
 """
 import contextlib
 import math
@@ -24,30 +24,30 @@ from pgan.training.schedule import TrainingSchedule
 from pgan.training.step import TrainingSteps
 from tfutil import Network, summary
 
-# Upper bounds of what files hold besides numbers and pixels.
-THUMBNAIL_BYTES = 250_000  # a grid's smaller copy, in the event file and in report.html
-VARIABLE_BYTES = 400  # a variable's name and place, in a snapshot or a checkpoint
-FILE_BYTES = 50_000  # a snapshot's source code; random numbers and statistics of a checkpoint
-PAGE_BYTES = 400_000  # log, options and charts, which report.html shows as well
+# Upper bounds of file contents other than numbers and pixels.
+THUMBNAIL_BYTES = 250_000  # downscaled grid in the event file and in report.html
+VARIABLE_BYTES = 400  # name and offset of a variable in a snapshot or checkpoint
+FILE_BYTES = 50_000  # source code in a snapshot; random state and statistics in a checkpoint
+PAGE_BYTES = 400_000  # log, options and charts, which are also in report.html
 TICK_BYTES = 8_000  # lines of the log and of stats.jsonl, and points of curves
-HISTOGRAM_BYTES = 1_500  # of a variable
-GRAPH_BYTES = 30_000  # of what is computed with a variable
+HISTOGRAM_BYTES = 1_500  # per variable
+GRAPH_BYTES = 30_000  # graph of the operations on a variable
 
-QUICK_SECONDS = 0.5  # of trial steps, in all: less says little about the speed
-LONG_SECONDS = 5  # of the first trial step: the others are announced one by one
+QUICK_SECONDS = 0.5  # total time of trial steps; less gives no reliable speed
+LONG_SECONDS = 5  # if the first trial step takes longer, the others are announced one by one
 
-# ---------------------------------------------------------------- room on the disk
+# ---------------------------------------------------------------- disk space
 
 
 class DiskSpace(NamedTuple):
-    """Upper bounds of the bytes that a run fills.
+    """Upper bounds of the disk space of a run, in bytes.
 
     Attributes:
-        checkpoints: those that are kept, and the one that is being written.
+        checkpoints: the checkpoints that are kept, and the one being written.
         snapshots: all network-snapshot-*.pkl, and network-final.pkl.
         pictures: reals.png, nearest.png and all fakes*.png.
         reports: log, curves, report.html and all other files.
-        at_once: the part of all these that the run cannot begin without.
+        at_once: the part of these that the run needs to start at all.
     """
     checkpoints: int
     snapshots: int
@@ -64,12 +64,12 @@ def disk_space_needed(run_phases: Sequence[Phase], networks: Sequence[Network], 
                       image_snapshot_ticks: int, network_snapshot_ticks: int,
                       save_weight_histograms: bool = False,
                       save_tf_graph: bool = False) -> DiskSpace:
-    """Upper bounds of the bytes that a run will fill.
+    """Compute upper bounds of the disk space that a run needs.
 
     Args:
         run_phases: the phases of the run.
         networks: G, D, Gs.
-        grid_size: config.grid's size.
+        grid_size: `size` of config.grid.
         image_snapshot_ticks, network_snapshot_ticks, save_weight_histograms, save_tf_graph: as for
             training.
     """
@@ -79,13 +79,13 @@ def disk_space_needed(run_phases: Sequence[Phase], networks: Sequence[Network], 
     _, channels, height, width = networks[0].output_shape
     across, down = snapshot_grid_size(width, height, grid_size)
     inputs = sum(shape[1] for shape in networks[2].input_shapes)
-    # float64 at most, as text
+    # at most float64, base64-encoded
     grid_state = across * down * inputs * 8 * 4 // 3
     checkpoint = snapshot + 2 * (G + D) + grid_state + FILE_BYTES
     picture = png_bytes(width * across, height * down, channels)
     thumbnail = min(THUMBNAIL_BYTES, 3 * picture)
     pictures = 4 + ticks // image_snapshot_ticks  # one for nearest.png
-    # the page has pictures as text, and the old one stays until the new one is written
+    # The page has pictures in base64, and the old page stays until the new one is written.
     first_page = 2 * (2 * thumbnail * 4 // 3 + PAGE_BYTES)
     page = 2 * (min(MAX_PICTURES + 2, pictures) * thumbnail * 4 // 3 + PAGE_BYTES)
     variables = sum(len(net.vars) for net in networks)
@@ -99,23 +99,24 @@ def disk_space_needed(run_phases: Sequence[Phase], networks: Sequence[Network], 
 
 
 def png_bytes(width: int, height: int, channels: int) -> int:
-    """Upper bound of a PNG's size: of noise, which deflate stores as it is, in blocks."""
+    """Upper bound of the size of a PNG: that of noise, which deflate stores uncompressed."""
     raw = height * (width * channels + 1)
     return raw + raw // 1000 + 1000
 
 
 def _variable_bytes(net: Network) -> int:
-    """Bytes of a network's variables in a file, with their names."""
+    """Size of a network's variables in a file, including their names."""
     return sum(int(np.prod(var.shape, dtype=np.int64)) * var.dtype.size + VARIABLE_BYTES
                for var in net.vars.values())
 
 
 def check_memory(run_phases: Sequence[Phase], num_channels: int) -> None:
-    """Check that one minibatch of real images fits into this machine's memory at all. Filling the
-    memory with one that does not can take hours before anything fails.
+    """Check that a minibatch of real images fits into this machine's memory at all.
+
+    Without this check, it can take hours of filling the memory before anything fails.
 
     Raises:
-        ConfigError: one does not.
+        ConfigError: a minibatch does not fit.
     """
     try:
         memory = os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES')
@@ -125,21 +126,21 @@ def check_memory(run_phases: Sequence[Phase], num_channels: int) -> None:
         size = sched.minibatch * num_channels * sched.resolution ** 2 * np.float32().nbytes
         if size > memory:
             raise ConfigError(f'a minibatch of {sched.minibatch} images of {sched.resolution}x'
-                              f'{sched.resolution} takes {_size_text(size)}, and this machine has '
-                              f'{_size_text(memory, math.floor)} of memory. Lower '
+                              f'{sched.resolution} takes {_size_text(size)}, but this machine has '
+                              f'only {_size_text(memory, math.floor)} of memory. Lower '
                               'sched.minibatch_base, sched.minibatch_dict or '
                               'sched.max_minibatch_per_gpu.')
 
 
 def check_disk_space(result_dir: str, needed: DiskSpace) -> None:
-    """Warn if the disk will be full before the run's end.
+    """Warn if the disk will fill up before the run ends.
 
     Args:
-        result_dir: where the run's folder will be; need not exist.
-        needed: what `disk_space_needed` gave.
+        result_dir: parent of the run's folder; need not exist.
+        needed: result of `disk_space_needed`.
 
     Raises:
-        DataError: it will be full at once.
+        DataError: there is not even enough space to start.
     """
     place = os.path.abspath(result_dir)
     while not os.path.isdir(place):
@@ -152,33 +153,35 @@ def check_disk_space(result_dir: str, needed: DiskSpace) -> None:
     if free < needed.at_once:
         raise DataError(f'{have} are free on the disk of result_dir = {result_dir!r}, but '
                         'checkpoints and a snapshot of these networks, image grids and the report '
-                        f'take up to {_size_text(needed.at_once)}. Make room, or set result_dir '
-                        'to another disk.')
+                        f'take up to {_size_text(needed.at_once)}. Free some space, or set '
+                        'result_dir to a folder on another disk.')
     if free < needed.total:
         parts = ', '.join(f'{name} {_size_text(size)}' for name, size in needed._asdict().items()
                           if name != 'at_once')
         print(f'Warning: {have} are free on the disk of result_dir = {result_dir!r}, but the '
-              f'whole run will take up to {_size_text(needed.total)} ({parts}). Make room in time, '
-              'or save less often: train.network_snapshot_ticks, train.image_snapshot_ticks.')
+              f'whole run will take up to {_size_text(needed.total)} ({parts}). Free some space in '
+              'time, or save less often: train.network_snapshot_ticks, '
+              'train.image_snapshot_ticks.')
 
 
 def _size_text(size: int, rounded: Callable[[float], int] = math.ceil) -> str:
-    """'1.7 MB': three digits, rounded up, so that what is said suffices, or down."""
+    """Format a size with three digits, e.g. '1.7 MB'; rounded up by default, so that it suffices.
+    """
     unit, name = (10**9, 'GB') if size >= 10**8 else (10**6, 'MB')
     step = 10.0 ** (math.floor(math.log10(max(size, 1) / unit)) - 2)
     return f'{rounded(size / unit / step) * step:.3g} {name}'
 
 
-# ---------------------------------------------------------------- steps that leave no trace
+# ---------------------------------------------------------------- trial steps
 
 @contextlib.contextmanager
 def restoring_state(steps: TrainingSteps) -> Iterator[None]:
-    """Undo the training steps of the block at its end.
+    """Undo the training steps made in the block when it ends.
 
-    Networks, optimizers, statistics, data and random numbers are as before.
+    Restores networks, optimizers, statistics, data position and random state.
 
     Args:
-        steps: the steps of a run that has made no update yet: its optimizers are empty.
+        steps: steps of a run before its first update, so that its optimizers are empty.
     """
     networks = (steps.G, steps.D, steps.Gs)
     values = [{name: net.get_var(name) for name in net.vars} for net in networks]
@@ -203,15 +206,14 @@ def restoring_state(steps: TrainingSteps) -> Iterator[None]:
 
 
 def dry_step(steps: TrainingSteps, sched: TrainingSchedule) -> float:
-    """Make the steps from one G update to the next, at one moment of the schedule.
+    """Make the steps from one G update to the next, at one point of the schedule.
 
     Args:
         steps: the steps of a run.
-        sched: the moment.
+        sched: the point of the schedule.
 
     Returns:
-        Seconds that a thousand images would take at this speed, including compilation where it is
-        needed.
+        Seconds per thousand images at this speed, including compilation if it was necessary.
 
     Raises:
         ConfigError: the step does not fit into memory.
@@ -228,7 +230,7 @@ def explaining_memory_shortage(sched: TrainingSchedule) -> Iterator[None]:
     """Raise ConfigError if a step in the block does not fit into memory.
 
     Args:
-        sched: the moment of the step.
+        sched: the point of the schedule.
     """
     try:
         yield
@@ -246,12 +248,12 @@ def explaining_memory_shortage(sched: TrainingSchedule) -> Iterator[None]:
 
 
 class Trial(NamedTuple):
-    """What a stage has been measured to take.
+    """Measured times of a stage.
 
     Attributes:
         resolution, is_fading: the stage.
-        sec_per_kimg: seconds per thousand images, without compiling.
-        compiling: seconds.
+        sec_per_kimg: seconds per thousand images, without compilation.
+        compiling: seconds of compilation.
     """
     resolution: int
     is_fading: bool
@@ -260,15 +262,14 @@ class Trial(NamedTuple):
 
 
 def schedule_of_largest_step(run_phases: Sequence[Phase]) -> TrainingSchedule:
-    """The schedule while the largest resolution fades in: that step takes most memory."""
+    """The schedule while the largest resolution fades in, when a step takes the most memory."""
     return max((phase.last for phase in run_phases), key=lambda sched: sched.resolution)
 
 
 def try_largest_step(steps: TrainingSteps, run_phases: Sequence[Phase]) -> list[Trial]:
     """Check that the run's largest step fits into memory.
 
-    Compiling takes a while at 1024x1024. The compiled step is kept, and used when the run gets
-    there.
+    Compilation takes a while at 1024x1024. The compiled step is kept for when the run gets there.
     """
     sched = schedule_of_largest_step(run_phases)
     text = f'Trying a step at {sched.resolution}x{sched.resolution}'
@@ -279,7 +280,7 @@ def try_largest_step(steps: TrainingSteps, run_phases: Sequence[Phase]) -> list[
 
 
 def try_all_steps(steps: TrainingSteps, run_phases: Sequence[Phase]) -> list[Trial]:
-    """Trials at each resolution of a run, with a few steps each after one to compile."""
+    """Measure each resolution of a run with a few steps, after one that compiles."""
     by_resolution: dict[int, TrainingSchedule] = {}
     for phase in run_phases:
         if not phase.is_fading or phase.last.resolution not in by_resolution:
@@ -299,19 +300,19 @@ def _announcer(bar: ProgressBar, text: str) -> Callable[[int], None]:
 
 
 def _announce(bar: ProgressBar, text: str) -> None:
-    """Say what is about to take a while, where no bar does."""
+    """Print a progress line if no bar is shown."""
     if bar.disable:
         print(f'{text}...', flush=True)
 
 
 def time_stages(steps: TrainingSteps, run_phases: Sequence[Phase], seconds: float) -> list[Trial]:
-    """Trials of each stage of a run, fading or not: one step to compile, then others for a time.
+    """Measure each stage of a run, fading or not: one step that compiles, then others for a time.
 
     Args:
-        steps: the steps of a run that has made no update yet.
-        run_phases: the phases whose stages are tried.
-        seconds: how long each is tried. Their mean speed counts: on a machine that others use, the
-            fastest step says little about a long run.
+        steps: steps of a run before its first update.
+        run_phases: the phases whose stages are measured.
+        seconds: measuring time per stage. The result is the mean speed: on a shared machine, the
+            fastest step does not predict the speed of a long run.
     """
     by_stage = {(phase.last.resolution, phase.is_fading): phase.last for phase in run_phases}
     trials = []
@@ -334,12 +335,12 @@ def time_stages(steps: TrainingSteps, run_phases: Sequence[Phase], seconds: floa
 def _try(steps: TrainingSteps, sched: TrainingSchedule, times: int,
          after_each: Callable[[], object] = lambda: None,
          announce: Callable[[int], object] = lambda number: None) -> Trial:
-    """Make dry steps: one that is also compiled, then `times` more.
+    """Make dry steps: one that includes compilation, then `times` more.
 
-    `announce` is called before the first one, and before the others if that took long.
+    `announce` is called before the first step, and before the others if the first one took long.
 
-    The first ones still warm up, so where they are quick there are some more. Several machines work
-    together: each makes the same number.
+    The first steps still warm up, so more are made if they are quick. With several workers there
+    are no extra steps, because all must make the same number.
     """
     def timed() -> tuple[float, float]:
         start = time.perf_counter()
@@ -357,6 +358,6 @@ def _try(steps: TrainingSteps, sched: TrainingSchedule, times: int,
     is_alone = steps.devices.workers == 1
     while is_alone and len(later) < 12 and sum(one for one, _ in later) < QUICK_SECONDS:
         later.append(timed())
-    # The middle one: on a machine that others use, the fastest says little about a long run.
+    # The median: on a shared machine, the fastest step does not predict the speed of a long run.
     seconds, sec_per_kimg = sorted(later)[(len(later) - 1) // 2]
     return Trial(sched.resolution, sched.lod % 1 != 0, sec_per_kimg, max(first - seconds, 0.0))

@@ -1,4 +1,4 @@
-"""From data set to discriminator: what is done to the real images."""
+"""Processing of real images between data set and discriminator."""
 import math
 from collections.abc import Sequence
 
@@ -15,8 +15,8 @@ def process_reals(x: tf.Tensor, lod: float | tf.Tensor, mirror_augment: bool,
                   native: bool = False, dequantize: bool = False) -> tf.Tensor:
     """Cast, rescale, mirror and cross-fade real images.
 
-    While a resolution fades in, the generator shows a blend of it and the one below; so do the
-    reals.
+    While a resolution fades in, the generator outputs a blend of it and the next lower one, so the
+    reals are blended in the same way.
 
     Args:
         x: images [N, C, r, r], any dtype, r = the resolution of floor(lod).
@@ -24,10 +24,10 @@ def process_reals(x: tf.Tensor, lod: float | tf.Tensor, mirror_augment: bool,
             2x2-averaged version.
         mirror_augment: mirror each image with probability 1/2.
         drange_data, drange_net: value ranges [low, high] of x and of the result.
-        native: stay at r; else repeat pixels up to the full resolution r * 2^floor(lod), for which
-            lod must be a number.
-        dequantize: add uniform noise in [-0.5, 0.5] to integer values, so that they fill the range
-            between each other.
+        native: keep resolution r; otherwise repeat pixels up to the full resolution
+            r * 2^floor(lod), for which lod must be a number.
+        dequantize: add uniform noise in [-0.5, 0.5] to integer values, so that the values become
+            continuous.
 
     Returns:
         Float32 [N, C, R, R], or [N, C, r, r] if native.
@@ -48,11 +48,11 @@ def process_reals(x: tf.Tensor, lod: float | tf.Tensor, mirror_augment: bool,
 
 def initialize_from_reals(D: Network, training_set: Dataset, lod: float,
                           drange_net: Sequence[float], *, count: int = 500) -> None:
-    """Show a discriminator real images before training, if it has layers that start from data.
+    """Initialize those layers of a discriminator that start from real images, if it has any.
 
     Args:
-        D: the discriminator; see `networks` for what its model may have.
-        training_set: read from its position on.
+        D: the discriminator; see `networks` for the optional methods of its model.
+        training_set: the data set, read from its current position.
         lod, drange_net: see `process_reals`.
         count: number of images.
     """

@@ -1,4 +1,4 @@
-"""The growth schedule: arithmetic on the images shown so far (paper, section 2, Appendix A)."""
+"""The growth schedule: a function of the images shown so far (paper, section 2, Appendix A)."""
 import math
 from typing import Any
 
@@ -18,37 +18,36 @@ TICK_KIMG_DICT: dict[int, float] = {4: 160, 8: 140, 16: 120, 32: 100, 64: 80, 12
 
 
 class TrainingSchedule:
-    """The schedule's values at one moment of a training run.
+    """Values of the schedule at one point of a training run.
 
-    A phase is `lod_training_kimg` at one lod and then `lod_transition_kimg` of linear fading to the
-    next lower one; lod ends at 0.
+    A phase is `lod_training_kimg` at one lod, followed by `lod_transition_kimg` of linear fading to
+    the next lower one; lod ends at 0.
 
     Args:
         cur_nimg: images shown so far.
-        training_set: gives `resolution_log2`.
+        training_set: provides `resolution_log2`.
         num_gpus: the minibatch is rounded down to a multiple of it.
         lod_initial_resolution: resolution in pixels at the start.
         lod_training_kimg, lod_transition_kimg: thousands of images shown at one lod, and while it
             fades to the next.
-        minibatch_base, minibatch_dict: images per minibatch: default, and exceptions by resolution.
+        minibatch_base, minibatch_dict: images per minibatch: default, and overrides by resolution.
         max_minibatch_per_gpu: upper bounds by resolution.
         G_lrate_base, G_lrate_dict, D_lrate_base, D_lrate_dict: learning rates, likewise.
         tick_kimg_base, tick_kimg_dict: thousands of images between two progress reports, likewise.
-        rampup_kimg: learning rates rise to their value over the first so many thousand images; 0 =
-            from the start.
-        rampdown_kimg: learning rates fall linearly to zero over the last so many thousand images of
-            total_kimg; 0 = they do not.
+        rampup_kimg: length of the initial learning rate ramp in thousands of images; 0 = no ramp.
+        rampdown_kimg: length of the final, linear learning rate ramp to zero in thousands of
+            images; 0 = no ramp.
         total_kimg: length of the run, for rampdown_kimg.
-        start_lod: lod of the networks that the run began with; None = new ones. Where it is lower,
-            the schedule begins there instead of at lod_initial_resolution.
+        start_lod: lod of the networks that the run started from; None = new networks. If it is
+            lower than that of lod_initial_resolution, the schedule starts there instead.
 
     Attributes:
         kimg: thousands of images shown so far.
         kimg_ahead: thousands of images by which growth is ahead, because the networks that the run
-            began with were fading.
+            started from were fading.
         lod: level of detail, a float.
-        resolution: pixels of floor(lod).
-        minibatch, G_lrate, D_lrate, tick_kimg: what holds at this resolution.
+        resolution: resolution of floor(lod) in pixels.
+        minibatch, G_lrate, D_lrate, tick_kimg: values at this resolution.
     """
 
     def __init__(
@@ -98,18 +97,18 @@ class TrainingSchedule:
 
 
 def rampup(kimg: float, rampup_kimg: float) -> float:
-    """Factor of the learning rates at the beginning.
+    """Initial ramp of the learning rates, as a factor.
 
-    It is exp(-5 (1 - p)^2), p = kimg / rampup_kimg, until p reaches 1.
+    exp(-5 (1 - p)^2) with p = kimg / rampup_kimg, until p reaches 1.
     """
     p = kimg / rampup_kimg if rampup_kimg > 0 else 1.0
     return math.exp(-5.0 * (1.0 - p) ** 2) if p < 1.0 else 1.0
 
 
 def rampdown(kimg: float, rampdown_kimg: float, total_kimg: float | None) -> float:
-    """Factor of the learning rates towards the end.
+    """Final ramp of the learning rates, as a factor.
 
-    It is linear from 1, rampdown_kimg before total_kimg, to 0.
+    It falls linearly from 1, at rampdown_kimg before total_kimg, to 0.
     """
     if not rampdown_kimg or total_kimg is None:
         return 1.0
@@ -118,16 +117,16 @@ def rampdown(kimg: float, rampdown_kimg: float, total_kimg: float | None) -> flo
 
 def growth_start(resolution_log2: int, lod_initial_resolution: int, lod_training_kimg: float,
                  lod_transition_kimg: float, start_lod: float | None = None) -> tuple[int, float]:
-    """Where growth begins.
+    """Compute where growth starts.
 
     Args:
-        resolution_log2: the data set's.
+        resolution_log2: of the data set.
         lod_initial_resolution, lod_training_kimg, lod_transition_kimg, start_lod: see
             `TrainingSchedule`.
 
     Returns:
-        (lod of the first phase, thousands of images of that phase that are skipped). Networks that
-        were fading go on fading, unless nothing fades in this run: then they have faded in.
+        (lod of the first phase, thousands of images of that phase to skip). Networks that were
+        fading continue to fade; in a run without transitions they count as faded in.
     """
     initial: int = resolution_log2 - math.floor(math.log2(lod_initial_resolution))
     if start_lod is None or initial <= start_lod:
@@ -145,7 +144,7 @@ def lod_at(kimg: float, initial_lod: int, lod_training_kimg: float,
     0 is the full resolution; fractions are between two resolutions.
 
     Args:
-        kimg: since the beginning of the first phase.
+        kimg: thousands of images since the start of the first phase.
         initial_lod: lod of that phase.
         lod_training_kimg, lod_transition_kimg: see `TrainingSchedule`.
     """

@@ -1,4 +1,4 @@
-"""What a run starts from: its data set, its networks, its losses."""
+"""Setup of a run: data set, networks and losses."""
 import functools
 from collections.abc import Callable, Mapping
 from types import ModuleType
@@ -18,7 +18,7 @@ Networks: TypeAlias = tuple[Network, Network, Network]  # G, D, Gs
 
 
 def load_training_set(config: ModuleType) -> Dataset:
-    """The data set of the configuration, shuffled by its random seed."""
+    """Load the configured data set, shuffled with the configured random seed."""
     options = dict(config.dataset)
     cls = tfutil.import_obj(with_defaults(dataset.load_dataset, options)['class_name'])
     if 'random_seed' in options_of(cls):
@@ -27,7 +27,7 @@ def load_training_set(config: ModuleType) -> Dataset:
 
 
 def load_held_out(config: ModuleType) -> Dataset | None:
-    """The images that `dataset.validation` keeps away from training; None without."""
+    """Load the images that `dataset.validation` holds out from training; None if there are none."""
     cls = tfutil.import_obj(with_defaults(dataset.load_dataset, config.dataset)['class_name'])
     if not config.dataset.get('validation') or 'part' not in options_of(cls):
         return None
@@ -37,7 +37,8 @@ def load_held_out(config: ModuleType) -> Dataset | None:
 
 def make_networks(config: ModuleType, training_set: Dataset, resume_run_id: int | str | None = None,
                   resume_snapshot: int | str | None = None) -> Networks:
-    """New networks for a data set, or those of an earlier run's snapshot; prints their layers.
+    """Create networks for a data set, or load those of an earlier run's snapshot, and print their
+    layers.
 
     Raises:
         ConfigError: the snapshot's networks are for another image shape or label size.
@@ -59,7 +60,7 @@ def make_networks(config: ModuleType, training_set: Dataset, resume_run_id: int 
 
 def load_networks(config: ModuleType, training_set: Dataset, run_id: int | str,
                   snapshot: int | str | None) -> Networks:
-    """The networks of an earlier run's snapshot, if they fit the data set. See `make_networks`."""
+    """Load the networks of an earlier run's snapshot for a data set. See `make_networks`."""
     path = misc.locate_network_pkl(run_id, snapshot, result_dir=config.result_dir)
     print(f'Loading networks from "{path}"...')
     G, D, Gs = misc.load_snapshot(path, config)
@@ -67,19 +68,19 @@ def load_networks(config: ModuleType, training_set: Dataset, run_id: int | str,
     want = list(training_set.shape), training_set.label_size
     if have != want:
         raise ConfigError(f'the networks of {path!r} are for images of shape {have[0]} and labels '
-                          f'of {have[1]} components, the data set has {want[0]} and {want[1]}: '
-                          'choose the one (and dataset.max_label_size) that they were trained on, '
-                          'or start without resume_run_id.')
+                          f'of {have[1]} components, but the data set has {want[0]} and {want[1]}: '
+                          'choose the data set (and dataset.max_label_size) that they were trained '
+                          'on, or start without resume_run_id.')
     for name, net in (('G', G), ('D', D)):
         unused = {key: value for key, value in getattr(config, name).items()
                   if key != 'func' and net.static_kwargs.get(key) != value}
         if unused:
-            print(f'Note: {name} is as it was in the snapshot; these options of the configuration '
-                  f'are not used: {unused}')
+            print(f'Note: {name} is that of the snapshot; these options of the configuration are '
+                  f'not used: {unused}')
     return G, D, Gs
 
 
 def loss_function(options: Mapping[str, Any]) -> Callable[..., tf.Tensor]:
-    """The loss of a config line: its function with the other options filled in."""
+    """The function of a loss's options with the other options bound to it."""
     options = dict(options)
     return functools.partial(tfutil.import_obj(options.pop('func')), **options)

@@ -1,12 +1,12 @@
 """Training steps: compiled updates, for each growth stage and minibatch size, run on every device.
 
 The updates themselves are in `pgan.training.updates`. floor(lod) and "fading or not" change a dozen
-times in a run. They are fixed when a step is compiled, so nothing above the active resolution is
-computed or held in memory; only the weight of the blend is a tensor.
+times during a run. They are fixed when a step is compiled, so nothing above the active resolution
+is computed or held in memory; only the blending weight is a tensor.
 
-Each device makes the same update from its own share of the minibatch (`tfutil.devices`): own draws,
-own minibatch-stddev groups, as each of the original's GPUs did. Gradients and statistics are summed
-over all devices.
+Each replica computes the update from its own share of the minibatch (`tfutil.devices`), with its
+own random draws and its own minibatch stddev groups, like each GPU of the original. Gradients and
+statistics are summed over all replicas.
 """
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,18 +26,18 @@ from tfutil import Network, NetworkAtStage, Optimizer, Stage, randomness, summar
 from tfutil.devices import Devices, all_reduce, make_devices
 from tfutil.fusion import fusing
 
-FEW_DRAWS = 4  # in an update of the stock losses: latents, labels, mixing factors, mirroring
+FEW_DRAWS = 4  # per update with the stock losses: latents, labels, mixing factors, mirroring
 
 
 class CompiledStep(NamedTuple):
-    """A step of one stage and minibatch size.
+    """A step compiled for one stage and minibatch size.
 
     Attributes:
-        function: compiled function of (`ScheduleTensors`, blocks of keys, places in them, *shares
-            of the minibatch) that returns `summary.Statistics`.
-        draws: for each of its updates, the number of random draws on a device that it gets keys
-            for.
-        calls_python: whether it calls Python while it runs, which may draw random numbers.
+        function: compiled function of (`ScheduleTensors`, blocks of keys, indices into them,
+            *shares of the minibatch) that returns `summary.Statistics`.
+        draws: for each of its updates, the number of random draws per replica for which it gets
+            keys.
+        calls_python: whether it calls Python code at run time, which may draw random numbers.
     """
     function: tf.types.experimental.ConcreteFunction
     draws: list[int]
@@ -45,7 +45,7 @@ class CompiledStep(NamedTuple):
 
 
 class _StepKey(NamedTuple):
-    """What a step is compiled for."""
+    """Cache key of a compiled step."""
     kind: str
     stage: Stage
     minibatch: int
@@ -55,23 +55,24 @@ class TrainingSteps:
     """The steps of a run, compiled when first needed.
 
     Args:
-        networks: G, D and Gs, which follows G.
+        networks: G, D and Gs, the running average of G.
         optimizers: `tfutil.Optimizer`s of G and D.
-        losses: of G and D, functions with the arguments of those in `loss`.
+        losses: loss functions of G and D, with the arguments of those in `loss`.
         training_set: a data set of `dataset`.
         options: `UpdateOptions`.
-        devices: `tfutil.devices.Devices`, in whose scope networks and optimizers were made; None =
-            one device.
-        cur_nimg: images shown before; a run that starts from there does not repeat the draws made
-            up to there.
-        held_out: a data set of images that are not trained on, to see D overfit; None = without.
+        devices: `tfutil.devices.Devices` in whose scope networks and optimizers were created;
+            None = one device.
+        cur_nimg: images already shown; a run that starts there does not repeat earlier random
+            draws.
+        held_out: a data set of images that are not trained on, for measuring D's overfitting;
+            None = do not measure it.
 
     Attributes:
         step_kinds: the steps from one G update to the next, in order: 'D', 'G', 'DG' (D's update,
             then G's), or 'both' at once.
         minibatches: `Minibatches` of the data set.
-        held_out: those of the held-out images, or None.
-        overfitting: what is known of it; see `pgan.training.overfitting`.
+        held_out: `Minibatches` of the held-out images, or None.
+        overfitting: `Overfitting`; see `pgan.training.overfitting`.
     """
 
     def __init__(self, networks: Sequence[Network], optimizers: Sequence[Optimizer],
@@ -87,18 +88,19 @@ class TrainingSteps:
         self.minibatches = Minibatches(training_set, self.devices)
         self.held_out: Minibatches | None = None
         if held_out is not None:
-            held_out.reads_ahead = False  # it is read too seldom
+            held_out.reads_ahead = False  # read too rarely for prefetching
             self.held_out = Minibatches(held_out, self.devices)
-        self.key_streams = self.devices.num_replicas  # each replica draws numbers of its own
-        self.updates = 2 * cur_nimg  # so far, at most two an image: the key of their random draws
+        self.key_streams = self.devices.num_replicas  # each replica has its own random stream
+        # Number of updates so far, which keys their random draws; at most two per image.
+        self.updates = 2 * cur_nimg
         self.shown = 0  # minibatches of reals so far
         self.moved = {name for name in self.G.trainables
                       if (self.G.get_var(name) != self.Gs.get_var(name)).any()}
         self.step_kinds = _step_kinds(options)
         self._compiled: dict[_StepKey, CompiledStep] = {}
-        self._early: set[_StepKey] = set()  # of steps compiled early and not used yet
-        self._latest: dict[str, _StepKey] = {}  # by kind: the step made last
-        self._lod: float | None = None  # what the networks' variables hold
+        self._early: set[_StepKey] = set()  # steps compiled early and not used yet
+        self._latest: dict[str, _StepKey] = {}  # latest step by kind
+        self._lod: float | None = None  # value of the networks' lod variables
         self._constants: dict[tuple, tf.Tensor] = {}  # see `_on_device`
         with self.devices.strategy.scope():
             self.G_opt.create_slots(self.G.trainables.values())
@@ -113,15 +115,15 @@ class TrainingSteps:
 
         Args:
             sched: the schedule's lod, minibatch, D_lrate and G_lrate.
-            number: of the step since the last look at the schedule.
+            number: index of the step since the last evaluation of the schedule.
 
         Returns:
-            Number of real images that it showed.
+            Number of real images shown.
         """
         return self.step(self.step_kinds[number % len(self.step_kinds)], sched)
 
     def step(self, kind: str, sched: TrainingSchedule) -> int:
-        """Make a step of one kind of `step_kinds`. See `run`."""
+        """Make a step of one of the `step_kinds`. See `run`."""
         self.set_lod(sched.lod)
         shows_reals = kind != 'G'
         data = self.minibatches.take(sched.minibatch, sched.lod) if shows_reals else ()
@@ -140,9 +142,10 @@ class TrainingSteps:
 
     def _compare_scores(self, sched: TrainingSchedule, data: Sequence[tf.Tensor],
                         held_out: Minibatches) -> None:
-        """Every few steps, before D has trained on a minibatch: see how D scores it.
+        """Every few steps, before D trains on a minibatch, compare its scores.
 
-        The draws are those of updates that no run makes: training is the same without it.
+        The keys of the random draws are those of negative update numbers, so training is the same
+        with or without it.
         """
         number, rest = divmod(self.shown + 1, STEPS_BETWEEN)
         if rest == 0:
@@ -156,7 +159,7 @@ class TrainingSteps:
     def set_lod(self, lod: float) -> None:
         """Set the networks' lod variables.
 
-        Compiled steps blend by them; snapshots and grids are made with them.
+        Compiled steps take the blending weight from them; snapshots and image grids use them, too.
         """
         if lod != self._lod:
             for net in (self.G, self.D, self.Gs):
@@ -165,36 +168,37 @@ class TrainingSteps:
             self._lod = lod
 
     def reset_optimizers(self) -> None:
-        """Forget moments and step counts of both optimizers."""
+        """Reset moments and step counts of both optimizers."""
         self.G_opt.reset_optimizer_state()
         self.D_opt.reset_optimizer_state()
 
     # ------------------------------------------------------------ state
 
     def state(self) -> dict[str, Any]:
-        """What the next steps depend on besides variables and data, for a checkpoint."""
+        """State of the steps for a checkpoint, except for variables and the training data."""
         state = dict(updates=self.updates, moved=sorted(self.moved), shown=self.shown,
                      overfitting=self.overfitting.state())
         return state if self.held_out is None else dict(state, held_out=self.held_out.state())
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go to where the steps were when `state` was taken."""
+        """Restore the result of `state`."""
         self.updates = state['updates']
         self.moved = set(state['moved'])
         if self.held_out is not None and 'held_out' in state:
             self.held_out.restore(state['held_out'])
-        if 'overfitting' in state:  # checkpoints of earlier versions have none
+        if 'overfitting' in state:  # missing in checkpoints of earlier versions
             self.overfitting.restore(state['overfitting'])
             self.shown = state['shown']
-        # The networks may have been restored, too.
+        # The networks may have been restored as well, so cached facts about them are invalid.
         self._latest = {}
         self._lod = None
 
     @contextlib.contextmanager
     def compiling_early(self) -> Iterator[None]:
-        """Keep the steps that the block compiles until training has used them.
+        """Keep the steps compiled in the block until training has used them.
 
-        In them Gs follows all of G, whatever stages come before.
+        In these steps Gs averages all of G's variables, because they do not yet know which stages
+        will have been trained.
         """
         known = set(self._compiled)
         self.moved = set(self.G.trainables)
@@ -209,21 +213,21 @@ class TrainingSteps:
     # ------------------------------------------------------------ compiling
 
     def views(self, stage: Stage) -> tuple[NetworkAtStage, NetworkAtStage, bool]:
-        """The networks as a loss sees them at a stage, and whether at the stage's own resolution.
+        """Views of G and D at a stage for the losses, and whether they use its native resolution.
 
-        If one of them cannot be cut to a stage (structure 'linear', or a user's that does not
-        grow), both work at the full resolution.
+        If one of them cannot be restricted to a stage (structure 'linear', or a user's network that
+        does not grow), both work at the full resolution.
         """
         native = self.G.gives_native_images and self.D.stage is not None
         G_stage, D_stage = (None if net.stage is None else stage for net in (self.G, self.D))
         return self.G.at_stage(G_stage, native=native), self.D.at_stage(D_stage), native
 
     def _get(self, kind: str, sched: TrainingSchedule, data: Sequence[tf.Tensor]) -> CompiledStep:
-        """The compiled step of a kind at a moment of the schedule."""
+        """The compiled step of a kind at a point of the schedule."""
         stage = Stage.of(sched.lod, self.training_set.shape[1])
         key = _StepKey(kind, stage, sched.minibatch)
-        if self._latest.get(kind) != key:  # a stage that is over does not come back
-            self._early = {k for k in self._early if k != key and k.stage < stage}  # still to come
+        if self._latest.get(kind) != key:  # drop earlier stages, which do not recur
+            self._early = {k for k in self._early if k != key and k.stage < stage}  # future stages
             self._compiled = {k: v for k, v in self._compiled.items()
                               if k.kind != kind or k == key or k in self._early}
             self._latest[kind] = key
@@ -235,7 +239,7 @@ class TrainingSteps:
         return self._compiled[key]
 
     def _names_used_at(self, stage: Stage) -> set[str]:
-        """Names of G's trainables that take part in a stage."""
+        """Names of G's trainable variables that are used at a stage."""
         used = {var.ref() for var in used_trainables(self.views(stage)[0])}
         return {name for name, var in self.G.trainables.items() if var.ref() in used}
 
@@ -256,7 +260,8 @@ class TrainingSteps:
                 if 'D' in kind:
                     D_updated = updates.update_D(now, tables[0], *data)
                 if 'G' in kind:
-                    # Its draws wait for D. Otherwise both updates' activations would be in memory.
+                    # Make G's draws depend on D's update: otherwise both updates could run at once,
+                    # with the activations of both in memory.
                     with tf.control_dependencies(D_updated):
                         keys = tf.identity(tables[-1])
                     updates.update_G(now, keys)
@@ -277,10 +282,10 @@ class TrainingSteps:
     def _arguments(
             self, sched: TrainingSchedule, draws: Sequence[int], first: int
     ) -> tuple[ScheduleTensors, list[tf.Tensor], list[tf.Tensor]]:
-        """What a step is called with, besides data.
+        """Arguments of a compiled step, except for the data.
 
-        Copies to a GPU wait for it, so values stay there while they are the same. Places are int32
-        numbers, which stay in the host's memory.
+        Copying to a GPU waits for its queue, so unchanged values are kept there. Indices are int32
+        and therefore stay in host memory.
         """
         blocks, places = zip(*(divmod(first + i, randomness.KEY_BLOCK)
                                for i in range(len(draws))))
@@ -292,7 +297,7 @@ class TrainingSteps:
         return ScheduleTensors(lod, D_lrate, G_lrate), keys, places_in_blocks
 
     def _on_device(self, function: Callable[..., Any], *arguments: Any) -> tf.Tensor:
-        """function(*arguments) as a tensor, kept for the next steps."""
+        """function(*arguments) as a tensor, cached for the next steps."""
         key = function, *arguments
         if key not in self._constants:
             if len(self._constants) >= 64:
@@ -312,12 +317,12 @@ class TrainingSteps:
             causes += [line for line in lines if 'XLA' in line]
             raise ConfigError(
                 'train.xla = True, but XLA cannot compile this run: '
-                f'{causes[0].strip()[:300]} Set train.xla = False, or write what the losses '
-                'and the data set compute in other operations.') from error
+                f'{causes[0].strip()[:300]} Set train.xla = False, or use other operations in the '
+                'losses and the data set.') from error
 
 
 def _calls_python(function: tf.types.experimental.ConcreteFunction) -> bool:
-    """Whether a compiled function calls Python functions, such as a user's `tf.numpy_function`."""
+    """Whether a compiled function calls back into Python, e.g. by a user's `tf.numpy_function`."""
     graph = function.graph.as_graph_def()
     nodes = [*graph.node, *(node for own in graph.library.function for node in own.node_def)]
     return any('PyFunc' in node.op for node in nodes)
@@ -328,9 +333,9 @@ def _step_kinds(options: UpdateOptions) -> list[str]:
         return ['both']
     if options.D_repeats == 1:
         return ['DG']
-    return ['D'] * options.D_repeats + ['G']  # D is not to be compiled twice
+    return ['D'] * options.D_repeats + ['G']  # a last step 'DG' would compile D's update twice
 
 
 def _updates_in(kind: str) -> list[str]:
-    """The updates of a step, each with random numbers of its own."""
+    """The updates of a step, each with its own random numbers."""
     return ['D', 'G'] if kind == 'DG' else [kind]

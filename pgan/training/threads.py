@@ -1,8 +1,8 @@
-"""How a training step uses a CPU's cores: all in each operation, or one operation on each.
+"""Use of CPU cores by a training step: all cores per operation, or one core per operation.
 
-Operations of narrow networks are too small to be shared out between cores without loss. On two
-cores it is faster to let each take one, and to evaluate each network in two parts of the minibatch,
-so that two operations are always ready: `sharing.evaluating`. Wide networks have passes over their
+Operations of narrow networks are too small to be split efficiently between cores. With two cores it
+is faster to run one operation on each, and to evaluate each network in two parts of the minibatch,
+so that two operations are always ready: `sharing.evaluating`. Wide networks make passes over their
 weights that need all cores. benchmarks/LOG.md has the measurements.
 """
 import os
@@ -18,18 +18,18 @@ from pgan.training.schedule import TrainingSchedule
 from tfutil import import_obj
 
 MEASURED_CORES = 2  # The gain was measured on two cores only.
-MAX_FMAPS = 128  # With 256 feature maps there is no gain, with 512 a loss.
-THREAD_VARIABLES = ('TF_NUM_INTRAOP_THREADS', 'TF_NUM_INTEROP_THREADS')  # of the environment
+MAX_FMAPS = 128  # 256 feature maps are not faster, 512 are slower
+THREAD_VARIABLES = ('TF_NUM_INTRAOP_THREADS', 'TF_NUM_INTEROP_THREADS')  # environment variables
 
 
 def configure_threads(config: ModuleType, options: SimpleNamespace) -> int:
-    """Set TensorFlow's threads as is best for a run, if they can still be set.
+    """Set TensorFlow's threads to the fastest setting for a run, if they can still be set.
 
     Args:
         config, options: as for `pgan.training.loop.TrainingRun`.
 
     Returns:
-        Number of parts in which networks should evaluate a device's minibatch: enough for all
+        Number of parts in which networks should evaluate a replica's minibatch: enough for all
         cores, or 1.
     """
     if tf.config.list_physical_devices('GPU') or usable_cores() != MEASURED_CORES:
@@ -40,23 +40,23 @@ def configure_threads(config: ModuleType, options: SimpleNamespace) -> int:
 
 
 def usable_cores() -> int:
-    """The number of cores that this process may use."""
+    """Number of cores available to this process."""
     return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
 
 
 def one_thread_per_operation_pays(config: ModuleType, options: SimpleNamespace,
                     environ: Mapping[str, str] = os.environ) -> bool:
-    """Whether a run on `MEASURED_CORES` cores is faster with operations of one thread each.
+    """Whether a run on `MEASURED_CORES` cores is faster with one thread per operation.
 
-    CPU devices count, too: they run side by side.
+    Several CPU devices already run in parallel, so fewer parts are needed.
     """
     # The user has chosen the number of threads.
     if any(key.endswith('_threads') for key in config.tf_config):
         return False
     if any(key in environ for key in THREAD_VARIABLES):
         return False
-    # XLA and a metric's network have threads of their own. Networks of another run are not those of
-    # the configuration.
+    # XLA and the networks of metrics have their own threads. The networks of another run may differ
+    # from the configuration.
     if options.xla or options.metrics or options.resume_run_id is not None:
         return False
     if MEASURED_CORES % config.num_gpus:
@@ -66,9 +66,9 @@ def one_thread_per_operation_pays(config: ModuleType, options: SimpleNamespace,
 
 
 def _networks_fit(config: ModuleType) -> bool:
-    """Whether the networks are the paper's, narrow, and split a minibatch without loss.
+    """Whether the networks are the paper's, narrow, and give the same result on a split minibatch.
 
-    Of their layers, only minibatch statistics may look at more than one sample.
+    The minibatch stddev layer is the only one that may combine samples.
     """
     for options, function in ((config.G, G_paper), (config.D, D_paper)):
         full = with_defaults(function, options)
@@ -82,7 +82,7 @@ def _networks_fit(config: ModuleType) -> bool:
 
 
 def _minibatches_fit(sched: Mapping[str, Any], parts: int) -> bool:
-    """Whether all minibatches that the schedule names can be split into equal parts."""
+    """Whether all minibatches of the schedule can be split into equal parts."""
     full = with_defaults(TrainingSchedule, sched)
     sizes = [full['minibatch_base'], *full['minibatch_dict'].values(),
              *full['max_minibatch_per_gpu'].values()]
@@ -90,10 +90,10 @@ def _minibatches_fit(sched: Mapping[str, Any], parts: int) -> bool:
 
 
 def set_one_thread_per_operation() -> bool:
-    """Give each operation one thread.
+    """Set TensorFlow to use one thread per operation.
 
     Returns:
-        Whether that is so now: it is too late once something has been computed.
+        Whether this succeeded; it is too late once an operation has run.
     """
     if tf.config.threading.get_intra_op_parallelism_threads() != 1:
         try:

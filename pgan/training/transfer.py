@@ -1,7 +1,7 @@
-"""Beginning a run with the networks of another one, on another data set: `train.init_from`.
+"""Transfer learning: starting a run from the networks of another data set, `train.init_from`.
 
-Layers are copied by name and resolution, as far as they fit (`pgan.nn.adapting`). Growth goes on
-where the networks are. Layers of D near the image may be kept as they were: FreezeD (Mo et al.
+Layers are copied by name and resolution where they fit (`pgan.nn.adapting`). Growth continues from
+the resolution of the copied networks. Layers of D near the image may be frozen: FreezeD (Mo et al.
 2020, arXiv:2002.10964).
 """
 import itertools
@@ -22,30 +22,30 @@ from tfutil import Network
 from tfutil.devices import Devices
 
 WIDTH = 80  # columns of a terminal
-FEW = 4  # layers that are listed by name
-ROUNDING = 1e-4  # of a lod that is a whole number in principle
+FEW = 4  # maximum number of layers listed by name
+ROUNDING = 1e-4  # rounding error of a lod that should be a whole number
 
 
 class Start(NamedTuple):
-    """What a run needs to know of the networks that it began with, also when it is resumed.
+    """Facts about the networks that a run started from; also needed when it is resumed.
 
     Attributes:
-        lod: their lod in this run's numbers: 0 = this run's full resolution. None = new networks.
-        copied: names of D's variables that were copied whole.
+        lod: their lod, where 0 = this run's full resolution. None = new networks.
+        copied: names of D's variables that were copied completely.
     """
     lod: float | None = None
     copied: tuple[str, ...] = ()
 
 
 class Donor(NamedTuple):
-    """A snapshot that a run begins with.
+    """A snapshot that a run starts from.
 
     Attributes:
-        path: of its file.
+        path: path of the file.
         networks: contents of its G, D and Gs.
-        resolution: of its images, in pixels.
-        lod: of its Gs.
-        description: shape of its images, its labels and lod, in words.
+        resolution: resolution of its images in pixels.
+        lod: lod of its Gs.
+        description: text with the shape of its images, its labels and lod.
     """
     path: str
     networks: Sequence[Contents]
@@ -54,20 +54,20 @@ class Donor(NamedTuple):
     description: str
 
     def start(self, resolution: int) -> Start:
-        """The start of a run on images of a resolution, before anything has been copied."""
+        """The `Start` of a run at a resolution, before any variables have been copied."""
         lod = log2_of(resolution) - (log2_of(self.resolution) - self.lod)
         return Start(max(lod, 0.0))
 
 
 def read_donor(init_from: int | str, config: ModuleType) -> Donor:
-    """Read the snapshot that a run begins with.
+    """Read the snapshot that a run starts from.
 
     Args:
-        init_from: a .pkl, or a run's number, name or folder: its latest snapshot.
+        init_from: a .pkl file, or the number, name or folder of a run, for its latest snapshot.
         config: the configuration.
 
     Raises:
-        DataError: it cannot be found or read.
+        DataError: the snapshot cannot be found or read.
     """
     path = misc.locate_network_pkl(init_from, result_dir=config.result_dir)
     print(f'Loading networks from "{path}"...')
@@ -88,12 +88,13 @@ def read_donor(init_from: int | str, config: ModuleType) -> Donor:
 
 def kept_start(options: SimpleNamespace, resume: resuming.RunToResume | None,
                devices: Devices) -> Start | None:
-    """The start of a run, if it is known without the snapshot; else None: the run begins now.
+    """The `Start` of a run if it is known without reading the snapshot, i.e. unless a new run
+    starts from one; else None.
 
     Args:
         options: the arguments of training.
         resume: the run to continue, or None.
-        devices: all machines are told what the first one's files say.
+        devices: devices of the run; the chief broadcasts the contents of its files to all workers.
     """
     if options.init_from is None:
         return Start()
@@ -106,27 +107,27 @@ def kept_start(options: SimpleNamespace, resume: resuming.RunToResume | None,
 
 
 def begin(donor: Donor, networks: Sequence[Network], resolution: int, freeze_D: int = 0) -> Start:
-    """Give new networks what fits them of a snapshot's, and print what that is.
+    """Copy the layers of a snapshot that fit into new networks, and print which ones.
 
     Args:
         donor: the snapshot.
-        networks: G, D, Gs; Gs has G's values.
-        resolution: of the run's images, in pixels.
+        networks: G, D, Gs; Gs has the values of G.
+        resolution: resolution of the run's images in pixels.
         freeze_D: see `frozen_variables`.
 
     Raises:
-        ConfigError: the snapshot has nothing for them, or freeze_D is too large.
+        ConfigError: no layer of the snapshot fits, or freeze_D is too large.
     """
     G, D, _ = taken = [adapting.transfer(old, net) for old, net in zip(donor.networks, networks)]
     if not any(one.layers(COPIED, RECOLOURED, CUT) for one in taken[:2]):
         raise ConfigError(
             f'train.init_from: the networks of {donor.path!r} ({donor.description}) share no '
             'layer with those of this run, whose build functions are '
-            f'{" and ".join(_build_functions(networks[:2]))}. Choose a snapshot of networks like '
-            'these, or set G.func and D.func to those of the snapshot.')
+            f'{" and ".join(_build_functions(networks[:2]))}. Choose a snapshot of similar '
+            'networks, or set G.func and D.func to those of the snapshot.')
     start = donor.start(resolution)._replace(copied=tuple(sorted(D.whole)))
     frozen = frozen_variables(networks[1], start, freeze_D)
-    print(f'Beginning with {donor.path!r} ({donor.description}). Its layers in this run:')
+    print(f'Starting from {donor.path!r} ({donor.description}). Its layers in this run:')
     for kind, text in _table(G, D, _layers_of(networks[1], frozen)):
         print(textwrap.fill(f'  {kind:<13s}{text}', WIDTH, subsequent_indent=' ' * 15))
     return start
@@ -141,19 +142,19 @@ def _build_functions(networks: Iterable[Network]) -> list[str]:
 def frozen_variables(D: Network, start: Start, freeze_D: int) -> frozenset[str]:
     """Names of D's variables that are not trained.
 
-    These are the layers, FromRGB too, of the `freeze_D` highest resolutions that the networks of
-    the start had reached: those nearest to the image. Layers that did not come whole from there are
-    trained; the others would stay random. 4x4, with the score, is always trained.
+    These are the layers nearest to the image, including FromRGB: those of the `freeze_D` highest
+    resolutions that the copied networks had reached. Layers that were not copied completely are
+    still trained, because they would stay random. The 4x4 block, with the score, is always trained.
 
     Raises:
-        ConfigError: there are not so many resolutions above 4x4.
+        ConfigError: the networks had reached fewer resolutions above 4x4.
     """
     if not freeze_D or start.lod is None:
         return frozenset()
     top = log2_of(adapting.image_size(D)) - int(start.lod)
     if freeze_D > top - 2:
         raise ConfigError('train.freeze_D: expected at most the number of resolutions above 4x4 '
-                          f'that the snapshot has reached: {top - 2}, as training begins at '
+                          f'that the snapshot has reached: {top - 2}, because training starts at '
                           f'{2 ** top}x{2 ** top}. Received: {freeze_D}.')
     sizes = [2 ** (top - i) for i in range(freeze_D)]
     image_size = adapting.image_size(D)
@@ -167,9 +168,9 @@ def _layers_of(net: Network, names: Iterable[str]) -> list[str]:
 
 
 def needs_reals(D: Network, start: Start) -> bool:
-    """Whether layers that begin with a look at real images are new in D, if it has such layers.
+    """Whether D has new layers that are initialized from real images.
 
-    In networks of the user's own they are not known: then whether any layer is new.
+    In a user's networks these layers are unknown, so the result is whether any layer is new.
     """
     names = [name for name in D.vars if 'MinibatchDiscrimination' in name] or list(D.trainables)
     return any(name not in start.copied for name in names)
@@ -178,7 +179,7 @@ def needs_reals(D: Network, start: Start) -> bool:
 # ---------------------------------------------------------------- what was copied
 
 def _table(G: Transfer, D: Transfer, frozen: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """(kind, layers) of each line; G stands for Gs as well."""
+    """(kind, layers) of each line; the entries for G apply to Gs, too."""
     for fate, kind in ((COPIED, 'copied'), (RECOLOURED, 'recoloured'), (CUT, 'cut to fit'),
                        (FRESH, 'fresh')):
         found = {}
@@ -191,7 +192,7 @@ def _table(G: Transfer, D: Transfer, frozen: Sequence[str]) -> Iterator[tuple[st
         if any(found.values()):
             yield kind, _both(found)
     if G.unused or D.unused:
-        yield 'left out', _both({'G': _in_words(G.unused), 'D': _in_words(D.unused)})
+        yield 'not used', _both({'G': _in_words(G.unused), 'D': _in_words(D.unused)})
     if frozen:
         yield 'not trained', f'D: {_in_words(frozen)}'
 

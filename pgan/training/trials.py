@@ -1,7 +1,7 @@
-"""Measuring how fast a run would be, in a process of its own.
+"""Measure the speed of a run in a separate process.
 
-A process has one setting of threads, and keeps the memory of a GPU: the run that follows is to
-start afresh. `measure` needs no TensorFlow; the process that it starts runs `main`.
+A process cannot change its thread settings or release GPU memory, so the run itself must start in a
+fresh one. `measure` does not need TensorFlow; the process that it starts runs `main`.
 """
 import json
 import os
@@ -26,13 +26,14 @@ _START = ('import sys; sys.path[0] = sys.argv[1]; from pgan.training import tria
 
 
 class Measured(NamedTuple):
-    """How long a run takes on this machine.
+    """Measured times of a run on this machine.
 
     Attributes:
         startup: seconds until the first step: imports, networks, first pictures, a checkpoint.
         timetable: state of a `Timetable` with a trial of each stage.
-        num_gpus: GPUs that TensorFlow found.
-        capability: of the first GPU, such as (8, 0); None without, or where it is unknown.
+        num_gpus: number of GPUs found by TensorFlow.
+        capability: compute capability of the first GPU, e.g. (8, 0); None without a GPU or if it is
+            unknown.
     """
     startup: float
     timetable: dict[str, Any]
@@ -42,15 +43,15 @@ class Measured(NamedTuple):
 
 def measure(config_files: Sequence[str], assignments: Sequence[str], uses: Sequence[str],
             seconds: float, resolutions: Sequence[int] | None = None) -> Measured:
-    """Measure a run: its start, and a trial of each stage.
+    """Measure the startup time of a run and the speed of each stage.
 
     Args:
         config_files, assignments, uses: the configuration, as for `settings.load`.
-        seconds: how long each stage is tried.
+        seconds: measuring time per stage.
         resolutions: see `TrainingRun.measure`.
 
     Raises:
-        ConfigError: such a run cannot be trained; the text says why.
+        ConfigError: the run cannot be trained; the message states the reason.
     """
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, 'measured.json')
@@ -70,14 +71,14 @@ def measure(config_files: Sequence[str], assignments: Sequence[str], uses: Seque
     if is_explained and 'Traceback' not in done.stderr:
         raise ConfigError(message.strip())
     if done.returncode < 0:
-        raise ConfigError(f'measuring a step was ended by signal {-done.returncode}. If the memory '
-                          'of this machine did not suffice, set smaller networks, e.g. --set '
-                          'G.fmap_max=32 --set D.fmap_max=32, or sched.minibatch_base.')
+        raise ConfigError(f'signal {-done.returncode} ended the measurement of a step. If this '
+                          'machine ran out of memory, set smaller networks, e.g. --set '
+                          'G.fmap_max=32 --set D.fmap_max=32, or a smaller sched.minibatch_base.')
     raise RuntimeError(f'measuring a step failed: {in_short(done.stderr[-300:])}')
 
 
 def main() -> None:
-    """The process: read the request, write the result."""
+    """Entry point of the process: read the request, write the result."""
     request = json.loads(sys.argv[2])
     sys.exit(launch.exit_code_of(lambda: _write_measured(**request)))
 
@@ -104,7 +105,7 @@ def _make_run(config: types.ModuleType) -> Any:
     from tfutil.devices import make_devices
     given = {name: value for name, value in config.train.items() if name != 'func'}
     options = types.SimpleNamespace(**with_defaults(train_progressive_gan, given))
-    options.dry_step = False  # all stages are tried
+    options.dry_step = False  # all stages are measured anyway
     parts = threads.configure_threads(config, options)
     devices = make_devices(config.num_gpus)
     return TrainingRun(options, config, devices, StopRequest(), parts=parts)

@@ -1,7 +1,7 @@
-"""The updates of G and D as mathematics, on one device's share of a minibatch, at one growth stage.
+"""Mathematics of the updates of G and D, on a replica's share of a minibatch, at one growth stage.
 
-These are functions of tensors. `pgan.training.step` compiles them, gives them their draws, and runs
-them on every device.
+These are functions of tensors. `pgan.training.step` compiles them, supplies their random keys, and
+runs them on every device.
 """
 import contextlib
 import dataclasses
@@ -28,21 +28,22 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class UpdateOptions:
-    """What an update does, besides losses and optimizers.
+    """Options of an update, except for losses and optimizers.
 
     Attributes:
         G_smoothing: decay of Gs per D update.
         drange_net, mirror_augment, dequantize_reals: see `process_reals`.
-        random_seed: all draws are a function of it, of the number of updates so far and of the
-            replica.
-        D_repeats: D updates for each G update.
+        random_seed: seed of all random draws, which also depend on the number of updates so far and
+            on the replica.
+        D_repeats: D updates per G update.
         joint: update D and G at once, from the same latents and the same networks.
         xla: compile losses, gradients and updates with XLA.
-        fuse: let XLA compile small operations where it does not compile everything.
-        parts: of a minibatch, which networks evaluate side by side; see `pgan.training.threads`.
-        augment: what is done to D's images, see `pgan.training.augment`; None = nothing.
+        fuse: compile groups of small operations with XLA if it does not compile everything.
+        parts: number of parts of a minibatch that networks evaluate in parallel; see
+            `pgan.training.threads`.
+        augment: augmentation of D's images, see `pgan.training.augment`; None = none.
         augment_target, augment_kimg: see `pgan.training.overfitting`.
-        frozen: names of D's variables that are not trained, and have no gradients.
+        frozen: names of D's variables that are not trained; they get no gradients.
     """
     G_smoothing: float = 0.999
     drange_net: tuple[float, float] = (-1, 1)
@@ -61,18 +62,18 @@ class UpdateOptions:
 
 
 class ScheduleTensors(NamedTuple):
-    """What a compiled step gets of the schedule: scalar tensors."""
+    """Values of the schedule that a compiled step receives: scalar tensors."""
     lod: tf.Tensor
     D_lrate: tf.Tensor
     G_lrate: tf.Tensor
 
 
 class Goal(NamedTuple):
-    """Variables that minimize a loss.
+    """Variables to minimize a loss with.
 
     Attributes:
-        opt: their optimizer.
-        variables: what it updates.
+        opt: the optimizer.
+        variables: the variables that it updates.
         rate: learning rate, a scalar tensor.
     """
     opt: Optimizer
@@ -85,12 +86,12 @@ class Updates:
 
     Args:
         run: networks, optimizers, losses, data set.
-        options: what an update does besides.
+        options: the other options of updates.
         stage: the growth stage.
-        size: images in a device's share of a minibatch.
+        size: images in a replica's share of a minibatch.
 
     Attributes:
-        draws: number of random draws in each update that has been traced, by its name.
+        draws: number of random draws of each traced update, by its name.
     """
 
     def __init__(self, run: 'TrainingSteps', options: UpdateOptions, stage: Stage, size: int):
@@ -112,10 +113,10 @@ class Updates:
 
     def update_D(self, now: ScheduleTensors, keys: tf.Tensor, reals: tf.Tensor,
                  labels: tf.Tensor) -> list[tf.Tensor]:
-        """Update D by reals and as many fakes, then move Gs one step towards G.
+        """Update D on reals and an equal number of fakes, then move Gs one step towards G.
 
         Returns:
-            List of one tensor: whether D was updated; not known before its gradients are.
+            List of one boolean tensor: whether D was updated. It depends on D's gradients.
         """
         def loss():
             prepared = self.prepare(reals, now.lod)
@@ -127,7 +128,7 @@ class Updates:
         return updated
 
     def update_G(self, now: ScheduleTensors, keys: tf.Tensor) -> None:
-        """Update G by D's scores of its images."""
+        """Update G on D's scores of its images."""
         def loss():
             return [self.run.G_loss(opt=self.run.G_opt, **self.common)]
         self.minimize('G', loss, keys, [Goal(self.run.G_opt, self.G_variables, now.G_lrate)])
@@ -136,8 +137,8 @@ class Updates:
                     labels: tf.Tensor) -> None:
         """Update D and G at once, from the same latents; then move Gs one step towards G.
 
-        The paper's CIFAR-10 run did this. The losses must take `latents`, and G's must take
-        `labels`, as those in `loss` do.
+        The paper's CIFAR-10 run does this. The losses must take `latents`, and G's loss must take
+        `labels`, like those in `loss`.
         """
         def losses():
             prepared = self.prepare(reals, now.lod)
@@ -152,7 +153,7 @@ class Updates:
 
     def compare_scores(self, now: ScheduleTensors, keys: tf.Tensor, reals: tf.Tensor,
                        labels: tf.Tensor, held_out: tf.Tensor) -> None:
-        """Let D score reals, held-out images and fakes, and `Overfitting` take that in."""
+        """Score reals, held-out images and fakes with D, and pass the means to `Overfitting`."""
         with randomness.keyed_by(keys) as key, evaluating(self.options.parts):
             latents = randomness.normal([self.size, *self.G.input_shapes[0][1:]])
             minibatches = [self.prepare(reals, now.lod), self.prepare(held_out, now.lod),
@@ -167,10 +168,10 @@ class Updates:
         self.run.overfitting.observe(of_reals, of_held_out, of_fakes,
                                      STEPS_BETWEEN * self.size * replicas)
 
-    # ------------------------------------------------------------ their parts
+    # ------------------------------------------------------------ parts of updates
 
     def prepare(self, reals: tf.Tensor, lod: tf.Tensor) -> tf.Tensor:
-        """Images of the data set as D sees them."""
+        """Process images of the data set into D's input."""
         options, stage = self.options, self.stage
 
         def process(reals):
@@ -183,13 +184,13 @@ class Updates:
 
     def minimize(self, name: str, losses: Callable[[], list[tf.Tensor]], keys: tf.Tensor,
                  goals: Sequence[Goal]) -> list[tf.Tensor]:
-        """Update variables by the gradients of losses, averaged over all devices.
+        """Update variables with the gradients of losses, averaged over all devices.
 
         Args:
-            name: of the update, for `draws`.
+            name: name of the update, for `draws`.
             losses: function that returns a loss per sample for each goal.
-            keys: `randomness.key_table` of the draws.
-            goals: what each loss is for.
+            keys: `randomness.key_table` of the random draws.
+            goals: the `Goal` of each loss.
 
         Returns:
             For each goal a boolean tensor: whether its variables were updated.
@@ -211,9 +212,9 @@ class Updates:
 
     def gradients(self, losses: Callable[[], list[tf.Tensor]],
                   goals: Sequence[Goal]) -> list[list[tf.Tensor | None]]:
-        """For each goal, gradients of its loss by its variables.
+        """Gradients of each goal's loss with respect to its variables.
 
-        They are float32, and None where the loss does not depend on the variable.
+        They are float32, or None if the loss does not depend on the variable.
         """
         with contextlib.ExitStack() as stack:
             tapes = [stack.enter_context(tf.GradientTape(watch_accessed_variables=False))
@@ -235,8 +236,9 @@ class Updates:
     def move_Gs(self) -> None:
         """Move Gs one step towards G.
 
-        Trainables that have never moved are equal in both; averaging them would cost a pass over
-        the whole network. What is not trainable (`lod`, a user's batch statistics) is copied.
+        Trainable variables that have never been updated are equal in both; averaging them would
+        cost a pass over the whole network. Non-trainable variables (`lod`, a user's batch
+        statistics) are copied.
         """
         G, Gs = self.run.G, self.run.Gs
         followed = [(Gs.vars[name], var, self.options.G_smoothing if name in G.trainables else 0.0)
@@ -249,7 +251,9 @@ class Updates:
         fused(move)
 
     def average_states(self) -> None:
-        """Average batch statistics and the like, which each device found from its own share."""
+        """Average batch statistics and similar variables, which each replica computes from its own
+        share of the minibatch.
+        """
         if tf.distribute.get_replica_context().num_replicas_in_sync == 1:
             return
         states = [var for net in (self.run.G, self.run.D) for name, var in net.vars.items()
@@ -262,7 +266,7 @@ class Updates:
 # ---------------------------------------------------------------- variables of a stage
 
 def used_trainables(view: NetworkAtStage) -> list[tf.Variable]:
-    """Trainable variables that a view of a network depends on, in the network's order.
+    """Trainable variables used by a view of a network, in the network's order.
 
     The others have no gradient at the view's stage.
     """

@@ -51,7 +51,7 @@ def test_a_program_ends_with_a_paragraph(fails, words, capsys):
         fails()
     said = capsys.readouterr().err
     assert end.value.code == 1 and said.startswith('error: ') and said.count('\n') == 1
-    assert words in said and 'Lower --a or --b, or end other programs' in said
+    assert words in said and 'Lower --a or --b, or close other programs' in said
 
 
 @pytest.mark.parametrize('fails, words', SHORTAGES)

@@ -44,7 +44,7 @@ def test_a_full_disk_is_a_data_error(in_tmp, monkeypatch):
         raise OSError(errno.ENOSPC, 'No space left on device')
     monkeypatch.setattr(os, 'fsync', full)
     words = (r"/a': No space left on device\. Nothing was overwritten.* MB are free.*"
-             'Make room')
+             'Free some space')
     with pytest.raises(DataError, match=words), misc.atomic_write('a', 'w') as file:
         file.write('two')
     assert pathlib.Path('a').read_text() == 'one'

@@ -68,7 +68,7 @@ def test_a_path_with_blanks_needs_quotes(program, typed, quoted, in_tmp, capsys)
     for name in ('My Pictures/a cat.png', 'my file.py'):
         open(name, 'w').close()
     message = said(program, typed.split(), capsys)
-    assert message.strip().endswith(f'into quotes: {quoted}')
+    assert message.strip().endswith(f'in quotes: {quoted}')
     assert all(' ' in word for word in shlex.split(quoted))
 
 

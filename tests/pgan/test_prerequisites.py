@@ -84,7 +84,7 @@ raise ValueError('another reason')
 
 @pytest.mark.first(4, rest='exhaustive')
 @pytest.mark.parametrize('content, said', [
-    ('{bad', 'Expecting property name'), ('', 'Expecting value'), ('[]', 'it is no JSON object'),
+    ('{bad', 'Expecting property name'), ('', 'Expecting value'), ('[]', 'it is not a JSON object'),
     ('{"floatx": "bfloat16"}', "its floatx is 'bfloat16', expected float16, float32 or float64"),
     ('{"floatx": []}', 'its floatx is []'), ('{"epsilon": 1}', 'its epsilon is 1'),
     ('{"image_data_format": null}', 'its image_data_format is None'), ('{}', 'another reason'),

@@ -58,8 +58,8 @@ WEB_PAGE = b'\n<!DOCTYPE html><html><body>Quota exceeded</body></html>'
 
 
 @pytest.mark.parametrize('content, said', [
-    (WEB_PAGE, 'it is a web page'), (b'404: Not Found', "it is text that begins with '404"),
-    (b'{"error": 1}', 'it is JSON'), (encoded(noise(8, 8), 'PNG'), 'it is a PNG picture'),
+    (WEB_PAGE, 'it is a web page'), (b'404: Not Found', "it is text starting with '404"),
+    (b'{"error": 1}', 'it is JSON'), (encoded(noise(8, 8), 'PNG'), 'it is a PNG image'),
     (b'PK\x03\x04' + bytes(90), 'is a packed archive (zip)'),
     (b'\xff\xfe\xfd' * 90, 'MDB_INVALID')], ids=str)
 @pytest.mark.parametrize('given', ['in', 'in/data.mdb'])

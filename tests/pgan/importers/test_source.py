@@ -97,5 +97,5 @@ def test_a_web_page_in_place_of_data_is_named(in_tmp, capsys, command, path):
         os.makedirs(os.path.dirname(path) or '.', exist_ok=True)
         with open(path_of_batch, 'w') as file:
             file.write('<!doctype html><title>Sign in</title>')
-    assert "it is a web page that begins with '<!doctype html>" in fails([command, 'out', 'in'],
+    assert "it is a web page starting with '<!doctype html>" in fails([command, 'out', 'in'],
                                                                          capsys)

@@ -63,7 +63,7 @@ def test_files_and_assignments_come_after_them(tmp_path):
     ('mnist,svhn', "'-svhn' and '-mnist' exclude each other"),
     ('preset-v2-2gpus,preset-v2-4gpus', 'exclude each other'),
     ('cond,cond1', r"line 116 \('-cond'\) and line 117 \('-cond1'\).*dataset.max_label_size"),
-    ('syn1024rgb,cond', r"line 81 \('-syn1024rgb'\) and line 116 \('-cond'\) are both in force.*"
+    ('syn1024rgb,cond', r"line 81 \('-syn1024rgb'\) and line 116 \('-cond'\) are both active.*"
      "dataset.SyntheticDataset does not take 'dataset.max_label_size'"),
     ('cond1,syn1024rgb', r"\('-syn1024rgb'\) and line 117 \('-cond1'\)"),
     ('BENCHMARK,BENCHMARK0', 'both set sched.lod_initial_resolution'),
@@ -88,7 +88,7 @@ def test_lines_keep_their_numbers(edited):
 
 @pytest.mark.parametrize(('names', 'message'), [
     (['preset-v2-4gpus'], r"line \d+ \('-preset-v2-1gpu'\) and line \d+ \('-preset-v2-4gpus'\) are "
-     "both in force, but 'Preset: choose one' means one. Comment out"),
+     "both active, but 'Preset: choose one' allows only one. Comment out"),
     (['bf16'], r"\('-fp32'\) and line \d+ \('-bf16'\)"),
     (['mnist'], r"\('-celebahq'\) and line \d+ \('-mnist'\)"),
     (['cond', 'cond1'], 'exclude each other'),
@@ -130,14 +130,15 @@ def test_lines_of_an_editor_that_comments_with_a_blank_and_of_other_quotes(edite
 @pytest.mark.parametrize(('names', 'use', 'starred', 'said'), [
     ([], [], ['celebahq', 'preset-v2-1gpu', 'fp32'], ''),
     ([], ['mnist,cond'], ['mnist', 'cond', 'preset-v2-1gpu', 'fp32'], ''),
-    (['preset-v2-4gpus'], [], ['celebahq', 'preset-v2-4gpus', 'fp32'], 'Not usable as it is'),
+    (['preset-v2-4gpus'], [], ['celebahq', 'preset-v2-4gpus', 'fp32'],
+     'This selection cannot be used'),
 ], ids=str)
 def test_the_list_stars_what_is_in_force(names, use, starred, said, edited, capsys):
     edited(uncommented(*names))
     listing.print_catalogue(use)
     out = capsys.readouterr().out
     assert [line.split()[1] for line in out.splitlines() if line.startswith(' * ')] == starred
-    assert said in out and ('Not usable' in out) == bool(said)
+    assert said in out and ('cannot be used' in out) == bool(said)
 
 
 def test_the_list_tells_lines_apart():

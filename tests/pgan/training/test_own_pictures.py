@@ -118,7 +118,7 @@ def test_what_the_user_sets_wins_and_is_measured(given, name, value, machine, ca
     if not name.startswith(('train.total', 'sched.tick')):
         assert all(flat(settings.load(*call))[name] == value for call in calls)
     if name == 'train.total_kimg' and value > 100:
-        assert 'set by you, and takes longer' in capsys.readouterr().out
+        assert 'you have set takes longer' in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(('rate', 'hours'), [(1.0, 0.1), (1.0, 3), (30.0, 0.5), (0.01, 0.1)])
@@ -156,7 +156,7 @@ def test_the_data_set_of_the_same_files_is_used_again(machine, capsys):
     assert 'Added 6 images' in capsys.readouterr().out
     before = tree('datasets')
     prepare('my pics/', 0.5, Given())
-    assert 'made of the same files' in capsys.readouterr().out
+    assert 'created from the same files' in capsys.readouterr().out
     assert tree('datasets') == before
     write_pictures(count=2, seed=1)
     prepare('my pics', 0.5, Given())
@@ -181,7 +181,7 @@ def test_broken_files_are_skipped_and_counted(machine, capsys):
     pathlib.Path('my pics/bad.jpg').write_bytes(b'none')
     prepare('my pics', 0.5, Given())
     out = capsys.readouterr().out
-    assert '1 of 7 pictures could not be read and were left out' in out and 'Added 6' in out
+    assert '1 of 7 pictures could not be read and were skipped' in out and 'Added 6' in out
 
 
 def test_class_folders_become_labels(machine, capsys):
@@ -207,7 +207,7 @@ def test_three_pictures_and_tiny_ones(machine):
     (['--images', 'my pics', '--use', 'cifar10'], ['dataset.tfrecord_dir', "'cifar10'"]),
     (['--images', 'my pics', '--set', 'train.func=util_scripts.generate_fake_images'],
      ['--images trains']),
-    (['--images', '.'], ['data_dir', 'lies inside']),
+    (['--images', '.'], ['data_dir', 'is inside']),
     (['--images', 'my pics', '--set', 'result_dir=my pics/results'], ['result_dir']),
 ], ids=str)
 def test_mistakes_are_explained(words, texts, machine, capsys):

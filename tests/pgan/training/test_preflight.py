@@ -227,7 +227,7 @@ def test_a_toy_run_ends_smaller_than_was_said(toy, monkeypatch, capsys):
     assert said[0].total < 8 * sum(sizes.values())
     capsys.readouterr()
     monkeypatch.setattr(preflight.shutil, 'disk_usage', lambda path: usage(said[0].at_once - 1))
-    expect_error(capsys, main('--config', 'tiny.py'), 'image grids', 'Make room')
+    expect_error(capsys, main('--config', 'tiny.py'), 'image grids', 'Free some space')
 
 
 def sizes_of(folder):
@@ -243,7 +243,8 @@ def test_a_disk_without_room(in_tmp, monkeypatch, capsys):
     for free, expected in ((999, DataError), (1001, 'Warning: 0.001 MB are free'), (2001, '')):
         monkeypatch.setattr(preflight.shutil, 'disk_usage', lambda path, free=free: usage(free))
         if expected is DataError:
-            with pytest.raises(DataError, match="disk of result_dir = 'not/yet/there'.*Make room"):
+            with pytest.raises(DataError, match="disk of result_dir = .not/yet/there.*"
+                                                "Free some space"):
                 preflight.check_disk_space('not/yet/there', needed)
         else:
             preflight.check_disk_space('not/yet/there', needed)

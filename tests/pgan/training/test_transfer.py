@@ -110,7 +110,7 @@ def test_other_channels_labels_and_widths_train(toys, capsys):
     assert all(np.isfinite(net.get_var(name)).all() for net in nets for name in net.vars)
     assert images(nets[2], 16).shape == (4, 1, 8, 8) and np.isfinite(images(nets[2], 16)).all()
     out = capsys.readouterr().out
-    assert 'left out     G: 16x16/Conv0, 16x16/Conv1, 16x16/ToRGB;' in out
+    assert 'not used     G: 16x16/Conv0, 16x16/Conv1, 16x16/ToRGB;' in out
     assert '(colours, feature maps' not in out and 'latents' in out
 
 
@@ -214,7 +214,7 @@ def test_a_resumed_run_knows_its_start_and_does_without_the_snapshot(toys, capsy
     assert main('--resume', '1', '--set', 'train.init_from=other.pkl') == 1
     assert 'a run begins only once' in capsys.readouterr().err
     assert main('--resume', '1') == 0
-    assert 'Beginning with' not in capsys.readouterr().out
+    assert 'Starting from' not in capsys.readouterr().out
     for once, twice in zip(first_of('000-tiny'), first_of('001-tiny')):
         assert all(np.array_equal(once.get_var(name), twice.get_var(name)) for name in once.vars)
 
@@ -288,13 +288,14 @@ def test_layers_that_look_at_reals_first():
 @pytest.mark.parametrize('sets, texts', [
     (['train.init_from=1', 'train.resume_run_id=2'], ['init_from and train.resume_run_id']),
     (['train.init_from=1', 'train.resume_kimg=0.1'], ['init_from and train.resume_kimg']),
-    (['train.freeze_D=2'], ['train.freeze_D: expected train.init_from', 'Received: 2 alone']),
+    (['train.freeze_D=2'], ['train.freeze_D: expected train.init_from',
+                            'Received only train.freeze_D = 2.']),
     (['train.init_from=7'], ["Cannot locate result subdir for run 7"]),
     (['train.init_from=no.pkl'], ["no.pkl"]),
     (['train.init_from=tiny.py'], ['is not a pickle']),
     (['train.init_from=numbers.pkl'], ['three networks G, D, Gs']),
     (['train.init_from=network.pkl', 'train.freeze_D=3'],
-     ['train.freeze_D: expected at most', ': 2, as training begins at 16x16. Received: 3']),
+     ['train.freeze_D: expected at most', ': 2, because training starts at 16x16. Received: 3']),
     (['train.init_from=dummies.pkl'], ['share no layer', 'dummies.pkl', 'G_paper and D_paper']),
 ], ids=lambda value: ' '.join(value)[:60])
 def test_mistakes_are_one_paragraph_and_leave_nothing(toy, capsys, sets, texts):

@@ -288,7 +288,7 @@ def test_a_full_disk_stops_the_command_and_costs_nothing(pair, capsys):
     with file_size_limit(1 << 20):
         message = fails(['create_celebahq', 'hq', 'celeba', 'deltas', '--num_threads', '1'], capsys)
     assert "Cannot write '" in message and 'hq.cache/0000' in message
-    assert 'File too large' in message and 'Make room' in message
+    assert 'File too large' in message and 'Free some space' in message
     assert sorted(os.listdir()) == ['celeba', 'deltas']
 
 
@@ -303,14 +303,14 @@ def test_a_disk_that_is_too_small_is_refused_before_the_work(pair, capsys, monke
 
 def test_folders_that_cannot_be_made_are_named(pair, capsys):
     (pair / 'hq.cache').write_text('')
-    assert f"Cannot make the folder '{pair}/hq.cache': File exists" in fails(
+    assert f"Cannot create the folder '{pair}/hq.cache': File exists" in fails(
         ['create_celebahq', 'hq', 'celeba', 'deltas'], capsys)
     (pair / 'file').write_text('')
     assert "'" + str(pair / 'file') + "' is a file" in fails(
         ['create_celebahq', 'file/hq', 'celeba', 'deltas'], capsys)
-    assert "Cannot make the folder '/proc/hq.cache'" in fails(
+    assert "Cannot create the folder '/proc/hq.cache'" in fails(
         ['create_celebahq', '/proc/hq', 'celeba', 'deltas'], capsys)
-    assert "Cannot make the folder '/proc/hq-only'" in fails(
+    assert "Cannot create the folder '/proc/hq-only'" in fails(
         ['create_celebahq', '/proc/hq', 'celeba', 'deltas', '--only', '0'], capsys)
 
 
