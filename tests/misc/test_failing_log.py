@@ -27,7 +27,7 @@ def test_a_log_that_cannot_be_written_stops_nothing(operation, number, cause, ro
         misc.restore_output()
     assert disk.failed
     assert out.getvalue().count('line') == 5
-    assert err.getvalue().count('warning: the log cannot be written') == (operation != 'close')
+    assert err.getvalue().count('warning: cannot write the log') == (operation != 'close')
     assert operation == 'close' or os.strerror(cause) in err.getvalue()
     assert os.path.exists('000-run/log.txt') == (operation != 'open')
 
@@ -41,7 +41,7 @@ def test_a_full_disk_is_said_once(room, console):
             print('line', line)
         misc.restore_output()
     assert out.getvalue().count('line') == 50
-    assert err.getvalue().count('warning: the log cannot be written') == err.getvalue().count(
+    assert err.getvalue().count('warning: cannot write the log') == err.getvalue().count(
         'File too large') == 1
     assert out.getvalue().startswith(pathlib.Path('log.txt').read_text())
 

@@ -191,7 +191,7 @@ MALFORMED = {
     'too many bytes': pickle.dumps(Call(np.ndarray, (2, ), '<f4', b'\0' * 16)),
     'objects': pickle.dumps(Call(np.ndarray, (1, ), 'O', b'\0' * 8)),
     'a field of objects': pickle.dumps(Call(np.ndarray, (1, ), 'i4,O', b'\0' * 12)),
-    'objects in NumPys form': pickle.dumps(np.array([None, 1])), 'dtype with parts': pickle.dumps(
+    'objects in NumPys form': pickle.dumps(np.array([None, 1])), 'structured dtype': pickle.dumps(
         np.zeros(2, [('a', 'f4')])), 'huge bytearray': pickle.dumps(Call(bytearray, 2**45)),
     'huge bytes': pickle.dumps(Call(bytes, 2**45)), 'persistent id': b'Phacked\n.',
     'codec': b'c_codecs\nencode\n(Vx\nVzlib_codec\ntR.', 'state for a set': state_attack(
@@ -258,8 +258,8 @@ def test_truncated_at_any_place(in_tmp):
     (b'\x89HDF\r\n\x1a\n' + bytes(8), 'it is an HDF5 file'),
     (bytes(100), 'it holds only zeros'),
     ('\x80\x04\x95\xff'.encode(), 'saved as text in UTF-8'),
-    (b'\x80\x04\x95hello', 'damaged, cut off or not a pickle'),
-    (struct.pack('<I', 12345) * 20, 'damaged, cut off or not a pickle'),
+    (b'\x80\x04\x95hello', 'damaged, truncated or not a pickle'),
+    (struct.pack('<I', 12345) * 20, 'damaged, truncated or not a pickle'),
     (b'\x80\x63.', 'unsupported pickle protocol'),
 ])
 def test_not_a_pickle(data, message, in_tmp):

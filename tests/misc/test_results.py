@@ -267,7 +267,7 @@ def test_a_folder_that_exists_is_no_older_name(loaded):
 ])
 def test_config_txt_is_read_not_run(line, loaded):
     write_config_txt(f"dataset = {{'tfrecord_dir': 'x'}}\n{line}\n")
-    with pytest.raises(DataError, match='a line that cannot be read') as caught:
+    with pytest.raises(DataError, match='an invalid line') as caught:
         misc.load_dataset_for_previous_run(0)
     assert line in str(caught.value)
     assert not os.path.exists('hacked')
