@@ -173,7 +173,7 @@ REFUSED = {
 
 @pytest.mark.parametrize('data', REFUSED.values(), ids=REFUSED)
 def test_other_names_are_refused_before_anything_runs(data, in_tmp):
-    with pytest.raises(DataError, match='admits only') as caught:
+    with pytest.raises(DataError, match='may hold only networks') as caught:
         load_bytes(data)
     assert "'test.pkl' asks for " in str(caught.value)
     assert os.listdir() == ['test.pkl']

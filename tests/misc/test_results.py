@@ -137,7 +137,7 @@ def test_another_result_dir(tree):
 
 
 def test_messages_say_what_there_is(tree):
-    with pytest.raises(DataError, match='More than one fits: results/002-dup-a, results/002-dup-b'):
+    with pytest.raises(DataError, match='Several match: results/002-dup-a, results/002-dup-b'):
         misc.locate_result_subdir(2)
     with pytest.raises(DataError, match="Found in 'results': ..., .*008-both2.*1234-big"):
         misc.locate_result_subdir(99)
@@ -177,7 +177,7 @@ def test_folders_of_images_are_not_taken_for_runs(in_tmp):
     misc.write_config('results/002-x', {'train': 'damaged'})
     with pytest.raises(DataError, match="Found in 'results': 000-pgan, 002-x, 003-y.$"):
         misc.locate_result_subdir('xyzzy')
-    with pytest.raises(DataError, match='It is what generate_fake_images has made of the run 0. '
+    with pytest.raises(DataError, match='It is the output of generate_fake_images for the run 0. '
                                         'Name that run'):
         misc.locate_network_pkl(1)
     with pytest.raises(DataError) as caught:
