@@ -23,7 +23,7 @@ _KEPT = 100  # entries: a run that is stopped and resumed every hour adds many
 
 
 def describe(**more: Any) -> dict[str, Any]:
-    """Description of the current process and machine, as JSON-serializable values.
+    """Description of the current process and machine, as plain values for JSON.
 
     Args:
         more: additional entries, e.g. random_seed.

@@ -182,7 +182,7 @@ def draw_text_label(img: np.ndarray, text: str, x: float, y: float, alignx: floa
         text: the label.
         x, y: position in pixels.
         alignx, aligny: point of the label placed at (x, y): 0 for its left or upper edge, 0.5 for
-            its center, 1 for its right or lower edge.
+            its centre, 1 for its right or lower edge.
         color: 0 to 255; one number, or one per channel.
         opacity, glow_opacity: opacity of the whole label, and an additional factor for the shadow;
             0 to 1.

@@ -66,7 +66,7 @@ def end_of(error: BaseException) -> tuple[str, str]:
 
 
 def read_status(result_subdir: str | os.PathLike) -> RunStatus:
-    """Read the status of a run. Runs of older versions and killed processes are recognized, too."""
+    """Read the status of a run. Runs of older versions and killed processes are recognised, too."""
     noted = _noted(result_subdir)
     found = RunStatus(noted.get('state') or RUNNING, _number(noted, 'time'),
                       _number(noted, 'kimg'), _number(noted, 'total_kimg'),

@@ -181,7 +181,7 @@ def test_features_at_every_lod_and_precision(dtype, lod):
 
 
 def test_a_model_without_features_is_named():
-    with pytest.raises(ConfigError, match='no features to compare.*features\\(images, stage\\)'):
+    with pytest.raises(ConfigError, match='no features for comparing.*features\\(images, stage\\)'):
         feature_function(network(f'{__name__}.own_without_layers'), 4)(
             np.zeros([4, 3, 16, 16], np.uint8))
 

@@ -75,7 +75,7 @@ def test_random_grid():
 @pytest.mark.parametrize('size, layout, label_size, text',
                          [('8k', 'random', 0, "one of '1080p', '4k'. Received: '8k'"),
                           ('4k', 'spiral', 0, "'row_per_class'. Received: 'spiral'"),
-                          ('4k', 'row_per_class', 0, 'needs labels')])
+                          ('4k', 'row_per_class', 0, 'requires labels')])
 def test_impossible_grids_are_refused(size, layout, label_size, text):
     with pytest.raises(ConfigError, match=text):
         setup_snapshot_image_grid(stub_G(64), Striped(resolution=64, label_size=label_size), size,

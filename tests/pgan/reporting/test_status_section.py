@@ -43,7 +43,7 @@ def test_what_has_become_of_a_run(run_folder):
     assert then == resume
     for error, expected in (
             (Stopped(143), 'Stopped by SIGTERM on '), (KeyboardInterrupt(), 'Stopped by SIGINT on'),
-            (DataError('<the> disk is full.'), ': <the> disk is full. Continue when that is fixed'),
+            (DataError('<the> disk is full.'), ': <the> disk is full. Continue when this is fixed'),
             (ValueError('bad\nvalue'), ': ValueError: bad value. Continue')):
         run_status.write_status(folder, *flat(run_status.end_of(error), 41.25, 99))
         said, then = status_of(run_folder)
