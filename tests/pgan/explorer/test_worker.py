@@ -146,7 +146,7 @@ def test_tasks_come_one_after_the_other_and_fail_alone(capfd):
     wait_for(lambda: made[-1].state == 'done')
     assert order == [5, 0, 2] and [task.state for task in made] == ['done', 'failed', 'done']
     assert made[0].result == 2 and made[0].describe()['words'] == 'half'
-    assert 'mistake in the program' in made[1].error
+    assert 'bug in the program' in made[1].error
     assert 'ZeroDivisionError' in capfd.readouterr().err
     tasks.end()
 

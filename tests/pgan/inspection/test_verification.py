@@ -33,7 +33,7 @@ def path_of(level):
 
 def test_sound_data_sets_pass(checked, capsys):
     put_shape_first(path_of(4), [3, 4])
-    assert printed(capsys, info, 'data', verify=True)[-1] == 'All 60 records of 3 files are sound.'
+    assert printed(capsys, info, 'data', verify=True)[-1] == 'All 60 records of 3 files are intact.'
 
 
 @pytest.mark.parametrize('level', [2, 3, 4])
@@ -55,7 +55,7 @@ def test_a_level_of_other_images_is_found(level, checked):
     write_dataset('other', make_images(20, (3, 16, 16), seed=6))
     shutil.copy(f'other/other-r{level:02d}.tfrecords', path_of(level))
     message = refused(info, 'data', verify=True)
-    words = (rf'data-r{level:02d}.tfrecords: 20 of 20 records do not show .* '
+    words = (rf'data-r{level:02d}.tfrecords: 20 of 20 records are not the average .* '
              r'namely 0 \(at byte 0\), 1 .* and so on')
     assert re.search(words, message)
 
@@ -67,7 +67,7 @@ def test_a_single_image_in_the_wrong_place_is_found(checked):
         out.write(data[:7 * stride] + data[8 * stride:9 * stride] + data[7 * stride:8 * stride] +
                   data[9 * stride:])
     message = refused(info, 'data', verify=True)
-    assert ('data-r02.tfrecords: 2 of 20 records do not show the average of the image at twice the '
+    assert ('data-r02.tfrecords: 2 of 20 records are not the average of the image at twice the '
             'resolution') in message
     assert f'namely 7 (at byte {7 * stride}), 8 (' in message
 
@@ -84,7 +84,7 @@ def test_rounding_is_no_fault(by, expected, in_tmp):
     if not expected:
         info('data', verify=True)
     else:
-        assert '1 of 4 records do not' in refused(info, 'data', verify=True)
+        assert '1 of 4 records are not' in refused(info, 'data', verify=True)
 
 
 def test_all_damage_is_reported_at_once(checked):

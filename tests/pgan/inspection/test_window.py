@@ -240,7 +240,7 @@ def test_without_a_screen_there_are_other_ways(in_tmp):
 def test_a_screen_that_cannot_be_used_is_not_called_missing(mixed):
     with viewer('mixed', DISPLAY=':9876') as run:
         code, _, err = run.finish()
-    assert code == 1 and ('install a toolkit: python3-tk of your system, or pip install '
+    assert code == 1 and ("install a toolkit: your system's python3-tk, or pip install "
                           'PySide6') in err and 'unset' not in err
 
 
