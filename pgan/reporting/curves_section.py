@@ -95,7 +95,7 @@ def _constants(constants):
         return ''
     items = ''.join(f'<li>{html.escape(title)} <b>{value:.6g}</b></li>'
                     for title, value in constants)
-    return (f'<details id="constant"><summary>{len(constants)} that have not changed</summary>'
+    return (f'<details id="constant"><summary>{len(constants)} without a change</summary>'
             f'<ul class="facts">{items}</ul></details>')
 
 

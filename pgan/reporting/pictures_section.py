@@ -128,7 +128,7 @@ def _figure(ident, title, pictures, rows):
 
 
 def _part_text(view):
-    return f' the first {view.columns} x {view.rows}; all on a click' if view else ''
+    return f' the first {view.columns} x {view.rows}; click for the whole grid' if view else ''
 
 
 def _row_list(rows):

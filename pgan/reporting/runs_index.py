@@ -270,7 +270,7 @@ def _page(result_dir: str, entries: Sequence[Entry]) -> str:
         folder=html.escape(os.getcwd()), title=html.escape(os.path.realpath(result_dir)),
         updated=moment(time.time()), states=_state_filters(counts),
         refresh='' if not counts[RUNNING] else
-        '<label><input id="refresh" type="checkbox" checked data-seconds="15"> load again every '
+        '<label><input id="refresh" type="checkbox" checked data-seconds="15"> reload every '
         '15 s</label>',
         # Escaped, so that no '</script>' in the JSON can end the element.
         runs=to_json(entries).replace('<', '\\u003c'))

@@ -34,7 +34,7 @@ def status_section(folder: str, status: RunStatus, rows: Sequence[Mapping[str, A
     elif then:
         text += f' Continue{" when this is fixed" if status.state == FAILED else ""} with:'
     where = f'<p class="soft">Run it in the folder {html.escape(os.getcwd())}.</p>' if then else ''
-    return (f'<section class="state {status.state}" aria-label="what the run is doing">\n'
+    return (f'<section class="state {status.state}" aria-label="status of the run">\n'
             f'{progress_line(status, kimg)}{_facts(status, kimg, rows)}'
             f'<p class="status">{html.escape(text)}</p>'
             f'{f"<pre tabindex=0>{html.escape(then)}</pre>{where}" if then else ""}\n'
@@ -96,8 +96,8 @@ def _refresh_control(status, rows):
     tick = rows[-1].get('Timing/sec_per_tick') if rows else None
     seconds = tick / 4 if isinstance(tick, (int, float)) else LEAST_REFRESH
     every = int(min(max(seconds, LEAST_REFRESH), MOST_REFRESH))
-    return (f'<label><input id="refresh" type="checkbox" checked data-seconds="{every}"> load '
-            f'again every {every} s</label>')
+    return (f'<label><input id="refresh" type="checkbox" checked data-seconds="{every}"> '
+            f'reload every {every} s</label>')
 
 
 def status_text(status: RunStatus, kimg: float, last_heard: float | None) -> str:

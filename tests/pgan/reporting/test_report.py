@@ -42,7 +42,7 @@ def test_everything_is_on_the_page(run_folder):
     # what is zero throughout has no chart
     assert titles == ['SWD', 'Scores', 'lod', 'Mine/thing']
     # the last measurement of a snapshot counts
-    assert 'Curves' in text and '1 that have not changed' in text
+    assert 'Curves' in text and '1 without a change' in text
     assert '<td>8.25</td>' in text and '<td>9</td>' not in text and 'Reals 1.5' in text
     assert 'random_seed = 5' in text and 'tensorflow' in text and '007-toy &amp; co' in text
     assert 'Stopped without a message' in text  # no process holds its lock
