@@ -1,4 +1,4 @@
-"""A log that cannot be written stops nothing."""
+"""An unwritable log does not stop the program."""
 import errno
 import os
 import pathlib
@@ -47,7 +47,7 @@ def test_a_full_disk_is_said_once(room, console):
 
 
 def test_a_log_is_complete_again_when_there_is_room(room, console, monkeypatch):
-    """What could not be written waits in the file's buffer."""
+    """Data that could not be written stays in the file's buffer."""
     out, _ = console()
     with Disk(room, 'write', 1, errno.ENOSPC).installed(monkeypatch):
         misc.init_output_logging()

@@ -1,4 +1,6 @@
-"""misc.results against the golden cases; damaged folders; two runs that start at once."""
+"""misc.results compared with the golden cases; damaged folders; two runs that start at the same
+time.
+"""
 import concurrent.futures
 import os
 import re
@@ -18,7 +20,7 @@ KINDS = {'OSError': OSError, 'KeyError': KeyError}
 
 
 def make_tree(entries):
-    """Files, and folders where the entry ends with '/'."""
+    """Create empty files, and folders for entries that end with '/'."""
     for entry in entries:
         os.makedirs(entry if entry.endswith('/') else os.path.dirname(entry), exist_ok=True)
         if not entry.endswith('/'):
@@ -26,7 +28,7 @@ def make_tree(entries):
 
 
 def check(case, function, *args, **kwargs):
-    """Compare with a golden case's value or exception."""
+    """Compare with the value or exception of a golden case."""
     if 'raises' in case:
         with pytest.raises(KINDS[case['raises']]) as caught:
             function(*args, **kwargs)
@@ -36,7 +38,7 @@ def check(case, function, *args, **kwargs):
         assert function(*args, **kwargs) == case['value']
 
 
-# ------------------------------------------------------------ making folders
+# ------------------------------------------------------------ creating folders
 
 
 @pytest.mark.parametrize('case', JSON['create_result_subdir'],
@@ -69,7 +71,7 @@ def test_the_log_starts_in_the_new_folder(in_tmp):
 
 
 def test_write_config_has_the_golden_form(in_tmp):
-    """Written from parsed values, config.txt is the original's, byte for byte."""
+    """config.txt written from parsed values is identical to the original's, byte for byte."""
     with open(GOLDEN / 'sample_config.txt') as file:
         golden = file.read()
     values = dict(line.split(' = ', 1) for line in reversed(golden.splitlines()))
@@ -216,7 +218,7 @@ def test_random_latents(case):
 
 @pytest.fixture
 def loaded(in_tmp, monkeypatch):
-    """Replaces dataset.load_dataset; what it was called with."""
+    """Stand-in for dataset.load_dataset; returns the list of its calls."""
     calls = []
 
     def load_dataset(**kwargs):

@@ -1,4 +1,4 @@
-"""compare: which images and labels differ."""
+"""The command `compare`: which images and labels differ."""
 import numpy as np
 import pytest
 

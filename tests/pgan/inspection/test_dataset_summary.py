@@ -1,4 +1,4 @@
-"""info: a data set in numbers."""
+"""The command `info`: summary of a data set."""
 import os
 
 import numpy as np

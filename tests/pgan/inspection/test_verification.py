@@ -1,4 +1,4 @@
-"""info --verify: every damaged record is found and named."""
+"""The option `info --verify`: every damaged record is found and named."""
 import os
 import re
 import shutil
@@ -17,8 +17,8 @@ from tests.support.inspection_inputs import flip, make_images, printed, put_shap
 
 @pytest.fixture(params=['int', 'float'])
 def checked(request, in_tmp, monkeypatch):
-    """A data set 'data' of 20 images of 3x16x16, read a few at a time; made of integers, or of
-    numbers also outside of 0..255.
+    """Data set 'data' of 20 images of 3x16x16, read a few at a time; made from integers, or from
+    floats that may exceed 0..255.
     """
     monkeypatch.setattr(reading, 'GROUP_BYTES', 3 * 16 * 16 * 3)
     images = make_images(20, (3, 16, 16))
@@ -74,7 +74,7 @@ def test_a_single_image_in_the_wrong_place_is_found(checked):
 
 @pytest.mark.parametrize('by, expected', [(1, 0), (2, 1)])
 def test_rounding_is_no_fault(by, expected, in_tmp):
-    """Numbers that are off by one may come of rounding before the exporter, by two not."""
+    """Rounding before the export may cause differences of 1, but not of 2."""
     write_dataset('data', np.full([4, 1, 8, 8], 100, np.uint8))
     layout = records.RecordLayout((1, 4, 4))
     images = np.full([4, 1, 4, 4], 100, np.uint8)
@@ -88,7 +88,7 @@ def test_rounding_is_no_fault(by, expected, in_tmp):
 
 
 def test_all_damage_is_reported_at_once(checked):
-    # the first and last record of a file are read when it is opened
+    # The first and last record of a file are read when it is opened.
     for level, number in ((4, 0), (4, 19), (3, 4)):
         flip(path_of(level), os.path.getsize(path_of(level)) // 20 * number + 100)
     message = refused(info, 'data', verify=True)
@@ -96,7 +96,7 @@ def test_all_damage_is_reported_at_once(checked):
 
 
 def test_records_of_other_writers_are_checked_too(checked):
-    """A file with one record of another length: all are indexed."""
+    """A single record of another length: all records are indexed."""
     data = open(path_of(2), 'rb').read()
     stride = len(data) // 20
     pixels = records.open_records(path_of(2)).read([0])[0].tobytes()
