@@ -1,6 +1,6 @@
-"""environment.json: what a result folder was made with and on.
+"""environment.json: the software, hardware and command that produced a result folder.
 
-It has an entry for each time that a program worked in the folder.
+Each program that runs in the folder appends one entry.
 """
 import contextlib
 import datetime
@@ -19,14 +19,14 @@ from pgan.files import atomic_write, to_json
 FILE = 'environment.json'
 PROGRAM = pathlib.Path(__file__).resolve().parent.parent
 PACKAGES = ('tensorflow', 'keras', 'numpy', 'scipy', 'pillow', 'tensorboard')
-_KEPT = 100  # entries: a run on a machine that stops it every hour has many
+_KEPT = 100  # entries: a run that is stopped and resumed every hour adds many
 
 
 def describe(**more: Any) -> dict[str, Any]:
-    """The program's surroundings, in plain values.
+    """Description of the current process and machine, as plain values for JSON.
 
     Args:
-        more: what else is to be noted, e.g. random_seed.
+        more: additional entries, e.g. random_seed.
 
     Returns:
         dict of time, command, folder, git_commit, python, packages, platform, devices, tf32 and
@@ -39,14 +39,14 @@ def describe(**more: Any) -> dict[str, Any]:
 
 
 def write_environment(result_subdir: str | os.PathLike, **more: Any) -> None:
-    """Add an entry to a result folder's environment.json; replace a file that cannot be read.
+    """Append an entry to a result folder's environment.json; replace the file if it is unreadable.
 
     Args:
-        result_subdir: the folder.
-        more: for `describe`.
+        result_subdir: the result folder.
+        more: additional entries; see `describe`.
 
     Raises:
-        DataError: it cannot be written.
+        DataError: the file cannot be written.
     """
     entries = [*read_environment(result_subdir), describe(**more)][-_KEPT:]
     with atomic_write(os.path.join(result_subdir, FILE), 'w') as file:
@@ -57,7 +57,7 @@ def read_environment(result_subdir: str | os.PathLike) -> list[dict[str, Any]]:
     """The entries of a result folder's environment.json, oldest first.
 
     Returns:
-        []: there is no such file, or it holds something else.
+        A list of dicts; empty if the file is missing or does not hold a list.
     """
     try:
         with open(os.path.join(result_subdir, FILE), encoding='utf-8') as file:
@@ -74,10 +74,11 @@ def _command():
 
 
 def git_commit(folder: str | os.PathLike = PROGRAM) -> str | None:
-    """The commit of the checkout that the program runs from, with ' and changes' if files differ.
+    """Commit hash of the checkout the program runs from.
 
     Returns:
-        None: it does not run from a checkout.
+        The hash, followed by ' and changes' if tracked files differ from that commit; None if the
+            program does not run from a checkout.
     """
     with contextlib.suppress(OSError, subprocess.SubprocessError):
         checkout = pathlib.Path(_git(folder, 'rev-parse', '--show-toplevel'))
@@ -101,7 +102,7 @@ def _versions():
 
 
 def _devices():
-    """What TensorFlow computes on, if it has been imported: ['CPU 0: 8 cores', 'GPU 0: ...']."""
+    """TensorFlow's devices, e.g. ['CPU 0: 8 cores', 'GPU 0: ...']; [] if it is not imported."""
     if 'tensorflow' not in sys.modules:
         return []
     import tensorflow as tf
@@ -111,13 +112,13 @@ def _devices():
         name = f'{os.cpu_count()} cores'
         if kind != 'CPU':
             details = tf.config.experimental.get_device_details(device)
-            name = details.get('device_name', 'of unknown make')
+            name = details.get('device_name', 'unknown model')
         found.append(f'{kind} {number}: {name}')
     return found
 
 
 def _tf32():
-    """Whether TensorFlow may use TensorFloat-32; None if it has not been imported."""
+    """Whether TensorFlow may use TensorFloat-32; None if it is not imported."""
     if 'tensorflow' not in sys.modules:
         return None
     from tfutil.runtime import tf32_allowed

@@ -1,6 +1,6 @@
-"""Images: ranges, grids, files, mirroring, and text drawn onto video frames.
+"""Images: dynamic range, grids, files, mirroring, and text labels on video frames.
 
-Arrays are CHW (one image) or NCHW (several). A `drange` is the pair of values that stand for black
+Arrays are CHW (one image) or NCHW (a batch). A `drange` is the pair of values that represent black
 and white: [0, 255] on disk, [-1, 1] inside the networks.
 """
 import functools
@@ -23,14 +23,14 @@ _FORMATS = {'.jpg': 'JPEG', '.jpeg': 'JPEG', '.png': 'PNG'}
 
 def adjust_dynamic_range(data: _Values, drange_in: Sequence[float],
                          drange_out: Sequence[float]) -> _Values:
-    """Map values linearly so that drange_in becomes drange_out. Values outside stay outside.
+    """Map values linearly from drange_in to drange_out. Values are not clipped.
 
     Args:
         data: array or tensor of any shape.
         drange_in, drange_out: pairs (low, high).
 
     Returns:
-        The same array if the ranges are equal, else float32 (float64 for float64).
+        `data` itself if the ranges are equal, else float32 (float64 for float64 input).
     """
     if list(drange_in) == list(drange_out):
         return data
@@ -42,7 +42,7 @@ def adjust_dynamic_range(data: _Values, drange_in: Sequence[float],
 
 
 def create_image_grid(images: np.ndarray, grid_size: Sequence[int] | None = None) -> np.ndarray:
-    """Put images side by side, row by row; what is left of the grid stays zero.
+    """Tile images into a grid, row by row. Unused cells are zero.
 
     Args:
         images: [N, H, W] or [N, C, H, W].
@@ -52,10 +52,10 @@ def create_image_grid(images: np.ndarray, grid_size: Sequence[int] | None = None
         [H * rows, W * columns] or [C, H * rows, W * columns], of the images' dtype.
 
     Raises:
-        ValueError: another number of axes, or more images than places.
+        ValueError: `images` has another rank, or the grid has fewer cells than there are images.
     """
     if images.ndim not in (3, 4):
-        raise ValueError('A grid is made of images [N, H, W] or [N, C, H, W]. Received: shape '
+        raise ValueError('Expected images of shape [N, H, W] or [N, C, H, W]. Received: shape '
                          f'{list(images.shape)}.')
     count, (height, width) = len(images), images.shape[-2:]
     if grid_size is None:
@@ -73,18 +73,19 @@ def create_image_grid(images: np.ndarray, grid_size: Sequence[int] | None = None
 
 
 def convert_to_pil_image(image: np.ndarray, drange: Sequence[float] = (0, 1)) -> PIL.Image.Image:
-    """A PIL image from pixels.
+    """Convert an array to a PIL image.
 
     Args:
         image: [H, W] or [1, H, W] (grayscale), [3, H, W] (RGB) or [4, H, W] (RGBA).
-        drange: the pixels' range; values are rounded half to even and clipped to it.
+        drange: range of the pixel values. After mapping to [0, 255], values are rounded half to
+            even and clipped.
 
     Raises:
-        ValueError: another shape.
+        ValueError: `image` has another shape.
     """
     if image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[0] not in (1, 3, 4)):
-        raise ValueError('An image is [H, W] or [C, H, W] with 1, 3 or 4 channels. Received: '
-                         f'shape {list(image.shape)}.')
+        raise ValueError('Expected an image of shape [H, W] or [C, H, W] with 1, 3 or 4 channels. '
+                         f'Received: shape {list(image.shape)}.')
     if image.ndim == 3:
         image = image[0] if image.shape[0] == 1 else image.transpose(1, 2, 0)
     image = adjust_dynamic_range(image, drange, [0, 255])
@@ -93,20 +94,24 @@ def convert_to_pil_image(image: np.ndarray, drange: Sequence[float] = (0, 1)) ->
 
 def save_image(image: np.ndarray, filename: str | os.PathLike, drange: Sequence[float] = (0, 1),
                quality: int = 95) -> None:
-    """Write one image as PNG or JPEG, by the file name's ending; whole or not at all.
+    """Write one image atomically, as PNG or JPEG depending on the file extension.
 
     Args:
-        image, drange: as in `convert_to_pil_image`.
-        filename: ends in .png, .jpg or .jpeg.
-        quality: of a JPEG, 1 to 100.
+        image, drange: see `convert_to_pil_image`.
+        filename: path ending in .png, .jpg or .jpeg.
+        quality: JPEG quality, 1 to 100; ignored for PNG.
+
+    Raises:
+        ValueError: another extension.
     """
     ending = os.path.splitext(filename)[1].lower()
     if ending not in _FORMATS:
-        raise ValueError(f'Images are written as {", ".join(_FORMATS)}. Received: {filename!r}.')
+        raise ValueError(f'Expected a file name ending in {", ".join(_FORMATS)}. Received: '
+                         f'{filename!r}.')
     options: dict[str, Any] = {}
     if _FORMATS[ending] == 'JPEG':
         options = dict(quality=quality, optimize=True, progressive=True)
-    encoded = io.BytesIO()  # Writing to the file itself, Pillow would not say why it cannot.
+    encoded = io.BytesIO()  # Pillow hides the reason when it fails to write to a file itself.
     convert_to_pil_image(image, drange).save(encoded, _FORMATS[ending], **options)
     with atomic_write(filename) as file:
         file.write(encoded.getbuffer())
@@ -115,22 +120,22 @@ def save_image(image: np.ndarray, filename: str | os.PathLike, drange: Sequence[
 def save_image_grid(images: np.ndarray, filename: str | os.PathLike,
                     drange: Sequence[float] = (0, 1),
                     grid_size: Sequence[int] | None = None) -> None:
-    """Write images as one picture: see `create_image_grid` and `save_image`."""
+    """Tile images into a grid and write it; see `create_image_grid` and `save_image`."""
     save_image(create_image_grid(images, grid_size), filename, drange)
 
 
 def apply_mirror_augment(minibatch: np.ndarray) -> np.ndarray:
-    """Flip each image left to right with probability 1/2.
+    """Flip each image horizontally with probability 1/2.
 
-    It is drawn from NumPy's global generator, one number an image.
+    Draws one number per image from NumPy's global generator.
 
     Args:
-        minibatch: [N, C, H, W]; left as it is.
+        minibatch: [N, C, H, W]; not modified.
 
     Returns:
         A new array of the same shape and dtype.
     """
-    # NumPy's old global generator, so that np.random.seed decides.
+    # NumPy's legacy global generator, so that np.random.seed makes the result reproducible.
     mirrored = np.random.rand(len(minibatch)) < 0.5
     result = np.array(minibatch)
     result[mirrored] = result[mirrored, :, :, ::-1]
@@ -146,20 +151,20 @@ def setup_text_label(
     text: str, fontsize: int = 32, padding: int = 6, glow_size: float = 2.0,
     glow_coef: float = 3.0, glow_exp: float = 2.0,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The text's shape, and a soft shadow around it that keeps it readable on any background.
+    """Masks of a text label: its glyphs, and a soft shadow for contrast on any background.
 
     Args:
-        text: what to write.
+        text: the label.
         fontsize: in pixels.
-        padding: pixels around the text for the shadow.
-        glow_size, glow_coef, glow_exp: the shadow's blur in pixels, its strength, and how sharply
-            it ends.
+        padding: margin around the text for the shadow, in pixels.
+        glow_size, glow_coef, glow_exp: blur of the shadow in pixels, its strength, and the
+            sharpness of its edge.
 
     Returns:
-        (alpha, glow): coverage by the text and by the shadow, float64 [H, W] in [0, 1]; read-only,
-            as they are cached.
+        (alpha, glow): coverage by the text and by the shadow, float64 [H, W] in [0, 1]. Both are
+            cached, hence read-only.
     """
-    import scipy.ndimage  # takes half as long as all else that `misc` imports
+    import scipy.ndimage  # Imported here: it takes half the time of all other imports of `misc`.
     alpha = np.pad(_render_text(text, fontsize), padding)
     blurred = scipy.ndimage.gaussian_filter(alpha, glow_size)
     glow = 1 - np.maximum(1 - blurred * glow_coef, 0) ** glow_exp
@@ -170,17 +175,18 @@ def setup_text_label(
 def draw_text_label(img: np.ndarray, text: str, x: float, y: float, alignx: float = 0.5,
                     aligny: float = 0.5, color: float | Sequence[float] | np.ndarray = 255,
                     opacity: float = 1.0, glow_opacity: float = 1.0, **kwargs: Any) -> np.ndarray:
-    """Write text onto an image.
+    """Draw a text label onto an image, clipped at the image's borders.
 
     Args:
-        img: uint8 [H, W, C]; left as it is. What of the text falls outside is cut off.
-        text: what to write.
+        img: uint8 [H, W, C]; not modified.
+        text: the label.
         x, y: position in pixels.
-        alignx, aligny: which point of the text stands there: 0 its left or upper edge, 0.5 its
-            middle, 1 its right or lower edge.
-        color: 0 to 255, or one such number a channel.
-        opacity, glow_opacity: of all, and of the shadow alone; 0 to 1.
-        kwargs: for `setup_text_label`.
+        alignx, aligny: point of the label placed at (x, y): 0 for its left or upper edge, 0.5 for
+            its centre, 1 for its right or lower edge.
+        color: 0 to 255; one number, or one per channel.
+        opacity, glow_opacity: opacity of the whole label, and an additional factor for the shadow;
+            0 to 1.
+        kwargs: passed to `setup_text_label`.
 
     Returns:
         The new image, uint8 [H, W, C].
@@ -195,14 +201,14 @@ def draw_text_label(img: np.ndarray, text: str, x: float, y: float, alignx: floa
         return np.array(img)
     alpha, glow = alpha[inside] * opacity, glow[inside] * (glow_opacity * opacity)
     result = np.array(img)
-    # Background and text are cut to whole numbers one by one, as in the original's frames.
+    # Background and text are each truncated to integers, as in the original's frames.
     background = (img[rows, columns] * (1 - glow) * (1 - alpha)).astype(np.uint8)
     result[rows, columns] = background + (np.asarray(color) * alpha).astype(np.uint8)
     return result
 
 
 def _render_text(text, fontsize):
-    """The text in Pillow's own font: float64 [H, W], from 0 (no ink) to 1."""
+    """Coverage of the text in Pillow's default font: float64 [H, W] in [0, 1]."""
     font = PIL.ImageFont.load_default(fontsize)
     mask, _offset = font.getmask2(text or ' ', 'L')
     width, height = mask.size

@@ -1,9 +1,9 @@
-"""Everything that is printed also goes to a log file.
+"""Output logging: everything that is printed also goes to a log file.
 
-`init_output_logging` starts to collect stdout and stderr, before the result folder exists;
-`set_output_log_file` names the file, which gets what was collected and all that follows. Progress
-bars (text that begins with a carriage return) and what a carriage return has overwritten are for
-the terminal only.
+`init_output_logging` starts to collect stdout and stderr before the result folder exists.
+`set_output_log_file` names the file; it receives the collected lines, then everything that
+follows. Progress bars (text that begins with a carriage return) and text that a carriage return
+has overwritten appear on the terminal only.
 """
 import contextlib
 import os
@@ -15,7 +15,8 @@ import numpy as np
 
 
 class _Log:
-    """Complete lines, kept until a file is named, then written and flushed one by one."""
+    """Log of complete lines: buffered until a file is named, then written and flushed one by one.
+    """
 
     def __init__(self):
         self.lock = threading.RLock()
@@ -24,10 +25,7 @@ class _Log:
         self.warned = False
 
     def add(self, line, warn_on):
-        """Log one line.
-
-        A failure is reported once on stream `warn_on` and never reaches the program.
-        """
+        """Log one line. A failure is not raised; it is reported once, on stream `warn_on`."""
         with self.lock:
             if self.file is None:
                 self.kept.append(line)
@@ -39,9 +37,9 @@ class _Log:
                 self._warn(error, warn_on)
 
     def open(self, filename, mode):
-        """Write to another file from now on, what was kept first.
+        """Switch to another file and write the buffered lines to it first.
 
-        If that cannot be opened, all stays as it was.
+        If the file cannot be opened, nothing changes.
         """
         with self.lock:
             try:
@@ -66,14 +64,14 @@ class _Log:
         if not self.warned and stream is not None:
             self.warned = True
             with contextlib.suppress(OSError, ValueError):
-                stream.write(f'warning: the log cannot be written ({error}); the program goes on '
+                stream.write(f'warning: cannot write the log ({error}); the program continues '
                              'without it.\n')
 
 
 class _Tee:
-    """A stream that also feeds the log.
+    """Wrapper around a stream that also feeds the log.
 
-    All else (isatty, fileno, encoding, ...) is the stream's own.
+    Other attributes (isatty, fileno, encoding, ...) are those of the wrapped stream.
     """
 
     def __init__(self, stream, log, warn_on):
@@ -97,7 +95,7 @@ class _Tee:
         self._attempt(self._stream.flush)
 
     def _show(self, text):
-        """Write to the stream itself, spelling out what its encoding lacks."""
+        """Write to the wrapped stream; escape characters that its encoding lacks."""
         try:
             self._stream.write(text)
         except UnicodeEncodeError as error:
@@ -107,9 +105,9 @@ class _Tee:
             self._stream.flush()
 
     def _attempt(self, action, *args):
-        """Do something with the stream, unless it is gone.
+        """Call an action on the wrapped stream, unless the stream has failed before.
 
-        If it has gone (`| head` has ended, a lost connection), the program continues without it.
+        If it fails (`| head` has exited, a lost connection), the program continues without it.
         """
         if self._stream_is_gone:
             return
@@ -123,7 +121,7 @@ class _Tee:
             self.write(line)
 
     def _collect(self, text):
-        """Pass complete lines on to the log, without progress bars."""
+        """Pass complete lines to the log; drop progress bars."""
         was_in_progress_bar, self._in_progress_bar = self._in_progress_bar, False
         if text.startswith('\r') and '\n' not in text:
             self._in_progress_bar = True
@@ -136,7 +134,7 @@ class _Tee:
             self._log.add(line.rstrip('\r').rpartition('\r')[2] + '\n', self._warn_on)
 
     def _finish(self):
-        """Log a last line that had no end."""
+        """Log a last line that lacks its line break."""
         if self._partial:
             self._collect('\n')
 
@@ -146,7 +144,7 @@ _tees: list[_Tee] = []
 
 
 def init_output_logging() -> None:
-    """Begin to collect what is printed on stdout and stderr. Calling it again changes nothing."""
+    """Start to collect stdout and stderr. Further calls have no effect."""
     global _log
     if not _tees:
         _log = _Log()
@@ -156,27 +154,25 @@ def init_output_logging() -> None:
 
 
 def output_logging_active() -> bool:
-    """Whether `init_output_logging` is in force."""
+    """Whether stdout and stderr are being collected."""
     return bool(_tees)
 
 
 def set_output_log_file(filename: str | os.PathLike, mode: str = 'w') -> None:
-    """Write the log to this file.
-
-    It gets what was collected since `init_output_logging`, then all that is printed.
+    """Write the log to a file: the lines collected so far, then everything that is printed.
 
     Args:
-        filename: the log file; its folder exists. If it cannot be opened (a full disk), that is
-            said once, and the program goes on.
-        mode: 'w' to replace an existing one, 'a' to append to it.
+        filename: the log file, in an existing folder. If it cannot be opened (e.g. a full disk),
+            one warning is printed and the program continues.
+        mode: 'w' to replace an existing file, 'a' to append to it.
     """
     if mode not in ('w', 'wt', 'a', 'at'):
-        raise ValueError(f"mode is 'w' or 'a'. Received: {mode!r}.")
+        raise ValueError(f"Expected mode 'w' or 'a'. Received: {mode!r}.")
     _log.open(filename, mode)
 
 
 def restore_output() -> None:
-    """End logging: close the file, give stdout and stderr back."""
+    """Stop logging: close the file and restore stdout and stderr."""
     for tee in _tees:
         tee._finish()
         if cast(object, sys.stdout) is tee:
@@ -188,7 +184,7 @@ def restore_output() -> None:
 
 
 def format_time(seconds: float) -> str:
-    """A duration for people: '5s', '1m 05s', '2h 02m 05s', '11d 13h 46m'.
+    """Format a duration as '5s', '1m 05s', '2h 02m 05s' or '11d 13h 46m'.
 
     Seconds are rounded half to even.
     """

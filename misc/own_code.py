@@ -1,7 +1,8 @@
-"""Functions and classes of the user's own that a run's config.txt names; which to import.
+"""Safe import of user-defined functions and classes that a run's config.txt names.
 
-A result folder may come from somebody else. Its config.txt may say `G.func='os.system'`, and the
-pickle beside it what to call that with. So a name counts only if it leads to the user's own files.
+A result folder may come from an untrusted source. Its config.txt may set `G.func='os.system'`, and
+the pickle next to it may supply the arguments. So a name is imported only if it leads to the
+user's own files.
 """
 import importlib.util
 import os
@@ -16,7 +17,7 @@ from pgan.invocation import ROOT
 
 STOCK_CLASSES = ('dataset.TFRecordDataset', 'dataset.SyntheticDataset')
 
-# What runs set for speed, determinism and devices; none names a file or a program.
+# Variables for speed, determinism and device selection; none names a file or a program.
 HARMLESS_VARIABLES = frozenset([
     'CUDA_DEVICE_ORDER', 'CUDA_VISIBLE_DEVICES', 'KERAS_BACKEND', 'NVIDIA_TF32_OVERRIDE',
     'OMP_NUM_THREADS', 'TF_CPP_MIN_LOG_LEVEL', 'TF_CUDNN_DETERMINISTIC', 'TF_DETERMINISTIC_OPS',
@@ -29,7 +30,7 @@ _PLAIN = re.compile(r'[\w,.-]{0,40}')
 _TRAINING = 'train.train_progressive_gan'
 _STOCK_MODULES = ('networks', 'loss', 'dataset')
 
-# The top-level names of the program itself, whose other functions no config.txt may name.
+# Top-level names of this program. A config.txt may name only the stock functions in them.
 PROGRAM = frozenset([
     'benchmarks', 'config', 'configs', 'dataset', 'dataset_tool', 'docs', 'examples', 'legacy',
     'loss', 'metrics', 'misc', 'networks', 'pgan', 'tests', 'tfutil', 'train', 'util_scripts'
@@ -37,18 +38,18 @@ PROGRAM = frozenset([
 
 
 def import_own(option: str, options: Mapping[str, Any], config_txt: str) -> Any:
-    """Import the function or class that a config.txt names, if it is of the user's own files.
+    """Import a function or class that config.txt names, if it is defined in the user's own files.
 
-    Nothing is imported from the standard library, installed packages, the program itself or the
-    folder of config.txt.
+    Nothing is imported from the standard library, installed packages, this program or the folder
+    of config.txt.
 
     Args:
-        option: e.g. 'G.func'.
-        options: the line of config.txt that holds it, e.g. that of G.
+        option: name of the option, e.g. 'G.func'.
+        options: all options of its section, e.g. of G.
         config_txt: path of the file.
 
     Raises:
-        DataError: it cannot be imported, or must not be.
+        DataError: the name cannot be imported, or is refused.
     """
     name = options[option.rpartition('.')[2]]
     module = name.partition('.')[0] if isinstance(name, str) else ''
@@ -58,19 +59,19 @@ def import_own(option: str, options: Mapping[str, Any], config_txt: str) -> Any:
     places = _places_of(module)
     if places is None:
         raise DataError(
-            f'The run was made with {name!r}, named by {option} in {config_txt!r}, but there is no '
-            f'module {module!r} to import. Copy {module}.py into the current folder '
-            f'({os.getcwd()!r}), or put its folder on PYTHONPATH.')
+            f'The run uses {name!r}, set by {option} in {config_txt!r}, but there is no module '
+            f'{module!r} to import. Copy {module}.py into the current folder ({os.getcwd()!r}), or '
+            'put its folder on PYTHONPATH.')
     folder = os.path.dirname(config_txt) or os.curdir
     if not _are_own(module, places, folder):
         raise _refusal(option, options, config_txt)
-    from tfutil.objects import import_obj  # brings TensorFlow, which most of `misc` does without
+    from tfutil.objects import import_obj  # Imports TensorFlow, which most of `misc` does not need.
     try:
         found = import_obj(name)
     except (ConfigError, ImportError) as error:
-        raise DataError(f'The run was made with {name!r}, named by {option} in {config_txt!r}, '
-                        f'which cannot be imported: {error}') from error
-    # a module of one's own also holds what it has imported
+        raise DataError(f'The run uses {name!r}, set by {option} in {config_txt!r}, which cannot '
+                        f'be imported: {error}') from error
+    # A user's module also holds the names that it imports, so check where the object is defined.
     home = getattr(found, '__module__', None)
     home = home.partition('.')[0] if isinstance(home, str) else ''
     if not callable(found) or not _are_own(home, _places_of(home), folder):
@@ -79,31 +80,34 @@ def import_own(option: str, options: Mapping[str, Any], config_txt: str) -> Any:
 
 
 def check_config_files(paths: Iterable[str], folder: str | os.PathLike) -> None:
-    """Raise DataError if a run's record of its start names a file that it alone may not have
-    executed: one of Python's, of a package, or in the run's own folder.
+    """Raise DataError if a run's start record names a --config file that is not the user's own.
+
+    The record alone must not cause files of Python, of a package or of the run's folder to be
+    executed.
 
     Args:
-        paths: override files that the record names and the user has not.
-        folder: of the run.
+        paths: override files named by the record but not by the user.
+        folder: the run's folder.
     """
     for path in paths:
         if not _are_files_of_ones_own([os.path.realpath(path)], os.fspath(folder)):
             raise DataError(
-                f'the run {os.fspath(folder)!r} was started with --config {path!r}, which is in '
-                "the run's own folder or in a library, so it may have come with the run. If you "
+                f'The run {os.fspath(folder)!r} was started with --config {path!r}. This file is '
+                "in the run's own folder or in a library, so it may have come with the run. If you "
                 f'trust it, name it yourself: add --config {shlex.quote(path)}')
 
 
 def check_record(options: Mapping[str, Any], given: Mapping[str, Any],
                  run_json: str | os.PathLike) -> None:
-    """Raise DataError if a run's record of its start names code that it alone may not have
-    executed, or sets an environment variable that may make libraries execute some.
+    """Raise DataError if a run's start record names untrusted code or an unsafe environment
+    variable (one that may make libraries execute code).
 
-    Functions, classes and metrics are the program's stock ones, or in a module of the user's own.
+    Trusted functions, classes and metrics are the program's stock ones and those in the user's own
+    modules.
 
     Args:
-        options: {'train.func': value, ...} of the configuration with what the record sets.
-        given: the same without it: the user has set that.
+        options: {'train.func': value, ...}: the configuration, including the record's settings.
+        given: the same without the record's settings, i.e. only the user's.
         run_json: path of the record.
     """
     folder = os.path.dirname(os.path.dirname(run_json))
@@ -113,17 +117,17 @@ def check_record(options: Mapping[str, Any], given: Mapping[str, Any],
             continue
         if section == 'env' and not (key in HARMLESS_VARIABLES and _PLAIN.fullmatch(str(value))):
             raise DataError(
-                f'{os.fspath(run_json)!r} sets {option} to {value!r}. The file alone may set only '
-                f'{", ".join(sorted(HARMLESS_VARIABLES))}, and these to plain words: others can '
-                'make libraries execute code. If you trust the run, set it yourself: add --set '
+                f'{os.fspath(run_json)!r} sets {option} to {value!r}. By itself the file may set '
+                f'only {", ".join(sorted(HARMLESS_VARIABLES))}, to plain words: other variables '
+                'can make libraries execute code. If you trust the run, set it yourself: add --set '
                 f'{shlex.quote(f"{option}={value}")}')
         for name in _names_in(option, value):
             module, places = name.partition('.')[0], _places_of(name.partition('.')[0])
             if not _is_stock(option, name) and places is not None and not _are_own(
                     module, places, folder):
                 raise DataError(
-                    f'{os.fspath(run_json)!r} sets {option} to {value!r}. The file alone may name '
-                    "only the program's stock functions and your own, in modules outside of "
+                    f'{os.fspath(run_json)!r} sets {option} to {value!r}. By itself the file may '
+                    "name only the program's stock functions, and your own in modules outside "
                     "Python's library, installed packages, this program and the run's folder. If "
                     'you trust the run, name it yourself: add --set '
                     f'{shlex.quote(f"{option}={value}")}')
@@ -134,7 +138,7 @@ def _same(a, b):
 
 
 def _names_in(option, value):
-    """The dotted names of code in an option's value."""
+    """Dotted names of functions, classes and metrics in an option's value."""
     if option.rpartition('.')[2] in ('func', 'class_name'):
         return [value] if isinstance(value, str) else []
     if option == 'train.metrics' and isinstance(value, (list, tuple)):
@@ -143,7 +147,7 @@ def _names_in(option, value):
 
 
 def _is_stock(option, name):
-    """Whether a name is one of the program's for an option."""
+    """Whether a name is one of the program's stock values of an option."""
     if option == 'train.metrics':
         return re.fullmatch(r'metrics\.\w+\.API', name) is not None
     return name == _TRAINING or name.partition('.')[0] in _STOCK_MODULES and name.count('.') == 1
@@ -156,21 +160,21 @@ def _refusal(option, options, config_txt):
     program = ('pass class_name' if section == 'dataset' else
                'import the module first, with the function marked @tfutil.build_function')
     return DataError(
-        f'{config_txt!r} sets {option} to {options[key]!r}. The file alone may name only functions '
-        "and classes of your own, in modules outside of Python's library, installed packages, this "
+        f'{config_txt!r} sets {option} to {options[key]!r}. By itself the file may name only your '
+        "own functions and classes, in modules outside Python's library, installed packages, this "
         "program and the run's folder. If you trust the run, name it yourself: with --config and "
         f'the file that the run was started with, or with --set {text}; in a program, {program}.')
 
 
 def _places_of(module):
-    """Where the files of a top-level module are, without importing it.
+    """Locate the files of a top-level module without importing it.
 
     Returns:
-        A list of paths, empty if it is built in; None if there is no such module.
+        A list of paths, empty for a built-in module; None if the module does not exist.
     """
     try:
         spec = importlib.util.find_spec(module)
-    except ValueError:  # __main__ and its like have none
+    except ValueError:  # __main__ and the like have no spec.
         return []
     if spec is None:
         return None
@@ -180,8 +184,7 @@ def _places_of(module):
 
 
 def _are_own(module, places, run_folder):
-    """Whether files are the user's own: none is Python's, a package's, the program's or the run's.
-    """
+    """Whether a module is the user's own: not Python's, a package's, the program's or the run's."""
     if not places:
         return False
     paths = [os.path.realpath(place) for place in places]
@@ -190,7 +193,7 @@ def _are_own(module, places, run_folder):
 
 
 def _are_files_of_ones_own(paths, run_folder):
-    """Whether none of these real paths is Python's, a package's or the run's."""
+    """Whether none of these real paths is in Python's library, a package or the run's folder."""
     libraries = [*map(sysconfig.get_path, ('stdlib', 'platstdlib', 'purelib', 'platlib'))]
     if any(_is_below(path, library) for path in paths for library in [*libraries, run_folder]):
         return False

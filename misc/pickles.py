@@ -1,9 +1,9 @@
-"""Network snapshots: pickles that are read as data.
+"""Network snapshots: pickles that are read as data, without executing code.
 
-A pickle is a program for a small machine that can import and call anything. `load_pkl` lets it
-reach only what a snapshot is made of: networks, arrays, plain containers. Each name that it may use
-leads to an object of this module that checks what it is given; any other name ends the loading
-before anything has been called.
+A pickle is a program for a small virtual machine that can import and call anything. `load_pkl`
+admits only the names that a snapshot needs: networks, arrays, plain containers. Each admitted name
+resolves to an object of this module that validates its arguments. Any other name aborts the load
+before anything is called.
 """
 import collections
 import contextlib
@@ -21,20 +21,20 @@ from pgan import file_kinds
 from pgan.errors import DataError, UserError, did_you_mean, in_short
 from pgan.files import atomic_write, expanded
 
-# Of array elements: bool, integers, floats, complex, bytes and text; never Python objects.
+# dtype kinds: bool, integers, floats, complex, bytes and strings; never Python objects.
 _ADMITTED_KINDS = 'biufcSU'
 
 
 def save_pkl(obj: Any, filename: str | os.PathLike) -> None:
-    """Write a pickle of protocol 4, whole or not at all; any NumPy version reads its arrays.
+    """Write a pickle atomically, with protocol 4. Any NumPy version can read its arrays.
 
     Args:
-        obj: e.g. the tuple (G, D, Gs).
-        filename: an existing file is replaced.
+        obj: the object, e.g. the tuple (G, D, Gs).
+        filename: path of the file; an existing file is replaced.
 
     Raises:
-        DataError: the file cannot be written; nothing was overwritten.
-        TypeError: an array in `obj` has elements that could not be read again, such as Python
+        DataError: the file cannot be written; an existing file is left unchanged.
+        TypeError: an array in `obj` has elements that `load_pkl` would refuse, such as Python
             objects.
     """
     with atomic_write(filename) as file:
@@ -45,18 +45,18 @@ def load_pkl(filename: str | os.PathLike, trust_source: bool = False) -> Any:
     """Read a pickle of networks, arrays and plain containers. Nothing in the file is executed.
 
     Args:
-        filename: e.g. 'results/000-pgan/network-final.pkl'; this program's, the original's or the
-            Theano version's. The networks of the last are converted; one of an unknown function
-            becomes a network 'Dummy', with a printed line.
-        trust_source: allow a network of an unknown build function to import its module or execute
-            the source text in the file. Say True only to files of people you trust.
+        filename: e.g. 'results/000-pgan/network-final.pkl', written by this program, the original
+            or the Theano version. Theano networks are converted; one with an unknown build function
+            becomes a network 'Dummy', and a line is printed.
+        trust_source: whether a network with an unknown build function may import its module or
+            execute the source code in the file. Pass True only for files from people you trust.
 
     Returns:
-        What was pickled, for a snapshot the tuple (G, D, Gs).
+        The unpickled object; for a snapshot, the tuple (G, D, Gs).
 
     Raises:
-        DataError: the file is missing, damaged, no pickle, or asks for something that a snapshot
-            does not need; or it holds a Theano network that cannot be converted.
+        DataError: the file is missing, damaged or not a pickle, uses a name that a snapshot does
+            not need, or holds a Theano network that cannot be converted.
     """
     filename = expanded(filename)
     with _open(filename) as file, contextlib.ExitStack() as stack:
@@ -76,9 +76,9 @@ def load_pkl(filename: str | os.PathLike, trust_source: bool = False) -> Any:
 # Writing.
 
 class _Pickler(pickle.Pickler):
-    """Reduces arrays to numpy.ndarray(shape, dtype, bytes).
+    """Pickler that reduces arrays to numpy.ndarray(shape, dtype, bytes).
 
-    It does without NumPy's private paths, which differ between versions.
+    This avoids NumPy's private module paths, which differ between versions.
     """
 
     def reducer_override(self, obj):
@@ -93,7 +93,7 @@ class _Pickler(pickle.Pickler):
 
 def _check_kind(dtype, error_class):
     if dtype.kind not in _ADMITTED_KINDS or dtype.hasobject:
-        raise error_class('arrays in a pickle hold plain numbers, truth values or text. Received: '
+        raise error_class('arrays in a pickle must hold numbers, booleans or strings. Received: '
                           f'dtype {dtype}. Convert it, e.g. with .astype(np.float32).')
 
 
@@ -101,20 +101,21 @@ def _check_kind(dtype, error_class):
 # Reading.
 
 def _check_sizes(file):
-    """Check all sizes in a pickle.
+    """Check all sizes in a pickle before it is loaded.
 
-    Python's reader reserves what they ask for before it finds that the file is shorter.
+    Python's unpickler allocates the memory that a size requests before it finds that the file is
+    shorter.
 
     Raises:
-        ValueError: a string is longer than the file, or something has a place in the memo beyond
-            all that has been read so far.
+        ValueError: a string is longer than the rest of the file, or a memo index exceeds the number
+            of opcodes read so far.
     """
     size = os.fstat(file.fileno()).st_size
     for count in itertools.count():
         code = file.read(1)
         opcode = pickletools.code2op.get(code.decode('latin1'))
         if opcode is None or code == pickle.STOP:
-            return  # or damaged in a way that the reader will tell
+            return  # The end, or damage that the unpickler reports itself.
         length, number = _read_argument(file, opcode.arg)
         if opcode.name == 'FRAME':
             _expect(number <= size - file.tell(), number, 'bytes')
@@ -125,9 +126,9 @@ def _check_sizes(file):
 
 
 def _read_argument(file, argument):
-    """Read an opcode's argument up to its bulk.
+    """Read an opcode's argument, except the bulk of a counted one.
 
-    Returns (how many bytes of it follow, the number that it is or 0).
+    Returns (number of bytes that follow, value of a numeric argument or 0).
     """
     if argument is None:
         return 0, 0
@@ -145,10 +146,10 @@ def _read_argument(file, argument):
 
 def _expect(fits, number, what):
     if not fits:
-        raise ValueError(f'it asks for {number} {what}, more than the file can fill')
+        raise ValueError(f'it requests {number} {what}, more than the file can fill')
 
 
-# How many bytes tell how long the rest of an argument is.
+# Size in bytes of the length field of each kind of counted argument.
 _SIZES_OF_COUNTS = {
     pickletools.TAKEN_FROM_ARGUMENT1: 1, pickletools.TAKEN_FROM_ARGUMENT4: 4,
     pickletools.TAKEN_FROM_ARGUMENT4U: 4, pickletools.TAKEN_FROM_ARGUMENT8U: 8
@@ -156,21 +157,21 @@ _SIZES_OF_COUNTS = {
 
 
 class _Unpickler(pickle.Unpickler):
-    """Admits the names of `_ADMITTED` and the Network class, and refuses all others."""
+    """Unpickler that admits the names of `_ADMITTED` and the Network class, and refuses others."""
 
     def __init__(self, file, filename, stack, trust_source):
-        super().__init__(file, encoding='latin1')  # Snapshots of Python 2 hold their bytes as text.
+        super().__init__(file, encoding='latin1')  # Python 2 snapshots store bytes as strings.
         self._filename = filename
         self._stack = stack
         self._trust_source = trust_source
         self._theano_networks = []
 
     def load_all(self):
-        """What was pickled, if no Theano network in it was left blank."""
+        """Load the pickle; raise DataError if it leaves a Theano network without a state."""
         obj = self.load()
         if not all(vars(network) for network in self._theano_networks):
             raise DataError(f'{self._filename!r} holds a Theano network without a state. The file '
-                            'is damaged; copy it again, or use another snapshot.')
+                            'is damaged: copy it again, or use another snapshot.')
         return obj
 
     def find_class(self, module, name):
@@ -180,19 +181,19 @@ class _Unpickler(pickle.Unpickler):
             return self._theano_network_class()
         if (module, name) in _ADMITTED:
             return _ADMITTED[module, name]
-        raise DataError(f'{self._filename!r} asks for {module}.{name}. Loading admits only what a '
-                        'snapshot needs: networks, arrays and plain containers. Nothing was '
-                        f'executed. {_origin(module)}If you do not know where the file comes '
-                        'from, delete it.')
+        raise DataError(f'{self._filename!r} asks for {module}.{name}. A snapshot may hold only '
+                        'networks, arrays and plain containers. Nothing was executed. '
+                        f'{_origin(module)}If you do not know where the file comes from, delete '
+                        'it.')
 
     def _network_class(self):
-        import tfutil  # Brings TensorFlow, which arrays and containers do without.
+        import tfutil  # Imports TensorFlow, which arrays and containers do not need.
 
         self._stack.enter_context(tfutil.trusting_source(self._trust_source))
         return _blank_class(lambda: object.__new__(tfutil.Network))
 
     def _theano_network_class(self):
-        import legacy  # Brings TensorFlow.
+        import legacy  # Imports TensorFlow.
 
         def blank():
             self._theano_networks.append(object.__new__(legacy.TheanoNetwork))
@@ -203,9 +204,8 @@ class _Unpickler(pickle.Unpickler):
 
 def _blank_class(make_blank):
     class BlankNetwork:
-        """Stands for a Network class.
-
-        The constructor of that would call any function that the pickle names.
+        """Stand-in for a Network class, whose own constructor would call any function that the
+        pickle names.
         """
 
         def __new__(cls, *args):
@@ -219,9 +219,9 @@ def _blank_class(make_blank):
 
 
 class _Admitted:
-    """A function that a pickle may call, but not alter.
+    """Function that a pickle may call but not modify.
 
-    Pickles can set attributes of what they name.
+    A pickle can set attributes of any object that it names; this one refuses.
     """
 
     __slots__ = ('_function',)
@@ -237,12 +237,12 @@ class _Admitted:
 
 
 def _refuse_change():
-    raise DataError('The pickle tries to change a part of the program. Nothing was executed; the '
-                    'file is not a snapshot.')
+    raise DataError('The pickle tries to change a part of the program, so it is not a snapshot. '
+                    'Nothing was executed.')
 
 
 class _PickledDtype:
-    """Stands for numpy.dtype while an array is read: a name and a byte order, nothing else."""
+    """Stand-in for numpy.dtype while an array is read; admits only a name and a byte order."""
 
     def __init__(self, name, align=False, copy=False):
         self._dtype = np.dtype(_text(name))
@@ -252,7 +252,7 @@ class _PickledDtype:
         order, subarray, names, fields = state[1:5]
         has_parts = subarray is not None or names is not None or fields is not None
         if has_parts or _text(order) not in '<>|=':
-            raise ValueError(f'a dtype with parts: {state!r:.100}')
+            raise ValueError(f'a structured dtype: {state!r:.100}')
         self._dtype = self._dtype.newbyteorder(_text(order))
 
     def resolve(self):
@@ -260,7 +260,7 @@ class _PickledDtype:
 
 
 class _PickledArray(np.ndarray):
-    """An array in NumPy's own pickled form; checked before NumPy's C code sees its state."""
+    """Array in NumPy's own pickled form. Its state is checked before NumPy's C code sees it."""
 
     def __setstate__(self, state):
         shape, dtype, is_fortran, data = state[-4:]
@@ -271,18 +271,18 @@ class _PickledArray(np.ndarray):
 
 
 def _array(shape, dtype, data):
-    """An array in this program's form: numpy.ndarray(shape, dtype text, bytes)."""
+    """Array in this program's pickled form: numpy.ndarray(shape, dtype string, bytes)."""
     dtype = np.dtype(dtype) if isinstance(dtype, str) else dtype.resolve()
     _check_kind(dtype, ValueError)
     _check_size(shape, dtype, data)
     array = np.frombuffer(data, dtype).reshape(shape) if len(data) else np.zeros(shape, dtype)
-    return array.copy() if shape else array[()]  # A number was saved as an array without axes.
+    return array.copy() if shape else array[()]  # Scalars are saved as arrays of rank 0.
 
 
 def _check_size(shape, dtype, data):
-    """Raise ValueError unless the bytes are as many as the shape needs.
+    """Raise ValueError unless the number of bytes matches the shape and dtype.
 
-    So no header makes the program reserve memory that the file does not fill.
+    This keeps a forged header from allocating more memory than the file has data.
     """
     fits = (isinstance(shape, tuple)
             and all(isinstance(size, int) and 0 <= size < 2**40 for size in shape)
@@ -294,32 +294,32 @@ def _check_size(shape, dtype, data):
 
 
 def _reconstruct(array_class, shape, typecode):
-    """NumPy's first step of reading an array: an empty one, whose state follows."""
+    """First step of NumPy's array format: an empty array, whose state follows."""
     return np.ndarray.__new__(_PickledArray, (0,), np.int8)
 
 
 def _scalar(dtype, data):
-    """A NumPy number."""
+    """NumPy scalar."""
     return _array((), dtype, data.encode('latin1') if isinstance(data, str) else data)
 
 
 def _frombuffer(data, dtype, shape, order):
-    """NumPy's form of an array in protocol 5."""
+    """Array in NumPy's format for protocol 5."""
     array = _array((len(data) // dtype.resolve().itemsize,), dtype, bytes(data))
     return array.reshape(shape, order='F' if order == 'F' else 'C')
 
 
 def _encode(text, encoding):
-    """How bytes look in protocol 2 when Python 3 wrote them."""
+    """bytes as Python 3 writes them in protocol 2: a string and its encoding."""
     if encoding not in ('latin1', 'latin-1'):
         raise ValueError(f'bytes encoded as {encoding!r:.100}')
     return text.encode('latin1')
 
 
 def _bytes(data=b'', encoding='latin1'):
-    """bytes and bytearray from bytes or text.
+    """bytes or bytearray from bytes or a string.
 
-    Never from a number, which would reserve that much memory.
+    An integer is refused: it would allocate that much memory.
     """
     return _encode(data, encoding) if isinstance(data, str) else memoryview(data).tobytes()
 
@@ -360,9 +360,9 @@ _OTHER_PROGRAMS = {
 
 
 def _origin(module):
-    """'It was written by ... ' for modules of programs that we know."""
+    """Sentence that names the program a module is from, if known; else ''."""
     program = _OTHER_PROGRAMS.get(module.partition('.')[0])
-    return f'It was written by {program}, whose networks are of another kind. ' if program else ''
+    return f'It was written by {program}, whose networks are not compatible. ' if program else ''
 
 
 def _open(filename):
@@ -381,12 +381,12 @@ def _open(filename):
 
 
 def _damaged(filename, error):
-    """The paragraph for a file that cannot be unpickled."""
+    """Error message for a file that cannot be unpickled."""
     what = file_kinds.describe(filename)
     if what is not None:
         what = f'The file is not a pickle: {what}.'
     else:
-        what = (f'The file ({os.path.getsize(filename)} bytes) is damaged, cut off or not a '
+        what = (f'The file ({os.path.getsize(filename)} bytes) is damaged, truncated or not a '
                 f'pickle: {type(error).__name__}: {in_short(error)}.')
     return (f'Cannot read {filename!r}. {what} Copy or download it again, or use another snapshot '
             'of the run.')

@@ -1,4 +1,4 @@
-"""Result folders: making them, finding them, and what earlier runs left in them."""
+"""Result folders: create them, find them, and load networks and data sets of earlier runs."""
 import ast
 import contextlib
 import glob
@@ -23,40 +23,40 @@ from pgan.files import LONGEST_DESC, atomic_write, expanded, nearest_path, short
 from pgan.locks import locked
 
 _SHOWN = 12
-BEST = 'network-best.pkl'  # of a run that measures itself, see train.metrics
+BEST = 'network-best.pkl'  # kept by runs that compute metrics, see train.metrics
 
 
 class MissingDataSetError(DataError, KeyError):
-    """An earlier run does not say which data set it was trained on.
+    """Raised if config.txt of an earlier run names no data set.
 
     Also a KeyError, as for any missing entry.
     """
 
 
 # --------------------------------------------------------------------------------------------------
-# Making a result folder.
+# Creating a result folder.
 
 def create_result_subdir(result_dir: str | os.PathLike, desc: str,
                          config_values: Mapping[str, Any] | None = None) -> str:
-    """Make the next numbered folder '%03d-desc'.
+    """Create the next numbered result folder, '%03d-desc'.
 
-    If output is being collected, it goes to log.txt there from now on.
+    If output is being collected, it is logged to log.txt in the new folder from then on.
 
     Args:
-        result_dir: the folder of all results; made if need be.
-        desc: what the run is called; slashes become dashes.
-        config_values: the configuration by name, written to config.txt; None writes none.
+        result_dir: the parent folder of all results; created if necessary.
+        desc: description of the run, used in the folder's name; slashes become dashes.
+        config_values: {name: value} to write to config.txt; None writes no such file.
 
     Returns:
-        The new folder's path.
+        Path of the new folder.
 
     Raises:
-        DataError: the folder cannot be made or written.
+        DataError: `desc` is too long, or the folder cannot be created or written to.
     """
     result_dir = expanded(result_dir)
     if len(os.fsencode(desc)) > LONGEST_DESC:
-        raise DataError(f'desc is too long: at most {LONGEST_DESC} bytes fit into the name of a '
-                        f'result folder. Received: {in_short(desc)!r}.')
+        raise DataError(f'desc is too long for the name of a result folder. Expected at most '
+                        f'{LONGEST_DESC} bytes. Received: {in_short(desc)!r}.')
     desc = re.sub(r'[/\\]+', '-', desc)
     if os.path.exists(result_dir) and not os.path.isdir(result_dir):
         raise DataError(f'Cannot make a result folder in {result_dir!r}: that is a file, not a '
@@ -64,14 +64,14 @@ def create_result_subdir(result_dir: str | os.PathLike, desc: str,
     try:
         os.makedirs(result_dir, exist_ok=True)
         with contextlib.ExitStack() as stack:
-            # Without locks two runs started in the same instant may share a number.
+            # Without the lock, two runs started at the same moment could get the same number.
             with contextlib.suppress(OSError):
                 stack.enter_context(locked(result_dir, wait=True))
             result_subdir = _make_numbered(result_dir, desc)
     except OSError as error:
         raise DataError(f'Cannot make a result folder in {result_dir!r}: '
                         f'{error.strerror or error}. Expected a folder that can be written; set '
-                        'result_dir to another one, or mend its permissions.') from error
+                        'result_dir to another one, or fix its permissions.') from error
     print('Saving results to', result_subdir)
     if logs.output_logging_active():
         logs.set_output_log_file(os.path.join(result_subdir, 'log.txt'))
@@ -81,7 +81,7 @@ def create_result_subdir(result_dir: str | os.PathLike, desc: str,
 
 
 def write_config(result_subdir: str | os.PathLike, values: Mapping[str, Any]) -> None:
-    """Write config.txt: a line `name = value` for each item, sorted by name."""
+    """Write config.txt: one line `name = value` per item, sorted by name."""
     with atomic_write(os.path.join(result_subdir, 'config.txt'), 'w') as file:
         for name, value in sorted(values.items()):
             text = str(value)
@@ -89,7 +89,7 @@ def write_config(result_subdir: str | os.PathLike, values: Mapping[str, Any]) ->
 
 
 def _make_numbered(result_dir, desc):
-    """Make the folder with the first free number after the largest."""
+    """Create the folder with the next number after the largest one in use."""
     numbers = [number for number in map(_run_number, os.listdir(result_dir)) if number is not None]
     number = max(numbers, default=-1) + 1
     while True:
@@ -102,9 +102,9 @@ def _make_numbered(result_dir, desc):
 
 
 def _run_number(name):
-    """The number in front of the first '-' of an entry's name, or None.
+    """The number before the first '-' of a folder's name, or None.
 
-    Without a '-' the last character is cut off instead.
+    Without a '-', the last character is dropped instead, as in the original.
     """
     try:
         return int(name[:name.find('-')])
@@ -117,15 +117,18 @@ def _run_number(name):
 
 def locate_result_subdir(run_id_or_result_subdir: int | str,
                          result_dir: str | os.PathLike = 'results') -> str:
-    """The folder of a run.
+    """Locate the result folder of a run.
 
     Args:
-        run_id_or_result_subdir: the folder's path, the run's number, or the folder's name or its
-            part before a '-'.
-        result_dir: where to look; its subfolders `results` and `networks` are searched as well.
+        run_id_or_result_subdir: path of the folder, number of the run, or the folder's name or any
+            part of it before a '-'.
+        result_dir: folder to search, together with its subfolders `results` and `networks`.
+
+    Returns:
+        Path of the folder.
 
     Raises:
-        DataError: none, or several at once; lists what there is.
+        DataError: no folder matches, or several do; the message lists candidates.
     """
     query = run_id_or_result_subdir
     if isinstance(query, (str, os.PathLike)):
@@ -150,9 +153,9 @@ def locate_result_subdir(run_id_or_result_subdir: int | str,
 
 
 def _what_there_is(query, several, result_dir):
-    """The second half of the message about a run that cannot be found."""
+    """Second half of the message about a run that cannot be found."""
     if several:
-        return f'More than one fits: {_some(several)}. Give the whole name of one of them.'
+        return f'Several match: {_some(several)}. Give the full name of one of them.'
     if not os.path.isdir(result_dir):
         return (f'There is no folder {result_dir!r} here ({os.getcwd()!r}). Set result_dir, or '
                 'give the run as a path.')
@@ -171,7 +174,7 @@ def _what_there_is(query, several, result_dir):
 
 
 def _close_runs(query, runs):
-    """Those of the names '012-cats' that come close to what was asked for, the closest first."""
+    """Up to three names like '012-cats' that are similar to the query, the closest first."""
     numbers = {name: _run_number(name) for name in runs}
     wanted = str(query)
     if wanted.isdigit():
@@ -179,7 +182,7 @@ def _close_runs(query, runs):
         return sorted((name for name in known if abs(numbers[name] - int(wanted)) <= 2),
                       key=lambda name: abs(numbers[name] - int(wanted)))[:3]
     wanted = os.path.basename(os.path.normpath(wanted))
-    named: dict[str, list[str]] = {}  # the newest run first
+    named: dict[str, list[str]] = {}  # newest run first
     for name in reversed(runs):
         for key in {name, name.partition('-')[2] if numbers[name] is not None else name}:
             named.setdefault(key, []).append(name)
@@ -189,7 +192,7 @@ def _close_runs(query, runs):
 
 
 def _script_of(folder):
-    """('generate_fake_images', its run) of the result folder of a script; None of a run."""
+    """(script, run_id) if a result folder was made by a utility script; None for a training run."""
     try:
         train = _read_config(folder, ['train']).get('train', {})
     except DataError:
@@ -199,10 +202,11 @@ def _script_of(folder):
 
 
 def why_no_networks(folder: str) -> str:
-    """A sentence or two about a result folder without networks: what it is, and what to do."""
+    """Explanation of why a result folder holds no networks, and what to do; one or two sentences.
+    """
     made_by = _script_of(folder)
     if made_by is not None:
-        return (f'It is what {made_by[0]} has made of the run {made_by[1]!r}. Name that run '
+        return (f'It is the output of {made_by[0]} for the run {made_by[1]!r}. Name that run '
                 'instead.')
     first = 'A run saves its first one after network_snapshot_ticks ticks.'
     if not os.path.isfile(run_files.run_json(folder)):
@@ -212,24 +216,27 @@ def why_no_networks(folder: str) -> str:
 
 
 def _some(names):
-    """The last few names (run numbers grow) as text."""
+    """The last few names (those of the newest runs), joined by commas."""
     shown = [os.path.normpath(name) for name in names[-_SHOWN:]]
     return ', '.join((['...'] if len(names) > _SHOWN else []) + shown)
 
 
 def list_network_pkls(run_id_or_result_subdir: int | str, include_final: bool = True,
                       result_dir: str | os.PathLike = 'results') -> list[str]:
-    """The network pickles of a run: snapshots sorted by name, then perhaps network-final.pkl.
+    """List the network pickles of a run: snapshots sorted by name, then network-final.pkl.
 
-    network-best.pkl, which is one of them once more, is left out.
+    network-best.pkl is left out: it is a copy of one of them.
 
     Args:
-        run_id_or_result_subdir: a run as in `locate_result_subdir`.
-        include_final: with network-final.pkl, if there is one.
-        result_dir: where runs are.
+        run_id_or_result_subdir: the run, see `locate_result_subdir`.
+        include_final: whether to include network-final.pkl, if it exists.
+        result_dir: folder that holds the runs.
+
+    Returns:
+        A list of paths.
 
     Raises:
-        DataError: there is no such run.
+        DataError: the run cannot be found.
     """
     result_subdir = locate_result_subdir(run_id_or_result_subdir, result_dir)
     pkls = sorted(path for path in glob.glob(os.path.join(glob.escape(result_subdir),
@@ -243,17 +250,20 @@ def list_network_pkls(run_id_or_result_subdir: int | str, include_final: bool = 
 def locate_network_pkl(run_id_or_result_subdir_or_network_pkl: int | str,
                        snapshot: int | str | None = None,
                        result_dir: str | os.PathLike = 'results') -> str:
-    """The network pickle of a run.
+    """Locate a network pickle of a run.
 
     Args:
-        run_id_or_result_subdir_or_network_pkl: a run as in `locate_result_subdir`, or the path of a
-            pickle, returned as it is.
-        snapshot: its kimg; 'best' for network-best.pkl; None for the last in the list, which is the
-            final one of a finished run.
-        result_dir: where runs are.
+        run_id_or_result_subdir_or_network_pkl: the run, see `locate_result_subdir`; or the path of
+            a pickle, which is returned unchanged.
+        snapshot: kimg of the snapshot; 'best' for network-best.pkl; None for the last one, which is
+            network-final.pkl if the run has finished.
+        result_dir: folder that holds the runs.
+
+    Returns:
+        Path of the pickle.
 
     Raises:
-        DataError: no such run or snapshot; lists the snapshots that exist.
+        DataError: the run or snapshot cannot be found; the message lists existing snapshots.
     """
     query = run_id_or_result_subdir_or_network_pkl
     if isinstance(query, (str, os.PathLike)):
@@ -275,7 +285,7 @@ def locate_network_pkl(run_id_or_result_subdir_or_network_pkl: int | str,
                         f'holds no network-*.pkl. {why_no_networks(result_subdir)}')
     raise DataError(f'Cannot locate network pkl for snapshot {snapshot!r} in {result_subdir!r}. '
                     'Expected the kimg of one of these as a number: '
-                    f'{_some([os.path.basename(pkl) for pkl in pkls])}; leave it out for the last.')
+                    f'{_some([os.path.basename(pkl) for pkl in pkls])}; or omit it for the last.')
 
 
 def _locate_best(result_subdir, pkls):
@@ -284,15 +294,16 @@ def _locate_best(result_subdir, pkls):
         return path
     found = _some([os.path.basename(pkl) for pkl in pkls]) or 'no network-*.pkl'
     raise DataError(f"Cannot locate network pkl for snapshot 'best': {result_subdir!r} holds no "
-                    f'{BEST}. A run keeps one if it measures itself, e.g. with --set '
+                    f'{BEST}. A run keeps one if it computes metrics, e.g. with --set '
                     "train.metrics=['swd']. Expected the kimg of one of these as a number: "
-                    f'{found}; leave it out for the last. The script evaluate_metrics measures '
+                    f'{found}; or omit it for the last. The script evaluate_metrics measures '
                     'them all.')
 
 
 def get_id_string_for_network_pkl(network_pkl: str) -> str:
-    """A name for files made from a network: its folder and file joined by a dash, no '.pkl';
-    shortened if it is very long.
+    """Name for files made from a network: folder and file name joined by a dash, without '.pkl'.
+
+    Very long names are shortened.
     """
     return short_name('-'.join(network_pkl.replace('.pkl', '').replace('\\', '/').split('/')[-2:]))
 
@@ -300,9 +311,9 @@ def get_id_string_for_network_pkl(network_pkl: str) -> str:
 def load_network_pkl(run_id_or_result_subdir_or_network_pkl: int | str,
                      snapshot: int | str | None = None,
                      result_dir: str | os.PathLike = 'results') -> tuple:
-    """Load the networks (G, D, Gs) of a run: see `locate_network_pkl` and `load_pkl`.
+    """Load the networks (G, D, Gs) of a run; see `locate_network_pkl` and `load_pkl`.
 
-    Build functions of your own are imported by the names in the run's config.txt.
+    User-defined build functions are imported by the names in the run's config.txt.
     """
     query = run_id_or_result_subdir_or_network_pkl
     return _load_vouched(locate_network_pkl(query, snapshot, result_dir))
@@ -312,13 +323,13 @@ def load_snapshot(path: str, config: Any = None) -> tuple:
     """Load the networks (G, D, Gs) of a training run from one of its pickles.
 
     Args:
-        path: e.g. what `locate_network_pkl` returns.
-        config: the configuration; it vouches for the build functions that its G and D name, so
-            that networks made by them can be loaded. The run's own config.txt vouches for those in
-            files of the user's own.
+        path: path of the pickle, e.g. from `locate_network_pkl`.
+        config: the configuration. The build functions that its G and D name are trusted, so
+            networks built by them can be loaded. Those that the run's config.txt names are trusted
+            only if they are in the user's own files.
 
     Raises:
-        DataError: the file cannot be read or holds something else.
+        DataError: the file cannot be read, or does not hold three networks.
     """
     networks = _load_vouched(path, config)
     if not isinstance(networks, (tuple, list)) or len(networks) != 3 or not all(
@@ -329,26 +340,25 @@ def load_snapshot(path: str, config: Any = None) -> tuple:
 
 
 def load_generator(path: str, config: Any = None) -> Any:
-    """Load the generator to draw images with from a pickle: Gs of (G, D, Gs), or a network that is
-    alone in the file.
+    """Load the generator from a pickle: Gs of (G, D, Gs), or the only network in the file.
 
     Args:
         path, config: see `load_snapshot`.
 
     Raises:
-        DataError: the file cannot be read or holds no generator.
+        DataError: the file cannot be read, or holds no generator.
     """
     return generator_of(_load_vouched(path, config), path)
 
 
 def _load_vouched(path, config=None):
-    """What a pickle holds; the configuration vouches for the build functions that it names, and so
-    does the run's own for those that `own_code` admits.
+    """Load a pickle whose build functions may be named by `config`, which is trusted, or by the
+    run's config.txt, as far as `own_code` admits them.
     """
     for name in ('G', 'D'):
         options = getattr(config, name, None)
         if isinstance(options, dict) and options.get('func'):
-            import tfutil  # Brings TensorFlow, which most of this module does without.
+            import tfutil  # Imports TensorFlow, which most of this module does not need.
 
             tfutil.build_function(tfutil.import_obj(options['func']))
     try:
@@ -359,7 +369,7 @@ def _load_vouched(path, config=None):
         return _load_naming_unknown(path)
     except UnknownFunctionError as error:
         raise DataError(f'{path!r} holds a network built by {error.function!r}, but the config.txt '
-                        f'beside it names {" and ".join(named)}. {_HOW_TO_NAME}') from error
+                        f'next to it names {" and ".join(named)}. {_HOW_TO_NAME}') from error
 
 
 _HOW_TO_NAME = ('If you trust the file, name its build functions on the command line with --set '
@@ -368,7 +378,7 @@ _HOW_TO_NAME = ('If you trust the file, name its build functions on the command 
 
 
 def _load_naming_unknown(path):
-    """`load_pkl`, whose error for an unknown build function is the UnknownFunctionError itself."""
+    """`load_pkl`, but raise UnknownFunctionError itself for an unknown build function."""
     try:
         return load_pkl(path)
     except DataError as error:
@@ -378,13 +388,13 @@ def _load_naming_unknown(path):
 
 
 def _import_build_functions(path, error):
-    """Make known the build functions of a run that its config.txt names; returns their names."""
+    """Import and register the build functions that a run's config.txt names; return their names."""
     from tfutil.network import STOCK_FUNCTIONS, build_function
     folder = os.path.dirname(path) or os.curdir
     config_txt = os.path.join(folder, 'config.txt')
     if not os.path.isfile(config_txt):
-        raise DataError(f'{path!r} holds a network built by {error.function!r}, and no config.txt '
-                        f'beside the file names it. {_HOW_TO_NAME}') from error
+        raise DataError(f'{path!r} holds a network built by {error.function!r}, and there is no '
+                        f'config.txt next to it. {_HOW_TO_NAME}') from error
     named = []
     for section, options in sorted(_read_config(folder, ['G', 'D']).items(), reverse=True):
         named.append(repr(options.get('func')))
@@ -394,15 +404,15 @@ def _import_build_functions(path, error):
 
 
 def generator_of(loaded: Any, path: str) -> Any:
-    """The generator to draw images with, of what a pickle holds: Gs of (G, D, Gs), a dict's 'Gs',
-    or a network alone.
+    """Pick the generator from an unpickled object: Gs of (G, D, Gs), a dict's 'Gs', or a single
+    network.
 
     Args:
-        loaded: what `load_pkl` returned.
-        path: of the pickle, for the message.
+        loaded: return value of `load_pkl`.
+        path: path of the pickle, for the message.
 
     Raises:
-        DataError: it holds something else.
+        DataError: the object holds no generator.
     """
     network = loaded
     if isinstance(loaded, (tuple, list)) and len(loaded) == 3:
@@ -416,14 +426,14 @@ def generator_of(loaded: Any, path: str) -> Any:
 
 
 def _in_words(loaded):
-    """What a pickle holds, e.g. 'a tuple of 2'."""
+    """Short description of an unpickled object, e.g. 'a tuple of 2'."""
     kind = f'a {type(loaded).__name__}'
     return f'{kind} of {len(loaded)}' if isinstance(loaded, (tuple, list, dict)) else (
         repr(loaded) if hasattr(loaded, 'run') else kind)
 
 
 class TakesLatents(Protocol):
-    """What `random_latents` asks of a network."""
+    """The part of a network's interface that `random_latents` needs."""
 
     @property
     def input_shape(self) -> Sequence[int | None]: ...
@@ -431,11 +441,11 @@ class TakesLatents(Protocol):
 
 def random_latents(num_latents: int, G: TakesLatents,
                    random_state: np.random.RandomState | None = None) -> np.ndarray:
-    """Latent vectors for a generator, from the normal distribution.
+    """Draw latent vectors for a generator from the standard normal distribution.
 
     Args:
-        num_latents: how many.
-        G: the network; its input_shape [None, ...] gives the shape of one.
+        num_latents: number of latent vectors.
+        G: the network; its input_shape [None, ...] gives the shape of one latent vector.
         random_state: np.random.RandomState; None for NumPy's global generator.
 
     Returns:
@@ -456,12 +466,12 @@ def load_dataset_for_previous_run(run_id: int | str, result_dir: str | os.PathLi
     """Load the data set that a run was trained on.
 
     Args:
-        run_id: the run, as in `locate_result_subdir`.
-        result_dir, data_dir: where runs and data sets are.
-        config: the configuration; it vouches for the class that its `dataset` names, so that a run
-            with that class can be loaded. The run's own config.txt vouches for those in files of
-            the user's own.
-        kwargs: for `dataset.load_dataset`; they win over what the run used.
+        run_id: the run, see `locate_result_subdir`.
+        result_dir, data_dir: folders that hold the runs and the data sets.
+        config: the configuration. The class that its `dataset` names is trusted, so a run that used
+            it can be loaded. A class that the run's config.txt names is trusted only if it is in
+            the user's own files.
+        kwargs: passed to `dataset.load_dataset`; they override the run's options.
 
     Returns:
         (data set, whether the run mirrored images).
@@ -481,10 +491,10 @@ def load_dataset_for_previous_run(run_id: int | str, result_dir: str | os.PathLi
 
 def read_dataset_options(result_subdir: str | os.PathLike,
                          data_dir: str | os.PathLike = 'datasets') -> tuple[dict[str, Any], bool]:
-    """What config.txt says of a run's data set.
+    """Read a run's data set options from its config.txt.
 
-    Options and names of the program's older versions are translated. The file is read as literals,
-    never executed.
+    Options and names of older versions of the program are translated. The file is parsed as
+    literals, never executed.
 
     Returns:
         (options for `dataset.load_dataset`, whether the run mirrored images).
@@ -494,7 +504,7 @@ def read_dataset_options(result_subdir: str | os.PathLike,
     options = config.get('dataset', {})
     mirrored = config.get('train', {}).get('mirror_augment', False)
     if options.get('class_name') not in (None, *own_code.STOCK_CLASSES):
-        return options, mirrored  # the options of a class of one's own have no older names
+        return options, mirrored  # A user-defined class has no options to translate.
     mirror_augment = options.pop('mirror_augment', mirrored)
     options.pop('max_images', None)
     if 'h5_path' in options:
@@ -508,14 +518,14 @@ def read_dataset_options(result_subdir: str | os.PathLike,
                                   f"'celebahq'}}. Received: {options!r}. Correct the file, or "
                                   'choose a run that was trained on a data set on disk.')
     name = options['tfrecord_dir']
-    # A data set that is called 'faces-256' today is not an old name.
+    # If a data set of this name exists, e.g. 'faces-256', the name is not an old one.
     if not os.path.isdir(os.path.join(expanded(data_dir), expanded(name))):
         options['tfrecord_dir'] = _current_dataset_name(name)
     return options, mirror_augment
 
 
 def _read_config(result_subdir, names):
-    """Some `name = {...}` lines of config.txt as dicts; of several the last counts."""
+    """Read some `name = {...}` lines of config.txt as dicts; the last of duplicate lines counts."""
     path = os.path.join(result_subdir, 'config.txt')
     try:
         with open(path, encoding='utf-8') as file:
@@ -523,7 +533,7 @@ def _read_config(result_subdir, names):
     except (OSError, UnicodeDecodeError) as error:
         there = sorted(os.listdir(result_subdir)) if os.path.isdir(result_subdir) else []
         hint = did_you_mean('config.txt', there)
-        raise DataError(f'Cannot read {path!r}, which tells how the run was made: {error}.{hint} '
+        raise DataError(f'Cannot read {path!r}, the configuration of the run: {error}.{hint} '
                         f'Found in the folder: {_some(there) or "nothing"}.') from error
     found = {}
     for line in lines:
@@ -534,20 +544,20 @@ def _read_config(result_subdir, names):
 
 
 def _read_dict(path, line, text):
-    """The dict that a line of config.txt holds."""
+    """Parse the value of a config.txt line as a dict."""
     try:
         value = ast.literal_eval(text.strip())
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         value = None
     if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
-        raise DataError(f"{path!r} has a line that cannot be read. Expected name = {{'option': "
-                        f'value}} with plain values. Received: {line[:200]!r}. Correct the line, '
-                        'e.g. from the config.txt of a similar run.')
+        raise DataError(f"{path!r} has an invalid line. Expected name = {{'option': value}} with "
+                        f'plain values. Received: {line[:200]!r}. Correct the line, e.g. from the '
+                        'config.txt of a similar run.')
     return value
 
 
 def _current_dataset_name(name):
-    """Today's name of a data set of an older version: 'celeba-hq-1024x1024' is 'celebahq'."""
+    """Translate a data set's old name to the current one: 'celeba-hq-1024x1024' to 'celebahq'."""
     for old in ('celeba-hq', 'cifar-10', 'mnist-rgb'):  # 'cifar-100' begins with 'cifar-10'.
         name = name.replace(old, old.replace('-', ''))
     name = re.sub(r'lsun-(100k|full)-([^-]*)', r'lsun-\2-\1', name)

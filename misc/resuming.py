@@ -1,7 +1,6 @@
-"""What a run leaves in its folder so that it can continue there after it was stopped.
+"""Records in a run's folder that let it resume: start options, lock, file sizes.
 
-That is how it was started, who works on it, how long its files were. The networks themselves are
-the business of `pgan.training.checkpoint`.
+The networks themselves are saved by `pgan.training.checkpoint`.
 """
 import contextlib
 import glob
@@ -31,20 +30,19 @@ from pgan.files import (
 from pgan.invocation import command
 from pgan.locks import lock
 
-_APPENDED = ('log.txt', '*tfevents*', 'stats.jsonl')  # files that grow while a run goes on
+_APPENDED = ('log.txt', '*tfevents*', 'stats.jsonl')  # files that a run appends to
 
 
 class RunToResume(NamedTuple):
-    """A run that is to go on.
+    """A run to resume.
 
     Attributes:
-        path: its result folder; None on a machine that has none, where the first machine of a run
-            writes it.
-        config_files, assignments, uses: the --config files (absolute paths), --set texts and names
-            of --use that it was started with.
+        path: result folder; None on a worker without one, where only the chief writes it.
+        config_files, assignments, uses: --config files (absolute paths), --set strings and --use
+            names that the run was started with.
         values: {'train.total_kimg': '12000', ...}: its configuration, see `flat_values`.
-        wanted: what `find_run` was asked for, where path is None.
-        start: what the run keeps of the networks that it began with (`pgan.training.transfer`).
+        wanted: the argument of `find_run`, if path is None.
+        start: record of the networks that training started from (`pgan.training.transfer`).
     """
     path: str | None
     config_files: tuple[str, ...] = ()
@@ -56,20 +54,20 @@ class RunToResume(NamedTuple):
 
     @property
     def is_done(self) -> bool:
-        """Whether the run has come to its end."""
+        """Whether the run has finished."""
         return self.path is not None and os.path.exists(os.path.join(self.path, DONE_MARK))
 
 
 # ---------------------------------------------------------------- how a run was started
 
 def flat_values(values: Mapping[str, Any]) -> dict[str, str]:
-    """A configuration as texts that can be compared.
+    """Flatten a configuration to strings that can be compared.
 
     Args:
-        values: {name: value} of a configuration; dicts become one entry for each of their keys.
+        values: {name: value} of a configuration; a dict becomes one entry per key.
 
     Returns:
-        {'name' or 'name.key': repr of the value}.
+        {'name' or 'name.key': repr of the value}; classes are left out.
     """
     flat = {}
     for name, value in values.items():
@@ -82,10 +80,10 @@ def flat_values(values: Mapping[str, Any]) -> dict[str, str]:
 
 def changed_values(before: Mapping[str, str],
                    after: Mapping[str, str]) -> list[tuple[str, str | None, str | None]]:
-    """What differs between two results of `flat_values`.
+    """Differences between two results of `flat_values`.
 
     Returns:
-        (name, text before or None, text after or None) of each value that differs.
+        (name, value before or None, value after or None) for each name whose value differs.
     """
     names = sorted({*before, *after})
     return [(name, before.get(name), after.get(name)) for name in names
@@ -93,26 +91,26 @@ def changed_values(before: Mapping[str, str],
 
 
 def check_changes(run: RunToResume, values: Mapping[str, Any]) -> None:
-    """Tell what has changed in the configuration since a run was started or last resumed.
+    """Print the changes of the configuration since a run was started or last resumed.
 
     Args:
-        run: a RunToResume.
-        values: {name: value} of the configuration now.
+        run: the run to resume.
+        values: {name: value} of the current configuration.
 
     Raises:
-        ConfigError: the run cannot go on like that.
+        ConfigError: the run cannot be resumed with one of the changes.
     """
     changes = changed_values(run.values, flat_values(values)) if run.values else []
     for name, before, after in changes:
         section, _, key = name.partition('.')
         if section in ('G', 'D') and key != 'dtype':
             raise ConfigError(f'{name} was {before or "not set"} when {run.path!r} was started, '
-                              f'and is {after or "not set"} now: these would not be the networks '
-                              'that have been trained. Set it back, or start a new run.')
+                              f'and is {after or "not set"} now. A run cannot change its networks '
+                              'when it resumes. Set it back, or start a new run.')
         if name == 'train.init_from':
             raise ConfigError(f'{name} was {before or "not set"} when {run.path!r} was started, '
-                              f'and is {after or "not set"} now: a run begins only once. Set it '
-                              'back, or start a new run.')
+                              f'and is {after or "not set"} now. It only affects the start of a '
+                              'run. Set it back, or start a new run.')
     if changes:
         print('Changed since this run was started or last resumed:')
     for name, before, after in changes:
@@ -120,26 +118,26 @@ def check_changes(run: RunToResume, values: Mapping[str, Any]) -> None:
 
 
 def check_something_is_left(run: RunToResume, kimg: float, total_kimg: float) -> None:
-    """Raise ConfigError if a run has come to its end, and its length is still the same.
+    """Raise ConfigError if a run has finished and its length was not raised.
 
     Args:
-        run: the run.
-        kimg: how far it is.
-        total_kimg: how far it is to go.
+        run: the run to resume.
+        kimg: thousands of images that it has shown.
+        total_kimg: length of the run.
     """
     if run.is_done and kimg >= total_kimg:
         longer = resume_command(run.path or '', f'train.total_kimg={math.ceil(2 * kimg)}')
-        raise ConfigError(f'{run.path!r} has come to its end, at {kimg:g} kimg. To train on, raise '
-                          f'its length: {longer}')
+        raise ConfigError(f'{run.path!r} has finished, at {kimg:g} kimg. To train it further, '
+                          f'raise its length: {longer}')
 
 
 def write_run(result_subdir: str | os.PathLike, config_files: Sequence[str],
               assignments: Sequence[str], values: Mapping[str, Any],
               uses: Sequence[str] = (), start: Mapping[str, Any] = {}) -> None:
-    """Note how a run was started.
+    """Record how a run was started, for `find_run`.
 
     Args:
-        result_subdir: its folder.
+        result_subdir: the run's folder.
         config_files, assignments, uses, start: see `RunToResume`; paths may be relative.
         values: {name: value} of the configuration.
     """
@@ -152,17 +150,17 @@ def write_run(result_subdir: str | os.PathLike, config_files: Sequence[str],
 
 
 def find_run(run_id: str, result_dir: str | os.PathLike) -> RunToResume:
-    """The run that `--resume RUN_ID` means.
+    """Find the run that `--resume RUN_ID` refers to.
 
     Args:
-        run_id: number, name or folder of a run; '' = the newest one that has not come to its end.
-        result_dir: where runs are.
+        run_id: number, name or folder of a run; '' = the newest unfinished run.
+        result_dir: folder that holds the runs.
 
     Returns:
-        a RunToResume.
+        A RunToResume.
 
     Raises:
-        DataError: there is none, or it left nothing to go on from.
+        DataError: the run cannot be found, or has no start record.
     """
     if run_id == '':
         path = _newest_unfinished(result_dir)
@@ -176,12 +174,12 @@ def find_run(run_id: str, result_dir: str | os.PathLike) -> RunToResume:
                            dict(content['values']), uses=tuple(content.get('uses', ())),
                            start=dict(content.get('start', {})))
     except FileNotFoundError:
-        raise DataError(f'{path!r} has no {FOLDER!r} folder to go on from: it was not made by '
-                        'training, or by a version that left none. To start a new run from its '
+        raise DataError(f'{path!r} cannot be resumed: it has no {FOLDER!r} folder. It was not made '
+                        'by training, or by a version that saved none. To start a new run from its '
                         'networks, set train.resume_run_id (and train.resume_kimg).') from None
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f'{run_json(path)!r}, which tells how the run was started, cannot be '
-                        f'read: {in_short(error)}. To start a new run from its networks, set '
+        raise DataError(f'Cannot read {run_json(path)!r}, the record of how the run was started: '
+                        f'{in_short(error)}. To start a new run from its networks, set '
                         'train.resume_run_id (and train.resume_kimg).') from error
 
 
@@ -197,8 +195,8 @@ def _newest_unfinished(result_dir):
         names = sorted(map(os.path.basename, folders))[-5:]
         finished = (f' Finished: {", ".join(names)}. To extend one, raise its length: '
                     f'{resume_command(last, "train.total_kimg=KIMG")}.')
-    raise DataError(f'--resume: there is no unfinished run in {result_dir!r}, seen from '
-                    f'{os.getcwd()!r}.{finished} If the run is elsewhere, name its folder. To '
+    raise DataError(f'--resume: there is no unfinished run in {result_dir!r} (current folder: '
+                    f'{os.getcwd()!r}).{finished} If the run is elsewhere, name its folder. To '
                     f'start one: {command("train.py")}')
 
 
@@ -213,12 +211,12 @@ def _number_of(path):
 
 @contextlib.contextmanager
 def only_process(result_subdir: str | os.PathLike) -> Iterator[None]:
-    """Keep other processes from working on the same run while the block runs.
+    """Hold the run's lock while the block runs, so that no other process trains the same run.
 
-    The system lets go when the process ends, however it does.
+    The operating system releases the lock when the process ends, even if it is killed.
 
     Raises:
-        DataError: another process is at it.
+        DataError: another process holds the lock, or the lock file cannot be written.
     """
     path = os.path.join(checkpoint_folder(result_subdir), 'in-use')
     try:
@@ -236,7 +234,9 @@ def only_process(result_subdir: str | os.PathLike) -> Iterator[None]:
 
 
 def is_in_use(result_subdir: str | os.PathLike) -> bool | None:
-    """Whether a process is at a run in `only_process`; None = this file system has no locks."""
+    """Whether a process holds a run's lock (see `only_process`); None if that cannot be told, e.g.
+    on a file system without locks.
+    """
     try:
         handle = os.open(os.path.join(checkpoint_folder(result_subdir), 'in-use'), os.O_RDWR)
     except PermissionError:
@@ -259,17 +259,17 @@ def _lock(handle, result_subdir):
         lock(handle)
     except BlockingIOError:
         other = os.read(handle, 20).decode(errors='replace')
-        raise DataError(f'{result_subdir!r} is being trained right now, by process '
-                        f'{other or "unknown"}. Wait for its end, or end it (kill it once: it '
-                        'saves what it has), then resume.') from None
+        raise DataError(f'Process {other or "unknown"} is training {result_subdir!r} right now. '
+                        'Wait until it ends, or end it (kill it once: it saves its state), then '
+                        'resume.') from None
     except OSError:
-        pass  # Windows, or a file system without locks: two processes can work on one run unnoticed
+        pass  # Windows, or a file system without locks: a second process cannot be detected.
 
 
 # ---------------------------------------------------------------- how long its files were
 
 def appended_sizes(result_subdir: str | os.PathLike) -> dict[str, int]:
-    """Sizes of the files that a run appends to, in bytes by name."""
+    """Sizes in bytes of the files that a run appends to, by file name."""
     return {os.path.basename(path): os.path.getsize(path) for path in _appended(result_subdir)}
 
 
@@ -279,13 +279,13 @@ def _appended(result_subdir):
 
 
 def cut_appended(result_subdir: str | os.PathLike, sizes: Mapping[str, int]) -> None:
-    """Cut off what was appended to a run's files after a moment: it is about to be written again.
+    """Truncate a run's files to the sizes of its checkpoint: training is about to repeat the rest.
 
-    What the log loses is kept in log-interrupted.txt: it may tell why the run was stopped.
+    The log's truncated part moves to log-interrupted.txt, as it may tell why the run stopped.
 
     Args:
         result_subdir: the run's folder.
-        sizes: what `appended_sizes` gave at that moment.
+        sizes: `appended_sizes` at the time of the checkpoint.
 
     Raises:
         DataError: a file cannot be written.

@@ -1,7 +1,7 @@
-"""Names of what training keeps in a run's folder to continue there, and the command that does.
+"""Names of the files that let a run resume, and the command that resumes it.
 
-Apart from `misc.resuming`, which reads and writes it, so that whoever looks for networks can point
-there.
+Separate from `misc.resuming`, which reads and writes these files, so that the modules it depends on
+can use the names, too.
 """
 import glob
 import os
@@ -9,37 +9,38 @@ import os
 from pgan.invocation import command, path_argument
 
 FOLDER = 'checkpoints'
-# Of older versions. TensorFlow looks for a file of that name, so TensorBoard warned about it.
+# Name in older versions. TensorFlow expects a file of that name, so TensorBoard printed a warning.
 OLD_FOLDER = 'checkpoint'
 DONE_MARK = '_training-done.txt'
 
 
 def checkpoint_folder(result_subdir: str | os.PathLike) -> str:
-    """Path of the folder of a run's checkpoints: RUN/checkpoints, whether it exists or not, or
-    RUN/checkpoint where an older version made that one.
+    """Path of a run's checkpoint folder, which need not exist: RUN/checkpoints, or RUN/checkpoint
+    if an older version made that one.
     """
     old = os.path.join(result_subdir, OLD_FOLDER)
     return old if os.path.isdir(old) else os.path.join(result_subdir, FOLDER)
 
 
 def has_checkpoint(result_subdir: str | os.PathLike) -> bool:
-    """Whether a run has saved its state."""
+    """Whether a run has saved a checkpoint."""
     folder = glob.escape(checkpoint_folder(result_subdir))
     return bool(glob.glob(os.path.join(folder, 'ckpt-*.index')))
 
 
 def run_json(result_subdir: str | os.PathLike) -> str:
-    """Path of the file that tells how a run was started."""
+    """Path of the record of how a run was started."""
     return os.path.join(checkpoint_folder(result_subdir), 'run.json')
 
 
 def resume_command(path: str | os.PathLike, *assignments: str) -> str:
-    """The command line that continues a run: typed in the current folder, it means this run and no
-    other of the same number or name.
+    """Command line that resumes a run, to be typed in the current folder.
+
+    It names the run by its path, as numbers and names may be ambiguous.
 
     Args:
         path: the run's result folder.
-        assignments: texts for `--set`.
+        assignments: arguments for `--set`.
     """
     options = [part for text in assignments for part in ('--set', text)]
     return command('train.py', '--resume', path_argument(path), *options)

@@ -1,7 +1,7 @@
-"""What has become of a run: it is running, or it has stopped, failed or finished.
+"""Status of a run: running, stopped, failed or finished.
 
-The run notes it in RUN/checkpoints/status.json, at its start, at each tick and at its end. A
-process that is killed cannot: that shows in its lock, which nobody holds any more.
+The run writes it to RUN/checkpoints/status.json at its start, at each tick and at its end. A
+process that is killed cannot do so; its released lock shows that it has ended.
 """
 import json
 import math
@@ -20,16 +20,16 @@ RUNNING, STOPPED, FAILED, FINISHED = 'running', 'stopped', 'failed', 'finished'
 
 
 class RunStatus(NamedTuple):
-    """What has become of a run.
+    """Status of a run.
 
     Attributes:
         state: RUNNING, STOPPED, FAILED or FINISHED.
-        time: when that was noted, in seconds since 1970; None = unknown.
-        kimg, total_kimg: how far it was, and how far it was to go; None = unknown.
-        seconds_left: estimated time of training left at `time`; None = unknown.
-        reason: the signal's name or the error's paragraph. A run that is STOPPED without one was
-            killed, or its machine went down.
-        can_continue: whether `train.py --resume` finds something to go on from.
+        time: when the status was written, in seconds since 1970; None = unknown.
+        kimg, total_kimg: thousands of images shown, and the run's length; None = unknown.
+        reason: name of the signal, or the error message. A STOPPED run without a reason was killed,
+            or its machine went down.
+        can_continue: whether `train.py --resume` can resume the run.
+        seconds_left: estimated training time left at `time`; None = unknown.
     """
     state: str
     time: float | None = None
@@ -42,10 +42,10 @@ class RunStatus(NamedTuple):
 
 def write_status(result_subdir: str | os.PathLike, state: str, kimg: float, total_kimg: float,
                  reason: str = '', seconds_left: float | None = None) -> None:
-    """Note what has become of a run; see `RunStatus`.
+    """Write the status of a run; see `RunStatus` for the arguments.
 
     Raises:
-        DataError: it cannot be written.
+        DataError: the file cannot be written.
     """
     make_folder(checkpoint_folder(result_subdir))
     with atomic_write(_path(result_subdir), 'w') as file:
@@ -54,7 +54,7 @@ def write_status(result_subdir: str | os.PathLike, state: str, kimg: float, tota
 
 
 def end_of(error: BaseException) -> tuple[str, str]:
-    """(state, reason) of a run that an exception ends."""
+    """(state, reason) of a run that ends with this exception."""
     if isinstance(error, Stopped):
         return STOPPED, error.signal_name
     if isinstance(error, KeyboardInterrupt):
@@ -66,7 +66,7 @@ def end_of(error: BaseException) -> tuple[str, str]:
 
 
 def read_status(result_subdir: str | os.PathLike) -> RunStatus:
-    """What has become of a run, also of one that an older version made or that was killed."""
+    """Read the status of a run. Runs of older versions and killed processes are recognised, too."""
     noted = _noted(result_subdir)
     found = RunStatus(noted.get('state') or RUNNING, _number(noted, 'time'),
                       _number(noted, 'kimg'), _number(noted, 'total_kimg'),
@@ -76,7 +76,7 @@ def read_status(result_subdir: str | os.PathLike) -> RunStatus:
     if os.path.exists(mark):
         when = found.time if found.state == FINISHED else None
         return found._replace(state=FINISHED, time=when or os.path.getmtime(mark), reason='')
-    if found.state in (RUNNING, FINISHED):  # the mark comes last
+    if found.state in (RUNNING, FINISHED):  # The done mark is written after the status.
         is_running = is_in_use(result_subdir)
         return found._replace(state=STOPPED if is_running is False else RUNNING, reason='')
     return found

@@ -1,7 +1,7 @@
-"""TensorFlow's start without the lines it prints about GPU libraries on machines that have no GPU.
+"""Import of TensorFlow without its warnings about GPU libraries on machines that have no GPU.
 
-They tell the user of a laptop nothing. Only a filter keeps them away: some come from libraries that
-are being loaded, before TensorFlow reads TF_CPP_MIN_LOG_LEVEL and before absl's Python API can be
+On a laptop these lines are only noise. Nothing but a filter suppresses them: some are printed while
+libraries load, before TensorFlow reads TF_CPP_MIN_LOG_LEVEL and before absl's Python API can be
 called. TensorFlow 2.21 printed them with each of TF_CPP_MIN_LOG_LEVEL=3, CUDA_VISIBLE_DEVICES=-1,
 TF_ENABLE_ONEDNN_OPTS=1, and absl.logging's verbosity and threshold at 'fatal' (2026-11-26).
 """
@@ -13,7 +13,8 @@ import sys
 from collections.abc import Iterator
 from typing import IO, cast
 
-# A child process passes on the other lines at once, so that none is lost if TensorFlow aborts.
+# The filter is a child process that forwards other lines immediately: none is lost if TensorFlow
+# aborts.
 _FILTER = r"""
 import re, sys
 for line in sys.stdin.buffer:
@@ -25,7 +26,7 @@ for line in sys.stdin.buffer:
 
 
 def import_tensorflow() -> None:
-    """Import TensorFlow and let it look for GPUs, quietly where there are none to find."""
+    """Import TensorFlow and let it detect GPUs, without its warnings if there are none."""
     is_first = 'tensorflow' not in sys.modules
     with filtered_stderr() if is_first and quiet_is_wanted() else contextlib.nullcontext():
         import tensorflow as tf
@@ -33,25 +34,25 @@ def import_tensorflow() -> None:
 
 
 def quiet_is_wanted() -> bool:
-    """Whether there is no GPU, and the user has not asked for every line."""
+    """Whether to filter: there is no GPU, and TF_CPP_MIN_LOG_LEVEL does not ask for every line."""
     return not has_gpu() and os.environ.get('TF_CPP_MIN_LOG_LEVEL') != '0'
 
 
 def has_gpu() -> bool:
-    """Whether the machine shows a device that TensorFlow might use."""
-    # NVIDIA's, Windows' under WSL, AMD's
+    """Whether the machine has a device that TensorFlow might use as a GPU."""
+    # NVIDIA, Windows under WSL, AMD
     patterns = ('/proc/driver/nvidia', '/dev/nvidia*', '/dev/dxg', '/dev/kfd')
     return any(map(glob.glob, patterns)) or os.name == 'nt'
 
 
 @contextlib.contextmanager
 def filtered_stderr() -> Iterator[None]:
-    """Keep TensorFlow's lines about missing GPUs out of file descriptor 2, C++'s as well."""
+    """Filter TensorFlow's lines about missing GPUs from file descriptor 2, including C++ output."""
     try:
         original = os.dup(2)
         reader = subprocess.Popen([sys.executable, '-I', '-S', '-c', _FILTER],
                                   stdin=subprocess.PIPE, start_new_session=True)
-    except OSError:  # No stderr, or no process to be had.
+    except OSError:  # stderr is closed, or no process can be started.
         yield
         return
     pipe = cast(IO[bytes], reader.stdin)

@@ -191,13 +191,13 @@ def test_a_finished_run_is_told_before_tensorflow_starts(in_tmp, monkeypatch, ca
     pathlib.Path('results/000-x', run_files.DONE_MARK).touch()
     assert resumed().train.total_kimg == 5
     run_status.write_status('results/000-x', run_status.FINISHED, 5.008, 5)
-    with pytest.raises(ConfigError, match='has come to its end, at 5.008 kimg.*total_kimg=11$'):
+    with pytest.raises(ConfigError, match='has finished, at 5.008 kimg.*total_kimg=11$'):
         resumed()
     assert resumed('--set', 'train.total_kimg=11').train.total_kimg == 11
     monkeypatch.setattr(launch, 'start', lambda *_: pytest.fail('TensorFlow is started'))
     with pytest.raises(SystemExit):
         main(['--resume', '0'])
-    assert 'has come to its end' in capsys.readouterr().err
+    assert 'has finished, at' in capsys.readouterr().err
 
 
 def test_the_quick_start_continues_where_it_was_stopped(tmp_path):

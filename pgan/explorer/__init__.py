@@ -1,1 +1,1 @@
-"""The explorer: a web page on this machine that shows what a run's generator can draw."""
+"""The explorer: a local web page for exploring the images of a run's generator."""

@@ -1,14 +1,14 @@
-"""A cache of bytes that forgets what has not been used for longest."""
+"""LRU cache of bytes."""
 import collections
 import threading
 from collections.abc import Hashable
 
 
 class ByteCache:
-    """The bytes used last, up to a number of bytes in all. Any thread may use it.
+    """Thread-safe LRU cache with a limit on its total size.
 
     Args:
-        most_bytes: in all; larger items are not kept.
+        most_bytes: maximum total size; larger items are not cached.
     """
 
     def __init__(self, most_bytes: int):
@@ -17,7 +17,7 @@ class ByteCache:
         self._lock = threading.Lock()
 
     def get(self, key: Hashable) -> bytes | None:
-        """The bytes of a key, or None."""
+        """Return the bytes of a key; None if it is not cached."""
         with self._lock:
             if key not in self._items:
                 return None
@@ -25,7 +25,7 @@ class ByteCache:
             return self._items[key]
 
     def put(self, key: Hashable, value: bytes) -> None:
-        """Keep bytes; those unused for longest make room."""
+        """Add bytes and evict the least recently used items."""
         if len(value) > self._most:
             return
         with self._lock:
@@ -37,5 +37,5 @@ class ByteCache:
 
     @property
     def size(self) -> int:
-        """Bytes kept."""
+        """Total size of the cached bytes."""
         return self._size

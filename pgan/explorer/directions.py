@@ -1,5 +1,7 @@
-"""Directions of latents along which images change most: principal components of an inner layer's
-activations (GANSpace: Harkonen et al., "Discovering Interpretable GAN Controls", NeurIPS 2020).
+"""Latent directions along which images change most.
+
+They correspond to the principal components of an inner layer's activations (GANSpace: Harkonen et
+al., "Discovering Interpretable GAN Controls", NeurIPS 2020).
 """
 import io
 import os
@@ -22,20 +24,20 @@ from tfutil import Network, Stage
 SAMPLES = 2000
 SAMPLES_AT_A_TIME = 50
 MOST_DIRECTIONS = 12
-LOG2_RESOLUTION = 3  # of the layer: 8x8, where pose and shape are decided
-STEP = 0.25  # of a latent's length, that an amount of 1 moves
+LOG2_RESOLUTION = 3  # of the layer: 8x8, which determines pose and shape
+STEP = 0.25  # length of a step, as a fraction of a latent's length
 VERSION = 1
-FEWEST_SIDE = 8  # pixels; of images in place of activations
+FEWEST_SIDE = 8  # resolution of images that replace activations
 
 
 class Directions(NamedTuple):
-    """Directions, the strongest first.
+    """Latent directions, sorted by variance, largest first.
 
     Attributes:
-        steps: float32 [K, ...], each of the shape of a latent; what an amount of 1 adds.
-        shares: float32 [K], parts of the activations' variance.
-        layer: what was looked at, in words.
-        kept: whether they were found, or put, in the file beside the snapshot.
+        steps: float32 [K, ...], the offset of latents for an amount of 1 along each direction.
+        shares: float32 [K], fractions of the activations' variance.
+        layer: description of the analysed layer.
+        kept: whether the directions are saved in a file next to the snapshot.
     """
     steps: np.ndarray
     shares: np.ndarray
@@ -45,15 +47,15 @@ class Directions(NamedTuple):
 
 def directions_of(Gs: Network, network_pkl: str, labels: Callable[[int], np.ndarray],
                   report: Callable[[int, int], None]) -> Directions:
-    """Directions of a generator, out of the file beside its pickle, or computed and put there.
+    """Load a generator's directions from the file next to its pickle, or compute and save them.
 
-    A folder that cannot be written is no error: then they are computed each time.
+    If the folder is not writable, they are not saved, and computed again next time.
 
     Args:
         Gs: the generator.
         network_pkl: path of its pickle.
-        labels: function: seed -> float32 [1, label size].
-        report: is told (samples drawn, of how many).
+        labels: function from seed to float32 [1, label size].
+        report: progress callback, called with (samples done, total samples).
     """
     found = kept_directions(Gs, network_pkl)
     if found is not None:
@@ -75,7 +77,7 @@ def _file_of(network_pkl):
 
 
 def _mark(Gs):
-    """A number that changes with any weight, and with how directions are found."""
+    """Fingerprint of the weights and of VERSION, the version of the method."""
     mark = VERSION
     for name, var in Gs.vars.items():
         mark = zlib.crc32(np.ascontiguousarray(var.numpy()).tobytes(), zlib.crc32(name.encode(),
@@ -84,7 +86,7 @@ def _mark(Gs):
 
 
 def kept_directions(Gs: Network, network_pkl: str) -> Directions | None:
-    """Directions out of the file beside a pickle; None if there are none of this network."""
+    """Load directions from the file next to a pickle; None if it holds none of this network."""
     path = _file_of(network_pkl)
     if not os.path.isfile(path):
         return None
@@ -104,12 +106,12 @@ def kept_directions(Gs: Network, network_pkl: str) -> Directions | None:
 
 def find_directions(Gs: Network, labels: Callable[[int], np.ndarray],
                     report: Callable[[int, int], None]) -> Directions:
-    """Compute directions; see `directions_of`.
+    """Compute directions; see `directions_of` for the arguments.
 
     Activations y of random latents z have principal coordinates x. A direction is the least-squares
     solution u of u x = z, as in section 3.2 of the paper for networks without a mapping network.
-    Activations are taken relative to the mean of their class, so that directions change what a
-    class leaves open.
+    The mean of each class is subtracted from its activations, so that directions describe variation
+    within classes.
     """
     activations, layer = _layer_of(Gs)
     latents = misc.random_latents(SAMPLES, Gs, np.random.RandomState(0))
@@ -119,13 +121,13 @@ def find_directions(Gs: Network, labels: Callable[[int], np.ndarray],
         report(start, SAMPLES)
         part = slice(start, start + SAMPLES_AT_A_TIME)
         here = activations(latents[part], classes[part]).reshape(SAMPLES_AT_A_TIME, -1)
-        if found is None:  # all at once: for wide networks, a quarter of a GB
+        if found is None:  # Allocated once: 0.25 GB for wide networks.
             found = np.empty([SAMPLES, here.shape[1]], np.float32)
         found[part] = here
     coordinates, shares = _principal(_centred(found, classes))
     flat = latents.reshape(SAMPLES, -1)
     steps = coordinates.T @ flat / SAMPLES
-    # what the networks normalise is the direction of a latent, whose length is that of the noise
+    # Networks normalise latents, so scale steps relative to the length of a typical latent.
     steps *= STEP * np.sqrt(flat.shape[1]) / np.maximum(
         np.linalg.norm(steps, axis=1, keepdims=True), 1e-12)
     signs = np.sign(steps[np.arange(len(steps)), np.abs(steps).argmax(axis=1)])
@@ -135,7 +137,7 @@ def find_directions(Gs: Network, labels: Callable[[int], np.ndarray],
 
 
 def _centred(activations, classes):
-    """Activations less the mean of those with the same label."""
+    """Subtract from activations the mean of those with the same label, in place."""
     _, members = np.unique(classes, axis=0, return_inverse=True) if classes.shape[1] else (
         None, np.zeros(len(classes), int))
     members = members.reshape(-1)
@@ -146,8 +148,8 @@ def _centred(activations, classes):
 
 
 def _principal(centred):
-    """Principal coordinates [N, K] of unit variance, and the components' parts of the variance."""
-    gram = (centred @ centred.T).astype(np.float64)  # [N, N]: of activations there may be more
+    """Principal coordinates [N, K] of unit variance, and the components' fractions of variance."""
+    gram = (centred @ centred.T).astype(np.float64)  # [N, N], as there may be more activations
     total = max(float(np.trace(gram)), 1e-30)
     count = min(MOST_DIRECTIONS, len(gram) - 1)
     values, vectors = eigsh(gram / total, k=count, v0=np.ones(len(gram)))
@@ -157,7 +159,7 @@ def _principal(centred):
 
 
 def _layer_of(Gs):
-    """(function: latents, labels -> activations [N, ...], the layer in words)."""
+    """(function from latents and labels to activations [N, ...], description of the layer)."""
     if Gs.gives_native_images:
         top = log2_of(Gs.output_shape[-1])
         r = min(LOG2_RESOLUTION, top)
@@ -172,7 +174,8 @@ def _layer_of(Gs):
 
 
 def _inputs_of_last(Gs, network):
-    """What the layer with variables that is evaluated last gets: ToRGB's inputs."""
+    """Function that returns the inputs of the last-evaluated layer with variables, i.e. of ToRGB.
+    """
     def activations(latents, labels):
         inputs = [latents, labels][:len(Gs.input_shapes)]
         with noting_inputs(Gs.model) as noted:

@@ -1,4 +1,4 @@
-"""The script `explore`: a web page of what a run's generator can draw."""
+"""The script `explore`: a local web page for exploring a run's generator."""
 import os
 import sys
 import webbrowser
@@ -26,20 +26,20 @@ def explore(
     *,
     config: Any = None,
 ) -> None:
-    """Show a web page on this machine to look around in a run: images of seeds without end, walks
-    and arithmetic between them, directions, snapshots, your own pictures.
+    """Serve a local web page to explore a run: an endless wall of images, interpolation and
+    arithmetic between them, latent directions, snapshots, projection of your own pictures.
 
     Args:
         run_id: the run's number, name or folder, or the path of a network pickle.
         snapshot: which network, by its kimg; 'best' = by the run's metric; None for the last.
-        port: of the page; None = 8765, or the next one that is free.
-        host: address to listen at; one that other machines reach makes the page's address contain
-            a random token.
+        port: port of the page; None = 8765, or the next free one.
+        host: address to listen on; if other machines can reach it, the page's address contains a
+            random token.
         no_browser: do not open a browser.
         config: as config.py; None = the module `config`. Gives result_dir and data_dir.
 
     Raises:
-        ConfigError: the port is taken, or the address is none of this machine.
+        ConfigError: the port is in use, or the address is not one of this machine.
         DataError: there is no such run or snapshot.
     """
     with bound_socket(host, port, FIRST_PORT) as sock:
@@ -61,17 +61,17 @@ def explore(
 
 
 def address_of(host: str, port: int, token: str) -> str:
-    """The page's address, for a browser on this machine."""
+    """URL of the page for a browser on this machine."""
     name = {'0.0.0.0': '127.0.0.1', '::': '[::1]'}.get(host, f'[{host}]' if ':' in host else host)
     return f'http://{name}:{port}/{token}{"/" if token else ""}'
 
 
 def open_browser(address: str) -> None:
-    """Open the page, if there is a browser with a window."""
+    """Open the page in a browser, if there is a screen."""
     has_windows = sys.platform in ('win32', 'darwin') or os.environ.get(
         'DISPLAY') or os.environ.get('WAYLAND_DISPLAY')
     try:
-        if has_windows:  # else it would be one in the terminal
+        if has_windows:  # Otherwise a browser would open in the terminal.
             webbrowser.open(address)
     except webbrowser.Error:
         pass

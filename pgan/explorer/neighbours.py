@@ -1,4 +1,4 @@
-"""Nearest training images of an image, as the script `nearest` finds them."""
+"""Nearest training images of an image, computed as in the script `nearest`."""
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,7 +16,7 @@ SECONDS = 60.0
 
 
 class _CountedReals(Reals):
-    """Training images; a task is told how many have been looked at, and may stop it."""
+    """Training images that report progress to a task, which may be cancelled."""
 
     def __init__(self, task, *args):
         super().__init__(*args)
@@ -31,10 +31,11 @@ class _CountedReals(Reals):
 
 
 def nearest_of(task: Task, run: Run, image: np.ndarray) -> list[Found]:
-    """The work of a task: find the training images nearest to one, by pixels and by features of D.
+    """Find the training images nearest to an image, by pixels and by features of D.
 
     Args:
-        run: gives the data set and D.
+        task: receives progress and, as a note, the neighbours.
+        run: supplies the data set and D.
         image: uint8 [C, R, R].
     """
     data, mirror = run.data_set()
@@ -53,7 +54,7 @@ def nearest_of(task: Task, run: Run, image: np.ndarray) -> list[Found]:
 
 
 def _described(found: Found) -> dict[str, Any]:
-    """A space and its neighbours, for the page."""
+    """JSON-compatible description of a space and its neighbours, for the page."""
     return dict(name=found.space, words=found.words, neighbours=[
         dict(image=int(number), mirrored=bool(flag), distance=float(distance))
         for number, flag, distance in zip(found.numbers[0], found.is_mirrored[0],
@@ -61,8 +62,8 @@ def _described(found: Found) -> dict[str, Any]:
 
 
 def neighbour_image(found: list[Found], space: int, place: int) -> np.ndarray | None:
-    """The image at a place of a space's neighbours, uint8 [C, R, R], as it was compared; None if
-    there is none.
+    """The `place`-th neighbour in a space, uint8 [C, R, R], mirrored if it was compared mirrored;
+    None if it does not exist.
     """
     if space >= len(found) or place >= found[space].numbers.shape[1]:
         return None

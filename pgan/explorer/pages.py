@@ -1,4 +1,4 @@
-"""The page's own files, in memory: no path of a request reaches the disk."""
+"""Static files of the page, served from memory: no request's path reaches the disk."""
 import pathlib
 
 from werkzeug.wrappers import Response
@@ -11,14 +11,14 @@ _TYPES = {
 
 
 class Pages:
-    """All files of the folder `page` by name."""
+    """All files of the folder `page`, by name."""
 
     def __init__(self) -> None:
         self._files = {path.name: (path.read_bytes(), _TYPES[path.suffix])
                        for path in sorted(FOLDER.iterdir()) if path.suffix in _TYPES}
 
     def response(self, name: str) -> Response | None:
-        """A file as a response; None if there is none of this name."""
+        """Response with a file; None if there is no file of this name."""
         if name not in self._files:
             return None
         data, kind = self._files[name]

@@ -1,4 +1,4 @@
-"""The generator of a run, at any of its snapshots and levels of detail."""
+"""Image synthesis with a run's generator, at any of its snapshots and levels of detail."""
 import math
 import os
 import re
@@ -19,42 +19,42 @@ from pgan.scripts.generator import draw, label_size
 from tfutil import Network, Stage
 from tfutil.evaluation import convert_output
 
-MOST_WEIGHTS = 1 << 30  # bytes of snapshots in memory beside the one in use
+MOST_WEIGHTS = 1 << 30  # bytes of cached weights, in addition to those in use
 PIXELS_A_BATCH = 1 << 18
 LARGEST_BATCH = 32
 PREVIEW_SIDE = 128
-FITTED = 2  # images that a preview's colours are fitted to
+FITTED = 2  # number of images used to fit the colours of previews
 
 
 class Snapshot(NamedTuple):
-    """A network pickle. Attributes: path; kimg, or None where its name does not tell it."""
+    """A network pickle. Attributes: path; kimg, None if its name does not contain it."""
     path: str
     kimg: int | None
 
     @classmethod
     def of(cls, path: str) -> 'Snapshot':
-        """The snapshot of a path."""
+        """Create a snapshot from the path of its pickle."""
         found = re.fullmatch(r'network-snapshot-(\d+)\.pkl', os.path.basename(path))
         return cls(path, int(found[1]) if found else None)
 
 
 class Painter:
-    """Draws images. One thread at a time may use it.
+    """Draws images. Not thread-safe.
 
-    All snapshots of a run are of one architecture, so one network is compiled, and gets the values
-    of the snapshot that is asked for.
+    All snapshots of a run have the same architecture, so a single network is compiled, and the
+    weights of the requested snapshot are assigned to it.
 
     Args:
         Gs: the generator.
-        snapshots: of its run.
-        index: which of them it is.
-        load: function: path -> generator.
+        snapshots: the snapshots of its run.
+        index: index of the snapshot that Gs was loaded from.
+        load: function from path to generator.
     """
 
     def __init__(self, Gs: Network, snapshots: Sequence[Snapshot], index: int,
                  load: Callable[[str], Network]):
         self.Gs = Gs
-        self.snapshots = snapshots  # the run may add some
+        self.snapshots = snapshots  # grows while the run is training
         self._load = load
         self._index = index
         self._values: dict[int, dict[str, np.ndarray]] = {}
@@ -71,7 +71,7 @@ class Painter:
         return self.Gs.gives_native_images
 
     def lods(self) -> list[int]:
-        """Levels of detail that it can draw at, the coarsest (4x4) first; [] if it does not grow.
+        """Available levels of detail, the coarsest (4x4) first; [] if the generator does not grow.
         """
         if not self.grows:
             return []
@@ -80,7 +80,7 @@ class Painter:
 
     @property
     def has_preview(self) -> bool:
-        """Whether images are so large that a preview is drawn first."""
+        """Whether images are large enough that a preview is drawn first."""
         return self._preview_lod > 0
 
     @property
@@ -89,12 +89,12 @@ class Painter:
         return lod if lod in self.lods() else 0
 
     def batch_size(self, view: View) -> int:
-        """Images to draw at a time: few of large ones, so that what comes next need not wait."""
+        """Images per batch: few large ones, so that the next request does not wait long."""
         side = self.resolution >> (self._preview_lod if view.is_preview else view.lod or 0)
         return int(np.clip(PIXELS_A_BATCH // side**2, 1, LARGEST_BATCH))
 
     def draw(self, points: Sequence[Point], view: View) -> np.ndarray:
-        """Images of points, uint8 [N, C, r, r]."""
+        """Draw the images of points, uint8 [N, C, r, r]."""
         self.use(view.snapshot)
         latents, labels = (np.concatenate(parts) for parts in zip(*points))
         if view.is_preview and self.has_preview:
@@ -106,10 +106,10 @@ class Painter:
         return self._at_lod(view.lod)(*map(tf.constant, inputs)).numpy()
 
     def _draw_previews(self, latents, labels):
-        """Small images with colours that are fitted to those of whole ones.
+        """Draw small images from inner activations, with colours fitted to those of full images.
 
-        The layers that made images out of these activations have not been trained since the network
-        grew beyond them, so their colours are off.
+        The ToRGB layers of lower resolutions have not been trained since the network grew, so their
+        colours are wrong.
         """
         if self._index not in self._previews:
             self._previews[self._index] = self._fit_colours()
@@ -117,7 +117,7 @@ class Painter:
         return to_uint8((self._activations(latents, labels) @ weights + bias).transpose(0, 3, 1, 2))
 
     def _fit_colours(self):
-        """Least-squares weights [fmaps, C] and bias [C] from activations to shrunk images."""
+        """Fit weights [fmaps, C] and bias [C] from activations to shrunk images (least squares)."""
         latents = misc.random_latents(FITTED, self.Gs, np.random.RandomState(0))
         size = label_size(self.Gs)
         labels = np.eye(max(size, 1), dtype=np.float32)[np.arange(FITTED) % max(size, 1), :size]
@@ -129,7 +129,7 @@ class Painter:
         return found[:-1], found[-1]
 
     def _activations(self, latents, labels):
-        """What ToRGB gets at the preview's resolution, float32 [N, r, r, fmaps]."""
+        """Inputs of ToRGB at the preview's resolution, float32 [N, r, r, fmaps]."""
         lod = self._preview_lod
         key = -1 - lod
         if key not in self._compiled:
@@ -148,10 +148,10 @@ class Painter:
         return [tf.TensorSpec(shape, tf.float32) for shape in self.Gs.input_shapes]
 
     def use(self, index: int) -> None:
-        """Give the network the values of a snapshot.
+        """Assign the weights of a snapshot to the network.
 
         Raises:
-            DataError: the snapshot cannot be read, or is of another architecture.
+            DataError: the snapshot cannot be read, or has another architecture.
         """
         if index == self._index:
             return
@@ -164,26 +164,27 @@ class Painter:
 
     def _values_of(self, index):
         if index in self._values:
-            self._values[index] = self._values.pop(index)  # the latest is the last to be forgotten
+            self._values[index] = self._values.pop(index)  # Most recently used ones come last.
             return self._values[index]
         path = self.snapshots[index].path
         values = _values(self._load(path))
         own = _values(self.Gs)
         if {name: value.shape for name, value in values.items()} != {
                 name: value.shape for name, value in own.items()}:
-            raise DataError(f'{path!r} holds another architecture than the network in use. Expected'
-                            ' the snapshots of one run to be alike.')
+            raise DataError(f'{path!r} has another architecture than the network in use. Expected '
+                            'all snapshots of the run to have the same one. Move it elsewhere, or '
+                            'explore it by its path.')
         self._values[index] = values
         return values
 
     def _forget(self, values):
-        """Keep MOST_WEIGHTS bytes of snapshots."""
+        """Evict snapshots until at most MOST_WEIGHTS bytes are cached."""
         size = sum(value.nbytes for value in values.values())
         while len(self._values) > max(MOST_WEIGHTS // max(size, 1), 1):
             del self._values[next(iter(self._values))]
 
     def _at_lod(self, lod):
-        """Compiled evaluation at a whole level of detail, at its own resolution."""
+        """Compiled evaluation at an integer level of detail, at its native resolution."""
         if lod not in self._compiled:
             network = self.Gs.at_stage(Stage(lod, False), native=True)
 

@@ -1,4 +1,4 @@
-"""Projections of the user's pictures: latents whose images come closer step by step."""
+"""Projection of the user's pictures into latent space, step by step."""
 import collections
 import io
 from typing import Any
@@ -17,23 +17,23 @@ from pgan.scripts.project_image import (
 from tfutil import Network
 
 MOST_KEPT = 16
-MOST_PIXELS = 50_000_000  # of a picture
+MOST_PIXELS = 50_000_000  # per uploaded picture
 LEARNING_RATE = 0.2
 RANDOM_SEED = 1000
-SMALL = 128  # pixels; networks up to there try all candidates and take all steps
+SMALL = 128  # networks up to this resolution try all candidates and take all steps
 STEPS, NUM_STARTS = 300, 4
-FEWER_STEPS, FEWER_STARTS, FEWER_CANDIDATES = 100, 1, 32  # of large networks
+FEWER_STEPS, FEWER_STARTS, FEWER_CANDIDATES = 100, 1, 32  # for large networks
 
 
 class Projections:
-    """Projections by number. The oldest are forgotten."""
+    """Projections by number; only the newest MOST_KEPT are kept."""
 
     def __init__(self) -> None:
         self._ways: collections.OrderedDict[int, tuple[list[np.ndarray], np.ndarray, bool]] = (
             collections.OrderedDict())
 
     def point(self, number: int, step: int | None) -> Point:
-        """The point after a step, or in the end.
+        """The point after a step; None = the final one.
 
         Raises:
             ConfigError: there is no such projection or step.
@@ -42,17 +42,22 @@ class Projections:
         if step is None and is_done:
             step = len(way) - 1
         if step is None or step >= len(way):
-            raise ConfigError(f'There is no projection {number}, or it is not that far. '
-                              'Projections last until the explorer ends; save their latents.')
+            raise ConfigError(f'There is no projection {number}, or it has not reached this step. '
+                              'Projections are lost when the explorer ends. Project the picture '
+                              'again, and save its latents.')
         return Point(way[step], labels)
 
     def run(self, task: Task, Gs: Network, target: np.ndarray, label: int | None) -> dict[str, Any]:
-        """The work of a task: project a picture. Its note names the projection and the step.
+        """Project a picture.
 
         Args:
-            Gs: a network that nobody else uses meanwhile.
+            task: receives progress; its note holds the projection's number, step and loss.
+            Gs: a network that no other thread uses meanwhile.
             target: see `decode_target`.
             label: class to draw; None = that of the best candidate.
+
+        Returns:
+            {'projection': number, 'psnr': PSNR of the result in dB}.
         """
         is_small = Gs.output_shape[-1] <= SMALL
         num_steps = STEPS if is_small else FEWER_STEPS
@@ -88,9 +93,9 @@ def _result(steps):
         next(steps)
     except StopIteration as end:
         return end.value
-    raise RuntimeError('improving() has taken more steps than it was asked for')
+    raise RuntimeError('improving() takes more steps than requested')
 
 
 def read_picture(data: bytes, Gs: Network) -> np.ndarray:
-    """An uploaded picture as the network would draw it; see `decode_target`."""
+    """Decode an uploaded picture to the network's resolution and range; see `decode_target`."""
     return decode_target(io.BytesIO(data), 'the picture', Gs, MOST_PIXELS)

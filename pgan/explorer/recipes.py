@@ -1,12 +1,13 @@
-"""Recipes: short texts that say which latents an image is made of. They stand in the page's
-address, so that it can be bookmarked.
+"""Recipes: short strings that define the latents of an image.
+
+The page's URL contains them, so that it can be bookmarked.
 
     42              latents of seed 42, as in the scripts
     42:3            the same, drawn as class 3
-    p1, p1.20       what projection 1 found in the end, and after 20 steps
-    mix(A,B,0.3)    0.3 of the way from A to B, along the sphere of latents
+    p1, p1.20       final result of projection 1, and its result after 20 steps
+    mix(A,B,0.3)    0.3 of the way from A to B, by spherical interpolation
     sum(A,B,C)      A - B + C
-    move(A,0=1.5)   A moved by 1.5 along direction 0; further directions follow after commas
+    move(A,0=1.5)   A moved by 1.5 along direction 0; more directions may follow after commas
 """
 import re
 from typing import Any, NamedTuple, NoReturn, Protocol
@@ -17,8 +18,8 @@ from pgan.errors import ConfigError
 from pgan.scripts.seeds import MAX_SEED, lerp, slerp
 
 MOST_CHARACTERS = 1000
-DEEPEST = 8  # recipes inside of recipes
-FARTHEST = 10.0  # along a direction
+DEEPEST = 8  # nesting levels
+FARTHEST = 10.0  # largest amount along a direction
 
 _TOKEN = re.compile(r'(?P<call>mix|sum|move)\(|p(?P<found>\d{1,6})(?:\.(?P<step>\d{1,6}))?'
                     r'|(?P<seed>\d{1,10})(?::(?P<label>\d{1,5}))?', re.ASCII)
@@ -33,13 +34,13 @@ class Point(NamedTuple):
 
 
 class Recipe(NamedTuple):
-    """A recipe that has been read.
+    """A parsed recipe.
 
     Attributes:
         kind: 'seed', 'found', 'mix', 'sum' or 'move'.
-        parts: recipes inside of it.
-        values: its numbers: (seed, class or None), (projection, step or None), (share, ), () or
-            pairs (direction, amount).
+        parts: nested recipes.
+        values: numbers of the kind: (seed, class or None), (projection, step or None), (share, ),
+            () or pairs (direction, amount).
     """
     kind: str
     parts: tuple['Recipe', ...]
@@ -47,23 +48,23 @@ class Recipe(NamedTuple):
 
 
 class Sources(Protocol):
-    """Where latents come from."""
+    """Sources of latents."""
 
     def of_seed(self, seed: int, label: int | None) -> Point:
-        """Point of a seed; its class is drawn by the seed where `label` is None."""
+        """Point of a seed; if `label` is None, the seed also determines the class."""
 
     def of_projection(self, number: int, step: int | None) -> Point:
-        """Point that a projection found."""
+        """Point of a projection after a step; None = the final one."""
 
     def direction(self, number: int) -> np.ndarray:
         """Step along a direction, float32 [1, ...]."""
 
 
 def read_recipe(text: str) -> Recipe:
-    """The recipe that a text stands for.
+    """Parse a recipe.
 
     Raises:
-        ConfigError: it is none.
+        ConfigError: the string is not a valid recipe.
     """
     if len(text) > MOST_CHARACTERS:
         raise ConfigError(f'A recipe has at most {MOST_CHARACTERS} characters. Received: '
@@ -75,7 +76,7 @@ def read_recipe(text: str) -> Recipe:
 
 
 def point_of(recipe: Recipe, sources: Sources) -> Point:
-    """Latents and labels of a recipe."""
+    """Compute the latents and labels of a recipe."""
     parts = [point_of(part, sources) for part in recipe.parts]
     if recipe.kind == 'seed':
         return sources.of_seed(*recipe.values)
@@ -93,19 +94,17 @@ def point_of(recipe: Recipe, sources: Sources) -> Point:
 
 
 def mixed(a: Point, b: Point, share: float) -> Point:
-    """The point at `share` of the way from a (0) to b (1), as generate_interpolation_video has
-    it.
-    """
+    """Interpolate from a (`share` = 0) to b (1): latents spherically, labels linearly."""
     if share in (0, 1):
         return b if share else a
     latents = slerp(a.latents, b.latents, share)
     return Point(latents.astype(np.float32), lerp(a.labels, b.labels, share).astype(np.float32))
 
 
-# ---------------------------------------------------------------- reading
+# ---------------------------------------------------------------- parsing
 
 def _read(text, start, depth):
-    """(recipe, where it ends)."""
+    """(recipe, index of the character after it)."""
     found = _TOKEN.match(text, start)
     if found is None or depth > DEEPEST:
         _refuse(text, start)
@@ -158,5 +157,5 @@ def _expect(text, character, at):
 
 def _refuse(text, at) -> NoReturn:
     raise ConfigError("Expected a recipe like '42', '42:3', 'mix(3,7,0.5)', 'sum(3,7,42)' or "
-                      f"'move(42,0=1.5)'. Received: {text!r}, which is wrong from character "
+                      f"'move(42,0=1.5)'. Received: {text!r}, which is invalid from character "
                       f'{at + 1} on.')

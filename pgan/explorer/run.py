@@ -1,4 +1,4 @@
-"""What the explorer knows of a run: its generator, snapshots, classes and data set."""
+"""The explored run: its generator, snapshots, classes and data set."""
 import os
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 
 
 class Run:
-    """A run, or a network pickle alone.
+    """A run, or a single network pickle.
 
     Args:
         run_id, snapshot, config: see `pgan.scripts.generator.load_generator`.
 
     Attributes:
-        Gs: its generator.
-        path: of the pickle.
-        snapshots: all of the run, in the order of training; `look_for_snapshots` adds to them.
-        index: of the one that Gs is.
+        Gs: the generator.
+        path: path of its pickle.
+        snapshots: the run's snapshots in training order; `look_for_snapshots` appends new ones.
+        index: index of the snapshot that Gs was loaded from.
         classes: names of the classes, or 'class 0' and so on; [] without labels.
 
     Raises:
@@ -48,7 +48,7 @@ class Run:
         self._labels = labels_to_draw_from(self.Gs, self.path, config) if size else None
 
     def look_for_snapshots(self) -> None:
-        """Add those that a run in training has saved meanwhile; the others keep their indices."""
+        """Append snapshots that a running run has saved since; existing indices do not change."""
         if self._run_id is None:
             return
         known = {each.path for each in self.snapshots}
@@ -57,7 +57,7 @@ class Run:
 
     @property
     def title(self) -> str:
-        """A name to show: that of the run's folder, or of the pickle alone."""
+        """Title of the page: name of the run's folder, or of the pickle."""
         return os.path.basename(self.folder) or os.path.basename(self.path)
 
     @property
@@ -66,7 +66,11 @@ class Run:
         return os.path.dirname(os.path.abspath(self.path))
 
     def label(self, seed: int, number: int | None) -> np.ndarray:
-        """Label of an image, float32 [1, label size]: of a class, or as the seed draws it.
+        """Label of an image, float32 [1, label size].
+
+        Args:
+            seed: seed of the label if `number` is None.
+            number: the class; None = the label that the seed determines.
 
         Raises:
             ConfigError: there is no such class.
@@ -82,27 +86,27 @@ class Run:
         return np.eye(size, dtype=np.float32)[[number]]
 
     def load_other(self, path: str) -> 'Network':
-        """The generator of another snapshot."""
+        """Load the generator of another snapshot."""
         return misc.load_generator(path, self._config)
 
     def discriminator(self) -> 'Network | None':
-        """The discriminator beside the generator, or None."""
+        """Load the discriminator of the same pickle; None if it holds none."""
         try:
             return misc.load_snapshot(self.path, self._config)[1]
         except DataError:
             return None
 
     def data_set(self) -> tuple[Dataset, bool]:
-        """The run's data set, and whether the run mirrored its images.
+        """Load the run's data set: (data set, whether the run mirrored its images).
 
         Raises:
-            UserError: it cannot be found.
+            UserError: it cannot be found or read.
         """
         return misc.load_dataset_for_previous_run(self.folder, self._config.result_dir,
                                                   self._config.data_dir, self._config)
 
     def has_data_set(self) -> bool:
-        """Whether the run's data set is there."""
+        """Whether the run's data set can be opened and has the network's image shape."""
         try:
             data, _ = self.data_set()
             data.close()

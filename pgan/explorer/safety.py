@@ -1,8 +1,8 @@
-"""Who may ask the server, and what they may send.
+"""Access control and request validation.
 
-Any page that a browser shows can send requests to servers on the same machine. So requests must
-name this server by a name that nobody else can point at it (DNS rebinding), and must come from its
-own page.
+Any page in a browser can send requests to servers on the same machine. So the Host header of a
+request must be a name that an attacker cannot point at this server (DNS rebinding), and the request
+must originate from the explorer's own page.
 """
 import hmac
 import ipaddress
@@ -12,7 +12,7 @@ from werkzeug.datastructures import Headers
 from werkzeug.wrappers import Request, Response
 
 MOST_JSON = 64 << 10  # bytes
-MOST_UPLOAD = 32 << 20  # bytes of a picture
+MOST_UPLOAD = 32 << 20  # bytes per picture
 LONGEST_QUERY = 300_000  # characters: a sheet of long recipes
 POLICY = ("default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "
           "connect-src 'self'; media-src 'self' blob:; base-uri 'none'; form-action 'none'; "
@@ -25,11 +25,11 @@ HEADERS = {
 
 
 class Refused(Exception):
-    """A request that is answered with an error.
+    """Raised to refuse a request.
 
     Attributes:
-        status: of HTTP.
-        message: for the page.
+        status: HTTP status code.
+        message: error message for the page.
     """
 
     def __init__(self, status: int, message: str):
@@ -38,7 +38,7 @@ class Refused(Exception):
 
 
 def is_loopback(host: str) -> bool:
-    """Whether an address is reached from this machine alone."""
+    """Whether an address can be reached from this machine only."""
     if host == 'localhost':
         return True
     try:
@@ -48,14 +48,14 @@ def is_loopback(host: str) -> bool:
 
 
 class Guard:
-    """What requests are checked by.
+    """Checks whether requests come from the explorer's own page.
 
     Args:
-        host: address that the server listens at.
-        port: its port.
+        host: address that the server listens on.
+        port: port of the server.
 
     Attributes:
-        token: first part of all addresses, a random one; '' where only this machine can ask.
+        token: random first component of all paths; '' if only this machine can reach the server.
     """
 
     def __init__(self, host: str, port: int):
@@ -64,15 +64,15 @@ class Guard:
         self._hosts = {f'{name}:{port}' for name in names} | (names if port == 80 else set())
 
     def path(self, request: Request) -> str:
-        """The path that is asked for, without the token.
+        """Check a request and return its path without the token.
 
         Raises:
-            Refused: the request is not from the explorer's own page.
+            Refused: the request does not come from the explorer's own page.
         """
         host = request.environ.get('HTTP_HOST', '').lower()
         if not self.token and host not in self._hosts:
-            raise Refused(403, 'This server is asked by a name that is not its own. Use the '
-                               'address that the terminal shows.')
+            raise Refused(403, 'The host name is not one of this server. Use the address that the '
+                               'terminal shows.')
         path = request.path
         if self.token:
             given, path = path[1:].partition('/')[0], path[1 + len(self.token):]
@@ -93,32 +93,33 @@ class Guard:
 
 
 def read_body(request: Request, most: int, *types: str) -> bytes:
-    """The body of a request.
+    """Read the body of a request.
 
     Args:
-        most: bytes.
-        types: what its media type begins with; none of them may be one that forms send, so that
-            other pages cannot send it without being asked first.
+        request: the request.
+        most: maximum size in bytes.
+        types: accepted prefixes of the media type. They must exclude the types that HTML forms
+            send, so that browsers require a CORS preflight from other pages.
 
     Raises:
-        Refused: it is too large, or of another type.
+        Refused: the body is too large, incomplete, or of another type.
     """
     if not request.mimetype.startswith(types):
         raise Refused(415, f'Expected a body of type {" or ".join(types)}. Received: '
                            f'{request.mimetype[:80]!r}.')
     length = request.content_length
     if length is None:
-        raise Refused(411, 'Expected a body whose length is told.')
+        raise Refused(411, 'Expected a Content-Length header.')
     if length > most:
         raise Refused(413, f'Expected at most {most >> 10} kB. Received: {length >> 10} kB.')
     data = request.stream.read(most + 1)
     if len(data) != length:
-        raise Refused(400, 'The body is shorter than its length says.')
+        raise Refused(400, 'The body is shorter than its Content-Length.')
     return data
 
 
 def secured(response: Response) -> Response:
-    """A response with the headers that all have."""
+    """Add the security headers to a response, and return it."""
     response.headers.extend(HEADERS)
     response.headers.setdefault('Cache-Control', 'no-store')
     return response

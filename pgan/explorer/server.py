@@ -1,4 +1,4 @@
-"""The explorer's web server: which request is answered by what."""
+"""The explorer's web server: routes, requests and responses."""
 import contextlib
 import errno
 import io
@@ -30,8 +30,8 @@ from pgan.explorer.tasks import TooMany
 from pgan.explorer.worker import Abandoned, Busy, View
 from pgan.files import to_json
 
-MOST_REQUESTS = 64  # at once
-IDLE = 30  # seconds that a request may take to arrive
+MOST_REQUESTS = 64  # concurrent requests
+IDLE = 30  # timeout for receiving a request, in seconds
 _FOREVER = 'private, max-age=86400, immutable'
 
 _ROUTES = Map([
@@ -58,8 +58,8 @@ class App:
     """The WSGI application.
 
     Args:
-        session: what answers.
-        guard: checks who asks.
+        session: the explored run.
+        guard: access control.
     """
 
     def __init__(self, session: Session, guard: Guard):
@@ -73,7 +73,7 @@ class App:
         return secured(self._guarded(request))(environ, start_response)
 
     def _guarded(self, request):
-        """The response to any request; whatever fails, the server goes on."""
+        """Answer a request; turn every failure into an error response."""
         if not self._places.acquire(timeout=1):
             return _error(503, 'Too many requests at once.')
         try:
@@ -88,16 +88,16 @@ class App:
         except UserError as error:
             return _error(400, str(error))
         except Abandoned:
-            return _error(503, 'Nobody waits for this image any more.')
+            return _error(503, 'This image is no longer wanted.')
         except (Busy, TooMany):
-            return _error(503, 'Too much is waited for; try again in a moment.')
-        except Exception as error:  # one bad request never ends the server
+            return _error(503, 'Too many images or tasks are waiting. Try again in a moment.')
+        except Exception as error:  # No request may end the server.
             explained = memory_error(error)
             if explained is not None:
                 return _error(503, str(explained))
             traceback.print_exception(error)
-            return _error(500, 'That is a mistake in the program, which its terminal shows in '
-                               f'full: {in_short(error)}')
+            return _error(500, 'This is a bug in the program. The terminal shows it in full: '
+                               f'{in_short(error)}')
         finally:
             self._places.release()
 
@@ -110,7 +110,7 @@ class App:
     # ------------------------------------------------------------ the page
 
     def _index(self, request):
-        if not request.path.endswith('/'):  # else the page would look for its files beside itself
+        if not request.path.endswith('/'):  # The page's relative URLs need the trailing slash.
             return Response(status=308, headers={'Location': f'{request.path}/'})
         return self._pages.response('index.html')
 
@@ -206,7 +206,7 @@ class App:
     def _find_task(self, number):
         task = self.session.tasks.get(number)
         if task is None:
-            raise Refused(404, 'There is no such task any more.')
+            raise Refused(404, 'There is no such task.')
         return task
 
 
@@ -233,7 +233,7 @@ def _read_json(request) -> dict[str, Any]:
     try:
         body = json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise Refused(400, f'The body is no JSON: {in_short(error)}') from error
+        raise Refused(400, f'The body is not valid JSON: {in_short(error)}') from error
     if not isinstance(body, dict):
         raise Refused(400, 'Expected a JSON object.')
     return body
@@ -252,8 +252,9 @@ def _whole(body, name):
 
 
 def _still_there(request) -> Callable[[], bool]:
-    """Function: whether the other end still waits. A browser closes the connection of an image
-    that was scrolled away.
+    """Function that tells whether the client is still connected.
+
+    A browser closes the connection of an image that was scrolled out of view.
     """
     connection = request.environ.get('werkzeug.socket')
     if connection is None:
@@ -290,7 +291,7 @@ def _array(array, name):
 
 
 def _file_name(recipe):
-    """A file name like generate_fake_images's for a seed, else one made of the recipe."""
+    """File name of an image: as in generate_fake_images for a seed, else based on the recipe."""
     found = re.fullmatch(r'(\d+)(?::(\d+))?', recipe)
     if found and found[2] is None:
         return f'seed{int(found[1]):04d}'
@@ -300,7 +301,7 @@ def _file_name(recipe):
 # ---------------------------------------------------------------- the server
 
 class _Handler(WSGIRequestHandler):
-    """Writes no line for each request."""
+    """Request handler that does not log requests."""
     timeout = IDLE
 
     def log(self, type: str, message: str, *args: Any) -> None:
@@ -311,21 +312,21 @@ class _Handler(WSGIRequestHandler):
 
 
 def bound_socket(host: str, port: int | None, first: int, tries: int = 100) -> socket.socket:
-    """A socket that listens at a port.
+    """Create a listening socket.
 
     Args:
-        host: address.
-        port: None = the first free one from `first` on.
+        host: address to listen on.
+        port: port to listen on; None = the first free one of `tries` ports from `first`.
         first, tries: see `port`.
 
     Raises:
-        ConfigError: the port is taken, or the address is none of this machine.
+        ConfigError: the port is in use, or the address is not one of this machine.
     """
     for number in [port] if port is not None else range(first, first + tries):
         family = socket.AF_INET6 if ':' in host else socket.AF_INET
         sock = socket.socket(family, socket.SOCK_STREAM)
         try:
-            if os.name != 'nt':  # where it would let two servers share a port
+            if os.name != 'nt':  # On Windows it would let two servers share a port.
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             sock.bind((host, number))
             sock.listen(128)
@@ -339,12 +340,12 @@ def bound_socket(host: str, port: int | None, first: int, tries: int = 100) -> s
             reason = error
     where = f'train.port: port {port}' if port is not None else (
         f'train.port: each port from {first} to {first + tries - 1}')
-    raise ConfigError(f'{where} cannot be used at {host}: {in_short(reason)}. Choose '
-                      'another one with --port, or leave it out.')
+    raise ConfigError(f'{where} cannot be used at {host}: {in_short(reason)}. Choose another one '
+                      'with --port, or omit it.')
 
 
 def make_explorer_server(app: App, sock: socket.socket) -> BaseWSGIServer:
-    """A server of the application at a socket; a thread a connection."""
+    """Create a server for the application on a socket, with one thread per connection."""
     host, port = sock.getsockname()[:2]
     with contextlib.redirect_stderr(io.StringIO()):
         return make_server(host, port, app, threaded=True, request_handler=_Handler,

@@ -1,5 +1,6 @@
-"""What a running explorer holds: a run, its images, and work under way. The server's routes call
-this; nothing here knows of HTTP.
+"""State of a running explorer: the run, its images and tasks.
+
+The server's routes call it; it is independent of HTTP.
 """
 import functools
 import io
@@ -25,17 +26,17 @@ from pgan.invocation import command, path_argument
 from pgan.scripts.seeds import seed_latents
 
 CACHE = 128 << 20  # bytes of encoded images
-MOST_AT_ONCE = 256  # images of a sheet or an array of latents
+MOST_AT_ONCE = 256  # images per sheet or array of latents
 LARGEST_SHEET = 1 << 26  # pixels
-FIRST_ONES = 192  # images on a large screen
-FAST = 1  # zlib's level: encoding must not be slower than drawing
+FIRST_ONES = 192  # number of images that fill a large screen
+FAST = 1  # zlib level: encoding must not be slower than drawing
 
 
 class Session:
     """A running explorer.
 
     Args:
-        run: what is explored.
+        run: the run to explore.
     """
 
     def __init__(self, run: Run):
@@ -50,8 +51,8 @@ class Session:
         self._about = self._describe()
 
     def warm_up(self) -> None:
-        """Draw the first images of the wall, so that the network is compiled before the first
-        request. Of a large network, one.
+        """Compile the network before the first request, by drawing the first images of the wall (a
+        single one if the network is large).
         """
         view = View(self.run.index, is_preview=self.painter.has_preview)
         count = 1 if self.painter.has_preview else FIRST_ONES
@@ -67,10 +68,10 @@ class Session:
         self.tasks.end()
         self.worker.end()
 
-    # ------------------------------------------------------------ what there is
+    # ------------------------------------------------------------ metadata
 
     def about(self) -> dict[str, Any]:
-        """What the page needs to know of the run: JSON."""
+        """JSON-compatible metadata of the run, for the page."""
         self.run.look_for_snapshots()
         snapshots = [dict(name=os.path.basename(each.path), kimg=each.kimg)
                      for each in self.run.snapshots]
@@ -102,22 +103,22 @@ class Session:
 
     def direction(self, number: int) -> np.ndarray:
         if self.directions is None or number >= len(self.directions.steps):
-            raise ConfigError(f'There is no direction {number} yet. Have directions computed '
-                              'first.')
+            raise ConfigError(f'There is no direction {number} yet. Compute directions first: open '
+                              "an image and choose 'Find directions'.")
         return self.directions.steps[number:number + 1]
 
     def point(self, recipe: str) -> Point:
-        """The point of a recipe.
+        """Compute the point of a recipe.
 
         Raises:
-            ConfigError: it is no recipe of this run.
+            ConfigError: the recipe is not valid for this run.
         """
         return point_of(read_recipe(recipe), self)
 
     # ------------------------------------------------------------ images
 
     def check_view(self, view: View) -> View:
-        """Raise ConfigError unless there is such a snapshot, lod and size; return the view."""
+        """Raise ConfigError if the snapshot, lod or size is invalid; return the view."""
         side = self.painter.resolution
         most = len(self.run.snapshots) - 1
         if not 0 <= view.snapshot <= most:
@@ -134,7 +135,7 @@ class Session:
 
     def png(self, recipe: str, view: View, *, alone: bool = False, later: bool = False,
             wanted: Callable[[], bool] = lambda: True) -> bytes:
-        """An image as PNG, out of the cache or drawn; see `Worker.image`."""
+        """Image as PNG, from the cache or newly drawn; see `Worker.image`."""
         key = recipe, self.check_view(view), alone
         data = self.cache.get(key)
         if data is None:
@@ -145,7 +146,8 @@ class Session:
         return data
 
     def sheet(self, recipes: Sequence[str], view: View, wanted: Callable[[], bool]) -> bytes:
-        """Images side by side as one PNG. Each is drawn alone, as generate_fake_images does."""
+        """Image grid as one PNG. Images are drawn in separate batches, as in generate_fake_images.
+        """
         self._check_count(recipes)
         side = self.painter.resolution // self.check_view(view).shrink >> (view.lod or 0)
         if side**2 * len(recipes) > LARGEST_SHEET:
@@ -165,15 +167,15 @@ class Session:
             raise ConfigError(f'of: expected 1 to {MOST_AT_ONCE} recipes. Received: '
                               f'{len(recipes)}.')
 
-    # ------------------------------------------------------------ work that takes longer
+    # ------------------------------------------------------------ tasks
 
     @functools.cached_property
     def spare(self) -> Any:
-        """A second copy of the generator; the tasks' thread uses it."""
+        """Second copy of the generator, for the tasks' thread."""
         return self.run.load_other(self.run.path)
 
     def start_directions(self) -> Task:
-        """Have directions computed, or read from where they were kept."""
+        """Start to load or compute directions."""
         def work(task):
             self.directions = directions_of(
                 self.spare, self.run.path, lambda seed: self.run.label(seed, None), task.report)
@@ -181,10 +183,10 @@ class Session:
         return self.tasks.start(work)
 
     def start_projection(self, picture: bytes, label: int | None) -> Task:
-        """Project an uploaded picture.
+        """Start to project an uploaded picture.
 
         Raises:
-            DataError: it cannot be decoded.
+            DataError: the picture cannot be decoded.
             ConfigError: there is no such class.
         """
         target = read_picture(picture, self.run.Gs)
@@ -198,7 +200,7 @@ class Session:
         return task
 
     def start_nearest(self, recipe: str, snapshot: int) -> Task:
-        """Look for the training images nearest to an image."""
+        """Start to search for the training images nearest to an image."""
         view, point = self.check_view(View(snapshot)), self.point(recipe)
 
         def work(task):
@@ -208,7 +210,7 @@ class Session:
 
     def start_video(self, recipes: Sequence[str], snapshot: int, seconds: float,
                     is_loop: bool) -> Task:
-        """Write a walk through images as MP4."""
+        """Start to write an interpolation video as MP4."""
         if not 2 <= len(recipes) <= videos.MOST_STATIONS:
             raise ConfigError(f'of: expected 2 to {videos.MOST_STATIONS} recipes. Received: '
                               f'{len(recipes)}.')
@@ -222,7 +224,7 @@ class Session:
 
         def work(task):
             if self._last_video is not None:
-                self._last_video.result = None  # videos may be large; the newest one is kept
+                self._last_video.result = None  # Videos may be large; keep only the newest.
             self._last_video = task
             return videos.write_walk(task, frames, lambda point: self.worker.image(
                 point, view, later=True, wanted=lambda: not task.is_cancelled))
@@ -230,8 +232,9 @@ class Session:
 
 
 def png_bytes(image: np.ndarray, fast: bool = False) -> bytes:
-    """PNG of an image [C, H, W] with values from 0 to 255: byte for byte as `misc.save_image`
-    writes it, unless it is to be fast.
+    """Encode an image [C, H, W] with values from 0 to 255 as PNG.
+
+    The bytes are identical to those of `misc.save_image`, unless `fast` selects less compression.
     """
     encoded = io.BytesIO()
     options = dict(compress_level=FAST) if fast else {}

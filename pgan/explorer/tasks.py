@@ -1,5 +1,6 @@
-"""Work that takes longer than an image: directions, projections, nearest images, videos. One after
-the other, in one thread; the page asks how far each has got.
+"""Long-running tasks: directions, projections, nearest images, videos.
+
+A single thread runs them one after the other; the page polls their progress.
 """
 import collections
 import itertools
@@ -13,28 +14,28 @@ from pgan.errors import UserError, in_short, memory_error
 from pgan.explorer.worker import Abandoned
 
 MOST_WAITING = 8
-MOST_KEPT = 24  # finished ones; the oldest go, with their results
+MOST_KEPT = 24  # finished tasks; older ones are discarded with their results
 
 
 class Cancelled(Exception):
-    """The page has asked a task to stop."""
+    """Raised in a task that the page has cancelled."""
 
 
 class TooMany(Exception):
-    """Too many tasks wait."""
+    """Raised if too many tasks are waiting."""
 
 
 class Task:
-    """One piece of work.
+    """A long-running task.
 
     Attributes:
-        number: from 1 up.
+        number: number of the task, from 1 up.
         state: 'waiting', 'running', 'done', 'failed' or 'cancelled'.
-        done, total: how far it has got.
-        note: what the page shows of it, by name.
-        result: what its function returned.
-        error: why it failed, for the user.
-        target: PNG of the picture that a projection comes close to; b'' of other tasks.
+        done, total: progress.
+        note: additional values for the page, by name.
+        result: return value of its function.
+        error: error message for the user, if it failed.
+        target: PNG of the picture that is being projected; b'' for other tasks.
     """
 
     def __init__(self, number: int, work: Callable[['Task'], Any]):
@@ -49,17 +50,21 @@ class Task:
         self._cancelled = threading.Event()
 
     def report(self, done: int, total: int, **note: Any) -> None:
-        """Note how far the work has got.
+        """Report progress.
+
+        Args:
+            done, total: the progress.
+            note: additional values for the page.
 
         Raises:
-            Cancelled: it is to stop.
+            Cancelled: the task was cancelled.
         """
         self.done, self.total = done, total
         self.note.update(note)
         self.check()
 
     def check(self) -> None:
-        """Raise Cancelled if the work is to stop."""
+        """Raise Cancelled if the task was cancelled."""
         if self._cancelled.is_set():
             raise Cancelled
 
@@ -68,13 +73,13 @@ class Task:
         return self._cancelled.is_set()
 
     def cancel(self) -> None:
-        """Ask the work to stop."""
+        """Request that the task stops."""
         self._cancelled.set()
         if self.state == 'waiting':
             self.state = 'cancelled'
 
     def run(self) -> None:
-        """Do the work."""
+        """Run the task's function and record its result or error."""
         work, self._work = self._work, None
         if self._cancelled.is_set() or work is None:
             self.state = 'cancelled'
@@ -85,12 +90,12 @@ class Task:
             self.state = 'done'
         except (Cancelled, Abandoned):
             self.state = 'cancelled'
-        except Exception as error:  # told on the page; the explorer goes on
+        except Exception as error:  # The page shows it; the explorer continues.
             self.error = _for_user(error)
             self.state = 'failed'
 
     def describe(self) -> dict[str, Any]:
-        """What the page is told: JSON."""
+        """JSON-compatible description of the task, for the page."""
         return dict(self.note, task=self.number, state=self.state, done=self.done,
                     total=self.total, error=self.error)
 
@@ -102,11 +107,11 @@ def _for_user(error):
     if isinstance(error, UserError):
         return str(error)
     traceback.print_exception(error)
-    return f'That is a mistake in the program, which its terminal shows in full: {in_short(error)}'
+    return f'This is a bug in the program. The terminal shows it in full: {in_short(error)}'
 
 
 class Tasks:
-    """Tasks by number, and the thread that does them."""
+    """Tasks by number, and the thread that runs them."""
 
     def __init__(self) -> None:
         self._tasks: collections.OrderedDict[int, Task] = collections.OrderedDict()
@@ -117,13 +122,13 @@ class Tasks:
         self._thread.start()
 
     def start(self, work: Callable[[Task], Any]) -> Task:
-        """Queue a piece of work.
+        """Queue a task.
 
         Args:
-            work: function of the task, which calls `Task.report` now and then.
+            work: function that takes the task and calls its `report` regularly.
 
         Raises:
-            TooMany: MOST_WAITING tasks are not done.
+            TooMany: MOST_WAITING tasks are waiting or running.
         """
         with self._lock:
             open_ones = [task for task in self._tasks.values()
@@ -139,7 +144,7 @@ class Tasks:
         return task
 
     def get(self, number: int) -> Task | None:
-        """The task of a number, or None."""
+        """Return the task with a number; None if it does not exist."""
         return self._tasks.get(number)
 
     def end(self) -> None:

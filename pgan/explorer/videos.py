@@ -1,4 +1,4 @@
-"""Walks through images as MP4."""
+"""Interpolation videos (walks) as MP4."""
 import os
 import tempfile
 from collections.abc import Callable, Sequence
@@ -18,12 +18,15 @@ MOST_STATIONS = 64
 
 
 def walk_frames(points: Sequence[Point], num_frames: int, is_loop: bool) -> list[Point]:
-    """Points of a walk from image to image, as generate_interpolation_video has them.
+    """Interpolate between images, as generate_interpolation_video does.
 
     Args:
-        points: the stations, at least two.
-        num_frames: in all, at least one a station.
-        is_loop: lead back to the first.
+        points: the images to visit, at least two.
+        num_frames: total number of frames, at least one per image.
+        is_loop: whether to return to the first image.
+
+    Returns:
+        A list of `num_frames` points.
     """
     stations = [np.stack(parts) for parts in zip(*points)]
     if is_loop:
@@ -35,18 +38,19 @@ def walk_frames(points: Sequence[Point], num_frames: int, is_loop: bool) -> list
 
 
 def _on_way(points, place):
-    """The point between two stations; the way slows down at each, as `closed_loop` does."""
+    """The point between two images; the walk slows down at each, as in `closed_loop`."""
     start = min(int(place), len(points) - 2)
     share = 0.5 - 0.5 * np.cos(np.pi * (place - start))
     return mixed(points[start], points[start + 1], share)
 
 
 def write_walk(task: Task, frames: Sequence[Point], draw: Callable[[Point], np.ndarray]) -> bytes:
-    """The work of a task: a walk as an MP4 file's bytes.
+    """Write a walk as MP4 and return the file's bytes.
 
     Args:
+        task: receives progress.
         frames: see `walk_frames`.
-        draw: function: Point -> uint8 [C, R, R].
+        draw: function from Point to uint8 [C, R, R].
     """
     def frame(index):
         task.report(index, len(frames))

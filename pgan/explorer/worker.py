@@ -1,4 +1,4 @@
-"""One thread that draws images in batches, for many requests at once."""
+"""Worker thread that draws images in batches, for many requests at once."""
 import contextlib
 import threading
 from collections.abc import Callable, Sequence
@@ -8,19 +8,19 @@ import numpy as np
 
 from pgan.explorer.recipes import Point
 
-POLL = 0.1  # seconds between two looks whether somebody still waits for an image
+POLL = 0.1  # seconds between two checks whether an image is still wanted
 MOST_WAITING = 2000  # images
 
 
 class View(NamedTuple):
-    """How a point is drawn.
+    """How to draw a point.
 
     Attributes:
-        snapshot: index of the network.
-        lod: level of detail of the image, which then has R / 2^lod pixels a side; None = as the
-            network draws it, R x R.
-        shrink: average squares of this many pixels a side.
-        is_preview: a small image, quickly drawn, that resembles the whole one.
+        snapshot: index of the snapshot.
+        lod: level of detail, for an image of R / 2^lod pixels per side; None = the network's full
+            output, R x R.
+        shrink: factor by which the image is downscaled.
+        is_preview: whether to draw a fast, small approximation.
     """
     snapshot: int
     lod: int | None = None
@@ -29,16 +29,16 @@ class View(NamedTuple):
 
 
 class Abandoned(Exception):
-    """Nobody waits for the image any more."""
+    """Raised if an image is no longer wanted."""
 
 
 class Busy(Exception):
-    """Too many images are waited for."""
+    """Raised if too many images are waiting."""
 
 
 class _Job:
-    """An image to be drawn. Attributes: `alone`: in a batch of its own; `waiting`: requests that
-    wait for it.
+    """An image to draw. `alone`: whether it needs a separate batch; `waiting`: number of requests
+    that wait for it.
     """
 
     def __init__(self, key, point, view, alone, later):
@@ -51,13 +51,13 @@ class _Job:
 
 
 class Worker:
-    """The thread. Images that are waited for are drawn in the order in which they were asked for;
-    `later` ones after all others. Those of one view share a batch. What nobody waits for any more
-    is not drawn.
+    """Thread that draws images in the order of requests, `later` ones after all others.
+
+    Images with the same view share a batch. Images that no request waits for are dropped.
 
     Args:
-        draw: function: (list of Points, View) -> uint8 [N, C, H, W]; called by the thread only.
-        batch_size: function: View -> images at a time.
+        draw: function from (list of Points, View) to uint8 [N, C, H, W]; called by the thread only.
+        batch_size: function from View to the number of images per batch.
     """
 
     def __init__(self, draw: Callable[[Sequence[Point], View], np.ndarray],
@@ -75,19 +75,20 @@ class Worker:
 
         Args:
             point, view: what to draw.
-            key: equal for equal images; requests for one share it. None = not shared.
-            alone: in a batch of its own, as generate_fake_images draws images of seeds: rounding
-                differs, rarely, with the size of a batch.
-            later: after all that are not.
-            wanted: whether the image is still needed; asked now and then.
+            key: identifies the point; concurrent requests with equal keys share one image. None =
+                not shared.
+            alone: whether to draw it in a separate batch, as generate_fake_images does for seeds:
+                rounding may depend, rarely, on the batch size.
+            later: whether to draw it after all images without this flag.
+            wanted: function that tells whether the image is still wanted; called regularly.
 
         Returns:
-            uint8 [C, H, W]
+            uint8 [C, H, W].
 
         Raises:
-            Abandoned: it is not wanted any more, or the worker has ended.
-            Busy: too many images are waited for.
-            Exception: what drawing it raised.
+            Abandoned: the image is no longer wanted, or the worker has ended.
+            Busy: too many images are waiting.
+            Exception: any exception raised by `draw`.
         """
         job = self._join((key or object(), view, alone), point, view, alone, later)
         try:
@@ -103,11 +104,11 @@ class Worker:
 
     @property
     def num_waiting(self) -> int:
-        """Images that are waited for and not being drawn yet."""
+        """Number of images waiting to be drawn."""
         return len(self._jobs)
 
     def end(self) -> None:
-        """End the thread after its present batch."""
+        """End the thread after its current batch."""
         with self._changed:
             self._ended = True
             self._changed.notify_all()
@@ -139,14 +140,14 @@ class Worker:
                 images = self._draw([job.point for job in batch], batch[0].view)
                 for job, image in zip(batch, images):
                     job.image = image
-            except Exception as error:  # whoever waits gets it; the thread goes on
+            except Exception as error:  # Re-raised in the waiting requests; the thread continues.
                 for job in batch:
                     job.error = error
             for job in batch:
                 job.done.set()
 
     def _next_batch(self):
-        """Jobs of one view, taken out of the queue; none when the worker ends."""
+        """Remove and return the next jobs, all of one view; [] when the worker ends."""
         with self._changed:
             self._changed.wait_for(lambda: self._jobs or self._ended)
             if self._ended:

@@ -1,1 +1,1 @@
-"""Looking at data sets: as files, in a window, as a contact sheet, in numbers, compared."""
+"""Inspection of data sets: extract, display, contact sheet, summary, comparison."""

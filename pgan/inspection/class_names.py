@@ -1,4 +1,4 @@
-"""Labels in words."""
+"""Labels as text."""
 import os
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ from pgan.data.class_names import read_class_names
 
 
 def is_one_hot(labels: np.ndarray) -> bool:
-    """Whether labels [n, components] stand for classes: a single 1 in each row, and otherwise 0."""
+    """Whether labels [n, components] are one-hot: a single 1 in each row, all others 0."""
     if labels.ndim != 2 or labels.size == 0:
         return False
     are_bits = ((labels == 0) | (labels == 1)).all()
@@ -16,14 +16,14 @@ def is_one_hot(labels: np.ndarray) -> bool:
 
 
 def class_texts(tfrecord_dir: str | os.PathLike, labels: np.ndarray) -> list[str] | None:
-    """What to call each class, e.g. '3' or '3 cat'.
+    """Display names of classes, e.g. '3' or '3 cat'.
 
     Args:
-        tfrecord_dir: the folder that class names may be in.
+        tfrecord_dir: folder of the data set, which may contain class names.
         labels: [n, components].
 
     Returns:
-        A text for each class; None if labels are not one-hot.
+        A string for each class; None if labels are not one-hot.
     """
     if not is_one_hot(labels):
         return None
@@ -34,17 +34,17 @@ def class_texts(tfrecord_dir: str | os.PathLike, labels: np.ndarray) -> list[str
 
 
 def full_label(label: np.ndarray, classes: Sequence[str] | None) -> str:
-    """All components of a label, and its class if it has one, as the end of a line.
+    """All components of a label, and its class if any, as the end of a line.
 
     Returns:
-        '': the label has no components.
+        A string; '' if the label has no components.
     """
     text = f': label [{", ".join(f"{value:g}" for value in label)}]' if label.size else ''
     return text if classes is None else f'{text}, class {classes[int(np.argmax(label))]}'
 
 
 def short_label(label: np.ndarray, classes: Sequence[str] | None) -> str:
-    """A label in few characters; '' if it has no components."""
+    """Short form of a label; '' if it has no components."""
     if classes is None:
         return ' '.join(f'{value:.3g}' for value in label)
     return classes[int(np.argmax(label))]

@@ -1,4 +1,4 @@
-"""Two data sets side by side."""
+"""Comparison of two data sets."""
 import itertools
 import sys
 from typing import Literal
@@ -10,7 +10,7 @@ from pgan.data.class_names import read_class_names
 from pgan.inspection.reading import in_order, open_in_order
 from pgan.progress_bar import progress_bar
 
-LISTED = 50  # images, labels or names of classes that differ
+LISTED = 50  # maximum number of differing images, labels or class names to list
 
 
 def compare(tfrecord_dir_a: str, tfrecord_dir_b: str, ignore_labels: Literal[0, 1] = 0) -> None:
@@ -19,7 +19,7 @@ def compare(tfrecord_dir_a: str, tfrecord_dir_b: str, ignore_labels: Literal[0, 
     Args:
         tfrecord_dir_a: folder of the first data set
         tfrecord_dir_b: folder of the second data set
-        ignore_labels: do not compare labels and names of classes
+        ignore_labels: do not compare labels and class names
 
     Example:
         python dataset_tool.py compare datasets/mnist other/mnist
@@ -50,17 +50,17 @@ def compare(tfrecord_dir_a: str, tfrecord_dir_b: str, ignore_labels: Literal[0, 
         elif without:
             print(f'Labels were not compared: {without[0]!r} has none')
         else:
-            print('Labels were not compared: their components are different in number')
+            print('Labels were not compared: they differ in the number of components')
         _compare_class_names(tfrecord_dir_a, tfrecord_dir_b)
 
 
 def _note_unlike(what, a, b):
     if a != b:
-        print(f'note: they cannot be the same, as their {what} are {a} and {b}', file=sys.stderr)
+        print(f'note: the data sets differ in their {what}: {a} and {b}', file=sys.stderr)
 
 
 def _compare_class_names(*folders):
-    """Nothing is printed if neither data set has names."""
+    """Compare class names; print nothing if neither data set has any."""
     names = [read_class_names(folder) for folder in folders]
     if None not in names:
         pairs = list(itertools.zip_longest(*names))
@@ -79,9 +79,7 @@ def _quoted(name):
 
 
 class _Count:
-    """Pairs of images or of labels: how many were seen, and how many are the same. The first that
-    differ are named.
-    """
+    """Counts equal pairs of images or labels, and lists the first LISTED that differ."""
 
     def __init__(self, what):
         self.what = what

@@ -1,4 +1,4 @@
-"""The first images of a data set as one picture."""
+"""Contact sheet: the first images of a data set as one picture."""
 import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -14,11 +14,11 @@ from pgan.resolutions import log2_of
 if TYPE_CHECKING:
     from PIL.ImageFont import FreeTypeFont, ImageFont
 
-SHEET_PIXELS = 2048  # no sheet is wider or higher
+SHEET_PIXELS = 2048  # maximum width and height of a sheet
 SHEET_COLUMNS, SHEET_ROWS = 16, 10
 SHEET_ENDINGS = ('.png', '.jpg', '.jpeg')
-CELL_PIXELS = 96  # smaller images are enlarged to about this,
-LARGEST_CELL = 256  # and of larger ones than this a lower level is shown
+CELL_PIXELS = 96  # Smaller images are enlarged to about this size.
+LARGEST_CELL = 256  # Larger images are shown at a lower level of detail.
 GAP = 6
 CAPTION_PIXELS = 18
 FONT_PIXELS = 13
@@ -26,27 +26,27 @@ ELLIPSIS = '…'
 
 
 def check_sheet(sheet: str | os.PathLike, force: bool) -> None:
-    """See to it that a picture may be written there, before any work."""
+    """Raise DataError if the contact sheet cannot be written to this path."""
     folder = os.path.dirname(os.path.abspath(sheet))
     if os.path.splitext(sheet)[1].lower() not in SHEET_ENDINGS:
-        raise DataError(f'a contact sheet is written as {", ".join(SHEET_ENDINGS)}. Received: '
-                        f'{sheet!r}. Choose a name with one of these endings, e.g. sheet.png.')
+        raise DataError(f'expected a file name for the contact sheet that ends in '
+                        f'{", ".join(SHEET_ENDINGS)}, e.g. sheet.png. Received: {sheet!r}.')
     if not os.path.isdir(folder):
-        raise DataError(f'the contact sheet {sheet!r} cannot be written: there is no folder '
-                        f'{folder!r}. Make it, or correct the path.')
+        raise DataError(f'cannot write the contact sheet {sheet!r}: there is no folder '
+                        f'{folder!r}. Create it, or correct the path.')
     if os.path.isdir(sheet):
-        raise DataError(f'{sheet!r} is a folder. Expected the name of a file for the contact '
-                        'sheet; choose another one.')
+        raise DataError(f'{sheet!r} is a folder. Expected a file name for the contact sheet; '
+                        'choose another one.')
     if os.path.lexists(sheet) and not force:
-        raise DataError(f'the file {sheet!r} exists. Choose another name, or overwrite it with '
-                        '--force.')
+        raise DataError(f'the file {sheet!r} exists. Choose another name, or overwrite it '
+                        'with --force.')
 
 
 def sheet_layout(resolution: int, num_images: int) -> tuple[int, int, int, int]:
-    """How a contact sheet is laid out.
+    """Layout of a contact sheet.
 
     Returns:
-        (lod to read, side of an image on the sheet in pixels, columns, rows).
+        (lod to read, size of an image on the sheet in pixels, columns, rows).
     """
     shown = min(resolution, LARGEST_CELL)
     cell = shown * max(1, round(CELL_PIXELS / shown))
@@ -58,10 +58,10 @@ def sheet_layout(resolution: int, num_images: int) -> tuple[int, int, int, int]:
 
 def write_sheet(dset: TFRecordDataset, classes: Sequence[str] | None,
                 sheet: str | os.PathLike) -> int:
-    """Write the first images, in the order on disk, with their numbers and labels.
+    """Write a contact sheet of the first images on disk, with their indices and labels.
 
     Returns:
-        How many images are on the sheet.
+        The number of images on the sheet.
     """
     import PIL.Image
     import PIL.ImageDraw
@@ -73,7 +73,7 @@ def write_sheet(dset: TFRecordDataset, classes: Sequence[str] | None,
     size = (columns * (cell + GAP) + GAP, rows * (cell + CAPTION_PIXELS + GAP) + GAP)
     picture = PIL.Image.new('L' if dset.shape[0] == 1 else 'RGB', size, '#303030')
     draw, font = PIL.ImageDraw.Draw(picture), PIL.ImageFont.load_default(FONT_PIXELS)
-    # the same for all, so that one label is cut the same way everywhere
+    # The same for all images, so that equal labels are truncated equally.
     room = cell - max(font.getlength(str(number)) for number in range(len(images))) - 8
     for number, (image, label) in enumerate(zip(images, labels)):
         row, column = divmod(number, columns)
@@ -90,9 +90,7 @@ def write_sheet(dset: TFRecordDataset, classes: Sequence[str] | None,
 
 
 def cut_to_fit(text: str, room: float, font: 'FreeTypeFont | ImageFont') -> str:
-    """As much of a text as fits into so many pixels, with an ellipsis where it is cut; '' if not
-    even a letter fits.
-    """
+    """Truncate a string to a width in pixels, with an ellipsis; '' if not even one letter fits."""
     if font.getlength(text) <= room:
         return text
     fits = [length for length in range(1, min(len(text), int(room)))

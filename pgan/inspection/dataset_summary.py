@@ -1,4 +1,4 @@
-"""A data set in numbers."""
+"""Summary of a data set: files, labels and class counts."""
 import glob
 import os
 import sys
@@ -13,17 +13,17 @@ from pgan.errors import DataError
 from pgan.inspection.class_names import class_texts
 from pgan.inspection.verification import verify_records
 
-MAX_CLASSES = 100  # more are summed up
+MAX_CLASSES = 100  # With more classes, only a summary is printed.
 MAX_COMPONENTS = 40
 BAR_LENGTH = 40
 
 
 def info(tfrecord_dir: str, verify: bool = False) -> None:
-    """Print what is in a dataset, and check it.
+    """Print a summary of a dataset, and check it.
 
     Args:
         tfrecord_dir: folder of the data set
-        verify: read everything, and check the checksum of every record
+        verify: read all files, and check the checksum of every record
 
     Example:
         python dataset_tool.py info datasets/mnist --verify
@@ -51,21 +51,21 @@ def info(tfrecord_dir: str, verify: bool = False) -> None:
     sys.stdout.flush()
     if verify:
         verify_records(tfrecord_dir, files)
-    # Says what is missing or does not fit together.
+    # Raises DataError if files are missing or inconsistent.
     dataset.TFRecordDataset(tfrecord_dir, max_label_size='full' if has_labels else 0)
     if verify:
         print(f'\nAll {sum(file.num_images for file in sound)} records of {len(sound)} files are '
-              'sound.')
+              'intact.')
 
 
 def _open_files(tfrecord_dir):
-    """The data set's files from the full resolution down, the unreadable last.
+    """Open the data set's files, from the full resolution down, unreadable ones last.
 
     Returns a list of (path, opened file or DataError).
     """
     paths = sorted(glob.glob(os.path.join(glob.escape(tfrecord_dir), '*.tfrecords')))
     if not paths:
-        dataset.TFRecordDataset(tfrecord_dir)  # raises
+        dataset.TFRecordDataset(tfrecord_dir)  # raises DataError
     files = []
     for path in paths:
         try:
@@ -76,7 +76,7 @@ def _open_files(tfrecord_dir):
 
 
 def _open_labels(tfrecord_dir):
-    """The labels as they stand in the file; None if there are none or they are unreadable."""
+    """Read the labels, in the dtype of the file; None if there are none or they are unreadable."""
     path = dataset.find_label_file(tfrecord_dir, None)
     try:
         return None if path is None else dataset.read_labels(path)
@@ -104,7 +104,7 @@ def _labels_text(labels, classes, there):
 
 
 def _print_rows(rows, alignment):
-    """Print a table: rows of values, and '<' or '>' for each column."""
+    """Print a table from rows of values; `alignment` has '<' or '>' for each column."""
     rows = [[str(value) for value in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows)]
     for row in rows:
@@ -126,13 +126,13 @@ def _print_files(files):
 
 
 def _print_classes(tfrecord_dir, labels, classes):
-    """A histogram of one-hot labels [n, classes]."""
+    """Print a histogram of one-hot labels [n, classes], or a summary of it."""
     counts = labels.sum(axis=0, dtype=np.int64)
     names = read_class_names(tfrecord_dir)
     print()
     if names is not None and len(names) != len(counts):
-        print(f'The file of class names has {len(names)} lines for {len(counts)} classes: it is '
-              'not used.')
+        print(f'The file of class names is ignored: it has {len(names)} lines for {len(counts)} '
+              'classes.')
     if len(counts) <= MAX_CLASSES:
         bars = ['#' * -(-BAR_LENGTH * int(count) // int(counts.max())) for count in counts]
         _print_rows([('Class', 'Images', ''), *zip(classes, counts, bars)], '<><')
@@ -148,7 +148,7 @@ def _print_classes(tfrecord_dir, labels, classes):
 
 
 def _print_components(labels):
-    """Range and mean of each component of labels [n, components]."""
+    """Print the range and mean of each component of labels [n, components]."""
     rows = [('Component', 'min', 'mean', 'max')]
     for number, column in enumerate(labels[:, :MAX_COMPONENTS].T):
         values = (column.min(), column.mean(dtype=np.float64), column.max())

@@ -1,4 +1,4 @@
-"""Data sets as picture files."""
+"""Extraction of a data set's images to PNG files."""
 import concurrent.futures
 import glob
 import os
@@ -15,8 +15,8 @@ def extract(tfrecord_dir: str, output_dir: str, force: bool = False) -> None:
 
     Args:
         tfrecord_dir: folder of the data set
-        output_dir: folder for the images, img00000000.png and so on; made if need be
-        force: overwrite images extracted there before
+        output_dir: folder for the images, img00000000.png and so on; created if necessary
+        force: overwrite previously extracted images
 
     Example:
         python dataset_tool.py extract datasets/mnist /tmp/mnist-images
@@ -40,7 +40,7 @@ def _save_all(dset, output_dir):
         with atomic_write(os.path.join(output_dir, f'img{number:08d}.png'), durable=False) as file:
             PIL.Image.fromarray(to_hwc(image)).save(file, 'PNG')
 
-    # Threads are enough: Pillow lets go of Python's lock while it compresses.
+    # Threads are enough: Pillow releases the GIL while it compresses.
     with (progress_bar(total=dset.num_images, delay=3, unit='img') as bar,
           concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool):
         for images, _ in groups(dset):
@@ -51,7 +51,7 @@ def _save_all(dset, output_dir):
 
 def _check_output(output_dir):
     if not output_dir.strip():
-        raise DataError('the name of the folder for the images is empty. Expected a folder, e.g. '
+        raise DataError('output_dir is empty. Expected a folder for the images, e.g. '
                         'extracted-images.')
     check_parents(output_dir)
     if os.path.lexists(output_dir) and not os.path.isdir(output_dir):

@@ -1,4 +1,4 @@
-"""Reading a data set once, in the order on disk."""
+"""Sequential reading of a data set, in the order on disk."""
 import os
 from collections.abc import Iterator
 from typing import Literal
@@ -8,17 +8,17 @@ import numpy as np
 import dataset
 from pgan.errors import DataError
 
-# Images are read in groups of about so many bytes: many small ones, or a few large ones.
+# Approximate size of a group of images in bytes: many small images, or a few large ones.
 GROUP_BYTES = 8 << 20
 
 
 def open_in_order(tfrecord_dir: str | os.PathLike, *,
                   labels: bool = False) -> dataset.TFRecordDataset:
-    """Open a data set to be read once, in the order on disk.
+    """Open a data set for a single pass in the order on disk.
 
     Args:
-        tfrecord_dir: the folder.
-        labels: with all components of its labels, if it has any.
+        tfrecord_dir: folder of the data set.
+        labels: whether to read all components of its labels, if it has any.
     """
     print(f'Loading dataset "{tfrecord_dir}"')
     size: Literal['full', 0] = 'full' if labels and dataset.has_labels(tfrecord_dir) else 0
@@ -26,9 +26,9 @@ def open_in_order(tfrecord_dir: str | os.PathLike, *,
 
 
 def groups(dset: dataset.TFRecordDataset) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Iterate over a data set as it stands on disk.
+    """Iterate over groups of images in the order on disk.
 
-    All images before a damaged one come before its DataError.
+    All images before a damaged one are yielded before DataError is raised.
 
     Yields:
         (images uint8 [n, C, R, R], labels [n, components]).
@@ -48,11 +48,11 @@ def groups(dset: dataset.TFRecordDataset) -> Iterator[tuple[np.ndarray, np.ndarr
 
 
 def in_order(dset: dataset.TFRecordDataset) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Iterate over (image uint8 [C, R, R], label) of a data set as they stand on disk."""
+    """Iterate over (image uint8 [C, R, R], label) in the order on disk."""
     for images, labels in groups(dset):
         yield from zip(images, labels)
 
 
 def to_hwc(image: np.ndarray) -> np.ndarray:
-    """An image [C, R, R] as Pillow and matplotlib want it: [R, R] or [R, R, 3]."""
+    """Convert an image [C, R, R] to the layout of Pillow and matplotlib: [R, R] or [R, R, 3]."""
     return image[0] if len(image) == 1 else image.transpose(1, 2, 0)

@@ -1,4 +1,4 @@
-"""Checking every record of a data set."""
+"""Verification of every record of a data set."""
 import os
 from collections.abc import Sequence
 
@@ -15,18 +15,18 @@ LISTED_FAULTS = 5
 
 def verify_records(tfrecord_dir: str | os.PathLike,
                    files: Sequence[tuple[str, FixedFile | IndexedFile | DataError]]) -> None:
-    """Check all records of a data set's files, and lower resolutions against those above them.
+    """Check all records of a data set, and that each resolution is the average of the next higher.
 
     Args:
-        tfrecord_dir: the data set.
-        files: (path, opened file or why it cannot be opened), from the full resolution down.
+        tfrecord_dir: folder of the data set.
+        files: (path, opened file or the DataError of opening it), from the full resolution down.
 
     Raises:
-        DataError: what is damaged, all files in one paragraph.
+        DataError: records are damaged; one message covers all files.
     """
     faults = [str(error) for _, error in files if isinstance(error, DataError)]
     levels = [file for _, file in files if not isinstance(file, DataError)]
-    # bytes a record
+    # bytes per record
     sizes = {file.path: os.path.getsize(file.path) / file.num_images for file in levels}
     total = sum(os.path.getsize(file.path) for file in levels)
     damaged: dict[str, list[int]] = {file.path: [] for file in levels}
@@ -42,19 +42,19 @@ def verify_records(tfrecord_dir: str | os.PathLike,
                 different[file.path] += [start + int(index) for index in _unlike(above, images)]
                 above = images
                 bar.update(max(0, stop - start) * sizes[file.path])
-    unlike = 'do not show the average of the image at twice the resolution'
+    unlike = 'are not the average of the image at twice the resolution'
     for file in levels:
         faults += _fault(file, damaged[file.path], 'cannot be read')
         faults += _fault(file, different[file.path], unlike)
     if faults:
         raise DataError(f'the data set {os.fspath(tfrecord_dir)!r} is damaged. {" ".join(faults)} '
-                        'Copy it again from where it came, if it is sound there.')
+                        'Copy it again from its source, or import it again.')
 
 
 def _read_sound(file, start, stop, damaged):
-    """Images `start` to `stop` - 1 of a file, or None if there are none or any is damaged.
+    """Read images `start` to `stop` - 1 of a file; None if the range is empty or any is damaged.
 
-    The numbers of those that are damaged are added to a list.
+    Indices of damaged records are appended to the list `damaged`.
     """
     if start >= stop:
         return None
@@ -66,11 +66,11 @@ def _read_sound(file, start, stop, damaged):
 
 
 def _unlike(above, images):
-    """Which images [n, C, r, r] are not the 2x2 averages of those above, [n, C, 2r, 2r].
+    """Indices of images [n, C, r, r] that are not the 2x2 averages of those above, [n, C, 2r, 2r].
 
-    Where one of them is None there is nothing to compare. Levels are averaged before they are
-    rounded, so that numbers may differ by 1; and before they are clipped, so that what is black or
-    white above may have been blacker or whiter.
+    If either is None, nothing is compared. Levels are averaged before they are rounded, so values
+    may differ by 1. They are also averaged before they are clipped, so black and white pixels above
+    may originally have been out of range, and allow larger differences.
     """
     if above is None or images is None:
         return []
@@ -88,7 +88,7 @@ def _unlike(above, images):
 
 
 def _fault(file, numbers, what):
-    """The sentence about some records of a file, in a list; an empty list if there are none."""
+    """List with one sentence about faulty records of a file; empty if there are none."""
     if not numbers:
         return []
     listed = ', '.join(f'{number} (at byte {file.position(number)})'

@@ -1,4 +1,4 @@
-"""One image after the other, in a window."""
+"""Window that shows the images of a data set one by one."""
 import os
 import signal
 import sys
@@ -13,7 +13,7 @@ from pgan.inspection.contact_sheet import check_sheet, write_sheet
 from pgan.inspection.reading import in_order, open_in_order, to_hwc
 from pgan.invocation import command
 
-# of a new window; screens with finer pixels have more of them to the inch
+# Size of a new window. On high-DPI screens it has proportionally more pixels.
 WINDOW_INCHES, TITLE_INCHES, DPI = 7.68, 0.32, 100
 TITLE_LENGTH = 90  # characters
 WATCH_MILLISECONDS = 200
@@ -24,7 +24,7 @@ def display(tfrecord_dir: str, sheet: str | None = None, force: bool = False) ->
 
     Args:
         tfrecord_dir: folder of the data set
-        sheet (FILE): write the first images into one .png or .jpg file instead of opening a window
+        sheet (FILE): write the first images to one .png or .jpg file instead of opening a window
         force: overwrite that file
 
     Example:
@@ -44,20 +44,20 @@ def display(tfrecord_dir: str, sheet: str | None = None, force: bool = False) ->
 
 
 def _make_figure(tfrecord_dir):
-    """A matplotlib figure in a window of its own.
+    """Create a matplotlib figure in a new window.
 
     Raises:
-        DataError: there is no screen, or nothing to make windows with.
+        DataError: there is no screen or no window toolkit.
     """
     try:
         import matplotlib
-        # None = by what is installed and what screen there is
+        # None = matplotlib chooses by installed toolkits and available screens.
         chosen = matplotlib.get_backend(auto_select=False)
         from matplotlib import pyplot
         with matplotlib.rc_context({'toolbar': 'None'}):
             figure = pyplot.figure(figsize=(WINDOW_INCHES, WINDOW_INCHES + TITLE_INCHES), dpi=DPI,
                                    facecolor='black')
-    except Exception as error:  # each window toolkit has exceptions of its own
+    except Exception as error:  # Each window toolkit has different exceptions.
         reason = f'matplotlib cannot open one: {str(error).rstrip(".")}'
         raise _no_window(tfrecord_dir, _no_screen() or reason) from error
     if figure.canvas.required_interactive_framework is None:
@@ -68,7 +68,7 @@ def _make_figure(tfrecord_dir):
 
 
 def _no_screen():
-    """What to say if there is no screen; None if there may be one."""
+    """Message if there is no screen; None if there may be one."""
     has_display = os.environ.get('DISPLAY') or os.environ.get('WAYLAND_DISPLAY')
     if sys.platform in ('darwin', 'win32') or has_display:
         return None
@@ -76,33 +76,36 @@ def _no_screen():
 
 
 def _no_toolkit(chosen, backend, settings_file):
-    """What to say when matplotlib has taken a backend without windows.
+    """Message if matplotlib uses a backend without windows.
 
-    chosen: the backend that the user has chosen; None = there was no other.
+    Args:
+        chosen: backend configured by the user; None = matplotlib found no other.
+        backend: the backend in use.
+        settings_file: path of matplotlib's settings.
     """
     if chosen is not None and chosen.lower() == backend.lower():
-        place = 'unset $MPLBACKEND' if os.environ.get('MPLBACKEND') else f'mend {settings_file!r}'
-        return f'matplotlib is set to the backend {chosen!r}, which has none ({place})'
-    return ('matplotlib finds no toolkit that opens windows on this screen. See that the screen '
-            'can be reached, and install a toolkit: python3-tk of your system, or pip install '
+        place = 'unset $MPLBACKEND' if os.environ.get('MPLBACKEND') else f'edit {settings_file!r}'
+        return f'matplotlib is set to the backend {chosen!r}, which has no windows ({place})'
+    return ('matplotlib finds no toolkit that opens windows on this screen. Check that the screen '
+            "can be reached, and install a toolkit: your system's python3-tk, or pip install "
             'PySide6')
 
 
 def _no_window(tfrecord_dir, reason):
-    """The error for want of a window."""
+    """DataError for a window that cannot be opened."""
     sheet = command('dataset_tool.py', 'display', tfrecord_dir, '--sheet', 'sheet.png')
     extract = command('dataset_tool.py', 'extract', tfrecord_dir, 'extracted-images')
-    return DataError(f'no window can be opened: {reason}. To see the images without one, write '
-                     f'the first ones as one picture: {sheet}; or all of them as files: {extract}')
+    return DataError(f'cannot open a window: {reason}. To see the images without one, write the '
+                     f'first ones to one picture: {sheet}; or extract all of them: {extract}')
 
 
 class Window:
-    """A window that shows the images of a data set, one at a time, and prints their labels.
+    """Window that shows the images of a data set one by one and prints their labels.
 
-    Keys lead to the next image.
+    SPACE or ENTER shows the next image.
 
     Attributes:
-        num_shown: images shown so far.
+        num_shown: number of images shown so far.
     """
 
     def __init__(self, dset: TFRecordDataset, classes: Sequence[str] | None) -> None:
@@ -119,19 +122,19 @@ class Window:
                                         va='center', parse_math=False)
 
     def run(self) -> None:
-        """Show the window until the last image has been seen or the user closes it.
+        """Show the window until the user closes it or advances past the last image.
 
         Raises:
             DataError: an image is damaged.
-            KeyboardInterrupt: Ctrl-C in the terminal.
+            KeyboardInterrupt: Ctrl-C was pressed in the terminal.
         """
         from matplotlib import pyplot
         canvas = self._figure.canvas
-        # matplotlib's own keys: s saves, f fills the screen...
+        # Disable matplotlib's own keys: s saves, f toggles full screen, ...
         canvas.mpl_disconnect(canvas.manager.key_press_handler_id)
         canvas.mpl_connect('key_press_event', self._on_key)
         canvas.mpl_connect('resize_event', lambda event: self._draw())
-        # Toolkits wait for events outside of Python, and see Ctrl-C only when something wakes them.
+        # Toolkits wait for events in C code and notice Ctrl-C only when something wakes them.
         timer = canvas.new_timer(WATCH_MILLISECONDS, [(self._watch, (), {})])
         canvas.mpl_connect('close_event', lambda event: timer.stop())
         previous = signal.signal(signal.SIGINT, self._on_interrupt)
@@ -154,7 +157,7 @@ class Window:
     def _draw(self):
         """Draw the image as large as the window allows.
 
-        It is enlarged by a whole factor, pixel by pixel, or reduced.
+        It is enlarged by an integer factor (nearest neighbour), or reduced.
         """
         import PIL.Image
         width, height = self._figure.bbox.size  # pixels
@@ -163,13 +166,13 @@ class Window:
         size = room // resolution * resolution or room
         resampling = PIL.Image.Resampling
         filter_ = resampling.NEAREST if size >= resolution else resampling.LANCZOS
-        # As RGB: matplotlib's scale of greys is off by one here and there.
+        # As RGB: matplotlib's grey colour map is off by one for some values.
         image = PIL.Image.fromarray(to_hwc(self._image)).resize((size, size), filter_)
         pixels = np.asarray(image.convert('RGB'))
         left, below = int(width - size) // 2, max(0, int(height - title - size) // 2)
         if self._picture is not None:
             self._picture.remove()
-        # Not imshow: this leaves the pixels as they are.
+        # Not imshow, which would resample the pixels.
         self._picture = self._figure.figimage(pixels, left, below)
         self._title.set_y((below + size + title / 2) / height)
         self._figure.canvas.draw_idle()
@@ -186,12 +189,12 @@ class Window:
         pyplot.close(self._figure)
 
     def _advance(self):
-        """Show the next image; close the window if there is none."""
+        """Show the next image; close the window after the last one."""
         try:
             self._show(*next(self._images))
         except StopIteration:
             self._close()
-        except Exception as error:  # matplotlib would print it and go on
+        except Exception as error:  # matplotlib would print it and continue.
             self._error = error
             self._close()
 

@@ -1,4 +1,4 @@
-"""network-best.pkl: the snapshot of a run with the best value of the metric that is named first."""
+"""network-best.pkl: the snapshot of a run with the best value of its first metric."""
 import functools
 import hashlib
 import json
@@ -12,17 +12,19 @@ from metrics import Judge
 from misc.results import BEST
 from pgan.files import atomic_path, atomic_write, to_json
 
-NOTES = 'network-best.json'  # what is known of network-best.pkl
+NOTES = 'network-best.json'  # metadata of network-best.pkl
 
 
 class Best(NamedTuple):
-    """What a run knows of its best snapshot.
+    """Metric and position of a run's best snapshot.
 
     Attributes:
-        metric: name of the value that decided, e.g. 'SWDx1e3_avg'.
-        higher_is_better: which values of it are better.
-        num_images: images that it was measured on; other numbers are not comparable.
-        value, kimg: of the snapshot.
+        metric: name of the deciding value, e.g. 'SWDx1e3_avg'.
+        higher_is_better: whether higher values of the metric are better.
+        num_images: number of images that the metric was computed on. Values for other numbers are
+            not comparable.
+        value: value of the metric.
+        kimg: thousands of images that the run had shown.
     """
     metric: str
     higher_is_better: bool
@@ -34,16 +36,16 @@ class Best(NamedTuple):
         return f'{self.metric} {self.value:.4f} at kimg {self.kimg:.1f}'
 
     def is_judged_by(self, judge: Judge) -> bool:
-        """Whether values of this judge can be compared with this one's."""
+        """Whether this value is comparable with those of a judge."""
         return (self.metric, self.higher_is_better, self.num_images) == judge
 
 
 class BestSnapshot:
-    """Keeps network-best.pkl in a run's folder.
+    """Keeps network-best.pkl in a run's folder up to date.
 
     Args:
-        folder: of the run.
-        judge: the value that decides; None keeps nothing.
+        folder: the run's folder.
+        judge: the deciding value; None keeps no best snapshot.
     """
 
     def __init__(self, folder: str, judge: Judge | None):
@@ -51,21 +53,21 @@ class BestSnapshot:
         self._judge = judge
 
     def consider(self, snapshot: str, values: Mapping[str, float], kimg: float) -> Best | None:
-        """Make a snapshot the best one if its value beats that of the best so far.
+        """Make a snapshot the best one if its value is better than the best so far.
 
-        NaN and infinity never win. A value that another metric, or another number of images, has
-        left there is not comparable, and gives way.
+        NaN and infinity are never best. A previous value of another metric or another number of
+        images is not comparable, and is replaced.
 
         Args:
-            snapshot: path of its pickle, in the run's folder.
-            values: what was measured, by name.
+            snapshot: path of the pickle, in the run's folder.
+            values: {name: value} of the metrics.
             kimg: thousands of images that the run has shown.
 
         Returns:
-            The new best; None if the old one stays.
+            The new best; None if the previous one is kept.
 
         Raises:
-            DataError: it cannot be written; the old one is intact.
+            DataError: the files cannot be written; the previous best is intact.
         """
         if self._judge is None or not math.isfinite(values.get(self._judge.name, math.nan)):
             return None
@@ -73,8 +75,8 @@ class BestSnapshot:
         before = _entry_in_force(self.folder)
         if before is not None and not _beats(best, _best_of(before)):
             return None
-        # The notes come first. Until the pickle follows, its fingerprint is that of the entry
-        # before, so whenever the run is killed, pickle and value belong together.
+        # Write the notes first. Until the pickle is replaced, its fingerprint matches the `before`
+        # entry, so the pickle has a matching value even if the run is killed in between.
         entry = dict(best._asdict(), sha256=_fingerprint(snapshot))
         with atomic_write(os.path.join(self.folder, NOTES), 'w') as file:
             file.write(to_json(dict(entry, before=before), indent=1))
@@ -84,14 +86,16 @@ class BestSnapshot:
 
 
 def read_best(folder: str | os.PathLike) -> Best | None:
-    """What is known of a run's network-best.pkl; None if there is none, or nothing is known."""
+    """Read the metadata of a run's network-best.pkl; None if the file or its metadata is missing.
+    """
     entry = _entry_in_force(folder)
     return None if entry is None else _best_of(entry)
 
 
 def noted_best(folder: str | os.PathLike) -> Best | None:
-    """What the notes say of a run's network-best.pkl, which is not read to see that they are about
-    it: after a crash they may be one ahead.
+    """Read the metadata of a run's network-best.pkl without checking its fingerprint.
+
+    Fast, but after a crash the metadata may be one snapshot ahead of the pickle.
     """
     try:
         with open(os.path.join(folder, NOTES), encoding='utf-8') as file:
@@ -107,7 +111,9 @@ def _beats(new, old):
 
 
 def _entry_in_force(folder) -> dict[str, Any] | None:
-    """The entry of the notes that belongs to network-best.pkl: the newest, or the one before."""
+    """The entry of the notes whose fingerprint is that of network-best.pkl: the newest or the one
+    before it; None if neither matches.
+    """
     path = os.path.join(folder, BEST)
     try:
         with open(os.path.join(folder, NOTES), encoding='utf-8') as file:
@@ -132,15 +138,16 @@ def _fingerprint(path):
     return _fingerprint_of(os.path.realpath(path), stat.st_ino, stat.st_size, stat.st_mtime_ns)
 
 
-@functools.lru_cache(maxsize=4)  # the report asks at each tick
+@functools.lru_cache(maxsize=4)  # The report needs it at each tick.
 def _fingerprint_of(path, *_identity):
     with open(path, 'rb') as file:
         return hashlib.file_digest(file, 'sha256').hexdigest()
 
 
 def _link_or_copy(path, new):
-    """A second name for a file where the disk has such: it takes no room. Snapshots are never
-    changed, only replaced.
+    """Hard-link a file, which takes no disk space; copy it where that is not supported.
+
+    A link is safe, as snapshots are never modified, only replaced.
     """
     try:
         os.link(path, new)

@@ -1,8 +1,8 @@
-"""Curves as SVG, for a page that needs no library and no server.
+"""Line charts as SVG, for pages that need no library and no server.
 
-Written by hand: matplotlib's SVG backend took 20x the CPU time for the 12 charts of a report (0.9 s
-and 0.04 s at each tick, 2026-11-26) and 3.5x the bytes, and its colours cannot follow the page's
-style sheet.
+matplotlib is not used: for the 12 charts of a report its SVG backend took 20x the CPU time (0.9 s
+compared with 0.04 s per tick, 2026-11-26) and 3.5x the bytes, and its colours cannot follow the
+page's style sheet.
 """
 import html
 import math
@@ -15,23 +15,23 @@ Point: TypeAlias = tuple[float, float | None]  # kimg and value; None leaves a g
 
 WIDTH, HEIGHT = 460, 230
 LEFT, RIGHT, TOP, BOTTOM = 58, 10, 26, 34  # margins of the plot in the picture
-COLOURS = 6  # that report.css names --c0, --c1, ..., for light and dark
-MOST_POINTS = 300  # of a curve; of more, means over as many spans are drawn
+COLOURS = 6  # --c0, --c1, ... in report.css, for the light and the dark theme
+MOST_POINTS = 300  # Longer curves are reduced to this many averages.
 
 
 def chart(title: str, series: Mapping[str, Iterable[Point]],
           levels: Mapping[str, float] = {}, best: tuple[float, float] | None = None) -> str:
-    """A picture of curves over kimg.
+    """Line chart of values over kimg.
 
     Args:
-        title: what stands above.
+        title: title of the chart.
         series: {name: [(kimg, value), ...]}; values that are None or not finite leave a gap.
-        levels: {name: value} drawn as dashed lines from side to side, e.g. what real images get.
-        best: (kimg, value) of a point that is marked as the best one.
+        levels: {name: value} drawn as dashed horizontal lines, e.g. the value of real images.
+        best: (kimg, value) of a point to mark as the best one.
 
     Returns:
-        HTML with the curves as SVG, and their points as JSON for report.js, all names escaped; ''
-        if there is nothing to draw.
+        HTML with the curves as SVG and their points as JSON for report.js, all names escaped; '' if
+            there is nothing to draw.
     """
     series = {name: thin(points) for name, points in series.items()}
     levels = {name: value for name, value in levels.items() if math.isfinite(value)}
@@ -67,8 +67,9 @@ def _short(value):
 
 
 def thin(points: Iterable[Point], most: int = MOST_POINTS) -> list[Point]:
-    """At most so many points: means over spans of equal length, so that a curve of a month's run is
-    drawn in a moment.
+    """Reduce a curve to at most `most` points by averaging over consecutive points.
+
+    This keeps the page fast for runs that take a month.
     """
     points = [(float(x), None if y is None or not math.isfinite(y) else float(y))
               for x, y in points]
@@ -91,7 +92,7 @@ def _range(values):
 
 
 def ticks(low: float, high: float, count: int = 5) -> list[float]:
-    """Round numbers between two values, about so many."""
+    """About `count` round numbers between two values, for axis labels."""
     raw = (high - low) / count
     step = 10 ** math.floor(math.log10(raw))
     step *= min(factor for factor in (1, 2, 5, 10) if step * factor >= 0.7 * raw)
@@ -115,7 +116,7 @@ def _grid(x_range, y_range, place):
 
 
 def _curve(points, place, name):
-    """A line for each stretch of points without a gap, and dots where they are few."""
+    """SVG of a curve: a line for each stretch without a gap, and dots if there are few points."""
     stretches, current = [], []
     for x, y in [*points, (0, None)]:
         if y is not None:

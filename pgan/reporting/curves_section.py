@@ -1,4 +1,4 @@
-"""The report's sections of curves and of metrics."""
+"""The report's sections of curves and metrics."""
 import glob
 import html
 import json
@@ -11,7 +11,7 @@ from misc.results import BEST
 from pgan.reporting.best_snapshot import Best
 from pgan.reporting.charts import chart
 
-_TOGETHER = (  # charts of several tags
+_TOGETHER = (  # (title, tags) of each chart
     ('Scores', ('Loss/real_scores', 'Loss/fake_scores', 'Loss/mixed_scores')),
     ('Gradient norms', ('Loss/mixed_norms',)),
     ('Penalties', ('Loss/epsilon_penalty', 'Loss/label_penalty_reals', 'Loss/label_penalty_fakes')),
@@ -21,7 +21,7 @@ _TOGETHER = (  # charts of several tags
     ('Loss scaling, log2', ('TrainG/loss_scaling_log2', 'TrainD/loss_scaling_log2')),
     ('Skipped updates', ('TrainG/overflow_frequency', 'TrainD/overflow_frequency')),
 )
-_METRICS = 'Metrics/'  # tags of what training measures itself
+_METRICS = 'Metrics/'  # prefix of metrics computed during training
 _NOT_SHOWN = ('Progress/tick', 'Progress/kimg', 'Timing/', _METRICS)
 
 _CONTROLS = '''<div class="controls" id="curve-controls" hidden>
@@ -33,13 +33,13 @@ _CONTROLS = '''<div class="controls" id="curve-controls" hidden>
 
 
 def curves_section(rows: Sequence[Mapping[str, Any]]) -> str:
-    """HTML of a run's curves; '' without any.
+    """HTML of a run's curves; '' if there are none.
 
-    A tag that is not known, such as a user's own, gets a chart of its own. What never changes is
-    named in a line that unfolds.
+    Each unknown tag, such as a user-defined one, gets a separate chart. Values that never change
+    are listed in a collapsed element.
 
     Args:
-        rows: lines of its stats.jsonl.
+        rows: the lines of its stats.jsonl, parsed.
     """
     charts, constants = [], []
     for title, series in _groups(rows):
@@ -80,7 +80,7 @@ def _is_number(value):
 
 
 def _is_constant(points):
-    """Whether a curve has been seen more than once, and is level; or is zero so far."""
+    """Whether a curve has at least two points, all equal, or is zero so far."""
     values = {value for _, value in points}
     return values <= {0} or len(points) > 1 and len(values) == 1 and None not in values
 
@@ -95,19 +95,19 @@ def _constants(constants):
         return ''
     items = ''.join(f'<li>{html.escape(title)} <b>{value:.6g}</b></li>'
                     for title, value in constants)
-    return (f'<details id="constant"><summary>{len(constants)} that have not changed</summary>'
+    return (f'<details id="constant"><summary>{len(constants)} without a change</summary>'
             f'<ul class="facts">{items}</ul></details>')
 
 
 # ---------------------------------------------------------------- metrics
 
 def metrics_section(folder: str, rows: Sequence[Mapping[str, Any]], best: Best | None) -> str:
-    """HTML of what training and the script evaluate_metrics have measured; '' if nothing.
+    """HTML of the metrics computed by training and by the script evaluate_metrics; '' if none.
 
     Args:
-        folder: of the run, with the script's metric-*.jsonl.
-        rows: lines of its stats.jsonl.
-        best: what is known of network-best.pkl.
+        folder: the run's folder, with the script's metric-*.jsonl.
+        rows: the lines of its stats.jsonl, parsed.
+        best: metadata of network-best.pkl, if it exists.
     """
     tags = dict.fromkeys(tag for row in rows for tag in row if tag.startswith(_METRICS))
     charts = []
@@ -123,16 +123,16 @@ def metrics_section(folder: str, rows: Sequence[Mapping[str, Any]], best: Best |
 
 def _best_line(best):
     return '' if best is None else (
-        f'<p>Best snapshot: <code>{BEST}</code>, {html.escape(str(best))}. Scripts take it with '
+        f'<p>Best snapshot: <code>{BEST}</code>, {html.escape(str(best))}. Scripts load it with '
         '<code>--snapshot best</code>.</p>')
 
 
 def _tables(folder, best):
-    """Curves and a table of each metric-*.jsonl, and of each of its settings."""
+    """Curves and a table for each metric-*.jsonl and each of its settings."""
     for path in sorted(glob.glob(os.path.join(glob.escape(folder), 'metric-*.jsonl'))):
         tables: dict[str, dict[str, Any]] = {}  # by settings, such as num_images=10000
         for row in json_lines(path):
-            # of several measurements of a snapshot the last
+            # If a snapshot was measured repeatedly, the last measurement counts.
             tables.setdefault(str(row.get('settings', '')), {})[str(row.get('snapshot'))] = row
         name = os.path.basename(path).removesuffix('.jsonl')
         for settings, rows in tables.items():
@@ -140,7 +140,7 @@ def _tables(folder, best):
 
 
 def _metric_table(title, rows, best):
-    """Curves and a table of the rows {snapshot: row}; '' if there is no value in them."""
+    """Curves and a table of {snapshot: row}; '' if no row holds a metric."""
     found = dict.fromkeys(name for row in rows.values() for name in row)
     names = [name for name in found if name not in ('snapshot', 'seconds', 'settings')]
     if not names:
@@ -174,7 +174,7 @@ def _number(value):
 
 
 def json_lines(path: str) -> list[dict[str, Any]]:
-    """The objects in a file of one a line; what cannot be read is left out."""
+    """Read the objects of a JSON Lines file; skip lines that cannot be parsed."""
     found = []
     try:
         with open(path, encoding='utf-8', errors='replace') as file:

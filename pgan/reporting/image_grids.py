@@ -1,19 +1,19 @@
-"""The geometry of a run's image grids: their sizes, and the part of them that a page shows."""
+"""Geometry of a run's image grids: their sizes, and the part that a page shows."""
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-# pixels across and down; at least so many images
+# width and height in pixels, minimum number of columns and rows
 GRID_SIZES = {'1080p': (1920, 1080, 3, 2), '4k': (3840, 2160, 7, 4)}
 
-SMALLEST_CELL = 64  # pixels of the screen that a small image is scaled up to
-PAGE_WIDTH, PAGE_HEIGHT = 960, 640  # pixels of the screen for a grid; wider and higher ones scroll
-MOST_HEIGHT = 1024  # with a row for each class
+SMALLEST_CELL = 64  # Smaller images are scaled up to this many screen pixels.
+PAGE_WIDTH, PAGE_HEIGHT = 960, 640  # screen pixels for a grid; larger ones scroll
+MOST_HEIGHT = 1024  # the same for grids with a row per class
 
 
 def snapshot_grid_size(image_width: int, image_height: int, size: str) -> tuple[int, int]:
-    """Images across and down that fill a picture of the size: at most 32 each way."""
+    """Number of columns and rows that fill a picture of size '1080p' or '4k'; at most 32 each."""
     width, height, min_across, min_down = GRID_SIZES[size]
     across = np.clip(width // image_width, min_across, 32)
     down = np.clip(height // image_height, min_down, 32)
@@ -21,12 +21,12 @@ def snapshot_grid_size(image_width: int, image_height: int, size: str) -> tuple[
 
 
 class GridView(NamedTuple):
-    """The top left part of an image grid, in which each image is large enough to be judged.
+    """Top left part of an image grid, shown large enough to judge each image.
 
     Attributes:
-        side: pixels of an image.
-        columns, rows: images of the part.
-        scale: pixels of the screen for each pixel, an integer; 0 = as wide as there is room.
+        side: width and height of an image in pixels.
+        columns, rows: size of the part in images.
+        scale: screen pixels per image pixel, an integer; 0 = fit the available width.
     """
     side: int
     columns: int
@@ -40,14 +40,14 @@ class GridView(NamedTuple):
 
 
 def image_side(size: Sequence[int], num_rows: int = 0) -> int | None:
-    """Pixels of an image's side in a grid; None if the grid is not one of a run.
+    """Width of one image of a grid in pixels; None if it is not the size of a run's grid.
 
-    A 1080p grid has the same size for images of 64 and of 128. Then the larger is returned: four
-    images of 64 fill its place.
+    A 1080p grid has the same size for 64x64 and 128x128 images. The larger one is returned, as a
+    cell of that size then shows four whole images of 64x64.
 
     Args:
         size: width and height of the grid in pixels.
-        num_rows: images down, where that is known; 0 = unknown.
+        num_rows: number of rows; 0 = unknown.
     """
     width, height = size
     if num_rows and height % num_rows == 0 and width % (height // num_rows) == 0:
@@ -61,13 +61,13 @@ def image_side(size: Sequence[int], num_rows: int = 0) -> int | None:
 
 
 def page_view(size: Sequence[int], num_rows: int = 0, num_classes: int = 0) -> GridView | None:
-    """The part of a grid that a page shows; None if the grid is not one of a run.
+    """The part of a grid that a page shows; None if it is not the size of a run's grid.
 
     Args:
         size: width and height of the grid in pixels.
-        num_rows: images down, where that is known; 0 = unknown.
-        num_classes: rows of different classes, all of which are shown if there is room; 0 = rows
-            that are no classes.
+        num_rows: number of rows; 0 = unknown.
+        num_classes: number of different classes in the rows, all shown if there is room; 0 = the
+            rows are not classes.
     """
     side = image_side(size, num_rows)
     if side is None:

@@ -1,4 +1,4 @@
-"""Inner activations of a discriminator, by which images are compared."""
+"""Discriminator features, for comparing images."""
 import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -9,50 +9,47 @@ import tensorflow as tf
 from pgan.errors import ConfigError
 from tfutil import Network
 
-# Images whose features differ by less than this part of their squared length are taken for equal:
-# float32 rounds sums differently from minibatch to minibatch.
+# Relative tolerance of squared distances below which features count as equal: the rounding of
+# float32 sums differs between minibatches.
 ROUNDING = 1e-10
 
 
 def feature_function(D: Network, minibatch_size: int) -> Callable[[np.ndarray], np.ndarray]:
-    """Function from images to the activations of an inner layer.
+    """Create a function from images to the activations of an inner layer of D.
 
-    The layer is the one that the build function's model names with `features`; of the paper's
-    networks what enters the 4x4 block. It has seen the whole image, still knows what is where, and
-    looks at no other image. Of the layers after it, minibatch stddev compares images, and the dense
-    ones keep only what tells real from fake. Other models: what the last layer with variables gets.
+    The activations are those that the model's method `features` returns. In the paper's networks
+    this is the input of the 4x4 block: it depends on the whole image, keeps spatial information,
+    and is independent of the other images. In later layers, minibatch stddev mixes images, and the
+    dense layers keep only what separates real from fake. For models without `features`, it is the
+    input of the last layer with variables.
 
     Args:
         D: the discriminator, evaluated at its current lod.
-        minibatch_size: images of each evaluation; fewer are filled up.
+        minibatch_size: images per evaluation; smaller minibatches are padded by repetition.
 
     Returns:
-        A function: uint8 [N, C, R, R], N at most minibatch_size, to float32 [N, features].
-
-    Raises:
-        ConfigError: (the function) no such layer was found.
+        A function from uint8 [N, C, R, R], N at most minibatch_size, to float32 [N, features]. It
+            raises ConfigError if D has no such features.
     """
     def features(images: np.ndarray) -> np.ndarray:
         count = len(images)
-        # minibatch stddev of a network of one's own may want whole groups
+        # Minibatch stddev of a user-defined network may require complete groups.
         filled = images[np.arange(minibatch_size) % count]
         inputs = tf.constant(filled.astype(np.float32) / np.float32(127.5) - 1)
         own = getattr(D.model, 'features', None)
         found = own(inputs, D.stage) if own is not None else _input_of_last_layer(D, inputs)
         if found is None or found.shape.rank < 2 or found.shape[0] != minibatch_size:
             raise ConfigError(
-                f'{D.name} has no features to compare images by. Expected Keras layers with '
-                'variables, of which the last one gets a tensor of shape [N, ...]; or a method '
-                'features(images, stage) of the model, which gives one.')
+                f'{D.name} has no features for comparing images. Expected Keras layers with '
+                'variables, the last of which has an input of shape [N, ...]; or a method '
+                'features(images, stage) of the model that returns such a tensor.')
         flat = tf.reshape(tf.cast(found, tf.float32), [minibatch_size, -1])
         return flat.numpy()[:count]
     return features
 
 
 def _input_of_last_layer(D, images):
-    """The first input of the layer with variables that a model evaluates last; None if it has no
-    such layer.
-    """
+    """First input of the last-evaluated layer with variables; None if there is no such layer."""
     with noting_inputs(D.model) as inputs:
         D.get_output_for(images)
     return inputs[-1] if inputs else None
@@ -60,7 +57,7 @@ def _input_of_last_layer(D, images):
 
 @contextlib.contextmanager
 def noting_inputs(model: Any) -> Iterator[list[Any]]:
-    """Inputs of the innermost layers with variables, in the order of their evaluation."""
+    """Record the inputs of the innermost layers with variables, in order of evaluation."""
     found: list[Any] = []
     layers = [layer for layer in model._flatten_layers(include_self=False)
               if layer.weights and not any(

@@ -1,18 +1,18 @@
-"""The end of a run's log, for its report: without the tables of layers."""
+"""The end of a run's log for its report, without the tables of layers."""
 import os
 import re
 
 LINES = 60
 _MOST_BYTES = 60_000
-# As `tfutil.Network.print_layers` prints it.
+# The format of `tfutil.Network.print_layers`.
 _TABLE = re.compile(r'\n*^(\S+) +Params +OutputShape +WeightShape *\n(?:.*\n)*?Total +\d+ *\n+',
                     re.MULTILINE)
 
 
 def log_tail(folder: str, lines: int = LINES) -> str:
-    """The last lines of log.txt; '' without one.
+    """Return the last lines of a run's log.txt; '' if there is no log.
 
-    Each table of a network's layers is cut to one line: it would fill the space of the tick lines.
+    Each table of a network's layers is replaced by one line, to leave room for tick lines.
     """
     try:
         with open(os.path.join(folder, 'log.txt'), 'rb') as file:

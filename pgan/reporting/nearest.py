@@ -1,7 +1,7 @@
-"""Fakes and their nearest training images: has a network memorised what it was trained on?
+"""Nearest training images of fakes: a check for memorisation.
 
-By the pixels, and by inner features of the run's own discriminator. Whether a distance is small
-tells the comparison with training images: how far is one from its nearest other one?
+Images are compared by pixels and by features of the run's own discriminator. The yardstick for a
+distance is the typical distance of a training image to its nearest other training image.
 """
 import math
 import time
@@ -17,20 +17,20 @@ from pgan.progress_bar import progress_bar
 from pgan.reporting.inner_features import ROUNDING, feature_function
 from tfutil import Network
 
-MOST_PIXELS = 128  # a side, of the comparison by pixels; larger images are averaged
-NUM_PROBES = 200  # training images whose own nearest ones are looked for
-NEAR = 0.05  # the part of training images that are nearer than a fake has to be, to count as near
-SURPRISING = 0.01  # probability below which as many near fakes are no chance
+MOST_PIXELS = 128  # resolution of the comparison by pixels; larger images are downscaled
+NUM_PROBES = 200  # training images used to measure the typical distance
+NEAR = 0.05  # A fake is near if it is below this quantile of the typical distances.
+SURPRISING = 0.01  # significance level of the number of near fakes
 
 
 class Space(NamedTuple):
-    """A way to compare images.
+    """A vector space in which images are compared.
 
     Attributes:
         name: 'pixels' or 'features'.
-        words: what is compared, for messages.
+        words: description of the space, for messages.
         describe: function from uint8 [N, C, R, R] to vectors [N, ...].
-        unit: what a distance is divided by.
+        unit: function from the length of a vector to the divisor of distances.
         rounding: see `metrics.neighbours.Neighbours`.
     """
     name: str
@@ -41,12 +41,12 @@ class Space(NamedTuple):
 
 
 def pixel_space(Gs: Network) -> Space:
-    """Comparison by pixels, at the resolution that a generator has grown to.
+    """Comparison by pixels, at the generator's current resolution (at most MOST_PIXELS).
 
-    A distance is the root of the mean squared difference of two images' pixels, 0 to 255.
+    Distances are root mean squared differences of pixels, in units of 0 to 255.
     """
     resolution = Gs.output_shape[-1]
-    # what it draws is enlarged from there
+    # Output of a generator that is still growing is upscaled from this resolution.
     shown = min(max(resolution >> math.floor(Gs.lod or 0.0), 1), MOST_PIXELS)
     return Space('pixels', f'pixels ({shown}x{shown})',
                  lambda images: shrunk_pixels(images, shown),
@@ -54,9 +54,9 @@ def pixel_space(Gs: Network) -> Space:
 
 
 def feature_space(D: Network, minibatch_size: int) -> Space:
-    """Comparison by the features of a discriminator; see `inner_features.feature_function`.
+    """Comparison by discriminator features; see `inner_features.feature_function`.
 
-    A distance is the root of the mean squared difference of two images' features.
+    Distances are root mean squared differences of features.
     """
     return Space('features', 'features of D', feature_function(D, minibatch_size), math.sqrt,
                  ROUNDING)
@@ -64,9 +64,9 @@ def feature_space(D: Network, minibatch_size: int) -> Space:
 
 def usable_spaces(Gs: Network, D: Network | None, fakes: np.ndarray,
                   minibatch_size: int) -> list[Space]:
-    """The spaces in which these networks let images be compared: pixels, and features of D.
+    """The spaces available for these networks: pixels, and features of D.
 
-    Prints a note where D is None or has no features.
+    If D is None or has no features, a note is printed and only pixels are used.
     """
     try:
         if D is None:
@@ -74,21 +74,21 @@ def usable_spaces(Gs: Network, D: Network | None, fakes: np.ndarray,
         features = feature_space(D, minibatch_size)
         features.describe(fakes[:minibatch_size])
     except ConfigError as error:
-        print(f'Note: images are compared by pixels only: {error}')
+        print(f'Note: comparing images by pixels only: {error}')
         return [pixel_space(Gs)]
     return [pixel_space(Gs), features]
 
 
 class Found(NamedTuple):
-    """The nearest training images of some fakes.
+    """Nearest training images of some fakes in one space.
 
     Attributes:
         space: name of the `Space`.
-        words: its words.
-        distances, numbers, is_mirrored: of the neighbours, [fakes, K], see
+        words: description of the `Space`.
+        distances, numbers, is_mirrored: the K nearest neighbours of each fake, [fakes, K]; see
             `metrics.neighbours.Neighbours`.
-        typical: float64 [probes], the distances of training images to their nearest other ones;
-            empty if there is but one image.
+        typical: float64 [probes], distances of training images to their nearest other training
+            image; empty if the data set has only one image.
         images: {number: uint8 [C, R, R]} of all neighbours.
     """
     space: str
@@ -101,7 +101,7 @@ class Found(NamedTuple):
 
     @property
     def ratios(self) -> np.ndarray:
-        """Distances, divided by the median of the typical ones: [fakes, K]."""
+        """Distances divided by the median typical distance: [fakes, K]."""
         median = float(np.median(self.typical)) if len(self.typical) else 0.0
         return self.distances / (median if median > 0 else 1.0)
 
@@ -109,23 +109,23 @@ class Found(NamedTuple):
 def find_nearest(fakes: np.ndarray, reals: Reals, spaces: Sequence[Space], *, count: int,
                  minibatch_size: int, mirror: bool = False, num_probes: int = NUM_PROBES,
                  seconds: float = math.inf, silent: bool = False) -> tuple[list[Found], int]:
-    """Look for the training images that are nearest to fakes.
+    """Search for the training images nearest to fakes.
 
-    Memory: a minibatch, the vectors of fakes and probes, and the neighbours found.
+    Memory: one minibatch, the vectors of fakes and probes, and the neighbours found.
 
     Args:
         fakes: uint8 [N, C, R, R].
         reals: the training images.
-        spaces: ways to compare them.
-        count: neighbours of each fake.
-        minibatch_size: training images at a time.
-        mirror: whether the network was trained on mirrored images, too.
-        num_probes: training images to measure the typical distance with.
-        seconds: stop after so long a look at the training images, with at least one minibatch.
-        silent: no progress bar.
+        spaces: spaces in which to compare them.
+        count: number of neighbours per fake.
+        minibatch_size: training images per minibatch.
+        mirror: whether the network was trained with mirrored images, too.
+        num_probes: training images used to measure the typical distance.
+        seconds: time limit for the search; at least one minibatch is searched.
+        silent: whether to hide the progress bar.
 
     Returns:
-        (what was found in each space, number of training images that were looked at).
+        (neighbours in each space, number of training images searched).
     """
     searches = [_Search(space, count, mirror) for space in spaces]
     for start in range(0, len(fakes), minibatch_size):
@@ -193,17 +193,17 @@ class _Search:
 
 
 # --------------------------------------------------------------------------------------------------
-# In words and numbers.
+# Results as text and JSON.
 
 
 def verdict(found: Found) -> str:
-    """What the distances say, in plain words with the figures: a sentence or two."""
+    """Summary of the distances, with figures and a conclusion about memorisation."""
     nearest, typical = found.distances[:, 0], found.typical
     words = (f'{found.words[0].upper()}{found.words[1:]}: the fakes are '
              f'{_value(np.median(nearest))} from their nearest training image (median of '
              f'{len(nearest)}, from {_value(nearest.min())} to {_value(nearest.max())})')
     if not len(typical):
-        return f'{words}. There is no other training image to compare that with.'
+        return f'{words}. There is no other training image to compare with.'
     low = float(np.quantile(typical, NEAR))
     words += (f'; training images are {_value(np.median(typical))} from their nearest other one '
               f'(median of {len(typical)}; {100 * NEAR:.0f} % are below {_value(low)}).')
@@ -222,23 +222,23 @@ def _value(distance):
 
 
 def _chance(near, count):
-    """Probability of at least so many near ones, if fakes were like training images."""
+    """Probability of at least `near` near fakes if fakes were distributed like training images."""
     return sum(math.comb(count, k) * NEAR**k * (1 - NEAR)**(count - k)
                for k in range(near, count + 1))
 
 
 def save_values(path: str, found: Sequence[Found], titles: Sequence[str],
                 **about: Any) -> list[str]:
-    """Write distances and texts as JSON.
+    """Write distances and summaries as JSON.
 
     Args:
-        path: of the file.
-        found: what was found, in each space.
-        titles: what each fake is, e.g. 'seed 42'.
-        about: what else the file says, by name.
+        path: path of the file.
+        found: the neighbours in each space.
+        titles: title of each fake, e.g. 'seed 42'.
+        about: additional top-level entries of the file.
 
     Returns:
-        The lines of text, also for the user.
+        The summaries, one line per space.
     """
     lines = [verdict(each) for each in found]
     spaces = {each.space: dict(
@@ -261,9 +261,9 @@ def _summary(typical):
 
 
 def check_shapes(Gs: Network, shape: Sequence[int]) -> None:
-    """Raise ConfigError unless a generator draws images of the data set's shape [C, R, R]."""
+    """Raise ConfigError unless a generator's images have the data set's shape [C, R, R]."""
     if list(Gs.output_shape[1:]) != list(shape):
-        raise ConfigError('The fakes cannot be compared with the images of the data set. Expected '
-                          f'images of shape {list(Gs.output_shape[1:])}, as the network draws '
-                          f'them. Received: a data set of {list(shape)}. Choose the run that the '
-                          'network is of.')
+        raise ConfigError('Fakes and images of the data set must have the same shape. Expected a '
+                          f'data set of {list(Gs.output_shape[1:])}, the output shape of the '
+                          f'network. Received: a data set of {list(shape)}. Choose the run that '
+                          'trained the network.')

@@ -1,4 +1,4 @@
-"""Nearest training images of a run, made when it ends, for its report."""
+"""Nearest training images of a run's fakes, for its report; computed when the run ends."""
 import sys
 import time
 from collections.abc import Sequence
@@ -19,10 +19,10 @@ from pgan.reporting.nearest_section import picture_and_values
 from tfutil import Network
 
 NEIGHBOURS, PROBES, MOST_REALS = 3, 100, 10_000
-SECONDS = 4.0  # of looking at training images
-SLOWEST = 0.004  # seconds of D for an image, beyond which its features are left to the script
-OVERHEAD = 0.03  # seconds of a minibatch, whatever its size
-FEW = 4  # images of a first trial: at 1024x1024 a minibatch may take long
+SECONDS = 4.0  # time limit for searching the training images
+SLOWEST = 0.004  # seconds per image; if D is slower, its features are left to the script `nearest`
+OVERHEAD = 0.03  # seconds per minibatch, independent of its size
+FEW = 4  # images of a first trial: at 1024x1024 a whole minibatch may take long
 
 
 def save_nearest(folder: str, networks: Sequence[Network], training_set: Dataset,
@@ -30,16 +30,16 @@ def save_nearest(folder: str, networks: Sequence[Network], training_set: Dataset
                  kimg: float) -> bool:
     """Write the nearest training images of a run's first fakes into its folder.
 
-    Takes some seconds, however large the data set is: it looks at 10,000 training images, chosen at
-    random, or at as many as it has time for in SECONDS. Where D is too slow for that, only pixels
-    are compared. An error is a warning: a section of the report is not worth a run.
+    This takes a few seconds for any data set: it searches at most 10,000 training images, chosen at
+    random, and stops after SECONDS. If D is too slow for that, only pixels are compared. Errors
+    are printed as warnings, so that they do not end the run.
 
     Args:
-        folder: of the run.
+        folder: the run's folder.
         networks: G, D, Gs.
-        training_set: the data set; one without an end is left out.
-        latents, labels: of the run's image grids, whose first cells are shown.
-        num_fakes: how many; 0 = do nothing.
+        training_set: the data set; an endless one is skipped.
+        latents, labels: inputs of the run's image grids, whose first cells are used.
+        num_fakes: number of fakes; 0 = do nothing.
         mirror: whether the run mirrors its images.
         kimg: thousands of images that the run has shown.
 
@@ -50,7 +50,7 @@ def save_nearest(folder: str, networks: Sequence[Network], training_set: Dataset
         return False
     try:
         _save(folder, networks, training_set, latents[:num_fakes], labels[:num_fakes], mirror, kimg)
-    except Exception as error:  # whatever it is
+    except Exception as error:  # No error may end the run.
         print(f'Warning: the report has no nearest training images: {type(error).__name__}: '
               f'{error}', file=sys.stderr)
         return False
@@ -78,17 +78,17 @@ def _save(folder, networks, training_set, latents, labels, mirror, kimg):
 
 
 def _is_fast(D: Network, fakes: np.ndarray) -> bool:
-    """Whether D can look at a thousand images and more in SECONDS."""
+    """Whether D is fast enough for a thousand images or more in SECONDS."""
     size = default_minibatch_size(fakes.shape[-1])
     if _seconds(D, fakes[:FEW]) > 1:
         return False
     many = fakes[np.arange(size) % len(fakes)]
-    _seconds(D, many)  # the first time is slower
+    _seconds(D, many)  # warm-up
     return _seconds(D, many) < OVERHEAD + SLOWEST * size
 
 
 def _seconds(D, images):
     start = time.perf_counter()
-    # not D.run, which compiles
+    # Not D.run, which would compile a function.
     D.get_output_for(images.astype(np.float32), return_as_list=True)[0].numpy()
     return time.perf_counter() - start

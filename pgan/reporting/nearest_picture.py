@@ -1,4 +1,4 @@
-"""The picture of fakes beside their nearest training images."""
+"""The picture of fakes next to their nearest training images."""
 import io
 import os
 from collections.abc import Sequence
@@ -13,24 +13,24 @@ from pgan.reporting.nearest import Found
 
 FONT = 13  # pixels
 MARGIN, GAP = 8, 24  # pixels around the picture, and between its parts
-NARROWEST = 96  # pixels of a column: a caption's
+NARROWEST = 96  # minimum width of a column in pixels, for its caption
 LINE = FONT + 5
 
 
 def save_picture(path: str | os.PathLike, fakes: np.ndarray, found: Sequence[Found],
                  titles: Sequence[str], shrink: int = 1, zoom: int = 1) -> None:
-    """Write a PNG: a row for each fake, the fake at its left, then its neighbours in each space.
+    """Write a PNG with one row per fake: the fake, then its neighbours in each space.
 
-    Below each neighbour stands its distance, in units of the typical distance of a training image
-    to its nearest other one, and its number in the data set.
+    The caption of a neighbour is its distance, in units of the typical distance of a training image
+    to its nearest other one, and its index in the data set ('m' if it is mirrored).
 
     Args:
-        path: of the file.
+        path: path of the file.
         fakes: uint8 [N, C, R, R].
-        found: what was found, in each space.
-        titles: what each fake is, e.g. 'seed 42'.
-        shrink: average squares of so many pixels.
-        zoom: then repeat each pixel so often.
+        found: the neighbours in each space.
+        titles: title of each fake, e.g. 'seed 42'.
+        shrink: factor by which images are downscaled.
+        zoom: factor by which pixels are then repeated.
     """
     side = fakes.shape[-1] // shrink * zoom
     column, row = max(side, NARROWEST) + MARGIN, side + LINE + MARGIN

@@ -7,16 +7,16 @@ PICTURE, VALUES = 'nearest.png', 'nearest.json'
 
 
 def picture_and_values(folder: str) -> tuple[str, str]:
-    """Paths of the picture and of the values in a folder."""
+    """Paths of the picture and the JSON file in a folder."""
     return os.path.join(folder, PICTURE), os.path.join(folder, VALUES)
 
 
 def nearest_section(folder: str, embedded: str | None) -> str:
-    """HTML of the report's section; '' if the run has no picture.
+    """HTML of the report's section; '' if the run has no such picture.
 
     Args:
-        folder: of the run.
-        embedded: the picture as a data: URL; None = there is none.
+        folder: the run's folder.
+        embedded: the picture as a data: URL; None if it does not exist.
     """
     try:
         with open(os.path.join(folder, VALUES), encoding='utf-8') as file:
@@ -24,8 +24,8 @@ def nearest_section(folder: str, embedded: str | None) -> str:
         seen, total = int(values['training_images']), int(values['of'])
         lines = [f'The first fakes at kimg {values["kimg"]:.1f}, and the nearest of '
                  f'{seen}{"" if seen == total else f" of {total}"} training images'
-                 f'{", mirrored ones, too" if values["mirrored"] else ""}. Below each stands its '
-                 'distance; 1.00 is that of a training image to its nearest other one.',
+                 f'{", mirrored ones, too" if values["mirrored"] else ""}. The number below each '
+                 'is its distance; 1.00 is that of a training image to its nearest other one.',
                  *map(str, values['text'])]
     except (OSError, ValueError, KeyError, TypeError):
         return ''

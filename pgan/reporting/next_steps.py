@@ -1,4 +1,4 @@
-"""What to do with a run that has come to its end."""
+"""Next steps after a run has finished: its files, and commands that use its networks."""
 import os
 
 from misc.results import BEST
@@ -8,10 +8,10 @@ from pgan.reporting.best_snapshot import read_best
 
 
 def next_steps(folder: str) -> str:
-    """The report, the networks and the next commands of a finished run, a line each.
+    """Text with the report, the networks and useful commands of a finished run.
 
     Args:
-        folder: of the run, which the commands name as it is seen from the current folder.
+        folder: the run's folder. The commands name it relative to the current folder.
     """
     run = path_argument(folder)
     images = command('util_scripts.py', 'generate_fake_images', '--run_id', run,
@@ -24,6 +24,6 @@ def next_steps(folder: str) -> str:
     return (f'Report:   {os.path.join(folder, report.FILE)}\n'
             f'Networks: {os.path.join(folder, "network-final.pkl")}\n'
             f'{best_line}'
-            f'Next, images of random latents, or a video that moves between them:\n'
+            f'Next, images of random latents, or a video that interpolates between them:\n'
             f'    {images}\n'
             f'    {video}')

@@ -18,7 +18,7 @@ from tfutil import Network
 from tfutil.devices import Devices
 from tfutil.runtime import tf32_allowed
 
-FULL_AT = 2 / 3  # share of a run after which the full resolution should be reached
+FULL_AT = 2 / 3  # fraction of a run after which the full resolution should be reached
 
 
 def print_overview(run: Run, run_phases: Sequence[Phase], expected: Sequence[Expected] | None,
@@ -27,10 +27,10 @@ def print_overview(run: Run, run_phases: Sequence[Phase], expected: Sequence[Exp
 
     Args:
         run: the run.
-        run_phases: the phases that are left of it.
-        expected: the time that each will take; None = the table has no times.
+        run_phases: the remaining phases of the schedule.
+        expected: estimated time of each phase; None = a table without times.
         full_kimg: thousands of images after which the full resolution is reached; None = never.
-        notes: paragraphs that come last.
+        notes: paragraphs to print at the end.
     """
     print('This run:')
     for name, text in overview_entries(run).items():
@@ -46,7 +46,7 @@ def print_overview(run: Run, run_phases: Sequence[Phase], expected: Sequence[Exp
 
 
 def _wrapped(text: str, indent: int = 0) -> str:
-    """Text in lines that fit a terminal; paths and options stay whole."""
+    """Wrap text to the width of a terminal without breaking paths and options."""
     text = text.replace('--set ', '--set\N{NO-BREAK SPACE}')
     filled = textwrap.fill(text, WIDTH, subsequent_indent=' ' * indent, break_long_words=False,
                            break_on_hyphens=False, replace_whitespace=False)
@@ -55,13 +55,14 @@ def _wrapped(text: str, indent: int = 0) -> str:
 
 def schedule_warning(last_phase: Phase, resolution: int, full_kimg: float | None,
                      doublings: int | None = None) -> str | None:
-    """Warning of a schedule that ends before the data set's resolution has faded in.
+    """Warning if the schedule ends before the data set's resolution has faded in; else None.
 
     Args:
         last_phase: the run's last phase.
-        resolution: the data set's.
-        full_kimg: as for `print_overview`.
-        doublings: of the resolution in the whole schedule, if its phases may still be shortened.
+        resolution: resolution of the data set.
+        full_kimg: see `print_overview`.
+        doublings: number of times that the schedule doubles the resolution, to suggest shorter
+            phases; None = no suggestion.
     """
     end = last_phase.last
     needed = math.inf if full_kimg is None else round(full_kimg, 6)
@@ -77,17 +78,17 @@ def schedule_warning(last_phase: Phase, resolution: int, full_kimg: float | None
         how = ('never grows to it. Set sched.lod_training_kimg or sched.lod_transition_kimg above '
                f'0, or start at it: --set sched.lod_initial_resolution={resolution}')
         return f'Warning: the schedule {what}, and {how}'
-    return (f'Warning: the schedule {what}. {full} is reached at {needed:.10g} kimg. To train on '
-            f'up to there, add --set train.total_kimg={needed:.10g} (or more, to train at {full} '
-            f'as well).{_or_grow_faster(last_phase.end_kimg, doublings)}')
+    return (f'Warning: the schedule {what}. {full} is reached at {needed:.10g} kimg. To train up '
+            f'to there, add --set train.total_kimg={needed:.10g} (or more, to train at {full} as '
+            f'well).{_or_grow_faster(last_phase.end_kimg, doublings)}')
 
 
 def _or_grow_faster(kimg, doublings):
-    """The other way to reach the full resolution: phases that take `FULL_AT` of the run."""
+    """Suggestion of shorter phases, which reach the full resolution after `FULL_AT` of the run."""
     if not doublings:
         return ''
     each = FULL_AT * kimg / doublings / 2
-    digits = 10 ** (1 - math.floor(math.log10(each)))  # two of them, rounded down
+    digits = 10 ** (1 - math.floor(math.log10(each)))  # two significant digits, rounded down
     each = math.floor(each * digits) / digits
     return (f' Or grow faster: --set sched.lod_training_kimg={each:g} --set '
             f'sched.lod_transition_kimg={each:g}')
@@ -115,7 +116,7 @@ def overview_entries(run: Run) -> dict[str, Any]:
 
 
 def _small_data_entries(run):
-    """What is done so that D does not learn its images by heart; {} where nothing is."""
+    """Entries about measures against overfitting of D; {} if there are none."""
     options, entries = run.options, {}
     if run.held_out is not None:
         entries['Held out'] = f'{run.held_out.num_images} images'
@@ -127,7 +128,7 @@ def _small_data_entries(run):
 
 
 def _beginning(run: Run) -> dict[str, str]:
-    """The entry of a run that began with another's networks."""
+    """Entry of a run that starts from another run's networks; else {}."""
     init_from = getattr(run.options, 'init_from', None)
     if init_from is None:
         return {}
@@ -139,11 +140,11 @@ def _beginning(run: Run) -> dict[str, str]:
 def _where_results_are(run: Run) -> str:
     if run.devices.is_chief:
         return f'none yet; a new one in {run.config.result_dir!r}'
-    return 'on machine 0'
+    return 'on worker 0 (the chief)'
 
 
 def dataset_name(options: Mapping[str, Any]) -> str:
-    """Name of a data set: its folder, or its class.
+    """Name of a data set: its folder, or its class if it has none.
 
     Args:
         options: config.dataset.
@@ -154,12 +155,15 @@ def dataset_name(options: Mapping[str, Any]) -> str:
 def _describe_images(data: Dataset) -> str:
     shape = 'x'.join(str(int(size)) for size in data.shape)
     if not data.num_images:
-        return f'images of {shape} without an end'
+        return f'endless images of {shape}'
     return f'{data.num_images} images of {shape}'
 
 
 def describe_labels(data: Dataset) -> str:
-    """'3 components (ant, bee, cat)'; without labels, whether the data set has some."""
+    """Description of the labels, e.g. '3 components (ant, bee, cat)'.
+
+    If the run uses no labels, tells whether the data set has some.
+    """
     if data.label_size:
         names = ', '.join(names_of(data))
         return f'{data.label_size} components' + (f' ({shorten(names, 50)})' if names else '')
@@ -170,12 +174,12 @@ def describe_labels(data: Dataset) -> str:
 
 
 def count_parameters(net: Network) -> int:
-    """The number of a network's trainable values."""
+    """Number of a network's trainable parameters."""
     return sum(var.shape.num_elements() for var in net.trainables.values())
 
 
 def describe_precision(G: Network, D: Network) -> str:
-    """'float32', 'float32 / bfloat16', 'float32 (TensorFloat-32 on)'."""
+    """Data types of the activations, e.g. 'float32 / bfloat16' or 'float32 (TensorFloat-32 on)'."""
     dtypes = ' / '.join(dict.fromkeys(net.activation_dtype for net in (G, D)))
     if tf32_allowed():
         return f'{dtypes} (TensorFloat-32 on)'
@@ -187,7 +191,7 @@ def _uses_gpus() -> bool:
 
 
 def describe_devices(devices: Devices) -> str:
-    """'2 x GPU', or '4 x GPU on 2 machines'."""
+    """Number and kind of devices, e.g. '2 x GPU' or '4 x GPU on 2 machines'."""
     kind = 'GPU' if _uses_gpus() else 'CPU'
     machines = f' on {devices.workers} machines' if devices.workers > 1 else ''
     return f'{devices.num_replicas} x {kind}{machines}'

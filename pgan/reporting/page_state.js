@@ -1,11 +1,11 @@
 'use strict';
-// What a page that loads itself again keeps: from file:, too, where there is no server to ask.
+// State that survives a reload of the page, also for pages opened from file: without a server.
 const pageState = (() => {
   const key = 'pgan ' + location.pathname;
   let kept = {};
   try {
     kept = JSON.parse(sessionStorage.getItem(key)) || {};
-  } catch { /* storage is forbidden, or holds something else: begin from nothing */ }
+  } catch { /* Storage is forbidden or holds invalid data: start with the default state. */ }
   const keepers = [];
   function save() {
     kept.scroll = [scrollX, scrollY];
@@ -15,7 +15,7 @@ const pageState = (() => {
     keepers.forEach(keep => keep(kept));
     try {
       sessionStorage.setItem(key, JSON.stringify(kept));
-    } catch { /* then the page starts at its top */ }
+    } catch { /* The state is lost, and the page starts at the top. */ }
   }
   function restore() {
     for (const part of document.querySelectorAll('details[id]'))
@@ -30,7 +30,7 @@ const pageState = (() => {
   return {kept, save, restore, keep: keeper => keepers.push(keeper)};
 })();
 
-// A page with a switch #refresh loads itself again, unless somebody is looking at a detail.
+// A page with a checkbox #refresh reloads itself, unless the user is inspecting something.
 function loadAgain(isBusy) {
   const refresh = document.querySelector('#refresh');
   if (!refresh) return;

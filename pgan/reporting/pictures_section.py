@@ -1,4 +1,4 @@
-"""The report's section of pictures: fakes over time, beside reals."""
+"""The report's section of pictures: fakes over time, next to reals."""
 import glob
 import html
 import os
@@ -12,42 +12,42 @@ from pgan.data.class_names import ROWS_FILE
 from pgan.reporting.image_grids import GridView, page_view
 from pgan.reporting.thumbnails import Thumbnail, make_thumbnail
 
-MAX_PICTURES = 24  # that the slider goes through
+MAX_PICTURES = 24  # on the slider
 REALS = 'reals.png'
-_LEAST_WIDTH = 256  # pixels of the screen for a picture that is no grid
+_LEAST_WIDTH = 256  # screen pixels for a picture that is not a grid
 
 
 class Row(NamedTuple):
-    """What a row of a grid shows: the class's number and name."""
+    """The class shown in a row of a grid."""
     number: int
     name: str
 
 
 class Shown(NamedTuple):
-    """A picture of the page.
+    """A picture on the page.
 
     Attributes:
-        thumbnail: what is embedded.
-        view: the part of the grid that it is; None = the whole picture.
+        thumbnail: the embedded copy.
+        view: the part of the grid that is shown; None = the whole picture.
     """
     thumbnail: Thumbnail
     view: GridView | None
 
 
 def fakes_of(folder: str) -> list[str]:
-    """Names of a run's fakes*.png, in the order in which they were drawn."""
+    """File names of a run's fakes*.png, sorted by kimg."""
     paths = glob.glob(os.path.join(glob.escape(folder), 'fakes*.png'))
     return sorted(map(os.path.basename, paths), key=kimg_of)
 
 
 def kimg_of(name: str) -> int:
-    """123 of 'fakes000123.png'; -1 of a file with another name."""
+    """Parse the kimg of a file name: 123 for 'fakes000123.png', -1 for any other name."""
     match = re.fullmatch(r'fakes(\d+)\.png', name)
     return int(match[1]) if match else -1
 
 
 def read_rows(folder: str) -> list[Row]:
-    """What each row of a run's grids shows; [] if rows are no classes, or have no names."""
+    """Read the class of each row of a run's grids; [] if rows are not classes with names."""
     try:
         with open(os.path.join(folder, ROWS_FILE), encoding='utf-8', errors='replace') as file:
             found = re.findall(r'^row \d+: class (\d+), (.*)$', file.read(), re.MULTILINE)
@@ -57,9 +57,9 @@ def read_rows(folder: str) -> list[Row]:
 
 
 def thinned_out(names: Sequence[str], most: int = MAX_PICTURES) -> list[str]:
-    """At most `most` + 1 of the names: every 1st, 2nd, 4th, ..., and the last.
+    """Select at most `most` + 1 of the names: every 1st, 2nd, 4th or 2^k-th, and the last.
 
-    So the choice seldom changes as their number grows.
+    With powers of two the selection rarely changes as the list grows.
     """
     step = 1
     while len(names) > most * step:
@@ -69,7 +69,7 @@ def thinned_out(names: Sequence[str], most: int = MAX_PICTURES) -> list[str]:
 
 
 def make_shown(folder: str, name: str, rows: Sequence[Row]) -> Shown:
-    """Make what the page shows of a picture in a run's folder.
+    """Create the page's copy of a picture in a run's folder.
 
     Raises:
         OSError, ValueError, DecompressionBombError: the picture cannot be read.
@@ -88,9 +88,9 @@ def pictures_section(fakes: Sequence[tuple[str, Shown]], reals: Shown | None,
     """HTML of the section; '' without pictures.
 
     Args:
-        fakes: (name, picture) of those that are shown, in order.
-        reals: the grid of real images.
-        rows: what the rows of the grids show, if they are classes with names.
+        fakes: (name, picture) of the fakes on the slider, in order.
+        reals: the grid of real images, if it exists.
+        rows: classes of the grids' rows, if they are classes with names.
     """
     figures = []
     if fakes:
@@ -112,7 +112,9 @@ def _slider(fakes):
 
 
 def _figure(ident, title, pictures, rows):
-    """A grid, or one over time, with the names of its rows, in a box that scrolls."""
+    """HTML of one or more grids (all but the last hidden), with the names of their rows, in a box
+    that scrolls.
+    """
     _, (thumbnail, view) = pictures[-1]
     images = ''.join(_image(name, shown, is_shown=name == pictures[-1][0])
                      for name, shown in pictures)
@@ -126,7 +128,7 @@ def _figure(ident, title, pictures, rows):
 
 
 def _part_text(view):
-    return f' the first {view.columns} x {view.rows}; all on a click' if view else ''
+    return f' the first {view.columns} x {view.rows}; click for the whole grid' if view else ''
 
 
 def _row_list(rows):
@@ -138,7 +140,7 @@ def _row_list(rows):
 
 
 def _image(name, shown, is_shown):
-    """An image of the size at which its pixels stand on the screen."""
+    """HTML of an image, at its size in screen pixels."""
     thumbnail, view = shown
     width, height = thumbnail.size
     scaled = _width(thumbnail, view)
@@ -150,7 +152,7 @@ def _image(name, shown, is_shown):
 
 
 def _width(thumbnail, view):
-    """Pixels of the screen; None = as wide as there is room."""
+    """Width in screen pixels; None = fit the available width."""
     if view is not None:
         return view.scale * view.size[0] or None
     width = thumbnail.size[0]

@@ -1,4 +1,4 @@
-"""Progress of a run: tick lines of the log, scalars of TensorBoard, the bar on the terminal."""
+"""Progress of a run: tick lines in the log, scalars for TensorBoard, the bar on the terminal."""
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -18,9 +18,9 @@ class Progress:
         cur_nimg: images shown before it starts.
         resume_time: seconds spent before it starts.
         setup_time: seconds that the first tick reports as maintenance.
-        clock: function that returns seconds (tests pass their own).
-        shown: print tick lines and a bar. Of several machines, only the chief does.
-        timetable: source of the time left that the bar shows; None = it shows none.
+        clock: function that returns the time in seconds (tests pass a fake).
+        shown: whether to print tick lines and a bar; of several workers, only the chief does.
+        timetable: estimates the time left that the bar shows; None = not shown.
     """
 
     def __init__(self, total_kimg: float, *, cur_nimg: int = 0, resume_time: float = 0.0,
@@ -28,7 +28,7 @@ class Progress:
                  shown: bool = True, timetable: Timetable | None = None):
         self.shown = shown
         self.timetable = timetable
-        # Time and images at the end of the last round, unless something else has happened since.
+        # Time and images at the end of the last round or tick; None before the first.
         self.round_start: tuple[float, int] | None = None
         self.clock = clock
         self.start = clock() - resume_time
@@ -37,7 +37,7 @@ class Progress:
         self.tick_start_time = clock()
         self.maintenance_time = setup_time
         self._tick_end = self.start
-        # The delay keeps it away until training moves it: the summary is printed before.
+        # The delay hides the bar until training moves it: the overview is printed first.
         self.bar = progress_bar(total=total_kimg, initial=min(cur_nimg / 1000, total_kimg),
                                 silent=not shown, mininterval=0.5, miniters=0, delay=1e-3)
 
@@ -56,8 +56,10 @@ class Progress:
             self.bar.update(min(cur_nimg / 1000, self.bar.total) - self.bar.n)
 
     def live_lines(self, cur_nimg: int, sched: Schedule) -> list[str]:
-        """The terminal's line as `ProgressBar.forms`, from the fullest to the shortest: kimg, lod,
-        resolution, speed without compiling, time left of the stage and of the run.
+        """Forms of the terminal's line for `ProgressBar.forms`, from the longest to the shortest.
+
+        The longest has kimg, lod, resolution, speed without compilation, and the time left of the
+        stage and of the run.
         """
         kimg = 'kimg {n:.1f}/{total:.1f}'
         lod = f'lod {sched.lod:.2f} ({sched.resolution}x{sched.resolution})'
@@ -80,7 +82,7 @@ class Progress:
         return done or cur_nimg >= self.tick_start_nimg + sched.tick_kimg * 1000
 
     def tick(self, cur_nimg: int, sched: Schedule, note: str = '') -> None:
-        """Print the tick line, with a note at its end, and report the tick's scalars."""
+        """Print the tick line followed by a note, and report the tick's scalars."""
         self.cur_tick += 1
         now = self.clock()
         tick_kimg = (cur_nimg - self.tick_start_nimg) / 1000
@@ -96,20 +98,20 @@ class Progress:
                          autosummary('Timing/sec_per_kimg', tick_time / max(tick_kimg, 1e-9)),
                          autosummary('Timing/maintenance_sec', self.maintenance_time))
         if self.shown:
-            self.bar.clear()  # until training goes on: snapshots may print, too
+            self.bar.clear()  # Until training continues: snapshots may print, too.
             print(f'{line} {note}'.rstrip(), flush=True)
         autosummary('Timing/total_hours', total_time / 3600)
         autosummary('Timing/total_days', total_time / (24 * 3600))
         self._tick_end = now
 
     def end_maintenance(self) -> None:
-        """Start the next tick's clock."""
+        """Start timing the next tick."""
         self.tick_start_time = self.clock()
         self.round_start = self.tick_start_time, self.tick_start_nimg
         self.maintenance_time = self.tick_start_time - self._tick_end
 
     def state(self) -> dict[str, Any]:
-        """Ticks, and times up to now, for a checkpoint."""
+        """Ticks and times so far, for a checkpoint."""
         now = self.clock()
         return dict(cur_tick=self.cur_tick, tick_start_nimg=self.tick_start_nimg,
                     total_time=now - self.start, tick_time=now - self.tick_start_time,
@@ -117,11 +119,11 @@ class Progress:
                     timetable=self.timetable.state() if self.timetable is not None else None)
 
     def restore(self, state: Mapping[str, Any], cur_nimg: int) -> None:
-        """Continue from what `state` gave; the time since then does not count.
+        """Restore a checkpoint; the time since it was saved does not count.
 
         Args:
-            state: the saved numbers.
-            cur_nimg: images shown up to then.
+            state: return value of `state`.
+            cur_nimg: images shown when it was saved.
         """
         now = self.clock()
         self.cur_tick = state['cur_tick']
@@ -129,7 +131,7 @@ class Progress:
         self.start = now - state['total_time']
         self.tick_start_time = now - state['tick_time']
         self.maintenance_time = state['maintenance_time']
-        # checkpoints of earlier versions have none
+        # Checkpoints of earlier versions lack it.
         if self.timetable is not None and state.get('timetable'):
             self.timetable.restore(state['timetable'])
         self.bar.initial = self.bar.n = min(cur_nimg / 1000, self.bar.total)
@@ -141,7 +143,7 @@ class Progress:
 
 def tick_line(tick: int, kimg: float, lod: float, minibatch: int, total_sec: float,
               sec_per_tick: float, sec_per_kimg: float, maintenance_sec: float) -> str:
-    """The line that log parsers read, in its exact form."""
+    """Tick line in the exact format that log parsers expect."""
     return (f'tick {tick:<5d} kimg {kimg:<8.1f} lod {lod:<5.2f} minibatch {minibatch:<4d} time '
             f'{misc.format_time(total_sec):<12s} sec/tick {sec_per_tick:<7.1f} sec/kimg '
             f'{sec_per_kimg:<7.2f} maintenance {maintenance_sec:.1f}')

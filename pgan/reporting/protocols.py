@@ -1,4 +1,4 @@
-"""What reporting needs of the training room, which stands above it: protocols for annotations."""
+"""Protocols for the types of pgan.training, which reporting must not import."""
 from collections.abc import Sequence
 from types import ModuleType, SimpleNamespace
 from typing import Protocol
@@ -17,11 +17,11 @@ class Schedule(Protocol):
 
     @property
     def resolution(self) -> int:
-        """Pixels of floor(lod)."""
+        """Resolution at floor(lod), in pixels."""
 
     @property
     def minibatch(self) -> int:
-        """Images a minibatch."""
+        """Images per minibatch."""
 
     @property
     def G_lrate(self) -> float:
@@ -41,11 +41,11 @@ class Phase(Protocol):
 
     @property
     def start_kimg(self) -> float:
-        """Where it begins."""
+        """Start of the phase, in thousands of images."""
 
     @property
     def end_kimg(self) -> float:
-        """Where it ends."""
+        """End of the phase, in thousands of images."""
 
     @property
     def first(self) -> Schedule:
@@ -61,7 +61,7 @@ class Phase(Protocol):
 
     @property
     def kimg(self) -> float:
-        """Its length in thousands of images."""
+        """Length of the phase, in thousands of images."""
 
 
 class Run(Protocol):
@@ -73,7 +73,7 @@ class Run(Protocol):
 
     @property
     def options(self) -> SimpleNamespace:
-        """The options of training, as attributes."""
+        """The training options, as attributes."""
 
     @property
     def training_set(self) -> Dataset:
@@ -81,7 +81,7 @@ class Run(Protocol):
 
     @property
     def held_out(self) -> Dataset | None:
-        """Images that it does not train on."""
+        """Held-out images for validation; None = no images are held out."""
 
     @property
     def networks(self) -> Sequence[Network]:
@@ -89,7 +89,7 @@ class Run(Protocol):
 
     @property
     def devices(self) -> Devices:
-        """Where it computes."""
+        """The devices of the run."""
 
     @property
     def cur_nimg(self) -> int:
@@ -97,4 +97,4 @@ class Run(Protocol):
 
     @property
     def path(self) -> str | None:
-        """The result folder; None on a machine that is not the chief."""
+        """The result folder; None on workers other than the chief."""

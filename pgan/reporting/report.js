@@ -3,7 +3,7 @@ const find = selector => document.querySelector(selector);
 // ---------------------------------------------------------------- pictures over time
 
 const slider = find('#when'), pictures = [...document.querySelectorAll('#fakes img')];
-let timer = null, chosen = null;  // chosen: the picture that was asked for; null = the newest
+let timer = null, chosen = null;  // chosen: id of the selected picture; null = the newest
 
 function show(number) {
   pictures.forEach((picture, i) => picture.hidden = i != number);
@@ -47,7 +47,7 @@ if (slider) {
   pageState.keep(kept => kept.chosen = chosen);
 }
 
-// Two grids that show the same cells scroll together.
+// The grids of fakes and reals scroll together.
 const boxes = [...document.querySelectorAll('.pair .scroll')];
 for (const box of boxes)
   box.addEventListener('scroll', () => boxes.forEach(other => {
@@ -61,13 +61,13 @@ for (const box of boxes)
 const viewer = find('#viewer'), viewed = new Image(), canvas = find('#canvas');
 viewed.id = 'viewed';
 canvas.append(viewed);
-let scale = null, source = null;  // scale: pixels of the screen for each; 0 = fit, null = first look
+let scale = null, source = null;  // scale: screen pixels per pixel; 0 = fit, null = just opened
 
 const isLarger = () => viewed.naturalWidth > canvas.clientWidth ||
   viewed.naturalHeight > canvas.clientHeight;
 
 function zoom(to) {
-  // what is in the middle stays there
+  // Keep the centre of the view in place.
   const middle = side => (canvas['scroll' + side] + canvas['client' + (side == 'Left' ? 'Width' : 'Height')] / 2) /
     (canvas['scroll' + (side == 'Left' ? 'Width' : 'Height')] || 1);
   const x = middle('Left'), y = middle('Top');
@@ -89,14 +89,14 @@ function step(direction) {
   if (next) zoom(next);
 }
 
-// The file beside this page has the whole grid. A page that was sent alone has its part of it.
+// The PNG file next to this page holds the whole grid. Without it, show the embedded part.
 function view(image) {
   source = image;
   viewed.onload = () => zoom(scale === null ? isLarger() ? 1 : 0 : scale);
   viewed.onerror = () => {
     viewed.onerror = null;
     viewed.src = image.src;
-    name(' (a part: the file is not beside this page)');
+    name(' (a part: the file is not next to this page)');
   };
   const name = note => find('#viewer-name').textContent = `${image.id}.png${note}`;
   name('');
@@ -148,7 +148,7 @@ function element(name, attributes, text) {
   return made;
 }
 
-// A running average that forgets all but `weight` of itself at each point, corrected at its start.
+// Exponential moving average with decay `weight`, with bias correction.
 function smoothed(points, weight) {
   let sum = 0, total = 0;
   return points.map(([x, y]) => {
@@ -239,7 +239,7 @@ function drawAll() {
     else draw(chart, 0, false);
 }
 
-// The values of all charts at one kimg, in their legends.
+// Show the values of all charts at one kimg in their legends.
 function pointAt(kimg) {
   for (const chart of charts) {
     chart.figure.querySelectorAll('.cursor').forEach(old => old.remove());
@@ -295,7 +295,7 @@ if (find('#curve-controls')) {
 }
 drawAll();
 
-// ---------------------------------------------------------------- texts
+// ---------------------------------------------------------------- text
 
 for (const text of document.querySelectorAll('.status + pre')) {
   const copy = document.createElement('button');

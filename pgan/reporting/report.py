@@ -1,6 +1,6 @@
-"""report.html: a run at a glance, in one file that needs no server.
+"""report.html: overview of a run in a single file that needs no server.
 
-It has what the run is doing, pictures over time, curves, metrics, options, and the end of the log.
+It shows the run's status, pictures over time, curves, metrics, options, and the end of the log.
 """
 import html
 import os
@@ -36,7 +36,7 @@ _HERE = pathlib.Path(__file__).parent
 
 
 def read_part(name: str) -> str:
-    """A file that pages are made of, which lies beside this module."""
+    """Read a template, style sheet or script from this module's folder."""
     return (_HERE / name).read_text(encoding='utf-8')
 
 
@@ -46,7 +46,7 @@ _SCRIPT = read_part('page_state.js') + read_part('report.js')
 
 
 class Report:
-    """A run's report.html, rewritten at each tick from what is in its folder.
+    """A run's report.html, rewritten at each tick from the files in its folder.
 
     Args:
         folder: the result folder.
@@ -58,17 +58,17 @@ class Report:
         self._is_broken = False
 
     def refresh(self) -> None:
-        """Write the page. If that fails, warn once: a page is not worth a run."""
+        """Write the page. Failures do not end the run; the first one prints a warning."""
         try:
             self.write()
-        except Exception as error:  # whatever it is
+        except Exception as error:  # No error may end the run.
             if not self._is_broken:
                 print(f'Warning: {os.path.join(self.folder, FILE)} is not up to date: '
                       f'{type(error).__name__}: {error}', file=sys.stderr)
             self._is_broken = True
 
     def write(self) -> None:
-        """Write the page, whole or not at all."""
+        """Write the page atomically."""
         rows = stats_file.read(self.folder)
         status = read_status(self.folder)
         best = read_best(self.folder)
@@ -98,10 +98,10 @@ class Report:
         return pictures_section(fakes, self._picture(REALS), read_rows(self.folder))
 
     def add_thumbnail(self, name: str) -> Thumbnail:
-        """A small copy of a picture that has just been written; the page shows the new one, too.
+        """Update the page's copy of a picture that has just been written, and return a thumbnail.
 
         Raises:
-            OSError: it cannot be read.
+            OSError: the picture cannot be read.
         """
         self._shown[name] = make_shown(self.folder, name, read_rows(self.folder))
         if self._shown[name].view is None:
@@ -109,11 +109,11 @@ class Report:
         return make_thumbnail(os.path.join(self.folder, name))
 
     def forget_thumbnail(self, name: str) -> None:
-        """Make the thumbnail of a picture again, which has been replaced."""
+        """Discard the thumbnail of a picture that has been replaced."""
         self._shown.pop(name, None)
 
     def _picture(self, name: str) -> Shown | None:
-        """A picture of the folder; None if it cannot be read."""
+        """The page's copy of a picture, created if necessary; None if it cannot be read."""
         if name not in self._shown:
             try:
                 self._shown[name] = make_shown(self.folder, name, read_rows(self.folder))
@@ -126,17 +126,17 @@ class Report:
         return None if shown is None else shown.thumbnail.url
 
 
-# ---------------------------------------------------------------- texts
+# ---------------------------------------------------------------- text
 
 def _progress(status: RunStatus) -> str:
-    """The beginning of the page's title: how far a run in training is."""
+    """Prefix of the page's title: progress of a running run in percent; else ''."""
     if status.state != RUNNING or not status.total_kimg:
         return ''
     return f'{percent_of(status.kimg or 0.0, status.total_kimg)} % '
 
 
 def _environment_rows(entries):
-    """Table rows for the newest entry of environment.json, and how often the run was started."""
+    """Table rows of the newest entry of environment.json and the number of starts."""
     if not entries:
         return '<tr><td>unknown</td></tr>'
     times = f'{len(entries)} time{"s" if len(entries) > 1 else ""}'

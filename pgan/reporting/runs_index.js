@@ -15,7 +15,7 @@ function sort() {
   const value = row => row.querySelector('.' + key).dataset.sort;
   rows.sort((one, other) => {
     const [a, b] = [value(one), value(other)];
-    if (a === '' || b === '') return (a === '') - (b === '');  // what is unknown comes last
+    if (a === '' || b === '') return (a === '') - (b === '');  // unknown values come last
     return direction * (NUMBERS.includes(key) ? a - b : a.localeCompare(b, undefined, {numeric: true}));
   });
   body.append(...rows);

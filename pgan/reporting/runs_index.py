@@ -1,9 +1,9 @@
-"""results/index.html: all runs at a glance, in one file that needs no server.
+"""results/index.html: overview of all runs in a single file that needs no server.
 
-The page is its own memory: what it knows of each run, and a small picture, stand in it as JSON. So
-a refresh reads a few folders again, those that were read longest ago first, and takes the others
-from the page. Two runs that write it at once lose nothing: each page is whole, and what one of them
-missed is read at the next refresh.
+The page is also its cache: it embeds an entry per run, with a thumbnail, as JSON. A refresh reads
+only some folders, those with the oldest entries first, and takes the others from the page. Two runs
+may write it at the same time: each page is complete, and an entry that one of them overwrites is
+read again at a later refresh.
 """
 import html
 import json
@@ -35,11 +35,11 @@ from pgan.reporting.thumbnails import make_thumbnail
 from pgan.reporting.timetable import rough_time
 
 FILE = 'index.html'
-SECONDS = 0.5  # for reading folders again, in each refresh
-LEAST_PAUSE = 10.0  # seconds between two refreshes by ticks
-SHARE = 0.02  # of a run's time that refreshes by ticks may take
+SECONDS = 0.5  # time limit for reading folders in one refresh
+LEAST_PAUSE = 10.0  # minimum time between two refreshes by ticks, in seconds
+SHARE = 0.02  # maximum fraction of a run's time for refreshes by ticks
 THUMBNAIL_SIZE, THUMBNAIL_BYTES = 192, 8_000
-SCRIPT, UNREADABLE = 'script', 'unreadable'  # states beside those of `RunStatus`
+SCRIPT, UNREADABLE = 'script', 'unreadable'  # states in addition to those of `RunStatus`
 _STATES = (RUNNING, 'stopped', 'failed', FINISHED, UNREADABLE, SCRIPT)
 
 _OF_RUNS = ('stats.jsonl', 'reals.png', 'network-final.pkl', FOLDER, OLD_FOLDER)
@@ -51,39 +51,39 @@ _SCRIPT = report.read_part('page_state.js') + report.read_part('runs_index.js')
 _KNOWN = re.compile(r'<script type="application/json" id="runs">(.*?)</script>', re.DOTALL)
 _PICTURE = re.compile(r'data:image/(png|jpeg);base64,[A-Za-z0-9+/=]+')
 
-Entry = dict[str, Any]  # of a run: see `read_entry`
+Entry = dict[str, Any]  # see `_entry`
 
 
 class RunsIndex:
-    """The page of all runs in a folder of results.
+    """The page of all runs in a result directory.
 
     Args:
-        result_dir: the folder; a leading ~ is the home folder.
+        result_dir: the parent folder of all results; a leading ~ is expanded.
     """
 
     def __init__(self, result_dir: str | os.PathLike):
         self.result_dir = expanded(result_dir)
         self._is_broken = False
-        self._next = 0.0  # time.monotonic() before which no tick refreshes
+        self._next = 0.0  # time.monotonic() of the next refresh by a tick
 
     def tick(self, folder: str) -> None:
-        """Refresh the page unless that was done a moment ago."""
+        """Refresh the page, unless the last refresh was too recent."""
         if time.monotonic() >= self._next:
             self.refresh(folder)
 
     def refresh(self, folder: str | None = None, *, seconds: float = SECONDS) -> None:
-        """Write the page. If that fails, warn once: a page is not worth a run.
+        """Write the page. Failures do not end the run; the first one prints a warning.
 
         Args:
-            folder: a run whose entry is read again in any case.
-            seconds: for reading the others.
+            folder: a run whose entry is always read again.
+            seconds: time limit for reading the other entries.
         """
         if not os.path.isdir(self.result_dir):
             return
         start = time.monotonic()
         try:
             self.write(folder, seconds=seconds)
-        except Exception as error:  # whatever it is
+        except Exception as error:  # No error may end the run.
             if not self._is_broken:
                 print(f'Warning: {os.path.join(self.result_dir, FILE)} is not up to date: '
                       f'{in_short(error)}', file=sys.stderr)
@@ -92,10 +92,10 @@ class RunsIndex:
         self._next = now + max(LEAST_PAUSE, (now - start) / SHARE)
 
     def write(self, folder: str | None = None, *, seconds: float = SECONDS) -> None:
-        """Write the page, whole or not at all; see `refresh`.
+        """Write the page atomically; see `refresh` for the arguments.
 
         Raises:
-            DataError: index.html cannot be written, or is another program's.
+            DataError: index.html cannot be written, or was made by another program.
             OSError: the folder cannot be read.
         """
         path = os.path.join(self.result_dir, FILE)
@@ -105,7 +105,7 @@ class RunsIndex:
             file.write(_page(self.result_dir, entries))
 
     def _entries(self, folder, known, deadline):
-        """An entry for each folder: read again as long as there is time, else as known."""
+        """An entry per folder, read again until the deadline, then taken from `known`."""
         names = [entry.name for entry in os.scandir(self.result_dir)
                  if entry.is_dir() and not entry.name.startswith(('_', '.'))]
         own = None if folder is None else os.path.realpath(folder)
@@ -122,15 +122,15 @@ class RunsIndex:
 
 
 def _known_entries(path):
-    """{name: entry} of the page as it is; DataError if it is not ours."""
+    """{name: entry} of the existing page; DataError if it was made by another program."""
     try:
         with open(path, encoding='utf-8', errors='replace') as file:
             text = file.read()
     except FileNotFoundError:
         return {}
     if _MARK not in text[:1000]:
-        raise DataError(f'{path!r} was made by another program. Move it away, and it will be the '
-                        'page of all runs.')
+        raise DataError(f'{path!r} was made by another program. Move it away, so that the page of '
+                        'all runs can be written there.')
     try:
         entries = json.loads(_KNOWN.search(text)[1])  # type: ignore[index]
         return {entry['name']: entry for entry in entries if _is_entry(entry)}
@@ -138,7 +138,7 @@ def _known_entries(path):
         return {}
 
 
-# ---------------------------------------------------------------- what is known of a run
+# ---------------------------------------------------------------- entries
 
 def _entry(name: str, state: str, **values: Any) -> Entry:
     return {'name': name, 'state': state, 'is_listed': True, 'note': '', 'kimg': None,
@@ -152,7 +152,8 @@ _NUMBERS = ('kimg', 'total_kimg', 'seconds_left', 'time', 'value')
 
 
 def _is_entry(entry):
-    """Whether it is what `_entry` makes: a page may be an older version's, or damaged."""
+    """Whether an entry has the format of `_entry`. A page may be damaged, or of an older version.
+    """
     return (isinstance(entry, dict) and entry.keys() == _entry('', '').keys()
             and all(type(entry[name]) is kind for name, kind in _KINDS.items())
             and all(entry[name] is None or _is_finite(entry[name]) for name in _NUMBERS)
@@ -165,18 +166,18 @@ def _is_finite(value):
 
 
 def read_entry(result_dir: str, name: str, before: Mapping[str, Any] = {}) -> Entry:
-    """What the page shows of a folder. One that cannot be read is shown as such.
+    """Read the page's entry of a folder. A folder that cannot be read gets the state 'unreadable'.
 
     Args:
-        result_dir, name: where it is.
-        before: what was known of it; its picture is kept if it is still the same.
+        result_dir, name: parent and name of the folder.
+        before: its previous entry, whose thumbnail is reused if the picture has not changed.
     """
     folder = os.path.join(result_dir, name)
     try:
         names = sorted(os.listdir(folder))
         read = _read_run if _is_run(names) else _read_others
         entry = read(folder, name, names, before)
-    except Exception as error:  # a broken folder must not keep the others from being shown
+    except Exception as error:  # A broken folder must not hide the others.
         entry = _entry(name, UNREADABLE, note=in_short(error))
     entry['read'] = time.time()
     return entry
@@ -220,7 +221,7 @@ def _dataset(folder):
 
 
 def _read_others(folder, name, names, before):
-    """A numbered folder that is no run has what a script has made; others are not listed."""
+    """Entry of a folder that is not a run: a script's output if it is numbered, else not listed."""
     pictures = [name for name in names if name.endswith(('.png', '.jpg'))]
     return _entry(name, SCRIPT, is_listed=re.match(r'\d+-', name) is not None,
                   time=os.path.getmtime(folder), note=f'{len(names)} files',
@@ -228,7 +229,7 @@ def _read_others(folder, name, names, before):
 
 
 def _picture(folder, name, before):
-    """The entry's picture: of the corner of a grid, where images can be told apart."""
+    """Thumbnail of a picture, of a grid only the corner, so that its images are discernible."""
     if name is None:
         return {}
     path = os.path.join(folder, name)
@@ -269,9 +270,9 @@ def _page(result_dir: str, entries: Sequence[Entry]) -> str:
         folder=html.escape(os.getcwd()), title=html.escape(os.path.realpath(result_dir)),
         updated=moment(time.time()), states=_state_filters(counts),
         refresh='' if not counts[RUNNING] else
-        '<label><input id="refresh" type="checkbox" checked data-seconds="15"> load again every '
+        '<label><input id="refresh" type="checkbox" checked data-seconds="15"> reload every '
         '15 s</label>',
-        # no '<' in JSON may end the script element
+        # Escaped, so that no '</script>' in the JSON can end the element.
         runs=to_json(entries).replace('<', '\\u003c'))
 
 
@@ -335,5 +336,5 @@ def _kimg_cell(entry):
 
 
 def _quoted(name):
-    """A folder's name as part of a relative address."""
+    """Quote a folder's name for a relative URL."""
     return pathlib.PurePosixPath('/' + name).as_uri().removeprefix('file:///')

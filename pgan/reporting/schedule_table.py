@@ -1,4 +1,4 @@
-"""The schedule of a run as a table."""
+"""Table of a run's schedule."""
 import textwrap
 from collections.abc import Sequence
 
@@ -17,8 +17,8 @@ def print_schedule(run_phases: Sequence[Phase], expected: Sequence[Expected] | N
 
     Args:
         run_phases: the phases.
-        expected: the time of each; adds columns of times and their sum.
-        on_top: what the sum does not count, for a note below.
+        expected: estimated time of each phase; adds columns of times, and a line with their sum.
+        on_top: subject and verb of a note on what the sum excludes, e.g. 'Metrics come'.
     """
     rows = [[*_HEADINGS, *(_TIME_HEADINGS if expected else ())]]
     for number, phase in enumerate(run_phases):
@@ -54,7 +54,7 @@ def _cells(phase: Phase) -> list[str]:
 
 
 def _total(expected: Sequence[Expected]) -> str:
-    """'In all 3m 02s: training 1m 10s, compiling 1m 40s, saving 12s.'"""
+    """Sum of the times: 'In all 3m 02s: training 1m 10s, compiling 1m 40s, saving 12s.'"""
     parts = {name: sum(getattr(stage, name) for stage in expected)
              for name in ('training', 'compiling', 'saving')}
     texts = ', '.join(f'{name} {rough_time(seconds)}' for name, seconds in parts.items())

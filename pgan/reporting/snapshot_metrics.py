@@ -1,4 +1,4 @@
-"""Metrics of the generator while it trains."""
+"""Metrics of the generator during training."""
 import contextlib
 from collections.abc import Iterator, Sequence
 from types import ModuleType
@@ -13,23 +13,23 @@ from tfutil import Network
 
 
 class SnapshotMetrics:
-    """Measures Gs whenever networks are saved.
+    """Computes metrics of Gs whenever networks are saved.
 
-    Its random draws leave the run's own random numbers as they were.
+    The state of NumPy's global generator is preserved, so metrics do not affect training.
 
     Args:
         names: short or dotted names of metrics; may be empty.
-        num_images: real and generated images to look at.
+        num_images: number of real and of generated images.
         config: the configuration: dataset, data_dir, result_dir, num_gpus, random_seed.
         mirror_augment: whether the run mirrors its images.
-        against: 'training', or 'validation' = the images that the data set holds out.
+        against: real images to compare with: 'training', or 'validation' = the held-out images.
 
     Attributes:
-        judge: the value by which snapshots are judged, of the metric named first; None without
-            metrics, or if that one does not say whether higher or lower is better.
+        judge: the value that decides which snapshot is best, of the first metric; None without
+            metrics, or if that metric does not define whether higher or lower is better.
 
     Raises:
-        ConfigError: an unknown metric, or one that is not available for these images.
+        ConfigError: a metric is unknown, or not available for these images.
     """
 
     def __init__(self, names: Sequence[str], num_images: int, config: ModuleType,
@@ -40,7 +40,7 @@ class SnapshotMetrics:
         self._num_gpus = config.num_gpus
         self._random_seed = config.random_seed
         if names:
-            # its position is not the run's
+            # A separate data set object, so that the run's position in its own is unaffected.
             part: dict[str, Any] = {} if against == 'training' else {'part': against}
             training_set = dataset.load_dataset(data_dir=config.data_dir, **config.dataset, **part)
             resolution = training_set.shape[1]
@@ -52,13 +52,13 @@ class SnapshotMetrics:
                                         mirror_augment=mirror_augment)
             self.judge = metrics_room.judge_of(made[0], num_images)
             if self.judge is None:
-                print(f'Note: no network-best.pkl is kept, as {names[0]!r} does not say whether '
+                print(f'Note: no network-best.pkl is kept, as {names[0]!r} does not define whether '
                       'higher or lower is better. Give its class an attribute higher_is_better.')
 
     def __call__(self, Gs: Network) -> dict[str, float]:
-        """Return the values of all metrics by name: {} without metrics.
+        """Compute all metrics of a generator and return {name: value}; {} without metrics.
 
-        The first call also looks at the real images.
+        The first call also evaluates the real images.
         """
         if self._evaluator is None:
             return {}
@@ -66,7 +66,7 @@ class SnapshotMetrics:
             if not self._has_reals:
                 self._evaluator.evaluate_reals()
                 self._has_reals = True
-            np.random.seed(self._random_seed)  # the same latents and projections at each snapshot
+            np.random.seed(self._random_seed)  # Same latents and projections at each snapshot.
             values = self._evaluator.evaluate_fakes(Gs, self._num_gpus)
             return dict(zip(self._evaluator.names, map(float, values)))
 

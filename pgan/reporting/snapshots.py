@@ -1,4 +1,4 @@
-"""What a run saves at ticks: image grids, networks, statistics."""
+"""Files that a run saves at ticks: image grids, networks, statistics."""
 import os
 import sys
 import time
@@ -35,17 +35,17 @@ def setup_snapshot_image_grid(
     """Choose the real images, labels and latents of a run's image grids.
 
     Args:
-        G: the generator; gives the size of images and latents.
-        training_set: the data set; grids are made of its full-resolution images.
-        size: '1080p' or '4k': the picture to fill.
+        G: the generator; determines the size of images and latents.
+        training_set: the data set, which supplies full-resolution images.
+        size: size of the picture, '1080p' or '4k'.
         layout: 'random', or 'row_per_class': row y shows only class y mod label_size.
 
     Returns:
-        ((images across, down), reals uint8 [n, C, R, R], labels [n, label size], latents [n, latent
-        size]).
+        ((columns, rows), reals uint8 [n, C, R, R], labels [n, label size], latents [n, latent
+            size]), with n = columns * rows.
 
     Raises:
-        ConfigError: another size or layout, or rows per class asked of a run without labels.
+        ConfigError: unknown size or layout, or 'row_per_class' for a run without labels.
     """
     gw, gh = snapshot_grid_size(G.output_shape[3], G.output_shape[2], size)
     latents = misc.random_latents(gw * gh, G)
@@ -57,17 +57,24 @@ def setup_snapshot_image_grid(
 
 
 def reals_by_row(training_set: Dataset, gw: int, gh: int) -> tuple[np.ndarray, np.ndarray]:
-    """Real images of which row y shows only class y mod label_size, and their labels.
+    """Choose real images for a grid whose row y shows only class y mod label_size.
 
-    If a class has too few images, they repeat; if it has none, its cells stay black. Data sets
-    without an end (no `labels`) are searched for a limited number of minibatches.
+    If a class has too few images, they repeat; if it has none, its cells stay black. In endless
+    data sets (without `labels`), a limited number of minibatches is searched.
+
+    Args:
+        training_set: the data set.
+        gw, gh: number of columns and rows.
 
     Returns:
-        Images [gw * gh, C, R, R], and labels [gw * gh, label_size].
+        (images [gw * gh, C, R, R], labels [gw * gh, label_size]).
+
+    Raises:
+        ConfigError: the run has no labels.
     """
     classes = training_set.label_size
     if classes == 0:
-        raise ConfigError("grid.layout 'row_per_class' needs labels: condition the run with "
+        raise ConfigError("grid.layout 'row_per_class' requires labels: condition the run with "
                           "dataset.max_label_size = 'full' (the line '-cond'), or choose "
                           "grid.layout = 'random'.")
     row_classes = np.arange(gh) % classes
@@ -83,7 +90,7 @@ def reals_by_row(training_set: Dataset, gw: int, gh: int) -> tuple[np.ndarray, n
 
 
 def _choose_by_label(training_set, classes, count):
-    """{class: up to `count` images of it}, picked at random; only these images are read."""
+    """{class: up to `count` of its images}, chosen at random; only these images are read."""
     of_class = np.where(training_set.labels.max(axis=1) > 0, training_set.labels.argmax(axis=1), -1)
     picked = {k: np.random.permutation(np.flatnonzero(of_class == k))[:count]
               for k in range(classes)}
@@ -91,7 +98,7 @@ def _choose_by_label(training_set, classes, count):
 
 
 def _choose_from_stream(training_set, classes, count, minibatches=200, minibatch_size=16):
-    """{class: up to `count` images of it} of the stream's next images."""
+    """{class: up to `count` of its images}, taken from the next minibatches of the stream."""
     found = {}
     for _ in range(minibatches):
         for image, label in zip(*training_set.get_minibatch_np(minibatch_size)):
@@ -103,7 +110,9 @@ def _choose_from_stream(training_set, classes, count, minibatches=200, minibatch
 
 
 class ImageSnapshots:
-    """reals.png once, and fakes%06d.png (kimg) of the same latents and labels throughout."""
+    """Image grids of a run: reals.png, written once, and fakes%06d.png (kimg), always of the same
+    latents and labels.
+    """
 
     def __init__(self, Gs: Network, training_set: Dataset, drange_net: Sequence[float],
                  **grid_options: Any):
@@ -116,47 +125,47 @@ class ImageSnapshots:
             Gs, training_set, **grid_options)
 
     def save_row_names(self, folder: str) -> None:
-        """Write rows.txt, the class of each row, if rows are classes that have names."""
+        """Write rows.txt, the class of each row, if rows are classes with names."""
         if self.row_names:
             with misc.atomic_write(os.path.join(folder, ROWS_FILE)) as file:
                 file.write(self.row_names.encode('utf-8', 'surrogateescape'))
 
     @property
     def row_names(self) -> str:
-        """The class of each row, a line each; '' if rows are no classes that have names."""
+        """Class names of the rows, one per line; '' if rows are not classes with names."""
         names = names_of(self.training_set)
         by_class = self.layout == 'row_per_class' and names
         return row_lines(names, self.grid_size[1]) if by_class else ''
 
     def save_reals(self, folder: str) -> str:
-        """Write reals.png; returns its path."""
+        """Write reals.png and return its path. May be called only once."""
         assert self.reals is not None, 'they are written once'
         path = os.path.join(folder, 'reals.png')
         misc.save_image_grid(self.reals, path, drange=self.training_set.dynamic_range,
                              grid_size=self.grid_size)
-        self.reals = None  # a 4k grid of 1024x1024 images takes as much memory as a network
+        self.reals = None  # A 4k grid of 1024x1024 images takes as much memory as a network.
         return path
 
     def state(self) -> dict[str, np.ndarray]:
-        """What the pictures are drawn from, for a checkpoint."""
+        """Latents and labels of the pictures, for a checkpoint."""
         return dict(latents=self.latents, labels=self.labels)
 
     def restore(self, state: Mapping[str, np.ndarray]) -> None:
-        """Draw the same pictures as the run has drawn so far.
+        """Restore latents and labels, so that a resumed run draws the same pictures.
 
         Raises:
-            ConfigError: they had another size.
+            ConfigError: the saved grid has another size.
         """
         if len(state['latents']) != len(self.latents):
             raise ConfigError('grid.size: expected the size that the run was started with, '
-                              f'{len(state["latents"])} images a picture. Received one of '
-                              f'{len(self.latents)}.')
+                              f'{len(state["latents"])} images per picture. Received: one with '
+                              f'{len(self.latents)}. Set grid.size back.')
         self.latents = state['latents']
         self.labels = state['labels']
         self.reals = None
 
     def save_fakes(self, folder: str, cur_nimg: int, minibatch: int) -> str:
-        """Write fakes%06d.png; returns its path."""
+        """Write fakes%06d.png and return its path."""
         fakes: Any = self.Gs.run(self.latents, self.labels, minibatch_size=minibatch)
         path = os.path.join(folder, f'fakes{cur_nimg // 1000:06d}.png')
         misc.save_image_grid(fakes, path, drange=self.drange_net, grid_size=self.grid_size)
@@ -164,17 +173,17 @@ class ImageSnapshots:
 
 
 class RunFolder:
-    """A result folder and what a run writes into it.
+    """A result folder and the files that a run writes to it.
 
     Args:
-        path: the folder, already made.
+        path: the existing result folder.
         networks: G, D, Gs.
         grid: the image grids.
-        metrics: function from Gs to values by name, called whenever networks are saved.
+        metrics: function from Gs to {name: value}, called whenever networks are saved.
         image_snapshot_ticks, network_snapshot_ticks: ticks between two fakes*.png, and between two
             network-snapshot-*.pkl.
-        save_weight_histograms: write them to the event file at each tick.
-        judge: the metrics' value by which network-best.pkl is kept; None keeps none.
+        save_weight_histograms: whether to write weight histograms to the event file at each tick.
+        judge: the metric that decides which snapshot becomes network-best.pkl; None keeps none.
     """
 
     def __init__(self, path: str, networks: Sequence[Network], grid: ImageSnapshots,
@@ -194,15 +203,15 @@ class RunFolder:
 
     def begin(self, cur_nimg: int, minibatch: int,
               options: Mapping[str, Any] = {}) -> tuple[float, float]:
-        """Save the grids of a run that has not trained yet, and its options for TensorBoard.
+        """Save the first image grids of a run, and its options for TensorBoard.
 
         Args:
             cur_nimg: images shown so far.
-            minibatch: for evaluating Gs.
-            options: options by name.
+            minibatch: minibatch size for evaluating Gs.
+            options: {name: value} of the options.
 
         Returns:
-            Seconds that a picture took, and how many more the first one of Gs took.
+            (seconds per picture, additional seconds of the first picture by Gs).
         """
         self.writer.hparams(options)
         self.writer.layout(LAYOUT)
@@ -216,17 +225,17 @@ class RunFolder:
         return seconds, max(time.perf_counter() - between - seconds, 0.0)
 
     def _show_picture(self, tag, path, cur_nimg):
-        """Put a picture that has been saved into TensorBoard and the report, as a thumbnail."""
+        """Add a saved picture to TensorBoard and the report, as a thumbnail."""
         try:
             data, (width, height), _ = self.report.add_thumbnail(os.path.basename(path))
-        except OSError as error:  # the picture itself was saved; a copy of it is not worth a run
+        except OSError as error:  # The picture itself was saved; a missing copy must not end a run.
             print(f'Warning: {path} is not shown in TensorBoard: {error}', file=sys.stderr)
         else:
             self.writer.image(tag, data, width, height, cur_nimg, self.grid.row_names)
 
     def tick(self, cur_tick: int, cur_nimg: int, minibatch: int, done: bool,
              graph_def: tf.compat.v1.GraphDef | None = None) -> bool:
-        """Save the snapshots that are due (all when the run is done), and the tick's statistics.
+        """Save the snapshots that are due (all if the run is done) and the tick's statistics.
 
         Returns:
             Whether networks were saved.
@@ -250,7 +259,7 @@ class RunFolder:
         return networks_are_due
 
     def flush(self) -> None:
-        """Write buffered curves to their file."""
+        """Flush buffered statistics to the event file."""
         self.writer.flush()
 
     def _save_metrics(self, cur_nimg, snapshot):
@@ -264,11 +273,11 @@ class RunFolder:
             print(f'Best so far: {best}, saved as network-best.pkl')
 
     def finish(self, cur_nimg: int = 0, nearest_fakes: int = 0, mirror: bool = False) -> None:
-        """Save the final networks, the mark that the run is complete, and the last report.
+        """Save the final networks, the done mark, and the last report.
 
         Args:
             cur_nimg: images shown.
-            nearest_fakes: fakes that the report shows beside their nearest training images.
+            nearest_fakes: number of fakes shown next to their nearest training images; 0 = none.
             mirror: whether the run mirrored its images.
         """
         self._save_networks('network-final.pkl')
@@ -288,11 +297,12 @@ class RunFolder:
 
 
 class NoFolder:
-    """The `RunFolder` of a machine that is not the chief: nothing is written."""
+    """`RunFolder` of a worker other than the chief: writes nothing."""
     path = None
 
     def __init__(self, devices: Devices):
-        print(f'Machine 0 of {devices.workers} writes the results; this is number {devices.index}.')
+        print(f'Worker 0 of {devices.workers} (the chief) writes the results; this is worker '
+              f'{devices.index}.')
 
     def begin(self, cur_nimg: int, minibatch: int,
               options: Mapping[str, Any] = {}) -> tuple[float, float]:
@@ -302,7 +312,7 @@ class NoFolder:
     def tick(self, cur_tick: int, cur_nimg: int, minibatch: int, done: bool,
              graph_def: tf.compat.v1.GraphDef | None = None) -> bool:
         """Clear the tick's statistics."""
-        summary.flush()  # they were summed over all machines
+        summary.flush()  # The chief reports them; they are all-reduced over all workers.
         return False
 
     def flush(self) -> None:

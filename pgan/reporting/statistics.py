@@ -1,4 +1,4 @@
-"""The numbers of a run, in TensorBoard's file and in stats.jsonl."""
+"""Statistics of a run, written to TensorBoard's event file and to stats.jsonl."""
 import os
 import sys
 import time
@@ -7,7 +7,7 @@ from pgan.files import to_json
 from pgan.reporting.stats_file import FILE
 from tfutil import SummaryWriter
 
-# TensorBoard's CUSTOM SCALARS page: {category: {chart: tags}}, the most telling ones first.
+# TensorBoard's CUSTOM SCALARS page: {category: {chart: tags}}, the most informative ones first.
 LAYOUT = {
     'How good': {'metrics': ['Metrics/.*'], "lead of D's scores": ['Overfitting/signal'],
                  'probability of augmentation': ['Augment/probability']},
@@ -24,9 +24,9 @@ LAYOUT = {
 
 
 class Statistics(SummaryWriter):
-    """A `SummaryWriter` that also adds a line to stats.jsonl for each tick.
+    """`SummaryWriter` that also appends one line per tick to stats.jsonl.
 
-    A line is {"nimg": 4000, "time": 1.7e9, "Progress/kimg": 4.0, ...}.
+    Example of a line: {"nimg": 4000, "time": 1.7e9, "Progress/kimg": 4.0, ...}.
 
     Args:
         folder: the result folder.
@@ -39,12 +39,12 @@ class Statistics(SummaryWriter):
         self._is_broken = False
 
     def scalar(self, tag: str, value: float, step: int) -> None:
-        """Add a point of a curve, here and to the tick's line."""
+        """Add a point to a curve and to the line of the current tick."""
         super().scalar(tag, value, step)
         self._row[tag] = float(value)
 
     def end_tick(self, cur_nimg: int) -> None:
-        """Write the tick's line. If the disk fails, warn once: a line is not worth a run."""
+        """Write the tick's line. Disk errors do not end the run; the first one prints a warning."""
         row = {'nimg': int(cur_nimg), 'time': round(time.time(), 3), **self._row}
         self._row = {}
         if self._is_broken:
@@ -54,4 +54,4 @@ class Statistics(SummaryWriter):
                 file.write(to_json(row) + '\n')
         except OSError as error:
             self._is_broken = True
-            print(f'Warning: no more lines in {self._path}: {error}', file=sys.stderr)
+            print(f'Warning: no more lines are written to {self._path}: {error}', file=sys.stderr)

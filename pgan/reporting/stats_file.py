@@ -1,4 +1,4 @@
-"""stats.jsonl: a run's numbers, a line of JSON for each tick, which any program can read."""
+"""stats.jsonl: a run's statistics in JSON Lines format, one line per tick."""
 import json
 import os
 from typing import Any
@@ -7,9 +7,9 @@ FILE = 'stats.jsonl'
 
 
 def read(folder: str) -> list[dict[str, Any]]:
-    """Return the lines of a run's stats.jsonl; an empty list if there is no such file.
+    """Read the lines of a run's stats.jsonl; an empty list if the file does not exist.
 
-    A last line that was cut short is left out.
+    Lines that cannot be parsed, such as a truncated last one, are skipped.
     """
     rows = []
     try:

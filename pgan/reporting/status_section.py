@@ -1,4 +1,4 @@
-"""What a run is doing, for its report and for the page of all runs."""
+"""Status of a run, for its report and for the page of all runs."""
 import html
 import os
 import time
@@ -9,16 +9,16 @@ from misc.run_status import FAILED, FINISHED, RUNNING, RunStatus
 from pgan.invocation import command, path_argument
 from pgan.reporting.timetable import rough_time
 
-LEAST_REFRESH, MOST_REFRESH = 5, 60  # seconds after which a page of a run in training loads again
+LEAST_REFRESH, MOST_REFRESH = 5, 60  # seconds between two reloads of a running run's page
 
 
 def status_section(folder: str, status: RunStatus, rows: Sequence[Mapping[str, Any]]) -> str:
-    """HTML for what the run is doing, how far it is, and for the command that continues it.
+    """HTML of a run's status and progress, and of the command that resumes it.
 
     Args:
-        folder: of the run.
-        status: of the run.
-        rows: lines of its stats.jsonl.
+        folder: the run's folder.
+        status: the run's status.
+        rows: the lines of its stats.jsonl, parsed.
     """
     ticks = [(row['nimg'] / 1000, row.get('time')) for row in rows
              if isinstance(row.get('nimg'), (int, float))]
@@ -28,13 +28,13 @@ def status_section(folder: str, status: RunStatus, rows: Sequence[Mapping[str, A
     text = status_text(status, kimg, last_heard)
     then = continuing_command(folder, status)
     if status.state == RUNNING:
-        text += (' If that is long ago, its process may have been killed. To find out, write this '
-                 'page again:')
+        text += (' If the last update is long ago, its process may have been killed. To find out, '
+                 'write this page again:')
         then = command('util_scripts.py', 'write_report', '--run_id', path_argument(folder))
     elif then:
-        text += f' Continue{" when that is fixed" if status.state == FAILED else ""} with:'
+        text += f' Continue{" when this is fixed" if status.state == FAILED else ""} with:'
     where = f'<p class="soft">Run it in the folder {html.escape(os.getcwd())}.</p>' if then else ''
-    return (f'<section class="state {status.state}" aria-label="what the run is doing">\n'
+    return (f'<section class="state {status.state}" aria-label="status of the run">\n'
             f'{progress_line(status, kimg)}{_facts(status, kimg, rows)}'
             f'<p class="status">{html.escape(text)}</p>'
             f'{f"<pre tabindex=0>{html.escape(then)}</pre>{where}" if then else ""}\n'
@@ -43,14 +43,15 @@ def status_section(folder: str, status: RunStatus, rows: Sequence[Mapping[str, A
 
 
 def continuing_command(folder: str, status: RunStatus) -> str:
-    """The command that continues a run, from the current folder; '' if none does or need be."""
+    """Command that resumes a run, from the current folder; '' if it need not or cannot be resumed.
+    """
     if status.state in (RUNNING, FINISHED) or not status.can_continue:
         return ''
     return command('train.py', '--resume', path_argument(folder))
 
 
 def progress_line(status: RunStatus, kimg: float) -> str:
-    """HTML of the state in a word, and of a progress bar if the run's length is known."""
+    """HTML of the state as a badge, and of a progress bar if the run's length is known."""
     bar, total = '', status.total_kimg
     if total:
         percent = percent_of(kimg, total)
@@ -61,12 +62,12 @@ def progress_line(status: RunStatus, kimg: float) -> str:
 
 
 def percent_of(kimg: float, total_kimg: float) -> int:
-    """How far a run is; 100 only at its end."""
+    """Progress in percent, rounded down; 0 if the length is unknown."""
     return min(int(100 * kimg / total_kimg), 100) if total_kimg else 0
 
 
 def _facts(status, kimg, rows):
-    """kimg, speed and times, as far as they are known."""
+    """HTML of kimg, speed and times, as far as known."""
     last = rows[-1] if rows else {}
     number = lambda tag: last[tag] if isinstance(last.get(tag), (int, float)) else None
     total = f' of {status.total_kimg:g}' if status.total_kimg is not None else ''
@@ -89,22 +90,22 @@ def _facts(status, kimg, rows):
 
 
 def _refresh_control(status, rows):
-    """The switch of a page that loads again by itself, as often as there may be something new."""
+    """Checkbox of a page that reloads itself, several times per tick."""
     if status.state != RUNNING:
         return ''
     tick = rows[-1].get('Timing/sec_per_tick') if rows else None
     seconds = tick / 4 if isinstance(tick, (int, float)) else LEAST_REFRESH
     every = int(min(max(seconds, LEAST_REFRESH), MOST_REFRESH))
-    return (f'<label><input id="refresh" type="checkbox" checked data-seconds="{every}"> load '
-            f'again every {every} s</label>')
+    return (f'<label><input id="refresh" type="checkbox" checked data-seconds="{every}"> '
+            f'reload every {every} s</label>')
 
 
 def status_text(status: RunStatus, kimg: float, last_heard: float | None) -> str:
-    """What has become of a run, in a sentence or two.
+    """Status of a run in one or two sentences.
 
     Args:
-        status: of the run.
-        kimg: how far it was at its last tick.
+        status: the run's status.
+        kimg: thousands of images shown at its last tick.
         last_heard: time of that tick, in seconds since 1970; None = unknown.
     """
     total = f' of {status.total_kimg:g}' if status.total_kimg is not None else ''
@@ -124,8 +125,8 @@ def status_text(status: RunStatus, kimg: float, last_heard: float | None) -> str
 
 
 def moment(seconds: float) -> str:
-    """A time since 1970 as local date and time."""
+    """Format a time in seconds since 1970 as local date and time."""
     try:
         return time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(seconds))
-    except (OverflowError, ValueError, OSError):  # of a damaged file
+    except (OverflowError, ValueError, OSError):  # from a damaged file
         return 'an unknown day'

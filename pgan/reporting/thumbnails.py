@@ -1,4 +1,4 @@
-"""Small copies of pictures, for pages and TensorBoard."""
+"""Thumbnails of pictures for pages and TensorBoard."""
 import base64
 import io
 from collections.abc import Sequence
@@ -6,16 +6,16 @@ from typing import Any, NamedTuple
 
 from PIL import Image
 
-THUMBNAIL_SIZE = 960  # pixels of an embedded picture's longer side
+THUMBNAIL_SIZE = 960  # longer side of an embedded picture in pixels
 MAX_THUMBNAIL_BYTES = 200_000
 
 
 class Thumbnail(NamedTuple):
-    """A small copy of a picture.
+    """Small copy of a picture.
 
     Attributes:
-        data: the bytes of an image file.
-        size: width and height.
+        data: the encoded image.
+        size: width and height in pixels.
         kind: 'png' or 'jpeg'.
     """
     data: bytes
@@ -35,15 +35,15 @@ _KINDS: tuple[tuple[str, dict[str, Any]], ...] = (
 def make_thumbnail(path: str, *, size: int = THUMBNAIL_SIZE,
                    most_bytes: int = MAX_THUMBNAIL_BYTES,
                    part: Sequence[int] | None = None) -> Thumbnail:
-    """A small copy of a picture or of its top left part.
+    """Create a small copy of a picture or of its top left part.
 
-    It is a PNG if that is small enough, as for pictures of few colours. Otherwise it is a JPEG, of
-    the highest quality that fits, or of 50.
+    The copy is a PNG if that is small enough, as for pictures with few colours. Otherwise it is a
+    JPEG of quality 85, 70 or 50: the highest that fits, or else 50.
 
     Args:
-        path: of the picture.
-        size: pixels of its longer side.
-        most_bytes: wanted size of the file.
+        path: path of the picture.
+        size: maximum of the longer side in pixels.
+        most_bytes: target size of the encoded copy.
         part: width and height of the part in pixels; None = the whole picture.
 
     Raises:

@@ -1,8 +1,7 @@
-"""How long a run has still to go: what each stage has been seen to take, and for stages not seen
-yet, what their arithmetic says.
+"""Estimate of a run's remaining time, from measured times per stage.
 
-While the networks grow, an image costs the more the later it comes, so the time so far says little
-about the time left.
+The time of stages not reached yet is extrapolated by their number of multiplications: as the
+networks grow, the time per image increases, so the time so far says little about the time left.
 """
 import functools
 import math
@@ -17,22 +16,22 @@ import misc
 from pgan.nn.specs import update_multiplications
 from pgan.resolutions import log2_of
 
-_Stage: TypeAlias = tuple[int, bool]  # resolution, fading?
+_Stage: TypeAlias = tuple[int, bool]  # (resolution, is_fading)
 
-FORGETTING = 0.98  # of what earlier rounds took, per round: a machine may get slower or faster
-# A kernel of 4x4 for layers that also scale by 2. On CPUs it is 3x3, which takes about as long, as
+FORGETTING = 0.98  # decay of earlier rounds' weight per round: a machine's speed may change
+# Kernel of 4x4 for layers that also scale by 2. On CPUs it is 3x3, which takes about as long, as
 # convolutions of stride 2 run at half the speed there.
 FUSED_TAPS = 16
 
 
 def network_cost(net: 'Network', resolution: int) -> int:
-    """Multiplications of one image going through a network at a stage.
+    """Multiplications of one forward pass of one image at a stage.
 
     Variables that the network's model does not describe in `layer_specs` count with their sizes.
 
     Args:
         net: `tfutil.Network`.
-        resolution: the stage's.
+        resolution: resolution of the stage.
     """
     specs = {f'{spec.name}/weight': spec for spec in getattr(net.model, 'layer_specs', list)()}
     r, total = log2_of(resolution), 0
@@ -50,14 +49,14 @@ def image_cost(G: 'Network', D: 'Network', D_repeats: int, resolution: int) -> f
     Args:
         G, D: `tfutil.Network`.
         D_repeats: D updates per G update.
-        resolution: the stage's.
+        resolution: resolution of the stage.
     """
     g, d = (network_cost(net, resolution) for net in (G, D))
     return update_multiplications(g, d, D_repeats)
 
 
 class Expected(NamedTuple):
-    """How long a stage, or what is left of it, will take.
+    """Estimated time of a stage, or of the rest of it.
 
     Attributes:
         phase: the stage.
@@ -72,12 +71,12 @@ class Expected(NamedTuple):
 
     @property
     def seconds(self) -> float:
-        """All of it."""
+        """Total time."""
         return self.training + self.compiling + self.saving
 
 
 class _Mean:
-    """A mean of seconds, None before there are any."""
+    """Running mean of durations in seconds; None while there are none."""
 
     def __init__(self, total: float = 0.0, count: int = 0):
         self.total, self.count = total, count
@@ -95,11 +94,13 @@ class _Mean:
 
 
 class Timetable:
-    """Time left of a run's stages; a stage is a `training.phases.Phase`, so one lod, or one fade.
+    """Measured and estimated times of a run's stages.
+
+    A stage is a `training.phases.Phase`, i.e. one lod or one transition between two.
 
     Args:
         run_phases: list of `training.phases.Phase`.
-        cost: function: resolution -> relative cost of an image there.
+        cost: function from resolution to the relative cost per image.
         image_snapshot_ticks, network_snapshot_ticks: ticks between two pictures, and between two
             snapshots of the networks.
     """
@@ -109,21 +110,22 @@ class Timetable:
         self.run_phases = run_phases
         self._cost = functools.cache(cost)
         self._ticks = dict(pictures=image_snapshot_ticks, networks=network_snapshot_ticks, other=1)
-        # (resolution, fading?) -> [seconds, kimg], older rounds counting less
+        # stage -> [seconds, kimg], with exponentially decaying weights
         self._seen: dict[_Stage, list[float]] = {}
-        # likewise of a stage's first round, in which the step is compiled
+        # The same for the stage's first round, in which the step is compiled.
         self._first: dict[_Stage, list[float]] = {}
-        self._ready: set[_Stage] = set()  # compiled already, and not begun
+        self._ready: set[_Stage] = set()  # compiled in advance, not started
         self._trained: set[_Stage] = set()
         self._last: _Stage | None = None
         self._saving = {name: _Mean() for name in (*self._ticks, 'new stage')}
         self._stage_of_picture: _Stage | None = None
 
-    # ------------------------------------------------------------ what has been seen
+    # ------------------------------------------------------------ measurements
 
     def add(self, resolution: int, is_fading: bool, seconds: float, kimg: float) -> None:
-        """Take note of how long a round took. The step is compiled in the first one of a stage,
-        unless a trial has done so.
+        """Record the time of a round.
+
+        The first round of a stage includes compilation, unless a trial has compiled the step.
         """
         stage = (resolution, is_fading)
         is_first, self._last = stage != self._last, stage
@@ -137,35 +139,36 @@ class Timetable:
 
     def add_trial(self, resolution: int, is_fading: bool, sec_per_kimg: float, compiling: float, *,
                   is_kept: bool = False) -> None:
-        """Take a trial step for what a stage takes, until training has been seen there.
+        """Record a trial step of a stage, which counts until the stage is trained.
 
         Args:
             resolution, is_fading: the stage.
-            sec_per_kimg: seconds per thousand images, without compiling.
-            compiling: seconds.
-            is_kept: whether training will use the step that was compiled.
+            sec_per_kimg: seconds per thousand images, without compilation.
+            compiling: seconds of compilation.
+            is_kept: whether training will use the compiled step.
         """
         stage = (resolution, is_fading)
         self._seen.setdefault(stage, [sec_per_kimg * 1e-6, 1e-6])
-        # one that finds the step compiled says nothing about compiling
+        # A trial with an already compiled step does not measure compilation.
         if stage not in self._ready:
             self._first.setdefault(stage, [compiling, 0.0])
         if is_kept:
             self._ready.add(stage)
 
     def pay_for_trials(self) -> None:
-        """Count the compiling of trials, too: for a run that has yet to make them."""
+        """Count the compilation of trial steps as time left, for a run that has yet to compile."""
         self._ready.clear()
 
     def add_saving(self, **seconds: float) -> None:
-        """Take note of how long saving took, by what was saved: `pictures`, `networks`, `other`;
-        `new_stage` is what the first picture of a stage takes on top.
+        """Record the time of saving `pictures`, `networks` and `other` files.
+
+        `new_stage` is the additional time of a stage's first picture.
         """
         for name, value in seconds.items():
             self._saving[name.replace('_', ' ')].add(value)
 
     def add_maintenance(self, tick: int, seconds: float) -> None:
-        """Take note of how long a tick's snapshots and statistics took."""
+        """Record the total time of a tick's snapshots and statistics."""
         mean = self._saving
         pictures, networks = (tick % self._ticks[name] == 0 for name in ('pictures', 'networks'))
         first = pictures and self._stage_of_picture != self._last
@@ -179,11 +182,11 @@ class Timetable:
         else:
             mean['pictures' if pictures else 'other'].add(seconds)
 
-    # ------------------------------------------------------------ what is to come
+    # ------------------------------------------------------------ estimates
 
     def speed(self, resolution: int, is_fading: bool) -> float | None:
-        """Seconds per thousand images as training has been seen to take at a stage, without
-        compiling; None before that.
+        """Measured seconds per thousand images of a stage, without compilation; None before the
+        stage has been trained.
         """
         stage = (resolution, is_fading)
         return self._rate(stage) if stage in self._trained else None
@@ -193,10 +196,10 @@ class Timetable:
         return seconds / kimg
 
     def sec_per_kimg(self, resolution: int, is_fading: bool) -> float | None:
-        """Seconds per thousand images of a stage: as seen, or else those of the stage seen whose
-        cost is nearest, times the ratio of costs.
+        """Seconds per thousand images of a stage: measured, or else extrapolated from the measured
+        stage with the most similar cost, in proportion to the costs.
 
-        None before anything has been seen.
+        None before there is any measurement.
         """
         if not self._seen:
             return None
@@ -208,8 +211,8 @@ class Timetable:
         return self._rate(nearest) / ratio(nearest)
 
     def compiling(self, resolution: int, is_fading: bool) -> float:
-        """Seconds of compiling at the start of a stage: as seen there, or else as long as all
-        stages seen, in proportion to the numbers of layers. 0 before anything has been seen.
+        """Seconds of compilation at the start of a stage: measured, or else extrapolated from all
+        measured stages in proportion to their number of blocks. 0 before there is any measurement.
         """
         def seen(stage: _Stage) -> float:
             seconds, kimg = self._first[stage]
@@ -224,8 +227,8 @@ class Timetable:
         return per_block * _blocks(resolution)
 
     def expected(self, kimg: float) -> list[Expected] | None:
-        """How long each stage will take that is not over after `kimg` thousand images; None before
-        anything is known.
+        """Estimated times of the stages that end after `kimg` thousand images; None before there is
+        any measurement.
         """
         found = []
         for phase in self.run_phases:
@@ -241,7 +244,7 @@ class Timetable:
             saving = sum(self._saving[name].or_zero * ticks / every
                          for name, every in self._ticks.items())
             saving += self._saving['new stage'].or_zero * is_new
-            if phase is self.run_phases[-1]:  # all is saved once more at the end
+            if phase is self.run_phases[-1]:  # Everything is saved once more at the end.
                 saving += sum(self._saving[name].or_zero * (1 - 1 / self._ticks[name])
                               for name in ('pictures', 'networks'))
             found.append(Expected(phase, rate, rate * kimg_left,
@@ -250,7 +253,7 @@ class Timetable:
 
     def left(self, kimg: float) -> tuple[float | None, float | None]:
         """(seconds left of the current stage, seconds left of the run) after `kimg` thousand
-        images; (None, None) before it is known.
+        images; (None, None) before there is any measurement.
         """
         expected = self.expected(kimg)
         if expected is None:
@@ -261,15 +264,15 @@ class Timetable:
     # ------------------------------------------------------------ state
 
     def state(self) -> dict[str, Any]:
-        """What has been seen, in plain values, for a checkpoint."""
+        """Measurements as plain values, for a checkpoint."""
         return dict(seen=_rows(self._seen), first=_rows(self._first),
                     trained=[list(stage) for stage in self._trained],
                     saving={name: [mean.total, mean.count] for name, mean in self._saving.items()})
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Know again what `state` gave."""
+        """Restore the measurements of a checkpoint; see `state`."""
         self._seen.update(_by_stage(state['seen']))
-        # checkpoints of earlier versions lack these
+        # Checkpoints of earlier versions lack these.
         self._first.update(_by_stage(state.get('first', [])))
         self._trained.update((int(size), bool(fading)) for size, fading in state.get('trained', []))
         self._saving.update({name: _Mean(*values)
@@ -286,11 +289,11 @@ def _by_stage(rows: Sequence[Sequence[Any]]) -> dict[_Stage, list[float]]:
 
 
 def _blocks(resolution: int) -> int:
-    """Blocks of layers that take part at a resolution; compiling takes time for each."""
+    """Number of blocks in use at a resolution; compilation time is proportional to it."""
     return log2_of(resolution) - 1
 
 
 def rough_time(seconds: float) -> str:
-    """A duration of which nobody knows the last digits: '5s', '1m 05s', '2h 02m', '11d 13h'."""
+    """Format a duration with its two largest units: '5s', '1m 05s', '2h 02m', '11d 13h'."""
     units = misc.format_time(seconds).split(' ')
     return ' '.join(units[:2])

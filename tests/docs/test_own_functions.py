@@ -83,4 +83,4 @@ def test_the_module_is_asked_for_where_it_is_missing(written, capsys):
     with pytest.raises(AssertionError):
         carry_out('python PROGRAM/util_scripts.py generate_fake_images --run_id 0 --num_pngs 1')
     error = capsys.readouterr().err
-    assert "error: The run was made with 'my_gan.own_G'" in error and 'Copy my_gan.py' in error
+    assert "error: The run uses 'my_gan.own_G'" in error and 'Copy my_gan.py' in error

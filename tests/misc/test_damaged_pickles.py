@@ -1,4 +1,4 @@
-"""Damaged network pickles: networks that are whole or one paragraph that names the file."""
+"""Damaged network pickles load intact networks, or fail with one paragraph that names the file."""
 import pickle
 import pickletools
 import shutil
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.usefixtures('limits')
 
 
 def structure_of(data):
-    """Positions of all bytes of a pickle that are not in the midst of an array."""
+    """Positions of all bytes of a pickle outside the data of arrays."""
     starts = [position for _, _, position in pickletools.genops(data)] + [len(data)]
     return [
         at for start, stop in zip(starts, starts[1:]) for at in range(start, min(stop, start + 40))
@@ -23,7 +23,7 @@ def structure_of(data):
 
 
 def is_plain_or_network(result, data):
-    """What came out: networks that are whole, or, where the damage hit the frame around them, plain
+    """Result of loading: intact networks or, if the damage hit the frame around them, plain
     containers.
     """
     if isinstance(result, tfutil.Network):
@@ -73,7 +73,7 @@ def test_snapshots_of_others(name, count, in_tmp):
 
 @pytest.mark.parametrize('protocol', range(pickle.HIGHEST_PROTOCOL + 1))
 def test_pickles_of_each_protocol(protocol, in_tmp):
-    """Arrays in NumPy's own forms, and all kinds of containers."""
+    """Arrays in NumPy's own pickle formats, and containers of all kinds."""
     path = in_tmp / 'a.pkl'
     value = (np.arange(6.0).reshape(2, 3), [1, 2.5, None], {'a': {3}, 'b': b'bytes'}, np.float32(2),
              bytearray(b'x'), 1 << 70, 2j, 'x' * 300, [str(number) for number in range(300)])

@@ -1,4 +1,4 @@
-"""misc/environment.py: what a result folder says it was made with."""
+"""misc/environment.py: the records in a result folder's environment.json."""
 import json
 import subprocess
 
@@ -49,9 +49,7 @@ def git(folder, *arguments):
 
 
 def test_the_commit_of_the_checkout(in_tmp):
-    """With a word about changes; not that of another repository that the program's folder happens
-    to lie in.
-    """
+    """Uncommitted changes are mentioned; an enclosing repository of another project is ignored."""
     (in_tmp / 'repo' / 'inside').mkdir(parents=True)
     git(in_tmp / 'repo', 'init')
     (in_tmp / 'repo' / 'a.py').write_text('1')

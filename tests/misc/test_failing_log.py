@@ -1,4 +1,4 @@
-"""A log that cannot be written stops nothing."""
+"""An unwritable log does not stop the program."""
 import errno
 import os
 import pathlib
@@ -27,7 +27,7 @@ def test_a_log_that_cannot_be_written_stops_nothing(operation, number, cause, ro
         misc.restore_output()
     assert disk.failed
     assert out.getvalue().count('line') == 5
-    assert err.getvalue().count('warning: the log cannot be written') == (operation != 'close')
+    assert err.getvalue().count('warning: cannot write the log') == (operation != 'close')
     assert operation == 'close' or os.strerror(cause) in err.getvalue()
     assert os.path.exists('000-run/log.txt') == (operation != 'open')
 
@@ -41,13 +41,13 @@ def test_a_full_disk_is_said_once(room, console):
             print('line', line)
         misc.restore_output()
     assert out.getvalue().count('line') == 50
-    assert err.getvalue().count('warning: the log cannot be written') == err.getvalue().count(
+    assert err.getvalue().count('warning: cannot write the log') == err.getvalue().count(
         'File too large') == 1
     assert out.getvalue().startswith(pathlib.Path('log.txt').read_text())
 
 
 def test_a_log_is_complete_again_when_there_is_room(room, console, monkeypatch):
-    """What could not be written waits in the file's buffer."""
+    """Data that could not be written stays in the file's buffer."""
     out, _ = console()
     with Disk(room, 'write', 1, errno.ENOSPC).installed(monkeypatch):
         misc.init_output_logging()

@@ -1,4 +1,4 @@
-"""misc.images against the golden cases, and what they leave out."""
+"""misc.images compared with the golden cases, and cases that they do not cover."""
 import os
 import pathlib
 import re
@@ -16,7 +16,7 @@ NPZ = load_npz('misc.npz')
 
 
 def recipe(text):
-    """The array of a recipe 'RandomState(s).randint(a, b, size=[...]).astype(t)'."""
+    """Evaluate an array recipe 'RandomState(s).randint(a, b, size=[...]).astype(t)'."""
     form = r'RandomState\((\d+)\)\.randint\((\d+), (\d+), size=\[(.*)\]\)\.astype\((\w+)\)'
     seed, low, high, size, dtype = re.fullmatch(form, text).groups()
     shape = [int(part) for part in size.split(',')]
@@ -91,7 +91,7 @@ def test_save_image(ending, in_tmp):
     misc.save_image(NPZ['save_image/in'], 'image.' + ending, [0, 255])
     with PIL.Image.open('image.' + ending) as image:
         assert image.format == JSON['save_image'][f'{ending}_format']
-        # JPEG decoders may round differently, by one level.
+        # JPEG decoders may differ by one level due to rounding.
         np.testing.assert_allclose(
             np.asarray(image).astype(int), NPZ[f'save_image/{ending}'].astype(int),
             atol=int(ending == 'jpg'))
@@ -139,7 +139,7 @@ def test_draw_text_label(case, monkeypatch):
     misc.setup_text_label.cache_clear()
     alpha, glow = misc.setup_text_label('text')
     assert np.array_equal(alpha, NPZ[f'{key}/alpha'])
-    # SciPy's versions sum in different orders.
+    # SciPy versions sum in different orders.
     np.testing.assert_allclose(glow, NPZ[f'{key}/glow'], rtol=0, atol=1e-15)
     image = NPZ[f'{key}/img'].copy()
     keys = ('x', 'y', 'alignx', 'aligny', 'opacity', 'glow_opacity')
@@ -152,8 +152,8 @@ def test_draw_text_label(case, monkeypatch):
 
 
 def test_text_is_rendered():
-    """Real letters: a wide text is wider, ink is inside, a label far outside changes nothing,
-    colours may be a list.
+    """Real glyphs: wide text is wider, ink is inside the mask, a label far outside changes nothing,
+    and colours may be a list.
     """
     misc.setup_text_label.cache_clear()
     narrow, wide = misc.setup_text_label('1')[0], misc.setup_text_label('1111')[0]

@@ -1,4 +1,4 @@
-"""misc.logs: durations, and the log that follows stdout and stderr."""
+"""misc.logs: formatted durations, and logging of stdout and stderr."""
 import io
 import os
 import subprocess
@@ -117,7 +117,7 @@ def test_the_streams_other_attributes_are_the_terminals(console, monkeypatch):
 
 
 class Gone(io.StringIO):
-    """A terminal that is lost after its first line."""
+    """Stand-in for a terminal whose connection is lost after its first line."""
 
     def __init__(self, error):
         super().__init__()

@@ -1,4 +1,4 @@
-"""Names that file systems or TensorFlow cannot hold; commands that continue a run."""
+"""Names that file systems or TensorFlow do not support; commands that resume a run."""
 import errno
 import json
 import os
@@ -42,12 +42,12 @@ def test_the_longest_desc_fits(in_tmp):
     longest = 'x' * files.LONGEST_DESC
     checking._check_names(names(desc=longest))
     run = misc.create_result_subdir('results', longest, {})
-    # What is made of its name fits as well.
+    # Names of derived files fit, too.
     pkl = os.path.join(run, 'network-snapshot-000010.pkl')
     misc.save_pkl([], pkl)
     picture = misc.get_id_string_for_network_pkl(pkl) + '-00001.png'
     assert picture.startswith('000-xxx') and picture.endswith('snapshot-000010-00001.png')
-    misc.save_pkl([], picture)  # under a longer, temporary name first
+    misc.save_pkl([], picture)  # Written under a longer temporary name first.
     args = command_line.parse_args(['generate_fake_images', '--run_id', os.path.abspath(run)])
     desc = settings.load([], command_line.assignments(args)).desc
     assert desc.startswith('fake-images-000-xxx') and len(desc) < 140
@@ -60,7 +60,7 @@ def test_from_python_as_well(in_tmp):
     assert not os.path.exists('results')
     with pytest.raises(OSError) as caught:
         os.mkdir('x' * 300)
-    assert caught.value.errno == errno.ENAMETOOLONG  # what these tests are about
+    assert caught.value.errno == errno.ENAMETOOLONG  # the subject of these tests
 
 
 def test_short_names_stay():
@@ -103,7 +103,7 @@ def test_a_data_set_of_such_a_name_can_be_written_down_and_found_again(in_tmp, c
     assert 'caf\\udce9' in files.short_name(LATIN1)
 
 
-# ---------------------------------------------------------------- commands that continue a run
+# ---------------------------------------------------------------- commands that resume a run
 
 
 def make_run(folder):

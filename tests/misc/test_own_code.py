@@ -1,4 +1,4 @@
-"""Functions and classes that a run's config.txt names: which are imported, and which are not."""
+"""Functions and classes that a run's config.txt names: which ones are imported."""
 import importlib
 import os
 import sys
@@ -36,9 +36,7 @@ CONFIG_TXT = 'results/000-run/config.txt'
 
 @pytest.fixture
 def own(in_tmp, monkeypatch):
-    """The current folder can be imported from and holds mine.py, not yet imported, and an empty
-    run 0.
-    """
+    """A current folder on the module path with mine.py, not yet imported, and an empty run 0."""
     (in_tmp / 'mine.py').write_text(MINE)
     (in_tmp / 'results/000-run').mkdir(parents=True)
     monkeypatch.syspath_prepend(str(in_tmp))
@@ -56,7 +54,7 @@ def write(path, text):
 
 
 def forget():
-    """As in a new process, in which nothing of the user's has been imported."""
+    """Reset to the state of a new process, in which no user-defined module has been imported."""
     tfutil.network._known_functions.clear()
     for name in ('mine', 'renamed', 'package', 'package.nets'):
         sys.modules.pop(name, None)
@@ -64,7 +62,7 @@ def forget():
 
 
 def save_run(func='mine.net', named=None):
-    """Save a network as run 0, whose config.txt names its build function or another."""
+    """Save a network as run 0; its config.txt names the true or another build function."""
     net = tfutil.Network('G', func, units=5)
     misc.save_pkl((net, net, net), 'results/000-run/network-final.pkl')
     misc.write_config('results/000-run', {'G': {'func': named or func, 'units': 5},
@@ -183,7 +181,7 @@ def test_the_user_may_name_what_a_file_may_not(hostile, monkeypatch):
 
 
 def test_the_names_of_the_program_are_known():
-    """A new room is no user's module either."""
+    """PROGRAM lists all top-level modules, so a new one is not mistaken for a user's module."""
     assert own_code.PROGRAM == {*(room.partition('.')[0] for room in ROOMS), 'config', 'configs',
                                 'tests'}
 
@@ -196,7 +194,7 @@ def test_a_data_set_of_ones_own(own):
     misc.write_config('results/000-run', {'dataset': options, 'train': {'mirror_augment': False}})
     training_set, mirror_augment = misc.load_dataset_for_previous_run(0)
     assert training_set.shape == [3, 16, 16] and not mirror_augment
-    assert training_set.given == (7, True)  # no older names of stock options
+    assert training_set.given == (7, True)  # Options are not translated from older versions.
 
 
 def test_a_data_set_whose_module_is_elsewhere(own):

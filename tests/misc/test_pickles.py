@@ -1,6 +1,4 @@
-"""misc.pickles: what is written can be read anywhere; what is read is data, whatever the file
-says.
-"""
+"""misc.pickles: files can be read anywhere, and are read as data, never as code."""
 import collections
 import gzip
 import os
@@ -34,13 +32,13 @@ def assert_same(received, expected):
 
 
 def load_bytes(data):
-    """misc.load_pkl of a file with these bytes."""
+    """Return misc.load_pkl of a file with these bytes."""
     with open('test.pkl', 'wb') as file:
         file.write(data)
     return misc.load_pkl('test.pkl')
 
 
-# ------------------------------------------------------------ what is written
+# ------------------------------------------------------------ writing
 
 @pytest.mark.parametrize('array', ARRAYS.values(), ids=ARRAYS)
 def test_round_trip(array, in_tmp):
@@ -48,7 +46,7 @@ def test_round_trip(array, in_tmp):
     received, = misc.load_pkl('a.pkl')
     assert_same(received, array)
     if np.ndim(received):
-        received[...] = received[::-1]  # Writable.
+        received[...] = received[::-1]  # Loaded arrays are writable.
     with open('a.pkl', 'rb') as file:
         assert_same(pickle.load(file)[0], array)
 
@@ -58,7 +56,7 @@ def test_round_trip(array, in_tmp):
 def test_numpys_own_forms_are_read(array, protocol, in_tmp):
     data = pickle.dumps(array, protocol=protocol)
     assert_same(load_bytes(data), pickle.loads(data))
-    # Names stand on lines of their own there, so another version's are easily put in their place.
+    # Protocol 0 stores names on separate lines, so those of another version are easily substituted.
     if protocol < 4:
         assert_same(load_bytes(data.replace(b'numpy._core.', b'numpy.core.')), pickle.loads(data))
 
@@ -99,7 +97,7 @@ def test_arrays_that_could_not_be_read_are_not_written(array, in_tmp):
 # ------------------------------------------------------------ networks
 
 def test_the_originals_networks():
-    """The original's file gives three networks with its variables."""
+    """The original's file yields three networks with its variables."""
     G, D, Gs = misc.load_pkl(GOLDEN / 'original-format-network.pkl')
     assert (G.name, D.name, Gs.name) == ('G', 'D', 'Gs')
     assert G.static_kwargs['resolution'] == 32
@@ -122,7 +120,7 @@ def test_networks_round_trip(in_tmp):
 
 @pytest.mark.parametrize('trust', [False, True])
 def test_trust_reaches_the_network(trust, in_tmp, monkeypatch):
-    """The network asks tfutil whether to trust the file, and hears what load_pkl was told."""
+    """load_pkl passes trust_source on to tfutil while a network is loaded."""
     import tfutil
     from tfutil.network import TRUST_SOURCE
     heard = []
@@ -139,7 +137,7 @@ def test_trust_reaches_the_network(trust, in_tmp, monkeypatch):
 # ------------------------------------------------------------ attacks
 
 class Call:
-    """Pickles as the call of a function."""
+    """Pickles as a function call."""
 
     def __init__(self, function, *args):
         self.reduction = function, args
@@ -149,7 +147,7 @@ class Call:
 
 
 def state_attack(module, name, state):
-    """A pickle that names something and then sets its state."""
+    """Pickle that imports a name and then sets its state."""
     return b'\x80\x02c' + f'{module}\n{name}\n'.encode() + pickle.dumps(state,
                                                                         protocol=2)[2:-1] + b'b.'
 
@@ -173,7 +171,7 @@ REFUSED = {
 
 @pytest.mark.parametrize('data', REFUSED.values(), ids=REFUSED)
 def test_other_names_are_refused_before_anything_runs(data, in_tmp):
-    with pytest.raises(DataError, match='admits only') as caught:
+    with pytest.raises(DataError, match='may hold only networks') as caught:
         load_bytes(data)
     assert "'test.pkl' asks for " in str(caught.value)
     assert os.listdir() == ['test.pkl']
@@ -191,7 +189,7 @@ MALFORMED = {
     'too many bytes': pickle.dumps(Call(np.ndarray, (2, ), '<f4', b'\0' * 16)),
     'objects': pickle.dumps(Call(np.ndarray, (1, ), 'O', b'\0' * 8)),
     'a field of objects': pickle.dumps(Call(np.ndarray, (1, ), 'i4,O', b'\0' * 12)),
-    'objects in NumPys form': pickle.dumps(np.array([None, 1])), 'dtype with parts': pickle.dumps(
+    'objects in NumPys form': pickle.dumps(np.array([None, 1])), 'structured dtype': pickle.dumps(
         np.zeros(2, [('a', 'f4')])), 'huge bytearray': pickle.dumps(Call(bytearray, 2**45)),
     'huge bytes': pickle.dumps(Call(bytes, 2**45)), 'persistent id': b'Phacked\n.',
     'codec': b'c_codecs\nencode\n(Vx\nVzlib_codec\ntR.', 'state for a set': state_attack(
@@ -219,8 +217,8 @@ def test_sizes_are_checked_before_memory_is_reserved(name, in_tmp):
 
 
 def test_a_networks_state_does_not_name_functions_to_call(in_tmp):
-    """Build functions are called with the file's keywords, so a file may not choose any function
-    that can be imported.
+    """Build functions receive keywords from the file, so the file must not choose arbitrary
+    importable functions.
     """
     state = {
         'version': 2, 'name': 'G', 'static_kwargs': {'path': 'hacked'}, 'build_module_src': '',
@@ -258,8 +256,8 @@ def test_truncated_at_any_place(in_tmp):
     (b'\x89HDF\r\n\x1a\n' + bytes(8), 'it is an HDF5 file'),
     (bytes(100), 'it contains only zeros'),
     ('\x80\x04\x95\xff'.encode(), 'saved as text in UTF-8'),
-    (b'\x80\x04\x95hello', 'damaged, cut off or not a pickle'),
-    (struct.pack('<I', 12345) * 20, 'damaged, cut off or not a pickle'),
+    (b'\x80\x04\x95hello', 'damaged, truncated or not a pickle'),
+    (struct.pack('<I', 12345) * 20, 'damaged, truncated or not a pickle'),
     (b'\x80\x63.', 'unsupported pickle protocol'),
 ])
 def test_not_a_pickle(data, message, in_tmp):

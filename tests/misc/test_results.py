@@ -1,4 +1,6 @@
-"""misc.results against the golden cases; damaged folders; two runs that start at once."""
+"""misc.results compared with the golden cases; damaged folders; two runs that start at the same
+time.
+"""
 import concurrent.futures
 import os
 import re
@@ -18,7 +20,7 @@ KINDS = {'OSError': OSError, 'KeyError': KeyError}
 
 
 def make_tree(entries):
-    """Files, and folders where the entry ends with '/'."""
+    """Create empty files, and folders for entries that end with '/'."""
     for entry in entries:
         os.makedirs(entry if entry.endswith('/') else os.path.dirname(entry), exist_ok=True)
         if not entry.endswith('/'):
@@ -26,7 +28,7 @@ def make_tree(entries):
 
 
 def check(case, function, *args, **kwargs):
-    """Compare with a golden case's value or exception."""
+    """Compare with the value or exception of a golden case."""
     if 'raises' in case:
         with pytest.raises(KINDS[case['raises']]) as caught:
             function(*args, **kwargs)
@@ -36,7 +38,7 @@ def check(case, function, *args, **kwargs):
         assert function(*args, **kwargs) == case['value']
 
 
-# ------------------------------------------------------------ making folders
+# ------------------------------------------------------------ creating folders
 
 
 @pytest.mark.parametrize('case', JSON['create_result_subdir'],
@@ -69,7 +71,7 @@ def test_the_log_starts_in_the_new_folder(in_tmp):
 
 
 def test_write_config_has_the_golden_form(in_tmp):
-    """Written from parsed values, config.txt is the original's, byte for byte."""
+    """config.txt written from parsed values is identical to the original's, byte for byte."""
     with open(GOLDEN / 'sample_config.txt') as file:
         golden = file.read()
     values = dict(line.split(' = ', 1) for line in reversed(golden.splitlines()))
@@ -137,7 +139,7 @@ def test_another_result_dir(tree):
 
 
 def test_messages_say_what_there_is(tree):
-    with pytest.raises(DataError, match='More than one fits: results/002-dup-a, results/002-dup-b'):
+    with pytest.raises(DataError, match='Several match: results/002-dup-a, results/002-dup-b'):
         misc.locate_result_subdir(2)
     with pytest.raises(DataError, match="Found in 'results': ..., .*008-both2.*1234-big"):
         misc.locate_result_subdir(99)
@@ -177,7 +179,7 @@ def test_folders_of_images_are_not_taken_for_runs(in_tmp):
     misc.write_config('results/002-x', {'train': 'damaged'})
     with pytest.raises(DataError, match="Found in 'results': 000-pgan, 002-x, 003-y.$"):
         misc.locate_result_subdir('xyzzy')
-    with pytest.raises(DataError, match='It is what generate_fake_images has made of the run 0. '
+    with pytest.raises(DataError, match='It is the output of generate_fake_images for the run 0. '
                                         'Name that run'):
         misc.locate_network_pkl(1)
     with pytest.raises(DataError) as caught:
@@ -216,7 +218,7 @@ def test_random_latents(case):
 
 @pytest.fixture
 def loaded(in_tmp, monkeypatch):
-    """Replaces dataset.load_dataset; what it was called with."""
+    """Stand-in for dataset.load_dataset; returns the list of its calls."""
     calls = []
 
     def load_dataset(**kwargs):
@@ -267,7 +269,7 @@ def test_a_folder_that_exists_is_no_older_name(loaded):
 ])
 def test_config_txt_is_read_not_run(line, loaded):
     write_config_txt(f"dataset = {{'tfrecord_dir': 'x'}}\n{line}\n")
-    with pytest.raises(DataError, match='a line that cannot be read') as caught:
+    with pytest.raises(DataError, match='an invalid line') as caught:
         misc.load_dataset_for_previous_run(0)
     assert line in str(caught.value)
     assert not os.path.exists('hacked')

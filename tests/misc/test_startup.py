@@ -1,4 +1,4 @@
-"""misc.startup: what is said on stderr while TensorFlow starts."""
+"""misc.startup: which lines appear on stderr while TensorFlow starts."""
 import os
 import subprocess
 import sys
@@ -26,7 +26,7 @@ def python(code, **environment):
 
 @pytest.mark.parametrize('end', ['pass', 'raise ValueError', 'os.abort()'])
 def test_only_the_noise_is_left_out(end):
-    """However the start ends."""
+    """stderr is restored however the import ends."""
     done = python(f"""
 import os
 from misc import startup

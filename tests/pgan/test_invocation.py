@@ -117,7 +117,7 @@ def test_commands_that_make_a_data_set(in_tmp, name):
 
 def test_commands_that_show_images_without_a_window(in_tmp):
     text = str(window._no_window('my set', 'no screen'))
-    show, extract = re.search(r'picture: (.*?); or all of them as files: (.*)$', text).groups()
+    show, extract = re.search(r'picture: (.*?); or extract all of them: (.*)$', text).groups()
     assert (parse(show).sheet, parse(extract).tfrecord_dir) == ('sheet.png', 'my set')
 
 

@@ -1,4 +1,4 @@
-"""A headless Chromium for the pages that the program makes."""
+"""Headless Chromium for the pages that the program makes."""
 import functools
 import html
 import json
@@ -10,7 +10,7 @@ import pytest
 
 @functools.cache
 def chromium():
-    """Chromium's command, or None."""
+    """Path of Chromium, or None."""
     return next(filter(None, map(shutil.which, ('chromium', 'chromium-browser', 'google-chrome'))),
                 None)
 
@@ -21,11 +21,11 @@ needs_chromium = pytest.mark.skipif(
 
 
 def browse(profile, address, *options):
-    """Let Chromium load a page. Returns (standard output, standard error).
+    """Load a page in Chromium. Returns (stdout, stderr).
 
     Args:
-        profile: a folder of its own.
-        address: of the page.
+        profile: a separate folder for Chromium's profile.
+        address: URL of the page.
         options: e.g. '--dump-dom', '--screenshot=FILE'.
     """
     done = subprocess.run([
@@ -37,18 +37,18 @@ def browse(profile, address, *options):
 
 
 def in_frames(folder, pages, script, *options, widths=(400, 1400)):
-    """What a script finds in pages in frames of several widths, in one start of Chromium.
+    """Run a script in pages shown in frames of several widths, with a single start of Chromium.
 
     Args:
-        folder: for the page of the frames and Chromium's profile.
+        folder: folder for the page of the frames and Chromium's profile.
         pages: paths of the pages.
-        script: body of an async function of a frame's (window, document) that returns what JSON
-            can hold.
-        options: of `browse`.
-        widths: of the frames in pixels.
+        script: body of an async function of a frame's (window, document) that returns a
+            JSON-compatible value.
+        options: see `browse`.
+        widths: widths of the frames in pixels.
 
     Returns:
-        {(name of the page, width): what the script has returned}.
+        {(name of the page, width): return value of the script}.
     """
     frames = [(page, width) for page in pages for width in widths]
     elements = ''.join(f'<iframe src="{page.as_uri()}" style="border:0;height:900px;'

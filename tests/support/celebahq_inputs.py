@@ -1,5 +1,5 @@
-"""Input for the tests of create_celebahq: images by recipe, and toy trees of photographs and
-deltas. (Worker processes import it too.)
+"""Input for the tests of create_celebahq: images by recipe, and small trees of photographs and
+deltas. (Worker processes import it, too.)
 """
 import hashlib
 import json
@@ -16,7 +16,7 @@ from tests.support.golden import GOLDEN
 FOLDER = GOLDEN / 'celebahq'
 PIPELINE = json.loads((FOLDER / 'pipeline.json').read_text())
 IMAGES = {image['orig_file']: image for image in PIPELINE['images']}
-UNPADDED = ['000001.jpg', '000002.jpg']  # take the least time
+UNPADDED = ['000001.jpg', '000002.jpg']  # the fastest to process
 CELEBA, DELTAS = FOLDER / 'pipeline' / 'celeba', FOLDER / 'pipeline' / 'deltas'
 
 
@@ -29,7 +29,7 @@ def md5(array):
 
 
 def make_image(recipe):
-    """An input image of resize.json or quad.json."""
+    """Input image of resize.json or quad.json."""
     shape, rs = tuple(recipe['shape']), np.random.RandomState(recipe.get('seed'))
     if recipe['kind'] == 'noise':
         return rs.randint(0, 256, shape, dtype=np.uint8)
@@ -46,7 +46,7 @@ def make_image(recipe):
 
 
 def task_of(orig_file, **changes):
-    """The golden task of one photograph."""
+    """Golden task of one photograph."""
     golden = IMAGES[orig_file]
     values = dict(index=golden['idx'], orig_file=orig_file,
                   jpeg_path=str(CELEBA / 'img_celeba' / orig_file), landmarks=golden['landmarks'],
@@ -56,7 +56,7 @@ def task_of(orig_file, **changes):
 
 
 def write_tree(folder, files):
-    """Write CELEBA and DELTAS of the golden photographs, of which some, in this order, are
+    """Write CELEBA and DELTAS of the golden photographs, some of which, in this order, are
     CelebA-HQ.
     """
     shutil.copytree(CELEBA, folder / 'celeba')
@@ -74,20 +74,20 @@ def write_tree(folder, files):
 
 
 def counts(num_images):
-    """The numbers of the toy trees, for the module's constants."""
+    """Numbers of the small trees, for the module's constants."""
     return dict(NUM_PHOTOGRAPHS=PIPELINE['num_images_in_tree'], NUM_IMAGES=num_images,
                 FIRST_MD5=PIPELINE['decoded_md5_000001'])
 
 
 def set_counts(monkeypatch, num_images):
-    """Let the command expect a toy tree."""
+    """Make the command expect a small tree."""
     for name, value in counts(num_images).items():
         monkeypatch.setattr(importer, name, value)
 
 
 def watch_stages(orig_file):
-    """Process a photograph; returns MD5 sums by stage, as golden has them, and the small arrays of
-    the geometry.
+    """Process a photograph; return MD5 sums by stage, as in the golden data, and the small arrays
+    of the geometry.
     """
     seen = {}
     image = process(decode(str(CELEBA / 'img_celeba' / orig_file)), IMAGES[orig_file]['landmarks'],
@@ -95,10 +95,10 @@ def watch_stages(orig_file):
     sums = {'chw': md5(image), 'resized': md5(image.transpose(1, 2, 0))}
     for stage, values in seen.items():
         if stage == 'transformed':
-            values = np.stack(values).transpose(2, 0, 1)  # of columns [C, H]
+            values = np.stack(values).transpose(2, 0, 1)  # columns [C, H]
         elif stage == 'median':
             values = np.array(values)
-        else:  # the whole image, or one colour after the other
+        else:  # the whole image, or its colours one by one
             values = values[0] if len(values) == 1 else np.stack(values, axis=-1)
         sums[stage] = md5(values)
     return sums, {

@@ -32,7 +32,7 @@ def data_set_names():
 
 
 def utility_lines():
-    """The commented lines that replace `train`, uncommented."""
+    """Uncomment the commented lines that replace `train`."""
     return [line[1:] for line in source_lines() if _UTILITY.match(line)]
 
 
@@ -62,7 +62,7 @@ def namespace(*options, dataset='celebahq', extra=''):
 
 
 def _set_active(line, wanted):
-    """Comment an option line in or out."""
+    """Comment or uncomment an option line."""
     match = _OPTION.match(line)
     if not match:
         return line

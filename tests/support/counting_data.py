@@ -1,4 +1,4 @@
-"""A data set that tells which images were read, and by which thread."""
+"""Data set that records which images were read, and by which thread."""
 import threading
 
 import numpy as np
@@ -7,9 +7,7 @@ from dataset import SyntheticDataset
 
 
 class Counting(SyntheticDataset):
-    """Every value of an image is its number; `read` notes where reading has been, and by which
-    thread.
-    """
+    """Every value of an image is its index; `read` records each read's position and thread."""
 
     def __init__(self, *args, **kwargs):
         super().__init__(16, 1, dtype='int32', **kwargs)

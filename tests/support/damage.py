@@ -1,5 +1,5 @@
-"""Damaged files of every kind, and what a reader of one must do: read it or say what is wrong, at
-once, in one paragraph.
+"""Damaged files of all kinds. A reader must read each one, or report the damage quickly and in one
+paragraph.
 """
 import contextlib
 import signal
@@ -8,21 +8,21 @@ import numpy as np
 
 from pgan.errors import UserError
 
-SECONDS_A_CASE = 20  # no case takes one; the machine may be busy
+SECONDS_A_CASE = 20  # No case takes that long, even on a busy machine.
 
 
-LONGEST_MESSAGE = 2500  # characters of one paragraph, mostly names of files and advice
+LONGEST_MESSAGE = 2500  # characters per paragraph, mostly file names and advice
 
 
 class TookTooLong(BaseException):
-    """Not an Exception: readers that expect anything of a damaged file must not take this for one
-    more of its faults.
+    """Not an Exception, so that readers that handle any exception of a damaged file do not catch
+    it.
     """
 
 
 @contextlib.contextmanager
 def time_limit():
-    """Raise TookTooLong in Python code; what hangs in C ends the process, with a traceback."""
+    """Raise TookTooLong in Python code; code that hangs in C ends the process with a traceback."""
     def too_long(number, frame):
         raise TookTooLong
     previous = signal.signal(signal.SIGALRM, too_long)
@@ -35,7 +35,7 @@ def time_limit():
 
 
 def cut(data, rs):
-    """Ends too early: anywhere, within the first bytes, or within the last."""
+    """Truncated: at any position, within the first bytes, or within the last."""
     return data[:rs.choice([
         rs.randint(len(data)),
         rs.randint(min(40, len(data))),
@@ -59,13 +59,13 @@ def flip(data, positions, rs):
 
 
 def overwrite(data, rs):
-    """Some bytes are random ones."""
+    """Some bytes are random."""
     start, size = rs.randint(len(data)), rs.randint(1, 65)
     return data[:start] + rs.bytes(size)[:len(data) - start] + data[start + size:]
 
 
 def zero_block(data, rs):
-    """A block of the disk was never written."""
+    """A block of zeros, as if it had never been written to disk."""
     start = rs.randint(len(data)) // 512 * 512
     return data[:start] + bytes(min(512, len(data) - start)) + data[start + 512:]
 
@@ -88,8 +88,8 @@ KINDS = [cut, flip_bit, flip_bits, overwrite, zero_block, lose, repeat, random_b
 
 
 def damaged(data, count, seed, kinds=KINDS):
-    """Iterate over (what was done, bytes): `count` damaged versions of a file's bytes, as many of
-    each kind.
+    """Iterate over (description, bytes): `count` damaged versions of a file's bytes, with equal
+    numbers of each kind.
     """
     rs = np.random.RandomState(seed)
     for number in range(count):
@@ -101,11 +101,11 @@ def check_all(path, cases, read, check, names=None):
     """Read each damaged file; return how many could be read.
 
     Args:
-        path: the file that is damaged; it is left as it was.
-        cases: pairs (what was done, bytes).
+        path: the file to damage; it is restored afterwards.
+        cases: pairs (description, bytes).
         read: function that reads the file.
-        check: function (result, bytes) that fails if that is not what the file holds.
-        names: what the message of an error must name; by default the file.
+        check: function of (result, bytes) that fails if the result does not match the file.
+        names: name that an error's message must contain; by default the file's.
     """
     original, readable = path.read_bytes(), 0
     try:
@@ -130,9 +130,7 @@ def check_all(path, cases, read, check, names=None):
 
 
 def check_error(error, case, name):
-    """One paragraph that names the file; and no memory was asked for that the machine may not
-    have.
-    """
+    """The message is one paragraph that names the file, and no excessive memory was requested."""
     text = str(error)
     assert name in text, f'{case}: {text}'
     assert '\n' not in text.strip() and 40 < len(text) < LONGEST_MESSAGE, f'{case}: {text}'
@@ -145,7 +143,7 @@ NUM_IMAGES = 12
 
 
 def make_images(seed=0, count=NUM_IMAGES, size=16):
-    """Grey noise, and two white images: their pixels look like numbers without an end."""
+    """Grey noise and two white images, whose pixels resemble very large numbers."""
     images = np.random.RandomState(seed).randint(0, 256, size=[count, 1, size, size],
                                                  dtype=np.uint8)
     images[0] = images[-1] = 255
@@ -153,7 +151,7 @@ def make_images(seed=0, count=NUM_IMAGES, size=16):
 
 
 def flips_within(positions):
-    """Damage of one or two of the given bytes."""
+    """Damage to one or two of the given bytes."""
     positions = np.asarray(positions)
 
     def flip_structure(data, rs):
@@ -169,8 +167,6 @@ def find_all(data, part):
 
 
 def half_precision(data):
-    """Two flipped bits make numbers of half the size, whose bytes end before the checksum is looked
-    at.
-    """
+    """Change float32 to float16, as two flipped bits would, so that the data ends too early."""
     for at in find_all(data, b'<f4'):
         yield f'<f2 at {at}', data[:at] + b'<f2' + data[at + 3:]

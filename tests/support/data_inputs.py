@@ -1,5 +1,5 @@
-"""Input for dataset_tool.py: the recipes of the golden input in its real containers, and running a
-command that must fail.
+"""Input for dataset_tool.py: recipes of the golden input in its real containers, and a helper for
+commands that must fail.
 """
 import gzip
 import hashlib
@@ -25,7 +25,7 @@ def sha256(data):
 
 
 def fails(argv, capsys):
-    """Run a command that must fail with exit code 1; return its one paragraph."""
+    """Run a command that must fail with exit code 1; return its message."""
     with pytest.raises(SystemExit) as info:
         dataset_tool.main(argv)
     assert info.value.code == 1
@@ -35,7 +35,7 @@ def fails(argv, capsys):
 
 
 def write_dataset(folder, images, labels=None):
-    """Make a data set of arrays; return its folder's name."""
+    """Create a data set from arrays; return its folder's name."""
     with TFRecordExporter(str(folder), len(images), print_progress=False) as out:
         for image in images:
             out.add_image(image)
@@ -116,7 +116,7 @@ def write_celeba(folder):
 
 def write_hdf5(folder, name):
     import h5py
-    if name.startswith('hdf5-float'):  # as the original's h5py wrote it
+    if name.startswith('hdf5-float'):  # as written by the original's h5py
         shutil.copy(GOLDEN / 'datasets-inputs' / 'hdf5-float.h5', folder / 'arch.h5')
         return
     rs = np.random.RandomState(501)
@@ -134,7 +134,7 @@ def write_lsun(folder, name):
 
 
 def write_input(name, folder):
-    """Make a folder with the input of a golden case."""
+    """Create a folder with the input of a golden case."""
     folder.mkdir()
     command = CASES[name]['command']
     if command in ('create_lsun', 'create_from_hdf5'):

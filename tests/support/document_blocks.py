@@ -1,4 +1,4 @@
-"""The code blocks of README.md, CONTRIBUTING.md and docs/: what a reader would type."""
+"""Code blocks of README.md, CONTRIBUTING.md and docs/."""
 import re
 import shlex
 import textwrap
@@ -11,8 +11,8 @@ DOCUMENTS = [ROOT / 'README.md', ROOT / 'CONTRIBUTING.md', ROOT / 'CHANGELOG.md'
 
 
 class Block(NamedTuple):
-    """A fenced block. Attributes: the document's name, the line it begins at, its language ('' =
-    commands), its text.
+    """A fenced block. Attributes: name of the document, line of its beginning, language ('' =
+    commands), text.
     """
     document: str
     line: int
@@ -33,8 +33,7 @@ def blocks():
 
 
 def commands():
-    """The shell commands of all blocks without a language: list of (where, [words]); comments are
-    left out.
+    """Shell commands of all blocks without a language: list of (where, [words]), without comments.
     """
     found = []
     for block in blocks():
@@ -47,5 +46,5 @@ def commands():
 
 
 def normalised(words):
-    """'.venv/bin/python train.py' as 'python train.py'."""
+    """Replace '.venv/bin/python train.py' by 'python train.py'."""
     return [words[0].removeprefix('.venv/bin/'), *words[1:]]

@@ -1,4 +1,4 @@
-"""The commands of README.md and docs/ that tests carry out within their own process."""
+"""Commands of README.md and docs/ that tests run within their own process."""
 
 
 
@@ -34,8 +34,8 @@ RUN = [
 ]
 
 
-# These on a data set with labels, where run 0 (and 12) is one conditioned on them; not written
-# down, its training comes second.
+# These use a data set with labels, where run 0 (and 12) is conditioned on them. The documents do
+# not list its training, so it comes second.
 RUN_WITH_LABELS = [
     '.venv/bin/python dataset_tool.py create_from_images datasets/mine ~/my_images --resolution '
     '256 --labels folders --skip_bad',

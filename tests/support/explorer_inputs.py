@@ -1,4 +1,4 @@
-"""A run for the explorer: a tiny network with three classes, snapshots and a data set."""
+"""Run for the explorer: a tiny network with three classes, snapshots and a data set."""
 import json
 import os
 import time
@@ -19,7 +19,7 @@ PORT = 8765
 
 
 def random_generator(seed=1, **options):
-    """A G_paper of random weights, whose images differ."""
+    """G_paper with random weights, whose images differ."""
     Gs = tfutil.Network('Gs', 'networks.G_paper', **{**dict(
         num_channels=3, resolution=16, label_size=3, fmap_base=64, fmap_max=8), **options})
     random = np.random.RandomState(seed)
@@ -50,12 +50,12 @@ def make_run(folder):
 
 
 def open_session(config, run_id=3):
-    """A session of the run."""
+    """Explorer session of the run."""
     return Session(Run(run_id, None, config))
 
 
 class Browser:
-    """Sends the requests that the page would send."""
+    """Client that sends the same requests as the page."""
 
     def __init__(self, session, guard=None):
         self.guard = guard or Guard('127.0.0.1', PORT)
@@ -63,27 +63,27 @@ class Browser:
         self.client = Client(App(session, self.guard))
 
     def send(self, path, method='GET', host=f'127.0.0.1:{PORT}', **options):
-        """A response; each has the headers of all."""
+        """Send a request; check the headers that all responses have."""
         response = self.client.open(path, method=method, base_url=f'http://{host}/', **options)
         assert "default-src 'none'" in response.headers['Content-Security-Policy']
         assert response.headers['X-Content-Type-Options'] == 'nosniff'
         return response
 
     def get(self, path, **options):
-        """The body of a response that succeeds."""
+        """Body of a successful response."""
         response = self.send(path, **options)
         assert response.status_code == 200, response.get_data()
         return response.get_data()
 
     def start(self, path, value):
-        """Start a task, wait for it. Returns what is told of it."""
+        """Start a task and wait for it. Returns its final description."""
         response = self.send(path, 'POST', json=value) if isinstance(value, dict) else self.send(
             path, 'POST', data=value, content_type='application/octet-stream')
         assert response.status_code == 200, response.get_data()
         return self.wait(response.get_json()['task'])
 
     def wait(self, number, seconds=60):
-        """What is told of a task in the end."""
+        """Final description of a task."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             task = json.loads(self.get(f'/tasks/{number}'))

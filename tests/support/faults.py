@@ -1,9 +1,9 @@
-"""A disk that fails: open, the k-th write, fsync, close or rename gives an error, or the process
-dies there.
+"""Fault injection for file operations: open, the k-th write, fsync, close or rename fails, or the
+process is killed there.
 
-Files that are opened for writing below a folder get a `FileIO` of ours under Python's own buffers,
-so that errors come when and where the system's would. What libraries write by themselves
-(TensorFlow) goes past it; `file_size_limit` reaches that too.
+Files opened for writing in a folder get our own `FileIO` under Python's buffers, so errors occur
+when and where those of the system would. Files that libraries write directly (TensorFlow) are not
+affected; `file_size_limit` covers those, too.
 """
 import builtins
 import contextlib
@@ -19,31 +19,31 @@ import numpy as np
 from pgan.data.writer import TFRecordExporter
 
 OPERATIONS = ('open', 'write', 'fsync', 'close', 'rename', 'mkdir')
-BUFFER = 256  # bytes between two writes to the disk: small, so that small files have several
+BUFFER = 256  # bytes between two writes to disk: small, so that small files need several writes
 
 ERRORS = {'ENOSPC': errno.ENOSPC, 'EIO': errno.EIO}
-MOST_WRITES = 8  # of one file; of more, so many are tried, the first and the last among them
+MOST_WRITES = 8  # per file; of more writes, this many are tried, including the first and the last
 
 
 class Killed(BaseException):
-    """Stands for SIGKILL or a power cut: nothing that comes after it reaches the disk, cleaning up
-    included.
+    """Simulates SIGKILL or a power failure: no later operation reaches the disk, including
+    clean-up.
     """
 
 
 class Disk:
-    """Counts operations on files below a folder, and lets one of them fail.
+    """Counts operations on files in a folder, and makes one of them fail.
 
     Args:
         folder: the current folder of a test, a string.
         operation: one of OPERATIONS.
-        number: which of them, from 0; None = none of them.
-        error: number of a system error; or `Killed`, which lets nothing work afterwards; or a
-            function that ends the process.
+        number: index of the operation that fails, from 0; None = no failure.
+        error: errno of the failure; or `Killed`, after which all operations fail; or a function
+            that ends the process.
 
     Attributes:
-        counts: operations so far by name.
-        failed: whether it happened.
+        counts: {operation: number so far}.
+        failed: whether the failure has occurred.
     """
 
     def __init__(self, folder, operation=None, number=None, error=None):
@@ -53,7 +53,7 @@ class Disk:
         self.failed = self.dead = False
 
     def step(self, operation):
-        """Count one operation, or fail."""
+        """Count one operation; fail if it is the chosen one."""
         if self.dead:
             raise Killed
         number, self.counts[operation] = self.counts[operation], self.counts[operation] + 1
@@ -69,7 +69,7 @@ class Disk:
 
     @contextlib.contextmanager
     def installed(self, monkeypatch):
-        """Put it in the place of Python's open and of the functions of os."""
+        """Replace Python's open and functions of os."""
         with monkeypatch.context() as patch:
             patch.setattr(builtins, 'open', self._open(builtins.open))
             for operation, names in (('fsync', ['fsync']), ('rename', ['rename', 'replace']),
@@ -82,7 +82,7 @@ class Disk:
         def guarded(path, *args, **kwargs):
             if self.dead:
                 raise Killed
-            # Making a folder that is there is no step: it fails anyway, and nobody minds.
+            # Creating an existing folder does not count: it fails anyway, and callers ignore that.
             if operation is not None and self.is_here(path) and not (operation == 'mkdir'
                                                                      and os.path.isdir(path)):
                 self.step(operation)
@@ -108,7 +108,7 @@ class _Raw(io.FileIO):
 
     def write(self, data):
         if self._disk.dead:
-            return memoryview(data).nbytes  # the buffers of a dead process are lost
+            return memoryview(data).nbytes  # The buffers of a dead process are lost.
         self._disk.step('write')
         return super().write(data)
 
@@ -121,8 +121,8 @@ class _Raw(io.FileIO):
 
 @contextlib.contextmanager
 def file_size_limit(size):
-    """No file of this process grows beyond so many bytes: a failing write of the system's own,
-    whoever makes it.
+    """Limit the size of this process's files, so that a system write fails, also in other
+    libraries.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
@@ -133,7 +133,7 @@ def file_size_limit(size):
 
 
 def tree(folder='.'):
-    """All that is below a folder: {relative path: bytes, or None for a folder}."""
+    """Content of a folder: {relative path: bytes, or None for a folder}."""
     found = {}
     for place, folders, names in os.walk(folder):
         for name in folders:
@@ -150,13 +150,13 @@ def picture(version, channels=3):
 
 
 def check_message(error, name, cause):
-    """One paragraph that names the file, or its folder, and the cause."""
+    """The message is one paragraph that names the cause and the file or its folder."""
     text = str(error)
     assert '\n' not in text and name in text and cause in text and len(text) < 1000, text
 
 
 def faults_of(write, folder, monkeypatch):
-    """All (operation, number) at which writing version 1 over version 0 can fail."""
+    """All (operation, number) at which replacing version 0 by version 1 can fail."""
     with Disk(folder).installed(monkeypatch) as disk:
         write(1)
     for operation in OPERATIONS:
@@ -171,7 +171,7 @@ def faults_of(write, folder, monkeypatch):
 
 
 def start_anew(before):
-    """Put a folder's content, a `tree`, in place of what is in the current one."""
+    """Replace the content of the current folder by a `tree`."""
     for name in os.listdir():
         shutil.rmtree(name) if os.path.isdir(name) else os.unlink(name)
     for name, data in before.items():

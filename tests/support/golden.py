@@ -1,4 +1,4 @@
-"""Where the repository and the golden data are, and how to read them."""
+"""Paths of the repository and the golden data, and functions that read them."""
 import json
 import pathlib
 

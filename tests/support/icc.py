@@ -1,4 +1,4 @@
-"""Colour profiles as image programs embed them, written by hand."""
+"""Colour profiles as embedded by image programs, written by hand."""
 import struct
 
 import numpy as np
@@ -34,7 +34,7 @@ def _profile(space, pcs, tags, kind=b'mntr'):
 
 
 def _curve(gamma):
-    """A tone curve: an exponent, or None for the table of sRGB."""
+    """Tone curve: an exponent, or None for the table of sRGB."""
     if gamma is not None:
         return b'curv' + bytes(4) + struct.pack('>IH', 1, round(gamma * 256))
     levels = np.linspace(0, 1, 256)
@@ -55,9 +55,9 @@ def gray_profile(gamma):
 
 
 def cmyk_profile():
-    """One whose black ink prints a dark red."""
+    """Profile whose black ink prints a dark red."""
     corners = np.zeros([2, 2, 2, 2, 3], np.uint8)
-    corners[..., 0, :] = (255, 128, 128)  # Lab: white without black ink, whatever else there is
+    corners[..., 0, :] = (255, 128, 128)  # Lab: white without black ink, whatever the others
     corners[..., 1, :] = (100, 200, 190)
     identity = bytes(range(256))
     lut = (b'mft1' + bytes(4) + bytes([4, 3, 2, 0]) + _fixed(1, 0, 0, 0, 1, 0, 0, 0, 1)
@@ -66,7 +66,7 @@ def cmyk_profile():
 
 
 def to_srgb(pixels, primaries, gamma):
-    """What pixels of an RGB profile are in sRGB, by the arithmetic of the standard."""
+    """Convert pixels of an RGB profile to sRGB, as specified in the standard."""
     linear = (pixels / 255.0) ** (round(gamma * 256) / 256) @ primaries @ np.linalg.inv(SRGB)
     linear = np.clip(linear, 0, 1)
     return 255 * np.where(linear <= 0.0031308, 12.92 * linear,

@@ -1,4 +1,5 @@
-"""Images, archives and damaged containers for the importers, and reading what they wrote."""
+"""Images, archives and damaged containers for the importers, and functions that read the results.
+"""
 import gzip
 import io
 import os
@@ -26,9 +27,7 @@ class Evil:
 
 
 def pixels_of(name):
-    """All images of a data set as they stand on disk, at full resolution, and its labels if there
-    are any.
-    """
+    """All images of a data set in the order on disk, at full resolution, and its labels, if any."""
     dset = dataset.TFRecordDataset(name, shuffle_mb=0,
                                    max_label_size='full' if dataset.has_labels(name) else 0)
     return dset.read_images(np.arange(dset.num_images)), dset.labels
@@ -39,7 +38,7 @@ def shade(value, size=(4, 4)):
 
 
 def lanczos(image, resolution):
-    """What --resolution is to make of an upright RGB or gray image, by Pillow alone: int [C, R,
+    """Expected result of --resolution for an upright RGB or grey image, by Pillow alone: int [C, R,
     R].
     """
     side = min(image.size)

@@ -1,5 +1,5 @@
-"""A small frozen graph with the tensors of Inception-2015-12-05, and, like it, of a time when
-graphs had operations that went since.
+"""Small frozen graph with the tensors of Inception-2015-12-05 and, like it, with operations that
+later versions removed.
 """
 import io
 import tarfile
@@ -42,8 +42,8 @@ def _node(graph_def, name, op, inputs=(), **attributes):
 
 
 def graph_bytes(size=8, without=None):
-    """The graph for images of one size, its input one image as in the original; `without` leaves
-    out a node.
+    """Graph for images of one size, with one image as input as in the original; `without` omits a
+    node.
     """
     import tensorflow as tf
     f, i, graph_def = tf.float32, tf.int32, tf.compat.v1.GraphDef()
@@ -65,7 +65,7 @@ def graph_bytes(size=8, without=None):
     _node(graph_def, 'softmax/logits/MatMul', 'MatMul', ['pool_3/_reshape', 'softmax/weights'], T=f)
     _node(graph_def, 'softmax/logits', 'BiasAdd', ['softmax/logits/MatMul', 'softmax/biases'], T=f)
     _node(graph_def, 'softmax', 'Softmax', ['softmax/logits'], T=f)
-    graph_def.versions.producer = 8  # The last with BatchNormWithGlobalNormalization.
+    graph_def.versions.producer = 8  # The last version with BatchNormWithGlobalNormalization.
     kept = [node for node in graph_def.node if node.name != without]
     del graph_def.node[:]
     graph_def.node.extend(kept)
@@ -73,7 +73,7 @@ def graph_bytes(size=8, without=None):
 
 
 def expected(images):
-    """(features, probabilities) of uint8 [N, 3, H, W], float64, written in NumPy."""
+    """(features, probabilities) of uint8 [N, 3, H, W], float64, computed with NumPy."""
     w = {name: value.astype(np.float64) for name, value in weights().items()}
     n, _, height, width = images.shape
     x = np.pad(images.transpose(0, 2, 3, 1).astype(np.float64), [(0, 0), (1, 1), (1, 1), (0, 0)])
@@ -86,7 +86,7 @@ def expected(images):
 
 
 def archive_bytes(graph, name=GRAPH_FILE):
-    """A .tgz as the original comes in: the graph among other files."""
+    """.tgz in the format of the original: the graph among other files."""
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode='w:gz') as archive:
         for member, data in (('LICENSE', b'x'), (name, graph)):

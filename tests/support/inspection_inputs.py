@@ -1,4 +1,4 @@
-"""Data sets to look at, and what the commands that look at them say."""
+"""Data sets for the inspection commands, and functions that capture their output."""
 import struct
 
 import numpy as np
@@ -15,7 +15,7 @@ def make_images(count=NUM, shape=(3, 8, 8), seed=5):
 
 
 def put_shape_first(path, numbers):
-    """Rewrite some records of a file with their keys in the other order."""
+    """Rewrite some records of a file with their keys in reverse order."""
     file = records.open_records(path)
     layout = records.RecordLayout(file.shape)
     images = file.read(np.arange(file.num_images))
@@ -32,7 +32,7 @@ def put_shape_first(path, numbers):
 
 
 def printed(capsys, function, *args, **kwargs):
-    """What a command prints, line by line."""
+    """Output of a command, as lines."""
     capsys.readouterr()
     function(*args, **kwargs)
     captured = capsys.readouterr()
@@ -41,7 +41,7 @@ def printed(capsys, function, *args, **kwargs):
 
 
 def refused(function, *args, **kwargs):
-    """The message of the DataError that a command ends with."""
+    """Message of the DataError raised by a command."""
     with pytest.raises(DataError) as error:
         function(*args, **kwargs)
     assert '\n' not in str(error.value)
@@ -49,7 +49,7 @@ def refused(function, *args, **kwargs):
 
 
 def flip(path, position):
-    """Spoil one byte of a file."""
+    """Corrupt one byte of a file."""
     data = bytearray(open(path, 'rb').read())
     data[position] ^= 0x10
     with open(path, 'wb') as out:

@@ -1,6 +1,4 @@
-"""The images of tests/golden/metrics.json, by its recipes, and the passes that were measured with
-them.
-"""
+"""Images of tests/golden/metrics.json, by its recipes, and the passes measured with them."""
 import numpy as np
 
 
@@ -21,7 +19,7 @@ def fakes_images(seed, n, ch, h, w):
 
 
 def evaluate(recipe, **names):
-    """The array of a recipe in metrics.json: an expression of NumPy names."""
+    """Array of a recipe in metrics.json: an expression of NumPy names."""
     known = dict(RandomState=np.random.RandomState, float32=np.float32, int32=np.int32,
                  uint8=np.uint8, clip=np.clip, reals_images=reals_images, fakes_images=fakes_images)
     return eval(recipe, {'__builtins__': {}}, {**known, **names})
@@ -47,8 +45,8 @@ def warmup_pass(api, case):
 
 
 def run_golden_passes(make, case, tolerance):
-    """Run the passes of a case in order; compare names, formats, every result and where the random
-    stream stands.
+    """Run the passes of a case in order; compare names, formats, all results and the state of the
+    random stream.
     """
     api = make(case['num_images'], case['image_shape'], np.uint8, case['minibatch_size'])
     assert api.get_metric_names() == case['metric_names']

@@ -1,4 +1,4 @@
-"""Building networks out of golden data."""
+"""Networks with golden variables."""
 import types
 
 import numpy as np
@@ -7,14 +7,14 @@ import tfutil
 
 
 def moment(lod, minibatch, D_lrate, G_lrate=None):
-    """A moment of a schedule, for `TrainingSteps`: one learning rate for D and G, or one each."""
+    """A point of a schedule, for `TrainingSteps`: one learning rate for D and G, or one each."""
     return types.SimpleNamespace(lod=lod, minibatch=minibatch, D_lrate=D_lrate,
                                  G_lrate=D_lrate if G_lrate is None else G_lrate)
 
 
 def network_from(data, prefix, func, static_kwargs, name=None):
-    """A network of golden variables: `data[prefix + 'var/<local name>']`; checks that names, order
-    and trainability are golden's.
+    """Network with golden variables `data[prefix + 'var/<local name>']`; checks that names, order
+    and trainability match.
     """
     net = tfutil.Network(name or func[0], f'networks.{func}', **static_kwargs)
     names = [str(n) for n in data[prefix + 'var_names']]
@@ -30,7 +30,7 @@ def set_vars(net, data, prefix):
 
 
 def int_keys(obj):
-    """JSON's string keys back to integers, as in minibatch_dict."""
+    """Convert JSON's string keys back to integers, as in minibatch_dict."""
     if isinstance(obj, dict):
         return {int(k) if k.isdigit() else k: int_keys(v) for k, v in obj.items()}
     return obj

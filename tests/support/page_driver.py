@@ -1,4 +1,4 @@
-"""A headless Chromium whose pages tests look at and click on, by way of Playwright."""
+"""Headless Chromium for tests that inspect and click on pages, by means of Playwright."""
 import contextlib
 import time
 
@@ -6,12 +6,12 @@ import pytest
 
 from tests.support.browser import chromium
 
-SECONDS = 60  # until what a page should show must be there
+SECONDS = 60  # timeout for what a page should show
 
 
 @contextlib.contextmanager
 def open_chromium():
-    """Chromium, of this machine. Its pages are made with `page_of`."""
+    """Chromium installed on this machine. Create its pages with `page_of`."""
     playwright = pytest.importorskip('playwright.sync_api', reason='needs Playwright')
     if chromium() is None:
         pytest.skip('no Chromium on this machine (Debian: apt-get install chromium)')
@@ -23,7 +23,7 @@ def open_chromium():
 
 @contextlib.contextmanager
 def page_of(program, address, width=1400, height=900, scheme='light'):
-    """A page of its own. No script on it may fail, and none may break the page's policy."""
+    """A new page. No script on it may fail, and it must not violate its content security policy."""
     context = program.new_context(viewport=dict(width=width, height=height), color_scheme=scheme,
                                   accept_downloads=True, reduced_motion='reduce')
     context.set_default_timeout(SECONDS * 1000)
@@ -40,7 +40,7 @@ def page_of(program, address, width=1400, height=900, scheme='light'):
 
 
 def check_accessible(page):
-    """Nothing on the page is a serious obstacle to people who cannot see or point, by axe-core."""
+    """The page has no serious accessibility violations, according to axe-core."""
     axe = pytest.importorskip('axe_playwright_python.sync_playwright', reason='needs axe-core')
     found = [(fault['impact'], fault['id'], [node['html'][:200] for node in fault['nodes']])
              for fault in axe.Axe().run(page).response['violations']]
@@ -48,7 +48,9 @@ def check_accessible(page):
 
 
 def wait_until(page, condition):
-    """Wait until a JavaScript expression is true. (Playwright's own way needs eval on the page.)"""
+    """Wait until a JavaScript expression is true. (Playwright's own function needs eval on the
+    page.)
+    """
     deadline = time.monotonic() + SECONDS
     while not page.evaluate(condition):
         assert time.monotonic() < deadline, condition

@@ -1,7 +1,6 @@
-"""Programs of the repository, each in a process of its own.
+"""Programs of the repository, each in a separate process.
 
-A process that imports TensorFlow takes seconds to start, so one imports it and is forked for each
-program.
+Importing TensorFlow takes seconds, so one process imports it and is forked for each program.
 """
 import functools
 import json
@@ -57,7 +56,7 @@ print(json.dumps(results))
 
 
 class Done(NamedTuple):
-    """How a program has ended."""
+    """Result of a program."""
     returncode: int
     stdout: str
     stderr: str
@@ -67,11 +66,11 @@ def run_programs(commands, cwd=ROOT):
     """Run programs of the repository one after the other.
 
     Args:
-        commands: lists of words, e.g. ['train.py', '--help'] or ['-m', 'benchmarks', '--help'].
+        commands: lists of arguments, e.g. ['train.py', '--help'] or ['-m', 'benchmarks', '--help'].
         cwd: current folder of the programs.
 
     Returns:
-        list of `Done`.
+        A list of `Done`.
     """
     request = json.dumps([str(ROOT), [list(map(str, words)) for words in commands]])
     done = subprocess.run([sys.executable, '-c', _FORK, request], cwd=cwd, capture_output=True,
@@ -82,6 +81,6 @@ def run_programs(commands, cwd=ROOT):
 
 @functools.cache
 def helps():
-    """What each program says to --help: {program: `Done`}."""
+    """Output of --help of each program: {program: `Done`}."""
     commands = [[*program.split(), '--help'] for program in PROGRAMS]
     return dict(zip(PROGRAMS, run_programs(commands), strict=True))

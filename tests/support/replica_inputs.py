@@ -1,6 +1,4 @@
-"""Tiny networks in training on several devices, and what one device would compute in their
-place.
-"""
+"""Tiny networks that train on several devices, and the equivalent computation on one device."""
 import dataclasses
 from unittest import mock
 
@@ -18,14 +16,14 @@ from tfutil.devices import Devices, replica_copies
 OPTIONS = dict(num_channels=1, resolution=16, fmap_base=32, fmap_max=8)
 ONE_DEVICE = Devices(tf.distribute.get_strategy())
 
-# With an epsilon above the gradients, Adam's update is a multiple of the gradient, as rounding is.
-# With the usual one it is the gradient's sign, and that of a gradient which is zero but for
-# rounding may be either.
+# With an epsilon above the gradients, Adam's update is proportional to the gradient, so rounding
+# stays small. With the usual epsilon it is the gradient's sign, which is arbitrary for gradients
+# that are zero up to rounding.
 GENTLE = dict(epsilon=1.0)
 
 
 class Noise(dataset.SyntheticDataset):
-    """Random images, a pure function of the position; labels in turns."""
+    """Random images, a pure function of the position; labels cycle through three classes."""
 
     def _read(self, position, count, lod):
         images = [
@@ -40,8 +38,8 @@ class Noise(dataset.SyntheticDataset):
 
 
 def in_shares(loss_func, count):
-    """A loss as `count` devices compute it, each on its share of the minibatch, one after the other
-    on one device.
+    """The loss that `count` devices compute on their shares of the minibatch, computed on one
+    device.
     """
     def whole(*, minibatch_size, reals=None, labels=None, **others):
         key, losses = randomness._active.get(), []
@@ -59,7 +57,7 @@ def in_shares(loss_func, count):
 def make_steps(devices=ONE_DEVICE, training_set=None, G_loss=loss.G_wgan_acgan,
                D_loss=loss.D_wgangp_acgan, dtype='float32', options=UpdateOptions(), resolution=16,
                G={}, D={}, **opt):
-    """Training steps of tiny networks whose weights depend on nothing but their names' order."""
+    """Training steps of tiny networks whose weights depend only on the order of their names."""
     training_set = training_set or Noise(16, 1, label_size=3)
     rnd = np.random.RandomState(5)
     with devices.strategy.scope():
@@ -82,7 +80,7 @@ def make_steps(devices=ONE_DEVICE, training_set=None, G_loss=loss.G_wgan_acgan,
 
 
 def train(steps, lod, count, minibatch=16, lrate=0.001):
-    """Some D and G updates; returns the means of the statistics."""
+    """Run some D and G updates; return the means of the statistics."""
     tfutil.summary.flush()
     for _ in range(count):
         steps.step('DG', moment(lod, minibatch, lrate, lrate))
@@ -90,7 +88,7 @@ def train(steps, lod, count, minibatch=16, lrate=0.001):
 
 
 def weights(steps):
-    """All variables of all three networks; checks that each is the same on all devices."""
+    """All variables of all three networks; checks that they are equal on all devices."""
     found = {}
     for net in (steps.G, steps.D, steps.Gs):
         for name, var in net.vars.items():

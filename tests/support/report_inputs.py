@@ -1,4 +1,4 @@
-"""A run's folder made by hand, for its report, and what a page of HTML holds."""
+"""Synthetic run folder for reports, and a parser for HTML pages."""
 import html.parser
 import json
 
@@ -21,8 +21,7 @@ def noise(path, size):
 
 
 def write_run_folder(results):
-    """A run of five pictures, twenty ticks and two measurements, whose texts try to get out of
-    their places.
+    """Run with five pictures, twenty ticks and two measurements, whose strings need HTML escaping.
     """
     folder = results / '007-toy & co'
     folder.mkdir(parents=True)
@@ -57,7 +56,7 @@ def page(folder):
 
 
 class Elements(html.parser.HTMLParser):
-    """All elements of a page: [(name, attributes)], and that each is closed."""
+    """All elements of a page: [(name, attributes)]; checks that each is closed."""
     WITHOUT_END = {'meta', 'img', 'input', 'line', 'circle', 'polyline'}
 
     def __init__(self, text):

@@ -1,5 +1,5 @@
-"""Runs that are killed and resumed: each in a process of its own, forked from one that has imported
-TensorFlow already.
+"""Runs that are killed and resumed, each in a separate process, forked from one that has already
+imported TensorFlow.
 """
 import glob
 import hashlib
@@ -21,7 +21,7 @@ CONTEXT.set_forkserver_preload(
 
 
 def _train(argv, folder):
-    """What a process does: train.py, with its output in a file."""
+    """Body of a process: train.py, with its output in a file."""
     os.chdir(folder)
     with open('output.txt', 'a', buffering=1) as output:
         os.dup2(output.fileno(), 1)
@@ -44,7 +44,7 @@ def start(folder, *argv):
 
 
 def run(folder, *argv):
-    """Run train.py in a folder to its end. Returns its exit code and what it has printed."""
+    """Run train.py in a folder until it ends. Returns its exit code and output."""
     process = start(folder, *argv)
     process.join()
     return process.exitcode, _output(folder)
@@ -59,18 +59,18 @@ def _output(folder):
 
 
 def run_with_kills(folder, kills, seed, *argv):
-    """Run train.py to its end, with so many SIGKILLs at random moments on the way, each followed by
+    """Run train.py until it finishes, with `kills` SIGKILLs at random moments, each followed by
     --resume.
 
     Returns:
-        What each kill hit: a list of texts.
+        A list of strings: what each kill interrupted.
     """
     rnd, hits = random.Random(seed), []
     while True:
         resumable = glob.glob(os.path.join(folder, 'results', '*', 'checkpoints', 'run.json'))
         process = start(folder, *(['--resume'] if resumable else argv))
         if len(hits) < kills:
-            # Kills that only ever hit the start of a process would prove little, so most wait for a
+            # Killing only at the start of a process would prove little, so most kills wait for a
             # new checkpoint first.
             if rnd.random() < 0.8:
                 _wait_for_change(process, os.path.join(folder, 'results', '*', 'checkpoints', '*'))
@@ -100,8 +100,8 @@ def _moment(folder):
 
 
 def outcome(folder):
-    """What a run has left, as far as it must be the same each time: digests of files, ticks of the
-    log, scalars of TensorBoard.
+    """Result of a run as far as it must be reproducible: digests of files, ticks of the log,
+    scalars of TensorBoard.
     """
     with open(os.path.join(folder, 'log.txt')) as file:
         ticks = [re.sub(r' time .*', '', line.strip()) for line in file if line.startswith('tick ')]

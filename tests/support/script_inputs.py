@@ -1,4 +1,4 @@
-"""What the tests of scripts work on: a run whose network is a stand-in, and small data sets."""
+"""Fixtures for scripts: a run with a stand-in network, and small data sets."""
 import os
 import types
 
@@ -9,7 +9,7 @@ from pgan.data.writer import TFRecordExporter
 
 
 class StandInNetwork:
-    """Notes its inputs and returns random images, as the network of the golden data does: call k
+    """Records its inputs and returns random images like the network of the golden data: call k
     draws from RandomState(1 + k).
     """
 
@@ -30,8 +30,8 @@ class StandInNetwork:
 
 
 def run_23(monkeypatch):
-    """Make results/023-run. Returns a function: net -> net, which it then appears to hold as
-    network-final.pkl and as a snapshot.
+    """Create results/023-run. Returns a function that takes a network, makes the run appear to hold
+    it as network-final.pkl and as a snapshot, and returns it.
     """
     os.makedirs('results/023-run')
     for name in ('network-final.pkl', 'network-snapshot-000100.pkl'):
@@ -44,24 +44,24 @@ def run_23(monkeypatch):
 
 
 def settings_of_run(**changes):
-    """The part of the configuration that scripts use."""
+    """Part of the configuration that scripts use."""
     return types.SimpleNamespace(
         **{**dict(result_dir='results', data_dir='datasets', desc='out', num_gpus=1), **changes})
 
 
 def files_as_originals(folder):
-    """The names of a result folder's files, sorted, without the one that is new here."""
+    """Sorted names of a result folder's files, without environment.json, which is new here."""
     return sorted(set(os.listdir(folder)) ^ {'environment.json'})
 
 
 def check_run_options(received, golden):
-    """Network.run was called with golden's options."""
+    """Network.run was called with the golden options."""
     assert {**received, 'out_dtype': np.dtype(received['out_dtype']).name} == golden
 
 
 def write_labelled_data(labels, folder='datasets/toy'):
-    """A data set of noise with these labels, [images, components]; and the config.txt of run 23,
-    which was trained on it.
+    """Create a data set of noise with these labels, [images, components], and the config.txt of run
+    23, which was trained on it.
     """
     with TFRecordExporter(folder, len(labels), print_progress=False) as exporter:
         for i in range(len(labels)):

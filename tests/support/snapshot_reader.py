@@ -1,9 +1,9 @@
-"""Reads a snapshot as the original program would, with a stand-in for its class: for any Python
-from 3.6 with any NumPy from 1.13.
+"""Reads a snapshot as the original program would, with a stand-in for its class; runs on Python 3.6
+or later with NumPy 1.13 or later.
 
     python snapshot_reader.py network-final.pkl
 
-Prints what it found as JSON.
+Prints the content as JSON.
 """
 import hashlib
 import json

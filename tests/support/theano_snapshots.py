@@ -1,4 +1,4 @@
-"""Snapshots as the Theano version pickled them."""
+"""Snapshots in the Theano version's format."""
 import pickle
 import sys
 import types
@@ -10,7 +10,7 @@ from tests.support.golden import GOLDEN
 
 
 def theano_bytes(states, protocol=2):
-    """A snapshot of the Theano version with these states."""
+    """Bytes of a Theano snapshot with these states."""
     module = types.ModuleType('network')
     module.Network = type('Network', (), {
         '__module__': 'network', '__qualname__': 'Network', '__getstate__': lambda self: self.state
@@ -26,7 +26,7 @@ def theano_bytes(states, protocol=2):
 
 
 def load_bytes(data, **options):
-    """misc.load_pkl of a file with these bytes."""
+    """Return misc.load_pkl of a file with these bytes."""
     with open('theano.pkl', 'wb') as file:
         file.write(data)
     return misc.load_pkl('theano.pkl', **options)
@@ -37,7 +37,7 @@ def load_state(state, protocol=2, **options):
 
 
 def theano_weight(name, weight):
-    """This version's weight in Theano's layout, and the He gain of its layer."""
+    """Convert a weight to Theano's layout; return it and the He gain of its layer."""
     gain = np.sqrt(2)
     if name == '4x4/Dense':  # [inputs, (maps, y, x)]
         return np.moveaxis(weight.reshape(len(weight), -1, 4, 4), 1, 0), gain / 4
@@ -52,7 +52,7 @@ def theano_weight(name, weight):
 
 
 class TheanoPickle(pickle.Unpickler):
-    """Reads the states in a Theano snapshot, to write them anew with a change."""
+    """Reads the states of a Theano snapshot, so that they can be changed and written again."""
 
     def find_class(self, module, name):
         return types.SimpleNamespace if (module,
@@ -61,6 +61,6 @@ class TheanoPickle(pickle.Unpickler):
 
 
 def states_of(case):
-    """The states of (G, D, Gs) in a golden snapshot."""
+    """States of (G, D, Gs) in a golden snapshot."""
     with open(GOLDEN / f'theano-{case}.pkl', 'rb') as file:
         return [vars(network) for network in TheanoPickle(file, encoding='latin1').load()]

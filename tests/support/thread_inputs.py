@@ -1,4 +1,4 @@
-"""Configurations and options of runs whose networks are narrow, for the choice of threads."""
+"""Configurations and options of runs with narrow networks, for tests of the number of threads."""
 import types
 
 NARROW = dict(fmap_base=256, fmap_max=128)

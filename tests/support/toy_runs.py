@@ -1,4 +1,4 @@
-"""Whole runs of tiny networks on a tiny data set."""
+"""Complete runs of tiny networks on a tiny data set."""
 import os
 import re
 
@@ -27,7 +27,7 @@ sched = EasyDict(minibatch_base=8, lod_training_kimg=0.064, lod_transition_kimg=
 
 
 def make_toy(folder='datasets/toy', resolution=16, channels=3, labels=True, count=40):
-    """A data set of coloured noise; class i is the brighter the larger i."""
+    """Data set of coloured noise; the higher the class, the brighter the images."""
     rnd = np.random.RandomState(0)
     with TFRecordExporter(folder, count, print_progress=False) as exporter:
         for i in range(count):
@@ -38,7 +38,7 @@ def make_toy(folder='datasets/toy', resolution=16, channels=3, labels=True, coun
 
 
 def run(*assignments, config='tiny.py'):
-    """train.py in this process. Returns its exit code."""
+    """Run train.py in this process. Returns its exit code."""
     argv = ['--config', config] if config else []
     for assignment in assignments:
         argv += ['--set', assignment]
@@ -65,8 +65,8 @@ def ticks_of(folder):
 
 
 def check_files(folder, nearest=False):
-    """Exactly the files of a finished run: as the original's, none empty but the last; and those of
-    nearest training images if they were asked for.
+    """The folder has exactly the files of a finished run: those of the original, non-empty except
+    the last, and those of nearest training images if requested.
     """
     files = files_of(folder)
     assert files.pop('_training-done.txt') == 0 and all(files.values())
@@ -80,7 +80,7 @@ def check_files(folder, nearest=False):
 
 
 def main(*argv):
-    """train.py in this process. Returns its exit code."""
+    """Run train.py in this process. Returns its exit code."""
     try:
         return train.main([str(part) for part in argv])
     except SystemExit as end:

@@ -11,7 +11,7 @@ OPTIONS = dict(num_channels=1, resolution=16, fmap_base=32, fmap_max=8)
 
 def make(structure=None, training_set=None, G=None, G_loss=loss.G_wgan_acgan,
          D_loss=loss.D_wgangp_acgan, epsilon=1e-8, resolution=16, **options):
-    """Small networks in training: (steps, training set). `options` are those of updates."""
+    """Small networks and their updates: (steps, training set). `options` are those of updates."""
     training_set = training_set or dataset.SyntheticDataset(resolution, 1)
     nets = [
         tfutil.Network(n, f'networks.{n}_paper', structure=structure,
@@ -30,7 +30,7 @@ def values(net):
 
 
 def set_random_weights(steps):
-    """The same ones each time, in G and D; biases too."""
+    """Reproducible random weights in G and D, including biases."""
     rnd = np.random.RandomState(1)
     for net in (steps.G, steps.D):
         for name in net.trainables:

@@ -1,10 +1,10 @@
-"""Reading videos back."""
+"""Functions that read videos."""
 import imageio_ffmpeg
 import numpy as np
 
 
 def read_video(path):
-    """(Frames uint8 [frames, height, width, 3], what ffmpeg says of the file)."""
+    """(frames uint8 [frames, height, width, 3], ffmpeg's description of the file)."""
     reader = imageio_ffmpeg.read_frames(path)
     meta = next(reader)
     width, height = meta['size']

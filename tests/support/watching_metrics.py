@@ -1,9 +1,9 @@
-"""Metrics that note which images they are given."""
+"""Metrics that record the images they receive."""
 import numpy as np
 
 
 class Watcher:
-    """A metric that notes what it sees; its value is the mean of all pixels."""
+    """Metric that records its images; its value is the mean of all pixels."""
     made = []
 
     def __init__(self, num_images=0, image_shape=(), image_dtype='uint8', minibatch_size=0):
@@ -33,7 +33,7 @@ class Watcher:
 
 
 class Keeper(Watcher):
-    """A metric that can hand out what it knows of the reals."""
+    """Metric that can export its statistics of the reals."""
 
     def get_reals_state(self):
         return {'mean': np.array(self.images(-1).mean())}

@@ -110,7 +110,7 @@ def test_two_processes_train_what_one_with_two_devices_does(toy):
     assert [process.returncode for process in both] == [0, 0], outputs
     assert sorted(os.listdir('results')) == ['000-tiny', 'index.html']
     assert 'tick 1 ' in outputs[0][0] and 'tick 1 ' not in outputs[1][
-        0] and 'Machine 0 of 2 writes the results' in outputs[1][0]
+        0] and 'Worker 0 of 2 (the chief) writes the results' in outputs[1][0]
     alone = start(*short)
     assert 'CPU devices stand for num_gpus = 2' in alone.communicate(
         timeout=240)[0] and alone.returncode == 0

@@ -1,7 +1,7 @@
-// Addresses of the server, and how images come onto the page.
+// Requests to the server, and loading of images.
 import { state } from './state.js';
 
-export const run = {};  // what the server tells of the run, see loadRun
+export const run = {};  // metadata of the run, see loadRun
 
 export async function loadRun() {
   Object.assign(run, await get('about'));
@@ -21,7 +21,7 @@ export const upload = async (address, file) => answer(await fetch(address, {
   method: 'POST', headers: { 'Content-Type': 'application/octet-stream' }, body: file,
 }));
 
-// Waits for a task; `report` is told of it on the way. Returns the task.
+// Polls a task until it ends, calls `report` with each state, and returns the task.
 export async function follow(task, report = () => {}) {
   while (task.state === 'waiting' || task.state === 'running') {
     report(task);
@@ -43,22 +43,23 @@ function query(recipes, options) {
 }
 
 const view = () => ({ snapshot: state.snapshot, lod: state.lod });
-// Browsers keep images; what projection 1 found is another image for another server.
+// Browsers cache images; the session distinguishes projection 1 of different server processes.
 const session = recipe => (/(^|\W)p\d/.test(recipe) ? run.session : null);
 export const imageAddress = (recipe, options) => (
   `image?${query([recipe], { ...view(), session: session(recipe), ...options })}`);
 export const sheetAddress = recipes => `sheet?${query(recipes, view())}`;
 export const arrayAddress = (kind, recipes) => `${kind}?${query(recipes, {})}`;
 
-// The largest power of two by which images may be shrunk to fill so many pixels of the page.
+// The largest power of two by which images can be shrunk and still fill this many CSS pixels.
 function shrinkFor(pixels) {
   let shrink = 1;
   while (run.resolution / (2 * shrink) >= pixels * Math.min(devicePixelRatio, 2)) shrink *= 2;
   return shrink;
 }
 
-// Whole images of large networks are asked for when no first ones are under way, as browsers keep
-// few connections: { firsts, wholes } under way, and the frames that wait for a whole one.
+// Browsers open few connections, so full images of large networks are requested only while no first
+// (coarse) ones are loading: numbers of { firsts, wholes } in flight, and frames waiting for a full
+// image.
 const traffic = { firsts: 0, wholes: 0, waiting: [] };
 const MOST_WHOLES = 2;
 
@@ -68,15 +69,15 @@ function startWholes() {
   }
 }
 
-// An <img> that shows one recipe after the other: at most one request is under way, and the newest
-// wish comes next. Large networks are shown coarsely first.
+// An <img> that shows changing recipes: at most one request is in flight, and only the newest
+// recipe is requested next. Images of large networks are shown coarsely first.
 export class Frame {
-  #phase = '';  // of traffic: 'firsts' or 'wholes' while a request is under way
-  #next = null;  // addresses: of the first image, and perhaps of the whole
+  #phase = '';  // 'firsts' or 'wholes' while a request is in flight
+  #next = null;  // addresses of the first image and, if it is coarse, of the full one
   #whole = null;
   #wish = '';
 
-  #loader = new Image();  // so that the image before stays until the next one is there
+  #loader = new Image();  // keeps the previous image visible until the next one has loaded
 
   constructor(img, pixels) {
     this.img = img;
@@ -86,7 +87,7 @@ export class Frame {
     this.#loader.addEventListener('error', () => this.#loaded(false));
   }
 
-  // moving: another recipe follows soon, so a coarse image will do.
+  // moving: another recipe follows soon, so a coarse image is enough.
   show(recipe, { moving = false } = {}) {
     const addresses = this.#addresses(recipe, moving);
     if (this.#wish === addresses.join(' ')) return;
@@ -139,7 +140,7 @@ export class Frame {
     if (isGood) this.img.src = this.#loader.src;
     else explain(this.#loader.src);
     if (!isGood && !this.#next) this.#wish = '';
-    if (this.#whole) {  // large ones first
+    if (this.#whole) {  // Large frames take precedence.
       if (this.pixels > 200) traffic.waiting.unshift(this);
       else traffic.waiting.push(this);
     }
@@ -148,7 +149,7 @@ export class Frame {
   }
 }
 
-// Says why an image has not come; once for all that fail together.
+// Shows why an image failed to load, at most once every 5 seconds.
 let explainedAt = 0;
 async function explain(address) {
   if (performance.now() - explainedAt < 5000) return;
@@ -157,7 +158,7 @@ async function explain(address) {
     const response = await fetch(address);
     if (!response.ok) tell((await response.json()).error);
   } catch {
-    tell('The explorer no longer answers: it has been ended, or its machine cannot be reached.');
+    tell('The explorer no longer answers: it has ended, or its machine cannot be reached.');
   }
 }
 
@@ -184,7 +185,7 @@ export function partsOf(recipe) {
   return parts;
 }
 
-// What a recipe is called on the page.
+// Name of a recipe on the page.
 export function nameOf(recipe) {
   const seed = /^(\d+)(?::(\d+))?$/.exec(recipe);
   if (seed) return seed[2] === undefined ? `seed ${seed[1]}` : `seed ${seed[1]}, ${run.classes[seed[2]] ?? seed[2]}`;

@@ -1,4 +1,5 @@
-// One image: large, moved along directions, saved, and compared with training images.
+// The Image tool: enlarge an image, move it along directions, save it, find its nearest training
+// images.
 import { arrayAddress, follow, Frame, imageAddress, nameOf, post, run, tell } from './api.js';
 import { change, chosenRecipe, onChange, state } from './state.js';
 import { keep } from './tray.js';
@@ -7,7 +8,7 @@ const by = id => document.getElementById(id);
 const frame = new Frame(by('image-big'), 360);
 let nearestOf = '';
 
-// The chosen image, moved as the sliders stand.
+// The chosen image, moved along the directions as set by the sliders.
 export function movedRecipe() {
   const recipe = chosenRecipe();
   const moves = Object.entries(state.moves).filter(([, amount]) => amount);
@@ -45,7 +46,7 @@ function drawDirections() {
   const box = by('directions');
   box.replaceChildren();
   if (!run.directions) {
-    const note = element('p', 'note', 'Along which latents do images change most? Computed once.');
+    const note = element('p', 'note', 'Latent directions along which images change most. Computed once.');
     const button = element('button', '', 'Find directions');
     const progress = element('span', 'note', '');
     progress.setAttribute('role', 'status');
@@ -136,7 +137,7 @@ function row(task, space, index) {
     figure.append(img, element('figcaption', '', neighbour.distance.toFixed(2)));
     list.append(figure);
   });
-  return [element('p', 'note', `By ${space.words}; 1 is how far training images usually are from each other.`), list];
+  return [element('p', 'note', `By ${space.words}; 1 is the typical distance of a training image to its nearest other one.`), list];
 }
 
 export function element(name, className = '', text = '') {

@@ -1,4 +1,4 @@
-// The page: its bar, its tools, its keys.
+// The page: bar, tools and keyboard shortcuts.
 import { loadRun, run, tell } from './api.js';
 import { setUpImage } from './image.js';
 import { setUpMix } from './mix.js';
@@ -32,7 +32,7 @@ async function start() {
   show(new Set(['tab']));
 }
 
-// An address may be of another run.
+// The address may belong to another run.
 function repair() {
   if (state.class !== null && state.class >= run.classes.length) state.class = null;
   if (state.snapshot !== null && state.snapshot >= run.snapshots.length) state.snapshot = null;

@@ -1,4 +1,4 @@
-// Mixing two kept images, and arithmetic with three.
+// The Mix tool: interpolation of two kept images, and arithmetic with three.
 import { Frame, nameOf } from './api.js';
 import { onChange, state } from './state.js';
 import { keep } from './tray.js';

@@ -1,4 +1,4 @@
-// One's own picture: the latents whose image comes closest to it.
+// The Picture tool: projection of the user's own picture.
 import { cancel, follow, Frame, run, tell, upload } from './api.js';
 import { onChange, state } from './state.js';
 import { keep } from './tray.js';
@@ -18,7 +18,7 @@ export function setUpPicture() {
     start(event.dataTransfer.files[0]);
   });
   by('picture-class-field').hidden = !run.classes.length;
-  by('picture-class').append(new Option('what fits best', ''),
+  by('picture-class').append(new Option('best match', ''),
     ...run.classes.map((name, number) => new Option(name, number)));
   by('picture-step').addEventListener('input', draw);
   by('picture-keep').addEventListener('click', () => keep(`p${found.projection}`));

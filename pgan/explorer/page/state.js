@@ -1,4 +1,4 @@
-// What the page shows, as it stands in its address, so that it can be bookmarked.
+// State of the page, kept in its address so that it can be bookmarked.
 
 export const state = {
   from: 0, class: null, snapshot: null, lod: null, size: 0,
@@ -9,7 +9,7 @@ const SEED = /^\d{1,10}(:\d{1,5})?$/;
 const listeners = [];
 let timer = 0;
 
-// Function to be called with the set of names that have changed.
+// Registers a function that is called with the set of changed names.
 export const onChange = listener => listeners.push(listener);
 
 export function change(values) {
@@ -43,7 +43,7 @@ export function written() {
     .replaceAll('%3A', ':').replaceAll('%3D', '=');
 }
 
-// Reads the address; what makes no sense there is passed over.
+// Parses the address; invalid values are ignored.
 export function read(text) {
   const words = new URLSearchParams(text.replace(/^#/, ''));
   const whole = (name, usual, most = 4294967295) => {

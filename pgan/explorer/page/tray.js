@@ -1,4 +1,4 @@
-// The tray: kept images, in their order.
+// The tray: kept images, in order.
 import { arrayAddress, Frame, nameOf, run, sheetAddress } from './api.js';
 import { change, chosenRecipe, onChange, state } from './state.js';
 
@@ -96,7 +96,7 @@ function draw() {
 function add(recipe) {
   const element = document.createElement('div');
   const img = document.createElement('img');
-  const drop = document.createElement('span');  // for the mouse; the key is Delete
+  const drop = document.createElement('span');  // for the mouse; the keyboard shortcut is Delete
   element.className = 'kept';
   element.dataset.recipe = recipe;
   element.setAttribute('role', 'option');
@@ -105,7 +105,7 @@ function add(recipe) {
   img.alt = '';
   drop.className = 'drop';
   drop.textContent = '×';
-  drop.title = `Let ${nameOf(recipe)} go`;
+  drop.title = `Remove ${nameOf(recipe)}`;
   drop.setAttribute('aria-hidden', 'true');
   element.append(img, drop);
   const item = { element, frame: new Frame(img, 56) };

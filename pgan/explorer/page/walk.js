@@ -1,4 +1,4 @@
-// A walk from each kept image to the next.
+// The Walk tool: interpolation from each kept image to the next.
 import { follow, Frame, post, run, tell } from './api.js';
 import { change, isSeed, onChange, state } from './state.js';
 
@@ -56,7 +56,7 @@ function showPlaying() {
 function step(now) {
   if (!playing) return;
   if (state.tab !== 'walk' || state.kept.length < 2) return stop();
-  // the first frame may have begun before the click
+  // The first frame may have started before the click.
   const place = startedAt + Math.max(now - started, 0) / 1000 / state.seconds;
   if (place >= 1 && !state.loop) {
     change({ place: 1 });
@@ -76,13 +76,13 @@ function draw() {
   drawCommand();
 }
 
-// generate_interpolation_video takes seeds, of one class or of those that the seeds draw.
+// generate_interpolation_video accepts seeds, all of one class or of the classes they determine.
 function drawCommand() {
   const classes = new Set(state.kept.map(recipe => recipe.split(':')[1]));
   const fits = state.kept.every(isSeed) && classes.size === 1;
   by('walk-command').hidden = by('walk-copy').parentElement.hidden = !fits;
-  by('walk-note').textContent = fits ? 'A closed loop through the same images, into results.' :
-    'generate_interpolation_video takes seeds of one class; among these images are others.';
+  by('walk-note').textContent = fits ? 'A closed loop through the same images, written to results.' :
+    'Not available: generate_interpolation_video accepts only seeds, all of one class.';
   if (!fits) return;
   const [label] = classes, kimg = run.snapshots[state.snapshot ?? run.snapshot].kimg;
   const seeds = state.kept.map(recipe => recipe.split(':')[0]).join(',');

@@ -1,12 +1,12 @@
-// The wall: images of one seed after the other, made while one scrolls. Only what is near the
-// window exists; requests of what was scrolled past are dropped.
+// The wall: images of consecutive seeds, drawn while scrolling. Only tiles near the viewport exist;
+// requests for tiles that were scrolled past are cancelled.
 import { Frame, nameOf, run } from './api.js';
 import { change, onChange, state } from './state.js';
 
 const LAST_SEED = 4294967295;
 const CAPTION = 18;  // pixels
-const AHEAD = 0.6;  // of a window, above and below it
-const MOST_ROWS = 200000;  // browsers lay out no page of any height
+const AHEAD = 0.6;  // margin above and below the viewport, relative to its height
+const MOST_ROWS = 200000;  // browsers limit the height of a page
 
 const wall = document.getElementById('wall');
 const tiles = document.getElementById('tiles');
@@ -34,7 +34,7 @@ export function setUpWall(keep) {
   });
 }
 
-// Small images are shown in whole multiples of their pixels.
+// Small images are enlarged by integer factors.
 export function tileSizes() {
   const unit = run.resolution <= 64 ? run.resolution : 32;
   const usual = run.resolution <= 64 ? 96 : 160;
@@ -49,7 +49,7 @@ function layOut() {
   const wanted = state.size || usual;
   columns = Math.max(Math.floor((width + gap) / (wanted + gap)), 1);
   size = Math.min(wanted, width);
-  if (width < 500 && !state.size) {  // a phone, whose pixels are finer: no room is wasted
+  if (width < 500 && !state.size) {  // a phone: use the full width
     columns = run.resolution <= 64 ? 4 : 3;
     size = Math.floor((width + gap) / columns) - gap;
   }
@@ -66,7 +66,7 @@ function layOut() {
 const height = () => size + CAPTION + gap;
 const firstVisible = () => Math.floor(wall.scrollTop / height()) * columns;
 
-// Room for some windows more than have been seen.
+// Extends the scrollable area to a few viewports below the current position.
 function grow(bottom) {
   const wanted = Math.min(bottom + 4 * wall.clientHeight, rows * height() + gap);
   if (wanted > (parseFloat(tiles.style.height) || 0) || bottom === 0) {
@@ -82,7 +82,7 @@ function fill() {
   let after = null;
   for (const [place, tile] of shown) {
     if (place >= low && place < high) continue;
-    if (document.activeElement === tile.button) {  // or the keys would have nowhere to start from
+    if (document.activeElement === tile.button) {  // Keep the focused tile for keyboard navigation.
       if (place < low) after = tile.button;
       continue;
     }

@@ -1,4 +1,4 @@
-"""explorer/directions.py: directions are those that change images most, and are kept."""
+"""explorer/directions.py: directions are those along which images change most, and are cached."""
 import os
 
 import numpy as np
@@ -23,7 +23,7 @@ def find(Gs, path='network.pkl'):
 
 
 def test_a_planted_direction_comes_first():
-    """A network that looks at component 5 of its latents more than at the others."""
+    """Network that depends on component 5 of its latents more than on the others."""
     Gs = random_generator(label_size=0, latent_size=8, normalize_latents=False)
     weight = Gs.get_var('4x4/Dense/weight').copy()
     weight[:] *= 0.05
@@ -38,7 +38,7 @@ def test_a_planted_direction_comes_first():
 
 
 def test_classes_are_no_directions():
-    """What only a label changes is left out."""
+    """Variation due to labels alone is removed."""
     Gs = random_generator(latent_size=8)
     weight = Gs.get_var('4x4/Dense/weight').copy()
     weight[8:] *= 50
@@ -83,7 +83,7 @@ def test_a_folder_that_cannot_be_written_is_no_error():
 
 
 def test_a_network_that_does_not_grow():
-    """Its images take the place of activations."""
+    """Images replace activations."""
     Gs = random_generator(structure='linear', resolution=8)
     assert not Gs.gives_native_images and isinstance(Gs, tfutil.Network)
     assert find(Gs).layer == 'pixels'

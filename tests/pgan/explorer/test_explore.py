@@ -1,4 +1,4 @@
-"""explorer/explore.py: the script as its user starts and ends it."""
+"""explorer/explore.py: the script as its user starts and stops it."""
 import os
 import re
 import signal
@@ -44,7 +44,7 @@ def test_a_browser_is_opened_where_there_is_one(monkeypatch):
     pytest.param(signal.SIGTERM, 143, 'Stopped by SIGTERM. The explorer has ended.',
                  marks=pytest.mark.exhaustive)])
 def test_from_its_start_to_its_end(toy_run, number, code, last):
-    """As a program; Ctrl-C ends it with one line."""
+    """Run as a program; Ctrl-C ends it with one line."""
     program = subprocess.Popen([
         sys.executable, ROOT / 'util_scripts.py', 'explore', '--run_id', '3', '--no_browser',
         '--set', f'result_dir={toy_run.result_dir}', '--set', f'data_dir={toy_run.data_dir}'

@@ -1,4 +1,4 @@
-"""The page in a headless Chromium: everything on it is clicked once, on wide and narrow screens."""
+"""The page in headless Chromium: every control is used once, on wide and narrow screens."""
 import shlex
 import threading
 import urllib.parse
@@ -20,7 +20,7 @@ ALL_DRAWN = f'{TILES}.length > 20 && {TILES}.every(image => image.naturalWidth >
 
 @pytest.fixture(scope='module')
 def address(toy_run):
-    """Address of an explorer that listens."""
+    """Address of a running explorer."""
     session = open_session(toy_run)
     session.warm_up()
     with bound_socket('127.0.0.1', None, 44000) as sock, pytest.MonkeyPatch.context() as patch:
@@ -50,7 +50,7 @@ def keep(page, *seeds):
 
 
 def saved(page, selector, path):
-    """The name of what a click downloads; it is saved."""
+    """Return the file name of the download started by a click, and save it."""
     with page.expect_download() as download:
         page.locator(selector).click()
     download.value.save_as(path)
@@ -58,7 +58,7 @@ def saved(page, selector, path):
 
 
 def check_layout(page, width):
-    """Nothing is wider than the window, and everything that can be clicked has a name."""
+    """No element is wider than the window, and all controls have accessible names."""
     assert page.evaluate('document.documentElement.scrollWidth') <= width
     nameless = page.evaluate(
         "[...document.querySelectorAll('button, a[href], input, select, summary')]"
@@ -80,13 +80,13 @@ def test_the_wall_and_the_tray(program, address, width, scheme):
         keep(page, 3, 5, 8, 5)
         assert page.locator('.kept').count() == 2
         assert page.locator('.tile[data-place="3"]').get_attribute('aria-pressed') == 'true'
-        # on and on
+        # endless scrolling
         count = page.locator('.tile').count()
         wait_until(page, "(document.getElementById('wall').scrollTop = 1e6, "
                          "Number(document.querySelector('.tile:last-child span').innerText) > 300)")
         wait_until(page, ALL_DRAWN)
-        assert page.locator('.tile').count() < 3 * count  # what was scrolled past is gone
-        # a seed, a class
+        assert page.locator('.tile').count() < 3 * count  # Tiles scrolled past are removed.
+        # seed and class
         page.locator('#seed').fill('4294967290')
         page.keyboard.press('Enter')
         wait_until(page, f"{TILES}.length == 6 && {TILES}.every(image => image.naturalWidth)")
@@ -95,7 +95,7 @@ def test_the_wall_and_the_tray(program, address, width, scheme):
         page.locator('#class').select_option('<b>bird</b>')
         wait_until(page, ALL_DRAWN)
         assert page.get_by_role('button', name='seed 70, <b>bird</b>', exact=True).count() == 1
-        # snapshots, levels of detail
+        # snapshots and levels of detail
         page.locator('#detail').fill('0')
         wait_until(page, f'{TILES}.every(image => image.naturalWidth == 4)')
         page.locator('#time').fill('0')
@@ -137,7 +137,7 @@ def test_the_tools(program, address, tmp_path, width, scheme):
                  scheme=scheme) as page:
         wait_until(page, "document.getElementById('image-big').naturalWidth == 16")
         check_layout(page, width)
-        # one image
+        # the Image tool
         assert saved(page, '#image-png', tmp_path / 'a.png') == 'seed0005.png'
         assert PIL.Image.open(tmp_path / 'a.png').size == (16, 16)
         saved(page, '#image-npy', tmp_path / 'a.npy')
@@ -150,9 +150,9 @@ def test_the_tools(program, address, tmp_path, width, scheme):
         page.locator('#image-keep').click()
         assert page.locator('.kept').last.get_attribute('data-recipe') == 'move(5,0=2)'
         check_layout(page, width)
-        # walk
+        # the Walk tool
         page.locator('[data-tab="walk"]').click()
-        assert page.locator('#walk-command').is_hidden()  # a moved one is no seed
+        assert page.locator('#walk-command').is_hidden()  # A moved image is not a seed.
         page.locator('.kept').last.hover()
         page.locator('.kept').last.locator('.drop').click()
         command = page.locator('#walk-command').inner_text()
@@ -164,21 +164,21 @@ def test_the_tools(program, address, tmp_path, width, scheme):
         assert saved(page, '#walk-mp4', tmp_path / 'a.mp4') == 'walk.mp4'
         assert (tmp_path / 'a.mp4').read_bytes()[4:8] == b'ftyp'
         check_layout(page, width)
-        # mix
+        # the Mix tool
         page.locator('[data-tab="mix"]').click()
         page.locator('#between-share').fill('0.25')
         page.locator('#between-keep').click()
         page.locator('#sum-keep').click()
         assert page.locator('.kept').last.get_attribute('data-recipe') == 'sum(3,5,8)'
         check_layout(page, width)
-        # a picture
+        # the Picture tool
         page.locator('[data-tab="picture"]').click()
         page.locator('#picture-file').set_input_files(tmp_path / 'a.png')
         wait_until(page, "!document.getElementById('picture-keep').disabled")
         page.locator('#picture-step').fill('2')
         page.locator('#picture-keep').click()
         check_layout(page, width)
-        # everything at once, and again from the address
+        # The address restores the whole state.
         page.locator('summary').click()
         assert saved(page, '#tray-sheet', tmp_path / 's.png') == 'sheet.png'
         assert PIL.Image.open(tmp_path / 's.png').size == (48, 32)

@@ -1,4 +1,4 @@
-"""explorer/recipes.py: what a recipe's text means, and that anything else is refused."""
+"""explorer/recipes.py: meaning of recipes, and refusal of all other strings."""
 import numpy as np
 import pytest
 
@@ -8,7 +8,7 @@ from pgan.scripts.seeds import slerp
 
 
 class Made:
-    """Sources whose latents are told by their numbers."""
+    """Sources whose latents are identified by their values."""
 
     def of_seed(self, seed, label):
         return Point(np.array([[seed, 1.0]], np.float32),
@@ -42,7 +42,7 @@ def test_labels():
 
 
 def test_mixing_goes_along_the_sphere():
-    """As generate_interpolation_video does."""
+    """Interpolation is the same as in generate_interpolation_video."""
     a, b = (Made().of_seed(seed, None) for seed in (3, 8))
     found = mixed(a, b, 0.3)
     np.testing.assert_array_equal(found.latents, slerp(a.latents, b.latents, 0.3).astype('f'))

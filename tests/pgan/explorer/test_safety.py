@@ -1,4 +1,4 @@
-"""explorer/safety.py: who may ask, and that no request ends the server or reaches the disk."""
+"""explorer/safety.py: access control; no request ends the server or reads other files."""
 import io
 import json
 import random
@@ -21,7 +21,7 @@ JSON = dict(content_type='application/json')
 BYTES = dict(content_type='application/octet-stream')
 
 
-# ---------------------------------------------------------------- who asks
+# ---------------------------------------------------------------- access
 
 @pytest.mark.parametrize('host, status', [
     (f'127.0.0.1:{PORT}', 200), (f'localhost:{PORT}', 200), (f'LOCALHOST:{PORT}', 200),
@@ -30,7 +30,7 @@ BYTES = dict(content_type='application/octet-stream')
     (f'localhost.:{PORT}', 403), (f'127.0.0.1:{PORT}@evil.example', 403),
 ])
 def test_other_names_are_refused(browser, host, status):
-    """A name of somebody else's may point at this machine: DNS rebinding."""
+    """An attacker's host name may resolve to this machine (DNS rebinding)."""
     for path in ('/', '/about', '/page/main.js', '/image?of=1'):
         response = browser.send(path, environ_overrides={'HTTP_HOST': host})
         assert response.status_code == status
@@ -78,7 +78,7 @@ def test_addresses():
     assert address_of('::', 80, 'abc') == 'http://[::1]:80/abc/'
 
 
-# ---------------------------------------------------------------- what they send
+# ---------------------------------------------------------------- request bodies
 
 @pytest.mark.parametrize('path', [
     '/page/../server.py', '/page/..%2fserver.py', '/page/%2e%2e/server.py', '/page//etc/passwd',
@@ -104,7 +104,7 @@ def test_parameters_that_make_no_sense(browser, query):
     for path in ('/image', '/sheet', '/latents', '/labels'):
         if path in ('/latents', '/labels') and ('snapshot' in query or 'lod' in query or
                                                 'shrink' in query):
-            continue  # they do not depend on the view
+            continue  # Arrays do not depend on the view.
         response = browser.send(f'{path}?{query}')
         assert response.status_code == 400 and response.get_json()['error'], (path, query)
 
@@ -185,7 +185,7 @@ def test_uploads_that_are_no_pictures(browser):
 
 
 def test_random_requests(browser):
-    """Whatever comes, the answer is one that the page can read, and the server goes on."""
+    """The server answers any request with a response that the page can parse, and keeps running."""
     choose = random.Random(0)
     paths = ['/', '/image', '/sheet', '/tasks/1', '/tasks/1/0/0', '/videos', '/nearest', '/page/x']
     pieces = ['of=', '1', 'mix(', ',', ')', '0.5', '&', '=', 'lod', '%', '%zz', 'ß', '\n', '..',
@@ -221,7 +221,7 @@ def test_ports(browser):
 
 @pytest.fixture
 def port(browser):
-    """Port of a server that listens."""
+    """Port of a running server."""
     with bound_socket('127.0.0.1', None, 42000) as sock:
         port = sock.getsockname()[1]
         app = App(browser.session, Guard('127.0.0.1', port))
@@ -252,7 +252,7 @@ def test_garbage_does_not_end_the_server(port):
 
 
 def test_an_image_whose_connection_is_closed_is_given_up(port, browser, monkeypatch):
-    """As a browser closes it when an image is scrolled away."""
+    """Close a connection as a browser does when an image is scrolled out of view."""
     asked, answers = threading.Event(), []
 
     def image(*args, wanted, **options):

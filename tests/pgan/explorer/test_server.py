@@ -1,4 +1,4 @@
-"""explorer/server.py and session.py: images, arrays and tasks as the page asks for them."""
+"""explorer/server.py and session.py: images, arrays and tasks as requested by the page."""
 import io
 import json
 import os
@@ -53,14 +53,14 @@ def test_saved_images_are_those_of_the_script_byte_for_byte(browser, toy_run, tm
     assert 'attachment; filename="' in response.headers['Content-Disposition']
     shown = pixels(browser.get(f'/image?of={recipe}'))
     difference = np.abs(shown.astype(int) - pixels(expected))
-    assert difference.max() <= 1 and (difference > 0).mean() < 0.01  # other batches round otherwise
+    assert difference.max() <= 1 and (difference > 0).mean() < 0.01  # other rounding
 
 
 def test_snapshots_and_levels_of_detail(browser):
     images = [pixels(browser.get(f'/image?of=7&snapshot={index}')) for index in (0, 1, 2, 0)]
     assert not np.array_equal(images[0], images[1]) and not np.array_equal(images[1], images[2])
     np.testing.assert_array_equal(images[0], images[3])
-    # the first snapshot has grown to 8x8 only
+    # The first snapshot has only grown to 8x8.
     np.testing.assert_array_equal(images[0][::2, ::2], images[0][1::2, 1::2])
     sides = [pixels(browser.get(f'/image?of=7&lod={lod}')).shape[0] for lod in (2, 1, 0)]
     assert sides == [4, 8, 16]
@@ -71,7 +71,7 @@ def test_snapshots_and_levels_of_detail(browser):
 
 
 def test_snapshots_that_come_while_it_runs(browser):
-    """As of a run in training; those that are known keep their indices."""
+    """New snapshots of a running run are appended; existing indices do not change."""
     run = browser.session.run
     path = os.path.join(run.folder, 'network-snapshot-000300.pkl')
     shutil.copy(run.snapshots[0].path, path)
@@ -82,7 +82,7 @@ def test_snapshots_that_come_while_it_runs(browser):
         assert browser.get('/image?of=7&snapshot=3') == first
     finally:
         os.unlink(path)
-    assert browser.send('/image?of=8&snapshot=3').status_code == 200  # still in memory
+    assert browser.send('/image?of=8&snapshot=3').status_code == 200  # cached
     del run.snapshots[3]
 
 
@@ -115,7 +115,7 @@ def test_sheets_and_arrays(browser):
 def test_directions_are_found_and_move_images(browser, monkeypatch):
     monkeypatch.setattr(directions, 'SAMPLES', 200)
     monkeypatch.setattr(browser.session, 'directions', None)
-    assert browser.send('/image?of=move(7,0=2)').status_code == 400  # none yet
+    assert browser.send('/image?of=move(7,0=2)').status_code == 400  # not computed yet
     task = browser.start('/directions', {})
     assert task['state'] == 'done' and len(task['shares']) > 2 and task['kept']
     assert json.loads(browser.get('/about'))['directions']['layer'] == '8x8 activations'
@@ -192,10 +192,10 @@ def test_a_loop_is_that_of_the_script(browser):
 
 @pytest.mark.slow
 def test_a_large_network_is_previewed_in_its_colours(tmp_path):
-    """ToRGB of lower levels, which training has left behind, must not matter."""
+    """ToRGB of lower resolutions, which training no longer updates, does not affect previews."""
     Gs = random_generator(resolution=256, fmap_base=256, fmap_max=8, label_size=0, num_channels=1)
     for name, var in Gs.trainables.items():
-        if name.startswith('256x256'):  # a trained network's images do not change so much there
+        if name.startswith('256x256'):  # The images of a trained network change less.
             var.assign(np.zeros(var.shape) if 'bias' in name else var.numpy() * 0.2)
         if name.startswith('ToRGB_lod1'):
             var.assign(var.numpy() * -9)
@@ -211,7 +211,7 @@ def test_a_large_network_is_previewed_in_its_colours(tmp_path):
     assert preview.shape == whole.shape == own.shape == (128, 128)
     errors = [np.abs(image - whole).mean() for image in (preview, own)]
     assert errors[0] < 0.5 * errors[1], errors
-    assert browser.send('/image?of=4:0').status_code == 400  # there are no classes
+    assert browser.send('/image?of=4:0').status_code == 400  # no classes
     assert browser.start('/nearest', {'of': '3', 'snapshot': 0})['state'] == 'failed'
     session.end()
 

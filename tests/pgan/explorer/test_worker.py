@@ -1,4 +1,4 @@
-"""explorer/worker.py, cache.py and tasks.py: batches, order, cancelling, errors, bounds."""
+"""explorer/worker.py, cache.py and tasks.py: batches, order, cancellation, errors, limits."""
 import threading
 import time
 
@@ -19,7 +19,7 @@ def point(number):
 
 
 class Studio:
-    """A worker that draws only while its gate is open; notes its batches."""
+    """Worker that draws only while its gate is open; records its batches."""
 
     def __init__(self, batch=4):
         self.batches, self.gate, self.started = [], threading.Event(), threading.Event()
@@ -36,7 +36,7 @@ class Studio:
         return np.array(numbers, np.uint8).reshape(-1, 1, 1, 1)
 
     def ask(self, number, view=View(0), **options):
-        """Ask for an image in a thread of its own, and wait until it is in the queue."""
+        """Request an image in a separate thread, and wait until it is in the queue."""
         def work():
             try:
                 self.results[number] = int(self.worker.image(point(number), view, number,
@@ -146,7 +146,7 @@ def test_tasks_come_one_after_the_other_and_fail_alone(capfd):
     wait_for(lambda: made[-1].state == 'done')
     assert order == [5, 0, 2] and [task.state for task in made] == ['done', 'failed', 'done']
     assert made[0].result == 2 and made[0].describe()['words'] == 'half'
-    assert 'mistake in the program' in made[1].error
+    assert 'bug in the program' in made[1].error
     assert 'ZeroDivisionError' in capfd.readouterr().err
     tasks.end()
 

@@ -1,4 +1,4 @@
-"""A data set for all tests of this room."""
+"""Shared data set for all tests of inspection."""
 import numpy as np
 import pytest
 
@@ -9,7 +9,7 @@ from tests.support.inspection_inputs import NUM, make_images, put_shape_first
 
 @pytest.fixture
 def mixed(in_tmp):
-    """A data set 'mixed' of labelled RGB images in which some records have `shape` first; returns
+    """Data set 'mixed' of labelled RGB images, some records of which have `shape` first; returns
     (images, labels).
     """
     images, labels = make_images(), onehot(np.arange(NUM) % 3, 3)

@@ -1,4 +1,4 @@
-"""compare: which images and labels differ."""
+"""The command `compare`: which images and labels differ."""
 import numpy as np
 import pytest
 
@@ -51,7 +51,7 @@ def test_labels_of_different_sizes_are_not_compared_one_by_one(mixed, capsys):
     write_dataset('bare', images)
     write_dataset('wide', images, np.eye(9)[:len(images)])
     for a, b, words in (('mixed', 'bare', "'bare' has none"), ('bare', 'mixed', "'bare' has none"),
-                        ('mixed', 'wide', 'their components are different in number')):
+                        ('mixed', 'wide', 'they differ in the number of components')):
         compare(a, b)
         captured = capsys.readouterr()
         assert captured.out.splitlines()[2:] == [

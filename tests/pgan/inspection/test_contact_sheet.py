@@ -1,4 +1,4 @@
-"""Contact sheets: the images in their order, with their captions."""
+"""Contact sheets: images in order, with their captions."""
 import os
 
 import numpy as np
@@ -14,8 +14,7 @@ from tests.support.inspection_inputs import NUM, make_images, printed, refused
 
 
 def cells(path, count, resolution, num_images):
-    """The images of a contact sheet as they stand there: [count, cell, cell(, 3)], and one
-    caption's worth of pixels below each.
+    """Split a contact sheet into images [count, cell, cell(, 3)] and the pixels of their captions.
     """
     _, cell, columns, rows = contact_sheet.sheet_layout(resolution, num_images)
     picture = np.asarray(PIL.Image.open(path))
@@ -37,7 +36,7 @@ def test_a_sheet_shows_the_images_in_order(mixed, capsys):
     shown, captions = cells('sheet.png', NUM, 8, NUM)
     assert np.array_equal(shown, mixed[0].transpose(0, 2, 3, 1).repeat(12,
                                                                        axis=1).repeat(12, axis=2))
-    # Number at the left, class at the right: images 0 and 3 have the same class, 0 and 1 have not.
+    # Index at the left, class at the right: images 0 and 3 have the same class, 0 and 1 differ.
     left, right = ([caption[:, columns] for caption in captions]
                    for columns in (slice(0, 40), slice(60, None)))
     assert all((part > 140).any() for part in left + right)
@@ -100,7 +99,7 @@ def test_long_labels_are_cut_to_fit(in_tmp):
     with PIL.Image.open('sheet.png') as picture:
         background = np.asarray(picture)[0, 0]
     for caption in captions:
-        # a gap between number and label
+        # gap between index and label
         assert (caption[:, 60:] > 200).any() and (caption[:, 10:14] == background).all()
 
 

@@ -1,4 +1,4 @@
-"""info: a data set in numbers."""
+"""The command `info`: summary of a data set."""
 import os
 
 import numpy as np
@@ -30,7 +30,7 @@ def test_info_shows_class_names(mixed, capsys):
     with open('mixed/mixed-classes.txt', 'a', encoding='utf-8') as out:
         out.write('one more\n')
     lines = printed(capsys, info, 'mixed')
-    assert 'The file of class names has 4 lines for 3 classes: it is not used.' in lines and lines[
+    assert 'The file of class names is ignored: it has 4 lines for 3 classes.' in lines and lines[
         -3].startswith('0           3')
 
 

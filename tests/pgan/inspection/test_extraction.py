@@ -1,4 +1,4 @@
-"""extract: each image under its number."""
+"""The command `extract`: each image is written under its index."""
 import glob
 import os
 

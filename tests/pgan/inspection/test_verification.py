@@ -1,4 +1,4 @@
-"""info --verify: every damaged record is found and named."""
+"""The option `info --verify`: every damaged record is found and named."""
 import os
 import re
 import shutil
@@ -17,8 +17,8 @@ from tests.support.inspection_inputs import flip, make_images, printed, put_shap
 
 @pytest.fixture(params=['int', 'float'])
 def checked(request, in_tmp, monkeypatch):
-    """A data set 'data' of 20 images of 3x16x16, read a few at a time; made of integers, or of
-    numbers also outside of 0..255.
+    """Data set 'data' of 20 images of 3x16x16, read a few at a time; made from integers, or from
+    floats that may exceed 0..255.
     """
     monkeypatch.setattr(reading, 'GROUP_BYTES', 3 * 16 * 16 * 3)
     images = make_images(20, (3, 16, 16))
@@ -33,7 +33,7 @@ def path_of(level):
 
 def test_sound_data_sets_pass(checked, capsys):
     put_shape_first(path_of(4), [3, 4])
-    assert printed(capsys, info, 'data', verify=True)[-1] == 'All 60 records of 3 files are sound.'
+    assert printed(capsys, info, 'data', verify=True)[-1] == 'All 60 records of 3 files are intact.'
 
 
 @pytest.mark.parametrize('level', [2, 3, 4])
@@ -55,7 +55,7 @@ def test_a_level_of_other_images_is_found(level, checked):
     write_dataset('other', make_images(20, (3, 16, 16), seed=6))
     shutil.copy(f'other/other-r{level:02d}.tfrecords', path_of(level))
     message = refused(info, 'data', verify=True)
-    words = (rf'data-r{level:02d}.tfrecords: 20 of 20 records do not show .* '
+    words = (rf'data-r{level:02d}.tfrecords: 20 of 20 records are not the average .* '
              r'namely 0 \(at byte 0\), 1 .* and so on')
     assert re.search(words, message)
 
@@ -67,14 +67,14 @@ def test_a_single_image_in_the_wrong_place_is_found(checked):
         out.write(data[:7 * stride] + data[8 * stride:9 * stride] + data[7 * stride:8 * stride] +
                   data[9 * stride:])
     message = refused(info, 'data', verify=True)
-    assert ('data-r02.tfrecords: 2 of 20 records do not show the average of the image at twice the '
+    assert ('data-r02.tfrecords: 2 of 20 records are not the average of the image at twice the '
             'resolution') in message
     assert f'namely 7 (at byte {7 * stride}), 8 (' in message
 
 
 @pytest.mark.parametrize('by, expected', [(1, 0), (2, 1)])
 def test_rounding_is_no_fault(by, expected, in_tmp):
-    """Numbers that are off by one may come of rounding before the exporter, by two not."""
+    """Rounding before the export may cause differences of 1, but not of 2."""
     write_dataset('data', np.full([4, 1, 8, 8], 100, np.uint8))
     layout = records.RecordLayout((1, 4, 4))
     images = np.full([4, 1, 4, 4], 100, np.uint8)
@@ -84,11 +84,11 @@ def test_rounding_is_no_fault(by, expected, in_tmp):
     if not expected:
         info('data', verify=True)
     else:
-        assert '1 of 4 records do not' in refused(info, 'data', verify=True)
+        assert '1 of 4 records are not' in refused(info, 'data', verify=True)
 
 
 def test_all_damage_is_reported_at_once(checked):
-    # the first and last record of a file are read when it is opened
+    # The first and last record of a file are read when it is opened.
     for level, number in ((4, 0), (4, 19), (3, 4)):
         flip(path_of(level), os.path.getsize(path_of(level)) // 20 * number + 100)
     message = refused(info, 'data', verify=True)
@@ -96,7 +96,7 @@ def test_all_damage_is_reported_at_once(checked):
 
 
 def test_records_of_other_writers_are_checked_too(checked):
-    """A file with one record of another length: all are indexed."""
+    """A single record of another length: all records are indexed."""
     data = open(path_of(2), 'rb').read()
     stride = len(data) // 20
     pixels = records.open_records(path_of(2)).read([0])[0].tobytes()

@@ -1,4 +1,4 @@
-"""Windows: the images on a virtual screen, and keys as from a keyboard."""
+"""The window on a virtual screen, with simulated key presses."""
 import contextlib
 import ctypes
 import ctypes.util
@@ -29,8 +29,8 @@ with errors.exit_on_user_error():
     display(sys.argv[1])
 '''
 SCREEN = (1024, 900)
-DOTS_PER_INCH = 103  # an odd number: the window is not of the size that was asked for,
-ROOM = 816  # but has room for an image of at least so many pixels, and less than 8 more
+DOTS_PER_INCH = 103  # An odd size: the window does not have exactly the requested size,
+ROOM = 816  # but fits an image of at least this many pixels, and fewer than 8 more.
 KEYS = {
     'space': 0x20, 'enter': 0xFF0D, 'escape': 0xFF1B, 'q': 0x71, 's': 0x73, 'w': 0x77,
     'ctrl': 0xFFE3
@@ -43,7 +43,7 @@ needs_screen = pytest.mark.skipif(
 
 
 class Screen:
-    """A virtual screen: what its pixels are, and keys as from a keyboard."""
+    """Virtual screen that can be captured and receives key presses."""
 
     def __init__(self, folder):
         self._folder = folder
@@ -74,7 +74,7 @@ class Screen:
         self._x11.XSync(self._display, 0)
 
     def pixels(self):
-        """What is on the screen: uint8 [H, W, 3]."""
+        """Capture the screen: uint8 [H, W, 3]."""
         data = open(os.path.join(self._folder, 'Xvfb_screen0'), 'rb').read()
         header = struct.unpack('>25I', data[:100])
         pixels = np.frombuffer(data, np.uint8,
@@ -95,7 +95,7 @@ def screen(tmp_path_factory):
 
 
 class Viewer:
-    """A process that displays a data set."""
+    """Process that displays a data set."""
 
     def __init__(self, folder, screen=None, **environ):
         inherited = {
@@ -112,7 +112,7 @@ class Viewer:
         self.text = ''
 
     def wait_for(self, text, seconds=20):
-        """Read what is printed until a text comes."""
+        """Read the output until it contains a string."""
         deadline = time.monotonic() + seconds
         while text not in self.text:
             ready, _, _ = select.select([self.process.stdout], [], [],
@@ -123,7 +123,7 @@ class Viewer:
             self.text += data.decode()
 
     def finish(self):
-        """Wait for the end: (exit code, stdout, stderr)."""
+        """Wait for the process to end: (exit code, stdout, stderr)."""
         out, err = self.process.communicate(timeout=20)
         return self.process.returncode, self.text + out.decode(), err.decode()
 
@@ -146,8 +146,8 @@ def wait_until(condition, what, seconds=20):
 
 
 def shows(screen, image):
-    """Whether an image [C, R, R] stands on the screen below the title, as large as the window
-    allows, each pixel as it is.
+    """Whether an image [C, R, R] is on the screen below the title, as large as the window allows,
+    with exact pixels.
     """
     resolution, pixels = image.shape[-1], screen.pixels()
     factor = ROOM // resolution
@@ -172,7 +172,7 @@ def test_keys_lead_through_the_images(mixed, screen):
             title = screen.pixels()[:30, :768]
             assert (title > 200).any() and (title < 50).any()
             screen.press('s')
-            screen.press('ctrl', 'w')  # matplotlib's own: save, close
+            screen.press('ctrl', 'w')  # matplotlib's own keys: save, close
             assert f'Image {number + 1}' not in run.text
             screen.press('enter' if number % 2 else 'space')
         code, out, err = run.finish()
@@ -187,7 +187,7 @@ def test_keys_lead_through_the_images(mixed, screen):
 @pytest.mark.parametrize('key', ['escape', 'q'])
 def test_escape_closes_the_window_and_grey_is_grey(key, in_tmp, screen):
     images = make_images(3, (1, 32, 32))
-    images[0, 0].flat[:256] = np.arange(256)  # every value there is
+    images[0, 0].flat[:256] = np.arange(256)  # all possible values
     write_dataset('grey', images)
     with viewer('grey', screen) as run:
         wait_until(lambda: shows(screen, images[0]), 'the image is not on the screen')
@@ -240,7 +240,7 @@ def test_without_a_screen_there_are_other_ways(in_tmp):
 def test_a_screen_that_cannot_be_used_is_not_called_missing(mixed):
     with viewer('mixed', DISPLAY=':9876') as run:
         code, _, err = run.finish()
-    assert code == 1 and ('install a toolkit: python3-tk of your system, or pip install '
+    assert code == 1 and ("install a toolkit: your system's python3-tk, or pip install "
                           'PySide6') in err and 'unset' not in err
 
 

@@ -6,5 +6,5 @@ from tests.support.report_inputs import write_run_folder
 
 @pytest.fixture
 def run_folder(in_tmp):
-    """The folder that `write_run_folder` makes, below 'results' in the current folder."""
+    """The folder made by `write_run_folder`, in 'results' in the current folder."""
     return write_run_folder(in_tmp / 'results')

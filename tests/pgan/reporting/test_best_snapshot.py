@@ -1,4 +1,4 @@
-"""reporting/best_snapshot.py: network-best.pkl is the best so far, whatever happens on the way."""
+"""reporting/best_snapshot.py: network-best.pkl is the best so far, even after crashes."""
 import math
 import os
 import pathlib
@@ -22,7 +22,7 @@ LOWER, HIGHER = Judge('Distance', False, 100), Judge('Score', True, 100)
 
 def snapshot(kimg, content=None):
     path = pathlib.Path(f'network-snapshot-{kimg:06d}.pkl')
-    path.unlink(missing_ok=True)  # as an atomic write replaces it
+    path.unlink(missing_ok=True)  # as in an atomic write
     path.write_text(content or f'networks of {kimg}')
     return str(path)
 
@@ -37,7 +37,7 @@ def content():
     (LOWER, [math.nan, 5, math.nan], 1), (HIGHER, [math.nan, 5, 4], 1),
     (HIGHER, [5, math.inf, 4], 0), (LOWER, [5, -math.inf, 6], 0)])
 def test_the_better_value_wins(judge, values, winner, in_tmp):
-    """In one process, and with a new one before each snapshot, as after a --resume."""
+    """In one process, and in a new one per snapshot, as after --resume."""
     for restarts in (False, True):
         for name in ('network-best.pkl', 'network-best.json'):
             pathlib.Path(name).unlink(missing_ok=True)
@@ -73,8 +73,8 @@ class Killed(BaseException):
 @pytest.mark.parametrize('where', ['atomic_write', '_link_or_copy', 'atomic_path'])
 @pytest.mark.parametrize('before', [None, 3.0])
 def test_killed_between_measuring_and_saving(where, before, in_tmp, monkeypatch):
-    """The pickle and the value that is known of it belong together at each moment; measured again,
-    the snapshot wins again.
+    """After a crash at any point, pickle and value match; if measured again, the snapshot wins
+    again.
     """
     if before is not None:
         BestSnapshot('.', LOWER).consider(snapshot(1), {'Distance': before}, 1)
@@ -126,7 +126,7 @@ def test_a_full_disk_keeps_the_old_one(in_tmp, monkeypatch):
     assert content() == 'networks of 1' and read_best('.').value == 1.0
 
 
-# ---------------------------------------------------------------- which value judges
+# ---------------------------------------------------------------- the deciding value
 
 STANDS = {'swd': ('SWDx1e3_avg', False), 'fid': ('FID', False), 'is': ('IS_mean', True),
           'msssim': ('MS-SSIM', False), 'kid': ('KIDx1e3_mean', False), 'pr': ('Precision', True),
@@ -163,7 +163,7 @@ def test_wrong_attributes_are_named(attributes):
         metrics.judge_of(type('API', (Metric, ), attributes)(), 7)
 
 
-# ---------------------------------------------------------------- choosing it
+# ---------------------------------------------------------------- loading the best snapshot
 
 def test_best_is_found_by_name_and_is_no_snapshot_of_its_own(in_tmp):
     folder = in_tmp / 'results' / '004-x'
@@ -203,7 +203,7 @@ def test_the_last_lines_and_the_report_name_it(in_tmp):
 # ---------------------------------------------------------------- whole runs
 
 class Scripted:
-    """A metric whose values are given beforehand; 'stop' stands for a crash while it measures."""
+    """Metric with predefined values; 'stop' simulates a crash during the measurement."""
     higher_is_better = False
     values = []
 
@@ -233,13 +233,13 @@ METRICS = '--set', f"train.metrics=['{__name__}.Scripted']"
 RUN = ('--config', 'tiny.py', '--set', 'train.network_snapshot_ticks=1', '--set',
        'sched.tick_kimg_base=0.032', '--set', 'train.total_kimg=0.16', '--set',
        'train.metric_images=8', *METRICS)
-RESUME = '--resume', *METRICS  # a run alone may not name code of tests/
+RESUME = '--resume', *METRICS  # A run's record alone may not name code in tests/.
 
 
 @pytest.mark.slow
 def test_a_run_keeps_its_best_over_stops(toy, capsys, monkeypatch):
-    """It is stopped while the second snapshot is measured, and after the best one was linked, just
-    before its checkpoint.
+    """The run is stopped while the second snapshot is measured, and after the best one was linked
+    but before its checkpoint.
     """
     folder = pathlib.Path('results/000-tiny')
     Scripted.values = [5.0, KeyboardInterrupt()]
@@ -268,4 +268,4 @@ def test_a_run_keeps_its_best_over_stops(toy, capsys, monkeypatch):
         file.write("train.update(resume_run_id=0, resume_snapshot='best', total_kimg=0.04)\n")
     assert main('--config', 'tiny.py') == 0
     assert 'network-best.pkl' in capsys.readouterr().out
-    assert not list(pathlib.Path('results').glob('002*/network-best*'))  # no metrics were named
+    assert not list(pathlib.Path('results').glob('002*/network-best*'))  # No metrics are set.

@@ -12,7 +12,7 @@ def test_a_curve_goes_where_its_points_are():
         tuple(map(float, point.split(',')))
         for point in re.search(r'points="([^"]*)"', svg)[1].split()
     ]
-    assert x0 < x1 and y0 > y1  # SVG counts downwards
+    assert x0 < x1 and y0 > y1  # y grows downwards in SVG.
     zero, one = (float(re.search(rf'y="([\d.]+)" class="y">{text}<', svg)[1]) - 4
                  for text in ('0', '1'))
     assert (y0, y1) == (pytest.approx(zero, abs=0.2), pytest.approx(one, abs=0.2))

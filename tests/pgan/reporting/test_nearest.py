@@ -1,4 +1,4 @@
-"""reporting/nearest.py and its kin: planted copies are found, and the words fit the figures."""
+"""reporting/nearest*.py: planted copies are found, and the text agrees with the figures."""
 import json
 import os
 import types
@@ -32,7 +32,7 @@ def network(name='D', channels=3, resolution=16, **options):
 
 @pytest.fixture(scope='module', params=[1, 3], ids=['gray', 'colour'])
 def data(request, tmp_path_factory):
-    """A data set of noise, and its images."""
+    """Data set of noise, and its images."""
     images = RND.randint(0, 256, [NUM, request.param, 16, 16], dtype=np.uint8)
     folder = write_dataset(tmp_path_factory.mktemp('data') / 'noise', images)
     return dataset.TFRecordDataset(str(folder)), images
@@ -43,7 +43,7 @@ def spaces_of(channels, size=7):
 
 
 def planted(images):
-    """A copy, a mirrored copy, and an image of its own."""
+    """A copy, a mirrored copy, and a new image."""
     return np.stack([images[11], mirrored(images[42]),
                      RND.randint(0, 256, images.shape[1:], dtype=np.uint8)])
 
@@ -62,7 +62,7 @@ def test_planted_copies_are_found(data, mirror, size):
         assert (each.distances[1, 0] == 0) == mirror and each.distances[2, 0] > 0
         if mirror:
             assert each.numbers[1, 0] == 42 and each.is_mirrored[1, 0]
-        assert len(each.typical) == NUM and (each.typical > 0).all()  # nobody finds itself
+        assert len(each.typical) == NUM and (each.typical > 0).all()  # not itself
         assert set(each.images) == set(each.numbers.ravel().tolist())
         assert all((image == images[number]).all() for number, image in each.images.items())
         copies = 1 + mirror
@@ -70,7 +70,7 @@ def test_planted_copies_are_found(data, mirror, size):
 
 
 def test_distances_are_those_of_the_definition(data):
-    """Root mean squared differences, of all pairs, in one piece."""
+    """Root mean squared differences of all pairs, computed at once."""
     training_set, images = data
     fakes = planted(images)
     spaces = spaces_of(images.shape[1], 64)
@@ -118,7 +118,7 @@ def test_time_is_limited(data):
     assert seen == 5
 
 
-# ---------------------------------------------------------------- features of all kinds of D
+# ---------------------------------------------------------------- features of different D
 
 def own_functional(num_channels=3, resolution=16, label_size=0, **_):
     x = images = keras.Input([num_channels, resolution, resolution])
@@ -127,7 +127,7 @@ def own_functional(num_channels=3, resolution=16, label_size=0, **_):
 
 
 class OwnModel(keras.Model):
-    """Nested layers, one of which is not in the order of its making."""
+    """Nested layers, one of which is not evaluated in order of creation."""
 
     def __init__(self, num_channels, resolution):
         super().__init__()
@@ -158,7 +158,7 @@ def own_without_layers(num_channels=3, resolution=16, label_size=0, **_):
     ('networks.D_paper', 8 * 16), ('networks.D_mnist_mode_recovery', None),
     (f'{__name__}.own_functional', 11), (f'{__name__}.own_subclass', 5)])
 def test_features_are_of_one_image_each(func, size):
-    """Whatever else is in the minibatch, and whatever its size."""
+    """Features do not depend on the rest of the minibatch or on its size."""
     D = network(func)
     images = RND.randint(0, 256, [6, 3, 16, 16], dtype=np.uint8)
     together = feature_function(D, 8)(images)
@@ -166,7 +166,7 @@ def test_features_are_of_one_image_each(func, size):
     alone = [feature_function(D, 4)(images[i:i + 1])[0] for i in range(6)]
     np.testing.assert_allclose(together, alone, rtol=1e-4, atol=1e-5)
     assert len(np.unique(together.round(4), axis=0)) == 6
-    before = D.run(images.astype(np.float32)[:4])  # the model is as it was
+    before = D.run(images.astype(np.float32)[:4])  # The model is unchanged.
     assert np.isfinite(before[0] if isinstance(before, tuple) else before).all()
 
 
@@ -181,12 +181,12 @@ def test_features_at_every_lod_and_precision(dtype, lod):
 
 
 def test_a_model_without_features_is_named():
-    with pytest.raises(ConfigError, match='no features to compare.*features\\(images, stage\\)'):
+    with pytest.raises(ConfigError, match='no features for comparing.*features\\(images, stage\\)'):
         feature_function(network(f'{__name__}.own_without_layers'), 4)(
             np.zeros([4, 3, 16, 16], np.uint8))
 
 
-# ---------------------------------------------------------------- words
+# ---------------------------------------------------------------- text
 
 def found_of(nearest_ones, typical):
     shape = [len(nearest_ones), 1]
@@ -226,7 +226,7 @@ def test_equal_training_images_do_not_divide_by_zero():
 
 @pytest.mark.parametrize('shrink, zoom', [(1, 1), (1, 6), (4, 1)])
 def test_picture(data, shrink, zoom, in_tmp):
-    """Fakes and neighbours stand where they should, the mirrored one mirrored."""
+    """Fakes and neighbours are in the right places, mirrored ones mirrored."""
     training_set, images = data
     fakes = planted(images)
     found, _ = find_nearest(fakes, Reals(training_set), spaces_of(images.shape[1]), count=2,
@@ -243,7 +243,7 @@ def test_picture(data, shrink, zoom, in_tmp):
         corners = (picture[:places.shape[0], :places.shape[1]] == image[0, 0]).all(axis=2)
         equal = [(x, y) for y, x in zip(*np.nonzero(corners)) if (places[y, x] == image).all()]
         row = [y for _, y in equal].count(min(equal)[1])
-        assert row == 3  # the fake, and its copy by pixels and by features
+        assert row == 3  # the fake, and its copy, by pixels and by features
     assert picture.shape[0] > 3 * side and picture.shape[1] > 5 * 96
 
 
@@ -257,7 +257,7 @@ def run_of(data, resolution=16):
 
 
 def test_the_section_of_a_run(data, in_tmp, monkeypatch):
-    monkeypatch.setattr(nearest_of_run, '_is_fast', lambda *_: True)  # on a busy machine, too
+    monkeypatch.setattr(nearest_of_run, '_is_fast', lambda *_: True)  # on a slow machine, too
     networks, latents, labels = run_of(data)
     training_set, images = data
     training_set.position = 5

@@ -1,4 +1,4 @@
-"""reporting/next_steps.py: what a finished run prints last."""
+"""reporting/next_steps.py: the last lines printed by a finished run."""
 import shlex
 
 import pytest
@@ -12,7 +12,7 @@ from pgan.scripts.command_line import assignments, parse_args
 @pytest.mark.parametrize('folder', ['results/003-x', "my 'own' results/003-x $HOME", '003-x',
                                     './-x/004-*'])
 def test_the_commands_name_the_run_wherever_it_is(in_tmp, folder):
-    """Typed as they stand, below a config.py whose result_dir is another one."""
+    """The commands work as printed, in a folder whose config.py has another result_dir."""
     path = in_tmp / folder
     path.mkdir(parents=True)
     lines = next_steps(folder).splitlines()

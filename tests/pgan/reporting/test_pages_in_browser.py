@@ -16,13 +16,13 @@ from tests.support.report_inputs import EVIL, page, picture
 @pytest.mark.slow
 @needs_chromium
 def test_an_address_with_a_picture_shows_that_one(run_folder, tmp_path):
-    """As bright as it was saved."""
+    """Pixels have the brightness that was saved."""
     page(run_folder)
     shot = tmp_path / 'shot.png'
     browse(tmp_path / 'profile', (run_folder / 'report.html').as_uri() + '#fakes000020',
            '--window-size=800,600', f'--screenshot={shot}')
     pixels = np.asarray(Image.open(shot).convert('RGB')).reshape(-1, 3)
-    assert (pixels == 80).all(axis=1).sum() >= 64 * 48  # in its own size or larger
+    assert (pixels == 80).all(axis=1).sum() >= 64 * 48  # at its native size or larger
 
 
 IN_PAGES = '''
@@ -94,8 +94,8 @@ IN_PAGES = '''
 @pytest.mark.parametrize('options, paper', [((), 'rgb(255, 255, 255)'), (
     ('--blink-settings=preferredColorScheme=0',), 'rgb(22, 23, 26)')], ids=['light', 'dark'])
 def test_what_the_pages_do_at_both_widths(run_folder, tmp_path, options, paper):
-    """The report and the page of all runs: nothing is wider than the window, everything that can be
-    pressed has a name, and pictures, curves and filters do what they say.
+    """The report and the page of all runs: nothing is wider than the window, all controls have
+    accessible names, and pictures, curves and filters work.
     """
     failed = run_folder.with_name(f'008-{EVIL}'.replace('/', '-'))
     resuming.write_run(failed, [], [], {})
@@ -126,14 +126,14 @@ def test_what_the_pages_do_at_both_widths(run_folder, tmp_path, options, paper):
 @pytest.mark.slow
 @needs_chromium
 def test_a_page_loads_itself_again_while_the_run_goes_on(run_folder, tmp_path):
-    """And shows what it has shown before; a finished run's page stays as it is."""
+    """A reload restores the state of the page; a finished run's page does not reload."""
     folder = str(run_folder)
     resuming.write_run(folder, [], [], {})
     with resuming.only_process(folder):
         run_status.write_status(folder, run_status.RUNNING, 40, 160)
         text = page(run_folder)
     text = re.sub(r'data-seconds="\d+"', 'data-seconds="2"', text)
-    # what somebody does in the page, the first time that it is loaded
+    # the user's actions after the first load
     act = '''<script>
         const loads = +(sessionStorage.loads || 0) + 1;
         sessionStorage.loads = loads;
@@ -153,7 +153,7 @@ def test_a_page_loads_itself_again_while_the_run_goes_on(run_folder, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize('width, scheme', [(400, 'dark'), (1400, 'light')])
 def test_the_pages_are_accessible(run_folder, width, scheme):
-    """Of a run that was stopped, and of all runs: names, contrast, keyboard."""
+    """The pages of a stopped run and of all runs: names, contrast, keyboard."""
     resuming.write_run(run_folder, [], [], {})
     run_status.write_status(run_folder, run_status.STOPPED, 1, 2, 'SIGINT')
     write_report(str(run_folder), config=types.SimpleNamespace(result_dir='results'))

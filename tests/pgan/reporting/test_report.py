@@ -1,4 +1,4 @@
-"""pgan/reporting/report.py: report.html of folders made by hand, as text."""
+"""pgan/reporting/report.py: text of report.html for synthetic folders."""
 import base64
 import html
 import html.parser
@@ -39,22 +39,22 @@ def test_everything_is_on_the_page(run_folder):
         data = base64.b64decode(image['src'].partition('base64,')[2])
         assert np.asarray(Image.open(io.BytesIO(data)))[0, 0].tolist() == [40 * number] * 3
     titles = re.findall(r'class="title">([^<]*)<', text)
-    # what is zero throughout has no chart
+    # Curves that are always zero have no chart.
     assert titles == ['SWD', 'Scores', 'lod', 'Mine/thing']
-    # the last measurement of a snapshot counts
-    assert 'Curves' in text and '1 that have not changed' in text
+    # The last measurement of a snapshot counts.
+    assert 'Curves' in text and '1 without a change' in text
     assert '<td>8.25</td>' in text and '<td>9</td>' not in text and 'Reals 1.5' in text
     assert 'random_seed = 5' in text and 'tensorflow' in text and '007-toy &amp; co' in text
-    assert 'Stopped without a message' in text  # no process holds its lock
+    assert 'Stopped without a message' in text  # No process holds its lock.
     assert 'line 999' in text and 'line 900' not in text
 
 
 def test_rows_of_classes_are_named(run_folder):
-    """Beside fakes and reals; a class that comes again is shown once."""
+    """Next to fakes and reals; a class in several rows is shown once."""
     names = lambda: [html.unescape(name) for name in
                      re.findall(r'<li title=".*?"><span>(.*?)</span>', page(run_folder))]
     assert names() == []
-    for number in range(5):  # 3 x 3 images of 16
+    for number in range(5):  # 3 x 3 images of 16x16
         picture(run_folder / f'fakes{number * 10:06d}.png', 40 * number, (48, 48))
     picture(run_folder / 'reals.png', 255, (48, 48))
     rows = f'row 0: class 0, a, b\nrow 1: class 1, {EVIL}\n'
@@ -63,13 +63,13 @@ def test_rows_of_classes_are_named(run_folder):
     assert EVIL not in page(run_folder)
     image = Elements(page(run_folder)).all('img')[0]
     assert (image['width'], image['height']) == ('48', '32') and 'width:192px' in image['style']
-    # names that do not fit the grid are left out
+    # Names that do not match the grid are ignored.
     (run_folder / 'rows.txt').write_text(''.join(f'row {i}: class {i}, a\n' for i in range(7)))
     assert names() == []
 
 
 def test_small_images_are_shown_large_enough():
-    """Of 64 pixels or more on the screen, and a part of the grid that fits into a page."""
+    """Images are at least 64 screen pixels wide, and the part of the grid fits the page."""
     for name in GRID_SIZES:
         for side in (2 ** k for k in range(2, 11)):
             across, down = snapshot_grid_size(side, side, name)
@@ -111,7 +111,7 @@ def test_the_best_snapshot_is_marked(run_folder):
 
 
 def test_tables_of_layers_leave_room_for_ticks(run_folder, capsys):
-    """As a network prints them."""
+    """In the format of `Network.print_layers`."""
     rows = f'{"layer":<28}-           (?, 3, 4, 4)            -   \n' * 90
     head = f'{"G":<28}Params      OutputShape             WeightShape             \n'
     table = f'\n{head}---   ---\n{rows}---   ---\nTotal                       123    \n\n'
@@ -134,7 +134,8 @@ def test_texts_stay_texts_and_nothing_is_loaded(run_folder):
 @pytest.mark.parametrize('text', [EVIL, '"onload="alert(1)', "</script><b>'", '${script} $name',
                                   'd\u00fcsseldorf \u202e\u4e00'])
 def test_hostile_texts_are_inert(run_folder, text):
-    """As the name of a tag, a metric, a class, a snapshot: neither elements nor attributes."""
+    """As names of tags, metrics, classes and snapshots: HTML is escaped in elements and attributes.
+    """
     harmless = page(run_folder)
     allowed = {name for _, attributes in Elements(harmless).found for name in attributes}
     evil = run_folder.with_name(('008-' + text).replace('/', '-'))
@@ -171,8 +172,8 @@ def test_damaged_files_do_not_matter(run_folder):
 
 @pytest.mark.slow
 def test_the_page_stays_small_and_is_quickly_made_anew(in_tmp, monkeypatch):
-    """500 pictures of a long run: at most 25 are kept, in small copies; those of the last time are
-    not read again.
+    """500 pictures of a long run: at most 25 are shown, as thumbnails; known ones are not read
+    again.
     """
     noise('fakes000000.png', (960, 540))
     for number in range(1, 500):
@@ -184,7 +185,7 @@ def test_the_page_stays_small_and_is_quickly_made_anew(in_tmp, monkeypatch):
     made.write()
     assert 13 <= len(Elements((in_tmp / 'report.html').read_text()).all('img')) == len(
         [path for path in opened if 'fakes' in path]) <= 25
-    assert os.path.getsize('report.html') < 8e6  # of noise, which no format makes smaller
+    assert os.path.getsize('report.html') < 8e6  # noise, which no format compresses
     opened.clear()
     os.link('fakes000000.png', 'fakes000500.png')
     made.write()
@@ -192,7 +193,7 @@ def test_the_page_stays_small_and_is_quickly_made_anew(in_tmp, monkeypatch):
 
 
 def test_a_picture_that_is_written_again_is_shown_as_it_is_now(in_tmp):
-    """Ticks of less than a kimg write the same file."""
+    """Ticks shorter than a kimg overwrite the same file."""
     made = Report('.')
     shown = []
     for value in (10, 200):

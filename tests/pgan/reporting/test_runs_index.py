@@ -1,4 +1,4 @@
-"""pgan/reporting/runs_index.py: the page of all runs, of folders made by hand."""
+"""pgan/reporting/runs_index.py: the page of all runs, for synthetic folders."""
 import html
 import json
 import os
@@ -19,7 +19,7 @@ STOPPED = 'results/001-stopped'
 
 
 def run(name, state=run_status.STOPPED, kimg=5.0, total_kimg=20, reason='SIGINT', **values):
-    """A run's folder, as far as the page looks at it."""
+    """Create the parts of a run's folder that the page reads."""
     folder = os.path.join('results', name)
     os.makedirs(folder)
     Image.new('RGB', (48, 32), (200, 0, 0)).save(os.path.join(folder, 'fakes000005.png'))
@@ -41,7 +41,7 @@ def written(**options):
 
 
 def rows_of(text):
-    """{folder's name: {column: text}} of a page's rows, and the state of each."""
+    """{folder name: {column: text}} of a page's rows, and the state of each."""
     found = {}
     for state, cells in re.findall(r'<tr data-state="(\w+)">(.*?)</tr>', text, re.DOTALL):
         columns = dict(re.findall(r'<td class="(\w+)" data-sort=".*?">(.*?)</td>', cells))
@@ -53,7 +53,7 @@ def rows_of(text):
 
 @pytest.fixture
 def results(in_tmp):
-    """Runs in all states, a folder of a script, one that a run has just made, and a cache."""
+    """Runs in all states, a folder of a script, a folder just created by a run, and a cache."""
     run('000-done', run_status.FINISHED, 20.0)
     run('001-stopped')
     run('002-failed', run_status.FAILED, reason='The disk is full.')
@@ -85,7 +85,7 @@ def test_what_is_shown_of_each_run(results):
     links = [link['href'] for link in Elements(text).all('a')]
     assert './005-going%20on/report.html' in links and './004-fake-images-1/' in links
     assert len(Elements(text).all('img')) == 6
-    # what scripts have made is shown when it is asked for
+    # Output of scripts is hidden by default.
     checked = {box['value'] for box in Elements(text).all('input')
                if box.get('name') == 'state' and 'checked' in box}
     assert checked == {'finished', 'stopped', 'failed', 'running'}
@@ -107,7 +107,7 @@ def test_hostile_names_are_inert(in_tmp, text):
     misc.write_config(folder, {'dataset': {'tfrecord_dir': text}})
     (in_tmp / 'results' / name / 'network-best.json').write_text(json.dumps(
         dict(metric=text, higher_is_better=True, num_images=1, kimg=1, value=1, sha256='')))
-    for _ in range(2):  # also when it is known from the page
+    for _ in range(2):  # also if it is taken from the page
         elements = Elements(written())
         assert len(elements.all('script')) == 2 and not elements.all('b')
         attributes = {name for _, attributes in elements.found for name in attributes}
@@ -174,12 +174,12 @@ def test_pictures_are_read_once(results, monkeypatch):
 
 
 def test_without_time_only_the_own_run_is_read(results, monkeypatch):
-    """Then the others come, those that were read longest ago first."""
+    """Entries are then read again, the oldest first."""
     read = []
     real = runs_index.read_entry
     monkeypatch.setattr(runs_index, 'read_entry', lambda result_dir, name, before: read.append(
         name) or real(result_dir, name, before))
-    assert len(rows_of(written(folder=STOPPED, seconds=0))) == 6  # networks, too, as yet
+    assert len(rows_of(written(folder=STOPPED, seconds=0))) == 6  # with 'networks', as yet unread
     assert read == ['001-stopped']
     read.clear()
     assert len(rows_of(written(seconds=60))) == 5 and read[-1] == '001-stopped' and len(read) == 6
@@ -215,7 +215,7 @@ def test_ticks_refresh_it_now_and_then(results, monkeypatch):
 
 
 def test_two_writers_at_once(results):
-    """Each page is whole, and none of the runs is lost."""
+    """Every page is complete, and no run is lost."""
     pages = []
 
     def write():

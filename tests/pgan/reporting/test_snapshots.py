@@ -1,4 +1,4 @@
-"""training/snapshots.py: sizes and contents of the image grids."""
+"""pgan/reporting/snapshots.py: sizes and contents of the image grids."""
 import csv
 import types
 
@@ -29,7 +29,7 @@ def test_grid_sizes_are_the_originals(resolution, size, gw, gh):
 
 
 class Striped(dataset.SyntheticDataset):
-    """Images as bright as their class; class k of four comes up every fourth time."""
+    """Images whose brightness is their class; class k of four is every fourth image."""
     count = 0
 
     def _generate_labels(self, minibatch_size):
@@ -60,7 +60,7 @@ def test_row_per_class(classes):
     rows = labels.argmax(axis=1).reshape(gh, gw)
     assert (rows == (np.arange(gh) % classes)[:, None]).all() and (labels.sum(axis=1) == 1).all()
     brightness = reals.reshape(gh, gw, -1)
-    # as bright as Striped makes images of that class
+    # the brightness of that class in Striped
     assert (brightness == (rows * 10 + 5)[:, :, None]).all()
 
 
@@ -75,7 +75,7 @@ def test_random_grid():
 @pytest.mark.parametrize('size, layout, label_size, text',
                          [('8k', 'random', 0, "one of '1080p', '4k'. Received: '8k'"),
                           ('4k', 'spiral', 0, "'row_per_class'. Received: 'spiral'"),
-                          ('4k', 'row_per_class', 0, 'needs labels')])
+                          ('4k', 'row_per_class', 0, 'requires labels')])
 def test_impossible_grids_are_refused(size, layout, label_size, text):
     with pytest.raises(ConfigError, match=text):
         setup_snapshot_image_grid(stub_G(64), Striped(resolution=64, label_size=label_size), size,
@@ -104,7 +104,7 @@ def test_progress_counts_with_the_clock_it_is_given(capsys):
     ]
 
 
-# ---------------------------------------------------------------- names of classes
+# ---------------------------------------------------------------- class names
 
 @pytest.mark.parametrize('layout, names, is_written', [
     ('row_per_class', ['ant', 'bee'], True), ('row_per_class', None, False),

@@ -1,4 +1,4 @@
-"""pgan/reporting/status_section.py: what has become of a run, as its page says."""
+"""pgan/reporting/status_section.py: the status of a run on its page."""
 import html
 import os
 import re
@@ -16,7 +16,7 @@ from pgan.signals import Stopped
 
 
 def status_of(folder):
-    """The status line of a page that write_report makes, and the command below it, if any."""
+    """Status line of a page made by write_report, and the command below it, if any."""
     write_report(str(folder), config=types.SimpleNamespace(result_dir='results'))
     text = html.unescape((folder / 'report.html').read_text())
     assert 'Page last updated: ' in text
@@ -26,11 +26,11 @@ def status_of(folder):
 
 
 def test_what_has_become_of_a_run(run_folder):
-    """As its page says, whoever writes it, and whenever."""
+    """The status is correct regardless of who writes the page, and when."""
     folder = str(run_folder)
     resume = command('train.py', '--resume', path_argument(folder))
     assert os.path.samefile(shlex.split(resume)[-1], folder)
-    assert status_of(run_folder)[1] is None  # an older version left nothing to go on from
+    assert status_of(run_folder)[1] is None  # Older versions left no record to resume from.
     resuming.write_run(folder, [], [], {})
     with resuming.only_process(folder):
         run_status.write_status(folder, run_status.RUNNING, 0, 99)
@@ -43,7 +43,7 @@ def test_what_has_become_of_a_run(run_folder):
     assert then == resume
     for error, expected in (
             (Stopped(143), 'Stopped by SIGTERM on '), (KeyboardInterrupt(), 'Stopped by SIGINT on'),
-            (DataError('<the> disk is full.'), ': <the> disk is full. Continue when that is fixed'),
+            (DataError('<the> disk is full.'), ': <the> disk is full. Continue when this is fixed'),
             (ValueError('bad\nvalue'), ': ValueError: bad value. Continue')):
         run_status.write_status(folder, *flat(run_status.end_of(error), 41.25, 99))
         said, then = status_of(run_folder)
@@ -56,7 +56,9 @@ def flat(state_and_reason, kimg, total_kimg):
 
 
 def test_a_run_is_finished_when_it_was_finished(run_folder):
-    """Not when the page was written; its own note counts for more than a time that copying sets."""
+    """The time is that of the run's end: from its record if possible, as copying changes file
+    times.
+    """
     mark = run_folder / run_files.DONE_MARK
     mark.touch()
     os.utime(mark, (10**9, 10**9))
@@ -65,7 +67,7 @@ def test_a_run_is_finished_when_it_was_finished(run_folder):
     assert (said, then) == (f'Finished on {expected}, at 40.0 kimg.', None)
     run_status.write_status(run_folder, run_status.FINISHED, 40, 40)
     assert f'Finished on {time.strftime("%Y-")}' in status_of(run_folder)[0]
-    mark.unlink()  # killed while the last files were written
+    mark.unlink()  # killed while writing the last files
     assert 'Stopped without a message' in status_of(run_folder)[0]
 
 

@@ -1,6 +1,4 @@
-"""training/timetable.py: what stages cost, and how long is left; with times and networks made by
-hand.
-"""
+"""pgan/reporting/timetable.py: costs of stages and time left, with synthetic times and networks."""
 import functools
 import types
 
@@ -15,7 +13,7 @@ from pgan.training.schedule import TrainingSchedule
 
 
 def phases(total=10.0, **sched):
-    """4x4 for 2 kimg, a fade of 3 kimg to 8x8, which then stays."""
+    """4x4 for 2 kimg, a transition of 3 kimg to 8x8, then 8x8."""
     options = dict(lod_training_kimg=2, lod_transition_kimg=3, **sched)
     training_set = types.SimpleNamespace(resolution_log2=3)
     return list_phases(functools.partial(TrainingSchedule, training_set=training_set, **options),
@@ -27,12 +25,12 @@ def timetable(total=10.0):
 
 
 def test_cost_counted_by_hand():
-    """10 latents, 6 maps at 4x4, 3 at 8x8; variables other than weights count with their sizes."""
+    """10 latents, 6 fmaps at 4x4, 3 at 8x8; variables other than weights count with their sizes."""
     G = tfutil.Network('G', 'networks.G_paper', num_channels=3, resolution=8, fmap_base=12,
                        fmap_max=10)
     others = 1 + 6 + 6 + 3 + 3 + 3 + 3  # lod and biases
     block4 = 10 * 6 * 16 + 9 * 6 * 6 * 16
-    # the fused layer: a 4x4 kernel at each of 4x4 places
+    # the fused layer: a 4x4 kernel at each of 4x4 positions
     block8 = 16 * 6 * 3 * 16 + 9 * 3 * 3 * 64
     assert network_cost(G, 4) == others + block4 + 6 * 3 * 16
     assert network_cost(G, 8) == others + block4 + block8 + 3 * 3 * 64
@@ -43,7 +41,9 @@ def test_cost_counted_by_hand():
     (dict(fused_scale=False), [786032, 6135920, 14153840, 22227056]),
 ])
 def test_costs_are_those_of_earlier_versions(options, expected):
-    """Measured before networks described their layers; estimates of the time left follow them."""
+    """Values from before networks described their layers; estimates of the time left depend on
+    them.
+    """
     options = dict(options, num_channels=3, resolution=32, fmap_base=64, fmap_max=16)
     G, D = (tfutil.Network(name, f'networks.{name}_paper', **options) for name in 'GD')
     assert [image_cost(G, D, 1, resolution) for resolution in (4, 8, 16, 32)] == pytest.approx(
@@ -82,14 +82,15 @@ def test_what_is_seen_later_replaces_the_judgement():
     for stage, seconds in (((4, False), 1.0), ((8, True), 7.0)):
         table.add(*stage, 0.0, 0.5)
         table.add(*stage, seconds, 0.5)
-    # the stable 8x8 is judged by its own fade, not by 4x4
+    # The stable 8x8 stage is extrapolated from its own transition, not from 4x4.
     assert table.left(2.0) == (3 * 14, 3 * 14 + 5 * 14)
     assert table.left(9.0) == (14, 14) and table.left(10.0) == (0.0, 0.0)
 
 
 def test_compiling_and_snapshots_come_on_top():
-    """101 s to start the stage of one block, of which training is 1 s; so 200 s for each of the two
-    stages of two blocks. 6 s a tick, of which there are 9 kimg / 160.
+    """Starting the stage of one block takes 101 s, of which 1 s is training; so 200 s for each of
+    the two stages of two blocks. Saving takes 6 s per tick; there are 9 kimg
+    160 ticks.
     """
     table = timetable()
     table.add(4, False, 101.0, 0.5)
@@ -104,8 +105,8 @@ def test_compiling_and_snapshots_come_on_top():
 
 
 def test_what_a_run_of_known_times_takes_was_foretold():
-    """A made-up machine: the time that the dry run, the start and the live line name is the time
-    that it takes, to within a tenth, at each moment.
+    """On a simulated machine, the times of the dry run, the overview and the live line are within
+    10 % of the true time at each moment.
     """
     training, compiling = {4: 2.0, 8: 9.0}, {(4, False): 10.0, (8, True): 20.0, (8, False): 20.0}
     run_phases = phases(total=10, tick_kimg_base=0.5, tick_kimg_dict={})
@@ -128,7 +129,7 @@ def test_what_a_run_of_known_times_takes_was_foretold():
         table.add_maintenance(number, saving)
         taken += saving
     assert taken == pytest.approx(4 + 72 + 30 + 20 + 6 + 15)
-    # the final snapshot comes after the last tick
+    # The final snapshot follows the last tick.
     assert all(abs(before + left - taken) < 0.1 * taken for before, left in told), told
 
 
@@ -136,8 +137,8 @@ def test_the_trial_step_is_not_compiled_again():
     table = timetable()
     table.add_trial(8, True, 10.0, 50.0, is_kept=True)
     compiling = [stage.compiling for stage in table.expected(0.0)]
-    assert compiling == [25.0, 0.0, 50.0]  # a stage of one block; the trial's; one like it
-    table.pay_for_trials()  # a dry run tells of a run that has it to come
+    assert compiling == [25.0, 0.0, 50.0]  # a stage of one block; that of the trial; a similar one
+    table.pay_for_trials()  # A dry run estimates a run that has yet to compile.
     assert [stage.compiling for stage in table.expected(0.0)] == [25.0, 50.0, 50.0]
 
 
@@ -186,11 +187,11 @@ def test_a_checkpoint_keeps_what_was_seen():
     other.restore(table.state())
     for kimg in (2.0, 5.0):  # at the start of a stage
         assert other.left(kimg) == table.left(kimg)
-    other.restore(dict(seen=[], first_rounds=[1.0, 1], maintenance=[1.0, 1]))  # of earlier versions
+    other.restore(dict(seen=[], first_rounds=[1.0, 1], maintenance=[1.0, 1]))  # older versions
 
 
 def live():
-    """A Progress on a clock of 1 second a look."""
+    """Progress on a clock that advances by 1 second per call."""
     return Progress(total_kimg=10, clock=iter(range(10 ** 6)).__next__, timetable=timetable())
 
 
@@ -203,7 +204,7 @@ def test_the_live_line():
     progress.close()
     kimg = 'kimg {n:.1f}/{total:.1f}, lod 1.00 (4x4)'
     assert texts[0] == kimg
-    # a second for 0.25 kimg: 1 kimg more of this stage, then 8 of five times the cost
+    # 1 second per 0.25 kimg: 1 kimg left in this stage, then 8 kimg of five times the cost
     assert texts[-1] == kimg + ', sec/kimg 4, left: stage 4s, run 2m 44s'
 
 
@@ -227,7 +228,7 @@ def test_snapshots_between_rounds_are_not_counted_as_training():
         progress.update_bar(nimg, sched)
     progress.tick(500, sched)
     for _ in range(1000):
-        progress.clock()  # an evaluation of metrics
+        progress.clock()  # evaluation of metrics
     progress.end_maintenance()
     progress.update_bar(750, sched)
     progress.close()

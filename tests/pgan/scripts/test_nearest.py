@@ -178,7 +178,7 @@ def test_a_discriminator_without_features(run, own, capsys):
     run(G='own_nearest.own_G', D='own_nearest.bare_D')
     own.clear()
     assert 'features' not in script(num=3)
-    assert 'Note: images are compared by pixels only' in capsys.readouterr().out
+    assert 'Note: comparing images by pixels only' in capsys.readouterr().out
 
 
 def test_a_generator_alone(run, capsys):

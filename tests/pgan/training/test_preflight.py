@@ -107,7 +107,7 @@ def test_the_table_of_the_longest_run_fits_a_terminal(capsys):
 
 @pytest.mark.parametrize('total, words', [
     (1.5, "ends at 8x8, at 1.5 kimg: below the 32x32 of the data set. 32x32 is reached at 6 kimg. "
-          "To train on up to there, add --set train.total_kimg=6 "),
+          "To train up to there, add --set train.total_kimg=6 "),
     (5.5, "ends at 5.5 kimg while 32x32 is still fading in. 32x32 is reached at 6 kimg. "),
     (6, None), (7, None)])
 def test_a_schedule_that_ends_too_early(total, words):

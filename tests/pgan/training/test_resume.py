@@ -230,7 +230,7 @@ def test_a_finished_run_is_extended_and_changes_are_told(toy, capsys):
     last = capsys.readouterr().out.splitlines()[-6:]
     assert last[0] == 'Report:   results/000-tiny/report.html' and last[-1] == 'Exiting...'
     expect_error(capsys, main('--resume'), 'no unfinished run', '000-tiny')
-    expect_error(capsys, main('--resume', 0), 'has come to its end', 'train.total_kimg=')
+    expect_error(capsys, main('--resume', 0), 'has finished, at', 'train.total_kimg=')
     assert main('--resume', 0, '--set', 'train.total_kimg=0.09', '--set',
                 'sched.G_lrate_base=0.002') == 0
     out = capsys.readouterr().out
@@ -331,8 +331,8 @@ def test_a_config_file_that_is_gone(unfinished, capsys):
 @pytest.mark.slow
 def test_a_run_that_is_being_trained_right_now(unfinished, capsys):
     with resuming.only_process('results/000-tiny'):
-        expect_error(capsys, main('--resume'), 'is being trained right now',
-                     f'process {os.getpid()}')
+        expect_error(capsys, main('--resume'), f'Process {os.getpid()} is training',
+                     'right now')
     assert main('--resume', '--set', 'train.total_kimg=0.2') == 0
 
 

@@ -212,7 +212,7 @@ def test_a_resumed_run_knows_its_start_and_does_without_the_snapshot(toys, capsy
     os.unlink('network.pkl')
     capsys.readouterr()
     assert main('--resume', '1', '--set', 'train.init_from=other.pkl') == 1
-    assert 'a run begins only once' in capsys.readouterr().err
+    assert 'It only affects the start of a run' in capsys.readouterr().err
     assert main('--resume', '1') == 0
     assert 'Starting from' not in capsys.readouterr().out
     for once, twice in zip(first_of('000-tiny'), first_of('001-tiny')):
