@@ -147,7 +147,7 @@ def test_one_option_left_out(case, in_tmp, golden):
     assert legacy.convert_options(state['build_func_spec']) == case['static_kwargs']
     if case['option_left_out'] in ('num_channels', 'fmap_base'):
         words = (r'must be a float array of shape \[.*Received: an array of shape .*'
-                 'do not belong together')
+                 'do not match')
         with pytest.raises(DataError, match=words):
             load_state(state)
         expected = random_network(case['net'], case['static_kwargs'])

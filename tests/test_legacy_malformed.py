@@ -53,7 +53,7 @@ MALFORMED = {
                              "'func' of build_func_spec must be of type str. Received: int"),
     'function with control characters': (spec(func='\x1b[2J'), r"names a function '\\x1b\[2J'"),
     'name of an option is a number': (change('build_func_spec', 3, value=3),
-                                      'the name of an option must be text. Received: 3'),
+                                      'the name of an option must be a string. Received: 3'),
     'option is an array': (spec(some_unknown_option=np.zeros(3)),
                            r"option' must be a number, .*Received: an array of shape \[3\]"),
     'resolution is text': (spec(resolution='8'),
@@ -68,10 +68,11 @@ MALFORMED = {
     'fmap_base is nan': (spec(fmap_base=float('nan')),
                          "'fmap_base' must be a finite number. Received: nan"),
     'fmap_base is too small': (spec(fmap_base=1),
-                               'its options make no network: no feature maps are left'),
+                               'no network can be built from its options: no feature maps are '
+                               'left'),
     'fmap_base is huge': (spec(fmap_base=10**400),
                           "'fmap_base' must be a finite number. Received: an integer of 1329 bits"),
-    'fmap_decay is huge': (spec(fmap_decay=-1e200), 'its options make no network'),
+    'fmap_decay is huge': (spec(fmap_decay=-1e200), 'no network can be built from its options'),
     'latent_size is half': (spec(latent_size=0.5),
                             "'latent_size' must be .*, or None. Received: 0.5"),
     'use_wscale is text': (spec(use_wscale='no'),
@@ -207,7 +208,7 @@ def test_a_network_is_not_an_option(in_tmp):
     assert text.count(place) == 1
     with pytest.raises(
             DataError,
-            match="option 'extra' must be a number, a truth value, text, None or a list of these"):
+            match="option 'extra' must be a number, a bool, a string, None or a list of these"):
         load_bytes(b'\x80\x02' + BLANK + text.replace(place, b'cnetwork\nNetwork\n') + b'b.')
 
 

@@ -280,9 +280,9 @@ def test_reals_that_are_missing(name):
     api = made(name)
     with pytest.raises(ConfigError, match="mode 'reals' before"):
         api.begin('fakes')
-    with pytest.raises(ConfigError, match='nothing of the reals yet'):
+    with pytest.raises(ConfigError, match='no statistics of the reals yet'):
         api.get_reals_state()
-    with pytest.raises(DataError, match='missing or of another shape'):
+    with pytest.raises(DataError, match='missing or of the wrong shape'):
         api.set_reals_state({'else': np.zeros(3)})
 
 
@@ -296,7 +296,7 @@ def test_a_new_pass_of_reals_forgets_the_last(name):
 
 
 def test_a_state_of_another_shape():
-    with pytest.raises(DataError, match='another shape: fid_covariance'):
+    with pytest.raises(DataError, match='wrong shape: fid_covariance'):
         made('fid').set_reals_state(dict(fid_mean=np.zeros(3), fid_covariance=np.zeros(3)))
 
 
@@ -304,7 +304,7 @@ def test_too_few_images():
     with pytest.raises(ConfigError, match='num_images of at least 2'):
         made('fid', 1)
     api = made('pr')
-    with pytest.raises(ConfigError, match='Precision needs 4 images or more. Received: 3 in mode '
+    with pytest.raises(ConfigError, match='Precision needs at least 4 images. Received: 3 in mode '
                                           "'reals'"):
         run_pass(api, 'reals', some_images(3, 1), 16)
 

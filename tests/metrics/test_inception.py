@@ -70,7 +70,7 @@ def test_images_of_another_type(network):
 
 @pytest.mark.parametrize('without', ['ExpandDims', 'pool_3', 'softmax/logits/MatMul'])
 def test_graph_without_a_needed_tensor(without):
-    with pytest.raises(DataError, match=f'no frozen graph with {without}'):
+    with pytest.raises(DataError, match=f'not a frozen graph with {without}'):
         Inception(graph_bytes(without=without), 'some.pb')
 
 
@@ -127,7 +127,7 @@ def test_archive_without_the_graph(in_tmp, graph):
 
 def test_archive_cut_short(in_tmp):
     noise = np.random.RandomState(0).bytes(100000)
-    with pytest.raises(DataError, match='Cannot read .*Delete it and fetch it anew'):
+    with pytest.raises(DataError, match='Cannot read .*Delete it and download it again'):
         find_graph(put(in_tmp / 'a.tgz', archive_bytes(noise)[:60000]))
 
 
@@ -180,9 +180,9 @@ def test_download(in_tmp, served, graph, capsys):
 
 @pytest.mark.parametrize('content, words', [
     (None, '404'),
-    (b'no archive', 'could not be had from'),
+    (b'no archive', 'cannot be downloaded from'),
     ('other.pb', f'holds no {GRAPH_FILE}'),
-    (archive_bytes(b'<html>'), 'no frozen graph with')])
+    (archive_bytes(b'<html>'), 'not a frozen graph with')])
 def test_download_that_fails_leaves_nothing(in_tmp, served, graph, content, words):
     folder, url = served
     if content is not None:

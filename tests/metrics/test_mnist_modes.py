@@ -88,7 +88,7 @@ def test_impossible_uses_are_refused():
         metrics.make('modes', 10, [3, 64, 64], np.uint8, 4, classifier=read_brightness)
     api = made(4)
     api.begin('fakes')
-    with pytest.raises(ConfigError, match='1 image or more. Received: 0'):
+    with pytest.raises(ConfigError, match='at least 1 image. Received: 0'):
         api.end('fakes')
     with pytest.raises(ConfigError, match='uint8'):
         api.feed('fakes', np.zeros([4, 3, 32, 32]))
