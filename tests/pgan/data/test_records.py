@@ -190,7 +190,7 @@ def test_files_of_something_else_are_refused(small_copy):
         TFRecordDataset(small_copy)
     with tf.io.TFRecordWriter(str(small_copy / 'small-r02.tfrecords')) as writer:
         writer.write(b'not an example')
-    with pytest.raises(DataError, match='not a file of this program'):
+    with pytest.raises(DataError, match='not written by this program'):
         TFRecordDataset(small_copy)
 
 

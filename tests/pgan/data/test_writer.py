@@ -124,7 +124,7 @@ def test_leftovers_of_killed_processes_are_cleared_away(images, capsys):
     dataset_tool.main(['create_from_images', 'out', 'in'])
     lines = capsys.readouterr().out.splitlines()
     assert f'Removed "{stale}", left behind by a killed process' in lines
-    assert any(line.startswith(f'Left "{foreign}" alone') for line in lines)
+    assert any(line.startswith(f'Cannot remove "{foreign}", which may') for line in lines)
     assert sorted(os.listdir()) == sorted(
         ['in', 'out', foreign.name, *(folder.name for folder in others)])
     assert len(os.listdir(foreign)) == 2
@@ -196,7 +196,7 @@ def test_levels_are_averaged_from_unrounded_ones(in_tmp):
 
 
 @pytest.mark.parametrize('shapes, expected, words', [
-    ([(3, 8, 8), (3, 4, 4)], 2, 'must have one shape'),
+    ([(3, 8, 8), (3, 4, 4)], 2, 'must have the same shape'),
     ([(2, 8, 8)], 1, '1 or 3 channels'),
     ([(3, 8, 8)], 2, 'expected 2 images, got 1'),
     ([(3, 8, 8)] * 2, 1, 'expected 1 images, got 2'),
@@ -400,7 +400,7 @@ def test_the_target_is_looked_at_before_the_images_are(images, monkeypatch, caps
 
 def test_a_target_inside_of_the_images_is_refused(images, capsys):
     for target in ('in/out', 'in/more/out'):
-        assert "inside of the image folder 'in'" in fails(['create_from_images', target, 'in'],
+        assert "inside the image folder 'in'" in fails(['create_from_images', target, 'in'],
                                                           capsys)
     assert len(os.listdir('in')) == 5
 

@@ -91,7 +91,7 @@ def test_looking_for_more_damage_ends(with_bad_header, images, capsys, monkeypat
     if with_bad_header:
         (images / 'in' / 'a.png').write_text('no image')
     message = fails(['create_from_images', 'out', 'in'], capsys)
-    assert re.search(r'pixels of \d+ more have not been looked at', message)
+    assert re.search(r'pixels of \d+ more are not checked yet', message)
 
 
 def write_mixed(*sizes):
@@ -109,7 +109,7 @@ def test_mixed_sizes_are_told_once_with_the_command_to_type(options, bad, in_tmp
     if 'pixels' in bad:
         damage('b.png')
     message = fails(['create_from_images', 'my out', 'in', *options], capsys)
-    assert message.count('Input images must') == 1 and 'cannot be taken as they are' in message
+    assert message.count('Input images must') == 1 and 'cannot be used as they are' in message
     assert ('cannot be read at all' in message) == bool(bad)
     words = shlex.split(message.partition('The whole command: ')[2])
     assert words[words.index('--resolution') + 1] == '32'
@@ -210,7 +210,7 @@ def test_what_is_no_regular_file_is_named(images, capsys):
     os.mkfifo('in/pipe.png')
     os.symlink('nowhere', 'in/zz.png')
     message = fails(['create_from_images', 'out', 'in'], capsys)
-    assert "'in/pipe.png' is no file" in message and "'in/zz.png' is no file" in message
+    assert "'in/pipe.png' is not a file" in message and "'in/zz.png' is not a file" in message
 
 
 def test_a_data_set_is_no_folder_of_images(images, capsys):

@@ -73,12 +73,12 @@ def test_what_is_saved_as_an_lmdb_is_named(in_tmp, capsys, given, content, said)
 @pytest.mark.parametrize('files, said', [
     (['cat_lmdb/data.mdb'], "There is one in 'in/cat_lmdb': give that folder instead"),
     (['lsun/train/cat_lmdb/data.mdb'], "There is one in 'in/lsun/train/cat_lmdb'"),
-    (['cat_lmdb/data.mdb', 'x/dog_lmdb/data.mdb'], 'There are 2 in folders below, each for a data '
-     "set of its own: give one of 'in/cat_lmdb', 'in/x/dog_lmdb'."),
+    (['cat_lmdb/data.mdb', 'x/dog_lmdb/data.mdb'], 'There are 2 in sub-folders, each of a separate '
+     "data set: give one of 'in/cat_lmdb', 'in/x/dog_lmdb'."),
     (['cat_lmdb.zip', 'dog_lmdb.zip'], "Unpack 'cat_lmdb.zip' first: "),
     (['data.mdb.part'], "'data.mdb.part' is an unfinished download."),
     (['cat.mdb', 'lock.mdb'], "If 'in/cat.mdb' is one, give that file."),
-    (['0/1/0a1b.webp'], "It holds pictures, such as 'in/0/1/0a1b.webp'. For these: "),
+    (['0/1/0a1b.webp'], "It holds images, such as 'in/0/1/0a1b.webp'. For these: "),
     (['data.mdb/x'], "'in/data.mdb' is a folder"), (['lock.mdb'], 'Found there: lock.mdb. Down')])
 def test_other_layouts_of_lsun(in_tmp, capsys, files, said):
     for name in files:

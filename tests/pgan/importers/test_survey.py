@@ -48,7 +48,7 @@ def test_a_gray_folder_and_a_name_without_letters(in_tmp):
     ((), 3, [], ''),
     ((SEVERAL, SEVERAL), 0, ['a', 'b'], ''),
     ((SEVERAL,), 0, [], 'one sub-folder'),
-    ((SEVERAL, SEVERAL), 1, [], '1 pictures lie outside'),
+    ((SEVERAL, SEVERAL), 1, [], '1 images are outside'),
     ((SEVERAL, SEVERAL - 1), 0, [], "'b' holds 4"),
 ], ids=str)
 def test_classes(counts, loose, classes, note, in_tmp):
@@ -87,7 +87,7 @@ def test_broken_pictures_are_counted(in_tmp):
     assert (found.num_pictures, found.unreadable, len(found.sides)) == (4, 1, 3)
     for path in pathlib.Path('in').glob('?.png'):
         path.write_bytes(path.read_bytes()[:10])
-    with pytest.raises(DataError, match=r'none of the 4 pictures.*0\.png'):
+    with pytest.raises(DataError, match=r'none of the 4 images.*0\.png'):
         survey('in')
 
 
