@@ -118,8 +118,8 @@ def test_lower_resolutions_are_the_lower_levels(resolution, in_tmp):
 def test_single_images_and_a_lower_resolution(pair, capsys):
     run('--only', 1, 1, 0, '--resolution', 256)
     out = capsys.readouterr().out
-    assert out.count('both MD5 sums are right') == 2
-    assert f'Image 1 (\'000002.jpg\'): both MD5 sums are right; "{pair}/hq-only/00001.png"' in out
+    assert out.count('both MD5 sums are correct') == 2
+    assert f'Image 1 (\'000002.jpg\'): both MD5 sums are correct; "{pair}/hq-only/00001.png"' in out
     assert sorted(os.listdir()) == ['celeba', 'deltas', 'hq-only']
     run('--resolution', 256, target='small')
     written = pixels('small/small-r08.tfrecords')
@@ -236,7 +236,7 @@ def test_kills_cost_nothing(in_tmp):
     out, err = process.communicate(timeout=300)
     assert process.returncode == 0, err
     assert len(
-        kept) == 4 or f'Going on with {len(kept)} finished images in "{in_tmp}/hq.cache"' in out
+        kept) == 4 or f'Continuing with {len(kept)} finished images in "{in_tmp}/hq.cache"' in out
     check_dataset(in_tmp / 'hq', files)
     assert sorted(os.listdir()) == ['celeba', 'deltas', 'hq']
 
@@ -380,8 +380,8 @@ def test_missing_files_are_named(pair, capsys):
     (4, lambda line: line[:-6], "line 4 of 'celeba/Anno/list_landmarks_celeba.txt' is damaged"),
     (5, lambda line: '', "line 5 of 'celeba/Anno/list_landmarks_celeba.txt' is damaged"),
     (5, lambda line: line.replace('355', 'nan'), 'Expected the name of a file and ten numbers'),
-    (3, lambda line: line.replace('000001', '000009'), 'row 0 says idx 0, orig_idx 0, 000001.jpg, '
-                                                       'and that line of the landmarks is of '
+    (3, lambda line: line.replace('000001', '000009'), 'row 0 has idx 0, orig_idx 0, 000001.jpg, '
+                                                       'and that line of the landmarks is for '
                                                        '000009.jpg')])
 def test_damaged_landmarks_are_named(line, change, words, pair, capsys):
     def damage(text):
@@ -398,8 +398,8 @@ def test_damaged_landmarks_are_named(line, change, words, pair, capsys):
     (IMAGES['000001.jpg']['proc_md5'], 'z' * 32, "line 2 of 'deltas/image_list.txt' is damaged"),
     (IMAGES['000001.jpg']['proc_md5'], '12', "line 2 of 'deltas/image_list.txt' is damaged"),
     (IMAGES['000002.jpg']['final_md5'], '', "line 3 of 'deltas/image_list.txt' is damaged"),
-    ('\n0 ', '\n5 ', 'row 0 says idx 5'),
-    ('\n1           1 ', '\n1           77 ', 'that line of the landmarks is of nothing')])
+    ('\n0 ', '\n5 ', 'row 0 has idx 5'),
+    ('\n1           1 ', '\n1           77 ', 'that line of the landmarks is for nothing')])
 def test_a_damaged_list_is_named(old, new, words, pair, capsys):
     edit('deltas/image_list.txt', lambda text: text.replace(old, new))
     refused(capsys, words)
@@ -417,7 +417,7 @@ def test_damaged_archives_are_named_before_the_work(pair, capsys):
 
 def test_a_first_photograph_that_decodes_otherwise_is_refused(pair, capsys):
     shutil.copy('celeba/img_celeba/000002.jpg', 'celeba/img_celeba/000001.jpg')
-    refused(capsys, "'celeba/img_celeba/000001.jpg' does not decode to the pixels expected",
+    refused(capsys, "'celeba/img_celeba/000001.jpg' does not decode to the expected pixels",
             'Expected: 9c0c543aa242339b9e44ef3f76591b1c', 'img_celeba.7z')
 
 

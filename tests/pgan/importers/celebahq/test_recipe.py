@@ -266,7 +266,7 @@ def test_a_wrong_proc_md5_names_the_arithmetic_if_the_machine_is_not_exact(faili
     failing.setattr(exact_pillow, '_sinc', lambda x: np.float64(1) - np.abs(x) / 3)
     exact_pillow.lanczos_taps.cache_clear()
     try:
-        assert 'Stage to suspect: resizing, which gives other numbers on this machine' in why(
+        assert 'Stage to suspect: resizing, with wrong results on this machine' in why(
             task_of('000001.jpg'))
     finally:
         exact_pillow.lanczos_taps.cache_clear()
@@ -345,8 +345,8 @@ def test_a_missing_jpeglib_says_how_to_get_it(monkeypatch, tmp_path):
     exact_jpeg.load_library.cache_clear()
     monkeypatch.setattr(importlib.util, 'find_spec', lambda name: None)
     with pytest.raises(ConfigError, match='not installed. Install it: pip install -r '
-                                          'requirements-celebahq.txt. It has wheels for Linux on '
-                                          'x86-64, macOS and Windows, and none for'):
+                                          'requirements-celebahq.txt. There are wheels for Linux '
+                                          'on x86-64, macOS and Windows. On other'):
         exact_jpeg.load_library()
     (tmp_path / 'cjpeglib').mkdir()
     spec = importlib.util.spec_from_file_location('jpeglib', tmp_path / '__init__.py',
