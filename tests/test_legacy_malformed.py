@@ -1,4 +1,4 @@
-"""legacy: malformed and hostile snapshots of the Theano version; what is wrong is named."""
+"""legacy: malformed and malicious snapshots of the Theano version; the error is named."""
 import copy
 import pickle
 
@@ -12,7 +12,7 @@ from tests.support.theano_snapshots import load_bytes, load_state, states_of
 
 
 def change(*path, value):
-    """A function that puts a value in place of the one at a path in a state."""
+    """Return a function that replaces the value at a path in a state."""
     def apply(state):
         for key in path[:-1]:
             state = state[key]
@@ -21,7 +21,7 @@ def change(*path, value):
 
 
 def lack(*path):
-    """A function that takes away what is at a path in a state."""
+    """Return a function that removes the value at a path in a state."""
     def apply(state):
         for key in path[:-1]:
             state = state[key]
@@ -145,7 +145,7 @@ def test_states_of_another_type(state, in_tmp):
         (dict(latent_size=10**9), 'parameter 0, the weight of 4x4/Dense'),
         (dict(num_channels=10**9), 'parameter 12, the weight of ToRGB_lod0'),
         (dict(resolution=2**4000), 'no feature maps are left at 64x64'),
-        # Names too long to be made.
+        # Names that are too long.
         (dict(resolution=2**40000, fmap_decay=0,
               fmap_base=8), 'parameter 6, the weight of 8x8/Conv0'),
     ])
@@ -199,7 +199,7 @@ def test_hostile_pickles(data, message, in_tmp):
 
 
 def test_a_network_is_not_an_option(in_tmp):
-    """Options are kept and pickled with the network, so they are plain values."""
+    """Options are stored and pickled with the network, so they must be plain values."""
     state = dict(UNKNOWN_STATE,
                  build_func_spec={**UNKNOWN_STATE['build_func_spec'], 'extra': 'PLACE'})
     text = pickle.dumps(state, protocol=2)[2:-1]

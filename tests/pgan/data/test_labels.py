@@ -1,4 +1,4 @@
-"""Label files: which are used, and what is wrong with those that are not."""
+"""Label files: which file is used, and errors of files that cannot be used."""
 import numpy as np
 import pytest
 
@@ -41,7 +41,7 @@ def test_labels_must_be_finite(value, small_copy):
     np.save(small_copy / 'bad.npy', labels)
     with pytest.raises(DataError, match=rf'bad\.npy.*2 of {NUM} rows.*first row 7'):
         TFRecordDataset(small_copy, label_file='bad.npy', max_label_size='full')
-    # the bad components are not used
+    # the bad components are not selected
     assert TFRecordDataset(small_copy, label_file='bad.npy', max_label_size=1).label_size == 1
 
 

@@ -1,4 +1,4 @@
-"""Writing data sets: whole or not at all, and never over what somebody needs."""
+"""Writing data sets: atomic, and never over foreign files."""
 import errno
 import os
 import signal
@@ -144,7 +144,7 @@ with TFRecordExporter('out', 2, print_progress=False) as out:
 
 @pytest.mark.parametrize('namespace', [[], ['unshare', '--pid', '--fork']])
 def test_two_do_not_write_one_data_set(namespace, images, capsys):
-    """Whatever numbers processes have: containers number their own from 1."""
+    """Process ids do not matter: containers number their own processes from 1."""
     if namespace and subprocess.run([*namespace, 'true'], capture_output=True).returncode:
         pytest.skip('needs to be allowed to make process namespaces')
     process = subprocess.Popen([*namespace, sys.executable, '-c', WRITE], stdin=subprocess.PIPE,
@@ -287,7 +287,7 @@ def test_a_killed_process_leaves_no_data_set(number, in_tmp, capsys):
     process.send_signal(number)
     _, message = process.communicate(timeout=60)
     assert process.returncode == (-number if number == signal.SIGKILL else 128 + number)
-    if number == signal.SIGKILL:  # which leaves no time to tidy up: the next run does
+    if number == signal.SIGKILL:  # no time to clean up: the next run does it
         assert not os.path.exists('out')
         with pytest.raises(SystemExit):
             dataset_tool.main(['create_from_images', 'out', 'nowhere'])
@@ -303,7 +303,9 @@ def run_tool(*argv, **kwargs):
 
 
 def test_nobody_has_to_read_the_output(images):
-    """As with `| head -1`: a data set is made all the same; what only prints ends quietly."""
+    """As with `| head -1`: a data set is created all the same; commands that only print end
+    quietly.
+    """
     for argv, code in ((['create_from_images', 'out',
                          'in'], 0), (['info', 'out'], 141), (['compare', 'out', 'out'], 141)):
         process = run_tool(*argv)
@@ -322,7 +324,7 @@ def test_there_may_be_no_output_at_all(images):
 
 
 def test_any_name_can_be_shown(images):
-    os.rename('in', 'Bilder für \udce9')  # the end is no UTF-8
+    os.rename('in', 'Bilder für \udce9')  # the end is not UTF-8
     process = run_tool('create_from_images', 'ä', 'Bilder für \udce9',
                        env={**os.environ, 'PYTHONIOENCODING': 'ascii'})
     out, err = process.communicate()
@@ -338,8 +340,8 @@ DROP = [
 
 @pytest.mark.slow
 def test_a_lack_of_permissions_is_named(images):
-    """Neither the parent of the target, nor the target, nor the images may be looked into; run by
-    root, without its powers over files.
+    """The parent of the target, the target, or the images cannot be read. Run as root without its
+    file permissions.
     """
     drop = [] if os.getuid() else DROP
     if drop and subprocess.run([*drop, 'true'], capture_output=True).returncode:
@@ -353,7 +355,7 @@ def test_a_lack_of_permissions_is_named(images):
     os.makedirs('locked/full')
     os.makedirs('parent')
     (images / 'locked' / 'full' / 'x').write_text('')
-    os.chmod('parent', 0o300)  # may be written to, but not listed
+    os.chmod('parent', 0o300)  # writable, but cannot be listed
     os.chmod('locked/full', 0)
     assert run('create_from_images', 'parent/out', 'in') == (0, '')
     for argv in (('create_from_images', 'locked/full',

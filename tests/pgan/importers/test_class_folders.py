@@ -1,4 +1,4 @@
-"""Classes by folders: their order, depth, and folders that are none."""
+"""Classes by folder: order, depth, and folders that are not classes."""
 import os
 import shlex
 
@@ -38,7 +38,7 @@ def test_class_k_is_folder_k(in_tmp):
     make_tree(**{str(k): [20 * k + 16] for k in range(12)})
     assert create('--labels', 'folders') == [str(k) for k in range(12)]
     images, labels = pixels_of('out')
-    assert (images[:, 0, 0, 0] // 20).tolist() != list(range(12))  # files come by path
+    assert (images[:, 0, 0, 0] // 20).tolist() != list(range(12))  # files are sorted by path
     assert labels.argmax(axis=1).tolist() == (images[:, 0, 0, 0] // 20).tolist()
 
 

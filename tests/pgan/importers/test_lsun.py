@@ -1,4 +1,4 @@
-"""LSUN: the first images of an LMDB, decoded as by the original."""
+"""LSUN: the first images of an LMDB, decoded as in the original."""
 import os
 
 import lmdb
@@ -116,7 +116,7 @@ def test_an_lmdb_that_is_none_is_refused(in_tmp, capsys):
 
 
 def test_a_category_is_streamed(in_tmp, monkeypatch):
-    """However many entries there are: only a few more than those asked for are looked at."""
+    """Regardless of the number of entries, only a few more than requested are read."""
     write_lmdb('in',
                {f'{number:06d}': encoded(noise(8, 8, seed=number), 'PNG')
                 for number in range(500)})

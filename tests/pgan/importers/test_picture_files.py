@@ -1,4 +1,4 @@
-"""Which files of a folder are taken for pictures, and what is said of the others."""
+"""Which files of a folder are images, and the messages about the others."""
 import os
 
 import numpy as np
@@ -37,7 +37,7 @@ def put(name, data):
 
 @pytest.fixture
 def five(images, capsys):
-    """The folder 'in' of five images; returns a function: what was said while it was loaded."""
+    """The folder 'in' with five images. Returns a function that loads it and returns the output."""
     def load(**options):
         source = load_images('in', **options)
         assert source.num_images == 5
@@ -149,7 +149,7 @@ def test_names_of_files_in_place_of_their_folder(names, images, capsys):
 
 
 # --------------------------------------------------------------------------------------------------
-# What is said of their pixels.
+# Messages about their pixels.
 
 @pytest.mark.parametrize('image', [
     PIL.Image.fromarray(np.full([4, 4], 4095, np.uint16)),

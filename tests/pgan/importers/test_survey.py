@@ -1,4 +1,4 @@
-"""importers/survey.py: what is said of a folder of pictures before a data set is made of it."""
+"""importers/survey.py: the survey of an image folder before a data set is created from it."""
 import os
 import pathlib
 
@@ -20,7 +20,7 @@ def picture(path, size=(12, 10), mode='RGB'):
 
 
 def folder(*counts, loose=0):
-    """A folder 'in' with sub-folders a, b, ... of these numbers of pictures."""
+    """A folder 'in' with sub-folders a, b, ... of the given numbers of images."""
     for name, count in zip('abcdefgh', counts):
         for number in range(count):
             picture(f'in/{name}/{number}.png')
