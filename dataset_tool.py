@@ -85,7 +85,7 @@ def create_mnist(tfrecord_dir: str, mnist_dir: str, force: bool = False) -> None
     Args:
         tfrecord_dir: folder of the data set to create
         mnist_dir: folder of train-images-idx3-ubyte.gz and train-labels-idx1-ubyte.gz
-        force: replace the data set that is there already
+        force: replace an existing data set
 
     Example:
         python dataset_tool.py create_mnist datasets/mnist ~/downloads/mnist
@@ -103,7 +103,7 @@ def create_mnistrgb(tfrecord_dir: str, mnist_dir: str, num_images: int = 1000000
         mnist_dir: folder of train-images-idx3-ubyte.gz and train-labels-idx1-ubyte.gz
         num_images (N): number of images to create
         random_seed (SEED): seed for picking the digits
-        force: replace the data set that is there already
+        force: replace an existing data set
 
     Example:
         python dataset_tool.py create_mnistrgb datasets/mnistrgb ~/downloads/mnist
@@ -119,7 +119,7 @@ def create_cifar10(tfrecord_dir: str, cifar10_dir: str, force: bool = False) -> 
     Args:
         tfrecord_dir: folder of the data set to create
         cifar10_dir: folder of data_batch_1 to data_batch_5 (the "python version" of CIFAR-10)
-        force: replace the data set that is there already
+        force: replace an existing data set
 
     Example:
         python dataset_tool.py create_cifar10 datasets/cifar10 ~/downloads/cifar-10-batches-py
@@ -134,7 +134,7 @@ def create_cifar100(tfrecord_dir: str, cifar100_dir: str, force: bool = False) -
     Args:
         tfrecord_dir: folder of the data set to create
         cifar100_dir: folder of the file train (the "python version" of CIFAR-100)
-        force: replace the data set that is there already
+        force: replace an existing data set
 
     Example:
         python dataset_tool.py create_cifar100 datasets/cifar100 ~/downloads/cifar-100-python
@@ -149,7 +149,7 @@ def create_svhn(tfrecord_dir: str, svhn_dir: str, force: bool = False) -> None:
     Args:
         tfrecord_dir: folder of the data set to create
         svhn_dir: folder of train_1.pkl to train_3.pkl, or of train_32x32.mat as it is published
-        force: replace the data set that is there already
+        force: replace an existing data set
 
     Example:
         python dataset_tool.py create_svhn datasets/svhn ~/downloads/svhn
@@ -167,7 +167,7 @@ def create_lsun(tfrecord_dir: str, lmdb_dir: str, resolution: int = 256,
         lmdb_dir: folder of the LMDB of one category (data.mdb)
         resolution (R): resolution of the images to write
         max_images (N): use only the first N images (default: all)
-        force: replace the data set that is there already
+        force: replace an existing data set
 
     Example:
         python dataset_tool.py create_lsun datasets/lsun-car ~/downloads/lsun/car_lmdb
@@ -187,7 +187,7 @@ def create_celeba(tfrecord_dir: str, celeba_dir: str, cx: int = 89, cy: int = 12
             JPEG version, whose pixels differ slightly)
         cx: x coordinate of the centre of the 128x128 crop, from the left
         cy: y coordinate of the centre of the crop, from the top
-        force: replace the data set that is there already
+        force: replace an existing data set
 
     Example:
         python dataset_tool.py create_celeba datasets/celeba ~/downloads/celeba
@@ -210,7 +210,7 @@ def create_celebahq(tfrecord_dir: str, celeba_dir: str, delta_dir: str, num_thre
         resolution (R): resolution of the data set: 1024, 512 or 256
         only (IDX): create no data set; rebuild and check only these images, 0 to 29999, and write
             them to <tfrecord_dir>-only as PNG files
-        force: replace the data set that is there already
+        force: replace an existing data set
 
     Example:
         python dataset_tool.py create_celebahq datasets/celebahq ~/downloads/celeba
@@ -242,7 +242,7 @@ def create_from_images(tfrecord_dir: str, image_dir: str, shuffle: Literal[0, 1]
         labels: create one-hot labels: folders = each sub-folder of image_dir is a class; innermost
             = each folder that directly contains images is a class
         skip_bad: report files that cannot be used, and continue without them
-        force: replace the data set that is there already
+        force: replace an existing data set
 
     Example:
         python dataset_tool.py create_from_images datasets/mydataset ~/pictures --resolution 256
@@ -275,7 +275,7 @@ def create_from_hdf5(tfrecord_dir: str, hdf5_filename: str, shuffle: Literal[0, 
         hdf5_filename: archive with arrays data4x4, data8x8, ... [n, C, R, R]; labels from
             NAME-labels.npy in the same folder
         shuffle: write the images in shuffled order
-        force: replace the data set that is there already
+        force: replace an existing data set
 
     Example:
         python dataset_tool.py create_from_hdf5 datasets/celebahq
@@ -290,7 +290,7 @@ def create_digits(tfrecord_dir: str, force: bool = False) -> None:
 
     Args:
         tfrecord_dir: folder of the data set to create
-        force: replace the data set that is there already
+        force: replace an existing data set
 
     Example:
         python dataset_tool.py create_digits datasets/digits

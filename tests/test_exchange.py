@@ -1,5 +1,5 @@
-"""Snapshots between programs: read by the original program, by other Python versions with a stand-
-in for its class, and by other processes.
+"""Snapshots between programs: read by the original program, by other Python versions with a
+stand-in for its class, and by other processes.
 
 OLD_PYTHONS names additional interpreters to test, e.g. OLD_PYTHONS=/opt/python3.7/bin/python (with
 NumPy; separated by ':').
