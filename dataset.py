@@ -41,31 +41,32 @@ __all__ = [
 ]
 
 # --------------------------------------------------------------------------------------------------
-# What all data sets have in common.
+# Common to all data sets.
 
 
 class Dataset:
-    """A stream of images and labels with a position; sub-classes implement `_read`.
+    """A stream of images and labels with a position. Subclasses implement `_read`.
 
     Args:
-        resolution: width = height of the full images.
+        resolution: width and height of the full images.
         num_channels: 1 or 3.
         dtype, dynamic_range, label_size, label_dtype: see below.
 
     Attributes:
         resolution, resolution_log2: of the full images, R and log2(R).
-        shape: of a full image, [C, R, R].
-        dtype: of the images, e.g. 'uint8'.
-        dynamic_range: [lowest, highest] of their values.
-        label_size, label_dtype: components of a label (0 = none), and their type, e.g. 'float32'.
-        num_images: images in the set, or None when it has no end.
-        position: images handed out so far. With the set's options it determines everything that
-            comes next.
-        labels: of all images in the order of their numbers, [num_images, label_size], or None when
-            the set has no end.
-        class_names: what the components of a label stand for, one name each, or None.
-        reads_ahead: training reads the next minibatches on another thread while a step computes.
-            False in a class of your own makes it wait until a minibatch is due.
+        shape: shape of a full image, [C, R, R].
+        dtype: type of the images, e.g. 'uint8'.
+        dynamic_range: [lowest, highest] pixel value.
+        label_size, label_dtype: number of label components (0 = no labels) and their type, e.g.
+            'float32'.
+        num_images: number of images, or None for an endless data set.
+        position: number of images read so far. Together with the options it determines all
+            following minibatches.
+        labels: labels of all images by image number, [num_images, label_size], or None for an
+            endless data set.
+        class_names: names of the label components, or None.
+        reads_ahead: whether training prefetches minibatches on another thread while a step
+            computes. A subclass that sets it to False is read only when a minibatch is due.
     """
     labels: np.ndarray | None = None
     class_names: Sequence[str] | None = None
@@ -86,11 +87,14 @@ class Dataset:
         self._lod = 0
 
     def configure(self, minibatch_size: int, lod: float = 0) -> None:
-        """Choose minibatch size and level of detail of the next minibatches. The position stays.
+        """Set the size and level of detail of the following minibatches; keep the position.
 
         Args:
-            minibatch_size: images a minibatch, >= 1.
-            lod: level of detail; images come at the resolution of floor(lod), R / 2^floor(lod).
+            minibatch_size: images per minibatch, >= 1.
+            lod: level of detail. Images have the resolution of floor(lod), R / 2^floor(lod).
+
+        Raises:
+            ConfigError: an argument is out of range.
         """
         whole_lod = int(np.floor(lod))
         if minibatch_size != int(minibatch_size) or minibatch_size < 1:
@@ -105,26 +109,26 @@ class Dataset:
 
     def get_minibatch_np(self, minibatch_size: int,
                          lod: float = 0) -> tuple[np.ndarray, np.ndarray]:
-        """The next minibatch as NumPy arrays; also configures the data set.
+        """Configure the data set and return the next minibatch as NumPy arrays.
 
         Returns:
-            (images, labels): [N, C, r, r] with r = R / 2^floor(lod), and [N, label_size].
+            (images, labels): [N, C, r, r] with r = R / 2^floor(lod), and [N, label_size]. The last
+            minibatch of a data set that does not repeat may be smaller than minibatch_size.
 
         Raises:
-            StopIteration: the data set does not repeat and has come to its end; before that, N may
-                be smaller than asked for.
+            StopIteration: the data set does not repeat and is exhausted.
         """
         self.configure(minibatch_size, lod)
         return self._next(int(minibatch_size), self._lod)
 
     def get_minibatch_tf(self, part: int = 0, parts: int = 1) -> 'tuple[tf.Tensor, tf.Tensor]':
-        """The next minibatch, as configured, as tensors: see `get_minibatch_np`.
+        """Return the next minibatch as tensors; see `get_minibatch_np`. Call `configure` first.
 
-        Where several processes share a minibatch, each reads only its own of `parts` equal parts,
-        and the position of all moves alike.
+        When several processes share a minibatch, each reads only one of `parts` equal parts. The
+        position advances by the whole minibatch in all of them.
 
-        Within a tf.function each run of the graph reads the next minibatch, of the size and lod
-        configured when it was traced.
+        Within a tf.function, each execution of the graph reads the next minibatch, with the size
+        and lod that were configured at tracing time.
         """
         import tensorflow as tf
         if self._minibatch_size is None:
@@ -139,30 +143,34 @@ class Dataset:
                 tf.ensure_shape(labels, [None, self.label_size]))
 
     def get_random_labels_np(self, minibatch_size: int) -> np.ndarray:
-        """Labels of images picked with NumPy's global generator: [minibatch_size, label_size]."""
+        """Labels of random images, drawn with NumPy's global generator.
+
+        Returns:
+            [minibatch_size, label_size]
+        """
         raise NotImplementedError
 
     def get_random_labels_tf(self, minibatch_size: 'int | tf.Tensor') -> 'tf.Tensor':
-        """Labels of images picked at random, as a tensor: [minibatch_size, label_size]."""
+        """Labels of random images, as a tensor: [minibatch_size, label_size]."""
         raise NotImplementedError
 
     def state(self) -> dict[str, Any]:
-        """What a checkpoint needs to continue with the next image: plain values, for `restore`."""
+        """State that a checkpoint stores for `restore`: a dict of plain values."""
         return {'position': self.position}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go to where the stream was when `state` was taken."""
+        """Return to the position at which `state` was taken."""
         self.position = int(state['position'])
 
     def close(self) -> None:
-        """Release files. The data set can't be read any more."""
+        """Close the files. The data set can no longer be read."""
 
     def _shape_at(self, lod: int) -> list[int]:
         return [self.shape[0], self.resolution >> lod, self.resolution >> lod]
 
     def _next(self, minibatch_size: int, lod: int, part: int = 0,
               parts: int = 1) -> tuple[np.ndarray, np.ndarray]:
-        """Read the next images, or one of several equal parts of them, and move on.
+        """Read the next images, or one of several equal parts of them, and advance the position.
 
         Returns:
             Images and labels.
@@ -173,7 +181,7 @@ class Dataset:
         return np.asarray(images), np.asarray(labels)
 
     def _read(self, position: int, count: int, lod: int) -> 'tuple[ArrayOrTensor, ArrayOrTensor]':
-        """Images and labels that stand at `position` to `position + count - 1` of the stream."""
+        """Images and labels at `position` to `position + count - 1` of the stream."""
         raise NotImplementedError
 
 
@@ -182,7 +190,7 @@ class Dataset:
 
 
 def _is_path(value):
-    """Whether a file could have this name."""
+    """Whether the value is a valid file name."""
     try:
         return isinstance(value, (str, os.PathLike)) and 0 not in os.fsencode(value)
     except UnicodeEncodeError:
@@ -195,34 +203,33 @@ LabelFile = Annotated[Any, Such('the name of an .npy file', _is_path)]
 
 
 class TFRecordDataset(Dataset):
-    """A folder that dataset_tool.py has made: .tfrecords files from 4x4 up, perhaps a .labels file.
+    """A data set written by dataset_tool.py: a .tfrecords file per resolution, and maybe labels.
 
-    The files are mapped into memory and read at random. Every epoch shuffles the whole set, in an
-    order that depends on (random_seed, epoch) alone, whatever minibatch sizes and lods are asked
-    for.
+    The files are memory-mapped and read with random access. Each epoch shuffles the whole data set,
+    in an order that depends only on (random_seed, epoch), not on minibatch sizes and lods.
 
     Args:
-        tfrecord_dir: the folder.
-        resolution: of the images to use; None = the largest there is. A smaller one ignores the
-            files above it.
-        label_file: .npy file of labels [images, components], its path from here or from the folder;
-            None = the folder's own.
+        tfrecord_dir: folder of the data set, with files of every resolution from 4x4 up.
+        resolution: resolution of the images; None = the highest one available. Files of higher
+            resolutions are ignored.
+        label_file: .npy file of labels [images, components], relative to the current folder or to
+            tfrecord_dir; None = the .labels file in the folder.
         max_label_size: 'full' = all components of a label, k = the first k, 0 = no labels.
-        repeat: start again at the end. Otherwise the last minibatch may be smaller, and
-            StopIteration follows.
-        shuffle_mb: 0 = the order of the files; any other value = shuffled. (The original's buffer
-            in megabytes.)
-        prefetch_mb, buffer_mb, num_threads: accepted and ignored: random access made the original's
-            buffers unnecessary.
-        random_seed: of the shuffling, >= 0.
-        verify: compare the checksum of each record that is read.
-        validation: images that are held out, so that training never sees them: how many, or what
-            share of all if below 1. Which ones depends on the number of images alone.
-        part: 'training' = all images but those held out; 'validation' = those.
+        repeat: start again at the end. Otherwise the last minibatch may be smaller, and the next
+            one raises StopIteration.
+        shuffle_mb: 0 = file order; any other value = shuffled. (In the original, the size of the
+            shuffle buffer in megabytes.)
+        prefetch_mb, buffer_mb, num_threads: accepted and ignored; random access needs none of the
+            original's buffers.
+        random_seed: seed of the shuffling, >= 0.
+        verify: check the checksum of each record that is read.
+        validation: number of images to hold out from training, or a fraction of all images if below
+            1. Which images are held out depends only on the total number.
+        part: 'training' = all images that are not held out; 'validation' = the held-out ones.
 
     Raises:
         DataError: the folder is missing, incomplete or damaged.
-        ConfigError: an argument makes no sense, or asks for labels that do not exist.
+        ConfigError: an argument is invalid, or selects labels that do not exist.
     """
     num_images: int
 
@@ -265,26 +272,26 @@ class TFRecordDataset(Dataset):
         self.verify = bool(verify)
         self.shuffle = shuffle_mb > 0
         self.random_seed = int(random_seed)
-        self._order_of = None  # (random_seed, epoch) that self._order belongs to
+        self._order_of = None  # (random_seed, epoch, shuffle) of self._order
         self._order = None
         self._labels_tf = None
 
     @property
     def labels(self) -> np.ndarray:  # type: ignore[override]
-        """Labels of all images by image number, cut to max_label_size; read-only.
+        """Labels of all images by image number, cut to max_label_size.
 
-        They are [num_images, label_size] of label_dtype.
+        A read-only array [num_images, label_size] of type label_dtype.
         """
         return self._labels
 
     def read_images(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
-        """The images of the given numbers, in the order on disk; the position stays.
+        """Read images by number at full resolution; keep the position.
 
         Args:
-            indices: 0 to num_images - 1.
+            indices: numbers in the order on disk, 0 to num_images - 1.
 
         Returns:
-            uint8 [n, C, R, R], at full resolution.
+            uint8 [n, C, R, R]
         """
         return self._level(0).read(self._on_disk(np.asarray(indices, np.int64)), self.verify)
 
@@ -300,7 +307,7 @@ class TFRecordDataset(Dataset):
         if self.label_size == 0:
             return tf.zeros([minibatch_size, 0], self.label_dtype)
         if self._labels_tf is None:
-            # One constant for all graphs, not one copy in each of them.
+            # One constant shared by all graphs, instead of a copy in each.
             with tf.init_scope():
                 self._labels_tf = tf.constant(self._labels)
         return tf.gather(self._labels_tf, randomness.integers([minibatch_size], self.num_images))
@@ -312,10 +319,10 @@ class TFRecordDataset(Dataset):
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go to where the stream was when `state` was taken, with the seed it had.
+        """Return to the position, seed and shuffling at which `state` was taken.
 
         Raises:
-            DataError: the state is of a data set with another number of images.
+            DataError: the state is of a data set with a different number of images.
         """
         if state['num_images'] != self.num_images:
             raise DataError(f'{self.tfrecord_dir!r} has {self.num_images} images, but the saved '
@@ -342,7 +349,7 @@ class TFRecordDataset(Dataset):
         return level.read(self._on_disk(indices), self.verify), labels
 
     def _on_disk(self, indices):
-        """Numbers of the records that hold these images of this part."""
+        """Record numbers of images of this part."""
         return indices if self._numbers is None else self._numbers[indices]
 
     def _indices(self, position, count):
@@ -381,14 +388,15 @@ def _numbers_of_part(total, validation, part):
             f'dataset.validation = {validation!r} of {total} images holds out {count:g}. Expected '
             'a whole number of images, at least 1 and not all of them, or a share between 0 and 1, '
             'e.g. dataset.validation=0.1.')
-    # In the order on disk neighbours are often alike; so are every tenth, in a set of ten classes.
+    # Random, because neighbours on disk are often similar, and so is every tenth image of a data
+    # set with ten classes in turn.
     held_out = np.zeros(total, bool)
     held_out[shuffled_order(total, 0, 0)[:int(count)]] = True
     return np.flatnonzero(held_out if part == 'validation' else ~held_out)
 
 
 def _names_of_labels(tfrecord_dir, label_file, max_label_size, label_size):
-    """Names for the components in use; None where there are none, or they are of other labels."""
+    """Class names of the components in use; None if missing, or if label_file is another file."""
     own = find_label_file(tfrecord_dir, None)
     if label_size == 0 or own is None or not os.path.samefile(
             find_label_file(tfrecord_dir, label_file), own):
@@ -399,18 +407,18 @@ def _names_of_labels(tfrecord_dir, label_file, max_label_size, label_size):
 
 
 def shuffled_order(num_images: int, random_seed: int, epoch: int) -> np.ndarray:
-    """The order of one epoch: a permutation of range(num_images).
+    """Image order of one epoch: a permutation of range(num_images).
 
-    It is a pure function of the arguments.
+    It depends only on the arguments.
     """
-    # RandomState's streams are promised never to change, Generator's are not.
+    # NumPy guarantees that RandomState's streams never change; Generator's may.
     bits = np.random.MT19937(np.random.SeedSequence([random_seed, epoch]))
     return np.random.RandomState(bits).permutation(num_images)
 
 
-USUAL_DATA_DIR = 'datasets'  # config.py's, if nobody has changed it
+USUAL_DATA_DIR = 'datasets'  # default of config.py
 
-# How each data set of config.py is made: command and arguments after the folder.
+# Command and arguments that create each data set of config.py; {} is its folder.
 _RECIPES = {
     'celebahq': 'create_celebahq {} CELEBA_DIR DELTAS_DIR',
     'celeba': 'create_celeba {} CELEBA_DIR',
@@ -425,20 +433,20 @@ _RECIPES = {
 
 
 def creation_hint(tfrecord_dir: str | os.PathLike) -> str:
-    """The sentence that says how a missing data set is made, by its name."""
+    """Sentence for a message: the command that creates a missing data set, chosen by its name."""
     name = os.path.basename(os.path.normpath(tfrecord_dir))
     recipe = _RECIPES.get('lsun' if name.startswith('lsun-') else name,
                           'create_from_images {} IMAGES_DIR')
     words = [word.format(os.fspath(tfrecord_dir)) for word in recipe.split()]
-    return (f'Create it with: {command("dataset_tool.py", *words)} (add -h to see what that '
-            f'needs). To see a training run without any data: {command("quickstart.sh")}')
+    return (f'Create it with: {command("dataset_tool.py", *words)} (add -h for help). To see a '
+            f'training run without any data: {command("quickstart.sh")}')
 
 
 def _open_levels(tfrecord_dir, resolution):
     """Open a folder's files.
 
     Returns:
-        Opened files by resolution, complete from 4 to the resolution wanted.
+        {resolution: opened file}, complete from 4 to the resolution to use.
     """
     if not os.path.isdir(tfrecord_dir):
         raise _missing(tfrecord_dir)
@@ -455,7 +463,7 @@ def _open_levels(tfrecord_dir, resolution):
 
 
 def _missing(tfrecord_dir):
-    """The error for a folder that is not there; raises it itself if it is a packed archive."""
+    """Return the DataError for a missing folder; raise it if the path is a packed archive."""
     check_unpacked(tfrecord_dir, 'the folder of a data set')
     if os.path.exists(tfrecord_dir):
         return DataError(f'{os.fspath(tfrecord_dir)!r} is a file. Expected the folder of a data '
@@ -469,13 +477,13 @@ def _missing(tfrecord_dir):
 
 
 def _elsewhere(parent, name):
-    """The hint for a data set that was looked for in the current folder instead of that of all."""
+    """Hint for a data set that exists in USUAL_DATA_DIR instead of the current folder, or ''."""
     path = os.path.join(USUAL_DATA_DIR, name)
     return f' Did you mean {path!r}?' if not parent and _is_dataset(path) else ''
 
 
 def _nearest(tfrecord_dir, parent, name):
-    """The hint for a misspelt name: as `dataset.tfrecord_dir` takes it, and the path."""
+    """Hint for a misspelt name: the name for `dataset.tfrecord_dir` and the path, or ''."""
     places = [tfrecord_dir, *([] if parent else [os.path.join(USUAL_DATA_DIR, name)])]
     found = [path for place in places if (path := nearest_existing(place, folders_only=True))]
     return f' Did you mean {os.path.basename(found[0])!r} ({found[0]})?' if found else ''
@@ -486,19 +494,19 @@ def _is_dataset(folder):
 
 
 def _check_level(file, levels):
-    """Check one file by itself and against those before it."""
+    """Check one file by itself and against the files of other resolutions."""
     channels, height, width = file.shape
     if height != width or not is_resolution(height):
-        raise DataError(f'{file.path!r} has images of {width}x{height}, expected a square with '
+        raise DataError(f'{file.path!r} has images of {width}x{height}. Expected squares with '
                         'sides of 4, 8, 16 and so on.')
     if height in levels:
         raise DataError(f'{file.path!r} and {levels[height].path!r} both have images of '
-                        f'{width}x{height}. Leave just one of them there.')
+                        f'{width}x{height}. Remove one of the two files.')
     for other in levels.values():
         if other.num_images != file.num_images or other.shape[0] != channels:
             raise DataError(f'{file.path!r} has {file.num_images} images with {channels} '
                             f'channels, {other.path!r} has {other.num_images} with '
-                            f'{other.shape[0]}. All files of a data set show the same images; '
+                            f'{other.shape[0]}. All files of a data set must hold the same images; '
                             'create the data set again.')
 
 
@@ -517,7 +525,7 @@ def _wanted_levels(tfrecord_dir, levels, resolution):
 
 
 # --------------------------------------------------------------------------------------------------
-# Data sets that need no disk.
+# Data sets in memory.
 
 
 def _is_type_of_numbers(value):
@@ -527,17 +535,17 @@ def _is_type_of_numbers(value):
         return False
 
 
-NumericType = Annotated[Any, Such("a type of numbers, e.g. 'uint8' or 'float32'",
+NumericType = Annotated[Any, Such("a numeric type, e.g. 'uint8' or 'float32'",
                                   _is_type_of_numbers)]
 
 
 class SyntheticDataset(Dataset):
-    """Black images without end, to measure speed and memory.
+    """An endless stream of black images, for measuring speed and memory.
 
-    Override `_generate_images` and `_generate_labels` for others.
+    Override `_generate_images` and `_generate_labels` to produce others.
 
     Args:
-        resolution: of the full images, a power of two of at least 4.
+        resolution: resolution of the full images, a power of two, at least 4.
         num_channels, dtype, dynamic_range, label_size, label_dtype: see Dataset.
     """
 
@@ -562,26 +570,26 @@ class SyntheticDataset(Dataset):
             return tf.zeros([minibatch_size, self.label_size], self.label_dtype)
         if tf.executing_eagerly():
             return tf.convert_to_tensor(self._generate_labels(minibatch_size))
-        # Each run of a compiled function makes new labels; made here, they would be one constant
-        # for ever.
+        # A direct call would become a constant of the traced graph; numpy_function makes new labels
+        # on each execution.
         labels = tf.numpy_function(
             lambda count: np.asarray(self._generate_labels(int(count)), self.label_dtype),
             [minibatch_size], self.label_dtype)
         return tf.ensure_shape(labels, [tf.get_static_value(minibatch_size), self.label_size])
 
     def _generate_images(self, minibatch_size: int, lod: int, shape: list[int]) -> 'ArrayOrTensor':
-        """Make images, an array or a tensor: [minibatch_size, *shape].
+        """Generate images: an array or tensor [minibatch_size, *shape].
 
         Args:
             minibatch_size: number of images.
-            lod: level of detail that is asked for.
+            lod: level of detail of the images.
             shape: [C, r, r] at that lod.
         """
         del lod
         return np.full([minibatch_size, *shape], self.dynamic_range[0], self.dtype)
 
     def _generate_labels(self, minibatch_size: int) -> 'ArrayOrTensor':
-        """Make labels, an array or a tensor: [minibatch_size, label_size]."""
+        """Generate labels: an array or tensor [minibatch_size, label_size]."""
         return np.zeros([minibatch_size, self.label_size], self.label_dtype)
 
     def _read(self, position: int, count: int, lod: int) -> 'tuple[ArrayOrTensor, ArrayOrTensor]':
@@ -595,19 +603,19 @@ class SyntheticDataset(Dataset):
 def load_dataset(class_name: DottedName = 'dataset.TFRecordDataset',
                  data_dir: SuppliedIfTaken[str | None] = None,
                  verbose: SuppliedIfTaken[bool] = False, **kwargs: Any) -> Dataset:
-    """Make the data set that config.py's `dataset` line describes.
+    """Create the data set that the `dataset` line of config.py describes.
 
     Args:
         class_name: dotted name of the class.
-        data_dir: folder of data sets; a relative tfrecord_dir is looked for in it.
+        data_dir: folder of all data sets; a relative tfrecord_dir is resolved against it.
         verbose: print class, shape, range and label size.
-        **kwargs: the class's arguments.
+        **kwargs: arguments of the class.
 
     Raises:
-        ConfigError: no such class, or an argument that it does not have.
+        ConfigError: the class does not exist, or does not have an argument.
         DataError: the data set is missing or damaged.
     """
-    # tfutil brings TensorFlow, which reading data can do without
+    # Imported late: tfutil imports TensorFlow, which reading data does not need.
     from tfutil.objects import import_obj
     if 'tfrecord_dir' in kwargs and data_dir is not None:
         check_kind('dataset.tfrecord_dir', kwargs['tfrecord_dir'], kind_of(FolderName))
@@ -628,7 +636,7 @@ def load_dataset(class_name: DottedName = 'dataset.TFRecordDataset',
 
 
 def _below(data_dir, tfrecord_dir):
-    """The path of a data set in data_dir; DataError if the user has named data_dir twice."""
+    """Path of a data set in data_dir. Raise DataError if tfrecord_dir repeats data_dir."""
     path = os.path.join(data_dir, tfrecord_dir)
     if not os.path.isdir(path):
         parent = os.path.dirname(os.path.normpath(data_dir))

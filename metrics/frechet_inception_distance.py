@@ -1,6 +1,6 @@
 """Frechet Inception distance (Heusel et al. 2017).
 
-The distance of two Gaussians, fitted to Inception's features of the reals and of the fakes.
+The distance between two Gaussians fitted to the Inception features of the reals and of the fakes.
 """
 from collections.abc import Mapping
 
@@ -9,26 +9,26 @@ import numpy.typing as npt
 
 from metrics.inception import ComparingMetric
 
-# Rows collected before they enter the covariance: one large matrix product instead of many small
+# Rows are buffered until there are this many, for one large matrix product instead of many small
 # ones.
 _ROWS = 512
 
 
 def frechet_distance(mu1: np.ndarray, sigma1: np.ndarray, mu2: np.ndarray, sigma2: np.ndarray,
                      root1: np.ndarray | None = None) -> float:
-    """Squared 2-Wasserstein distance of two Gaussians (Dowson and Landau 1982).
+    """Squared 2-Wasserstein distance between two Gaussians (Dowson and Landau 1982).
 
-    It is |mu1 - mu2|^2 + Tr(sigma1 + sigma2 - 2 sqrt(sigma1 sigma2)). The trace of the root is
-    taken of the symmetric sqrt(sigma1) sigma2 sqrt(sigma1), which has the same eigenvalues. They
-    are real, also where a covariance does not have full rank.
+    |mu1 - mu2|^2 + Tr(sigma1 + sigma2 - 2 sqrt(sigma1 sigma2)). The trace of the root is computed
+    from the symmetric matrix sqrt(sigma1) sigma2 sqrt(sigma1), which has the same eigenvalues.
+    They are real even if a covariance is rank-deficient.
 
     Args:
         mu1, mu2: means, [D].
         sigma1, sigma2: covariances, [D, D].
-        root1: `matrix_root(sigma1)`, where it is known.
+        root1: `matrix_root(sigma1)`, if known.
 
     Returns:
-        float; of equal statistics up to some 1e-12 of the traces above or below 0.
+        float. For equal statistics it is 0 within about 1e-12 of the traces, and may be negative.
     """
     root1 = matrix_root(sigma1) if root1 is None else root1
     product = root1 @ sigma2 @ root1
@@ -38,18 +38,18 @@ def frechet_distance(mu1: np.ndarray, sigma1: np.ndarray, mu2: np.ndarray, sigma
 
 
 def matrix_root(sigma: npt.ArrayLike) -> np.ndarray:
-    """The symmetric square root of a covariance, float64 [D, D].
+    """Symmetric square root of a covariance, float64 [D, D].
 
-    Eigenvalues that rounding made negative count as 0.
+    Eigenvalues that are negative because of rounding are set to 0.
     """
     values, vectors = np.linalg.eigh(np.asarray(sigma, np.float64))
     return (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
 
 
 class Statistics:
-    """Mean and covariance of rows that come a few at a time, in float64 (Chan et al. 1979).
+    """Streaming mean and covariance in float64 (Chan et al. 1979).
 
-    They are those of np.mean and np.cov of all rows.
+    The results equal np.mean and np.cov of all rows.
     """
 
     def __init__(self) -> None:
@@ -60,7 +60,7 @@ class Statistics:
         self._waiting = 0
 
     def add(self, rows: npt.ArrayLike) -> None:
-        """Take rows, [n, D]."""
+        """Add rows, [n, D]."""
         array = np.asarray(rows, np.float64)
         self._rows.append(array)
         self._waiting += len(array)
@@ -80,16 +80,16 @@ class Statistics:
         self.count = total
 
     def result(self) -> tuple[np.ndarray, np.ndarray]:
-        """(mean [D], covariance [D, D]) of the rows so far, two or more."""
+        """(mean [D], covariance [D, D]) of the rows added so far, at least two."""
         if self._rows:
             self._merge()
         return self._mean, self._scatter / (self.count - 1)
 
 
 class API(ComparingMetric):
-    """FID. A pass of reals results in 0.
+    """FID; 0 for a pass of reals.
 
-    All images of a pass count (the original dropped a last minibatch that was not full).
+    All images of a pass are used. (The original dropped an incomplete last minibatch.)
     """
     higher_is_better = False
     _state_names = dict(fid_mean=1, fid_covariance=2)

@@ -1,13 +1,13 @@
-"""The Inception network of FID, inception score and their kin.
+"""The Inception network of FID, inception score and related metrics.
 
-It is Inception-2015-12-05, a frozen TensorFlow graph.
+Inception-2015-12-05, a frozen TensorFlow graph.
 
     inception = Inception.find(result_dir='results')
     features, probabilities = inception(minibatch)
 
-The graph was made for one image at a time: past `pool_3` its shapes are fixed. So the features are
-taken at `pool_3`, and class probabilities come of the last layer's weights (without its biases, as
-the inception score has been computed since Salimans et al. 2016).
+The graph was built for single images: after `pool_3` its shapes are fixed. Features are therefore
+taken at `pool_3`, and class probabilities are computed from the last layer's weights (without its
+biases, as is usual for the inception score since Salimans et al. 2016).
 """
 import glob
 import hashlib
@@ -33,8 +33,8 @@ URL = 'http://download.tensorflow.org/models/image/imagenet/inception-2015-12-05
 GRAPH_FILE = 'classify_image_graph_def.pb'
 ARCHIVE = 'inception-2015-12-05.tgz'
 _INPUT, _POOL, _LOGITS = 'ExpandDims:0', 'pool_3:0', 'softmax/logits/MatMul'
-# Images that go through the network at a time: a minibatch of small images would not fit once they
-# are enlarged to 299x299.
+# Images per evaluation of the network: a minibatch of small images may not fit into memory once
+# they are enlarged to 299x299.
 _BATCH = 64
 
 
@@ -43,20 +43,19 @@ _BATCH = 64
 
 def find_graph(path: str | os.PathLike | None = None, result_dir: str | os.PathLike = 'results',
                url: str | None = URL) -> tuple[bytes, str]:
-    """The bytes of the frozen graph.
+    """Find or download the frozen graph.
 
     Args:
-        path: classify_image_graph_def.pb, the archive it comes in, or a folder with either. None
-            for a folder `_inception*` in result_dir, and if there is none, a download into
-            `_inception` there.
-        result_dir: the folder of all results.
-        url: where to download from; None not to.
+        path: classify_image_graph_def.pb, its archive, or a folder that holds either. None = look
+            in folders `_inception*` of result_dir; if there are none, download it to `_inception`.
+        result_dir: folder of all results.
+        url: address of the download; None = do not download.
 
     Returns:
-        (bytes, path of the file they are from).
+        (bytes of the graph, path of the file).
 
     Raises:
-        DataError: it is in none of these places, or cannot be read; says where to put it.
+        DataError: the graph is not found or cannot be read. The message says where to put it.
     """
     if path is not None:
         places = [os.fspath(path)]
@@ -81,7 +80,7 @@ def _where_to_put_it(result_dir):
 
 
 def _read(file):
-    """The graph in a file or an archive."""
+    """Read the graph from a file or an archive."""
     try:
         if tarfile.is_tarfile(file):
             with open(file, 'rb') as stream:
@@ -92,29 +91,29 @@ def _read(file):
         if isinstance(error, UserError):
             raise
         raise DataError(f'Cannot read {file!r}: {error}. Expected {GRAPH_FILE} or {ARCHIVE}. '
-                        'Delete it and fetch it anew.') from error
+                        'Delete it and download it again.') from error
 
 
 def _unpack(stream):
-    """The graph's bytes out of an archive; nothing else of it is looked at or written."""
+    """Read the graph's bytes from an archive. Nothing else is read, and nothing is written."""
     with tarfile.open(fileobj=stream) as archive:
         for member in archive:
             if member.isfile() and os.path.basename(member.name) == GRAPH_FILE:
                 return archive.extractfile(member).read()
     raise DataError(f'The archive holds no {GRAPH_FILE}. Expected {ARCHIVE} from {URL}. Delete it '
-                    'and fetch it anew.')
+                    'and download it again.')
 
 
 def _download(url, folder):
-    """Fetch the archive, check the graph in it, and write the graph to a folder."""
+    """Download the archive, check the graph in it, and write the graph to a folder."""
     print(f'Downloading {url} to {folder}...')
     try:
         graph = _unpack(io.BytesIO(_fetch(url)))
         _parse(graph, url)
     except (OSError, ValueError, EOFError, tarfile.TarError, zlib.error) as error:
         reason = str(error).rstrip('.')
-        raise DataError(f'The Inception network is not in {os.path.dirname(folder)!r}, and could '
-                        f'not be had from {url}: {reason}. '
+        raise DataError(f'The Inception network is not in {os.path.dirname(folder)!r}, and cannot '
+                        f'be downloaded from {url}: {reason}. '
                         f'{_where_to_put_it(os.path.dirname(folder))}') from error
     make_folder(folder)
     file = os.path.join(folder, GRAPH_FILE)
@@ -124,7 +123,7 @@ def _download(url, folder):
 
 
 def _fetch(url):
-    """The bytes behind a URL."""
+    """Download a URL and return its bytes."""
     blocks = []
     with urllib.request.urlopen(url, timeout=60) as response:
         size = int(response.headers.get('Content-Length') or 0)
@@ -139,7 +138,7 @@ def _fetch(url):
 
 
 def _parse(data, source):
-    """The GraphDef of a file's bytes, checked to have the tensors that are needed."""
+    """Parse a GraphDef. Raise DataError unless it is the Inception network and cannot do harm."""
     import tensorflow as tf
     from google.protobuf.message import DecodeError
     graph_def = tf.compat.v1.GraphDef()
@@ -150,20 +149,20 @@ def _parse(data, source):
     needed = {name.split(':')[0] for name in (_INPUT, _POOL, _LOGITS)}
     missing = needed - {node.name for node in graph_def.node}
     if missing:
-        raise DataError(f'{source!r} is not the Inception network: it is no frozen graph with '
+        raise DataError(f'{source!r} is not the Inception network: it is not a frozen graph with '
                         f'{", ".join(sorted(missing))}. Expected {GRAPH_FILE} of '
-                        f'Inception-2015-12-05. Delete it and fetch it anew from {URL}.')
+                        f'Inception-2015-12-05. Delete it and download it again from {URL}.')
     parts = [graph_def.node, *(function.node_def for function in graph_def.library.function)]
     strange = sorted({node.op for nodes in parts for node in nodes
                       if _REACHING_OUT.search(node.op)})
     if strange:
         raise DataError(f'{source!r} is not the Inception network: it has operations that use '
                         f'files, other programs or Python: {", ".join(strange)}. Delete it and '
-                        f'fetch it anew from {URL}.')
+                        f'download it again from {URL}.')
     return graph_def
 
 
-# In names of operations. A network has none of these; a graph made to harm may read or write files.
+# Parts of operation names. A network needs none of these; a malicious graph may access files.
 _REACHING_OUT = re.compile('File|Func|Save|Restore|Read|Write|Record|Dataset|Iterator|Checkpoint|'
                            'Remote|Send|Recv|Debug|Print|Summary|Sql|Xla|Custom')
 
@@ -174,14 +173,14 @@ _REACHING_OUT = re.compile('File|Func|Save|Restore|Read|Write|Record|Dataset|Ite
 class Inception:
     """Features and class probabilities of images.
 
-    The outputs for the last minibatch are cached, so several metrics cost one evaluation.
+    The outputs for the last minibatch are cached, so several metrics share one evaluation.
 
     Args:
         graph_def: bytes of the frozen graph, as `find_graph` returns them.
-        source: what to call it in messages.
+        source: name of the graph in messages.
 
     Raises:
-        DataError: it is not that graph.
+        DataError: the bytes are not that graph.
     """
 
     def __init__(self, graph_def: bytes, source: str = GRAPH_FILE) -> None:
@@ -196,11 +195,11 @@ class Inception:
                     name='')
             except ValueError as error:
                 raise DataError(f'{source!r} cannot be used as the Inception network: {error} '
-                                f'Delete it and fetch it anew from {URL}.') from error
+                                f'Delete it and download it again from {URL}.') from error
             features = tf.squeeze(pool, [1, 2])
             self._outputs = [features, tf.nn.softmax(tf.matmul(features, logits.inputs[1]))]
-        # A session and no tf.function: functions forget that the graph is of 2015, and so refuse
-        # its batch normalisation, which later versions of graphs may not use.
+        # A session instead of a tf.function: functions drop the graph's version, and TensorFlow
+        # then rejects its batch normalization op, which newer graphs may not use.
         options = tf.compat.v1.GPUOptions(allow_growth=True)
         self._session = tf.compat.v1.Session(graph=self._graph,
                                              config=tf.compat.v1.ConfigProto(gpu_options=options))
@@ -210,23 +209,23 @@ class Inception:
     @classmethod
     def find(cls, path: str | os.PathLike | None = None,
              result_dir: str | os.PathLike = 'results', url: str | None = URL) -> Self:
-        """Load the network from where `find_graph` finds it."""
+        """Find the network with `find_graph` and load it."""
         return cls(*find_graph(path, result_dir, url))
 
     def __call__(self, minibatch: npt.ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-        """Look at images.
+        """Evaluate images.
 
         Args:
             minibatch: uint8 [N, 3, H, W].
 
         Returns:
-            (features, probabilities), float32 [N, 2048] and [N, 1008]; not to be changed.
+            (features, probabilities), float32 [N, 2048] and [N, 1008]. Do not modify them.
 
         Raises:
-            ConfigError: another shape or type.
+            ConfigError: the shape or type is wrong.
         """
         minibatch = check_minibatch(minibatch, (3, *np.shape(minibatch)[2:]))
-        # By contents: callers may fill the same array again.
+        # The cache key depends on the contents: callers may reuse an array.
         digest = hashlib.blake2b(np.ascontiguousarray(minibatch).data, digest_size=16).digest()
         key = minibatch.shape, digest
         if self._key != key:
@@ -243,20 +242,20 @@ class Inception:
 
 
 class FeatureMetric:
-    """What the metrics on Inception's features share.
+    """Base class of metrics that use the Inception network.
 
-    A subclass has `get_metric_names()`, `_start(mode)`, `_add(features, probabilities)` and
+    Subclasses implement `get_metric_names()`, `_start(mode)`, `_add(features, probabilities)` and
     `_finish(mode)`.
 
     Args:
         num_images, image_shape, image_dtype, minibatch_size: see `metrics`.
         inception: a function from uint8 [N, 3, H, W] to (features, probabilities), or the path of
-            the graph; None to look in result_dir.
+            the graph; None = look in result_dir.
         result_dir: see `find_graph`.
 
     Raises:
         ConfigError: see `check_setting`.
-        DataError: the network cannot be had.
+        DataError: the network is not available.
     """
     fewest = 2
 
@@ -272,7 +271,7 @@ class FeatureMetric:
             self._inception = Inception.find(inception, result_dir)
 
     def get_metric_names(self) -> list[str]:
-        """Names of the values, in the order that `end` returns them."""
+        """Names of the values, in the order in which `end` returns them."""
         raise NotImplementedError
 
     def get_metric_formatting(self) -> list[str]:
@@ -285,7 +284,7 @@ class FeatureMetric:
         self._start(mode)
 
     def feed(self, mode: str, minibatch: npt.ArrayLike) -> None:
-        """Look at a minibatch, uint8 [N, 3, H, W]."""
+        """Process a minibatch, uint8 [N, 3, H, W]."""
         minibatch = check_minibatch(minibatch, self.image_shape)
         if len(minibatch):
             self._count += len(minibatch)
@@ -294,7 +293,7 @@ class FeatureMetric:
     def end(self, mode: str) -> list[float]:
         """Finish a pass; return the values, one per name."""
         if self._count < self.fewest:
-            raise ConfigError(f'{self.get_metric_names()[0]} needs {self.fewest} images or more. '
+            raise ConfigError(f'{self.get_metric_names()[0]} needs at least {self.fewest} images. '
                               f'Received: {self._count} in mode {mode!r}. Feed more before end().')
         return [float(value) for value in self._finish(mode)]
 
@@ -309,9 +308,9 @@ class FeatureMetric:
 
 
 class ComparingMetric(FeatureMetric):
-    """A FeatureMetric of two sets: what it knows of the reals can be kept.
+    """A FeatureMetric that compares fakes with reals. Its statistics of the reals can be cached.
 
-    A subclass has `_state_names`, {name: number of dimensions} of the arrays in `_reals`.
+    Subclasses define `_state_names`, {name: number of dimensions} of the arrays in `_reals`.
     """
     _state_names: ClassVar[Mapping[str, int]]
     _reals: dict[str, np.ndarray] | None = None
@@ -320,40 +319,40 @@ class ComparingMetric(FeatureMetric):
         if mode == 'fakes' and self._reals is None:
             raise ConfigError(f'{self.get_metric_names()[0]} has nothing to compare these images '
                               "with. Expected a pass of mode 'reals' before the first of mode "
-                              "'fakes'. Feed real images first, or give what was kept of them to "
+                              "'fakes'. Feed real images first, or restore their statistics with "
                               'set_reals_state.')
         if mode != 'fakes':
-            self._reals = None  # Their memory is needed.
+            self._reals = None  # Free the memory before the pass.
 
     def get_reals_state(self) -> dict[str, np.ndarray]:
-        """What is known of the reals: a dict of arrays that np.savez can keep.
+        """Statistics of the reals: a dict of arrays, for np.savez and `set_reals_state`.
 
         Raises:
-            ConfigError: no reals were fed yet.
+            ConfigError: no reals have been fed.
         """
         if self._reals is None:
-            raise ConfigError(f'{self.get_metric_names()[0]} knows nothing of the reals yet. '
+            raise ConfigError(f'{self.get_metric_names()[0]} has no statistics of the reals yet. '
                               "Expected a pass of mode 'reals' first.")
         return dict(self._reals)
 
     def set_reals_state(self, state: Mapping[str, np.ndarray]) -> None:
-        """Use what `get_reals_state` gave earlier, in place of a pass of mode 'reals'.
+        """Restore statistics from `get_reals_state`, instead of a pass of mode 'reals'.
 
         Args:
-            state: arrays by name, or an opened .npz file, of the same images and settings; other
-                entries are left alone.
+            state: arrays by name, or an opened .npz file, of the same images and settings. Other
+                entries are ignored.
 
         Raises:
-            DataError: entries are missing, or of the wrong number of dimensions.
+            DataError: entries are missing, or have the wrong number of dimensions.
         """
         wrong = [
             name for name, ndim in self._state_names.items()
             if name not in state or np.ndim(state[name]) != ndim
         ]
         if wrong:
-            raise DataError(f'{self.get_metric_names()[0]} cannot use what was kept of the reals. '
-                            f'Expected arrays of {", ".join(self._state_names)}; missing or of '
-                            f'another shape: {", ".join(wrong)}. Delete what was kept, and feed '
+            raise DataError(f'{self.get_metric_names()[0]} cannot use the stored statistics of the '
+                            f'reals. Expected the arrays {", ".join(self._state_names)}; missing '
+                            f'or of the wrong shape: {", ".join(wrong)}. Delete the file, and feed '
                             'the reals again.')
         self._reals = {name: np.asarray(state[name]) for name in self._state_names}
 
@@ -361,7 +360,7 @@ class ComparingMetric(FeatureMetric):
 class CollectingMetric(ComparingMetric):
     """A ComparingMetric that needs the features of all images of a pass at once.
 
-    `_collected` hands them to its `_finish`.
+    Its `_finish` gets them from `_collected`.
     """
 
     def _start(self, mode):
@@ -372,7 +371,7 @@ class CollectingMetric(ComparingMetric):
         self._features.append(features)
 
     def _collected(self):
-        """The pass's features, [N, D]; they are not kept here any longer."""
+        """Return the features of the pass, [N, D], and release them."""
         features = np.concatenate(self._features)
         del self._features
         return features

@@ -1,6 +1,6 @@
 """Inception score (Salimans et al. 2016).
 
-It tells whether images are recognisable one by one, and varied together.
+It is high if single images are recognizable and the images together are varied.
 """
 import os
 from collections.abc import Sequence
@@ -15,11 +15,11 @@ from pgan.errors import ConfigError
 
 
 def inception_score(probabilities: np.ndarray, splits: int = 10) -> tuple[float, float]:
-    """exp(mean KL(p(y|x) || p(y))) of each part of the images; p(y) is the part's mean.
+    """exp(mean KL(p(y|x) || p(y))) of each part of the images, where p(y) is the part's mean.
 
     Args:
         probabilities: class probabilities of each image, [N, classes].
-        splits: number of parts of consecutive images; no more than N are made.
+        splits: number of parts of consecutive images, reduced to N if larger.
 
     Returns:
         (mean, standard deviation) over the parts, in [1, classes].
@@ -39,26 +39,26 @@ def _score_of_one(probabilities):
 
 
 class API(FeatureMetric):
-    """IS_mean and IS_std; nothing is kept of the reals, which get a score of their own."""
+    """IS_mean and IS_std. Fakes are not compared with reals; a pass of reals has its own score."""
     higher_is_better = True
     fewest = 1
 
     def __init__(self, num_images: int, image_shape: Sequence[int], image_dtype: npt.DTypeLike,
                  minibatch_size: int, inception: FeatureFunction | str | os.PathLike | None = None,
                  result_dir: str | os.PathLike = 'results', splits: int = 10) -> None:
-        """As `FeatureMetric`, and
+        """See `FeatureMetric` for the other arguments.
 
         Args:
             splits: see `inception_score`.
 
         Raises:
-            ConfigError: less than one split; see `check_setting` for others.
+            ConfigError: splits is less than 1; see `check_setting` for other errors.
         """
         super().__init__(num_images, image_shape, image_dtype, minibatch_size, inception,
                          result_dir)
         if splits < 1:
             raise ConfigError('The inception score is averaged over at least one split. Received: '
-                              f'splits={splits}. Usual are 10.')
+                              f'splits={splits}. The usual number is 10.')
         self.splits = splits
 
     def get_metric_names(self) -> list[str]:

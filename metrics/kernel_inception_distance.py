@@ -1,6 +1,6 @@
 """Kernel Inception distance (Binkowski et al. 2018).
 
-It is unbiased also for few images, where FID is not.
+Unlike FID, it is unbiased even for few images.
 """
 import os
 from collections.abc import Sequence
@@ -18,16 +18,16 @@ def polynomial_mmd(x: np.ndarray, y: np.ndarray) -> float:
     The kernel is (x.y / D + 1)^3.
 
     Args:
-        x, y: features, [M, D] and [N, D]; two rows or more.
+        x, y: features, [M, D] and [N, D], at least two rows each.
 
     Returns:
-        float; around 0, on either side, where both are drawn from the same distribution.
+        float; near 0, positive or negative, if both are drawn from the same distribution.
     """
     def kernel(a, b):
         return (a @ b.T / np.float32(a.shape[1]) + np.float32(1)).astype(np.float64) ** 3
     xx, yy, xy = kernel(x, x), kernel(y, y), kernel(x, y)
     m, n = len(x), len(y)
-    # Without the diagonals: an image compared with itself is what makes the plain estimate biased.
+    # Exclude the diagonals: comparing an image with itself would bias the estimate.
     within_x = (xx.sum() - np.trace(xx)) / (m * (m - 1))
     within_y = (yy.sum() - np.trace(yy)) / (n * (n - 1))
     return float(within_x + within_y - 2 * xy.mean())
@@ -38,11 +38,11 @@ def kernel_distance(reals: np.ndarray, fakes: np.ndarray, num_subsets: int = 100
     """`polynomial_mmd` of random subsets.
 
     Args:
-        reals, fakes: features, float32 [M, D] and [N, D]; two rows or more.
-        num_subsets: how many pairs of subsets.
-        subset_size: rows of each; no more than there are. Where all are taken the subsets are the
-            same, and the deviation is 0.
-        seed: of the choice; NumPy's global stream is left alone.
+        reals, fakes: features, float32 [M, D] and [N, D], at least two rows each.
+        num_subsets: number of pairs of subsets.
+        subset_size: rows of each subset, at most all. If a subset is all rows, one pair is
+            evaluated and the deviation is 0.
+        seed: seed of the subsets; NumPy's global generator is not used.
 
     Returns:
         (mean, standard deviation) over the subsets.
@@ -60,9 +60,9 @@ def kernel_distance(reals: np.ndarray, fakes: np.ndarray, num_subsets: int = 100
 
 
 class API(CollectingMetric):
-    """KIDx1e3_mean and KIDx1e3_std, over 100 subsets of 1000 images (or as many as there are).
+    """KIDx1e3_mean and KIDx1e3_std over 100 subsets of 1000 images (fewer if there are fewer).
 
-    A pass of reals results in zeros.
+    Zeros for a pass of reals.
     """
     higher_is_better = False
     _state_names = dict(features=2)
@@ -71,7 +71,7 @@ class API(CollectingMetric):
                  minibatch_size: int, inception: FeatureFunction | str | os.PathLike | None = None,
                  result_dir: str | os.PathLike = 'results', num_subsets: int = 100,
                  subset_size: int = 1000, seed: int = 0) -> None:
-        """As `FeatureMetric`; the further arguments are those of `kernel_distance`."""
+        """See `FeatureMetric`, and `kernel_distance` for num_subsets, subset_size and seed."""
         super().__init__(num_images, image_shape, image_dtype, minibatch_size, inception,
                          result_dir)
         self._options = dict(num_subsets=num_subsets, subset_size=subset_size, seed=seed)

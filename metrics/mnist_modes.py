@@ -1,12 +1,12 @@
-"""Modes of MNIST-RGB that a generator finds (paper, Appendix D; after Metz et al. 2016).
+"""Number of MNIST-RGB modes that a generator covers (paper, Appendix D; after Metz et al. 2016).
 
-An image of MNIST-RGB is three handwritten digits, one a colour: 1000 modes, 000 to 999, all equally
-likely. A classifier names the digit of each colour plane; counted are the modes that occur at all,
-and how far their frequencies are from equal ones.
+An MNIST-RGB image shows a handwritten digit in each colour channel: 1000 modes, 000 to 999, all
+equally likely. A classifier recognizes the digit of each channel. The metric counts the modes that
+occur, and measures how far their distribution is from uniform.
 
-The classifier is trained on a data set of single labelled digits, `mnist` or else `digits` below
-data_dir, when it is first needed, and kept in result_dir/_metrics-cache. A tenth of the digits is
-held out to tell its accuracy.
+When first needed, the classifier is trained on a data set of single labelled digits (`mnist`, or
+else `digits`, in data_dir) and cached in result_dir/_metrics-cache. A tenth of the digits is held
+out to measure its accuracy.
 """
 import glob
 import hashlib
@@ -31,19 +31,19 @@ if TYPE_CHECKING:
 NUM_MODES = 1000
 EVALUATION_IMAGES = 25600
 DATA_SETS = ('mnist', 'digits')
-_VIEWS = 120000  # digits that the classifier sees in training, at least three times each
-_VERSION = 1  # of what is kept
+_VIEWS = 120000  # digits that the classifier is trained on, each at least three times
+_VERSION = 1  # of the cached classifier
 
 
 def count_modes(counts: npt.ArrayLike) -> tuple[int, float]:
-    """Modes found, and their distance from all being equally frequent.
+    """Number of modes that occur, and the KL divergence of their distribution from uniform.
 
     Args:
-        counts: images of each mode, [NUM_MODES] integers, at least one above 0.
+        counts: number of images of each mode, [NUM_MODES] integers, at least one above 0.
 
     Returns:
-        (number of modes that occur, sum of p log(p / (1 / NUM_MODES)) over those, in nats):
-            (1000, 0) is perfect, (1, 6.9) a single mode.
+        (number of modes that occur, sum of p log(p / (1 / NUM_MODES)) over them, in nats). (1000,
+            0) is perfect; (1, 6.9) is a single mode.
     """
     numbers = np.asarray(counts, np.float64)
     p = numbers[numbers > 0] / numbers.sum()
@@ -51,21 +51,21 @@ def count_modes(counts: npt.ArrayLike) -> tuple[int, float]:
 
 
 class API:
-    """Modes and ModesKL, each the mean over as many evaluations as the images suffice for.
+    """Modes and ModesKL, averaged over all complete groups of `evaluation_images` images.
 
-    Fewer images than one evaluation needs are one evaluation.
+    If there are fewer images, they form one group.
 
     Args:
         num_images, image_shape, image_dtype, minibatch_size: see `metrics`; images of 32x32. The
-            paper's ten evaluations are 256000 images.
-        result_dir: the folder of all results, where the classifier is kept.
-        data_dir: the folder of all data sets.
+            paper uses 256000 images, for ten evaluations.
+        result_dir: folder of all results, where the classifier is cached.
+        data_dir: folder of all data sets.
         classifier: function from uint8 [N, 1, 32, 32] to digits [N]; None =
             `find_classifier(data_dir, result_dir)`.
-        evaluation_images: images of one evaluation.
+        evaluation_images: images per evaluation.
 
     Raises:
-        ConfigError: images of another size or type.
+        ConfigError: the images have the wrong size or type.
         DataError: there are no digits to train the classifier on.
     """
     higher_is_better = True
@@ -96,7 +96,7 @@ class API:
         self._modes: list[np.ndarray] = []
 
     def feed(self, mode: str, minibatch: npt.ArrayLike) -> None:
-        """Look at a minibatch, uint8 [N, 3, 32, 32]."""
+        """Classify a minibatch, uint8 [N, 3, 32, 32]."""
         minibatch = check_minibatch(minibatch, self.image_shape)
         if len(minibatch):
             planes = minibatch.reshape(-1, 1, *minibatch.shape[2:])
@@ -107,7 +107,7 @@ class API:
         """Finish a pass; return [modes, divergence]."""
         modes = np.concatenate(self._modes) if self._modes else np.zeros([0], int)
         if not len(modes):
-            raise ConfigError(f'Modes needs 1 image or more. Received: 0 in mode {mode!r}. Feed '
+            raise ConfigError(f'Modes needs at least 1 image. Received: 0 in mode {mode!r}. Feed '
                               'more before end().')
         size = min(self._evaluation_images, len(modes))
         parts = [modes[start:start + size] for start in range(0, len(modes) - size + 1, size)]
@@ -115,7 +115,7 @@ class API:
         return [float(value) for value in np.mean(values, axis=0)]
 
     def get_reals_state(self) -> dict[str, np.ndarray]:
-        """Nothing is kept of the reals: generators are not compared with them."""
+        """Empty: generated images are not compared with reals."""
         return {}
 
     def set_reals_state(self, state: Mapping[str, np.ndarray]) -> None:
@@ -126,13 +126,13 @@ class API:
 # The classifier.
 
 class Classifier:
-    """Names digits: uint8 [N, 1, 32, 32] to integers [N].
+    """Digit classifier: uint8 [N, 1, 32, 32] to integers [N].
 
     Args:
-        weights: arrays as `weights` gives them; None = random ones.
+        weights: arrays as returned by `weights`; None = random initialization.
 
     Attributes:
-        accuracy: of digits that it was not trained on, in [0, 1]; None if not known.
+        accuracy: accuracy on held-out digits, in [0, 1]; None if not known.
     """
 
     def __init__(self, weights: Sequence[np.ndarray] | None = None) -> None:
@@ -146,7 +146,7 @@ class Classifier:
 
     @property
     def weights(self) -> list[np.ndarray]:
-        """Arrays, in the order of the layers."""
+        """Weight arrays, in the order of the layers."""
         return self.model.get_weights()
 
     def __call__(self, images: npt.ArrayLike) -> np.ndarray:
@@ -159,26 +159,26 @@ class Classifier:
 
     def train(self, images: np.ndarray, labels: np.ndarray, *, seed: int = 0,
               views: int = _VIEWS) -> None:
-        """Learn from digits.
+        """Train on digits.
 
         Args:
             images: uint8 [N, 1, 32, 32].
             labels: integers [N].
-            seed: of everything random; the program's own random numbers stay as they are.
-            views: how many images to look at, in all; each at least three times.
+            seed: seed of all random choices; the global generators are not used.
+            views: number of images to train on in total; at least three epochs.
         """
         import tensorflow as tf
         keras = self._keras
         epochs = max(-(-views // len(images)), 3)
         steps = max(len(images) // 64, 1) * epochs
         inputs, targets = tf.constant(to_input(images)), tf.constant(labels.astype(np.int64))
-        # Not by Dataset.shuffle: its order depends on TensorFlow's global seed as well.
+        # Not Dataset.shuffle: its order also depends on TensorFlow's global seed.
         random = np.random.RandomState(seed)
         data = tf.data.Dataset.from_tensor_slices(
             [random.permutation(len(images)) for _ in range(epochs)])
         data = data.flat_map(lambda order: tf.data.Dataset.from_tensor_slices(order).batch(64))
         data = data.map(lambda order: (tf.gather(inputs, order), tf.gather(targets, order)))
-        # else Keras warns at the end
+        # Without a known cardinality Keras warns at the end.
         data = data.apply(tf.data.experimental.assert_cardinality(epochs * -(-len(images) // 64)))
         self.model.compile(
             optimizer=keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(0.002, steps)),
@@ -189,8 +189,9 @@ class Classifier:
 def make_model() -> 'keras.Sequential':
     """The classifier's network, for float32 [N, 32, 32, 1], with leaky ReLU of slope 0.1.
 
-    Convolutions 32, 32, pool, 55, 55, pool, 96, 96 (these two without borders), pool, dense 10. In
-    training, digits are moved and turned a little, and half of the last features dropped.
+    3x3 convolutions 32, 32, pool, 55, 55, pool, 96, 96 (these two unpadded), pool, dense 10. In
+    training, digits are randomly translated and rotated, and dropout removes half of the last
+    features.
     """
     import keras
     from keras import layers
@@ -224,16 +225,14 @@ def make_model() -> 'keras.Sequential':
 
 
 def to_input(images: npt.ArrayLike) -> np.ndarray:
-    """uint8 [N, 1, 32, 32] as the model has it: float32 [N, 32, 32, 1] in [-1, 1]."""
+    """Convert uint8 [N, 1, 32, 32] to the model's input: float32 [N, 32, 32, 1] in [-1, 1]."""
     pixels = np.asarray(images).transpose(0, 2, 3, 1).astype(np.float32)
     return pixels / np.float32(127.5) - np.float32(1)
 
 
 def find_classifier(data_dir: str | os.PathLike, result_dir: str | os.PathLike, *,
                     views: int = _VIEWS) -> Classifier:
-    """The classifier of the digits below data_dir: the one that was kept, or a new one.
-
-    A new one is trained (see `Classifier.train`) and kept.
+    """Load the cached classifier for the digits in data_dir, or train and cache a new one.
 
     Raises:
         DataError: there is no data set of labelled digits.
@@ -243,16 +242,16 @@ def find_classifier(data_dir: str | os.PathLike, result_dir: str | os.PathLike, 
                         f'mnist-classifier-{_fingerprint(folder)}.npz')
     classifier = _load(path)
     if classifier is None:
-        print(f'Training a classifier on the digits of {folder!r}: some minutes, once...')
+        print(f'Training a classifier on the digits of {folder!r} (once, some minutes)...')
         classifier = train_classifier(folder, views=views)
         _save(path, classifier)
-    print(f'Classifier of digits: {classifier.accuracy:.2%} of the held-out digits of {folder!r} '
-          'are named right.')
+    print(f'Classifier of digits: {classifier.accuracy:.2%} accuracy on the held-out digits of '
+          f'{folder!r}.')
     return classifier
 
 
 def train_classifier(folder: str | os.PathLike, *, views: int = _VIEWS) -> Classifier:
-    """A classifier trained on nine tenths of a data set, with its accuracy on the last tenth."""
+    """Train a classifier on nine tenths of a data set, and measure its accuracy on the rest."""
     digits = _load_digits(folder)
     order = np.random.RandomState(0).permutation(digits.num_images)
     images, labels = digits.read_images(order), digits.labels[order].argmax(axis=1)
@@ -270,10 +269,10 @@ def _load_digits(folder):
     if digits.shape == [1, 32, 32] and glob.glob(os.path.join(glob.escape(folder), '*.labels')):
         digits = dataset.load_dataset(tfrecord_dir=folder, max_label_size='full')
     if digits.shape != [1, 32, 32] or digits.label_size != 10:
-        raise DataError(f'{folder!r} cannot teach a classifier of digits. Expected images of '
-                        '1x32x32 with labels of 10 classes. Received: '
+        raise DataError(f'A classifier of digits cannot be trained on {folder!r}. Expected images '
+                        'of 1x32x32 with labels of 10 classes. Received: '
                         f'{"x".join(map(str, digits.shape))} with {digits.label_size}. Create it '
-                        'anew with dataset_tool.py create_mnist.')
+                        'again with dataset_tool.py create_mnist.')
     return digits
 
 
@@ -298,7 +297,7 @@ def _fingerprint(folder):
 
 
 def _load(path):
-    """The classifier of a file; None if there is none, or a damaged one."""
+    """Load a cached classifier; None if the file is missing or damaged."""
     if not os.path.isfile(path):
         return None
     try:
@@ -317,6 +316,6 @@ def _save(path, classifier):
         weights = {f'weight{number}': w for number, w in enumerate(classifier.weights)}
         with atomic_write(path) as file:
             np.savez(file, accuracy=classifier.accuracy, **weights)
-    except DataError as error:  # The classifier is there all the same.
-        print(f'Warning: the classifier of digits is not kept for the next time. {error}',
+    except DataError as error:  # The classifier itself is usable.
+        print(f'Warning: the classifier of digits is not cached for the next run. {error}',
               file=sys.stderr)

@@ -1,8 +1,8 @@
 """Multi-scale structural similarity of pairs of images (Wang, Simoncelli and Bovik 2003).
 
-It tells how little a generator varies. The paper (section 5) compares pairs of generated images:
-values above those of the real ones tell of missing variety. Computed in float64; a window is the
-product of two Gaussians, so each axis is filtered by itself.
+It measures a lack of variation. The paper (section 5) compares pairs of generated images: a value
+above that of real pairs indicates missing variation. Computed in float64. The window is the product
+of two Gaussians, so each axis is filtered separately.
 """
 from collections.abc import Sequence
 
@@ -13,21 +13,21 @@ from metrics.feeding import check_minibatch, check_mode, check_setting, in_threa
 from pgan.errors import ConfigError
 from pgan.pixels import box_average
 
-# of the levels, finest first; measured with observers (Wang et al., section 3.2)
+# Exponents of the levels, finest first; measured with observers (Wang et al., section 3.2).
 WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
-# Numbers that a thread filters at a time: what its processor's cache holds.
+# Numbers that a thread filters at a time, which fit into the processor's cache.
 _BLOCK = 1 << 16
-# Pixels along an axis that one matrix product makes: few, for most of the matrix is zeros.
+# Output pixels along an axis per matrix product: few, because most of the matrix is zero.
 _PIXELS = 16
 
 
 def gaussian(size: int, sigma: float) -> np.ndarray:
-    """A window's profile along an axis, float64 [size] with sum 1.
+    """One-dimensional Gaussian, float64 [size] with sum 1.
 
-    The window is its outer product with itself.
+    The window is the outer product of this profile with itself.
 
     Args:
-        size: number of pixels; an even window is centred between two.
+        size: number of pixels; an even window is centred between two pixels.
         sigma: standard deviation in pixels.
     """
     x = np.arange(size) - (size - 1) / 2
@@ -36,10 +36,10 @@ def gaussian(size: int, sigma: float) -> np.ndarray:
 
 
 def _filter(x, profile):
-    """Correlate rows and columns of [N, C, H, W] with a profile, where it fits ('valid').
+    """Correlate rows and columns of [N, C, H, W] with a profile, without padding ('valid').
 
-    Returns [N, C, H - size + 1, W - size + 1]. Products with a banded matrix, some pixels at a
-    time, are four times faster than adding up shifted images.
+    Returns [N, C, H - size + 1, W - size + 1]. Products with a banded matrix, a few pixels at a
+    time, are 4x faster than adding shifted images.
     """
     extra = len(profile) - 1
     band = np.zeros((_PIXELS + extra, _PIXELS))
@@ -60,7 +60,7 @@ def _filter(x, profile):
 
 
 def _one_level(a, b, max_val, filter_size, filter_sigma, k1, k2):
-    """Per-image means of the similarity and of its contrast part: two float64 [N].
+    """Per-image means of the similarity and of its contrast term: two float64 [N].
 
     a, b: float64 [N, C, H, W].
     """
@@ -78,14 +78,14 @@ def _one_level(a, b, max_val, filter_size, filter_sigma, k1, k2):
 
 def _some_images(a, b, weights, **options):
     """Similarity of each pair of a few images."""
-    # rows of pixels, not of channels
+    # Planar and contiguous: channels before pixels.
     a, b = (np.ascontiguousarray(x.transpose(0, 3, 1, 2), np.float64) for x in (a, b))
     score = np.ones(len(a))
     for level, weight in enumerate(weights):
         if level:
             a, b = box_average(a), box_average(b)
         similarity, contrast = _one_level(a, b, **options)
-        # The mean contrast of unrelated images may be negative, which has no power.
+        # The mean contrast of unrelated images may be negative, and then has no real power.
         score *= np.maximum(similarity if level == len(weights) - 1 else contrast, 0) ** weight
     return score
 
@@ -110,35 +110,35 @@ def msssim_per_image(img1: np.ndarray, img2: np.ndarray, max_val: float = 255,
 def msssim(img1: np.ndarray, img2: np.ndarray, max_val: float = 255, filter_size: int = 11,
            filter_sigma: float = 1.5, k1: float = 0.01, k2: float = 0.03,
            weights: Sequence[float] = WEIGHTS) -> float:
-    """Mean similarity of pairs of images: the original's function.
+    """Mean similarity of pairs of images, as in the original.
 
     The metric itself calls `msssim_per_image`.
 
     Args:
         img1, img2: two minibatches [N, H, W, C] of any type.
-        max_val: the difference between white and black.
-        filter_size: side of the Gaussian window in pixels; smaller images get a smaller one.
-        filter_sigma: its standard deviation in pixels, shrunk along with the window.
-        k1, k2: the formula's constants (Wang et al. 2004, equation 13).
-        weights: exponents of the levels, the finest first.
+        max_val: difference between white and black.
+        filter_size: side of the Gaussian window in pixels; reduced for smaller images.
+        filter_sigma: standard deviation of the window in pixels; reduced with the window.
+        k1, k2: constants of the formula (Wang et al. 2004, equation 13).
+        weights: exponents of the levels, finest first.
 
     Returns:
         float in [0, 1]; 1 for equal images.
 
     Raises:
-        ConfigError: the shapes differ, or cannot be halved as often as there are weights.
+        ConfigError: the shapes differ, or a side cannot be halved len(weights) times.
     """
     scores = msssim_per_image(img1, img2, max_val, filter_size, filter_sigma, k1, k2, weights)
     return float(scores.mean())
 
 
 # --------------------------------------------------------------------------------------------------
-# Which sizes can be halved.
+# Image sizes that can be halved.
 
 def fits(size: int, levels: int = len(WEIGHTS)) -> bool:
     """Whether a side can be halved once per level, down to at least one pixel.
 
-    Sizes that can be halved are even, or 3 (see `box_average`).
+    Even sizes can be halved, and 3 (see `box_average`).
     """
     for _ in range(levels):
         if size < 1 or (size % 2 and size > 3):
@@ -148,7 +148,7 @@ def fits(size: int, levels: int = len(WEIGHTS)) -> bool:
 
 
 def check_sizes(height: int, width: int, levels: int = len(WEIGHTS)) -> None:
-    """Raise ConfigError, naming sizes that fit, unless both sides can be halved `levels` times."""
+    """Raise ConfigError unless both sides can be halved `levels` times. It names sizes that can."""
     wrong = [size for size in (height, width) if not fits(size, levels)]
     if not wrong:
         return
@@ -163,20 +163,20 @@ def check_sizes(height: int, width: int, levels: int = len(WEIGHTS)) -> None:
 
 
 class API:
-    """MS-SSIM: the mean similarity of images 0 and 1, 2 and 3, and so on of a pass.
+    """MS-SSIM: the mean similarity of images 0 and 1, 2 and 3, and so on in a pass.
 
-    Nothing is kept of the reals. An image that is alone at the end of a minibatch is paired with
-    the first of the next.
+    Fakes are not compared with reals. An unpaired image at the end of a minibatch is paired with
+    the first of the next minibatch.
     """
-    higher_is_better = False  # the more alike images are, the less variation there is
+    higher_is_better = False  # similar images mean little variation
 
     def __init__(self, num_images: int, image_shape: Sequence[int], image_dtype: npt.DTypeLike,
                  minibatch_size: int) -> None:
         """See `metrics` for the arguments.
 
         Raises:
-            ConfigError: images that cannot be halved five times, or fewer than two of them; see
-                `check_setting` for others.
+            ConfigError: the images cannot be halved five times, or there are fewer than two; see
+                `check_setting` for other errors.
         """
         check_setting(num_images, image_shape, image_dtype, minibatch_size, fewest=2)
         _, height, width = image_shape

@@ -1,4 +1,4 @@
-"""Nearest neighbours in a stream of images: memory does not grow with the stream."""
+"""Nearest neighbours in a stream of images, in memory independent of the stream's length."""
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
@@ -6,28 +6,29 @@ import numpy as np
 from dataset import Dataset
 from metrics.evaluator import as_bytes
 
-# uint8 [N, C, R, R] to one vector an image, [N, ...]
+# Function from uint8 [N, C, R, R] to one vector per image, [N, ...].
 Describe = Callable[[np.ndarray], np.ndarray]
 
 
 class Neighbours:
     """The nearest vectors of a stream, for each query.
 
-    Distances are Euclidean and in float64: those of whole numbers below 2^26 are exact.
+    Distances are Euclidean, in float64; those of whole numbers below 2^26 are exact.
 
     Args:
         queries: [Q, D].
-        count: neighbours of each query, K.
-        mirrored: [Q, D], the queries' vectors when their images are mirrored: a vector of the
-            stream is as near as the nearer of the two finds it. None = without.
-        own: int [Q], number of the stream's vector that a query is itself, and that is not its
-            neighbour; -1 = none. None = none at all.
-        rounding: squared distances below this part of the vectors' squared lengths count as zero.
+        count: neighbours per query, K.
+        mirrored: [Q, D], vectors of the queries' mirrored images. The distance is then the smaller
+            one of query and mirrored query. None = do not mirror.
+        own: int [Q], number of the stream's vector that is the query itself, and is excluded; -1 =
+            none. None = exclude nothing.
+        rounding: squared distances below this fraction of the sum of the vectors' squared lengths
+            count as zero.
 
     Attributes:
         distances: float64 [Q, K], ascending; infinite where the stream was too short.
-        numbers: int64 [Q, K], which vectors of the stream; -1 where it was too short.
-        is_mirrored: bool [Q, K], whether the mirrored query was the nearer one.
+        numbers: int64 [Q, K], numbers of the stream's vectors; -1 where it was too short.
+        is_mirrored: bool [Q, K], whether the mirrored query was nearer.
     """
 
     def __init__(self, queries: np.ndarray, count: int, mirrored: np.ndarray | None = None,
@@ -43,7 +44,7 @@ class Neighbours:
         """Compare the next vectors of the stream.
 
         Args:
-            numbers: int [B], each at most once in a stream. Of equal distances, the first counts.
+            numbers: int [B], unique within a stream. Of equal distances, the first one is kept.
             vectors: [B, D].
         """
         vectors = np.asarray(vectors, np.float64).reshape(len(vectors), -1)
@@ -67,7 +68,7 @@ class Neighbours:
 
 
 class _Side:
-    """Queries as they are, or mirrored."""
+    """Vectors of the queries, or of the mirrored queries."""
 
     def __init__(self, queries):
         self.queries = np.asarray(queries, np.float64).reshape(len(queries), -1)
@@ -80,14 +81,14 @@ class _Side:
 
 
 def shrunk_pixels(images: np.ndarray, most: int) -> np.ndarray:
-    """Images [N, C, R, R] at most `most` pixels wide: sums of square boxes, float32.
+    """Shrink images [N, C, R, R] to at most `most` pixels: sums over square boxes, float32.
 
     Sums of uint8 are whole numbers, so distances between equal images are exactly zero.
     """
     factor = max(images.shape[-1] // most, 1)
     count, channels, height, width = images.shape
     rows = images.reshape(count, channels, height // factor, factor, width)
-    rows = rows.sum(axis=3, dtype=np.float32)  # one axis at a time is faster
+    rows = rows.sum(axis=3, dtype=np.float32)  # faster than both axes at once
     return rows.reshape(count, channels, height // factor, width // factor, factor).sum(axis=4)
 
 
@@ -96,17 +97,17 @@ def shrunk_pixels(images: np.ndarray, most: int) -> np.ndarray:
 
 
 class Reals:
-    """Training images as uint8, to be looked at by number.
+    """Training images as uint8, identified by number.
 
     Args:
-        training_set: the data set; its position is as it was after each use.
-        max_reals: at most so many of its images, chosen at random; None = all.
-        in_order: read them in the order of the files. Otherwise in random order, so that the first
-            ones are a fair choice.
+        training_set: the data set; its position is restored after each use.
+        max_reals: maximum number of images, chosen at random; None = all.
+        in_order: read the images in file order. Otherwise in random order, so that the first images
+            are a random sample.
 
     Attributes:
-        count: how many there are to look at.
-        numbers: int64 [count], in the order in which they are read.
+        count: number of images.
+        numbers: int64 [count], image numbers in the order of reading.
     """
 
     def __init__(self, training_set: Dataset, max_reals: int | None = None, in_order: bool = True):
@@ -121,7 +122,7 @@ class Reals:
             self.numbers = np.sort(chosen) if in_order else chosen
 
     def minibatches(self, size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """(numbers int64 [n], images uint8 [n, C, R, R]) of all images once; n is at most `size`.
+        """Iterate once over all images: (numbers int64 [n], images uint8 [n, C, R, R]), n <= size.
         """
         state = self._training_set.state()
         try:
@@ -134,7 +135,7 @@ class Reals:
             self._training_set.restore(state)
 
     def sample(self, count: int, size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Minibatches of some images, spread over all; the first ones of a stream."""
+        """Minibatches of `count` images, evenly spaced; of a stream, the first ones."""
         if not self._has_numbers:
             yield from _cut(self.minibatches(min(size, count)), count)
             return
@@ -161,5 +162,5 @@ def _cut(minibatches, count):
 
 
 def mirrored(images: np.ndarray) -> np.ndarray:
-    """Images [..., W] flipped left to right."""
+    """Flip images [..., W] horizontally."""
     return images[..., ::-1]

@@ -1,8 +1,9 @@
 """Improved precision and recall (Kynkaanniemi et al. 2019).
 
-They tell how many fakes look real, and how many reals could have been made. A set of images stands
-for all that lies within a ball around each, as wide as the distance to its k-th nearest neighbour
-in the set. The time grows with the square of the number of images: 50000 of each take some minutes.
+Precision is the fraction of fakes that look real, recall the fraction of reals that the generator
+could produce. The manifold of a set of images is the union of balls around their features, each
+with the distance to the k-th nearest neighbour in the set as its radius. The time grows with the
+square of the number of images: 50000 of each take some minutes.
 """
 import os
 from collections.abc import Sequence
@@ -14,12 +15,12 @@ from metrics import FeatureFunction
 from metrics.inception import CollectingMetric
 from pgan.errors import ConfigError
 
-# Distances held at a time: 128 MB.
+# Distances in memory at a time: 128 MB.
 _DISTANCES = 1 << 25
 
 
 def _squared_distances(a, b):
-    """Of each row of a to each of b, float32 [M, N]."""
+    """Squared distance of each row of a to each row of b, float32 [M, N]."""
     distances = a @ b.T
     distances *= -2
     distances += np.einsum('nd,nd->n', a, a)[:, None]
@@ -28,22 +29,22 @@ def _squared_distances(a, b):
 
 
 def _chunks(a, b):
-    """Rows of a few at a time, so that their distances to b stay within bounds: slices."""
+    """Slices of a's rows whose distances to b fit into _DISTANCES numbers."""
     size = max(1, _DISTANCES // len(b))
     return [slice(start, start + size) for start in range(0, len(a), size)]
 
 
 def squared_radii(features: np.ndarray, k: int = 3) -> np.ndarray:
-    """The squared distance of each row to its k-th nearest other row.
+    """Squared distance of each row to its k-th nearest other row.
 
     Args:
         features: float32 [N, D], N > k.
-        k: which neighbour.
+        k: number of the neighbour.
 
     Returns:
         float32 [N].
     """
-    # A row is its own nearest, which takes place 0.
+    # Index 0 is the row itself.
     return np.concatenate([
         np.partition(_squared_distances(features[rows], features), k, axis=1)[:, k]
         for rows in _chunks(features, features)
@@ -52,19 +53,19 @@ def squared_radii(features: np.ndarray, k: int = 3) -> np.ndarray:
 
 def precision_recall(reals: np.ndarray, fakes: np.ndarray, k: int = 3,
                      real_radii: np.ndarray | None = None) -> tuple[float, float]:
-    """Fraction of fakes within the reals' balls, and of reals within the fakes'.
+    """Fraction of fakes within the reals' balls, and of reals within the fakes' balls.
 
-    These are equations 1 and 2 of Kynkaanniemi et al.
+    Equations 1 and 2 of Kynkaanniemi et al.
 
     Args:
         reals, fakes: features, float32 [M, D] and [N, D], more than k rows each.
-        k: which neighbour gives a ball's radius.
-        real_radii: `squared_radii(reals, k)` where it is known.
+        k: number of the neighbour that determines a ball's radius.
+        real_radii: `squared_radii(reals, k)`, if known.
 
     Returns:
         (precision, recall), each in [0, 1].
     """
-    # Distances of points far from the origin would lose digits.
+    # Centre the features: distances between points far from the origin lose precision.
     origin = reals.mean(axis=0)
     reals, fakes = reals - origin, fakes - origin
     real_radii = squared_radii(reals, k) if real_radii is None else real_radii
@@ -78,21 +79,21 @@ def precision_recall(reals: np.ndarray, fakes: np.ndarray, k: int = 3,
 
 
 class API(CollectingMetric):
-    """Precision and Recall. A pass of reals results in ones."""
+    """Precision and Recall; ones for a pass of reals."""
     higher_is_better = True
     _state_names = dict(features=2, squared_radii=1)
 
     def __init__(self, num_images: int, image_shape: Sequence[int], image_dtype: npt.DTypeLike,
                  minibatch_size: int, inception: FeatureFunction | str | os.PathLike | None = None,
                  result_dir: str | os.PathLike = 'results', k: int = 3) -> None:
-        """As `FeatureMetric`, and
+        """See `FeatureMetric` for the other arguments.
 
         Args:
-            k: which nearest neighbour gives a ball's radius; num_images must be larger.
+            k: number of the neighbour that determines a ball's radius, less than num_images.
         """
         if k < 1:
-            raise ConfigError('Precision and recall measure to a k-th nearest neighbour. Expected '
-                              f'k of at least 1. Received: k={k}.')
+            raise ConfigError('Precision and recall use the distance to the k-th nearest '
+                              f'neighbour. Expected k of at least 1. Received: k={k}.')
         self.k = k
         self.fewest = k + 1
         super().__init__(num_images, image_shape, image_dtype, minibatch_size, inception,

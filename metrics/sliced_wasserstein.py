@@ -1,12 +1,12 @@
 """Sliced Wasserstein distance between Laplacian pyramids (paper, section 5).
 
-It tells how alike two sets of images are, per scale. Each level of an image's Laplacian pyramid
-(Burt and Adelson 1983) gives 128 neighbourhoods of 7x7 pixels. The distance of two sets of them is
-measured along random directions, where optimal transport is a matter of sorting (Rabin et al.
-2011).
+It measures the similarity of two sets of images at each scale. From each level of an image's
+Laplacian pyramid (Burt and Adelson 1983), 128 neighbourhoods of 7x7 pixels are sampled. The
+distance between two sets of neighbourhoods is averaged over random one-dimensional projections, for
+which sorting solves the optimal transport problem (Rabin et al. 2011).
 
-All random numbers come from NumPy's global stream, in the order of the original: after the same
-np.random.seed the values are the same.
+All random numbers come from NumPy's global generator, in the order of the original, so the values
+for a given np.random.seed are the same.
 """
 from collections.abc import Sequence
 
@@ -16,19 +16,19 @@ import numpy.typing as npt
 from metrics.feeding import check_minibatch, check_mode, check_setting, in_threads, shares, slices
 from pgan.errors import ConfigError
 
-# Projections of one set that are sorted at a time; two sets of them are held, 270 MB. 2^25 is 16
-# directions of 16384 images.
+# Projections of one set that are sorted at a time. Two sets are in memory, 270 MB. 2^25 corresponds
+# to 16 directions of 16384 images.
 _PROJECTIONS = 1 << 25
-# Floats of an image level that one thread works on at a time: what the processor's caches hold.
+# Floats of an image level that one thread processes at a time, which fit into the caches.
 _BLOCK = 1 << 16
 
 
 # --------------------------------------------------------------------------------------------------
 # Laplacian pyramids. The 5x5 binomial kernel is the outer product of [1, 4, 6, 4, 1] / 16 with
-# itself: one axis after the other.
+# itself, so each axis is filtered separately.
 
 def pyr_down(minibatch: np.ndarray) -> np.ndarray:
-    """Blur with the 5x5 binomial kernel and take every second pixel, as cv2.pyrDown does.
+    """Blur with the 5x5 binomial kernel and keep every second pixel, as cv2.pyrDown does.
 
     Borders are mirrored.
 
@@ -42,9 +42,7 @@ def pyr_down(minibatch: np.ndarray) -> np.ndarray:
 
 
 def pyr_up(minibatch: np.ndarray) -> np.ndarray:
-    """Insert zeros between pixels and blur, as cv2.pyrUp does.
-
-    The filter is four times the 5x5 binomial kernel.
+    """Insert zeros between pixels and blur with 4x the 5x5 binomial kernel, as cv2.pyrUp does.
 
     Args:
         minibatch: float32 [N, C, H, W].
@@ -56,19 +54,19 @@ def pyr_up(minibatch: np.ndarray) -> np.ndarray:
 
 
 def _along(x, axis, *which):
-    """A view of some pixels along an axis."""
+    """View of x sliced along an axis."""
     return x[(slice(None),) * axis + (slice(*which),)]
 
 
 def _pad(x, axis, left, right):
-    """Mirror about the first pixels (not repeating them), likewise about the last."""
+    """Pad an axis by reflection; the edge pixels are not repeated."""
     widths = [(0, 0)] * x.ndim
     widths[axis] = (left, right)
     return np.pad(x, widths, 'reflect')
 
 
 def _down(x, axis):
-    """Every second pixel of the blurred axis, and no others."""
+    """Blur and decimate along an axis; only the pixels that are kept are computed."""
     size = x.shape[axis]
     x = _pad(x, axis, 2, 2)
     tap = [_along(x, axis, offset, offset + size, 2) for offset in range(5)]
@@ -80,15 +78,15 @@ def _down(x, axis):
 
 
 def _up(x, axis):
-    """Twice as many pixels.
+    """Double the number of pixels along an axis.
 
-    Of the five taps, three meet pixels at even positions and two at odd ones; the others meet
-    zeros.
+    Of the five taps, three fall on pixels at even positions and two at odd positions; the others
+    fall on zeros.
     """
     shape = list(x.shape)
     shape[axis] *= 2
     out = np.empty(shape, np.float32)
-    # The mirror lies on the last zero, so on that side the last pixel appears once more.
+    # Reflection is about the inserted zero at the end, so there the last pixel is repeated.
     first = _along(_pad(x, axis, 1, 0), axis, 0, 1)
     last = _along(x, axis, x.shape[axis] - 1, None)
     padded = np.concatenate([first, x, last], axis=axis)
@@ -103,14 +101,14 @@ def _up(x, axis):
 
 
 def generate_laplacian_pyramid(minibatch: np.ndarray, num_levels: int) -> list[np.ndarray]:
-    """What each scale adds to the next coarser one; the last level is the blurred image itself.
+    """Laplacian pyramid: the difference of each level from the next coarser one, then the coarsest.
 
     Args:
         minibatch: [N, C, H, W] of any type; H and W divisible by 2^(num_levels - 1).
-        num_levels: number of levels, 1 or more.
+        num_levels: number of levels, at least 1.
 
     Returns:
-        A list of float32 [N, C, H / 2^i, W / 2^i].
+        A list of float32 [N, C, H / 2^i, W / 2^i], finest first.
     """
     pyramid = [np.asarray(minibatch, np.float32)]
     for _ in range(1, num_levels):
@@ -124,12 +122,12 @@ def generate_laplacian_pyramid(minibatch: np.ndarray, num_levels: int) -> list[n
 
 def get_descriptors_for_minibatch(minibatch: np.ndarray, nhood_size: int,
                                   nhoods_per_image: int) -> np.ndarray:
-    """Cut neighbourhoods out of images at random places.
+    """Crop neighbourhoods from images at random positions.
 
     Args:
         minibatch: float32 [N, 3, H, W].
-        nhood_size: side of a neighbourhood, odd, at most min(H, W) - 1.
-        nhoods_per_image: how many of each image.
+        nhood_size: side of a neighbourhood in pixels, odd, at most min(H, W) - 1.
+        nhoods_per_image: number of neighbourhoods per image.
 
     Returns:
         float32 [N * nhoods_per_image, 3, nhood_size, nhood_size]; the last two axes are x and y,
@@ -140,7 +138,7 @@ def get_descriptors_for_minibatch(minibatch: np.ndarray, nhood_size: int,
 
 
 def _draw_places(shape, nhood_size, nhoods_per_image):
-    """Image, left edge and top edge of each neighbourhood."""
+    """Draw the image number, left edge and top edge of each neighbourhood."""
     half, count = nhood_size // 2, shape[0] * nhoods_per_image
     x = np.random.randint(half, shape[3] - half, size=(count, 1, 1, 1)).ravel() - half
     y = np.random.randint(half, shape[2] - half, size=(count, 1, 1, 1)).ravel() - half
@@ -148,21 +146,20 @@ def _draw_places(shape, nhood_size, nhoods_per_image):
 
 
 def _cut(minibatch, nhood_size, image, x, y):
-    """Copy the neighbourhoods at given places."""
-    # The columns of a neighbourhood come before its rows: random directions meet them in this
-    # order.
+    """Copy the neighbourhoods at the given positions."""
+    # Columns before rows, as in the original: random directions are applied in this order.
     turned = np.ascontiguousarray(minibatch.swapaxes(2, 3))
     windows = np.lib.stride_tricks.sliding_window_view(turned, (nhood_size, nhood_size), (2, 3))
     return windows[image, :, x, y]
 
 
 def finalize_descriptors(parts: list[np.ndarray]) -> list[np.ndarray]:
-    """Make each channel's mean 0 and its standard deviation 1, over all neighbourhoods.
+    """Normalize each channel to mean 0 and standard deviation 1 over all neighbourhoods.
 
-    A channel without variation, such as an empty one, becomes 0.
+    A constant channel becomes 0.
 
     Args:
-        parts: list of float32 [n, C, S, S], the descriptors of some images each. Changed in place.
+        parts: list of float32 [n, C, S, S], descriptors of some images each. Modified in place.
 
     Returns:
         List of the same arrays as [n, C * S * S].
@@ -178,17 +175,17 @@ def finalize_descriptors(parts: list[np.ndarray]) -> list[np.ndarray]:
 
     def scale(part):
         part /= deviation
-        part[:, constant] = 0  # The rounded mean is not always the value itself.
+        part[:, constant] = 0  # The mean of a constant may differ from it by rounding.
         return part.reshape(len(part), -1)
     return in_threads(scale, parts)
 
 
 def _constant_channels(parts, deviation):
-    """Whether each channel has one value only, bool [C]."""
+    """Whether each channel is constant, bool [C]."""
     def is_constant(channel):
         first = parts[0][0, channel, 0, 0]
         return all((part[:, channel] == first).all() for part in parts)
-    # Rounding of the mean moves a constant by far less than this; no time for the other channels.
+    # Skip the slow test where the deviation is far above what rounding of the mean can cause.
     small = deviation.ravel() < 0.1
     return np.array([is_small and is_constant(channel) for channel, is_small in enumerate(small)])
 
@@ -196,9 +193,8 @@ def _constant_channels(parts, deviation):
 def _channel_means(parts, function):
     """Mean of function(x) per channel, float32 [C, 1, 1].
 
-    Summed in the order of np.mean(x, axis=(0, 2, 3)), in float32. A sum in float64 would be better
-    by up to 1e-4, but no longer the original's, and would show in the third decimal of the
-    distance.
+    Summed in float32, in the order of np.mean(x, axis=(0, 2, 3)). A float64 sum would be more
+    accurate by up to 1e-4, but would differ from the original in the third decimal of the distance.
     """
     def row_sums(part):
         return function(part).reshape(*part.shape[:2], -1).sum(axis=2)
@@ -211,13 +207,13 @@ def _channel_means(parts, function):
 
 def sliced_wasserstein(A: np.ndarray | list[np.ndarray], B: np.ndarray | list[np.ndarray],
                        dir_repeats: int, dirs_per_repeat: int) -> float:
-    """Mean distance of two sets of points along random directions.
+    """Mean distance between two sets of points along random directions.
 
     Args:
-        A: float32 [N, D], or a list of such that together make [N, D].
-        B: the same, as many points.
-        dir_repeats: how many times directions are drawn.
-        dirs_per_repeat: directions drawn at a time.
+        A: float32 [N, D], or a list of arrays that concatenate to [N, D].
+        B: like A, with the same number of points.
+        dir_repeats: number of times that directions are drawn.
+        dirs_per_repeat: directions per draw.
 
     Returns:
         float, 0 or more: the mean over directions of the 1-Wasserstein distance between the
@@ -231,7 +227,7 @@ def sliced_wasserstein(A: np.ndarray | list[np.ndarray], B: np.ndarray | list[np
     if sizes[0] != sizes[1]:
         raise ConfigError('The sliced Wasserstein distance compares sets of equal size. Expected '
                           f'two of [N, D]. Received: {list(sizes[0])} and {list(sizes[1])}. Feed '
-                          'as many images to one pass as to the other.')
+                          'the same number of images to both passes.')
     total, at_a_time = 0.0, max(1, _PROJECTIONS // sizes[0][0])
     for _ in range(dir_repeats):
         directions = _draw_directions(sizes[0][1], dirs_per_repeat)
@@ -251,7 +247,7 @@ def _draw_directions(dim, count):
 def _project(points, directions):
     """Sorted projections of a list of [n, D]: float32 [directions, N].
 
-    Rows are contiguous, which sorts eight times faster than columns.
+    Contiguous rows sort 8x faster than columns.
     """
     out = np.empty((directions.shape[1], sum(map(len, points))), np.float32)
     start = 0
@@ -273,12 +269,12 @@ def _distances(a, b):
 class API:
     """SWDx1e3_<resolution> for each level from the full resolution down to 16, and SWDx1e3_avg.
 
-    A pass in mode 'reals' (or 'warmup') becomes what later ones are compared with, and results in
-    zeros, its distance to itself; random numbers are drawn for it as for any other, so that seeds
-    give what they gave in the original.
+    Later passes are compared with the last pass of mode 'reals' (or 'warmup'). That pass itself
+    returns zeros, its distance to itself. Random numbers are drawn for it nevertheless, so that a
+    seed gives the same values as in the original.
 
     Descriptors take 128 * 147 * 4 bytes per image and level: 8.6 GB for 16384 images of 1024x1024,
-    and as much again for the reals.
+    and the same again for the reals.
     """
     higher_is_better = False
     judged_by = 'SWDx1e3_avg'
@@ -290,12 +286,12 @@ class API:
 
         Args:
             nhood_size: side of the neighbourhoods in pixels, odd.
-            nhoods_per_image: neighbourhoods of each image and level.
+            nhoods_per_image: neighbourhoods per image and level.
             dir_repeats, dirs_per_repeat: as in `sliced_wasserstein`.
 
         Raises:
-            ConfigError: images that have no level of 16 pixels, or that cannot be halved down to
-                it; see `check_setting` for others.
+            ConfigError: the images are smaller than 16 pixels, or cannot be halved down to 16
+                pixels; see `check_setting` for other errors.
         """
         check_setting(num_images, image_shape, image_dtype, minibatch_size)
         self.nhood_size = nhood_size
@@ -320,11 +316,11 @@ class API:
                               "mode 'reals' before the first of mode 'fakes'. Feed real images "
                               'first.')
         if mode != 'fakes':
-            self._reals = None  # Their memory is needed.
+            self._reals = None  # Free the memory before the pass.
         self._parts: list[list[np.ndarray]] = [[] for _ in self.resolutions]
 
     def feed(self, mode: str, minibatch: npt.ArrayLike) -> None:
-        """Take descriptors of a minibatch, uint8 [N, 3, H, W]; its pyramid is not kept."""
+        """Sample descriptors from a minibatch, uint8 [N, 3, H, W]."""
         minibatch = check_minibatch(minibatch, self.image_shape)
         some = slices(len(minibatch), max(1, _BLOCK // minibatch[0].size))
         images = [minibatch[part] for part in some]
@@ -348,17 +344,17 @@ class API:
         return [distance * 1e3 for distance in [*distances, np.mean(distances)]]
 
     def _distance(self, reals, fakes):
-        """Of one level."""
+        """Distance at one level."""
         if reals is not fakes:
             return np.float64(
                 sliced_wasserstein(reals, fakes, self.dir_repeats, self.dirs_per_repeat))
-        for _ in range(self.dir_repeats):  # It is 0; only the random stream has to move on.
+        for _ in range(self.dir_repeats):  # The distance is 0; only advance the random generator.
             np.random.randn(reals[0].shape[1], self.dirs_per_repeat)
         return np.float64(0)
 
 
 def _resolutions(image_shape):
-    """Heights of the levels, the finest first."""
+    """Heights of the levels, finest first."""
     _, height, width = image_shape
     resolutions = []
     while height >= 16 and width >= 16:

@@ -1,6 +1,4 @@
-"""Reading data sets: the right pixels, the right labels, the right order, and errors that name what
-is wrong.
-"""
+"""Reading data sets: pixels, labels and order are correct, and errors name the cause."""
 import os
 import re
 import subprocess
@@ -64,7 +62,7 @@ def test_each_epoch_shows_every_image_once_in_another_order(small):
 
 
 def test_the_order_is_always_the_same_one():
-    # Numbers noted once: checkpoints of earlier versions must find the same order.
+    # Recorded numbers: checkpoints of earlier versions must get the same order.
     assert shuffled_order(10, 0, 0).tolist() == [6, 1, 0, 5, 3, 8, 7, 9, 2, 4]
     assert shuffled_order(10, 1000, 3).tolist() == [4, 3, 5, 2, 9, 0, 7, 1, 8, 6]
 
@@ -75,7 +73,7 @@ def test_unshuffled_is_the_order_of_the_file(small):
 
 
 def stream(dset, sizes, lods=(0,)):
-    """Image numbers, by their labels, of minibatches of these sizes and lods."""
+    """Image numbers, by their labels, of minibatches of the given sizes and lods."""
     return [
         int(label[0]) for i, size in enumerate(sizes)
         for label in dset.get_minibatch_np(size, lods[i % len(lods)])[1]
@@ -231,11 +229,13 @@ def test_all_labels_can_be_looked_at(small):
 
 
 # --------------------------------------------------------------------------------------------------
-# Images that are held out.
+# Held-out images.
 
 @pytest.mark.parametrize('validation, count', [(0.2, 5), (7, 7), (0.03, 1), (NUM - 1, NUM - 1)])
 def test_held_out_images_are_never_trained_on(validation, count, small):
-    """Every image is in one of the two parts, with its label; each part is shown in turn."""
+    """Every image is in exactly one of the two parts, with its label. Each epoch of a part shows
+    all of its images.
+    """
     training, held_out = (TFRecordDataset(small, max_label_size='full', validation=validation,
                                           part=part) for part in ('training', 'validation'))
     assert (training.num_images, held_out.num_images) == (NUM - count, count)
@@ -287,7 +287,7 @@ def test_a_missing_folder_comes_with_the_command_that_makes_it(name, command, in
     assert f'/dataset_tool.py {command.format(f"datasets/{name}")}' in message
     assert re.search(r'any data: bash \S*quickstart.sh$', message)
     assert repr(str(in_tmp / 'datasets' / name)) in message
-    # It must not send anybody to a command that is not there.
+    # It must not recommend a command that does not exist.
     assert command.split()[0] in [command.__name__ for command in dataset_tool.COMMANDS]
 
 

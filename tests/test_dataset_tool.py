@@ -1,4 +1,5 @@
-"""The command line that makes data sets, against what the original made of the same input."""
+"""The command line that creates data sets, compared with the original's output for the same input.
+"""
 import importlib
 import os
 import re
@@ -25,7 +26,7 @@ CREATE = [
     name for name, case in CASES.items()
     if case['exit'] == 0 and case['command'].startswith('create_')
 ]
-# sorted so that those of tens of thousands of images, which take seconds, come last
+# sorted so that the slow ones, of tens of thousands of images, come last
 CREATE.sort(key=lambda name: name in ('cifar10', 'cifar100', 'svhn'))
 EXTRACT = [name for name, case in CASES.items() if case['command'] == 'extract']
 COMPARE = [name for name, case in CASES.items() if case['command'] == 'compare']
@@ -34,7 +35,7 @@ FAIL = [
     if case['command'] == 'create_from_images' and case['exit'] == 1
 ]
 
-# What scripts and notebooks of the original's users import.
+# Names that scripts and notebooks for the original import.
 NAMES = {
     'config': 'EasyDict desc result_dir data_dir random_seed tf_config dataset train G D sched',
     'dataset': 'TFRecordDataset SyntheticDataset load_dataset',
@@ -68,7 +69,7 @@ def test_what_users_import_from_the_original_is_there(module):
 
 @pytest.fixture(scope='module')
 def made(tmp_path_factory):
-    """Make a golden data set once: a function from its name to (folder, printed lines)."""
+    """Create a golden data set once: a function from its name to (folder, printed lines)."""
     root = tmp_path_factory.mktemp('datasets')
     results = {}
 
@@ -90,17 +91,17 @@ def made(tmp_path_factory):
         return results[name]
 
     yield make
-    shutil.rmtree(root)  # a gigabyte, of which pytest would keep the last three
+    shutil.rmtree(root)  # a gigabyte, and pytest would keep the last three
 
 
 @pytest.mark.first(22, rest='slow')
 @pytest.mark.parametrize('name', CREATE)
 def test_create_gives_the_bytes_of_the_original(name, made, capsys, monkeypatch):
-    monkeypatch.setattr(celeba, 'NUM_IMAGES', 20)  # as in the run of the original
+    monkeypatch.setattr(celeba, 'NUM_IMAGES', 20)  # as in the original's run
     folder, lines = made(name, capsys)
     case = CASES[name]
     if name == 'lsun-odd-32':
-        # What is printed about entries that cannot be read is the library's in the original; here
+        # In the original, the message about unreadable entries comes from the library; here
         # it names the entry.
         reports = [line for line in lines if line.startswith('Skipped: ')]
         assert len(reports) == 3 and all(

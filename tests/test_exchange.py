@@ -1,7 +1,7 @@
-"""Snapshots that travel: to the original program, read by another Python with a stand-in for its
-class; from it; between processes.
+"""Snapshots between programs: read by the original program, by other Python versions with a
+stand-in for its class, and by other processes.
 
-OLD_PYTHONS names further interpreters to try, e.g. OLD_PYTHONS=/opt/python3.7/bin/python (with
+OLD_PYTHONS names additional interpreters to test, e.g. OLD_PYTHONS=/opt/python3.7/bin/python (with
 NumPy; separated by ':').
 """
 import hashlib
@@ -50,7 +50,8 @@ def test_other_pythons_read_the_state(interpreter, writer, networks, tmp_path):
                    hashlib.sha256(var.numpy().tobytes()).hexdigest()]
         ] for name, var in network.vars.items()]
         func = {'G': 'G_paper', 'D': 'D_paper', 'Gs': 'G_paper'}[network.name]
-        # Exactly the original's keys; its class executes build_module_src, which gets it its own
+        # Exactly the original's keys. The original's class executes build_module_src, which
+        # defines
         # functions of these names.
         assert state == {
             'version': 2, 'name': network.name, 'static_kwargs': network.static_kwargs,
@@ -68,7 +69,7 @@ def test_what_another_program_would_read_is_what_we_read(networks, tmp_path):
 
 
 # --------------------------------------------------------------------------------------------------
-# Networks of one's own, through processes that know of them and others that do not.
+# User-defined networks, in processes that have their module and in others that do not.
 
 OWN = '''
 import keras, tensorflow as tf, tfutil
@@ -125,7 +126,7 @@ def test_networks_of_ones_own_travel(tmp_path):
     assert run_python(TRAIN, tmp_path, **here) == 'the module runs\n'
     known = run_python('import own_networks\n' + LOAD, tmp_path, **here)
     assert known == 'the module runs\nloaded\n'
-    # A file alone makes nothing run, even where its module could be imported.
+    # Loading a file runs no code, even if its module could be imported.
     for path in (here, {}):
         message, runs, loaded = run_python(LOAD, tmp_path, **path).splitlines()
         assert 'trust_source=True' in message and 'the module runs' not in message
@@ -133,13 +134,12 @@ def test_networks_of_ones_own_travel(tmp_path):
 
 
 # --------------------------------------------------------------------------------------------------
-# The original's networks, put to use.
+# Using the original's networks.
 
 
 @pytest.mark.slow
 def test_imported_networks_are_ordinary_networks():
-    """Without a session: run, evaluated inside of a graph with gradients, cloned, converted,
-    changed.
+    """Without a session: run, evaluated inside a graph with gradients, cloned, converted, modified.
     """
     import tensorflow as tf
     data = load_npz('original-format-network.npz')
@@ -201,7 +201,7 @@ def test_the_example_says_what_it_needs(in_tmp):
             (in_tmp / name).write_bytes(content)
     found = run_programs([['examples/import_example.py', name] for name in names], in_tmp)
     for done, (_, words) in zip(found, cases, strict=True):
-        # Above it TensorFlow may report a driver without a card.
+        # On earlier lines TensorFlow may report a driver without a GPU.
         assert done.returncode == 1 and words in done.stderr.splitlines()[-1], done.stderr
         assert 'Traceback' not in done.stderr
     assert sorted(os.listdir()) == ['hello.pkl', 'list.pkl']

@@ -1,5 +1,5 @@
-"""Everything that the program writes, on a disk that fails at every step: there is the old file or
-the new one, and a word about it.
+"""All files of the program on a disk that fails at every step: afterwards the old or the new file
+exists, and an error is reported.
 """
 import gc
 import os
@@ -42,7 +42,7 @@ NETWORKS = []
 
 
 def network(version):
-    """A small network whose values tell the version; built once."""
+    """A small network whose values depend on the version; built once."""
     if not NETWORKS:
         options = dict(num_channels=1, resolution=4, fmap_base=4, fmap_max=4, latent_size=3)
         NETWORKS.extend(tfutil.Network('G', 'networks.G_paper', **options) for _ in range(2))
@@ -62,7 +62,7 @@ def write_dataset(version):
 
 
 def write_rows(version):
-    """A row of a metric's table, beside those of earlier versions."""
+    """A row of a metric's table, next to those of earlier versions."""
     table = evaluation._Table('metric.txt', 'num_images=10')
     table.begin(['FID'], ['%-10.4f'])
     table.add('Reals', 1.0, [float(version)])
@@ -81,7 +81,7 @@ def write_projection(version):
 
 
 def write_inception(version):
-    """The graph that has been downloaded."""
+    """The downloaded graph."""
     with pytest.MonkeyPatch.context() as patch:
         for name, result in (('_fetch', b''), ('_unpack', bytes([version]) * 1000), ('_parse',
                                                                                      None)):
@@ -99,7 +99,7 @@ def plot(version):
                     ['FID'], 'metric.png')
 
 
-# Functions of the version: 0 was there before, 1 is being written.
+# Functions of the version: 0 is the existing file, 1 is being written.
 WRITERS = {
     'snapshot': lambda version: misc.save_pkl(
         (np.full(500, version, np.float32), 'x'), 'network-final.pkl'),
@@ -119,17 +119,15 @@ WRITERS = {
     'inception graph': write_inception, 'extracted images': write_extracted,
     'done': lambda version: generator.mark_done('.'),
 }
-SEVERAL_FILES = ('projection', 'extracted images')  # each for itself whole
+SEVERAL_FILES = ('projection', 'extracted images')  # each file is complete
 
 
 @pytest.fixture(params=[False, True], ids=['nothing there', 'old one there'])
 def prepare(request, room, monkeypatch):
-    """A function: name of a writer -> (the writer, what is there before and after it, all
-    faults).
-    """
+    """A function from a writer's name to (writer, content before and after, all faults)."""
     def do(name):
         write = WRITERS[name]
-        for folder in ('run', '_inception'):  # results stand in folders that are there
+        for folder in ('run', '_inception'):  # results are written to existing folders
             os.makedirs(folder)
         if request.param:
             write(0)
@@ -142,9 +140,7 @@ def prepare(request, room, monkeypatch):
 
 
 def check_whole(name, before, after):
-    """Nothing but whole files: those from before, or, where several are written, new ones among
-    them.
-    """
+    """Only complete files: those from before or, if several are written, new ones among them."""
     if name not in SEVERAL_FILES:
         assert tree() == before
         return
@@ -176,7 +172,7 @@ def test_an_error_leaves_what_was_there(name, prepare, room, monkeypatch, record
 @pytest.mark.filterwarnings('ignore::pytest.PytestUnraisableExceptionWarning')
 @pytest.mark.parametrize('name', WRITERS)
 def test_a_crash_leaves_what_was_there(name, prepare, room, monkeypatch, record_property):
-    """What is left over is hidden and is nobody's; the next time all goes well."""
+    """Leftovers are hidden and unlocked; the next attempt succeeds."""
     write, before, after, faults = prepare(name)
     for operation, number in faults:
         start_anew(before)
@@ -205,7 +201,7 @@ def test_a_crash_leaves_what_was_there(name, prepare, room, monkeypatch, record_
 
 @pytest.mark.slow
 def test_a_saved_model_is_replaced_whole(room, monkeypatch):
-    """TensorFlow writes it; then it is synced and gets its name."""
+    """TensorFlow writes the file; then it is synced and renamed."""
     export('model', 0)
     before = tree()
     with Disk(room).installed(monkeypatch) as disk:
@@ -235,7 +231,7 @@ def export(path, version):
 @pytest.mark.slow
 @pytest.mark.parametrize('number', [0, 1])
 def test_a_crash_of_an_export(number, room, monkeypatch):
-    """Between its two renames the old one has another name; it is whole there."""
+    """Between the two renames the old folder has another name, and is complete."""
     export('model', 0)
     before = tree('model')
     with Disk(room, 'rename', number, Killed).installed(monkeypatch), pytest.raises(Killed):
@@ -249,7 +245,7 @@ def test_a_crash_of_an_export(number, room, monkeypatch):
 
 @pytest.mark.parametrize('operation', ['open', 'fsync', 'rename'])
 def test_a_video_is_replaced_whole(operation, room, monkeypatch):
-    """ffmpeg writes it; what the disk does to ffmpeg itself is in the tests of videos."""
+    """ffmpeg writes the file; faults within ffmpeg are tested with the videos."""
     pathlib.Path('out.mp4').write_bytes(b'old')
     for cause in ERRORS.values():
         with Disk(room, operation, 0,
@@ -260,8 +256,8 @@ def test_a_video_is_replaced_whole(operation, room, monkeypatch):
         check_message(caught.value, f"'{room}/out.mp4'", os.strerror(cause))
 
 
-# Neither several files, nor such as say something: the limit is on what pytest takes that down in
-# as well.
+# Neither writers of several files, nor writers that print: the limit also applies to the files in
+# which pytest captures output.
 REAL = [
     name for name in WRITERS
     if name not in (*SEVERAL_FILES, 'done', 'text appended', 'metric rows', 'inception graph')
@@ -271,7 +267,7 @@ REAL = [
 @pytest.mark.first(3, rest='slow')
 @pytest.mark.parametrize('name', REAL)
 def test_real_errors_leave_what_was_there(name, room):
-    """The system refuses to let files grow, wherever in a library they are written."""
+    """The system does not let files grow, in any library that writes them."""
     WRITERS[name](0)
     before = tree()
     WRITERS[name](1)
@@ -340,7 +336,7 @@ print(deaths)
 
 @pytest.mark.slow
 def test_processes_that_die_in_the_midst_of_it(in_tmp):
-    """Real ones, without a chance to clean up, at each of their steps."""
+    """Processes are really killed, without a chance to clean up, at each step."""
     done = subprocess.run([sys.executable, '-c', DIE], capture_output=True, text=True, env={
         **os.environ, 'PYTHONPATH': str(ROOT)})
     assert done.returncode == 0, done.stderr

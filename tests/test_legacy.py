@@ -1,5 +1,5 @@
-"""legacy: networks of the Theano version are converted as the original converts them; whatever else
-a file says is an error.
+"""legacy: networks of the Theano version are converted as in the original; malformed files are
+errors.
 """
 import pickle
 import subprocess
@@ -100,7 +100,7 @@ def wscale_state(net):
     return states_of('wscale')[NAMES.index(net)]
 
 
-# What the original refused and this version has layers for: the options alone do not fit the
+# What the original refused and this version has layers for: the options alone do not match the
 # arrays, except for a layer without any.
 WITH_OTHER_ARRAYS = {('G', 'label_size'), ('G', 'use_batchnorm'), ('D', 'label_size'),
                      ('D', 'mbdisc_kernels'), ('D', 'use_layernorm')}
@@ -139,15 +139,15 @@ def test_one_option_changed(change, in_tmp, golden):
 @pytest.mark.parametrize('case', THEANO['options_left_out'],
                          ids=lambda c: f'{c["net"]}-{c["option_left_out"]}')
 def test_one_option_left_out(case, in_tmp, golden):
-    """The default takes its place; arrays that fit another value than the default are not forced
-    into the network.
+    """The default takes its place. Arrays for a value other than the default are not forced into
+    the network.
     """
     state = wscale_state(case['net'])
     del state['build_func_spec'][case['option_left_out']]
     assert legacy.convert_options(state['build_func_spec']) == case['static_kwargs']
     if case['option_left_out'] in ('num_channels', 'fmap_base'):
         words = (r'must be a float array of shape \[.*Received: an array of shape .*'
-                 'do not belong together')
+                 'do not match')
         with pytest.raises(DataError, match=words):
             load_state(state)
         expected = random_network(case['net'], case['static_kwargs'])
@@ -197,7 +197,7 @@ def random_network(net, static_kwargs, seed=0):
 
 
 def theano_order(network):
-    """Names of the layers in the order of a Theano network's parameters."""
+    """Layer names in the order of a Theano network's parameters."""
     resolution = network.static_kwargs.get('resolution', 32)
     upward = [2 ** k for k in range(3, 11) if 2 ** k <= resolution]
     lods = range(len(upward) + 1)
@@ -210,7 +210,7 @@ def theano_order(network):
 
 
 def theano_parameters(network, use_wscale, seed=1):
-    """The flat list of a Theano network's parameters that must be converted to this network's."""
+    """The Theano network's flat list of parameters that is converted to this network."""
     random, parameters = np.random.RandomState(seed), []
     for name in theano_order(network):
         weight, bias = network.get_var(f'{name}/weight').astype(
@@ -287,7 +287,8 @@ def test_converted_networks_are_saved_and_loaded_as_this_programs(in_tmp, golden
 
 @pytest.mark.slow
 def test_a_fresh_process_reads_converted_networks(in_tmp, golden):
-    """Dummy's build function is known without importing anything first; to plain pickle, too."""
+    """The build function of Dummy is known without importing anything first, also to plain pickle.
+    """
     misc.save_pkl(tuple(golden['unknown'].values()), 'a.pkl')
     code = f"""
 import sys

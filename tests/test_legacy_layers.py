@@ -1,6 +1,6 @@
-"""legacy: Theano networks with the layers that the original could not convert.
+"""legacy: Theano networks with layers that the original could not convert.
 
-No file of such a network is at hand. The order of parameters is that of Lasagne's layers: weight,
+No file of such a network is available. The order of parameters is that of Lasagne's layers: weight,
 scale, then the normalization's (beta, gamma, mean, inv_std) or (gain, bias); two dense layers for
 scores and labels; theta, log_weight_scale, b.
 """
@@ -47,7 +47,7 @@ CASES = {
 
 
 def network_of(func, options):
-    """A network of random variables, away from where they start."""
+    """A network with random variables instead of initial values."""
     more = {} if 'mode' in func else dict(fused_scale=False, mbstd_group_size=16)
     net = tfutil.Network(func, f'networks.{func}', **options, **more)
     random = np.random.RandomState(0)
@@ -118,7 +118,7 @@ def test_layers_come_over(case, use_wscale, in_tmp):
 
 
 def test_mode_recovery_networks_that_are_not_as_expected_are_left_out(in_tmp, capsys):
-    """As the original left them out; the reason is told beside."""
+    """Left out as in the original; the reason is printed."""
     net = network_of('D_mnist_mode_recovery', MODES)
     values = parameters_of(net, D_MODES, False)
     state = dict(build_func_spec=dict(MODES, func='D_mnist_mode_recovery'),

@@ -1,4 +1,4 @@
-"""legacy: malformed and hostile snapshots of the Theano version; what is wrong is named."""
+"""legacy: malformed and malicious snapshots of the Theano version; the error is named."""
 import copy
 import pickle
 
@@ -12,7 +12,7 @@ from tests.support.theano_snapshots import load_bytes, load_state, states_of
 
 
 def change(*path, value):
-    """A function that puts a value in place of the one at a path in a state."""
+    """Return a function that replaces the value at a path in a state."""
     def apply(state):
         for key in path[:-1]:
             state = state[key]
@@ -21,7 +21,7 @@ def change(*path, value):
 
 
 def lack(*path):
-    """A function that takes away what is at a path in a state."""
+    """Return a function that removes the value at a path in a state."""
     def apply(state):
         for key in path[:-1]:
             state = state[key]
@@ -53,7 +53,7 @@ MALFORMED = {
                              "'func' of build_func_spec must be of type str. Received: int"),
     'function with control characters': (spec(func='\x1b[2J'), r"names a function '\\x1b\[2J'"),
     'name of an option is a number': (change('build_func_spec', 3, value=3),
-                                      'the name of an option must be text. Received: 3'),
+                                      'the name of an option must be a string. Received: 3'),
     'option is an array': (spec(some_unknown_option=np.zeros(3)),
                            r"option' must be a number, .*Received: an array of shape \[3\]"),
     'resolution is text': (spec(resolution='8'),
@@ -68,10 +68,11 @@ MALFORMED = {
     'fmap_base is nan': (spec(fmap_base=float('nan')),
                          "'fmap_base' must be a finite number. Received: nan"),
     'fmap_base is too small': (spec(fmap_base=1),
-                               'its options make no network: no feature maps are left'),
+                               'no network can be built from its options: no feature maps are '
+                               'left'),
     'fmap_base is huge': (spec(fmap_base=10**400),
                           "'fmap_base' must be a finite number. Received: an integer of 1329 bits"),
-    'fmap_decay is huge': (spec(fmap_decay=-1e200), 'its options make no network'),
+    'fmap_decay is huge': (spec(fmap_decay=-1e200), 'no network can be built from its options'),
     'latent_size is half': (spec(latent_size=0.5),
                             "'latent_size' must be .*, or None. Received: 0.5"),
     'use_wscale is text': (spec(use_wscale='no'),
@@ -144,7 +145,7 @@ def test_states_of_another_type(state, in_tmp):
         (dict(latent_size=10**9), 'parameter 0, the weight of 4x4/Dense'),
         (dict(num_channels=10**9), 'parameter 12, the weight of ToRGB_lod0'),
         (dict(resolution=2**4000), 'no feature maps are left at 64x64'),
-        # Names too long to be made.
+        # Names that are too long.
         (dict(resolution=2**40000, fmap_decay=0,
               fmap_base=8), 'parameter 6, the weight of 8x8/Conv0'),
     ])
@@ -198,7 +199,7 @@ def test_hostile_pickles(data, message, in_tmp):
 
 
 def test_a_network_is_not_an_option(in_tmp):
-    """Options are kept and pickled with the network, so they are plain values."""
+    """Options are stored and pickled with the network, so they must be plain values."""
     state = dict(UNKNOWN_STATE,
                  build_func_spec={**UNKNOWN_STATE['build_func_spec'], 'extra': 'PLACE'})
     text = pickle.dumps(state, protocol=2)[2:-1]
@@ -207,7 +208,7 @@ def test_a_network_is_not_an_option(in_tmp):
     assert text.count(place) == 1
     with pytest.raises(
             DataError,
-            match="option 'extra' must be a number, a truth value, text, None or a list of these"):
+            match="option 'extra' must be a number, a bool, a string, None or a list of these"):
         load_bytes(b'\x80\x02' + BLANK + text.replace(place, b'cnetwork\nNetwork\n') + b'b.')
 
 

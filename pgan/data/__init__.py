@@ -1,1 +1,1 @@
-"""Data sets on disk: records, label files, the writer of all data sets, decoding of image files."""
+"""Data sets on disk: records, label files, the writer, and decoding of image files."""

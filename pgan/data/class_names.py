@@ -1,14 +1,14 @@
-"""Names of classes: those of a data set, and of the rows of a picture."""
+"""Class names of data sets, and of the rows of image grids."""
 import glob
 import os
 from collections.abc import Sequence
 from typing import Any
 
-ROWS_FILE = 'rows.txt'  # beside pictures of which each row shows a class
+ROWS_FILE = 'rows.txt'  # in the folder of image grids with one class per row
 
 
 def read_class_names(tfrecord_dir: str | os.PathLike) -> list[str] | None:
-    """The lines of the folder's NAME-classes.txt, or None if it has none."""
+    """Read the lines of the folder's NAME-classes.txt; None if the file does not exist."""
     folder = glob.escape(os.fspath(tfrecord_dir))
     paths = sorted(glob.glob(os.path.join(folder, '*-classes.txt')))
     if not paths:
@@ -17,16 +17,16 @@ def read_class_names(tfrecord_dir: str | os.PathLike) -> list[str] | None:
         with open(paths[0], encoding='utf-8-sig', errors='surrogateescape') as file:
             lines = [line.strip() for line in file]
     except OSError:
-        return None  # numbers do as well
-    while lines and not lines[-1]:  # an editor may have added them
+        return None  # classes are then numbered
+    while lines and not lines[-1]:  # drop trailing blank lines, which an editor may have added
         lines.pop()
     return lines
 
 
 def names_of(data: Any) -> list[str]:
-    """A data set's attribute `class_names`, one for each component of its labels; [] without it.
+    """Attribute `class_names` of a data set, one name per label component.
 
-    A data set of the user's own need not have it.
+    [] if the attribute is missing, as it may be in a user's class, or has another length.
     """
     names = getattr(data, 'class_names', None)
     if names is None or len(names) != data.label_size:
@@ -35,7 +35,7 @@ def names_of(data: Any) -> list[str]:
 
 
 def row_lines(names: Sequence[str], num_rows: int) -> str:
-    """The content of ROWS_FILE: which class each row of a picture shows, a line for each."""
+    """Content of ROWS_FILE: a line per row of an image grid with the row's class."""
     classes = [row % len(names) for row in range(num_rows)]
     return ''.join(f'row {row}: class {number}, {names[number]}\n'
                    for row, number in enumerate(classes))

@@ -1,4 +1,4 @@
-"""Colour profiles (ICC) of pictures: pixels of other colour spaces are converted to sRGB."""
+"""ICC colour profiles of images, and conversion of pixels to sRGB."""
 import functools
 import io
 from collections.abc import Callable
@@ -10,21 +10,21 @@ from PIL import Image, ImageCms
 from pgan.errors import in_short
 
 _GRAY = ('1', 'L', 'LA', 'La', 'I;16', 'I;16L', 'I;16B', 'I;16N')
-# (kind of pixels, the profile's colour space): mode in which the profile takes the pixels
+# (kind of pixels, colour space of the profile): mode of the conversion's input.
 _MODES = {('GRAY', 'GRAY'): 'L', ('GRAY', 'RGB'): 'RGB', ('RGB', 'RGB'): 'RGB',
           ('CMYK', 'CMYK'): 'CMYK'}
-SAME = 2  # levels of 255: profiles that say sRGB in their own words differ by no more
+SAME = 2  # levels of 255; variants of the sRGB profile differ from sRGB by no more
 
 
 class Profile(NamedTuple):
-    """What a colour profile does to pixels.
+    """A colour profile and its conversion to sRGB.
 
     Attributes:
-        name: its description, e.g. 'Display P3'.
-        fault: why it cannot be used, or None.
-        convert: function from an image of mode `mode` to one of RGB in sRGB; None = the pixels
-            stay.
-        mode: see convert.
+        name: description of the profile, e.g. 'Display P3'.
+        fault: reason why the profile cannot be used, or None.
+        convert: function from an image of mode `mode` to an RGB image in sRGB; None = no conversion
+            is needed.
+        mode: input mode of `convert`.
     """
     name: str
     fault: str | None = None
@@ -32,9 +32,9 @@ class Profile(NamedTuple):
     mode: str = ''
 
     def to_srgb(self, image: Image.Image) -> Image.Image:
-        """An image of mode L, P, RGB, RGBA or CMYK in sRGB: mode L, RGB or RGBA.
+        """Convert an image of mode L, P, RGB, RGBA or CMYK to sRGB, with mode L, RGB or RGBA.
 
-        Where the pixels stay, the image itself.
+        If no conversion is needed, returns the image itself.
         """
         if self.convert is None:
             return image
@@ -46,7 +46,7 @@ class Profile(NamedTuple):
 
 
 def profile_of(image: Image.Image) -> Profile | None:
-    """The profile of an image that Pillow has opened; None if it has none."""
+    """Colour profile of an image opened by Pillow, or None."""
     data = image.info.get('icc_profile')
     if not isinstance(data, bytes) or not data or image.mode in ('I', 'F'):
         return None
@@ -54,25 +54,25 @@ def profile_of(image: Image.Image) -> Profile | None:
     return _read(data, kind)
 
 
-@functools.lru_cache(maxsize=16)  # pictures of one camera or program share theirs
+@functools.lru_cache(maxsize=16)  # images of one camera or program share a profile
 def _read(data, kind):
     try:
         profile = ImageCms.ImageCmsProfile(io.BytesIO(data))
         name = ImageCms.getProfileDescription(profile).strip() or 'without a name'
         space = profile.profile.xcolor_space.strip()
         if (kind, space) not in _MODES:
-            return Profile(name, f'it is for {space} pixels, and the image has {kind} pixels')
+            return Profile(name, f'it is for {space} pixels, but the image has {kind} pixels')
         mode = _MODES[kind, space]
         convert = _conversion(profile, mode)
         return Profile(name, None, convert if _changes(convert, mode) else None, mode)
-    # Damaged profiles raise several kinds; a Pillow without LittleCMS raises ImportError.
+    # Damaged profiles raise various exceptions; Pillow without LittleCMS raises ImportError.
     except Exception as error:
         return Profile('', in_short(error))
 
 
 def _conversion(profile, mode):
     flags = ImageCms.Flags.BLACKPOINTCOMPENSATION
-    if mode == 'L':  # LittleCMS interpolates, which is coarse in dark grays
+    if mode == 'L':  # the optimized conversion interpolates, which is inaccurate for dark grays
         flags |= ImageCms.Flags.NOOPTIMIZE
     transform = ImageCms.buildTransform(profile, ImageCms.createProfile('sRGB'), mode, 'RGB',
                                         ImageCms.Intent.RELATIVE_COLORIMETRIC, flags)
@@ -84,7 +84,7 @@ def _conversion(profile, mode):
 
 
 def _changes(convert, mode):
-    """Whether a conversion moves any of the colours of a grid by more than SAME levels."""
+    """Whether a conversion changes any colour of a test grid by more than SAME levels."""
     if mode == 'CMYK':
         return True
     levels = np.linspace(0, 255, 256 if mode == 'L' else 9).astype(np.uint8)

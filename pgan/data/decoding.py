@@ -1,4 +1,4 @@
-"""Decoding image files with Pillow, and making squares of them."""
+"""Decoding of image files with Pillow, and cropping to squares."""
 import contextlib
 import errno
 import io
@@ -15,15 +15,16 @@ from pgan.data.colour_profiles import profile_of
 from pgan.errors import ConfigError, DataError, UserError, in_short
 from pgan.resolutions import is_resolution
 
-# of a square; Pillow by itself believes images of half as many pixels to be attacks
+# Largest side of a square image. Pillow's own limit for decompression bombs is lower: it rejects
+# images of fewer pixels.
 MAX_SIDE = 16384
 
 DEEP_GRAY = ('I;16', 'I;16L', 'I;16B', 'I;16N')
 GRAY = ('1', 'L', 'LA', 'La', *DEEP_GRAY)
-NUMBERS = ('I', 'F')  # of which nobody knows what is black and what is white
+NUMBERS = ('I', 'F')  # modes without a defined black and white level
 _NOT_THE_FILES_FAULT = (errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 
-_TURNS = {  # by EXIF orientation
+_TURNS = {  # transformation by EXIF orientation
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -36,16 +37,15 @@ _TURNS = {  # by EXIF orientation
 
 @contextlib.contextmanager
 def opened(file: str | os.PathLike | IO[bytes], name: str) -> Iterator[Image.Image]:
-    """Open an image and read its header. In the block, all of Pillow's errors become DataErrors.
+    """Open an image and read its header. Within the block, Pillow's errors become DataErrors.
 
     Args:
         file: path, or file object.
-        name: what to call it in messages.
+        name: name of the image in messages.
 
     Raises:
-        DataError: the file is no image, is damaged or is too large.
-        UserError: the machine lacks memory, or its disk has failed; that says nothing about the
-            image.
+        DataError: the file is not an image, is damaged or is too large.
+        UserError: the machine is out of memory, or the disk failed; the image may be intact.
     """
     try:
         with _pillows_limits_lifted(), _open_image(file) as image:
@@ -59,7 +59,7 @@ def opened(file: str | os.PathLike | IO[bytes], name: str) -> Iterator[Image.Ima
         raise DataError(f'{name!r} is not an image that Pillow can read.') from error
     except MemoryError as error:
         raise UserError(f'there is not enough memory to decode the image {name!r}.') from error
-    # Pillow reports damaged files with a wide range of exceptions, SyntaxError among them.
+    # Pillow reports damaged files with various exceptions, including SyntaxError.
     except Exception as error:
         if isinstance(error, OSError) and error.errno in _NOT_THE_FILES_FAULT:
             raise UserError(f'the image {name!r} cannot be read now: {error.strerror}.') from error
@@ -68,7 +68,7 @@ def opened(file: str | os.PathLike | IO[bytes], name: str) -> Iterator[Image.Ima
 
 
 def _open_image(file):
-    """`PIL.Image.open`; EXIF data that libavif rejects, and the picture with them, are skipped."""
+    """`PIL.Image.open`, but without the EXIF data if libavif rejects the image because of them."""
     try:
         return Image.open(file)
     except ValueError as error:
@@ -83,16 +83,16 @@ def _open_image(file):
     return Image.open(io.BytesIO(_AVIF_EXIF.sub(rb'\1free', data)))
 
 
-# The entry of an item of the type Exif in an AVIF file's list of items: box, version, flags, number
-# and protection, type. An item of another type is left alone by decoders.
+# Item of type Exif in the item list of an AVIF file: box, version, flags, number and protection,
+# type. Decoders ignore items of unknown types.
 _AVIF_EXIF = re.compile(rb'(infe[\x02\x03]...(?:..|....)..)Exif', re.DOTALL)
 
 
 class _PillowsLimits:
-    """Pillow's limits for files of strangers, raised while anybody uses them.
+    """Pillow's limits for untrusted files, raised while at least one thread is decoding.
 
-    All threads share them. Pillow looks at them when it opens and when it decodes an image: at its
-    size, and at what the profile and the texts of a PNG unpack to.
+    The limits are global. Pillow checks them when it opens and when it decodes an image. They
+    restrict the number of pixels, and the unpacked size of a PNG's profile and text chunks.
     """
     _RAISED = ((Image, 'MAX_IMAGE_PIXELS', None), (PngImagePlugin, 'MAX_TEXT_CHUNK', 256 << 20),
                (PngImagePlugin, 'MAX_TEXT_MEMORY', 1 << 30))
@@ -131,28 +131,28 @@ def _pillows_limits_lifted():
 
 
 def mode_of(image: Image.Image) -> str:
-    """The image's mode; for gray images of 16 bits always one in DEEP_GRAY."""
+    """Mode of the image. For 16-bit grayscale it is always one of DEEP_GRAY."""
     return 'I;16' if image.mode == 'I' and image.format in ('PPM', 'PNG') else image.mode
 
 
 def check_resolution(resolution: int) -> None:
-    """Raise ConfigError unless it is a resolution that a data set can have."""
+    """Raise ConfigError unless a data set can have this resolution."""
     if not is_resolution(resolution):
         raise ConfigError('--resolution must be a power of two, at least 4. Received: '
                           f'{resolution}.')
 
 
 def to_chw(pixels: np.ndarray) -> np.ndarray:
-    """Pixels [H, W] or [H, W, C] as [C, H, W]."""
+    """Convert pixels [H, W] or [H, W, C] to [C, H, W]."""
     return pixels[np.newaxis] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
 
 
 def centre_square(pixels: np.ndarray, resolution: int) -> np.ndarray:
-    """The largest square in the middle of an image, resized with Pillow's Lanczos filter.
+    """Crop the largest centred square and resize it with Pillow's Lanczos filter.
 
     Args:
         pixels: uint8 [H, W] or [H, W, 3].
-        resolution: of the result, R.
+        resolution: resolution of the result, R.
 
     Returns:
         uint8 [C, R, R]
@@ -165,27 +165,27 @@ def centre_square(pixels: np.ndarray, resolution: int) -> np.ndarray:
 
 
 def upright(image: Image.Image) -> Image.Image:
-    """An image turned as its EXIF orientation says; the rest of its EXIF data is not read.
+    """Rotate or flip an image by its EXIF orientation.
 
-    Cameras and editors write malformed tags beside a sound orientation. Where the orientation
-    itself cannot be read, the image stays as it is.
+    Other EXIF data are ignored, because cameras and editors write malformed tags next to a valid
+    orientation. If the orientation itself cannot be read, the image is returned unchanged.
     """
     image.load()
     try:
         turn = _TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
-    except Exception:  # malformed EXIF data raise almost anything; the pixels are sound
+    except Exception:  # malformed EXIF data can raise almost anything; the pixels are intact
         return image
     return image if turn is None else image.transpose(turn)
 
 
 def upright_pixels(image: Image.Image, gray: bool) -> np.ndarray:
-    """An image of any kind as 8-bit gray or sRGB, turned as its EXIF data say.
+    """Convert any image to 8-bit grayscale or sRGB, upright by its EXIF orientation.
 
-    What is transparent is laid onto white.
+    Transparent pixels are blended with white.
 
     Args:
-        image: as Pillow opens it, in any mode but those in NUMBERS.
-        gray: whether to give gray; only for the modes in GRAY.
+        image: an image opened by Pillow, of any mode except those in NUMBERS.
+        gray: convert to grayscale; only for the modes in GRAY.
 
     Returns:
         uint8 [H, W] if gray, else [H, W, 3]

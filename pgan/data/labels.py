@@ -1,4 +1,4 @@
-"""Labels of a data set on disk: an .npy file, one row per image, read whole and checked."""
+"""Label files of data sets: .npy files with one row per image, read and checked as a whole."""
 import glob
 import math
 import os
@@ -10,20 +10,20 @@ from pgan.errors import ConfigError, DataError, in_short
 
 def load_labels(tfrecord_dir: str | os.PathLike, label_file: str | os.PathLike | None,
                 max_label_size: int | str, num_images: int) -> np.ndarray:
-    """Labels of a data set, cut to max_label_size.
+    """Load the labels of a data set, cut to max_label_size.
 
     Args:
-        tfrecord_dir: the data set's folder.
-        label_file: the file to use; None = the folder's own.
+        tfrecord_dir: folder of the data set.
+        label_file: the label file; None = the .labels file in the folder.
         max_label_size: 'full' = all components, k = the first k, 0 = no labels.
-        num_images: images in the data set.
+        num_images: number of images in the data set.
 
     Returns:
         [num_images, components], read-only; float32 [num_images, 0] for max_label_size 0.
 
     Raises:
-        ConfigError: the data set has no labels, or fewer components.
-        DataError: the file is damaged, or is of another data set.
+        ConfigError: the data set has no labels, or fewer components than max_label_size.
+        DataError: the file is damaged, or does not match the data set.
     """
     path = find_label_file(tfrecord_dir, label_file)
     if max_label_size == 0:
@@ -55,13 +55,13 @@ def load_labels(tfrecord_dir: str | os.PathLike, label_file: str | os.PathLike |
 
 
 def read_labels(path: str | os.PathLike) -> np.ndarray:
-    """Any array of plain numbers or strings of an .npy file."""
+    """Read an array of plain numbers or strings from an .npy file."""
     try:
         with open(path, 'rb') as file:
             _check_npy_size(file)
             file.seek(0)
             return np.load(file, allow_pickle=False)
-    # NumPy parses the header as Python, and lets through whatever that raises.
+    # NumPy parses the header as Python, which may raise any exception.
     except Exception as error:
         raise DataError(f'the labels in {path!r} cannot be read: {in_short(error)}. Expected an '
                         '.npy file of float32 [images, components]. Create the data set again, or '
@@ -69,34 +69,38 @@ def read_labels(path: str | os.PathLike) -> np.ndarray:
 
 
 def _check_npy_size(file):
-    """Raise ValueError if the file is not as long as its header says.
+    """Raise ValueError if the file's size does not match its header.
 
-    NumPy would allocate that much memory before it looks.
+    NumPy would allocate the memory that the header claims before it notices.
     """
     if file.read(6) != b'\x93NUMPY':
-        raise ValueError('it is no .npy file')
+        raise ValueError('it is not an .npy file')
     file.seek(0)
     version = np.lib.format.read_magic(file)
     size = os.fstat(file.fileno()).st_size
-    if version != (1, 0):  # others are for headers that are longer than those of plain arrays
+    if version != (1, 0):  # the headers of plain arrays never need a later version
         raise ValueError(f'it is an .npy file of version {version}')
     shape, _, dtype = np.lib.format.read_array_header_1_0(file)
     if dtype.hasobject:
         raise ValueError('it holds Python objects')
     expected = file.tell() + math.prod(shape) * dtype.itemsize
     if min(shape, default=0) < 0 or size != expected:
-        raise ValueError(f'it has {size} bytes, its header ({dtype} of shape {list(shape)}) asks '
-                         f'for {expected}')
+        raise ValueError(f'it has {size} bytes, but its header ({dtype} of shape {list(shape)}) '
+                         f'requires {expected}')
 
 
 def has_labels(tfrecord_dir: str | os.PathLike) -> bool:
-    """Whether a data set's folder holds labels."""
+    """Whether the folder of a data set contains labels."""
     return find_label_file(tfrecord_dir, None) is not None
 
 
 def find_label_file(tfrecord_dir: str | os.PathLike,
                     label_file: str | os.PathLike | None) -> str | os.PathLike | None:
-    """Path of a data set's labels: the file asked for, or the folder's own; None if it has none."""
+    """Path of a data set's labels: label_file, or the folder's own; None if there are no labels.
+
+    Raises:
+        DataError: label_file does not exist.
+    """
     if label_file is None:
         found = glob.glob(os.path.join(glob.escape(os.fspath(tfrecord_dir)), '*.labels'))
         return min(found, default=None)
@@ -104,5 +108,5 @@ def find_label_file(tfrecord_dir: str | os.PathLike,
     for path in candidates:
         if os.path.isfile(path):
             return path
-    raise DataError(f'the label file {label_file!r} does not exist, neither from here nor in '
+    raise DataError(f'the label file {label_file!r} exists neither in the current folder nor in '
                     f"{tfrecord_dir!r}. Leave label_file out to use the data set's own.")

@@ -1,10 +1,10 @@
-"""Files of records: how one resolution of a data set lies on disk, and how to read any image of it.
+"""TFRecord files, which store one resolution of a data set, with random access to the images.
 
-A file is a row of TFRecord frames (uint64 length, uint32 masked crc of the length, payload, uint32
-masked crc of the payload). Each payload is an uncompressed tf.train.Example: a map with `shape`
-(int64 [3], CHW) and `data` (raw uint8 pixels). All images of a file have one shape, so record i
-starts at i * stride. Protobuf promises no order of map entries: either key may come first, record
-by record.
+A file is a sequence of TFRecord frames (uint64 length, uint32 masked crc of the length, payload,
+uint32 masked crc of the payload). Each payload is an uncompressed tf.train.Example: a map with
+`shape` (int64 [3], CHW) and `data` (raw uint8 pixels). All images of a file have the same shape, so
+record i starts at i * stride. Protobuf does not define the order of map entries: in each record,
+either key may come first.
 """
 import math
 import os
@@ -19,16 +19,16 @@ import numpy as np
 from pgan.errors import DataError
 
 BytesLike: TypeAlias = bytes | memoryview | np.ndarray
-# What stands before and after the pixels of a record, in one order of its two keys: uint8 arrays.
+# Bytes before and after the pixels of a record, for one order of its two keys: uint8 arrays.
 KeyOrder: TypeAlias = tuple[np.ndarray, np.ndarray]
 
 HEADER_BYTES = 12  # uint64 length and its uint32 crc
 FOOTER_BYTES = 4  # uint32 crc of the payload
 FRAME = struct.Struct('<QI')
-LONGEST_VARINT = 10  # bytes of a number of 64 bits in protobuf's wire format
-# Opening a file checks the frame headers of all records, a few thousand at a time spread over the
-# whole file, for about so long. From memory or an SSD that covers any data set; on a slow disk the
-# rest is checked when it is read.
+LONGEST_VARINT = 10  # bytes of a 64-bit number in protobuf's wire format
+# Opening a file checks the frame headers of its records, in groups of HEADERS_AT_A_TIME spread over
+# the file, for at most HEADER_CHECK_SECONDS. From memory or an SSD that is enough for any data set;
+# on a slow disk the remaining ones are checked when they are read.
 HEADERS_AT_A_TIME = 2048
 HEADER_CHECK_SECONDS = 1.0
 
@@ -37,25 +37,25 @@ HEADER_CHECK_SECONDS = 1.0
 
 
 def masked_crc32c(data: BytesLike) -> int:
-    """The checksum of TFRecord frames, of any bytes: CRC-32C, rotated and offset."""
+    """Checksum of TFRecord frames: CRC-32C, rotated and offset."""
     crc = google_crc32c.value(data)
     return (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF
 
 
 def checksums(rows: np.ndarray) -> np.ndarray:
-    """The checksum of each row of a uint8 array [n, size], as four bytes: uint8 [n, 4]."""
+    """Checksum of each row of a uint8 array [n, size], as four bytes: uint8 [n, 4]."""
     crcs = np.fromiter((masked_crc32c(row) for row in rows), '<u4', len(rows))
     return crcs.view(np.uint8).reshape(-1, FOOTER_BYTES)
 
 
 def frame_header(payload_size: int) -> bytes:
-    """The 12 bytes that precede a payload of the given size."""
+    """The 12 bytes before a payload of the given size."""
     length = struct.pack('<Q', payload_size)
     return length + struct.pack('<I', masked_crc32c(length))
 
 
 def varint(value: int) -> bytes:
-    """A non-negative integer as protobuf writes it: 7 bits a byte, low bits first."""
+    """Encode a non-negative integer as a protobuf varint: 7 bits per byte, low bits first."""
     out = bytearray()
     while value > 0x7F:
         out.append(value & 0x7F | 0x80)
@@ -72,11 +72,11 @@ def _read_varint(data: memoryview, pos: int) -> tuple[int, int]:
         pos += 1
         if byte < 0x80:
             return value, pos
-    raise ValueError('a number without an end')  # white pixels look like one
+    raise ValueError('an endless varint')  # as in white pixels that are misread as a number
 
 
 def _field_header(number: int, size: int) -> bytes:
-    """Tag and length that precede a length-delimited field."""
+    """Tag and length of a length-delimited field."""
     return bytes([number << 3 | 2]) + varint(size)
 
 
@@ -87,7 +87,7 @@ def _field(number: int, payload: bytes) -> bytes:
 def _fields(data: memoryview) -> Iterator[tuple[int, Any]]:
     """Iterate over (number, value) of a message's fields.
 
-    A value is an int for a varint, otherwise a memoryview: a caller expects one of them.
+    A value is an int for a varint, and a memoryview otherwise.
     """
     pos = 0
     while pos < len(data):
@@ -103,7 +103,7 @@ def _fields(data: memoryview) -> Iterator[tuple[int, Any]]:
 
 
 def _int64_list(data):
-    """Values of an Int64List, packed or one by one."""
+    """Values of an Int64List, packed or not."""
     values = []
     for _, value in _fields(data):
         if isinstance(value, int):
@@ -117,16 +117,16 @@ def _int64_list(data):
 
 
 def parse_example(payload: BytesLike) -> tuple[tuple[int, int, int], np.ndarray]:
-    """Parse a serialised Example, whatever the order of its keys and whatever other keys it has.
+    """Parse a serialized Example with keys in any order; other keys are ignored.
 
     Args:
         payload: bytes-like.
 
     Returns:
-        (shape, pixels): a tuple of three ints (C, H, W), and a flat uint8 array of their product.
+        (shape, pixels): a tuple of three ints (C, H, W), and a flat uint8 array [C * H * W].
 
     Raises:
-        ValueError: it is no Example, or lacks `shape` or `data`, or the two disagree.
+        ValueError: the payload is not an Example, lacks `shape` or `data`, or the two disagree.
     """
     found = {}
     try:
@@ -137,7 +137,7 @@ def parse_example(payload: BytesLike) -> tuple[tuple[int, int, int], np.ndarray]
         shape = tuple(_int64_list(found[b'shape'][3]))
         pixels = np.frombuffer(dict(_fields(found[b'data'][1]))[1], np.uint8)
     except (AttributeError, IndexError, KeyError, TypeError) as error:
-        raise ValueError("no Example with the features 'shape' and 'data'") from error
+        raise ValueError("not an Example with the features 'shape' and 'data'") from error
     if len(shape) != 3 or 0 in shape or math.prod(shape) != pixels.size:
         raise ValueError(f'the shape {str(list(shape)):.100} does not fit {pixels.size} bytes of '
                          'pixels')
@@ -145,7 +145,7 @@ def parse_example(payload: BytesLike) -> tuple[tuple[int, int, int], np.ndarray]
 
 
 # --------------------------------------------------------------------------------------------------
-# The fixed layout.
+# Fixed layout.
 
 
 def _key_order(before: bytes, after: bytes) -> KeyOrder:
@@ -153,14 +153,14 @@ def _key_order(before: bytes, after: bytes) -> KeyOrder:
 
 
 class RecordLayout:
-    """The place of each byte in a record of one shape, for both orders of its two keys.
+    """Byte layout of the records of one image shape, for both orders of the two keys.
 
     Args:
         shape: C, H, W.
 
     Attributes:
-        shape: as given.
-        stride: bytes from one record to the next, framing included; the same for both orders.
+        shape: C, H, W.
+        stride: bytes from one record to the next, including framing; the same for both orders.
     """
 
     def __init__(self, shape: Sequence[int]):
@@ -170,7 +170,7 @@ class RecordLayout:
         shape_entry = _field(1, _field(1, b'shape') + _field(2, shape_list))
         data_entry = self._before_pixels(b'', 1)  # BytesList.value
         data_entry = self._before_pixels(data_entry, 1)  # Feature.bytes_list
-        # key and value of the map entry
+        # Key and value of the map entry.
         data_entry = _field(1, b'data') + self._before_pixels(data_entry, 2)
         data_entry = self._before_pixels(data_entry, 1)  # Features.feature
         entries_size = len(shape_entry) + len(data_entry) + self.num_pixels
@@ -185,7 +185,7 @@ class RecordLayout:
         return _field_header(number, len(inner) + self.num_pixels) + inner
 
     def encode(self, images: np.ndarray) -> np.ndarray:
-        """Whole records of images, framing included, `data` first.
+        """Encode images as records, including framing, with `data` first.
 
         Args:
             images: uint8 [n, C, H, W].
@@ -203,15 +203,15 @@ class RecordLayout:
         return rows
 
     def decode(self, rows: np.ndarray, verify: bool = True) -> tuple[np.ndarray, np.ndarray]:
-        """Take the pixels out of records, each of which may have either key first.
+        """Extract the pixels of records; in each of them, either key may come first.
 
         Args:
             rows: uint8 [n, stride], whole records.
-            verify: compare checksums.
+            verify: check the checksums.
 
         Returns:
-            (images, valid): uint8 [n, C, H, W], and bool [n], False where a record is not of this
-            layout or its checksum is wrong.
+            (images, valid): uint8 [n, C, H, W], and bool [n], False where a record does not have
+            this layout or its checksum is wrong.
         """
         data_first = self._matches(rows, self.data_first)
         shape_first = self._matches(rows, self.shape_first)
@@ -245,12 +245,12 @@ class RecordLayout:
 
 
 class FixedFile:
-    """A file whose records all have one layout, memory-mapped: an image costs one copy.
+    """A file whose records all have the same layout. Reading a memory-mapped image takes one copy.
 
     Args:
-        path: of the file.
-        data: its bytes, uint8.
-        layout: of its records.
+        path: path of the file.
+        data: bytes of the file, uint8.
+        layout: layout of the records.
     """
 
     def __init__(self, path: str, data: np.ndarray, layout: RecordLayout):
@@ -261,9 +261,9 @@ class FixedFile:
         self.num_images = len(self._rows)
 
     def headers_fit(self) -> bool:
-        """Whether all records begin with the frame header of the layout.
+        """Whether all records begin with the layout's frame header.
 
-        Large files are sampled, for HEADER_CHECK_SECONDS.
+        Stops after HEADER_CHECK_SECONDS, with a sample spread over the file.
         """
         expected = np.frombuffer(frame_header(self._layout.payload_size), np.uint8)
         deadline = time.monotonic() + HEADER_CHECK_SECONDS
@@ -276,11 +276,11 @@ class FixedFile:
         return True
 
     def read(self, indices: Sequence[int] | np.ndarray, verify: bool = True) -> np.ndarray:
-        """Images of the given numbers: uint8 [n, C, H, W].
+        """Read images by record number: uint8 [n, C, H, W].
 
         Args:
-            indices: numbers of records.
-            verify: compare checksums.
+            indices: record numbers.
+            verify: check the checksums.
 
         Raises:
             DataError: a record is damaged.
@@ -305,11 +305,11 @@ class FixedFile:
 
 
 class IndexedFile:
-    """A file whose records differ in length (other keys, another writer): it has a table of them.
+    """A file whose records differ in length (other keys, another writer), with a table of offsets.
 
     Args:
-        path: of the file.
-        data: its bytes, uint8.
+        path: path of the file.
+        data: bytes of the file, uint8.
     """
 
     def __init__(self, path: str, data: np.ndarray):
@@ -320,12 +320,12 @@ class IndexedFile:
         self.shape = self._parse(0)[0]
 
     def read(self, indices: Sequence[int] | np.ndarray, verify: bool = True) -> np.ndarray:
-        """Images of the given numbers: uint8 [n, C, H, W].
+        """Read images by record number: uint8 [n, C, H, W].
 
-        Checksums are always compared: parsing a damaged record may lead anywhere.
+        Checksums are always checked, because a damaged record may parse as something else.
 
         Raises:
-            DataError: a record is damaged, or not like the first.
+            DataError: a record is damaged, or its shape differs from that of the first.
         """
         del verify
         images = np.empty([len(indices), *self.shape], np.uint8)
@@ -366,23 +366,23 @@ class IndexedFile:
 def open_records(path: str) -> FixedFile | IndexedFile:
     """Open one .tfrecords file for random access.
 
-    Checks what is cheap to check: its size, its first and last record, and the headers.
+    Does the cheap checks: size, first and last record, and headers.
 
     Raises:
         DataError: the file is empty, truncated, damaged, or of another kind.
     """
     if os.path.isdir(path):
-        raise DataError(f'{path!r} is a folder. Expected a file of records; move it away, or '
+        raise DataError(f'{path!r} is a folder. Expected a .tfrecords file; move the folder, or '
                         'create the data set again.')
     try:
         if os.path.getsize(path) == 0:
             raise DataError(f'{path!r} is empty. Create the data set again.')
-        # A plain array over the map: np.memmap's own indexing is several times slower.
+        # A plain array over the mapping: indexing an np.memmap is several times slower.
         data = np.asarray(np.memmap(path, np.uint8, mode='r'))
     except DataError:
         raise
     except OSError as error:
-        raise DataError(f'{path!r} cannot be read: {error.strerror or error}. See to its '
+        raise DataError(f'{path!r} cannot be read: {error.strerror or error}. Check its '
                         'permissions, or create the data set again.') from error
     layout = RecordLayout(_first_shape(path, data))
     if data.size % layout.stride:
@@ -392,7 +392,7 @@ def open_records(path: str) -> FixedFile | IndexedFile:
         return IndexedFile(path, data)
     file = FixedFile(path, data, layout)
     if not file.headers_fit():
-        return IndexedFile(path, data)  # which reads header by header, and names a damaged one
+        return IndexedFile(path, data)  # reads header by header, and reports a damaged one
     file.read([0, file.num_images - 1])
     return file
 
@@ -402,21 +402,21 @@ def _first_shape(path, data):
     try:
         payload = _checked_payload(data, HEADER_BYTES, size)
     except ValueError as error:
-        raise DataError(f'{path!r} is damaged: record 0 (at byte 0) cannot be read, {error}. Copy '
+        raise DataError(f'{path!r} is damaged: record 0 (at byte 0) cannot be read: {error}. Copy '
                         'or create the data set again.') from error
     try:
         return parse_example(payload)[0]
     except ValueError as error:
-        raise DataError(f'{path!r} is not a file of this program: {error} in its first record. '
-                        'Expected a tf.train.Example of uint8 pixels; create the data set with '
-                        'dataset_tool.py.') from error
+        raise DataError(f'{path!r} was not written by this program. Its first record cannot be '
+                        f'parsed: {error}. Expected a tf.train.Example of uint8 pixels; create the '
+                        'data set with dataset_tool.py.') from error
 
 
 def _checked_payload(data, start, size):
-    """The payload at a position.
+    """Return the payload at a position.
 
     Raises:
-        ValueError: its checksum is wrong, so parsing it may lead anywhere.
+        ValueError: its checksum is wrong, so it must not be parsed.
     """
     end = start + size
     payload = data[start:end]
@@ -444,12 +444,12 @@ def _truncated(path, data, position, number):
     if number and position % number == 0:
         stride = f'a multiple of {position // number} bytes, '
     return DataError(f'{path!r} is truncated: it has {data.size} bytes, expected {stride}{number} '
-                     f'whole records ({position} bytes) and no {data.size - position} bytes of '
-                     'another. Copy or create the data set again.')
+                     f'whole records ({position} bytes), but {data.size - position} bytes of '
+                     'another follow. Copy or create the data set again.')
 
 
 def _frame_table(path: str, data: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Positions and sizes of all payloads: two int64 arrays."""
+    """Offsets and sizes of all payloads: two int64 arrays."""
     offsets: list[int] = []
     sizes: list[int] = []
     position = 0

@@ -1,4 +1,4 @@
-"""Writing data sets: every resolution from the full one to 4x4, whole or not at all."""
+"""Atomic writing of data sets, in every resolution from the full one down to 4x4."""
 import contextlib
 import os
 import re
@@ -19,22 +19,22 @@ from pgan.pixels import box_average, to_uint8
 from pgan.progress_bar import progress_bar
 from pgan.resolutions import is_resolution, log2_of
 
-# Images are averaged and written in groups of about so many bytes: large enough that NumPy's cost
-# per call does not show.
+# Bytes of images that are averaged and written at a time: enough to make NumPy's overhead per call
+# negligible.
 GROUP_BYTES = 1 << 20
-_ENDINGS = ('.tfrecords', '.labels', '-classes.txt')  # of the files of a data set
+_ENDINGS = ('.tfrecords', '.labels', '-classes.txt')  # of a data set's files
 
 
 def check_target(tfrecord_dir: str | os.PathLike, force: bool = False) -> None:
-    """Check that a data set may be written there; call it before any long work.
+    """Check that a data set can be written to a folder. Call it before any long computation.
 
     Raises:
-        DataError: the name is empty or means the current folder or one above it, or something is
-            there already, and it is not an empty folder; or, with `force`, not a data set.
+        DataError: the name is empty, or is the current folder or one of its parents. Or the path
+            exists and is not an empty folder or, with `force`, a data set.
     """
     if not os.fspath(tfrecord_dir).strip():
         raise DataError('the name of the data set to create is empty. Expected the folder to '
-                        'make, e.g. datasets/mydataset.')
+                        'create, e.g. datasets/mydataset.')
     target, here = os.path.realpath(tfrecord_dir), os.path.realpath(os.curdir)
     if here == target or here.startswith(os.path.join(target, '')):
         raise DataError(f'{tfrecord_dir!r} is {target!r}, which is the current folder or one '
@@ -52,26 +52,27 @@ def check_target(tfrecord_dir: str | os.PathLike, force: bool = False) -> None:
 
 
 def check_parents(path: str | os.PathLike) -> None:
-    """Raise DataError if no folder can be made at `path` because one above it is a file."""
+    """Raise DataError if no folder can be created at `path` because one of its parents is a file.
+    """
     parent = os.path.dirname(os.path.abspath(path))
     while not os.path.lexists(parent):
         parent = os.path.dirname(parent)
     if not os.path.isdir(parent):
-        raise DataError(f'the folder {os.fspath(path)!r} cannot be made: {parent!r} is a file. '
-                        'Choose another place, or move that away.')
+        raise DataError(f'the folder {os.fspath(path)!r} cannot be created: {parent!r} is a file. '
+                        'Choose another place, or move the file.')
 
 
 def _check_replaceable(tfrecord_dir, folder):
-    # --force is for data sets; it must not be able to wipe out somebody's home folder.
+    # --force only replaces data sets, so it can never delete e.g. a home folder.
     foreign = _foreign(folder)
     if foreign:
         raise DataError(f'the folder {tfrecord_dir!r} is not replaced, in spite of --force, '
-                        f'because it holds {foreign[0]!r}, which is no part of a data set. Move '
-                        'that away or choose another name.')
+                        f'because it holds {foreign[0]!r}, which is not part of a data set. Move '
+                        'that elsewhere or choose another name.')
 
 
 def _foreign(folder: str) -> list[str]:
-    """Names in a folder that are not files of a data set, sorted."""
+    """Sorted names in a folder that are not files of a data set."""
     return sorted(entry.name for entry in _entries(folder)
                   if entry.is_dir() or not entry.name.endswith(_ENDINGS))
 
@@ -81,15 +82,16 @@ def _entries(folder: str) -> list[os.DirEntry]:
         with os.scandir(folder) as entries:
             return list(entries)
     except OSError as error:
-        raise DataError(f'the folder {folder!r} cannot be looked into: {error.strerror}. Mend its '
+        raise DataError(f'the folder {folder!r} cannot be read: {error.strerror}. Fix its '
                         'permissions, or choose another name.') from error
 
 
 def _remove_dataset(folder):
-    """Remove a folder and the files of a data set in it.
+    """Remove a data set and its folder.
 
     Raises:
-        OSError: it holds other files. Only the data set's files are gone.
+        OSError: the folder holds other files. Nothing is removed then, unless they appeared in the
+            meantime.
     """
     if not _foreign(folder):
         for name in os.listdir(folder):
@@ -98,20 +100,20 @@ def _remove_dataset(folder):
 
 
 def clear_leftovers(tfrecord_dir: str | os.PathLike) -> None:
-    """Remove what killed processes (SIGKILL, power cut) have left of this data set, with a note.
+    """Clean up after killed processes (SIGKILL, power cut) that wrote this data set; print a note.
 
-    A half-written data set is removed. One that was just being replaced goes back to its place if
-    nothing has come there.
+    A partial data set is removed. A data set that was being replaced is restored, if nothing has
+    taken its place.
 
     Raises:
-        DataError: another process is writing this data set now.
+        DataError: another process is currently writing this data set.
     """
     target = os.path.realpath(tfrecord_dir)
     parent, name = os.path.dirname(target), os.path.basename(os.path.abspath(tfrecord_dir))
     try:
-        entries = sorted(os.listdir(parent), reverse=True)  # '...-old' before its partner
+        entries = sorted(os.listdir(parent), reverse=True)  # '...-old' before its replacement
     except OSError:
-        return  # not there yet, or not to be looked into
+        return  # missing or unreadable
     for entry in entries:
         match = re.fullmatch(re.escape(f'.{name}.partial-') + r'[a-z0-9_]{8}(-old)?', entry)
         path = os.path.join(parent, entry)
@@ -126,7 +128,7 @@ def _clear_leftover(tfrecord_dir, path, is_old):
             is_free = not os.path.lexists(target)
             if is_old and (is_free or os.path.isdir(target) and not os.listdir(target)):
                 os.rename(path, target)
-                print(f'Restored "{tfrecord_dir}", which a killed process was about to replace')
+                print(f'Restored "{tfrecord_dir}", which a killed process was replacing')
             else:
                 _remove_dataset(path)
                 print(f'Removed "{path}", left behind by a killed process')
@@ -134,26 +136,26 @@ def _clear_leftover(tfrecord_dir, path, is_old):
         raise DataError(f'another process is writing the data set {os.fspath(tfrecord_dir)!r}, in '
                         f'{path!r}. Wait until it is done, or choose another name.') from error
     except OSError as error:
-        print(f'Left "{path}" alone, although it may be of a killed process: '
+        print(f'Cannot remove "{path}", which may be left behind by a killed process: '
               f'{error.strerror or error}')
 
 
 class TFRecordExporter:
-    """Writes one data set; a context manager.
+    """Context manager that writes one data set.
 
-    The files grow in a hidden folder beside the target, `.NAME.partial-XXXXXXXX`, which takes the
-    target's name when the block ends well and disappears when it does not. (Only SIGKILL or a power
-    cut can leave the hidden folder; see `clear_leftovers`.)
+    The files are written to a hidden folder next to the target, `.NAME.partial-XXXXXXXX`. It is
+    renamed to the target when the block succeeds, and removed when it fails. (Only SIGKILL or a
+    power cut can leave it behind; see `clear_leftovers`.)
 
     Args:
-        tfrecord_dir: folder to create; its name is the data set's name.
-        expected_images: how many images will be added.
-        print_progress: show a progress bar on a terminal, and say at the end how many images there
-            are.
-        progress_interval: an argument of the original's, without effect: a bar shows progress.
-        exact: expect neither more nor fewer than that; False = fewer will do (sources with
-            undecodable images).
-        force: replace a data set that is there already, once the new one is complete.
+        tfrecord_dir: folder to create; its name is the name of the data set.
+        expected_images: number of images that will be added.
+        print_progress: show a progress bar on a terminal, and print the number of images at the
+            end.
+        progress_interval: accepted for compatibility with the original, and ignored.
+        exact: require exactly expected_images images; False = allow fewer (sources with undecodable
+            images).
+        force: replace an existing data set, once the new one is complete.
 
     Raises:
         DataError: the target exists, the disk is full, or images or labels do not fit together.
@@ -197,10 +199,10 @@ class TFRecordExporter:
         os.makedirs(parent, exist_ok=True)
         umask = os.umask(0)
         os.umask(umask)
-        # Until it is locked, another process may take it for a leftover.
+        # Until the folder is locked, another process may remove it as a leftover.
         while self._partial is None or not os.path.isdir(self._partial):
             self._partial = tempfile.mkdtemp(prefix=f'.{self._name}.partial-', dir=parent)
-            os.chmod(self._partial, 0o777 & ~umask)  # mkdtemp's folders are for nobody else
+            os.chmod(self._partial, 0o777 & ~umask)  # mkdtemp gives access to the owner only
             with contextlib.suppress(OSError):
                 self._lock.enter_context(locked(self._partial))
 
@@ -222,9 +224,9 @@ class TFRecordExporter:
         self._lock.close()
 
     def choose_shuffled_order(self) -> np.ndarray:
-        """The order in which to add images and labels: int [expected_images].
+        """Shuffled order in which to add images and labels: int [expected_images].
 
-        It is the same for all data sets with that number of images.
+        It depends only on the number of images.
         """
         order = np.arange(self.expected_images)
         np.random.RandomState(123).shuffle(order)
@@ -233,15 +235,15 @@ class TFRecordExporter:
     def add_image(self, image: np.ndarray) -> None:
         """Add one image: [C, R, R], uint8, or float in 0..255.
 
-        All must have one shape, R a power of two of at least 4.
+        All images must have the same shape, with R a power of two, at least 4.
         """
         if self.shape is None:
             self.shape = self._start(image.shape)
         if image.shape != self.shape:
             raise DataError(f'image {self.cur_images} has the shape {list(image.shape)}, but the '
                             f'first one has {list(self.shape)}. All images of a data set must '
-                            'have one shape.')
-        self._group.append(np.array(image))  # a copy: the caller may use its array again
+                            'have the same shape.')
+        self._group.append(np.array(image))  # a copy: the caller may reuse its array
         self.cur_images += 1
         if len(self._group) >= self._group_size:
             self._write_group()
@@ -252,7 +254,7 @@ class TFRecordExporter:
         Args:
             labels: [images, components]; stored as float32.
         """
-        with np.errstate(over='ignore'):  # is looked at below
+        with np.errstate(over='ignore'):  # checked below
             labels = np.asarray(labels, np.float32)
         if labels.ndim != 2 or len(labels) != self.cur_images:
             raise DataError('the labels do not fit the images. Expected the shape '
@@ -260,14 +262,14 @@ class TFRecordExporter:
         if not np.isfinite(labels).all():
             raise DataError('the labels of image '
                             f'{int(np.argmin(np.isfinite(labels).all(axis=1)))} are not finite. '
-                            'Expected numbers without nan and inf.')
+                            'Expected numbers other than nan and inf.')
         with self._disk_errors(), open(self._path_of('-rxx.labels'), 'wb') as file:
             file.write(npy_bytes(labels))
 
     def add_class_names(self, names: Iterable[str]) -> None:
-        """Write NAME-classes.txt: what the components of one-hot labels stand for, one name a line.
+        """Write NAME-classes.txt: names of the components of one-hot labels, one per line.
 
-        Training does not use it.
+        Training does not use them.
         """
         path = self._path_of('-classes.txt')
         with self._disk_errors(), open(path, 'w', encoding='utf-8',
@@ -275,13 +277,13 @@ class TFRecordExporter:
             file.writelines(f'{" ".join(name.split())}\n' for name in names)
 
     def _path_of(self, ending: str) -> str:
-        """Path of a file of the data set, which is being written."""
+        """Path of a file of the partial data set."""
         if self._partial is None:
-            raise ValueError('a TFRecordExporter is to be used as a context manager.')
+            raise ValueError('Use a TFRecordExporter as a context manager (with).')
         return os.path.join(self._partial, self._name + ending)
 
     def _start(self, shape):
-        """Open the files for images of a shape, which is returned."""
+        """Open the files for images of the given shape; return the shape."""
         channels, height, width = shape
         if height != width or not is_resolution(height) or channels not in (1, 3):
             raise DataError('images must be square, with sides that are a power of two and at '
@@ -301,7 +303,7 @@ class TFRecordExporter:
         return channels, height, width
 
     def _check_space(self, needed):
-        """Better now than after a day of writing."""
+        """Raise DataError if the disk is too small, before hours of writing."""
         with self._disk_errors():
             free = shutil.disk_usage(self._partial).free
         if needed > free:
@@ -316,7 +318,7 @@ class TFRecordExporter:
         with self._disk_errors():
             for layout, file in self._levels:
                 if images.shape[1:] != layout.shape:
-                    # Each level is averaged from the unrounded one above it.
+                    # Each level is the average of the unrounded next higher resolution.
                     images = box_average(images.astype(np.float32, copy=False))
                 file.write(layout.encode(to_uint8(images)).data)
         self._progress.update(len(images))
@@ -325,10 +327,10 @@ class TFRecordExporter:
         if self._group:
             self._write_group()
         if self.cur_images == 0 and not self._exact:
-            raise DataError('no data set was made: none of the images can be used.')
+            raise DataError('no data set was written: none of the images can be used.')
         least = self.expected_images if self._exact else 1
         if not max(least, 1) <= self.cur_images <= self.expected_images:
-            raise DataError(f'no data set was made: expected {self.expected_images} images, got '
+            raise DataError(f'no data set was written: expected {self.expected_images} images, got '
                             f'{self.cur_images}.')
         with self._disk_errors():
             self._close_files()
@@ -336,10 +338,10 @@ class TFRecordExporter:
             self._move_into_place()
 
     def _move_into_place(self):
-        """Give the new folder its name.
+        """Rename the new folder to its final name.
 
-        What had that name is removed only if it was empty, or is a data set and `force` was asked
-        for.
+        An existing folder of that name is removed only if it is empty, or if it is a data set and
+        `force` is set.
         """
         with contextlib.suppress(OSError):
             os.rmdir(self._target)  # never removes anything but an empty folder
@@ -349,7 +351,7 @@ class TFRecordExporter:
                 self._lock.enter_context(locked(self._target))
         move_into_place(
             self._partial, self._target,
-            # nobody writes there any more
+            # Check once more, now that no other process can write to it.
             check=lambda old: _check_replaceable(self._target, old),
             remove_old=_remove_dataset)
 
@@ -361,22 +363,22 @@ class TFRecordExporter:
 
     @contextlib.contextmanager
     def _disk_errors(self):
-        """Turn what the operating system reports into a DataError."""
+        """Convert an OSError to a DataError."""
         try:
             yield
         except DataError:
             raise
         except OSError as error:
-            raise DataError(f'the data set {self.tfrecord_dir!r} cannot be written: {error}. What '
-                            'was written so far is removed; see to free space and permissions, '
-                            'and start again.') from error
+            raise DataError(f'the data set {self.tfrecord_dir!r} cannot be written: {error}. The '
+                            'partial data set is removed. Check free space and permissions, and '
+                            'start again.') from error
 
 
 def npy_bytes(array: np.ndarray) -> bytes:
-    """A C-ordered array as an .npy file with the short header of NumPy 1.13, padded to 16 bytes.
+    """Encode a C-ordered array as an .npy file with the header of NumPy 1.13, padded to 16 bytes.
 
-    Today's np.save pads to 64. With the short header the label files have the sizes published with
-    the original; any NumPy reads both.
+    np.save now pads to 64 bytes. With the short header, label files have the sizes published with
+    the original. Any NumPy version reads both.
     """
     fields = repr({'descr': array.dtype.str, 'fortran_order': False, 'shape': array.shape})
     header = fields[:-1] + ', }'

@@ -1,1 +1,1 @@
-"""Sources of images for data sets: a module each, whose function returns a `source.Source`."""
+"""Importers of image collections: one module each, with a function that returns a `Source`."""

@@ -1,4 +1,4 @@
-"""Files of a folder that no data set can be made of: finding all of them, and what to say."""
+"""Image files that cannot be imported: finding all of them, and the errors that report them."""
 import os
 import time
 from collections.abc import Collection, Mapping, Sequence
@@ -8,17 +8,17 @@ from pgan.errors import DataError
 from pgan.importers.source import in_threads
 from pgan.progress_bar import progress_bar
 
-NAMED = 3  # of many bad files
-SECONDS = 20.0  # of looking for more damage, once there is some
+NAMED = 3  # number of bad files that a message names
+SECONDS = 20.0  # time limit of the search for more damaged files
 SKIP = 'Replace or remove such files, or leave them out with --skip_bad.'
 
 
 class UnlikeError(DataError):
-    """Images cannot be taken as they are, but could be with a resolution.
+    """Images cannot be imported as they are, but can be with --resolution.
 
     Attributes:
-        resolution: that most of them reach.
-        skip_bad: whether some files cannot be read even so.
+        resolution: resolution that most images reach.
+        skip_bad: whether some files are unreadable and need --skip_bad as well.
     """
 
     def __init__(self, message: str, resolution: int, skip_bad: bool):
@@ -28,11 +28,12 @@ class UnlikeError(DataError):
 
 
 def more_damage(paths: Collection[str]) -> tuple[dict[str, str], int]:
-    """Decode images to see which are damaged. For when others are bad already: whoever mends a
-    folder wants to know all of it at once. Takes SECONDS at most.
+    """Decode images to find damaged ones, for at most SECONDS.
+
+    It is called once the import has failed, so that a single message reports all bad files.
 
     Returns:
-        ({path: reason}, number of images that were not looked at for want of time).
+        ({path: reason}, number of images not checked before the time limit).
     """
     def attempt(path):
         try:
@@ -56,16 +57,16 @@ def more_damage(paths: Collection[str]) -> tuple[dict[str, str], int]:
 
 def bad_files_error(image_dir: str | os.PathLike, num_files: int, reasons: Mapping[str, str],
                     unchecked: int = 0) -> DataError:
-    """The error about files that cannot be used.
+    """Create the error that reports files that cannot be used.
 
     Args:
-        image_dir: their folder.
-        num_files: in the folder.
-        reasons: {path: message} of the bad ones.
-        unchecked: how many others nobody has looked at yet.
+        image_dir: folder of the files.
+        num_files: number of files in the folder.
+        reasons: {path: message} of the bad files.
+        unchecked: number of other files that are not checked yet.
     """
     rest = '' if not unchecked else (
-        f' The pixels of {unchecked} more have not been looked at; that is done while writing.')
+        f' The pixels of {unchecked} more are not checked yet; that is done while writing.')
     bad = sorted(reasons)
     if len(bad) == 1:
         return DataError(reasons[bad[0]] + ('' if num_files == 1 else f' {SKIP}{rest}'))
@@ -77,21 +78,21 @@ def bad_files_error(image_dir: str | os.PathLike, num_files: int, reasons: Mappi
 
 
 def _names(paths):
-    """': a, b' of a few paths, '' of many."""
+    """': a, b' for a few paths, '' for many."""
     return f': {", ".join(map(repr, paths))}' if len(paths) <= 2 * NAMED else ''
 
 
 def unlike_error(image_dir: str | os.PathLike, unlike: Mapping[str, str],
                  sizes: Sequence[tuple[int, int]], resolution: int,
                  unreadable: Collection[str]) -> UnlikeError:
-    """The error about images most of which have a size or kind of their own.
+    """Create the error that reports that most images differ in size or kind.
 
     Args:
-        image_dir: their folder.
-        unlike: {path: message} of these.
-        sizes: (width, height) of all that can be read.
-        resolution: to recommend.
-        unreadable: paths of files that cannot be read at all.
+        image_dir: folder of the images.
+        unlike: {path: message} of the images that differ.
+        sizes: (width, height) of all readable images.
+        resolution: resolution to recommend.
+        unreadable: paths of unreadable files.
     """
     example = min(unlike)
     if len(sizes) == 1:
@@ -103,7 +104,7 @@ def unlike_error(image_dir: str | os.PathLike, unlike: Mapping[str, str],
         f' Files that cannot be read at all: {len(unreadable)}, e.g. {min(unreadable)!r}; '
         '--skip_bad leaves them out.')
     return UnlikeError(
-        f'{len(unlike)} of the {len(sizes)} images in {image_dir!r} cannot be taken as they are. '
+        f'{len(unlike)} of the {len(sizes)} images in {image_dir!r} cannot be used as they are. '
         'Without --resolution all must be square, of one size that is a power of two, and RGB or '
         f'grayscale. These are {found}. For example: {unlike[example]} With --resolution '
         f'{resolution} all are cropped, resized and converted.{also}', resolution,

@@ -1,4 +1,4 @@
-"""CelebA: 202599 aligned portraits of 178x218, of which the face is cut out."""
+"""CelebA: 202599 aligned portraits of 178x218, cropped to the face."""
 import glob
 import os
 import sys
@@ -21,16 +21,19 @@ DOWNLOAD = 'https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html ("Align&Cropped Im
 
 
 def load_celeba(celeba_dir: str | os.PathLike, cx: int, cy: int) -> Source:
-    """All portraits, cut to the 128x128 pixels around a point; 3x128x128, without labels.
+    """Load all portraits, cropped to 128x128 pixels around a point; without labels.
 
     Args:
-        celeba_dir: folder that holds img_align_celeba_png; the JPEG version is taken with a note
-            where that is missing.
-        cx, cy: the point, in pixels from the left and the top; 64 to 114 and 64 to 154.
+        celeba_dir: folder that holds img_align_celeba_png. If that is missing, the JPEG version is
+            used, with a note.
+        cx, cy: centre of the crop, in pixels from the left and the top; 64 to 114 and 64 to 154.
+
+    Returns:
+        Source of images 3x128x128.
 
     Raises:
-        ConfigError: the cut would reach over the edge.
-        DataError: files are missing, or not those of CelebA.
+        ConfigError: the crop would extend beyond the image.
+        DataError: files are missing, or are not those of CelebA.
     """
     half = SIDE // 2
     for name, value, size in (('--cx', cx, WIDTH), ('--cy', cy, HEIGHT)):
@@ -60,14 +63,14 @@ def _find_portraits(celeba_dir):
         raise DataError(f'Expected to find {NUM_IMAGES} images, *{ending}, in {folder!r}. '
                         f'Received: {len(paths)}. Download: {DOWNLOAD}')
     if ending == '.jpg':
-        print(f'note: {folder!r} holds the JPEG version of CelebA. Its pixels differ a little from '
-              f'those of {FOLDER}, which the data set of the publication was made of. For the PNG '
-              f'version: {DOWNLOAD}', file=sys.stderr)
+        print(f'note: {folder!r} holds the JPEG version of CelebA. Its pixels differ slightly from '
+              f'those of {FOLDER}, which the paper uses. For the PNG version: {DOWNLOAD}',
+              file=sys.stderr)
     return paths
 
 
 def _jpeg_folder(celeba_dir):
-    """The folder of the JPEG version, as its archive img_align_celeba.zip makes it."""
+    """Folder of the JPEG version, as unpacked from img_align_celeba.zip."""
     for name in reversed(JPEG_FOLDERS):
         folder = os.path.join(os.fspath(celeba_dir), name)
         if os.path.isdir(folder):

@@ -12,10 +12,10 @@ DOWNLOAD = 'https://www.cs.toronto.edu/~kriz/cifar.html (the "python version")'
 
 
 def load_cifar10(cifar10_dir: str | os.PathLike) -> Source:
-    """The training set, 3x32x32, with one-hot labels of 10 classes.
+    """Load the training set, 3x32x32, with one-hot labels of 10 classes.
 
     Raises:
-        DataError: a file is missing or is not that of CIFAR-10.
+        DataError: a file is missing or is not part of CIFAR-10.
     """
     print(f'Loading CIFAR-10 from "{cifar10_dir}"')
     names = [f'data_batch_{number}' for number in range(1, 6)]
@@ -24,10 +24,10 @@ def load_cifar10(cifar10_dir: str | os.PathLike) -> Source:
 
 
 def load_cifar100(cifar100_dir: str | os.PathLike) -> Source:
-    """The training set, 3x32x32, with one-hot labels of the 100 fine classes.
+    """Load the training set, 3x32x32, with one-hot labels of the 100 fine classes.
 
     Raises:
-        DataError: a file is missing or is not that of CIFAR-100.
+        DataError: a file is missing or is not part of CIFAR-100.
     """
     print(f'Loading CIFAR-100 from "{cifar100_dir}"')
     return _load(cifar100_dir, ['train'], 'fine_labels', images_per_file=50000, num_classes=100,
@@ -50,7 +50,7 @@ def _load(folder, names, label_key, *, images_per_file, num_classes, names_in):
 
 
 def _class_names(folder, file_name, key, num_classes):
-    """The names of the classes, from the file that comes with the batches; None without it."""
+    """Read the class names from the file that comes with the batches; None if it is missing."""
     path = os.path.join(folder, file_name)
     if not os.path.isfile(path):
         return None
@@ -60,12 +60,12 @@ def _class_names(folder, file_name, key, num_classes):
     if not is_sound or len(names) != num_classes:
         raise DataError(f'{path!r} does not name the classes of CIFAR-{num_classes}. Expected a '
                         f'pickled dict with {key!r}, a list of {num_classes} strings. Download it '
-                        f'again, or remove it to go without names: {DOWNLOAD}')
+                        f'again, or remove it to continue without names: {DOWNLOAD}')
     return names
 
 
 def _read_batch(path, label_key, num_images):
-    """One pickled batch: images uint8 [n, 3, 32, 32] and class numbers int64 [n]."""
+    """Read a pickled batch: images uint8 [n, 3, 32, 32] and class numbers int64 [n]."""
     batch = load_arrays(path, DOWNLOAD)
     if not isinstance(batch, dict) or 'data' not in batch or label_key not in batch:
         keys = sorted(map(str, batch)) if isinstance(batch, dict) else f'a {type(batch).__name__}'

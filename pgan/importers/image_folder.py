@@ -1,4 +1,4 @@
-"""A folder, or a tree of folders, of image files."""
+"""Image folders: a folder, or a tree of folders, of image files."""
 import collections
 import os
 import sys
@@ -29,7 +29,9 @@ from pgan.importers.source import Source, in_threads, onehot
 from pgan.progress_bar import progress_bar
 from pgan.resolutions import is_resolution, log2_of, reached_by_most
 
-DARK, DARK_DEEP = 15, 63  # of 255; what 12- and 14-bit values in 16-bit files come to
+# Brightest pixel of a nearly black image, of 255, in 8-bit and in 16-bit files: as bright as 12-bit
+# and 14-bit values in 16-bit files.
+DARK, DARK_DEEP = 15, 63
 
 _CONVERSIONS = {
     'I;16': 'scale it to 8 bits, e.g. with Pillow and NumPy: Image.fromarray((np.asarray(image) '
@@ -41,7 +43,7 @@ _CONVERSIONS = {
 
 
 class Header(NamedTuple):
-    """What the start of an image file says: mode, (width, height), and colour profile."""
+    """Header of an image file: mode, (width, height), and colour profile."""
     mode: str
     size: tuple[int, int]
     profile: Profile | None
@@ -49,25 +51,26 @@ class Header(NamedTuple):
 
 def load_images(image_dir: str | os.PathLike, resolution: int | None = None,
                 labels: Labels | None = None, *, skip_bad: bool = False) -> Source:
-    """All pictures of a folder and of the folders below it, sorted by path.
+    """Load all images of a folder and its sub-folders, sorted by path.
 
-    Files that are no pictures are counted and left out. The headers of all pictures are looked at
-    first; the files are then read one at a time, as they are fetched.
+    Other files are counted and ignored. The headers of all images are checked first; the files are
+    then read one at a time, when they are fetched.
 
     Args:
         image_dir: the folder.
-        resolution: None = the files must be square RGB or grayscale images of one shape, sides a
-            power of two, and are taken as they are. R, a power of two = any images: the middle
-            square of each, resized to RxR with Lanczos, turned as its EXIF data say, converted to
-            sRGB, transparency laid onto white; 3xRxR, or 1xRxR if all files are gray.
-        labels: None; or one-hot labels: 'folders' = by the folder of image_dir that a file is in,
-            'innermost' = by the folder that it is directly in. Classes in the order of their names.
-        skip_bad: report files that cannot be used, and leave them out, instead of raising.
+        resolution: None = use the images as they are: square, RGB or grayscale, and of one size
+            that is a power of two. R, a power of two = accept any images, and use the centre square
+            of each, resized to RxR with Lanczos, upright by its EXIF orientation, in sRGB, and
+            blended with white where it is transparent; 3xRxR, or 1xRxR if all files are grayscale.
+        labels: None = no labels; 'folders' = one-hot labels by top-level folder below image_dir;
+            'innermost' = by the folder that directly contains the image. Classes are sorted by
+            name.
+        skip_bad: report and skip files that cannot be used, instead of raising an error.
 
     Raises:
-        ConfigError: the resolution is no power of two.
-        DataError: no folder, no files, or files that are no such images; an `UnlikeError` if most
-            would be with a resolution.
+        ConfigError: the resolution is not a power of two.
+        DataError: there is no folder or no image, or an image cannot be used. An `UnlikeError` if
+            most images could be used with a resolution.
     """
     if resolution is not None:
         check_resolution(resolution)
@@ -102,10 +105,10 @@ def load_images(image_dir: str | os.PathLike, resolution: int | None = None,
 
 
 def read_image(path: str) -> np.ndarray:
-    """One image file as uint8 [C, H, W], C = 3 for RGB and 1 for grayscale.
+    """Read an image file as uint8 [C, H, W], C = 3 for RGB and 1 for grayscale.
 
     Raises:
-        DataError: the file is no image, is damaged, or has another kind of pixels.
+        DataError: the file is not an image, is damaged, or has another kind of pixels.
     """
     with opened(path, path) as image:
         _check_mode(path, image.mode)
@@ -117,15 +120,15 @@ def read_image(path: str) -> np.ndarray:
 
 
 def _read_headers(paths):
-    """Headers of the files that can be read, and the reasons why others cannot.
+    """Read the headers of image files.
 
-    Returns two dicts by path: {path: Header}, {path: message}.
+    Returns two dicts: {path: Header} of the readable files, and {path: message} of the others.
     """
     headers, reasons = {}, {}
     for path in progress_bar(paths, desc='Checking', unit='img', delay=3):
         try:
             if not os.path.isfile(path):
-                raise DataError(f'{path!r} is no file, or a link to one that is gone.')
+                raise DataError(f'{path!r} is not a file, or is a broken link.')
             if is_raw(path):
                 raise DataError('')
             with opened(path, path) as image:
@@ -136,14 +139,14 @@ def _read_headers(paths):
 
 
 def _report_profiles(headers, resolution):
-    """Say how many images have other colours than sRGB, and what becomes of these."""
+    """Print the number of images with a profile other than sRGB, and how they are treated."""
     profiles = {path: header.profile for path, header in headers.items() if header.profile}
     others = [path for path, profile in profiles.items() if profile.convert]
     broken = [path for path, profile in profiles.items() if profile.fault]
     if others:
         fate = ('are converted to sRGB' if resolution else
-                'are taken as they are; --resolution converts them to sRGB')
-        print(f'{len(others)} of {len(headers)} images have another colour profile than sRGB, e.g. '
+                'are used as they are; --resolution converts them to sRGB')
+        print(f'{len(others)} of {len(headers)} images have a colour profile other than sRGB, e.g. '
               f'{others[0]!r} ({profiles[others[0]].name}), and {fate}')
     if broken:
         print(f'{len(broken)} of {len(headers)} images have a colour profile that cannot be used '
@@ -160,10 +163,10 @@ def _check_mode(path, mode):
 
 
 def _check_square(path, mode, size):
-    """Shape [C, H, W] of an image that is to be taken as it is.
+    """Shape [C, H, W] of an image that is used as it is.
 
     Raises:
-        DataError: it cannot be part of any data set.
+        DataError: no data set can contain the image.
     """
     _check_mode(path, mode)
     width, height = size
@@ -179,9 +182,9 @@ def _check_square(path, mode, size):
 
 
 def _reader_as_they_are(headers, reasons):
-    """A function that reads one file of the shape that most have.
+    """Return a function that reads one file of the most common shape.
 
-    `reasons` gets an entry for each other file.
+    Adds an entry to `reasons` for each file of another shape.
     """
     shapes = {}
     for path, (mode, size, _) in headers.items():
@@ -201,12 +204,12 @@ def _reader_as_they_are(headers, reasons):
 
 
 def _reader_of_squares(headers, reasons, resolution):
-    """A function that reads one file of any size and kind as uint8 [C, R, R].
+    """Return a function that reads one file of any size and kind as uint8 [C, R, R].
 
-    `reasons` gets an entry for each file that has no colours.
+    Adds an entry to `reasons` for each file without a defined black and white level.
     """
     reasons |= {
-        path: f'{path!r} is stored as {mode!r}, numbers without a black and a white. '
+        path: f'{path!r} is stored as {mode!r}, which has no defined black and white level. '
         'Expected 8 or 16 bits a channel; convert it, or move it out of the folder.'
         for path, (mode, _, _) in headers.items() if mode in NUMBERS
     }
@@ -226,7 +229,7 @@ def _reader_of_squares(headers, reasons, resolution):
 
 
 def _check_likeness(image_dir, headers, reasons, unreadable, skip_bad):
-    """Raise UnlikeError if most images cannot be taken as they are; with skip_bad, say so."""
+    """Raise UnlikeError if most images cannot be used as they are; with skip_bad, print a note."""
     unlike = {path: reason for path, reason in reasons.items() if path not in unreadable}
     if 2 * len(unlike) <= len(headers):
         return
@@ -253,7 +256,7 @@ def _handle_bad_files(image_dir, paths, reasons, skip_bad):
 def _unlike(path, found, shape, example):
     return (f'Input images must all have one shape. Expected {_describe(shape)} like most of '
             f'them, e.g. {example!r}. {path!r} is {_describe(found)}; resize or convert it, or '
-            f'have all images made alike with --resolution {shape[1]}.')
+            f'have all images converted with --resolution {shape[1]}.')
 
 
 def _describe(shape):
@@ -266,13 +269,13 @@ def _describe(shape):
 
 def _read_like(path, shape, example):
     image = read_image(path)
-    if image.shape != shape:  # the file has changed since its header was looked at
+    if image.shape != shape:  # the file has changed since its header was read
         raise DataError(_unlike(path, image.shape, shape, example))
     return image
 
 
 def _fetch(image_dir, paths, read, order, skip_bad, headers):
-    """Yield (number, image) of the files of the given numbers."""
+    """Yield (number, image) for the given file numbers."""
     def attempt(index):
         try:
             return index, read(paths[index])
@@ -299,7 +302,10 @@ def _fetch(image_dir, paths, read, order, skip_bad, headers):
 
 
 def _damage_among(results):
-    """The errors among (index, image or error), and how many were looked at in SECONDS."""
+    """Collect the errors among (index, image or error), for at most SECONDS.
+
+    Returns (errors with their indices, number of results checked).
+    """
     end, found, seen = time.monotonic() + SECONDS, [], 0
     for index, result in results:
         seen += 1
@@ -317,5 +323,5 @@ def _report_dark(dark, num_images, headers):
     bits = 16 if headers[path].mode in DEEP_GRAY else 8
     tqdm.write(f'note: {len(dark)} of {num_images} images are nearly black, e.g. {path!r} ({bits} '
                f'bits a channel), whose brightest pixel is {dark[path]} of 255. If they use only '
-               'a part of the range, as 12-bit values in 16-bit files, or masks of 0 and 1, scale '
-               f'them first so that white is {2 ** bits - 1}.', file=sys.stderr)
+               'a part of the range, like 12-bit values in 16-bit files, or masks of 0 and 1, '
+               f'scale them first so that white is {2 ** bits - 1}.', file=sys.stderr)

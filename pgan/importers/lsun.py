@@ -1,4 +1,4 @@
-"""LSUN: one LMDB of encoded photographs for each category."""
+"""LSUN: an LMDB of encoded photographs per category."""
 import io
 import os
 import shlex
@@ -27,19 +27,18 @@ EXPECTED = 'data.mdb of one category'
 
 def load_lsun(lmdb_dir: str | os.PathLike, resolution: int,
               max_images: int | None = None) -> Source:
-    """The photographs of one category, in the order of their keys.
+    """Load the photographs of one category, in the order of their keys.
 
-    They are the middle square of each, resized with Lanczos to 3xRxR. As they are streamed, entries
-    that cannot be decoded are reported and left out.
+    The centre square of each photograph is resized with Lanczos to 3xRxR. Entries that cannot be
+    decoded are reported and skipped.
 
     Args:
         lmdb_dir: folder of the LMDB environment, or its file.
-        resolution: R, a power of two of at least 4.
-        max_images: how many images to take; None = all. Entries that cannot be decoded do not
-            count.
+        resolution: R, a power of two, at least 4.
+        max_images: maximum number of images, not counting skipped entries; None = all.
 
     Raises:
-        ConfigError: a number is out of its range.
+        ConfigError: a number is out of range.
         DataError: there is no LMDB environment, or it is damaged or empty.
     """
     check_resolution(resolution)
@@ -62,7 +61,7 @@ def load_lsun(lmdb_dir: str | os.PathLike, resolution: int,
 def _open(lmdb_dir):
     import lmdb
     check_unpacked(lmdb_dir, f'a folder that holds {EXPECTED}')
-    is_file = os.path.isfile(lmdb_dir)  # LMDB knows both forms
+    is_file = os.path.isfile(lmdb_dir)  # LMDB accepts a folder or a file
     path = lmdb_dir if is_file else os.path.join(lmdb_dir, 'data.mdb')
     if not os.path.isfile(path):
         raise not_found(lmdb_dir, 'data.mdb', EXPECTED, DOWNLOAD, _other_layout(lmdb_dir))
@@ -73,8 +72,8 @@ def _open(lmdb_dir):
         raise DataError(f'{path!r} is an empty file. Expected {EXPECTED}. Download it again: '
                         f'{DOWNLOAD}')
     try:
-        # Without a lock file the folder may be read-only; without readahead a large file does not
-        # push out all other memory.
+        # No lock, because the folder may be read-only. No readahead, so that a large file does not
+        # evict everything else from the page cache.
         environment = lmdb.open(lmdb_dir, subdir=not is_file, readonly=True, lock=False,
                                 create=False, readahead=False)
         needed = (environment.info()['last_pgno'] + 1) * environment.stat()['psize']
@@ -82,7 +81,7 @@ def _open(lmdb_dir):
         raise DataError(f'{path!r} cannot be read as LMDB: {why_unreadable(path, error)}. Expected '
                         f'a folder that holds {EXPECTED}, or that file. Download it again: '
                         f'{DOWNLOAD}') from error
-    # Reading behind the end of the file would kill the process.
+    # Reading beyond the end of the memory-mapped file would kill the process.
     if os.path.getsize(path) < needed:
         raise DataError(f'{path!r} is truncated. Expected at least {needed} bytes. Received: '
                         f'{os.path.getsize(path)}. Download it again: {DOWNLOAD}')
@@ -90,19 +89,19 @@ def _open(lmdb_dir):
 
 
 def _other_layout(folder):
-    """A sentence about an LMDB of another name, or about exported pictures; '' without them."""
+    """Hint for a folder that holds an LMDB of another name, or exported images; '' otherwise."""
     for path in files_below(folder):
         if path.endswith('.mdb') and os.path.basename(path) not in ('data.mdb', 'lock.mdb'):
             return f' If {path!r} is one, give that file.'
         if path.lower().endswith(_PICTURES):
             line = command('dataset_tool.py', 'create_from_images')
-            return (f' It holds pictures, such as {path!r}. For these: {line} TFRECORD_DIR '
+            return (f' It holds images, such as {path!r}. For these: {line} TFRECORD_DIR '
                     f'{shlex.join([os.fspath(folder), "--resolution", "256"])}.')
     return ''
 
 
 def _decoded(lmdb_dir, environment, resolution, num_images):
-    """Yield (number, image) of the first entries that can be decoded."""
+    """Yield (number, image) for the first num_images entries that can be decoded."""
     count = 0
     for result in in_threads(lambda entry: _decode(*entry, resolution),
                              _entries(lmdb_dir, environment)):
@@ -127,14 +126,13 @@ def _entries(lmdb_dir, environment):
 
 
 def _decode(key, value, resolution):
-    """The image of one entry, uint8 [3, R, R]; or the DataError that says why there is none."""
+    """Return the image of one entry, uint8 [3, R, R], or the DataError if it cannot be decoded."""
     try:
         with opened(io.BytesIO(value), key) as image:
             # The original's decoder cannot read GIF, and LSUN has none.
             if image.format == 'GIF':
-                raise DataError(f'the image {key!r} is a GIF, expected a photograph.')
-            # As the original's decoder does: turned upright, and colours taken as they are where
-            # alpha makes them transparent.
+                raise DataError(f'the image {key!r} is a GIF. Expected a photograph.')
+            # Like the original's decoder, rotate upright and ignore the alpha channel.
             pixels = np.asarray(upright(image).convert('RGB'))
     except DataError as error:
         return error

@@ -1,4 +1,4 @@
-"""MNIST: 60000 handwritten digits, as they are or three at a time as red, green and blue."""
+"""MNIST: 60000 handwritten digits, in grayscale, or stacked in threes as RGB channels."""
 import gzip
 import os
 import zlib
@@ -19,10 +19,10 @@ DOWNLOAD = ('https://ossci-datasets.s3.amazonaws.com/mnist/ (a copy of '
 
 
 def load_mnist(mnist_dir: str | os.PathLike) -> Source:
-    """The training set, padded to 32x32, with one-hot labels of 10 classes.
+    """Load the training set, padded to 32x32, with one-hot labels of 10 classes.
 
     Raises:
-        DataError: a file is missing or is not that of MNIST.
+        DataError: a file is missing or is not part of MNIST.
     """
     print(f'Loading MNIST from "{mnist_dir}"')
     images, labels = read_digits(mnist_dir)
@@ -30,17 +30,17 @@ def load_mnist(mnist_dir: str | os.PathLike) -> Source:
 
 
 def load_mnistrgb(mnist_dir: str | os.PathLike, num_images: int, random_seed: int) -> Source:
-    """Three digits, picked at random, as the colours of one image of 3x32x32; without labels.
+    """Create images 3x32x32 whose colour channels are three random digits; without labels.
 
     Args:
-        mnist_dir: folder of the files of MNIST.
-        num_images: how many images to make; they are made as they are written, so any number fits
+        mnist_dir: folder of the MNIST files.
+        num_images: number of images. They are created while they are written, so any number fits
             into memory.
-        random_seed: 0 to 2^32 - 1, of picking the digits.
+        random_seed: seed for picking the digits, 0 to 2^32 - 1.
 
     Raises:
-        ConfigError: a number is out of its range.
-        DataError: a file is missing or is not that of MNIST.
+        ConfigError: a number is out of range.
+        DataError: a file is missing or is not part of MNIST.
     """
     if num_images < 1:
         raise ConfigError(f'--num_images must be at least 1. Received: {num_images}.')
@@ -59,7 +59,7 @@ def load_mnistrgb(mnist_dir: str | os.PathLike, num_images: int, random_seed: in
 
 
 def read_digits(mnist_dir: str | os.PathLike) -> tuple[np.ndarray, np.ndarray]:
-    """Pixels uint8 [60000, 28, 28] and digits uint8 [60000]."""
+    """Read the training set: pixels uint8 [60000, 28, 28] and digits uint8 [60000]."""
     check_unpacked(mnist_dir, f'a folder that holds {EXPECTED}')
     images = _read_idx(mnist_dir, IMAGE_FILE, (NUM_IMAGES, 28, 28))
     labels = _read_idx(mnist_dir, LABEL_FILE, (NUM_IMAGES,))
@@ -74,9 +74,9 @@ def read_digits(mnist_dir: str | os.PathLike) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _read_idx(mnist_dir, name, shape):
-    """Read an IDX file of uint8, gzipped or unpacked already.
+    """Read an IDX file of uint8, gzipped or unpacked.
 
-    It holds a magic number (0 0 8 dimensions), big-endian sizes, and the values.
+    It consists of a magic number (0 0 8 dimensions), big-endian sizes, and the values.
     """
     path = os.path.join(mnist_dir, name)
     unpacked = path.removesuffix('.gz')

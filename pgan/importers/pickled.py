@@ -1,4 +1,4 @@
-"""Reading the pickles that data sets are published as, without letting a pickle run anything."""
+"""Safe reading of the pickles of published data sets: a pickle cannot run any code."""
 import os
 import pickle
 from typing import Any
@@ -10,13 +10,13 @@ from pgan.file_kinds import why_unreadable
 
 
 def _encode(text, encoding='latin1'):
-    """How Python 3 writes bytes into old pickles: as text to be encoded again."""
+    """Replacement for codecs.encode: Python 3 pickles bytes as a latin1 string to be encoded."""
     if encoding not in ('latin1', 'latin-1'):
         raise pickle.UnpicklingError(f'the encoding {encoding!r}')
     return text.encode('latin1')
 
 
-# Taken from NumPy's own way of pickling: the module they live in has another name in each version.
+# Taken from NumPy's own pickles, because their module's name depends on the NumPy version.
 _RECONSTRUCT = np.zeros(1).__reduce__()[0]
 _SCALAR = np.int64(0).__reduce__()[0]
 _ADMITTED: dict[tuple[str, str], Any] = {
@@ -30,7 +30,7 @@ for _module in ('numpy.core.multiarray', 'numpy._core.multiarray'):
 
 
 class _ArrayUnpickler(pickle.Unpickler):
-    """Knows NumPy arrays and plain containers; anything else is refused by name."""
+    """Unpickler for NumPy arrays and plain containers; rejects everything else."""
 
     def find_class(self, module, name):
         try:
@@ -41,17 +41,17 @@ class _ArrayUnpickler(pickle.Unpickler):
 
 
 def load_arrays(path: str | os.PathLike, download: str) -> Any:
-    """Load a pickle, of Python 2 or 3, made of arrays and plain containers.
+    """Load a pickle of arrays and plain containers, written by Python 2 or 3.
 
     Args:
-        path: the file.
-        download: where to get it, for the message when it is no good.
+        path: path of the file.
+        download: where to download it, for error messages.
 
     Returns:
-        Whatever was pickled.
+        The pickled object.
 
     Raises:
-        DataError: the file is missing, damaged, or has other things in it.
+        DataError: the file is missing, damaged, or contains other types.
     """
     try:
         with open(path, 'rb') as file:

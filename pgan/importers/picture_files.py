@@ -1,4 +1,4 @@
-"""Which files of a folder tree are pictures: those whose ending or first bytes say so."""
+"""Finding the images of a folder tree, by file extension or first bytes."""
 import collections
 import functools
 import os
@@ -12,8 +12,8 @@ from pgan.errors import DataError
 from pgan.files import nearest_path
 from pgan.invocation import command
 
-# Folders and files that cameras, disk stations, archives and operating systems make; in lower case.
-# Whatever begins with a dot is left out as well.
+# Folders and files created by cameras, network storage, archives and operating systems, in lower
+# case. Names that begin with a dot are ignored as well.
 MACHINE_FOLDERS = frozenset((
     '#recycle', '#snapshot', '$recycle.bin', '@__thumb', '@eadir', '@recently-snapshot', '@recycle',
     '@sharebin', '@tmp', '__macosx', '__pycache__', 'found.000', 'lost+found', 'lost.dir',
@@ -23,7 +23,7 @@ MACHINE_FILES = frozenset((
     'thumbs.db', 'zbthumbnail.info'))
 MACHINE_ENDINGS = ('.lrdata', '.lrv', '.thm', '~')
 
-# Pillow has names for these, but no picture is in them that it can read.
+# Formats that Pillow recognizes but cannot read as images.
 _NO_PICTURES = ('BUFR', 'GRIB', 'HDF5', 'IPTC', 'MPEG')
 RAW_ENDINGS = ('.3fr', '.arw', '.cr2', '.cr3', '.crw', '.dng', '.erf', '.iiq', '.kdc', '.mrw',
                '.nef', '.nrw', '.orf', '.pef', '.raf', '.raw', '.rw2', '.sr2', '.srf', '.srw',
@@ -33,25 +33,25 @@ _UNREADABLE = {'.heic': 'HEIC', '.heif': 'HEIC', '.hif': 'HEIC', '.jxl': 'JPEG X
 _MAGIC = (b'\xff\xd8\xff', b'\x89PNG', b'GIF8', b'II*\x00', b'MM\x00*', b'8BPS',
           b'\x00\x00\x00\x0cjP  ', b'\xff\x0a')
 _HEIC_BRANDS = (b'heic', b'heix', b'hevc', b'heim', b'mif1', b'msf1')
-LISTED = 4  # endings, names
+LISTED = 4  # extensions or names listed in messages
 
 
 class Pictures(NamedTuple):
-    """What is in a folder tree.
+    """Images of a folder tree.
 
     Attributes:
-        paths: of the pictures, sorted.
-        folders: that may hold pictures, the folder itself first.
+        paths: sorted paths of the images.
+        folders: folders that may hold images, the root folder first.
     """
     paths: list[str]
     folders: list[str]
 
 
 def find_pictures(image_dir: str | os.PathLike) -> Pictures:
-    """The pictures in a folder and in the folders below it. One line counts what is left out.
+    """Find the images in a folder and its sub-folders; print a line that counts ignored files.
 
     Raises:
-        DataError: no folder, no pictures, or a data set.
+        DataError: there is no folder or no image, or the folder is a data set.
     """
     image_dir = os.fspath(image_dir)
     _check_folder(image_dir)
@@ -61,7 +61,7 @@ def find_pictures(image_dir: str | os.PathLike) -> Pictures:
     if any(path.endswith('.tfrecords') for path in found.others):
         raise DataError(f'{image_dir!r} holds .tfrecords files: it is a data set already. Use it '
                         f'as it is; {command("dataset_tool.py", "extract", image_dir)} FOLDER '
-                        'makes image files of it.')
+                        'converts it to image files.')
     if not paths:
         raise DataError(f'No input images found in {image_dir!r}. Expected a folder of PNG or '
                         f'JPEG files.{_instead(found.others)}')
@@ -70,7 +70,7 @@ def find_pictures(image_dir: str | os.PathLike) -> Pictures:
 
 
 class _Tree(NamedTuple):
-    """Pictures, folders, other files, and names of what machines have made, as they are found."""
+    """Images, folders, other files, and hidden or machine-made names, in the order found."""
     paths: list[str]
     folders: list[str]
     others: list[str]
@@ -80,7 +80,7 @@ class _Tree(NamedTuple):
 def _walk(image_dir):
     tree, seen = _Tree([], [], [], []), set()
     for folder, below, names in os.walk(image_dir, followlinks=True, onerror=_cannot_list):
-        if os.path.realpath(folder) in seen:  # links may lead in circles
+        if os.path.realpath(folder) in seen:  # links may form a cycle
             below.clear()
             continue
         seen.add(os.path.realpath(folder))
@@ -96,11 +96,11 @@ def _walk(image_dir):
 
 
 def _check_folder(image_dir):
-    check_unpacked(image_dir, 'the folder that the images are in')
+    check_unpacked(image_dir, 'the folder that holds the images')
     folder = os.path.dirname(image_dir) or os.curdir
     if os.path.isfile(image_dir):
-        raise DataError(f'the image folder {image_dir!r} is a file. Expected the folder that the '
-                        f'images are in: {folder!r}?')
+        raise DataError(f'the image folder {image_dir!r} is a file. Expected the folder that holds '
+                        f'the images: {folder!r}?')
     if not os.path.exists(image_dir):
         hint = (f' Give the folder itself: {folder!r}.' if set('*?') & set(image_dir) else
                 nearest_path(image_dir, folders_only=True))
@@ -108,12 +108,12 @@ def _check_folder(image_dir):
 
 
 def _cannot_list(error):
-    raise DataError(f'the folder {error.filename!r} cannot be read: {error.strerror}. See to its '
+    raise DataError(f'the folder {error.filename!r} cannot be read: {error.strerror}. Check its '
                     'permissions.') from error
 
 
 def is_machine_made(name: str) -> bool:
-    """Whether files and folders of this name are made by programs for themselves."""
+    """Whether a file or folder of this name is hidden or machine-made."""
     lower = name.lower()
     return (lower.startswith('.') or lower.endswith(MACHINE_ENDINGS) or lower in MACHINE_FOLDERS
             or lower in MACHINE_FILES)
@@ -128,7 +128,7 @@ def _picture_endings():
 
 
 def is_picture(path: str) -> bool:
-    """Whether a file is a picture by its ending, sound or not, or by its first bytes."""
+    """Whether a file is an image (intact or not) by its extension or its first bytes."""
     if _ending(path) in _picture_endings():
         return True
     start = _start(path)
@@ -136,14 +136,14 @@ def is_picture(path: str) -> bool:
 
 
 def is_raw(path: str) -> bool:
-    """Whether a file has a camera's raw data; Pillow takes some for TIFF, and reads a thumbnail."""
+    """Whether a file is a camera's raw image. Pillow reads some as TIFF, and gets a thumbnail."""
     return _ending(path) in RAW_ENDINGS
 
 
 def explained(path: str, message: str) -> str:
-    """The message about a picture that cannot be read; a better one if its format is the reason."""
+    """Message about an unreadable image: names the format if that is the reason, else `message`."""
     start = _start(path)
-    is_heic = start[4:8] == b'ftyp' and start[8:12] in _HEIC_BRANDS  # whatever the ending says
+    is_heic = start[4:8] == b'ftyp' and start[8:12] in _HEIC_BRANDS  # regardless of the extension
     kind = 'HEIC' if is_heic else _UNREADABLE.get(_ending(path))
     if kind is None:
         return message
@@ -155,7 +155,7 @@ def _ending(path):
 
 
 def _start(path):
-    if not os.path.isfile(path):  # a pipe would wait for its other end
+    if not os.path.isfile(path):  # opening a named pipe would block
         return b''
     try:
         with open(path, 'rb') as file:
@@ -173,7 +173,7 @@ def _heic_or_avif(start):
 
 
 def _beside_pictures(paths):
-    """The raw files whose JPEG stands beside them, as cameras write them."""
+    """Raw files that have an image of the same name, as cameras write them."""
     raws = [path for path in paths if is_raw(path)]
     if not raws:
         return []
@@ -184,20 +184,20 @@ def _beside_pictures(paths):
 
 
 def _instead(others):
-    """What there is instead of pictures, as the end of a message."""
+    """End of a message: what the folder contains instead of images."""
     archives = [path for path in others if path.lower().endswith(ARCHIVES)]
     if archives:
         return f' Unpack {archives[0]!r} first: {unpacking(archives[0])}'
-    return f' Found {len(others)} files that are no images: {_endings(others)}.' if others else ''
+    return f' Found {len(others)} files that are not images: {_endings(others)}.' if others else ''
 
 
 def _print_left_out(others, raws, hidden):
     parts = []
     if others:
-        kind = 'file that is no image' if len(others) == 1 else 'files that are no images'
+        kind = 'file that is not an image' if len(others) == 1 else 'files that are not images'
         parts.append(f'{len(others)} {kind} ({_endings(others)})')
     if raws:
-        parts.append(f'{len(raws)} with raw data beside an image ({_endings(raws)})')
+        parts.append(f'{len(raws)} with raw data next to an image ({_endings(raws)})')
     if hidden:
         names = list(dict.fromkeys(hidden))
         more = ', ...' if len(names) > LISTED else ''
@@ -207,8 +207,8 @@ def _print_left_out(others, raws, hidden):
 
 
 def _endings(paths):
-    """'.txt 10, .json 2' of paths, the most frequent first."""
-    endings = sorted(_ending(path) or 'without ending' for path in paths)
+    """'.txt 10, .json 2': counts of extensions, the most frequent first."""
+    endings = sorted(_ending(path) or 'without extension' for path in paths)
     counts = collections.Counter(endings).most_common()
     more = ', ...' if len(counts) > LISTED else ''
     return ', '.join(f'{ending} {count}' for ending, count in counts[:LISTED]) + more

@@ -1,4 +1,4 @@
-"""Where images come from: `Source`, which the functions of all sources return, and their tools."""
+"""`Source`, the interface between importers and the writer of data sets, and shared functions."""
 import collections
 import concurrent.futures
 import dataclasses
@@ -13,10 +13,10 @@ from pgan.archives import unpacking
 from pgan.errors import DataError
 from pgan.files import nearest_path
 
-# (number, image) one after another; whoever stops early closes it.
+# Yields (number, image). A caller that stops early must close it.
 NumberedImages = Generator[tuple[int, np.ndarray], None, None]
 
-_MOST_FILES = 10_000  # that are looked at below a wrong folder
+_MOST_FILES = 10_000  # limit of the search below a wrong folder
 _UNFINISHED = ('.part', '.partial', '.crdownload', '.download', '.aria2')
 
 _Item = TypeVar('_Item')
@@ -28,14 +28,14 @@ class Source:
     """Images that can be fetched one at a time, and their labels.
 
     Attributes:
-        num_images: how many there are, or at most.
-        fetch: takes image numbers, yields (number, image) in that order; images are
-            uint8 or float in 0..255, [C, R, R]. Raises DataError for a bad one.
+        num_images: number of images, or an upper bound if `sequential` or `may_skip`.
+        fetch: function that takes image numbers and yields (number, image) in that order. Images
+            are uint8 or float in 0..255, [C, R, R]. Raises DataError for a bad image.
         labels: float32 [num_images, components], or None.
-        sequential: the images come in an order of their own, whatever numbers are asked for.
-        may_skip: bad images are reported and left out, instead of raising.
-        class_names: what the components of one-hot labels stand for, or None.
-        num_skipped: bad ones that were left out before, and are not among num_images.
+        sequential: images are only available in a fixed order; `fetch` ignores the requested one.
+        may_skip: `fetch` reports and skips bad images, instead of raising.
+        class_names: names of the components of one-hot labels, or None.
+        num_skipped: number of bad images that were skipped earlier and are not in num_images.
     """
     num_images: int
     fetch: Callable[[Collection[int]], NumberedImages]
@@ -47,25 +47,25 @@ class Source:
 
     @classmethod
     def from_arrays(cls, images: np.ndarray, labels: np.ndarray | None = None) -> Self:
-        """A source of images that are in memory: uint8 [num_images, C, R, R]."""
+        """Create a source of images in memory: uint8 [num_images, C, R, R]."""
         return cls(len(images), lambda order: ((index, images[index]) for index in order), labels)
 
 
 def onehot(labels: np.ndarray, num_classes: int) -> np.ndarray:
-    """Class numbers as float32 [n, num_classes], 1 in the column of the class."""
+    """Convert class numbers to one-hot labels, float32 [n, num_classes]."""
     return np.eye(num_classes, dtype=np.float32)[labels]
 
 
 def pad_to_32(images: np.ndarray) -> np.ndarray:
-    """Handwritten digits [n, 28, 28] with a border of 2 black pixels: [n, 1, 32, 32]."""
+    """Pad digits [n, 28, 28] with 2 black pixels on each side: [n, 1, 32, 32]."""
     return np.pad(images, [(0, 0), (2, 2), (2, 2)])[:, np.newaxis]
 
 
 def in_threads(function: Callable[[_Item], _Result],
                items: Iterable[_Item]) -> Generator[_Result, None, None]:
-    """Yield function(item) for each item, in order, worked out a few items ahead.
+    """Yield function(item) for each item, in order; threads compute a few items ahead.
 
-    For decoding, during which Pillow releases the interpreter lock.
+    A speed-up for decoding, because Pillow releases the GIL.
     """
     num_threads = os.cpu_count() or 1
     with concurrent.futures.ThreadPoolExecutor(num_threads) as pool:
@@ -83,7 +83,7 @@ def in_threads(function: Callable[[_Item], _Result],
 
 def check_range(what: str, folder: str | os.PathLike, images: np.ndarray, labels: np.ndarray,
                 num_classes: int, download: str) -> None:
-    """Raise DataError unless pixels reach from 0 to 255 and all labels below num_classes occur."""
+    """Raise DataError unless pixels range from 0 to 255 and labels are all of 0..num_classes-1."""
     if (images.min(), images.max()) != (0, 255):
         raise DataError(f'the images in {folder!r} are not those of {what}. Expected pixels from '
                         f'0 to 255. Received: {images.min()} to {images.max()}. Download: '
@@ -96,20 +96,22 @@ def check_range(what: str, folder: str | os.PathLike, images: np.ndarray, labels
 
 def not_found(folder: str | os.PathLike, name: str, expected: str, download: str,
               more: str = '') -> DataError:
-    """The error for a missing file or folder of a published data set; tells what there is instead.
+    """Create the error for a missing file or folder of a published data set.
+
+    The message lists what the folder holds instead.
 
     Args:
-        folder: where the user says the data set is.
-        name: what was looked for in it.
-        expected: what the folder should hold, in words.
-        download: where the data set is to be had.
-        more: a sentence on what else the folder holds, with a blank before it.
+        folder: folder given by the user.
+        name: name of the missing file or folder.
+        expected: description of what the folder should hold.
+        download: where to download the data set.
+        more: optional sentence about what the folder holds, with a leading space.
     """
     try:
         names = sorted(os.listdir(folder))
     except OSError as error:
         states = {FileNotFoundError: 'does not exist', NotADirectoryError: 'is a file'}
-        state = states.get(type(error), f'cannot be looked into: {error.strerror}')
+        state = states.get(type(error), f'cannot be read: {error.strerror}')
         return DataError(f'the folder {folder!r} {state}.{nearest_path(folder)} Expected a folder '
                          f'that holds {expected}. Download: {download}')
     others = f' and {len(names) - 5} more' if len(names) > 5 else ''
@@ -121,8 +123,9 @@ def not_found(folder: str | os.PathLike, name: str, expected: str, download: str
 
 
 def files_below(folder: str | os.PathLike) -> list[str]:
-    """Paths of files and folders in a folder and three levels below it, sorted; some of them where
-    there are very many.
+    """Sorted paths of files and folders in a folder, down to three levels.
+
+    The list is incomplete if there are more than about _MOST_FILES.
     """
     found: list[str] = []
     for parent, folders, files in os.walk(os.fspath(folder)):
@@ -133,15 +136,15 @@ def files_below(folder: str | os.PathLike) -> list[str]:
 
 
 def _where_else(folder, name, names):
-    """A sentence on where the file may be after all: in folders below, or in a packed archive."""
+    """Hint on where the missing file may be: in a sub-folder, or in a packed archive; or ''."""
     below = [path.removesuffix(os.sep + name) for path in files_below(folder)
              if path.endswith(os.sep + name) and os.path.dirname(path) != os.fspath(folder)]
     if len(below) == 1:
         return f' There is one in {below[0]!r}: give that folder instead.'
     if below:
         listed = ', '.join(map(repr, below[:5])) + (', ...' if len(below) > 5 else '')
-        return (f' There are {len(below)} in folders below, each for a data set of its own: give '
-                f'one of {listed}.')
+        return (f' There are {len(below)} in sub-folders, each of a separate data set: give one of '
+                f'{listed}.')
     unfinished = [entry for entry in names if entry.lower().endswith(_UNFINISHED)]
     if unfinished:
         return f' {unfinished[0]!r} is an unfinished download.'
@@ -150,4 +153,4 @@ def _where_else(folder, name, names):
     if not archives:
         return ''
     path = os.path.join(folder, archives[0])
-    return f' Unpack {archives[0]!r} first: {unpacking(path)}, and give what comes out of it.'
+    return f' Unpack {archives[0]!r} first: {unpacking(path)}, and give the unpacked folder.'

@@ -1,4 +1,4 @@
-"""What is in a folder of pictures, before a data set is made of it."""
+"""Survey of an image folder, before a data set is created from it."""
 import collections
 import hashlib
 import os
@@ -14,25 +14,26 @@ from pgan.importers.class_folders import PARTS, in_order
 from pgan.importers.picture_files import find_pictures, is_raw
 from pgan.progress_bar import progress_bar
 
-SAMPLED = 1000  # pictures whose sizes are looked at
-DECODED = 8  # pictures whose decoding is timed
-SEVERAL = 5  # pictures that a folder must hold to be a class
-MOST_CLASSES = 100  # more folders than that are likely to be albums
+SAMPLED = 1000  # images whose headers are read
+DECODED = 8  # images whose decoding is timed
+SEVERAL = 5  # minimum number of images of a class
+MOST_CLASSES = 100  # more folders are probably albums, not classes
 
 
 class Survey(NamedTuple):
-    """What is in a folder of pictures.
+    """Content of an image folder.
 
     Attributes:
         image_dir: the folder.
-        name: of the folder, as a part of names of other folders.
-        num_pictures: in the folder and in those below it, sound or not.
-        sides: the shorter side of each picture of a sample, in pixels.
-        is_gray: whether the sample is all gray.
-        sec_per_picture: seconds of decoding a picture, on one core.
-        unreadable: how many files of the sample cannot be read.
+        name: short form of the folder's name, for use in names of other folders.
+        num_pictures: number of images in the folder and its sub-folders, readable or not.
+        sides: shorter side of each image of a sample, in pixels.
+        is_gray: whether all images of the sample are grayscale.
+        sec_per_picture: seconds to decode an image on one core.
+        unreadable: number of unreadable files in the sample.
         classes: names of the sub-folders that are classes, or [].
-        note: why sub-folders are no classes; '' if there are none, or they are.
+        note: reason why sub-folders are not classes; '' if there are no sub-folders, or they are
+            classes.
         fingerprint: 8 characters that change with the files' names, sizes or times.
     """
     image_dir: str
@@ -48,17 +49,17 @@ class Survey(NamedTuple):
 
 
 def survey(image_dir: str) -> Survey:
-    """Look at the files of a folder tree, and at the headers of a sample of its pictures.
+    """Survey the files of a folder tree, and the headers of a sample of its images.
 
     Raises:
-        DataError: no folder, no pictures, or none that can be read.
+        DataError: there is no folder or no image, or no image of the sample can be read.
     """
     paths = find_pictures(image_dir).paths
     sides, modes, decoding, reason = _sample(paths)
     looked_at = min(len(paths), SAMPLED)
     if not sides:
         of = f'{looked_at} of the {len(paths)}' if looked_at < len(paths) else f'the {len(paths)}'
-        raise DataError(f'none of {of} pictures in {image_dir!r} can be read. The first: {reason}')
+        raise DataError(f'none of {of} images in {image_dir!r} can be read. The first: {reason}')
     classes, note = _classes(image_dir, paths)
     return Survey(image_dir, _name(image_dir), len(paths), sides,
                   all(mode in GRAY for mode in modes), sum(decoding) / max(len(decoding), 1),
@@ -66,7 +67,8 @@ def survey(image_dir: str) -> Survey:
 
 
 def _sample(paths):
-    """(shorter sides, modes, seconds of decoding some, why the first unreadable one is that)."""
+    """Read a sample: (shorter sides, modes, seconds of some decodings, message of the first error).
+    """
     chosen = paths if len(paths) <= SAMPLED else random.Random(0).sample(paths, SAMPLED)
     sides, modes, decoding, reason = [], [], [], ''
     for path in progress_bar(chosen, desc='Looking', unit='img', delay=3):
@@ -90,7 +92,7 @@ def _sample(paths):
 
 
 def _classes(image_dir: str, paths: Sequence[str]) -> tuple[list[str], str]:
-    """Names of the sub-folders if they are classes, or why they are none."""
+    """Return the names of the sub-folders if they are classes, else [] and the reason."""
     first = (os.path.relpath(path, image_dir).split(os.sep) for path in paths)
     counts = collections.Counter(steps[0] if len(steps) > 1 else '' for steps in first)
     loose = counts.pop('', 0)
@@ -98,9 +100,9 @@ def _classes(image_dir: str, paths: Sequence[str]) -> tuple[list[str], str]:
         return [], ''
     smallest = min(counts, key=lambda name: (counts[name], name))
     if len(counts) == 1:
-        return [], f'one sub-folder, {smallest!r}, makes no classes'
+        return [], f'no classes: there is only one sub-folder, {smallest!r}'
     if loose:
-        return [], f'no classes: {loose} pictures lie outside of the {len(counts)} sub-folders'
+        return [], f'no classes: {loose} images are outside of the {len(counts)} sub-folders'
     if counts[smallest] < SEVERAL:
         return [], (f'no classes: of the {len(counts)} sub-folders, {smallest!r} holds '
                     f'{counts[smallest]}, fewer than {SEVERAL}')
@@ -126,6 +128,6 @@ def _fingerprint(image_dir, paths):
 
 def _name(image_dir):
     name = os.path.basename(os.path.realpath(image_dir))
-    # files of a data set carry it, and the shell reads it
+    # Only characters that are safe in file names and in the shell.
     short = re.sub(r'[^A-Za-z0-9_]+', '-', name).strip('-_')[:40]
     return short or 'pictures'

@@ -1,4 +1,4 @@
-"""SVHN: 73257 house number digits, cropped."""
+"""SVHN: 73257 cropped house number digits."""
 import os
 
 import numpy as np
@@ -17,12 +17,12 @@ DOWNLOAD = f'http://ufldl.stanford.edu/housenumbers/{MAT_FILE}'
 
 
 def load_svhn(svhn_dir: str | os.PathLike) -> Source:
-    """The training set, 3x32x32, with one-hot labels of 10 classes.
+    """Load the training set, 3x32x32, with one-hot labels of 10 classes.
 
-    It is read from the original's three pickles, or the published MATLAB file.
+    It is read from the original's three pickles, or from the published MATLAB file.
 
     Raises:
-        DataError: a file is missing or is not that of SVHN.
+        DataError: a file is missing or is not part of SVHN.
     """
     print(f'Loading SVHN from "{svhn_dir}"')
     check_unpacked(svhn_dir, f'a folder that holds {EXPECTED}')
@@ -43,7 +43,7 @@ def load_svhn(svhn_dir: str | os.PathLike) -> Source:
 
 
 def _read_pickle(path):
-    """A pair (images, labels): uint8 [n, 3, 32, 32] and whole numbers [n]."""
+    """Read a pair (images, labels): uint8 [n, 3, 32, 32] and integers [n]."""
     pair = load_arrays(path, DOWNLOAD)
     is_pair = isinstance(pair, (tuple, list)) and len(pair) == 2
     if not is_pair or not all(isinstance(part, np.ndarray) for part in pair):
@@ -62,7 +62,7 @@ def _read_mat(path):
         raise DataError(f'{path!r} cannot be read: {why_unreadable(path, error)}. Expected a '
                         "MATLAB file with 'X' of "
                         f"shape [32, 32, 3, n] and 'y'. Download it again: {DOWNLOAD}") from error
-    return _checked(path, images, labels % 10)  # the digit 0 is called 10 there
+    return _checked(path, images, labels % 10)  # the file labels the digit 0 as 10
 
 
 def _checked(path, images, labels):

@@ -1,4 +1,4 @@
-"""Writing the images of a `Source` as a data set."""
+"""Writing of a `Source` as a data set."""
 import contextlib
 import os
 from collections.abc import Callable, Sequence
@@ -16,16 +16,15 @@ def write_source(tfrecord_dir: str | os.PathLike, load: Callable[[], Source],
     Args:
         tfrecord_dir: folder to create.
         load: function that returns the source.
-        shuffle: write in shuffled order, always the same one, if the source can be read in any
-            order.
-        force: replace a data set that is there already.
+        shuffle: write in a fixed shuffled order, unless the source is sequential.
+        force: replace an existing data set.
 
     Returns:
         (the source, numbers of the images that were written).
 
     Raises:
-        DataError: the target exists, the source is not as it should be, or the disk is full; then
-            nothing is written.
+        DataError: the target exists, the source is invalid, or the disk is full. Nothing is written
+            then.
     """
     if tfrecord_dir:
         clear_leftovers(tfrecord_dir)
@@ -37,7 +36,7 @@ def write_source(tfrecord_dir: str | os.PathLike, load: Callable[[], Source],
         if shuffle and not source.sequential:
             order = exporter.choose_shuffled_order()
         added = []
-        # fetch makes generators, which are to close their files.
+        # Close the generator at once, so that it closes its files.
         with contextlib.closing(source.fetch(order)) as images:  # type: ignore[type-var]
             for index, image in images:
                 exporter.add_image(image)

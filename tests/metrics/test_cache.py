@@ -1,4 +1,5 @@
-"""What metrics keep of the reals: a damaged cache, or one that cannot be written, is none."""
+"""Cache of the metrics' statistics of the reals: damaged files and unwritable folders are ignored.
+"""
 import os
 import types
 
@@ -12,7 +13,7 @@ from tests.support.faults import ERRORS, Disk, Killed, check_message, faults_of,
 
 
 class KeepsArrays:
-    """A metric, as far as its state goes."""
+    """A metric that only has a state."""
 
     def __init__(self):
         self.state = {
@@ -29,9 +30,7 @@ class KeepsArrays:
 
 @pytest.mark.usefixtures('limits')
 def test_kept_reals(labelled):
-    """A cache that is damaged is no cache; the random numbers and the data set's position stay as
-    they were.
-    """
+    """A damaged cache is ignored: the random state and the data set's position stay unchanged."""
     folder, _ = labelled
     dset, metric = dataset.TFRecordDataset(folder), KeepsArrays()
     kept = metric.state
@@ -80,7 +79,7 @@ def other_shapes(data):
 
 
 class Known:
-    """A metric, as far as its state goes."""
+    """A metric that only has a state."""
 
     def __init__(self, version):
         self.state = {'features': np.full([50, 4], version, np.float32)}

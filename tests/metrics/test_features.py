@@ -1,5 +1,5 @@
-"""The metrics on Inception's features: golden arithmetic, closed forms, and passes of them with a
-function in place of the network.
+"""Metrics on Inception features: golden values, closed forms, and passes with a stand-in for the
+network.
 """
 import numpy as np
 import pytest
@@ -26,7 +26,7 @@ def golden_stats(seed, n, d, shift, scale):
 
 
 def look(images):
-    """In place of Inception: eight numbers of each image, and five probabilities."""
+    """Stand-in for Inception: eight features and five probabilities per image."""
     x = images.reshape(len(images), -1).astype(np.float32)
     projection = np.random.RandomState(0).randn(x.shape[1], 13).astype(np.float32) / 400
     y = x @ projection
@@ -61,7 +61,7 @@ def test_fid_golden(index):
 
 
 def test_fid_of_diagonal_gaussians():
-    """|mu1 - mu2|^2 + sum (s1 - s2)^2, with deviations s1 and s2; some of them 0."""
+    """|mu1 - mu2|^2 + sum (s1 - s2)^2, with standard deviations s1 and s2, some of them 0."""
     s1, s2 = np.array([1, 2, 0, 0, 3.5]), np.array([2, 0, 0, 1.5, 3])
     mu1, mu2 = np.array([0, 1, 2, 3, 4.0]), np.array([0, 1, 0, 3, 5.0])
     assert fid.frechet_distance(mu1, np.diag(s1**2), mu2,
@@ -70,7 +70,7 @@ def test_fid_of_diagonal_gaussians():
 
 
 def test_fid_of_negative_noise_is_real():
-    """Rounding leaves eigenvalues a little below 0."""
+    """Rounding leaves eigenvalues slightly below 0."""
     sigma = np.diag([1, 1e-3, -1e-12])
     assert fid.frechet_distance(np.zeros(3), sigma, np.zeros(3),
                                 sigma) == pytest.approx(0, abs=1e-9)
@@ -139,15 +139,15 @@ def test_inception_score_of_a_pass():
 # KID
 
 def test_mmd_by_hand():
-    """Two rows in one dimension: kernel (x y + 1)^3."""
+    """Two rows in one dimension, with the kernel (x y + 1)^3."""
     x, y = np.float32([[1], [2]]), np.float32([[0], [3]])
     assert kernel_inception_distance.polynomial_mmd(x, y) == pytest.approx(27 + 1 - 2 *
                                                                            (1 + 64 + 1 + 343) / 4)
 
 
 def test_kid_is_unbiased():
-    """Over many draws from one distribution the mean is within four standard errors of 0, and a
-    plain (biased) estimate would not be.
+    """The mean over many draws from one distribution is within four standard errors of 0. A plain
+    (biased) estimate is not.
     """
     r = np.random.RandomState(0)
     values = [
@@ -196,12 +196,12 @@ def test_radii_by_hand():
 
 @pytest.mark.parametrize('bound', [1 << 25, 8])
 def test_precision_and_recall_by_hand(monkeypatch, bound):
-    """Balls of the first neighbour, in one dimension: the real at 10 reaches from 2 to 18, the fake
-    at 17 from 4 to 30.
+    """Balls to the first neighbour, in one dimension: that of the real at 10 extends from 2 to 18,
+    that of the fake at 17 from 4 to 30.
     """
     monkeypatch.setattr(precision_recall, '_DISTANCES', bound)
     reals, fakes = np.float32([[0], [1], [2], [10]]), np.float32([[0.5], [1.5], [30], [31], [17]])
-    for offset in (0, 100000):  # squares of the latter have no digits left for distances
+    for offset in (0, 100000):  # the squares of the latter lose all digits of the distances
         assert precision_recall.precision_recall(reals + offset, fakes + offset,
                                                  1) == (pytest.approx(3 / 5), 1)
         assert precision_recall.precision_recall(fakes + offset, reals + offset,
@@ -216,7 +216,7 @@ def test_precision_and_recall_of_equal_and_of_disjoint_sets(monkeypatch):
 
 
 def test_precision_of_few_modes():
-    """Fakes at a single real mode: all precise, but few reals covered."""
+    """Fakes at a single real mode: high precision, low recall."""
     r = np.random.RandomState(0)
     reals = np.concatenate([r.randn(50, 3), r.randn(50, 3) + 50]).astype(np.float32)
     precision, recall = precision_recall.precision_recall(reals, r.randn(100, 3).astype(np.float32))
@@ -238,7 +238,7 @@ def test_precision_recall_of_a_pass():
 
 
 # --------------------------------------------------------------------------------------------------
-# What they share.
+# Common behaviour.
 
 @pytest.mark.parametrize('name', NAMES)
 def test_names_and_formats(name):
@@ -280,9 +280,9 @@ def test_reals_that_are_missing(name):
     api = made(name)
     with pytest.raises(ConfigError, match="mode 'reals' before"):
         api.begin('fakes')
-    with pytest.raises(ConfigError, match='nothing of the reals yet'):
+    with pytest.raises(ConfigError, match='no statistics of the reals yet'):
         api.get_reals_state()
-    with pytest.raises(DataError, match='missing or of another shape'):
+    with pytest.raises(DataError, match='missing or of the wrong shape'):
         api.set_reals_state({'else': np.zeros(3)})
 
 
@@ -296,7 +296,7 @@ def test_a_new_pass_of_reals_forgets_the_last(name):
 
 
 def test_a_state_of_another_shape():
-    with pytest.raises(DataError, match='another shape: fid_covariance'):
+    with pytest.raises(DataError, match='wrong shape: fid_covariance'):
         made('fid').set_reals_state(dict(fid_mean=np.zeros(3), fid_covariance=np.zeros(3)))
 
 
@@ -304,13 +304,13 @@ def test_too_few_images():
     with pytest.raises(ConfigError, match='num_images of at least 2'):
         made('fid', 1)
     api = made('pr')
-    with pytest.raises(ConfigError, match='Precision needs 4 images or more. Received: 3 in mode '
+    with pytest.raises(ConfigError, match='Precision needs at least 4 images. Received: 3 in mode '
                                           "'reals'"):
         run_pass(api, 'reals', some_images(3, 1), 16)
 
 
 # --------------------------------------------------------------------------------------------------
-# Making metrics.
+# Creating metrics.
 
 def test_several_metrics_look_once(in_tmp, monkeypatch):
     (in_tmp / 'results' / '_inception').mkdir(parents=True)
@@ -344,7 +344,7 @@ def test_missing_inception(in_tmp, monkeypatch):
 
 
 class Darkness:
-    """A metric of one's own."""
+    """A user-defined metric."""
 
     def __init__(self, num_images, image_shape, image_dtype, minibatch_size, power=1):
         self.arguments = num_images, image_shape, image_dtype, minibatch_size, power

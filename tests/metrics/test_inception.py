@@ -1,5 +1,5 @@
-"""metrics.inception on a small stand-in graph: where it is found, what it computes, what is said
-where it cannot be had.
+"""metrics.inception on a small stand-in graph: where it is found, what it computes, and the message
+if it is not available.
 """
 import functools
 import http.server
@@ -57,7 +57,7 @@ def test_last_minibatch_is_remembered(graph, monkeypatch):
     images = some_images()
     first = network(images)
     assert all(a is b for a, b in zip(network(images.copy()), first)) and runs == [5]
-    images[2, 1, 3, 4] ^= 255  # the same array, filled anew
+    images[2, 1, 3, 4] ^= 255  # the same array with new content
     features, _ = network(images)
     np.testing.assert_allclose(features, expected(images)[0], rtol=0, atol=1e-5)
     assert runs == [5, 5]
@@ -70,7 +70,7 @@ def test_images_of_another_type(network):
 
 @pytest.mark.parametrize('without', ['ExpandDims', 'pool_3', 'softmax/logits/MatMul'])
 def test_graph_without_a_needed_tensor(without):
-    with pytest.raises(DataError, match=f'no frozen graph with {without}'):
+    with pytest.raises(DataError, match=f'not a frozen graph with {without}'):
         Inception(graph_bytes(without=without), 'some.pb')
 
 
@@ -78,7 +78,7 @@ def test_graph_without_a_needed_tensor(without):
 @pytest.mark.parametrize('op', ['WriteFile', 'ReadFile', 'EagerPyFunc', 'SaveV2', 'MatchingFiles',
                                 'TFRecordDatasetV2', 'DebugIdentity', 'PrintV2'])
 def test_a_graph_that_reaches_out_is_refused(op, place):
-    """It may lie in a folder of results that came from elsewhere."""
+    """The graph may lie in a result folder copied from elsewhere."""
     graph_def = tf.compat.v1.GraphDef.FromString(graph_bytes())
     nodes = graph_def.node if place == 'node' else graph_def.library.function.add().node_def
     node = nodes.add()
@@ -127,7 +127,7 @@ def test_archive_without_the_graph(in_tmp, graph):
 
 def test_archive_cut_short(in_tmp):
     noise = np.random.RandomState(0).bytes(100000)
-    with pytest.raises(DataError, match='Cannot read .*Delete it and fetch it anew'):
+    with pytest.raises(DataError, match='Cannot read .*Delete it and download it again'):
         find_graph(put(in_tmp / 'a.tgz', archive_bytes(noise)[:60000]))
 
 
@@ -152,7 +152,7 @@ def test_a_path_that_is_wrong_is_not_replaced_by_a_download(in_tmp):
 
 @pytest.fixture
 def served(in_tmp):
-    """A folder and the URL at which a server on this machine shows it."""
+    """A folder, and its URL on a local server."""
     (in_tmp / 'www').mkdir()
 
     class Quiet(http.server.SimpleHTTPRequestHandler):
@@ -175,14 +175,14 @@ def test_download(in_tmp, served, graph, capsys):
     assert found == graph and file == 'results/_inception/' + GRAPH_FILE
     assert f'Downloading {url}inception.tgz' in capsys.readouterr().out
     assert [path.name for path in (in_tmp / 'results' / '_inception').iterdir()] == [GRAPH_FILE]
-    assert find_graph(url=None) == (graph, file)  # there it stays
+    assert find_graph(url=None) == (graph, file)  # the file is kept
 
 
 @pytest.mark.parametrize('content, words', [
     (None, '404'),
-    (b'no archive', 'could not be had from'),
+    (b'no archive', 'cannot be downloaded from'),
     ('other.pb', f'holds no {GRAPH_FILE}'),
-    (archive_bytes(b'<html>'), 'no frozen graph with')])
+    (archive_bytes(b'<html>'), 'not a frozen graph with')])
 def test_download_that_fails_leaves_nothing(in_tmp, served, graph, content, words):
     folder, url = served
     if content is not None:

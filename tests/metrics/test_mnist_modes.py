@@ -1,4 +1,4 @@
-"""metrics/mnist_modes.py: counting modes, and the classifier that is trained once and kept."""
+"""metrics/mnist_modes.py: counting modes, and the classifier, which is trained once and cached."""
 import os
 
 import numpy as np
@@ -15,7 +15,7 @@ from tests.support.metric_inputs import run_pass
 
 
 def draw(digit, random):
-    """A printed digit of 32x32, somewhere near the middle, on noise."""
+    """A printed digit of 32x32, near the centre, on noise."""
     picture = Image.new('L', (10, 12))
     ImageDraw.Draw(picture).text((2, 0), str(digit), fill=255)
     picture = np.asarray(picture.resize((20, 24)))
@@ -35,7 +35,7 @@ def write_digits(folder, count=300, labels=True):
 
 
 def read_brightness(images):
-    """In place of the classifier: an image is of one brightness, 20 times its digit."""
+    """Stand-in for the classifier: all pixels of an image are 20 times its digit."""
     assert images.shape[1:] == (1, 32, 32) and images.dtype == np.uint8
     return images[:, 0, 0, 0] // 20
 
@@ -64,8 +64,8 @@ def test_counts_of_modes():
 
 
 def test_a_pass():
-    """Which digit stands in which colour counts; the order of images does not; a partial evaluation
-    at the end is left out.
+    """The colour of each digit matters, the order of images does not. A partial evaluation at the
+    end is left out.
     """
     modes = [0, 1, 10, 100, 100, 999, 999, 999]
     api = made(len(modes))
@@ -88,7 +88,7 @@ def test_impossible_uses_are_refused():
         metrics.make('modes', 10, [3, 64, 64], np.uint8, 4, classifier=read_brightness)
     api = made(4)
     api.begin('fakes')
-    with pytest.raises(ConfigError, match='1 image or more. Received: 0'):
+    with pytest.raises(ConfigError, match='at least 1 image. Received: 0'):
         api.end('fakes')
     with pytest.raises(ConfigError, match='uint8'):
         api.feed('fakes', np.zeros([4, 3, 32, 32]))
@@ -105,7 +105,7 @@ def test_the_classifier_has_the_papers_layers():
 @pytest.mark.slow
 @pytest.mark.exhaustive
 def test_what_it_learns_does_not_depend_on_the_programs_seeds(in_tmp):
-    """Up to rounding: 1e-4, after 15 updates of about 2e-3 each."""
+    """Equal up to rounding: 1e-4, after 15 updates of about 2e-3 each."""
     write_digits('datasets/digits')
     weights = []
     for number in (1, 2):
@@ -118,8 +118,8 @@ def test_what_it_learns_does_not_depend_on_the_programs_seeds(in_tmp):
 
 @pytest.mark.slow
 def test_it_learns_digits_and_is_kept(in_tmp, capsys, monkeypatch):
-    """It names most held-out ones (chance: a tenth); is kept; a damaged file is replaced; the
-    program's random numbers stay.
+    """The classifier recognizes most held-out digits (chance: a tenth) and is cached; a damaged
+    file is replaced; the global random state is unchanged.
     """
     write_digits('datasets/digits')
     np.random.seed(5)
@@ -145,12 +145,12 @@ def test_it_learns_digits_and_is_kept(in_tmp, capsys, monkeypatch):
         file.write(b'damage')
     assert mnist_modes.find_classifier('datasets',
                                        'results') is first and trained == ['datasets/digits']
-    os.utime('datasets/digits/digits-rxx.labels', (1, 1))  # another data set
+    os.utime('datasets/digits/digits-rxx.labels', (1, 1))  # a different data set
     mnist_modes.find_classifier('datasets', 'results')
     assert len(trained) == 2 and len(os.listdir('results/_metrics-cache')) == 2
     os.makedirs('datasets/mnist')
     mnist_modes.find_classifier('datasets', 'results')
-    assert trained[2] == 'datasets/mnist'  # the full set goes first
+    assert trained[2] == 'datasets/mnist'  # the full data set has priority
 
 
 def test_digits_that_cannot_be_had_are_told(in_tmp):
@@ -165,9 +165,7 @@ def test_digits_that_cannot_be_had_are_told(in_tmp):
 # ------------------------------------------------------------ in use
 
 def test_a_finished_run_and_one_that_trains(in_tmp, monkeypatch):
-    """evaluate_metrics and train.metrics find the data sets and the results where the configuration
-    says.
-    """
+    """evaluate_metrics and train.metrics find data sets and results in the configured folders."""
     import misc
     import tfutil
     from pgan.reporting.snapshot_metrics import SnapshotMetrics

@@ -1,5 +1,5 @@
-"""metrics.ms_ssim against the original's numbers (tests/golden/metrics.*), a plain version, and
-what must hold of any similarity.
+"""metrics.ms_ssim compared with the original's values (tests/golden/metrics.*), with a simple
+implementation, and with properties of any similarity.
 """
 import hashlib
 

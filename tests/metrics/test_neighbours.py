@@ -1,4 +1,4 @@
-"""metrics/neighbours.py: what a stream finds is what brute force finds."""
+"""metrics/neighbours.py: the stream gives the same neighbours as brute force."""
 import numpy as np
 import pytest
 
@@ -10,7 +10,7 @@ RND = np.random.RandomState(1)
 
 
 def brute_force(queries, vectors, count, own=None):
-    """Distances of the definition, one pair at a time."""
+    """Distances by definition, one pair at a time."""
     distances = np.array([[np.sqrt(np.sum((q - v) ** 2)) for v in vectors] for q in queries])
     if own is not None:
         for row, number in enumerate(own):
@@ -32,7 +32,7 @@ def stream(neighbours, vectors, sizes):
 @pytest.mark.parametrize('sizes', [[40], [1] * 40, [7] * 6, [39, 1]])
 @pytest.mark.parametrize('count', [1, 5])
 def test_streaming_equals_brute_force(sizes, count):
-    """Whole numbers, of which many pairs are equally far apart: also the order of equals."""
+    """Whole numbers, with many equal distances, so that their order is tested too."""
     vectors = RND.randint(0, 4, [40, 6]).astype(np.float64)
     queries, own = np.concatenate([RND.randint(0, 4, [5, 6]), vectors[[3, 20]]]), [-1] * 5 + [3, 20]
     neighbours = Neighbours(queries, count, own=np.array(own))
@@ -96,7 +96,7 @@ def test_shrunk_pixels_are_sums_of_boxes(channels):
 # ---------------------------------------------------------------- the training images
 
 class Stream(dataset.Dataset):
-    """A data set of one's own that only knows what comes next."""
+    """A user-defined data set that can only be read in sequence."""
 
     def __init__(self):
         super().__init__(SHAPE[1], SHAPE[0], 'float32', [-1, 1], 0, 'float32')

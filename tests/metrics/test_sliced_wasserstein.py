@@ -1,5 +1,5 @@
-"""metrics.sliced_wasserstein against the original's numbers (tests/golden/metrics.*), and what must
-hold of any such distance.
+"""metrics.sliced_wasserstein compared with the original's values (tests/golden/metrics.*), and with
+properties of any such distance.
 """
 import numpy as np
 import pytest
@@ -45,7 +45,7 @@ def test_descriptors_and_the_random_stream(case):
                                              options['nhood_size'], options['nhoods_per_image'])
     assert_close(desc, GOLDEN[f'swd/desc/{case}'], 0)
     assert_close(np.random.rand(2), GOLDEN[f'swd/desc/{case}_next_rand'], 0)
-    assert desc.flags.c_contiguous  # or flattening them would copy gigabytes
+    assert desc.flags.c_contiguous  # otherwise flattening would copy gigabytes
     final, = swd.finalize_descriptors([desc.copy()])
     assert_close(final, GOLDEN[f'swd/desc_final/{case}'], 2e-6)
     parts = swd.finalize_descriptors([desc[:5], desc[5:]])
@@ -82,7 +82,7 @@ def test_distance_to_itself_is_zero_and_either_way_the_same():
 
 
 def test_shift_along_one_dimension():
-    """In one dimension every direction is +1 or -1, and the distance of shifted points is the
+    """In one dimension every direction is +1 or -1, and the distance between shifted points is the
     shift.
     """
     A = np.random.RandomState(0).randn(300, 1).astype(np.float32)
@@ -95,8 +95,7 @@ def test_distance_of_sets_that_differ_in_size():
 
 
 def test_reals_draw_what_a_distance_would():
-    """The random stream stands where it would if the distance of the reals to themselves had been
-    computed.
+    """The random state is the same as if the distance of the reals to themselves had been computed.
     """
     images = np.random.RandomState(0).randint(0, 256, size=(2, 3, 16, 16), dtype=np.uint8)
     api = swd.API(2, [3, 16, 16], np.uint8, 2)
@@ -141,8 +140,8 @@ def test_end_without_images():
 @pytest.mark.parametrize('empty', [(2,), (0, 1, 2)])
 @pytest.mark.filterwarnings('error')
 def test_a_channel_without_variation_counts_as_0(value, empty):
-    """Empty stains of microscopy: what the other channels say is as with noise that is equal in
-    both sets; of nothing at all the distance is 0.
+    """Empty channels, as of microscopy stains: the other channels give the same values as with
+    noise that is equal in both sets. If all channels are empty, the distance is 0.
     """
     rnd = np.random.RandomState(1)
     reals, fakes = rnd.randint(0, 256, (2, 64, 3, 16, 16), dtype=np.uint8)

@@ -1,4 +1,4 @@
-"""The deltas of CelebA-HQ: what an unpublished network added to the processed photographs.
+"""The deltas of CelebA-HQ: the differences made by an unpublished super-resolution network.
 
 They are encrypted, with the photographs as keys.
 """
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 SHAPE = (3, 1024, 1024)
 DOWNLOAD = 'https://drive.google.com/open?id=0B4qLcYyJmiz0TXY1NG02bzZVRGs (CelebA-HQ deltas)'
-DELTA_CAUSE = ('The file of deltas is damaged, or not the published one; download it again: '
+DELTA_CAUSE = ('The file of deltas is damaged, or is not the published one; download it again: '
                f'{DOWNLOAD}')
 JPEG_CAUSE = ('It is damaged, was saved again by some program, or comes from another edition of '
               'CelebA. Take it from "In-The-Wild Images" (img_celeba.7z): '
@@ -27,15 +27,15 @@ JPEG_CAUSE = ('It is damaged, was saved again by some program, or comes from ano
 
 
 class WrongJpeg(DataError):
-    """A delta cannot be decrypted with the JPEG file that is there."""
+    """A delta cannot be decrypted with the JPEG file."""
 
 
 def read_delta(task: 'Task') -> np.ndarray:
-    """The delta of one image: uint8 [3, 1024, 1024], to be added modulo 256.
+    """Read the delta of one image: uint8 [3, 1024, 1024], to be added modulo 256.
 
     Raises:
-        WrongJpeg: its key, the bytes of the JPEG file, is not the right one.
-        DataError: the archive lacks it or is damaged.
+        WrongJpeg: the key, derived from the bytes of the JPEG file, is wrong.
+        DataError: the archive lacks the delta or is damaged.
         ConfigError: the package cryptography is missing.
     """
     member = member_of(task.index)
@@ -62,12 +62,13 @@ def member_of(index: int) -> str:
 
 @functools.lru_cache(maxsize=2)
 def _opened(path):
-    """An archive, whose table of contents is read once."""
+    """Open an archive. Cached, so that its table of contents is read once."""
     return zipfile.ZipFile(path)
 
 
 def _decrypt(token, task, member):
-    """Decrypt a Fernet token with the key that PBKDF2 makes of the JPEG file's bytes and name."""
+    """Decrypt a Fernet token with the key that PBKDF2 derives from the JPEG file's bytes and name.
+    """
     try:
         from cryptography.fernet import Fernet, InvalidToken
     except ImportError as error:
@@ -85,4 +86,4 @@ def _decrypt(token, task, member):
         raise WrongJpeg(f'Stage to suspect: the JPEG file. {member!r} in {task.zip_path!r} cannot '
                         f'be decrypted. Its key is the content of {task.jpeg_path!r}, so that is '
                         f'not the original file. {JPEG_CAUSE} (If this happens to many images, '
-                        f'the deltas may be what is wrong: {DOWNLOAD})') from error
+                        f'the deltas may be wrong: {DOWNLOAD})') from error

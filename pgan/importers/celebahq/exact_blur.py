@@ -1,25 +1,25 @@
-"""The Gaussian filter of SciPy 1.0, bit for bit and several times faster.
+"""Gaussian filter with bit-identical results to SciPy 1.0, but several times faster.
 
-SciPy adds up several hundred products per pixel, one after another. A matrix product does the same
-work many times faster, but adds up in another order, so that the float64 sum differs in its last
-bits. The result is that sum rounded to float32, which almost never sees these bits: only when it
-lies next to the middle between two float32 numbers. The largest difference possible is known, so
-the few pixels for which it could matter can be told, and SciPy computes those.
+SciPy adds several hundred products per pixel sequentially. A matrix product is much faster, but
+adds in a different order, so the last bits of the float64 sum differ. The sum is then rounded to
+float32, where the difference matters only near the midpoint of two float32 numbers. An upper bound
+of the difference is known. It identifies the few pixels that may be affected, and SciPy recomputes
+those.
 """
 import math
 
 import numpy as np
 import scipy.ndimage
 
-BLOCK = 64  # outputs of one matrix product
-COLUMNS = 256  # taken at a time
-ROUNDING = 2.0 ** -53  # the largest relative error of one float64 operation
+BLOCK = 64  # output rows of one matrix product
+COLUMNS = 256  # columns of one matrix product
+ROUNDING = 2.0 ** -53  # maximum relative error of one float64 operation
 
 
 def gaussian_weights(sigma: float) -> np.ndarray:
-    """The kernel: float64 [2 radius + 1].
+    """Gaussian kernel: float64 [2 radius + 1].
 
-    Today's SciPy computes it with NumPy's exp, which differs in last bits.
+    Newer SciPy versions use NumPy's exp, whose last bits differ.
     """
     radius = int(4.0 * sigma + 0.5)
     pixels = range(-radius, radius + 1)
@@ -30,7 +30,7 @@ def gaussian_weights(sigma: float) -> np.ndarray:
 def gaussian_blur(plane: np.ndarray, sigma: float) -> np.ndarray:
     """scipy.ndimage.gaussian_filter(plane, sigma) of SciPy 1.0.
 
-    It goes first along columns, then along rows, mirrored at the edges.
+    Filters columns, then rows, with mirrored edges.
 
     Args:
         plane: float32 [H, W], no value below 0.
@@ -46,15 +46,15 @@ def gaussian_blur(plane: np.ndarray, sigma: float) -> np.ndarray:
 def _correlate(plane, weights):
     """scipy.ndimage.correlate1d(plane, weights, axis=0, mode='reflect').
 
-    Weights are symmetric and positive, values not negative.
+    The weights must be symmetric and positive, and the values non-negative.
     """
     radius = len(weights) // 2
     matrix = np.zeros([BLOCK, BLOCK + 2 * radius])
     for row, line in enumerate(matrix):
         line[row:row + len(weights)] = weights
-    # Rounding makes an error of at most n + 1 times that of one operation in a sum of n products of
-    # positive numbers, in whatever order. For both ways of adding up together, and twice that for
-    # good measure:
+    # The relative rounding error of a sum of n products of positive numbers is at most n + 1 times
+    # that of one operation, in any order of addition. Add the errors of both orders, and double the
+    # sum for safety.
     error = 2 * (matrix.shape[1] + len(weights) + 10) * ROUNDING
     result = np.empty(plane.shape, np.float32)
     for left in range(0, plane.shape[1], COLUMNS):

@@ -1,14 +1,13 @@
-"""Resizing and warping images as Pillow 3.1.1 did, bit for bit.
+"""Image resizing and warping with bit-identical results to Pillow 3.1.1.
 
-Later versions resize in integers and warp from the middles of pixels, so their results differ by a
-level in some pixels. What was computed in which precision, and in which order, was found out by
-comparing with Pillow 3.1.1 itself (its plain x86-64 build, which fuses no multiply-adds);
-`tests/golden/celebahq/` holds outputs of it. In the comments, f32() means rounding to float32; all
-else is float64.
+Later versions resize in integers and warp from pixel centres, so some pixels differ by one level.
+The precision and order of each operation were determined by comparison with Pillow 3.1.1 (its plain
+x86-64 build, without fused multiply-adds); `tests/golden/celebahq/` holds outputs of it. In the
+comments, f32() means rounding to float32; everything else is float64.
 
-Speed comes from memory: both filters work on lines or tiles that stay in the processor's cache, one
-after another, and the two can be chained (`transform_columns`, `resize_lines`) so that a large
-image between them never exists as a whole.
+For speed, both filters process lines or tiles that fit into the processor's cache. They can be
+chained (`transform_columns`, `resize_lines`), so that the large intermediate image never exists as
+a whole.
 """
 import collections
 import functools
@@ -17,14 +16,14 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-TILE = 128  # side, in pixels of the result: 128 kB for each float64 array of a tile
+TILE = 128  # side of a tile in output pixels; each float64 array of a tile takes 128 kB
 
 # --------------------------------------------------------------------------------------------------
 # Lanczos.
 
 
 def resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Image.resize(size, Image.ANTIALIAS), which is the Lanczos filter.
+    """Image.resize(size, Image.ANTIALIAS), i.e. with the Lanczos filter.
 
     Args:
         image: uint8 [H, W] or [H, W, C].
@@ -45,14 +44,14 @@ def resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 def resize_lines(lines: Iterable[np.ndarray], num_lines: int,
                  new_num_lines: int) -> Iterator[np.ndarray]:
-    """One of the two passes: make more or fewer lines of pixels out of lines of pixels, in order.
+    """One of the two passes: resample a stream of lines of pixels to another number of lines.
 
-    It holds no more lines than it needs.
+    Only the lines within the filter's support are in memory.
 
     Args:
-        lines: uint8 arrays of one shape.
-        num_lines: how many there are.
-        new_num_lines: how many to make.
+        lines: uint8 arrays of the same shape.
+        num_lines: number of input lines.
+        new_num_lines: number of output lines.
 
     Yields:
         uint8 arrays of the same shape.
@@ -71,18 +70,18 @@ def resize_lines(lines: Iterable[np.ndarray], num_lines: int,
         for line, tap in zip(window, taps):
             np.multiply(line, tap, out=product)
             total += product
-        yield np.clip(total, 0, 255, out=total).astype(np.uint8)  # cuts the fraction off
+        yield np.clip(total, 0, 255, out=total).astype(np.uint8)  # truncates
 
 
 @functools.lru_cache(maxsize=8)
 def lanczos_taps(size: int, new_size: int) -> list[tuple[int, np.ndarray]]:
-    """What each pixel of a resized line is made of.
+    """Filter taps of each pixel of a resized line.
 
     Returns:
-        (number of the first pixel, float32 factors from there on) of each pixel.
+        For each output pixel, (number of the first input pixel, float32 factors from there on).
     """
     scale = float(np.float32(size / new_size))
-    stretch = max(scale, 1.0)  # of the filter; not below 1, where it interpolates
+    stretch = max(scale, 1.0)  # of the filter; 1 for enlarging, where it interpolates
     support, shrink = float(np.float32(3 * stretch)), float(np.float32(1 / stretch))
     centers = ((np.arange(new_size) + 0.5) * scale).astype(np.float32).astype(np.float64)
     starts = np.maximum(np.floor(centers - support), 0).astype(int)
@@ -102,16 +101,16 @@ def lanczos_taps(size: int, new_size: int) -> list[tuple[int, np.ndarray]]:
 def _lanczos(x):
     """sinc(x) sinc(x / 3) for -3 <= x < 3, else 0.
 
-    x: float32. Returns float64 that hold float32 values.
+    x: float32. Returns float32 values as float64.
     """
     values = (_sinc(x) * _sinc((x.astype(np.float64) / 3).astype(np.float32))).astype(np.float32)
     return np.where((x >= -3) & (x < 3), values, np.float32(0)).astype(np.float64)
 
 
 def _sinc(x):
-    """sin(pi x) / (pi x): float32 in, float64 that hold float32 values out."""
+    """sin(pi x) / (pi x) of float32; returns float32 values as float64."""
     angles = (x.astype(np.float64) * math.pi).astype(np.float32).astype(np.float64)
-    # NumPy's own sine differs from the C library's in last bits on some processors.
+    # On some processors the last bits of NumPy's sine differ from the C library's.
     sines = np.reshape([math.sin(angle) for angle in angles.ravel().tolist()], angles.shape)
     values = np.divide(sines, angles, out=np.ones_like(angles), where=angles != 0)
     return values.astype(np.float32).astype(np.float64)
@@ -125,16 +124,17 @@ def transform(image: np.ndarray, size: tuple[int, int],
               data: Sequence[float] | np.ndarray) -> np.ndarray:
     """Image.transform(size, Image.QUAD, data, Image.BILINEAR).
 
-    It pulls a quadrilateral out of an image into a rectangle.
+    Warps a quadrilateral of the image to a rectangle.
 
     Args:
         image: uint8 [H, W] or [H, W, C].
         size: (width, height) of the result.
-        data: float32 [8]: x and y of the corners that become the upper left, lower left, lower
-            right and upper right one.
+        data: float32 [8]: x and y of the corners that are mapped to the upper left, lower left,
+            lower right and upper right corner.
 
     Returns:
-        uint8 [height, width] or [height, width, C]; 0 where the quadrilateral leaves the image.
+        uint8 [height, width] or [height, width, C]; 0 where the quadrilateral is outside of the
+            image.
     """
     columns = np.stack([*transform_columns(image, size, data)])  # [width, C, height]
     rows = np.ascontiguousarray(columns.transpose(2, 0, 1))
@@ -143,7 +143,7 @@ def transform(image: np.ndarray, size: tuple[int, int],
 
 def transform_columns(image: np.ndarray, size: tuple[int, int],
                       data: Sequence[float] | np.ndarray) -> Iterator[np.ndarray]:
-    """The same, from left to right, as columns of pixels: uint8 [C, height] each."""
+    """`transform` as a stream of columns, from left to right: uint8 [C, height] each."""
     width, height = size
     x_terms, y_terms = _coefficients(size, data)
     planes = image.reshape(*image.shape[:2], -1).transpose(2, 0, 1)
@@ -159,13 +159,13 @@ def transform_columns(image: np.ndarray, size: tuple[int, int],
 
 
 def _coefficients(size, data):
-    """Coefficients of the functions of the result's x and y that give the image's x and y.
+    """Coefficients of the bilinear functions from output x, y to input x and input y.
 
-    The functions are bilinear: two tuples of four floats.
+    Returns two tuples of four floats; see `_positions`.
     """
     northwest, southwest, southeast, northeast = np.asarray(data, np.float32).reshape(4, 2)
     per_x, per_y = 1.0 / size[0], 1.0 / size[1]
-    # float32 after each step, as are the other differences
+    # Rounded to float32 after each step, like the other differences.
     both = southeast - southwest - northeast + northwest
     right, down = northeast - northwest, southwest - northwest
     return [
@@ -184,19 +184,19 @@ def _positions(coefficients, x, y):
 
 
 def _fill_tile(tile, planes, u, v):
-    """Interpolate the pixels at some positions.
+    """Interpolate the pixels at the given positions.
 
     Args:
-        tile: uint8 [X, C, Y], to be filled.
-        planes: uint8 [C, 1 + H + 1, 1 + W + 1], the image with its outermost pixels twice.
-        u, v: float64 [X, Y], positions in the image from the left and from the top; are changed.
+        tile: uint8 [X, C, Y], the output.
+        planes: uint8 [C, 1 + H + 1, 1 + W + 1], the image with its edge pixels repeated.
+        u, v: float64 [X, Y], positions in the image from the left and from the top; modified.
     """
     outside = _move_inside(u, planes.shape[2] - 2) | _move_inside(v, planes.shape[1] - 2)
-    columns, rows = _split(u), _split(v)  # u and v are the fractions now
+    columns, rows = _split(u), _split(v)  # now u and v are the fractions
     left, top = int(columns.min()), int(rows.min())
     right, bottom = int(columns.max()), int(rows.max())
-    # Of the part that is needed: each pixel with the step to its right neighbour, so that both are
-    # fetched as one.
+    # Pair each pixel with the difference to its right neighbour in a complex number, so that one
+    # look-up fetches both.
     part = planes[:, top + 1:bottom + 3, left + 1:right + 3].astype(np.float64)
     pairs = np.empty([*part.shape[:2], part.shape[2] - 1], np.complex128)
     pairs.real = part[..., :-1]
@@ -209,22 +209,22 @@ def _fill_tile(tile, planes, u, v):
     fetched, upper, lower = np.empty(u.shape, np.complex128), np.empty_like(u), np.empty_like(u)
     for channel, plane in enumerate(pairs.reshape(len(pairs), -1)):
         for values, pixels in ((upper, plane), (lower, plane[pairs.shape[2]:])):
-            # no index needs wrapping; it is the fastest mode
+            # The fastest mode; no index is out of range.
             np.take(pixels, index, out=fetched, mode='wrap')
             np.multiply(fetched.imag, u, out=values)
             values += fetched.real
         lower -= upper
         lower *= v
         upper += lower
-        tile[:, channel] = upper.astype(np.uint8)  # cuts the fraction off
+        tile[:, channel] = upper.astype(np.uint8)  # truncates
     if outside is not False:
         tile.transpose(0, 2, 1)[outside] = 0
 
 
 def _move_inside(positions, size):
-    """Set positions outside of 0 <= p < size to 0.
+    """Set positions outside of 0 <= p < size to 0, in place.
 
-    Returns where they were, as a bool array, or False if there were none.
+    Returns a bool mask of these positions, or False if there are none.
     """
     if positions.min() >= 0 and positions.max() < size:
         return False
@@ -234,7 +234,7 @@ def _move_inside(positions, size):
 
 
 def _split(positions):
-    """Split p - 1/2 into its floor, which is returned, and the fraction, which takes p's place."""
+    """Split p - 1/2: return its floor, and replace p by its fraction."""
     positions -= 0.5
     whole = np.floor(positions)
     positions -= whole

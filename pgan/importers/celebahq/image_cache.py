@@ -1,4 +1,4 @@
-"""Finished images, kept on disk until a data set that takes hours is complete."""
+"""Disk cache of finished images, for a data set that takes hours to complete."""
 import contextlib
 import hashlib
 import os
@@ -17,20 +17,18 @@ _SUM_BYTES = 16  # of an MD5 sum
 
 
 class ImageCache:
-    """A folder of images, one file each.
+    """A folder of images, one file each. A context manager that locks the folder.
 
-    A context manager: within its block no other process can have the same folder.
-
-    Each file holds the MD5 sum that names the image, one of the data, and the data. A file that was
-    left behind by another source, another resolution or a power cut therefore counts as absent.
+    Each file holds the MD5 sum that identifies the image, the MD5 sum of the data, and the data. A
+    file of another source or resolution, or one damaged by a power cut, is treated as missing.
 
     Args:
-        folder: is made if need be.
-        shape: of the images.
-        dtype: of the images.
+        folder: the folder, created when needed.
+        shape: shape of the images.
+        dtype: type of the images.
 
     Raises:
-        DataError: the folder cannot be made or written, or another process has it.
+        DataError: the folder cannot be created or written, or another process has locked it.
     """
 
     def __init__(self, folder: str, shape: Sequence[int], dtype: npt.DTypeLike) -> None:
@@ -40,12 +38,12 @@ class ImageCache:
         self._lock = contextlib.ExitStack()
 
     def __reduce__(self):
-        # worker processes get one without the lock
+        # Worker processes get an instance without the lock.
         return ImageCache, (self.folder, self.shape, self.dtype)
 
     @property
     def file_bytes(self) -> int:
-        """Size of a file."""
+        """Size of a file in bytes."""
         return 2 * _SUM_BYTES + int(np.prod(self.shape)) * self.dtype.itemsize
 
     def __enter__(self) -> Self:
@@ -57,11 +55,11 @@ class ImageCache:
                             'same data set. Wait until it is done, or choose another name.'
                             ) from error
         except OSError:
-            pass  # not every file system has locks; each file by itself is safe without
+            pass  # the file system has no locks; each single file is safe nevertheless
         with self._left_on_error(), atomic_write(os.path.join(self.folder, 'writable')):
-            pass  # better now than when the first image is finished
+            pass  # fail now rather than when the first image is finished
         for name in os.listdir(self.folder):
-            # of killed processes
+            # Temporary files of killed processes.
             if name == 'writable' or name.startswith('.') and name.endswith('.tmp'):
                 self._remove(name)
         return self
@@ -70,7 +68,7 @@ class ImageCache:
                  error: BaseException | None = None,
                  traceback: TracebackType | None = None) -> None:
         with contextlib.suppress(OSError):
-            os.rmdir(self.folder)  # if it is empty
+            os.rmdir(self.folder)  # fails unless it is empty
         self._lock.close()
 
     @contextlib.contextmanager
@@ -82,7 +80,8 @@ class ImageCache:
             raise
 
     def has(self, index: int, md5: str) -> bool:
-        """Whether an image is there, by the look of its file; `read` makes sure."""
+        """Whether an image is cached, judging by its file's size and name. `read` checks the data.
+        """
         try:
             with open(self._path(index), 'rb') as file:
                 size = os.fstat(file.fileno()).st_size
@@ -91,19 +90,19 @@ class ImageCache:
             return False
 
     def write(self, index: int, md5: str, image: np.ndarray) -> None:
-        """Keep an image.
+        """Write an image to the cache.
 
         Raises:
-            DataError: it cannot be written.
+            DataError: the file cannot be written.
         """
         data = np.ascontiguousarray(image, self.dtype)
-        # Waiting for the disk would be for power cuts; what they leave is found out by its MD5 sum.
+        # No fsync: it would only help after a power cut, and the MD5 sum detects damaged files.
         with atomic_write(self._path(index), durable=False) as file:
             for part in (bytes.fromhex(md5), hashlib.md5(data.data).digest(), data.data):
                 file.write(part)
 
     def read(self, index: int, md5: str) -> np.ndarray | None:
-        """An image, or None if it is not there or damaged."""
+        """Read an image; None if it is missing or damaged."""
         try:
             with open(self._path(index), 'rb') as file:
                 name = file.read(_SUM_BYTES)
@@ -118,7 +117,7 @@ class ImageCache:
         return np.frombuffer(data, self.dtype).reshape(self.shape)
 
     def clear(self) -> None:
-        """Remove the images."""
+        """Remove all images."""
         for name in os.listdir(self.folder):
             if name.endswith('.image'):
                 self._remove(name)

@@ -1,7 +1,4 @@
-"""CelebA-HQ: 30000 faces of 1024x1024, rebuilt from CelebA and the published deltas.
-
-Several processes do the work.
-"""
+"""CelebA-HQ: 30000 faces of 1024x1024, rebuilt from CelebA and the deltas by several processes."""
 import contextlib
 import functools
 import glob
@@ -34,7 +31,7 @@ from pgan.progress_bar import progress_bar
 NUM_PHOTOGRAPHS = 202599
 NUM_IMAGES = 30000
 IMAGES_PER_ZIP = 1000
-FIRST_FILE, FIRST_MD5 = '000001.jpg', '9cad8178d6cb0196b36f7b34bc5eb6d3'  # its pixels, [H, W, 3]
+FIRST_FILE, FIRST_MD5 = '000001.jpg', '9cad8178d6cb0196b36f7b34bc5eb6d3'  # MD5 of its pixels
 RESOLUTIONS = (1024, 512, 256)
 
 PHOTOGRAPHS = 'img_celeba'
@@ -47,26 +44,25 @@ CELEBA_DOWNLOAD = ('https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html ("In-The-W
 DELTAS_EXPECTED = f'{LIST} and the archives deltas00000.zip to deltas29000.zip, not unpacked'
 COLUMNS = ('idx', 'orig_idx', 'orig_file', 'proc_md5', 'final_md5')
 
-# images that cannot be rebuilt, after which it is not about single images any more
+# Stop after this many images that cannot be rebuilt: the cause is then probably a common one.
 MAX_FAILURES = 10
-SECONDS_BETWEEN_LINES = 600  # of progress, where there is no terminal for a bar
+SECONDS_BETWEEN_LINES = 600  # between progress lines without a terminal
 
 # --------------------------------------------------------------------------------------------------
 # The data set.
 
 
 class CelebAHQ:
-    """The whole set; a context manager, which holds the cache folder once `load` has been called.
+    """The whole data set. A context manager that locks the cache folder after `load` is called.
 
     Args:
-        tfrecord_dir: the data set to make; the cache folder has its name and '.cache', and stands
-            beside it.
+        tfrecord_dir: folder of the data set to create. The cache folder is tfrecord_dir + '.cache'.
         celeba_dir: folder of CelebA.
         delta_dir: folder of the deltas.
-        resolution: of the data set: 1024, or 512 or 256, which is what the lower levels of the one
-            of 1024 are.
-        num_workers: number of processes.
-        num_ahead: images that are handed out to them at a time.
+        resolution: resolution of the data set: 1024, 512 or 256. The lower ones equal the lower
+            levels of the 1024x1024 data set.
+        num_workers: number of worker processes.
+        num_ahead: number of images queued for them at a time.
     """
 
     def __init__(self, tfrecord_dir: str | os.PathLike, celeba_dir: str | os.PathLike,
@@ -93,14 +89,14 @@ class CelebAHQ:
     def load(self) -> Source:
         """Rebuild all images that are not in the cache folder yet.
 
-        That takes hours, and may be killed and started again at any time.
+        This takes hours. It can be killed and restarted at any time.
 
         Returns:
-            Source of 3 channels, without labels.
+            Source of RGB images without labels.
 
         Raises:
             ConfigError: a package is missing.
-            DataError: files are missing or not those expected, images could not be rebuilt, or the
+            DataError: files are missing or not the expected ones, images cannot be rebuilt, or the
                 disk is full.
         """
         load_library()
@@ -119,17 +115,20 @@ class CelebAHQ:
         return Source(len(tasks), lambda order: in_threads(read, order))
 
     def clear(self) -> None:
-        """Remove the cache folder; for when the data set is complete."""
+        """Remove the cached images. Call it when the data set is complete."""
         self.cache.clear()
 
     def _check_space(self, num_todo, num_images):
-        """Better now than after a day. A data set's levels take 4/3 of the highest."""
+        """Raise DataError if the disk is too small, before hours of work.
+
+        The levels of a data set together take 4/3 of the space of the highest one.
+        """
         needed = num_todo * self.cache.file_bytes + num_images * self.resolution ** 2 * 4
         free = shutil.disk_usage(self.cache.folder).free
         if needed > free:
             wanted, there = (f'{tqdm.format_sizeof(size)}B' for size in (needed, free))
             raise DataError(f'the disk of {self.cache.folder!r} is too small: {wanted} are needed '
-                            'for the data set and the finished images until it is complete, and '
+                            'for the data set and, until it is complete, the finished images, but '
                             f'{there} are free. Make room, choose another place, or a lower '
                             '--resolution.')
 
@@ -137,7 +136,7 @@ class CelebAHQ:
         failures = []
         done = len(tasks) - len(todo)
         if done:
-            print(f'Going on with {done} finished images in "{self.cache.folder}"', flush=True)
+            print(f'Continuing with {done} finished images in "{self.cache.folder}"', flush=True)
         work = functools.partial(_rebuild_into, self.cache)
         try:
             finished = in_processes(work, todo, num_workers=self.num_workers,
@@ -152,7 +151,7 @@ class CelebAHQ:
                         what = f'Gave up after {MAX_FAILURES} images that cannot be rebuilt.'
                         raise _failed(failures, what)
         finally:
-            done = sum(map(self._has, tasks))  # when interrupted, workers finish what they are at
+            done = sum(map(self._has, tasks))  # when interrupted, workers finish their images first
             print(f'{done} of {len(tasks)} images are finished, in "{self.cache.folder}"',
                   flush=True)
         if failures:
@@ -170,7 +169,7 @@ class CelebAHQ:
 
 
 def _reported(task, failure):
-    """[(task, failure)], and a line about it; [] if there is none."""
+    """Print a failure and return [(task, failure)]; return [] if `failure` is None."""
     if failure is None:
         return []
     tqdm.write(f'Failed: {failure}')
@@ -178,7 +177,7 @@ def _reported(task, failure):
 
 
 def _failed(failures, what):
-    failures = sorted(failures, key=lambda failure: failure[0].index)  # workers report in any order
+    failures = sorted(failures, key=lambda failure: failure[0].index)  # workers report unordered
     said = failures[0][1]
     if len(failures) > 1:
         others = ', '.join(str(task) for task, _ in failures[1:])
@@ -188,7 +187,7 @@ def _failed(failures, what):
 
 
 def _rebuild_into(cache, task):
-    """In a worker: finish one image. Returns None, or why that cannot be done."""
+    """Rebuild one image in a worker and cache it. Returns None, or the reason of the failure."""
     try:
         image = rebuild(task)
     except ImageError as error:
@@ -198,10 +197,10 @@ def _rebuild_into(cache, task):
 
 
 def reduce(image: np.ndarray, resolution: int) -> np.ndarray:
-    """An image uint8 [3, 1024, 1024] as it is kept.
+    """Shrink an image uint8 [3, 1024, 1024] to its cached form.
 
     Returns:
-        the image itself, or for lower resolutions the sums over squares of pixels, uint16
+        The image itself, or for lower resolutions the sums over squares of pixels, uint16
             [3, R, R].
     """
     size = SIDE // resolution
@@ -212,7 +211,7 @@ def reduce(image: np.ndarray, resolution: int) -> np.ndarray:
 
 
 def average(kept: np.ndarray) -> np.ndarray:
-    """What `reduce` made, as an image.
+    """Convert the output of `reduce` to an image.
 
     Returns:
         uint8, or for lower resolutions the unrounded averages, float32.
@@ -221,7 +220,7 @@ def average(kept: np.ndarray) -> np.ndarray:
 
 
 class _Progress:
-    """A bar with the time left; where there is no terminal, a line now and then."""
+    """Progress bar with the remaining time. Without a terminal, prints a line every 10 minutes."""
 
     def __init__(self, total, done):
         self._bar = progress_bar(total=total, initial=done, desc='Rebuilding', unit='img')
@@ -250,15 +249,15 @@ class _Progress:
 def check_images(tfrecord_dir: str | os.PathLike, celeba_dir: str | os.PathLike,
                  delta_dir: str | os.PathLike, indices: Sequence[int], *, resolution: int,
                  num_workers: int) -> None:
-    """Rebuild single images, finished or not, check them, and write each as PNG into DIR-only.
+    """Rebuild and check single images, cached or not, and write them as PNG to tfrecord_dir-only.
 
     Args:
-        indices: their numbers, 0 to 29999.
-        others: as for `CelebAHQ`.
+        indices: image numbers, 0 to 29999.
+        others: see `CelebAHQ`.
 
     Raises:
-        ConfigError: there are no such images, or a package is missing.
-        DataError: some cannot be rebuilt; the others are written.
+        ConfigError: an image does not exist, or a package is missing.
+        DataError: some images cannot be rebuilt; the others are written.
     """
     check_options(resolution=resolution, num_workers=num_workers)
     load_library()
@@ -276,7 +275,7 @@ def check_images(tfrecord_dir: str | os.PathLike, celeba_dir: str | os.PathLike,
     for task, failure in in_processes(work, tasks, num_workers=num_workers, num_ahead=1):
         failures += _reported(task, failure)
         if failure is None:
-            print(f'{str(task).capitalize()}: both MD5 sums are right; "{_png(folder, task)}"',
+            print(f'{str(task).capitalize()}: both MD5 sums are correct; "{_png(folder, task)}"',
                   flush=True)
     if failures:
         raise _failed(failures, f'{len(failures)} of {len(tasks)} images cannot be rebuilt.')
@@ -300,11 +299,11 @@ def _rebuild_png(folder, resolution, task):
 
 
 # --------------------------------------------------------------------------------------------------
-# What there must be.
+# Required files and options.
 
 
 def check_options(*, resolution: int, num_workers: int, num_ahead: int = 1) -> None:
-    """Raise ConfigError for options that cannot be."""
+    """Raise ConfigError for invalid options."""
     if resolution not in RESOLUTIONS:
         raise ConfigError(f'--resolution must be {", ".join(map(str, RESOLUTIONS))}. Received: '
                           f'{resolution}.')
@@ -314,7 +313,7 @@ def check_options(*, resolution: int, num_workers: int, num_ahead: int = 1) -> N
 
 
 def read_tasks(celeba_dir: str | os.PathLike, delta_dir: str | os.PathLike) -> list[Task]:
-    """What all images are made of, in the order of image_list.txt.
+    """Read the tasks of all images, in the order of image_list.txt.
 
     Raises:
         DataError: a list is missing or damaged.
@@ -330,9 +329,9 @@ def read_tasks(celeba_dir: str | os.PathLike, delta_dir: str | os.PathLike) -> l
         index, orig_index = int(row['idx']), int(row['orig_idx'])
         if index != number or orig_index >= len(names) or names[orig_index] != row['orig_file']:
             found = names[orig_index] if orig_index < len(names) else 'nothing'
-            raise DataError(f'{os.path.join(delta_dir, LIST)!r} and the landmarks do not fit '
-                            f'together: row {number} says idx {index}, orig_idx {orig_index}, '
-                            f'{row["orig_file"]}, and that line of the landmarks is of {found}. '
+            raise DataError(f'{os.path.join(delta_dir, LIST)!r} and the landmarks do not match: '
+                            f'row {number} has idx {index}, orig_idx {orig_index}, '
+                            f'{row["orig_file"]}, and that line of the landmarks is for {found}. '
                             f'Download: {DOWNLOAD} and {CELEBA_DOWNLOAD}')
         tasks.append(Task(
             index=index,
@@ -361,7 +360,8 @@ def _read_lines(folder, name, expected, download):
 
 
 def _read_landmarks(celeba_dir):
-    """Names of the photographs, and x and y of five points of each, [10]: two lists."""
+    """Read the file names of the photographs, and x and y of five points of each, [10]: two lists.
+    """
     path, lines = _read_lines(celeba_dir, LANDMARKS, CELEBA_EXPECTED, CELEBA_DOWNLOAD)
     names, landmarks = [], []
     for number, line in enumerate(lines[2:], 3):
@@ -375,7 +375,7 @@ def _read_landmarks(celeba_dir):
                             f'and ten numbers. Received: {line[:100]!r}. Download: '
                             f'{CELEBA_DOWNLOAD}')
         names.append(name)
-        landmarks.append(np.array(values))  # far smaller than a list of 202599 lists
+        landmarks.append(np.array(values))  # takes far less memory than 202599 lists
     if len(names) != NUM_PHOTOGRAPHS:
         raise DataError(f'{path!r} is not that of CelebA. Expected landmarks of {NUM_PHOTOGRAPHS} '
                         f'images. Received: {len(names)}. Download: {CELEBA_DOWNLOAD}')
@@ -383,7 +383,7 @@ def _read_landmarks(celeba_dir):
 
 
 def _read_list(delta_dir):
-    """Rows of image_list.txt: dicts by the names in its first line."""
+    """Yield the rows of image_list.txt as dicts by column name."""
     path, lines = _read_lines(delta_dir, LIST, DELTAS_EXPECTED, DOWNLOAD)
     header = lines[0].split() if lines else []
     if not set(COLUMNS) <= set(header):
@@ -406,7 +406,7 @@ def _is_sound(row):
 
 def check_complete(celeba_dir: str | os.PathLike, delta_dir: str | os.PathLike,
                    tasks: Sequence[Task]) -> None:
-    """Raise DataError unless all photographs and deltas are there."""
+    """Raise DataError unless all photographs and deltas exist."""
     folder = os.path.join(celeba_dir, PHOTOGRAPHS)
     if not os.path.isdir(folder):
         raise not_found(celeba_dir, PHOTOGRAPHS, CELEBA_EXPECTED, CELEBA_DOWNLOAD)
@@ -444,10 +444,10 @@ def _check_archive(path, members):
 
 
 def check_first(celeba_dir: str | os.PathLike) -> None:
-    """Raise DataError unless the first photograph decodes as it did for CelebA-HQ's makers."""
+    """Raise DataError unless the first photograph decodes to the pixels used for CelebA-HQ."""
     path = os.path.join(celeba_dir, PHOTOGRAPHS, FIRST_FILE)
     received = hashlib.md5(decode(path).data).hexdigest()
     if received != FIRST_MD5:
-        raise DataError(f'{path!r} does not decode to the pixels expected: the MD5 sum of them is '
+        raise DataError(f'{path!r} does not decode to the expected pixels: their MD5 sum is '
                         f'{received}. Expected: {FIRST_MD5}. Either it is not the original file, '
                         f'or libjpeg 8d works differently on this machine. {JPEG_CAUSE}')

@@ -1,4 +1,4 @@
-"""Spreading work that holds Python's interpreter lock over worker processes."""
+"""Worker processes, for work that holds Python's GIL."""
 import concurrent.futures
 import contextlib
 import itertools
@@ -21,22 +21,22 @@ _THREADS = ('OPENBLAS_NUM_THREADS', 'OMP_NUM_THREADS', 'MKL_NUM_THREADS', 'VECLI
 def in_processes(function: Callable[[_Item], _Result], items: Iterable[_Item], *,
                  num_workers: int,
                  num_ahead: int) -> Generator[tuple[_Item, _Result], None, None]:
-    """Yield (item, function(item)) in the order in which they are finished.
+    """Yield (item, function(item)) in the order of completion.
 
-    When the caller stops, workers finish what they are at.
+    When the caller stops, workers finish their current items.
 
     Args:
-        function: of a module, or a functools.partial of one, so that it can be pickled; as must be
-            items and results.
-        items: what to work on.
+        function: a module-level function or a functools.partial of one, so that it can be pickled.
+            Items and results must be picklable as well.
+        items: arguments of the calls.
         num_workers: number of processes.
-        num_ahead: how many items are handed out before the first result is taken.
+        num_ahead: number of items that are queued or running at a time.
 
     Raises:
-        UserError: a worker was killed.
-        Exception: what the function raised.
+        UserError: a worker was killed, or ran out of memory.
+        Exception: any error that the function raises.
     """
-    # Not forked: this process may have threads. Workers end with their pool, and when this process
+    # Spawn, because this process may have threads. Workers end with the pool, and when this process
     # is killed.
     context = multiprocessing.get_context('spawn')
     stopping = context.Event()
@@ -55,13 +55,14 @@ def in_processes(function: Callable[[_Item], _Result], items: Iterable[_Item], *
                 for future in finished.done:
                     yield running.pop(future), future.result()
         except MemoryError as error:
-            raise UserError('there is not enough memory for so many worker processes. Run the '
-                            'same command again to go on, with fewer: --num_threads '
+            raise UserError('there is not enough memory for this number of worker processes. Run '
+                            'the same command again to continue, with fewer: --num_threads '
                             f'{max(1, num_workers // 2)}.') from error
         except BrokenProcessPool as error:
             raise UserError('a worker process was killed, perhaps by the system for lack of '
-                            'memory. Run the same command again to go on, with fewer workers if '
-                            f'that was it: --num_threads {max(1, num_workers // 2)}.') from error
+                            'memory. Run the same command again to continue, with fewer workers if '
+                            f'memory is short: --num_threads {max(1, num_workers // 2)}.'
+                            ) from error
 
 
 @contextlib.contextmanager
@@ -69,16 +70,16 @@ def _shut_down(pool, stopping):
     try:
         yield
     finally:
-        # for items that are in the workers' queue, which the pool does not take back
+        # For items in the workers' queue, which the pool cannot cancel.
         stopping.set()
         pool.shutdown(cancel_futures=True)
 
 
 @contextlib.contextmanager
 def _one_thread_each():
-    """Let the numerical libraries of processes that are started now use one thread each.
+    """Limit the numerical libraries of processes started in the block to one thread each.
 
-    There is a process for each core already.
+    There is already one process per core.
     """
     before = {name: os.environ.get(name) for name in _THREADS}
     os.environ.update(dict.fromkeys(_THREADS, '1'))
@@ -92,13 +93,13 @@ def _one_thread_each():
                 os.environ[name] = value
 
 
-_stopping = None  # in a worker: whether nothing new is to be begun
+_stopping = None  # in a worker: event that is set when no new items should be started
 
 
 def _start_worker(stopping):
     global _stopping
     _stopping = stopping
-    # Ctrl-C reaches all processes of a terminal; the first one decides
+    # Ctrl-C reaches all processes of the terminal; the main process handles it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 

@@ -1,12 +1,10 @@
-"""The recipe of one CelebA-HQ image (paper, appendix C), bit for bit.
-
-It leads from a photograph of CelebA and its landmarks to 1024x1024.
+"""Bit-exact reconstruction of a CelebA-HQ image from a CelebA photograph (paper, appendix C).
 
 The published MD5 sums were computed with Pillow 3.1.1, libjpeg 8d, NumPy 1 and SciPy 1.0.
-`exact_jpeg`, `exact_pillow` and `exact_blur` compute what the libraries did; here it takes float32
-where NumPy 1 had it. (NumPy 2 lets a NumPy float64 or int64 number turn float32 arrays into
-float64, and some images come out with single pixels one level off: hence plain Python numbers, and
-np.float32 for constants.)
+`exact_jpeg`, `exact_pillow` and `exact_blur` reproduce these libraries. This module uses float32
+wherever NumPy 1 did. (In NumPy 2, a NumPy float64 or int64 scalar promotes float32 arrays to
+float64, which changes single pixels of some images by one level. Therefore scalars are plain Python
+numbers, and constants are np.float32.)
 """
 import dataclasses
 import functools
@@ -23,29 +21,30 @@ from pgan.importers.celebahq.exact_blur import gaussian_blur
 from pgan.importers.celebahq.exact_jpeg import decode
 from pgan.importers.celebahq.exact_pillow import resize, resize_lines, transform, transform_columns
 
-SIDE = 1024  # of the images
+SIDE = 1024  # side of the images
 WARPED = 4096  # side of the square that the face is warped to, before it is resized
-# side of the square around a face: in pixels, and as a multiple of the photograph's longer side
+# Limits for the side of the square around a face: in pixels, and as a multiple of the photograph's
+# longer side.
 MIN_QUAD, MAX_QUAD = 8, 8
 f32 = np.float32
 
 
 class ImageError(DataError):
-    """One image cannot be rebuilt; others may be."""
+    """One image cannot be rebuilt; others may be intact."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Task:
-    """What one image is made of, and what it must be.
+    """Input files and expected MD5 sums of one image.
 
     Attributes:
-        index: its number in CelebA-HQ.
+        index: number of the image in CelebA-HQ.
         orig_file: name of the photograph, e.g. '000001.jpg'.
-        jpeg_path: where it is.
+        jpeg_path: path of the photograph.
         landmarks: x and y of left eye, right eye, nose, left and right corner of the mouth.
-        zip_path: the archive that its delta is in.
-        proc_md5, final_md5: of the image's bytes [3, 1024, 1024] before and after the delta is
-            added.
+        zip_path: path of the archive that holds the delta.
+        proc_md5, final_md5: MD5 sums of the image's bytes [3, 1024, 1024] before and after adding
+            the delta.
     """
     index: int
     orig_file: str
@@ -60,10 +59,10 @@ class Task:
 
 
 def rebuild(task: Task) -> np.ndarray:
-    """One image, uint8 [3, 1024, 1024], of which both MD5 sums are right.
+    """Rebuild one image and check both MD5 sums: uint8 [3, 1024, 1024].
 
     Raises:
-        ImageError: its files are missing or damaged, or an MD5 sum is not the published one.
+        ImageError: files are missing or damaged, or an MD5 sum differs from the published one.
         ConfigError: a package is missing.
     """
     try:
@@ -75,7 +74,7 @@ def rebuild(task: Task) -> np.ndarray:
             raise DataError(_why_not_processed(task, _md5(image)))
         image += read_delta(task)  # modulo 256
         if _md5(image) != task.final_md5:
-            raise DataError('the sum of its delta and the processed photograph, which is right, '
+            raise DataError('the sum of the processed photograph, which is correct, and the delta '
                             f'has the MD5 {_md5(image)}. Expected the final_md5 of '
                             f'image_list.txt, {task.final_md5}. Stage to suspect: the delta. '
                             f'{DELTA_CAUSE}')
@@ -94,14 +93,14 @@ def _md5(image):
 
 @dataclasses.dataclass
 class _Picture:
-    """A picture on its way.
+    """Image and geometry between the stages.
 
     Attributes:
         image: uint8 [H, W, 3].
         quad: float32 [4, 2], x and y of the corners of the square around the face: upper left,
             lower left, lower right, upper right.
         zoom: pixels of the result per pixel of the image.
-        watch: function of the name of a stage and what came out of it.
+        watch: function of a stage's name and its output, called after each stage.
     """
     image: np.ndarray
     quad: np.ndarray
@@ -109,7 +108,7 @@ class _Picture:
     watch: Callable[[str, Any], None]
 
     def bounds(self) -> tuple[int, int, int, int]:
-        """The upright rectangle around the quad: left, top, right, bottom."""
+        """Bounding box of the quad: left, top, right, bottom."""
         left, top = map(math.floor, self.quad.min(axis=0))
         right, bottom = map(math.ceil, self.quad.max(axis=0))
         return left, top, right, bottom
@@ -117,13 +116,13 @@ class _Picture:
 
 def process(photograph: np.ndarray, landmarks: Sequence[Sequence[float]] | np.ndarray,
             watch: Callable[[str, Any], None] = lambda stage, value: None) -> np.ndarray:
-    """Everything but the delta.
+    """Process a photograph; all steps except adding the delta.
 
     Args:
         photograph: uint8 [H, W, 3].
         landmarks: x and y of left eye, right eye, nose, left and right corner of the mouth; [5, 2].
-        watch: is told what comes out of each stage: its name and an array or a number. Stages that
-            work on one colour at a time come thrice.
+        watch: function called with the name and the output (an array or a number) of each stage;
+            three times for stages that process one colour at a time.
 
     Returns:
         uint8 [3, 1024, 1024]
@@ -144,13 +143,13 @@ def process(photograph: np.ndarray, landmarks: Sequence[Sequence[float]] | np.nd
 
 
 def face_quad(landmarks: Sequence[Sequence[float]] | np.ndarray) -> tuple[np.ndarray, float]:
-    """The square to cut out, from the landmarks of a face: (quad float32 [4, 2], zoom)."""
+    """Compute the square to crop from the landmarks of a face: (quad float32 [4, 2], zoom)."""
     left_eye, right_eye, _, left_mouth, right_mouth = np.asarray(landmarks, np.float32)
     eyes = (left_eye + right_eye) * f32(0.5) + f32(0.5)
     mouth = (left_mouth + right_mouth) * f32(0.5) + f32(0.5)
     eye_to_eye, eye_to_mouth = right_eye - left_eye, mouth - eyes
     x = eye_to_eye - _rot90(eye_to_mouth)
-    with np.errstate(invalid='ignore'):  # if all points are one: is looked at below
+    with np.errstate(invalid='ignore'):  # if all points coincide; checked by the caller
         x /= np.hypot(*x)
     x *= f32(max(float(np.hypot(*eye_to_eye)) * 2.0, float(np.hypot(*eye_to_mouth)) * 1.8))
     y = _rot90(x)
@@ -160,15 +159,15 @@ def face_quad(landmarks: Sequence[Sequence[float]] | np.ndarray) -> tuple[np.nda
 
 
 def _check_quad(picture, landmarks):
-    """Damaged landmarks might ask for images of any size."""
+    """Raise DataError for implausible landmarks, which might request images of any size."""
     height, width = picture.image.shape[:2]
     (x, y), side = picture.quad.mean(axis=0).tolist(), SIDE / picture.zoom
     if not (0 <= x <= width and 0 <= y <= height
             and MIN_QUAD <= side <= MAX_QUAD * max(width, height)):
         points = ', '.join(f'({x:g}, {y:g})' for x, y in landmarks)
         raise DataError(f'its landmarks, {points}, are not those of a face in a photograph of '
-                        f'{width}x{height}. Stage to suspect: the landmarks. See whether '
-                        'list_landmarks_celeba.txt is the one of the images "in the wild".')
+                        f'{width}x{height}. Stage to suspect: the landmarks. Check that '
+                        'list_landmarks_celeba.txt is the one for the images "in the wild".')
 
 
 def _rot90(vector):
@@ -176,7 +175,7 @@ def _rot90(vector):
 
 
 def _shrink(picture):
-    """Make a picture smaller that has more than twice the pixels needed, by a whole number."""
+    """Shrink an image of more than twice the required resolution by an integer factor."""
     factor = math.floor(0.5 / picture.zoom)
     if factor > 1:
         height, width = picture.image.shape[:2]
@@ -187,7 +186,7 @@ def _shrink(picture):
 
 
 def _crop(picture, border):
-    """Cut off what is further than `border` pixels from the quad."""
+    """Crop to the quad's bounding box, extended by `border` pixels."""
     height, width = picture.image.shape[:2]
     left, top, right, bottom = picture.bounds()
     left, top = max(left - border, 0), max(top - border, 0)
@@ -198,9 +197,9 @@ def _crop(picture, border):
 
 
 def _super_resolve(picture):
-    """Enlarge a picture that has too few pixels, by a power of two.
+    """Enlarge an image of too low resolution by a power of two.
 
-    The original used a network for this; its result is in the delta.
+    The original used a network for this; the delta contains the difference.
     """
     factor = int(2 ** math.ceil(math.log2(picture.zoom)))
     if factor > 1:
@@ -212,9 +211,9 @@ def _super_resolve(picture):
 
 
 def _pad(picture, border):
-    """Extend the picture where the quad leaves it.
+    """Extend the image where the quad is outside of it.
 
-    It continues mirrored, blurred and fading into its median colour.
+    The extension is mirrored, blurred, and fades into the median colour.
     """
     height, width = picture.image.shape[:2]
     left, top, right, bottom = picture.bounds()
@@ -225,13 +224,13 @@ def _pad(picture, border):
         left, top, right, bottom = pads
         planes = np.pad(picture.image.transpose(2, 0, 1), [(0, 0), (top, bottom), (left, right)],
                         mode='reflect')
-        # 1 at the edges, 0 where the picture begins, below 0 inside of it.
+        # 1 at the outer edges, 0 at the edge of the original image, negative inside of it.
         y_depths = _depths(planes.shape[1], top, bottom)
         x_depths = _depths(planes.shape[2], left, right)
         mask = f32(1) - np.minimum.outer(y_depths, x_depths)
         picture.watch('mask', mask)
         sigma = SIDE * 0.02 / picture.zoom
-        for plane in planes:  # one at a time: that takes a third of the memory
+        for plane in planes:  # one at a time takes a third of the memory
             plane[:] = _fade(plane.astype(np.float32), mask, sigma, picture.watch)
         picture.image = planes.transpose(1, 2, 0)
         picture.quad += np.array([left, top], np.float32)
@@ -240,13 +239,13 @@ def _pad(picture, border):
 
 
 def _depths(size, before, after):
-    """How far each pixel of a line is from the nearer end, in paddings: float32 [size]."""
+    """Distance of each pixel of a line from the nearer end, in paddings: float32 [size]."""
     pixels = np.arange(size, dtype=np.float32)
     return np.minimum(pixels / f32(before), (f32(size - 1) - pixels) / f32(after))
 
 
 def _fade(plane, mask, sigma, watch):
-    """Blur one colour, and let it fade into its median, more and more towards the edges.
+    """Blur one colour plane and blend it with its median, increasingly towards the edges.
 
     Returns float32 [H, W], rounded, 0 to 255.
     """
@@ -265,7 +264,7 @@ def _fade(plane, mask, sigma, watch):
 
 
 def _strips(plane, rows=32):
-    """Slices of rows, few enough to stay in the processor's cache."""
+    """Slices of rows that fit into the processor's cache."""
     return [slice(top, top + rows) for top in range(0, len(plane), rows)]
 
 
@@ -277,9 +276,9 @@ def _blend(image, other, weight):
 
 
 def _warp(picture):
-    """Turn the quad upright, at 4096x4096, and make that 1024x1024.
+    """Warp the quad to 4096x4096 and resize it to 1024x1024.
 
-    Of the large image there are never more than some columns.
+    Only a few columns of the large image are in memory at a time.
     """
     corners = (picture.quad + f32(0.5)).flatten()
     warped = transform_columns(picture.image, (WARPED, WARPED), corners)
@@ -297,13 +296,13 @@ def _watched(columns, watch):
 
 
 # --------------------------------------------------------------------------------------------------
-# What is wrong.
+# Diagnosis of errors.
 
 
 def _why_not_processed(task, received):
-    """The sentences about an image whose proc_md5 is not the published one.
+    """Message for an image whose proc_md5 differs from the published one.
 
-    The delta's key tells whether its JPEG file is the original.
+    If the delta can be decrypted, the JPEG file is the original.
     """
     found = (f'the processed photograph has the MD5 {received}. Expected the proc_md5 of '
              f'image_list.txt, {task.proc_md5}. ')
@@ -312,17 +311,17 @@ def _why_not_processed(task, received):
     except WrongJpeg as error:
         return found + str(error)
     except DataError as error:
-        return found + f'Its delta cannot tell whether the JPEG file is the original one: {error}'
+        return found + f'Whether the JPEG file is the original one cannot be checked: {error}'
     stages = failing_stages()
     if stages:
         return found + ('The JPEG file is the original one. Stage to suspect: '
-                        f'{" and ".join(stages)}, which gives other numbers on this machine than '
-                        'it must: see whether its processor is x86-64, and the versions of NumPy '
-                        'and SciPy are those of requirements-pip.txt.')
+                        f'{" and ".join(stages)}, with wrong results on this machine: check that '
+                        'its processor is x86-64, and that the versions of NumPy and SciPy are '
+                        'those of requirements-pip.txt.')
     return found + ('The JPEG file is the original one, and resizing, warping and blurring are '
                     'exact on this machine. Stage to suspect: the landmarks, or JPEG decoding. '
-                    f'See whether the line of {task.orig_file} in list_landmarks_celeba.txt is '
-                    'that of the landmarks "in the wild" (not of list_landmarks_align_celeba.txt).')
+                    f'Check that the line of {task.orig_file} in list_landmarks_celeba.txt is that '
+                    'of the landmarks "in the wild" (not of list_landmarks_align_celeba.txt).')
 
 
 def _noise():
@@ -330,8 +329,7 @@ def _noise():
 
 
 _CORNERS = [20.5, -3.25, 4.75, 100.5, 130.25, 119.5, 150.125, 8.5]
-# What each stage must make of noise: MD5 sums of outputs that agree with Pillow 3.1.1 and SciPy
-# 1.0.
+# Expected output of each stage for noise: MD5 sums that agree with Pillow 3.1.1 and SciPy 1.0.
 _CHECKS: dict[str, tuple[Callable[[], np.ndarray], str]] = {
     'resizing': (lambda: resize(_noise(), (211, 97)), '79ea19aea45010b6361a109edc86543c'),
     'warping': (lambda: transform(_noise(), (200, 180), _CORNERS),
@@ -343,6 +341,6 @@ _CHECKS: dict[str, tuple[Callable[[], np.ndarray], str]] = {
 
 @functools.cache
 def failing_stages() -> list[str]:
-    """Names of the stages whose arithmetic is not exact on this machine."""
+    """Names of the stages whose results are not exact on this machine."""
     outputs = {name: np.ascontiguousarray(compute()) for name, (compute, _) in _CHECKS.items()}
     return [name for name, (_, md5) in _CHECKS.items() if _md5(outputs[name]) != md5]

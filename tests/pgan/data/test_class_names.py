@@ -1,4 +1,4 @@
-"""Names of classes: in a data set's folder, and as an attribute of data sets of any kind."""
+"""Class names: in a data set's folder, and as an attribute of any data set."""
 import types
 
 import numpy as np
@@ -16,7 +16,7 @@ def write_names(text, encoding='utf-8'):
 
 @pytest.fixture
 def toy_of_three(in_tmp):
-    """A data set of six images in three classes, without names; a function that opens it."""
+    """A data set of six images in three classes, without names, and a function that opens it."""
     write_dataset('toy', np.zeros([6, 1, 4, 4], np.uint8), np.eye(3)[np.arange(6) % 3])
     return lambda **options: dataset.TFRecordDataset('toy', **options).class_names
 

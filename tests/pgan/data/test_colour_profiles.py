@@ -1,4 +1,4 @@
-"""Colour profiles: what becomes of pixels of other colour spaces, and of sRGB's own."""
+"""Colour profiles: conversion of other colour spaces, and of variants of sRGB."""
 import io
 
 import numpy as np
@@ -30,11 +30,11 @@ def test_other_colours_become_srgb(primaries, gamma, kind):
     expected = icc.to_srgb(np.asarray(FLAT), primaries, gamma)
     assert profile.name == 'test' and profile.fault is None
     assert np.abs(pixels - expected).max() <= 2
-    assert np.abs(np.asarray(FLAT) - expected).max() > 8  # it was not so before
+    assert np.abs(np.asarray(FLAT) - expected).max() > 8  # the conversion is needed
 
 
 def test_srgb_in_the_words_of_another_program_is_srgb():
-    """Its numbers are rounded otherwise, so that a conversion would move pixels by a level."""
+    """Its numbers are rounded differently, so a conversion would change pixels by a level."""
     image, own = noise(64, 64), icc.rgb_profile(icc.SRGB, None)
     moved = ImageCms.profileToProfile(image, ImageCms.ImageCmsProfile(io.BytesIO(own)),
                                       ImageCms.createProfile('sRGB'))

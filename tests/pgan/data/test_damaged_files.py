@@ -1,9 +1,8 @@
-"""Damaged records and labels: a reader reads what is there or says what is wrong with it, at once
-and in one paragraph.
+"""Damaged records and labels: a reader returns the stored values, or reports the damage at once and
+in one paragraph.
 
-Where a checksum exists, only what was written may be read. Where there is none, numbers may be
-others, but types and shapes may not. Each loop draws its damage from a seed, so a failing case
-comes again.
+Where a checksum exists, only the written values may be read. Elsewhere numbers may differ, but
+types and shapes may not. Each loop draws its damage from a seed, so failures are reproducible.
 """
 import numpy as np
 import pytest
@@ -21,14 +20,14 @@ pytestmark = pytest.mark.usefixtures('limits')
 
 
 def frame(payload):
-    """A record whose checksums are right, whatever is in it."""
+    """A record with correct checksums and arbitrary content."""
     length = len(payload).to_bytes(8, 'little')
     return length + masked_crc32c(length).to_bytes(
         4, 'little') + payload + masked_crc32c(payload).to_bytes(4, 'little')
 
 
 def foreign_records(images):
-    """Records as another writer has them: with one key more, of different lengths."""
+    """Records as written by another program: with an additional key, of different lengths."""
     framed = []
     for number, image in enumerate(images):
         features = tf.train.Features(feature={
@@ -41,7 +40,7 @@ def foreign_records(images):
 
 
 def shape_first(images):
-    """Records whose keys stand in the other order."""
+    """Records with the other order of keys."""
     layout = RecordLayout(images.shape[1:])
     rows = np.empty([len(images), layout.stride], np.uint8)
     head = layout.shape_first[0]
@@ -52,8 +51,8 @@ def shape_first(images):
 
 @pytest.fixture(params=['data first', 'shape first', 'another writer'])
 def records_of(request, in_tmp):
-    """(folder, path of its 16x16 level, that level's images); the level is written in one of three
-    ways.
+    """(folder, path of its 16x16 level, images of that level); the level is written in one of three
+    forms.
     """
     images = make_images()
     folder = write_dataset('toy', images,
@@ -91,10 +90,11 @@ def test_records(records_of, shuffle):
 @pytest.mark.first(2, rest='slow')
 @pytest.mark.parametrize('number', [0, 5, NUM_IMAGES - 1])
 def test_each_byte_of_a_record_is_checked(number, records_of, monkeypatch):
-    """Length, its checksum, payload and its checksum: any one byte that has changed is an error
-    when the record is read.
+    """Length, its checksum, payload and its checksum: any changed byte is an error when the record
+    is read.
 
-    On a slow disk, that is: there is no time to look at the lengths when the file is opened.
+    This is the case of a slow disk, where there is no time to check the lengths when the file is
+    opened.
     """
     monkeypatch.setattr(records, 'HEADERS_AT_A_TIME', 1)
     monkeypatch.setattr(records, 'HEADER_CHECK_SECONDS', -1)
@@ -125,7 +125,7 @@ def test_verify_finds_all_of_it(level, records_of, capsys):
 
 
 def run_tool(*argv, capsys):
-    """Run dataset_tool.py; what it says when it fails comes as a DataError."""
+    """Run dataset_tool.py; raise its error message as a DataError."""
     try:
         dataset_tool.main(list(argv))
     except SystemExit as error:
@@ -135,7 +135,7 @@ def run_tool(*argv, capsys):
 
 
 def test_nonsense_with_right_checksums(records_of):
-    """Somebody else's records, or made to do harm: parsing them takes neither time nor memory."""
+    """Records of other programs, or malicious ones: parsing them takes neither time nor memory."""
     folder, path, images = records_of
     size = int.from_bytes(path.read_bytes()[:8], 'little')
     payload = path.read_bytes()[12:12 + size]
@@ -156,7 +156,8 @@ def test_nonsense_with_right_checksums(records_of):
 
 
 def label_headers(data):
-    """Headers that are sound as text, but of something else; they are as long as the true one."""
+    """Headers that are valid but do not match the content; they have the length of the correct one.
+    """
     end = data.index(b'\n') + 1
     for descr, shape in [('<f4', (2**40, 2**20)), ('<f4', (2**62, 4)), ('<f4', (NUM_IMAGES, 2**34)),
                          ('<f4', (-1, 40)), ('|O', (12, 40)), ('<f8', (NUM_IMAGES, 20)),

@@ -1,4 +1,4 @@
-"""Decoding pictures whose pixels are sound, whatever else is in their files."""
+"""Decoding of images with intact pixels but malformed metadata."""
 import io
 import os
 import struct
@@ -15,20 +15,22 @@ from pgan.errors import DataError
 from pgan.importers.lsun import _decode
 from tests.support.importer_inputs import encoded
 
-# left red, right blue; turned as orientation 6 says: red above
+# left red, right blue; orientation 6 moves red to the top
 PHOTO = PIL.Image.new('RGB', (32, 16), (200, 30, 30))
 PHOTO.paste((30, 30, 200), (16, 0, 32, 16))
 SIX = (0x0112, 3, 1, struct.pack('<HH', 6, 0))
 
 
 def exif(*entries, extra=b''):
-    """EXIF data of one directory: entries (tag, type, count, 4 bytes), and what these point to."""
+    """EXIF data with one directory: entries (tag, type, count, 4 bytes), and the data that they
+    point to.
+    """
     entries = (SIX, *entries)
     body = b''.join(struct.pack('<HHI', *entry[:3]) + entry[3] for entry in entries)
     return (b'Exif\0\0II' + struct.pack('<HIH', 42, 8, len(entries)) + body + bytes(4) + extra)
 
 
-FAR = struct.pack('<I', 8 + 2 + 12 * 2 + 4)  # where `extra` begins, after two entries
+FAR = struct.pack('<I', 8 + 2 + 12 * 2 + 4)  # offset of `extra`, after two entries
 MALFORMED = {
     'resolution -1/0': exif((0x011a, 10, 1, FAR), extra=struct.pack('<ii', -1, 0)),
     'resolution in words': exif((0x011a, 2, 6, FAR), extra=b'72dpi\0'),
@@ -71,7 +73,7 @@ def test_without_an_orientation_that_can_be_read_pixels_stay(data):
     (b'\0\0\0\x06Exif', b'\xff\xff\xff\xffExif')])
 @pytest.mark.filterwarnings('ignore::UserWarning')
 def test_avif_with_malformed_exif_data_is_read(old, new, place, in_tmp):
-    """libavif rejects the whole picture; how it is turned is written a second time."""
+    """libavif rejects the whole image; its orientation is stored a second time."""
     tag = PIL.Image.Exif()
     tag[0x0112], tag[0x010f] = 6, 'Camera'
     data = encoded(PHOTO, 'AVIF', exif=tag)
@@ -104,7 +106,7 @@ def test_orientations_are_those_of_the_standard(orientation):
 
 
 def with_chunk(kind, content):
-    """A PNG with one more chunk before its pixels."""
+    """A PNG with an additional chunk before its pixels."""
     data = encoded(PHOTO, 'PNG')
     chunk = struct.pack('>I', len(content)) + kind + content + struct.pack(
         '>I', zlib.crc32(kind + content))

@@ -1,4 +1,4 @@
-"""Label files: which are used, and what is wrong with those that are not."""
+"""Label files: which file is used, and errors of files that cannot be used."""
 import numpy as np
 import pytest
 
@@ -41,7 +41,7 @@ def test_labels_must_be_finite(value, small_copy):
     np.save(small_copy / 'bad.npy', labels)
     with pytest.raises(DataError, match=rf'bad\.npy.*2 of {NUM} rows.*first row 7'):
         TFRecordDataset(small_copy, label_file='bad.npy', max_label_size='full')
-    # the bad components are not used
+    # the bad components are not selected
     assert TFRecordDataset(small_copy, label_file='bad.npy', max_label_size=1).label_size == 1
 
 
@@ -66,13 +66,13 @@ def test_labels_that_cannot_be_read_are_refused(small_copy, small):
     (small_copy / 'text').write_text('1 0\n0 1\n')
     (small_copy / 'nothing').write_bytes(b'')
     (small_copy / 'cut').write_bytes((small_copy / 'small-rxx.labels').read_bytes()[:40])
-    for name, words in ((None, 'it holds Python objects'), ('two.npz', 'it is no .npy file'),
-                        ('text', 'it is no .npy file'), ('nothing', 'it is no .npy file'),
+    for name, words in ((None, 'it holds Python objects'), ('two.npz', 'it is not an .npy file'),
+                        ('text', 'it is not an .npy file'), ('nothing', 'it is not an .npy file'),
                         ('cut', 'cannot be read')):
         with pytest.raises(
                 DataError,
                 match=f'cannot be read: .*{words}' if 'cannot' not in words else words) as info:
             TFRecordDataset(small_copy, label_file=name, max_label_size=1)
         assert 'pickle' not in str(info.value)
-    with pytest.raises(DataError, match="'absent' does not exist"):
+    with pytest.raises(DataError, match="'absent' exists neither"):
         TFRecordDataset(small, label_file='absent')

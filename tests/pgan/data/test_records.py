@@ -1,4 +1,5 @@
-"""The record format: what TensorFlow and the original wrote is read; damage is found and named."""
+"""The record format: files of TensorFlow and of the original are read; damage is found and named.
+"""
 import shutil
 import struct
 
@@ -17,7 +18,7 @@ from tests.support.small_dataset import NUM, make_images
 # The record format.
 
 def serialize(image, order):
-    """An Example written by protobuf, then put into the given order of keys ('data', 'shape' or
+    """An Example written by protobuf, reordered to the given order of keys ('data', 'shape' or
     'other', which adds a key).
     """
     feature = {'shape': tf.train.Feature(int64_list=tf.train.Int64List(value=image.shape)),
@@ -190,7 +191,7 @@ def test_files_of_something_else_are_refused(small_copy):
         TFRecordDataset(small_copy)
     with tf.io.TFRecordWriter(str(small_copy / 'small-r02.tfrecords')) as writer:
         writer.write(b'not an example')
-    with pytest.raises(DataError, match='not a file of this program'):
+    with pytest.raises(DataError, match='not written by this program'):
         TFRecordDataset(small_copy)
 
 

@@ -1,4 +1,4 @@
-"""Writing data sets: whole or not at all, and never over what somebody needs."""
+"""Writing data sets: atomic, and never over foreign files."""
 import errno
 import os
 import signal
@@ -124,7 +124,7 @@ def test_leftovers_of_killed_processes_are_cleared_away(images, capsys):
     dataset_tool.main(['create_from_images', 'out', 'in'])
     lines = capsys.readouterr().out.splitlines()
     assert f'Removed "{stale}", left behind by a killed process' in lines
-    assert any(line.startswith(f'Left "{foreign}" alone') for line in lines)
+    assert any(line.startswith(f'Cannot remove "{foreign}", which may') for line in lines)
     assert sorted(os.listdir()) == sorted(
         ['in', 'out', foreign.name, *(folder.name for folder in others)])
     assert len(os.listdir(foreign)) == 2
@@ -144,7 +144,7 @@ with TFRecordExporter('out', 2, print_progress=False) as out:
 
 @pytest.mark.parametrize('namespace', [[], ['unshare', '--pid', '--fork']])
 def test_two_do_not_write_one_data_set(namespace, images, capsys):
-    """Whatever numbers processes have: containers number their own from 1."""
+    """Process ids do not matter: containers number their own processes from 1."""
     if namespace and subprocess.run([*namespace, 'true'], capture_output=True).returncode:
         pytest.skip('needs to be allowed to make process namespaces')
     process = subprocess.Popen([*namespace, sys.executable, '-c', WRITE], stdin=subprocess.PIPE,
@@ -196,7 +196,7 @@ def test_levels_are_averaged_from_unrounded_ones(in_tmp):
 
 
 @pytest.mark.parametrize('shapes, expected, words', [
-    ([(3, 8, 8), (3, 4, 4)], 2, 'must have one shape'),
+    ([(3, 8, 8), (3, 4, 4)], 2, 'must have the same shape'),
     ([(2, 8, 8)], 1, '1 or 3 channels'),
     ([(3, 8, 8)], 2, 'expected 2 images, got 1'),
     ([(3, 8, 8)] * 2, 1, 'expected 1 images, got 2'),
@@ -287,7 +287,7 @@ def test_a_killed_process_leaves_no_data_set(number, in_tmp, capsys):
     process.send_signal(number)
     _, message = process.communicate(timeout=60)
     assert process.returncode == (-number if number == signal.SIGKILL else 128 + number)
-    if number == signal.SIGKILL:  # which leaves no time to tidy up: the next run does
+    if number == signal.SIGKILL:  # no time to clean up: the next run does it
         assert not os.path.exists('out')
         with pytest.raises(SystemExit):
             dataset_tool.main(['create_from_images', 'out', 'nowhere'])
@@ -303,7 +303,9 @@ def run_tool(*argv, **kwargs):
 
 
 def test_nobody_has_to_read_the_output(images):
-    """As with `| head -1`: a data set is made all the same; what only prints ends quietly."""
+    """As with `| head -1`: a data set is created all the same; commands that only print end
+    quietly.
+    """
     for argv, code in ((['create_from_images', 'out',
                          'in'], 0), (['info', 'out'], 141), (['compare', 'out', 'out'], 141)):
         process = run_tool(*argv)
@@ -322,7 +324,7 @@ def test_there_may_be_no_output_at_all(images):
 
 
 def test_any_name_can_be_shown(images):
-    os.rename('in', 'Bilder für \udce9')  # the end is no UTF-8
+    os.rename('in', 'Bilder für \udce9')  # the end is not UTF-8
     process = run_tool('create_from_images', 'ä', 'Bilder für \udce9',
                        env={**os.environ, 'PYTHONIOENCODING': 'ascii'})
     out, err = process.communicate()
@@ -338,8 +340,8 @@ DROP = [
 
 @pytest.mark.slow
 def test_a_lack_of_permissions_is_named(images):
-    """Neither the parent of the target, nor the target, nor the images may be looked into; run by
-    root, without its powers over files.
+    """The parent of the target, the target, or the images cannot be read. Run as root without its
+    file permissions.
     """
     drop = [] if os.getuid() else DROP
     if drop and subprocess.run([*drop, 'true'], capture_output=True).returncode:
@@ -353,7 +355,7 @@ def test_a_lack_of_permissions_is_named(images):
     os.makedirs('locked/full')
     os.makedirs('parent')
     (images / 'locked' / 'full' / 'x').write_text('')
-    os.chmod('parent', 0o300)  # may be written to, but not listed
+    os.chmod('parent', 0o300)  # writable, but cannot be listed
     os.chmod('locked/full', 0)
     assert run('create_from_images', 'parent/out', 'in') == (0, '')
     for argv in (('create_from_images', 'locked/full',
@@ -400,7 +402,7 @@ def test_the_target_is_looked_at_before_the_images_are(images, monkeypatch, caps
 
 def test_a_target_inside_of_the_images_is_refused(images, capsys):
     for target in ('in/out', 'in/more/out'):
-        assert "inside of the image folder 'in'" in fails(['create_from_images', target, 'in'],
+        assert "inside the image folder 'in'" in fails(['create_from_images', target, 'in'],
                                                           capsys)
     assert len(os.listdir('in')) == 5
 

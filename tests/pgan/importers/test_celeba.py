@@ -1,4 +1,4 @@
-"""CelebA: where the images are cut, and what is no CelebA."""
+"""CelebA: the crop, and folders that are not CelebA."""
 import os
 
 import numpy as np

@@ -1,4 +1,4 @@
-"""CIFAR-10 and CIFAR-100: what is no such data set is refused in words that help."""
+"""CIFAR-10 and CIFAR-100: other files are rejected with helpful messages."""
 import os
 import pickle
 

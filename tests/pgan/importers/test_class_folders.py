@@ -1,4 +1,4 @@
-"""Classes by folders: their order, depth, and folders that are none."""
+"""Classes by folder: order, depth, and folders that are not classes."""
 import os
 import shlex
 
@@ -38,7 +38,7 @@ def test_class_k_is_folder_k(in_tmp):
     make_tree(**{str(k): [20 * k + 16] for k in range(12)})
     assert create('--labels', 'folders') == [str(k) for k in range(12)]
     images, labels = pixels_of('out')
-    assert (images[:, 0, 0, 0] // 20).tolist() != list(range(12))  # files come by path
+    assert (images[:, 0, 0, 0] // 20).tolist() != list(range(12))  # files are sorted by path
     assert labels.argmax(axis=1).tolist() == (images[:, 0, 0, 0] // 20).tolist()
 
 
@@ -48,11 +48,11 @@ def test_folders_without_images_are_no_classes(in_tmp, capsys):
         file.write('a cat')
     os.makedirs('in/@eaDir/ant')
     assert create('--labels', 'folders') == ['ant', 'dog']
-    assert "without images, and so no classes: 'bee', 'cat'\n" in capsys.readouterr().out
+    assert "folders without images are not classes: 'bee', 'cat'\n" in capsys.readouterr().out
     os.makedirs('in/dog/wolf')
     make_tree(**{'dog/fox': [23]})
     dataset_tool.main(['create_from_images', 'out', 'in', '--labels', 'innermost', '--force'])
-    assert "no classes: 'bee', 'cat', 'wolf'\n" in capsys.readouterr().out
+    assert "not classes: 'bee', 'cat', 'wolf'\n" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize('parts', [('train', 'test'), ('Training', 'val'), ('train', 'dev')])

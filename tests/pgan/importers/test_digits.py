@@ -20,7 +20,7 @@ def test_digits(in_tmp):
     assert pixels.shape == (5000, 32,
                             32) and pixels.max() == 255 and pixels[:, 2:-2,
                                                                    2:-2].sum() == pixels.sum()
-    # The classes really are different digits, and the labels stand with them: ones have far less
+    # The classes are different digits, and the labels match them: ones have far less
     # ink than zeros.
     ink = [pixels[labels[:, digit] == 1].mean() for digit in range(10)]
     assert np.argmin(ink) == 1 and np.argmax(ink) == 0

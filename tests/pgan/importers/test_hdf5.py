@@ -1,4 +1,4 @@
-"""HDF5 archives: images with their labels, and what is no such archive."""
+"""HDF5 archives: images with their labels, and errors of other files."""
 import os
 
 import h5py

@@ -1,6 +1,4 @@
-"""Folders of images: what is no image is refused in words that help; cropping, resizing,
-labels.
-"""
+"""Image folders: other files are rejected with helpful messages; cropping, resizing, labels."""
 import errno
 import os
 import re
@@ -49,7 +47,7 @@ def test_a_truncated_image_is_named(images, capsys):
 
 def test_all_bad_images_are_counted_before_anything_is_written(images, capsys, monkeypatch):
     monkeypatch.setattr(TFRecordExporter, '__enter__', None)
-    PIL.Image.new('RGB', (8, 8)).save('in/a.png')  # comes first, but is the odd one out
+    PIL.Image.new('RGB', (8, 8)).save('in/a.png')  # the first one, but not like the others
     PIL.Image.new('RGBA', (4, 4)).save('in/b.png')
     (images / 'in' / 'c.png').write_text('no image')
     PIL.Image.new('RGB', (4, 8)).save('in/d.png')
@@ -62,7 +60,7 @@ def test_all_bad_images_are_counted_before_anything_is_written(images, capsys, m
 
 
 def damage(*names):
-    """Images whose headers are sound, and whose pixels are not there."""
+    """Images with intact headers but without pixels."""
     for name in names:
         noise(4, 4).save(f'in/{name}')
         with open(f'in/{name}', 'r+b') as file:
@@ -84,14 +82,14 @@ def test_bad_headers_and_bad_pixels_are_named_at_once(options, images, capsys):
 
 @pytest.mark.parametrize('with_bad_header', [True, False])
 def test_looking_for_more_damage_ends(with_bad_header, images, capsys, monkeypatch):
-    """In a large folder the rest is left for later."""
+    """In a large folder the remaining files are checked later."""
     for module in (bad_files, image_folder):
         monkeypatch.setattr(module, 'SECONDS', -1)
     damage(*(f'{name}.png' for name in 'uvwxyz'))
     if with_bad_header:
         (images / 'in' / 'a.png').write_text('no image')
     message = fails(['create_from_images', 'out', 'in'], capsys)
-    assert re.search(r'pixels of \d+ more have not been looked at', message)
+    assert re.search(r'pixels of \d+ more are not checked yet', message)
 
 
 def write_mixed(*sizes):
@@ -109,7 +107,7 @@ def test_mixed_sizes_are_told_once_with_the_command_to_type(options, bad, in_tmp
     if 'pixels' in bad:
         damage('b.png')
     message = fails(['create_from_images', 'my out', 'in', *options], capsys)
-    assert message.count('Input images must') == 1 and 'cannot be taken as they are' in message
+    assert message.count('Input images must') == 1 and 'cannot be used as they are' in message
     assert ('cannot be read at all' in message) == bool(bad)
     words = shlex.split(message.partition('The whole command: ')[2])
     assert words[words.index('--resolution') + 1] == '32'
@@ -162,7 +160,7 @@ def test_the_advice_for_other_kinds_of_pixels_is_sound(images, capsys):
 
 
 def png(width, height):
-    """The start of a grayscale PNG, as far as it takes to know its size."""
+    """The start of a grayscale PNG, enough to read its size."""
     def chunk(name, data):
         return struct.pack('>I', len(data)) + name + data + struct.pack(
             '>I', zlib.crc32(name + data))
@@ -173,7 +171,7 @@ def png(width, height):
 
 def test_large_images_are_no_attack(in_tmp):
     limit = PIL.Image.MAX_IMAGE_PIXELS
-    assert limit == int(1024 ** 3 // 4 // 3)  # Pillow's own: nothing has changed it before
+    assert limit == int(1024 ** 3 // 4 // 3)  # Pillow's own default
     (in_tmp / 'a.png').write_bytes(png(16384, 16384))
     assert load_images('.').num_images == 1
     for width, height in ((20000, 16000), (1 << 16, 1 << 16)):
@@ -185,7 +183,7 @@ def test_large_images_are_no_attack(in_tmp):
 
 
 def test_large_images_are_decoded(in_tmp, monkeypatch):
-    """Of some formats Pillow looks at the size a second time, when it decodes."""
+    """For some formats Pillow checks the size again when it decodes."""
     monkeypatch.setattr(PIL.Image, 'MAX_IMAGE_PIXELS', 100)
     os.mkdir('in')
     for name in ('a.tiff', 'b.png', 'c.jpg', 'd.webp'):
@@ -195,7 +193,7 @@ def test_large_images_are_decoded(in_tmp, monkeypatch):
 
 
 def test_a_machine_in_need_is_no_bad_image(images, capsys, monkeypatch):
-    """With --skip_bad, which would go on without them."""
+    """With --skip_bad, which would continue without them."""
     for error, words in ((MemoryError(), 'not enough memory'),
                          (OSError(errno.EIO, 'Input/output error'), 'cannot be read now')):
         def fail(*args, error=error, **kwargs):
@@ -210,7 +208,7 @@ def test_what_is_no_regular_file_is_named(images, capsys):
     os.mkfifo('in/pipe.png')
     os.symlink('nowhere', 'in/zz.png')
     message = fails(['create_from_images', 'out', 'in'], capsys)
-    assert "'in/pipe.png' is no file" in message and "'in/zz.png' is no file" in message
+    assert "'in/pipe.png' is not a file" in message and "'in/zz.png' is not a file" in message
 
 
 def test_a_data_set_is_no_folder_of_images(images, capsys):
@@ -220,7 +218,7 @@ def test_a_data_set_is_no_folder_of_images(images, capsys):
 
 
 def test_without_skip_bad_none_may_be_missing(images, monkeypatch, capsys):
-    """A file that changes after its header has been looked at: the error names it."""
+    """A file that changes after its header was read is named in the error."""
     source = load_images('in')
     shade(3, (8, 8)).save('in/im3.png')
     with pytest.raises(DataError, match=r"'in/im3.png' is 8x8 grayscale"):
@@ -230,8 +228,8 @@ def test_without_skip_bad_none_may_be_missing(images, monkeypatch, capsys):
 
 @pytest.fixture
 def tree(in_tmp):
-    """Folders of gray images of one shade each: cats even, dogs odd; one hidden and one odd
-    file.
+    """Folders of gray images of one shade each: cats even, dogs odd; a hidden file, and one of
+    another kind.
     """
     for folder, values in (('cats/tame', (0, 2, 4)), ('cats/wild', (6, )), ('dogs', (1, 3)),
                            ('.hidden', (7, )), ('empty', ())):
@@ -261,7 +259,7 @@ def test_labels_of_folders_stay_with_their_images(shuffle, tree, capsys):
                                                                                         0])) == 56
     assert (tree / 'out' / 'out-classes.txt').read_text() == 'cats\ndogs\n'
     assert 'Class 0: cats, 29 images\nClass 1: dogs, 27 images\n' in capsys.readouterr().out
-    # the file of names does not stand in the way
+    # the file of names does not get in the way
     dataset_tool.main(['create_from_images', 'out', 'in', '--force'])
     assert os.listdir('out') == ['out-r02.tfrecords']
 
@@ -273,7 +271,7 @@ def test_labels_stay_with_their_images_when_bad_ones_are_left_out(tree, capsys):
         path = tree / 'in' / ('cats', 'dogs')[value % 2] / f'x{value}.png'
         (noise if value % 5 == 0 else shade(value)).save(path)
         if value % 5 == 0:
-            # the header is sound, the pixels are not there
+            # intact header, missing pixels
             path.write_bytes(path.read_bytes()[:60])
     (tree / 'in' / 'dogs' / 'page.jpg').write_text('no image')
     shade(9, (8, 8)).save('in/dogs/9.png')
@@ -306,7 +304,7 @@ def test_classes_are_those_of_the_folders_whatever_is_damaged(tree, capsys):
 
 def test_names_of_classes_may_be_any(tree):
     os.rename('in/cats', 'in/кошки')
-    os.rename('in/dogs', b'in/\xe9t\xe9')  # no UTF-8
+    os.rename('in/dogs', b'in/\xe9t\xe9')  # not UTF-8
     dataset_tool.main(['create_from_images', 'out', 'in', '--labels', 'folders'])
     assert (tree / 'out' / 'out-classes.txt').read_bytes() == 'кошки\n'.encode() + b'\xe9t\xe9\n'
 
@@ -351,8 +349,8 @@ def test_what_has_the_resolution_already_stays_as_it_is(images):
 
 
 def test_images_of_any_kind(in_tmp):
-    """Palettes, transparency, gray among colour, 16 bits, CMYK, orientation, animation: each as a
-    person sees it.
+    """Palettes, transparency, gray among colour, 16 bits, CMYK, orientation, animation: each as it
+    is displayed.
     """
     os.mkdir('in')
     rgb, gray = noise(8, 8), noise(8, 8, 'L')

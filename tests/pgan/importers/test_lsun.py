@@ -1,4 +1,4 @@
-"""LSUN: the first images of an LMDB, decoded as by the original."""
+"""LSUN: the first images of an LMDB, decoded as in the original."""
 import os
 
 import lmdb
@@ -73,12 +73,12 @@ def test_what_is_saved_as_an_lmdb_is_named(in_tmp, capsys, given, content, said)
 @pytest.mark.parametrize('files, said', [
     (['cat_lmdb/data.mdb'], "There is one in 'in/cat_lmdb': give that folder instead"),
     (['lsun/train/cat_lmdb/data.mdb'], "There is one in 'in/lsun/train/cat_lmdb'"),
-    (['cat_lmdb/data.mdb', 'x/dog_lmdb/data.mdb'], 'There are 2 in folders below, each for a data '
-     "set of its own: give one of 'in/cat_lmdb', 'in/x/dog_lmdb'."),
+    (['cat_lmdb/data.mdb', 'x/dog_lmdb/data.mdb'], 'There are 2 in sub-folders, each of a separate '
+     "data set: give one of 'in/cat_lmdb', 'in/x/dog_lmdb'."),
     (['cat_lmdb.zip', 'dog_lmdb.zip'], "Unpack 'cat_lmdb.zip' first: "),
     (['data.mdb.part'], "'data.mdb.part' is an unfinished download."),
     (['cat.mdb', 'lock.mdb'], "If 'in/cat.mdb' is one, give that file."),
-    (['0/1/0a1b.webp'], "It holds pictures, such as 'in/0/1/0a1b.webp'. For these: "),
+    (['0/1/0a1b.webp'], "It holds images, such as 'in/0/1/0a1b.webp'. For these: "),
     (['data.mdb/x'], "'in/data.mdb' is a folder"), (['lock.mdb'], 'Found there: lock.mdb. Down')])
 def test_other_layouts_of_lsun(in_tmp, capsys, files, said):
     for name in files:
@@ -116,7 +116,7 @@ def test_an_lmdb_that_is_none_is_refused(in_tmp, capsys):
 
 
 def test_a_category_is_streamed(in_tmp, monkeypatch):
-    """However many entries there are: only a few more than those asked for are looked at."""
+    """Regardless of the number of entries, only a few more than requested are read."""
     write_lmdb('in',
                {f'{number:06d}': encoded(noise(8, 8, seed=number), 'PNG')
                 for number in range(500)})

@@ -1,4 +1,4 @@
-"""MNIST and MNIST-RGB: what is no such data set is refused in words that help."""
+"""MNIST and MNIST-RGB: other files are rejected with helpful messages."""
 import gzip
 import os
 

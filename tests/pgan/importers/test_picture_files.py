@@ -1,4 +1,4 @@
-"""Which files of a folder are taken for pictures, and what is said of the others."""
+"""Which files of a folder are images, and the messages about the others."""
 import os
 
 import numpy as np
@@ -37,7 +37,7 @@ def put(name, data):
 
 @pytest.fixture
 def five(images, capsys):
-    """The folder 'in' of five images; returns a function: what was said while it was loaded."""
+    """The folder 'in' with five images. Returns a function that loads it and returns the output."""
     def load(**options):
         source = load_images('in', **options)
         assert source.num_images == 5
@@ -48,8 +48,8 @@ def five(images, capsys):
 @pytest.mark.parametrize('name', OTHERS)
 def test_what_is_no_picture_is_left_out_and_counted(name, five):
     put(name, OTHERS[name])
-    ending = os.path.splitext(name)[1] or 'without ending'
-    assert f'Left out: 1 file that is no image ({ending} 1)\n' in five()
+    ending = os.path.splitext(name)[1] or 'without extension'
+    assert f'Left out: 1 file that is not an image ({ending} 1)\n' in five()
 
 
 def test_many_are_counted_in_one_line(five):
@@ -58,7 +58,7 @@ def test_many_are_counted_in_one_line(five):
     for name, data in OTHERS.items():
         put(f'sub/{name}', data)
     left, = [line for line in five().splitlines() if line.startswith('Left out')]
-    assert left == ('Left out: 26 files that are no images (.txt 10, without ending 2, .aae 1, '
+    assert left == ('Left out: 26 files that are not images (.txt 10, without extension 2, .aae 1, '
                     '.csv 1, ...)')
 
 
@@ -106,7 +106,7 @@ def test_formats_that_are_not_read_are_named(name, data, words, images, capsys):
 
 def test_raw_data_beside_its_picture_is_left_out(five):
     put('im0.NEF', encoded(noise(8, 8), 'TIFF'))
-    assert 'Left out: 1 with raw data beside an image (.nef 1)\n' in five()
+    assert 'Left out: 1 with raw data next to an image (.nef 1)\n' in five()
 
 
 def test_each_picture_is_opened_once_before_it_is_read(images, monkeypatch):
@@ -149,7 +149,7 @@ def test_names_of_files_in_place_of_their_folder(names, images, capsys):
 
 
 # --------------------------------------------------------------------------------------------------
-# What is said of their pixels.
+# Messages about their pixels.
 
 @pytest.mark.parametrize('image', [
     PIL.Image.fromarray(np.full([4, 4], 4095, np.uint16)),
@@ -174,7 +174,7 @@ def test_profiles_are_reported(images, capsys):
     noise(4, 4).save('in/q.png', icc_profile=b'no profile')
     load_images('in', 4)
     said = capsys.readouterr().out
-    assert "1 of 7 images have another colour profile than sRGB, e.g. 'in/p.png' (test)" in said
+    assert "1 of 7 images have a colour profile other than sRGB, e.g. 'in/p.png' (test)" in said
     assert "cannot be used and is ignored, e.g. 'in/q.png'" in said and 'converted to sRGB' in said
     kept = dict(load_images('in').fetch(range(7)))
     assert '--resolution converts them' in capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""What the importers share: labels, wrong folders, reading ahead in threads."""
+"""Common functions of the importers: labels, wrong folders, prefetching in threads."""
 import os
 import pickle
 import time
@@ -14,7 +14,7 @@ from tests.support.importer_inputs import DIGITS, pixels_of, write_idx
 
 @pytest.mark.slow
 def test_labels_of_published_sets_stay_with_their_images(in_tmp):
-    """The first pixels of each image spell its label."""
+    """The first pixels of each image encode its label."""
     rs = np.random.RandomState(5)
     fine, digits = rs.permutation(np.arange(50000) % 100), rs.permutation(DIGITS)
     data = np.zeros([50000, 3072], np.uint8)
@@ -33,7 +33,7 @@ def test_labels_of_published_sets_stay_with_their_images(in_tmp):
         corner = images[:, 0, 2, 2] if name == 'mnist' else images[:, 0, 0, 0]
         assert labels.shape == (len(images), classes) and np.array_equal(
             labels.argmax(axis=1), corner % classes)
-        # shuffled indeed
+        # shuffled
         assert not np.array_equal(corner % classes, (digits if name == 'mnist' else fine) % classes)
 
 
@@ -59,7 +59,7 @@ def test_a_wrong_folder_is_put_right(in_tmp, capsys):
 
 
 # --------------------------------------------------------------------------------------------------
-# What the sources share.
+# Common functions.
 
 def test_threads_keep_the_order_and_look_only_a_little_ahead():
     asked = []
@@ -91,7 +91,7 @@ def test_an_error_in_a_thread_comes_in_its_turn():
     ('create_from_hdf5', 'in'), ('create_mnist', 'in/train-images-idx3-ubyte.gz'),
     ('create_cifar10', 'in/data_batch_1'), ('create_svhn', 'in/train_32x32.mat')])
 def test_a_web_page_in_place_of_data_is_named(in_tmp, capsys, command, path):
-    """As sites save one when a download needs a login or is over its quota."""
+    """As served by sites when a download needs a login or is over its quota."""
     for number in range(1, 6):
         path_of_batch = path.replace('batch_1', f'batch_{number}')
         os.makedirs(os.path.dirname(path) or '.', exist_ok=True)

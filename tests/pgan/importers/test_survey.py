@@ -1,4 +1,4 @@
-"""importers/survey.py: what is said of a folder of pictures before a data set is made of it."""
+"""importers/survey.py: the survey of an image folder before a data set is created from it."""
 import os
 import pathlib
 
@@ -20,7 +20,7 @@ def picture(path, size=(12, 10), mode='RGB'):
 
 
 def folder(*counts, loose=0):
-    """A folder 'in' with sub-folders a, b, ... of these numbers of pictures."""
+    """A folder 'in' with sub-folders a, b, ... of the given numbers of images."""
     for name, count in zip('abcdefgh', counts):
         for number in range(count):
             picture(f'in/{name}/{number}.png')
@@ -48,7 +48,7 @@ def test_a_gray_folder_and_a_name_without_letters(in_tmp):
     ((), 3, [], ''),
     ((SEVERAL, SEVERAL), 0, ['a', 'b'], ''),
     ((SEVERAL,), 0, [], 'one sub-folder'),
-    ((SEVERAL, SEVERAL), 1, [], '1 pictures lie outside'),
+    ((SEVERAL, SEVERAL), 1, [], '1 images are outside'),
     ((SEVERAL, SEVERAL - 1), 0, [], "'b' holds 4"),
 ], ids=str)
 def test_classes(counts, loose, classes, note, in_tmp):
@@ -87,7 +87,7 @@ def test_broken_pictures_are_counted(in_tmp):
     assert (found.num_pictures, found.unreadable, len(found.sides)) == (4, 1, 3)
     for path in pathlib.Path('in').glob('?.png'):
         path.write_bytes(path.read_bytes()[:10])
-    with pytest.raises(DataError, match=r'none of the 4 pictures.*0\.png'):
+    with pytest.raises(DataError, match=r'none of the 4 images.*0\.png'):
         survey('in')
 
 

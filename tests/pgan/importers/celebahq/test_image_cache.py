@@ -1,4 +1,4 @@
-"""The cache of finished images: it gives back what it got and nothing else."""
+"""The cache of finished images returns exactly what was written."""
 import errno
 import os
 import pathlib

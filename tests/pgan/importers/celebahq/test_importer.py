@@ -1,4 +1,4 @@
-"""The whole set of CelebA-HQ: the command on toy trees, killed and run again, and on bad input."""
+"""The CelebA-HQ importer: the command on toy trees, killed and restarted, and on bad input."""
 import importlib.util
 import os
 import pathlib
@@ -54,9 +54,7 @@ def pixels(path):
 
 
 def check_dataset(folder, files):
-    """Whether a data set is that of some golden photographs, by their MD5 sums, shuffled as the
-    original does.
-    """
+    """Whether a data set holds the given golden images, by MD5 sum, shuffled as in the original."""
     images = pixels(folder / f'{folder.name}-r10.tfrecords')
     assert [md5(image)
             for image in images] == shuffled([IMAGES[name]['final_md5'] for name in files])
@@ -66,7 +64,7 @@ def check_dataset(folder, files):
 
 @pytest.fixture
 def pair(in_tmp, monkeypatch):
-    """A toy tree in the current folder, of two photographs that take little time."""
+    """A toy tree in the current folder, with two photographs that are fast to process."""
     write_tree(in_tmp, UNPADDED)
     set_counts(monkeypatch, 2)
     return in_tmp
@@ -91,7 +89,7 @@ def test_the_toy_tree_becomes_the_data_set_of_the_original(in_tmp, monkeypatch, 
         means = images.reshape(7, 3, 1024 // size, size, 1024 // size, size).mean(axis=(3, 5))
         assert np.array_equal(pixels(f'hq/hq-r{log2:02d}.tfrecords'), np.rint(means))
     lines = capsys.readouterr().out.splitlines()
-    # What the original prints, and one line of our own.
+    # The original's output, and one additional line.
     assert lines[:5] == [
         f'Loading CelebA from "{CELEBA}"', f'Loading CelebA-HQ deltas from "{DELTAS}"',
         f'7 of 7 images are finished, in "{in_tmp}/hq.cache"', 'Creating dataset "hq"',
@@ -101,7 +99,7 @@ def test_the_toy_tree_becomes_the_data_set_of_the_original(in_tmp, monkeypatch, 
 
 @pytest.mark.parametrize('resolution', [512, 256])
 def test_lower_resolutions_are_the_lower_levels(resolution, in_tmp):
-    """Reduced, kept, averaged and written, images make the files that those of 1024 make."""
+    """Reducing, caching and averaging gives the same lower levels as the 1024x1024 data set."""
     images = np.random.RandomState(0).randint(0, 256, [3, 3, 1024, 1024], dtype=np.uint8)
     for name, exported in (('a', images),
                            ('b', [average(reduce(image, resolution)) for image in images])):
@@ -118,8 +116,8 @@ def test_lower_resolutions_are_the_lower_levels(resolution, in_tmp):
 def test_single_images_and_a_lower_resolution(pair, capsys):
     run('--only', 1, 1, 0, '--resolution', 256)
     out = capsys.readouterr().out
-    assert out.count('both MD5 sums are right') == 2
-    assert f'Image 1 (\'000002.jpg\'): both MD5 sums are right; "{pair}/hq-only/00001.png"' in out
+    assert out.count('both MD5 sums are correct') == 2
+    assert f'Image 1 (\'000002.jpg\'): both MD5 sums are correct; "{pair}/hq-only/00001.png"' in out
     assert sorted(os.listdir()) == ['celeba', 'deltas', 'hq-only']
     run('--resolution', 256, target='small')
     written = pixels('small/small-r08.tfrecords')
@@ -149,7 +147,7 @@ def test_what_is_no_number_of_an_image_is_refused(pair, capsys):
 
 
 # --------------------------------------------------------------------------------------------------
-# Stopped and started again.
+# Interrupted and restarted.
 
 TOY = """
 import sys
@@ -197,8 +195,8 @@ def is_alive(pid):
 
 @pytest.mark.slow
 def test_kills_cost_nothing(in_tmp):
-    """A worker, the first process, the whole group: what was finished is not computed again, and
-    the result is the same.
+    """Kill a worker, the main process, or the whole group: finished images are not computed again,
+    and the result is the same.
     """
     files = ['000001.jpg', '000002.jpg', '000003.jpg', '000004.jpg']
     write_tree(in_tmp, files)
@@ -216,7 +214,7 @@ def test_kills_cost_nothing(in_tmp):
     workers = workers_of(process)
     process.kill()
     process.communicate(timeout=120)
-    wait_for(lambda: not any(map(is_alive, workers)), 30)  # they notice by themselves
+    wait_for(lambda: not any(map(is_alive, workers)), 30)  # the workers notice by themselves
 
     process = start(4, '--num_threads', '2')
     wait_for(lambda: len(workers_of(process)) == 2)
@@ -225,18 +223,18 @@ def test_kills_cost_nothing(in_tmp):
     process.communicate(timeout=120)
     kept = finished()
     assert 2 <= len(kept) and not os.path.exists('hq')
-    # as a kill at the wrong moment leaves it
+    # as left behind by a kill between the two
     pathlib.Path('hq.cache/.00003.image.01234567.tmp').write_bytes(b'half')
 
-    for name in kept:  # Who computed these again would fail.
+    for name in kept:  # A run that recomputed these would fail.
         pathlib.Path('celeba/img_celeba', files[int(name[:5])]).write_bytes(b'')
-    # but the first one is always looked at
+    # but the first one is always checked
     shutil.copy(CELEBA / 'img_celeba' / '000001.jpg', 'celeba/img_celeba')
     process = start(4, '--num_threads', '2')
     out, err = process.communicate(timeout=300)
     assert process.returncode == 0, err
     assert len(
-        kept) == 4 or f'Going on with {len(kept)} finished images in "{in_tmp}/hq.cache"' in out
+        kept) == 4 or f'Continuing with {len(kept)} finished images in "{in_tmp}/hq.cache"' in out
     check_dataset(in_tmp / 'hq', files)
     assert sorted(os.listdir()) == ['celeba', 'deltas', 'hq']
 
@@ -274,7 +272,7 @@ def test_a_damaged_file_of_the_cache_is_made_anew(pair, capsys):
         assert [md5(image) for _, image in source.fetch([0, 1])
                 ] == [IMAGES[name]['final_md5'] for name in UNPADDED]
     assert 'The file of image 1 (\'000002.jpg\') in' in capsys.readouterr().out
-    pathlib.Path('hq.cache/mine.txt').write_text('kept')  # what is not ours stays
+    pathlib.Path('hq.cache/mine.txt').write_text('kept')  # foreign files are kept
     with importer.CelebAHQ('hq', 'celeba', 'deltas', resolution=1024, num_workers=4,
                            num_ahead=100) as images:
         images.load()
@@ -284,7 +282,7 @@ def test_a_damaged_file_of_the_cache_is_made_anew(pair, capsys):
 
 @pytest.mark.slow
 def test_a_full_disk_stops_the_command_and_costs_nothing(pair, capsys):
-    """The system refuses to let files grow; workers inherit that."""
+    """The system does not let files grow; workers inherit the limit."""
     with file_size_limit(1 << 20):
         message = fails(['create_celebahq', 'hq', 'celeba', 'deltas', '--num_threads', '1'], capsys)
     assert "Cannot write '" in message and 'hq.cache/0000' in message
@@ -329,7 +327,7 @@ def test_a_data_set_that_is_there_is_replaced_on_force_only(pair, capsys):
 # Bad input.
 
 def refused(capsys, *words):
-    """The command fails with one paragraph, and leaves nothing."""
+    """The command fails with one paragraph and leaves nothing behind."""
     before = set(os.listdir())
     message = fails(['create_celebahq', 'hq', 'celeba', 'deltas', '--num_threads', '1'], capsys)
     for word in words:
@@ -380,8 +378,8 @@ def test_missing_files_are_named(pair, capsys):
     (4, lambda line: line[:-6], "line 4 of 'celeba/Anno/list_landmarks_celeba.txt' is damaged"),
     (5, lambda line: '', "line 5 of 'celeba/Anno/list_landmarks_celeba.txt' is damaged"),
     (5, lambda line: line.replace('355', 'nan'), 'Expected the name of a file and ten numbers'),
-    (3, lambda line: line.replace('000001', '000009'), 'row 0 says idx 0, orig_idx 0, 000001.jpg, '
-                                                       'and that line of the landmarks is of '
+    (3, lambda line: line.replace('000001', '000009'), 'row 0 has idx 0, orig_idx 0, 000001.jpg, '
+                                                       'and that line of the landmarks is for '
                                                        '000009.jpg')])
 def test_damaged_landmarks_are_named(line, change, words, pair, capsys):
     def damage(text):
@@ -398,8 +396,8 @@ def test_damaged_landmarks_are_named(line, change, words, pair, capsys):
     (IMAGES['000001.jpg']['proc_md5'], 'z' * 32, "line 2 of 'deltas/image_list.txt' is damaged"),
     (IMAGES['000001.jpg']['proc_md5'], '12', "line 2 of 'deltas/image_list.txt' is damaged"),
     (IMAGES['000002.jpg']['final_md5'], '', "line 3 of 'deltas/image_list.txt' is damaged"),
-    ('\n0 ', '\n5 ', 'row 0 says idx 5'),
-    ('\n1           1 ', '\n1           77 ', 'that line of the landmarks is of nothing')])
+    ('\n0 ', '\n5 ', 'row 0 has idx 5'),
+    ('\n1           1 ', '\n1           77 ', 'that line of the landmarks is for nothing')])
 def test_a_damaged_list_is_named(old, new, words, pair, capsys):
     edit('deltas/image_list.txt', lambda text: text.replace(old, new))
     refused(capsys, words)
@@ -417,14 +415,14 @@ def test_damaged_archives_are_named_before_the_work(pair, capsys):
 
 def test_a_first_photograph_that_decodes_otherwise_is_refused(pair, capsys):
     shutil.copy('celeba/img_celeba/000002.jpg', 'celeba/img_celeba/000001.jpg')
-    refused(capsys, "'celeba/img_celeba/000001.jpg' does not decode to the pixels expected",
+    refused(capsys, "'celeba/img_celeba/000001.jpg' does not decode to the expected pixels",
             'Expected: 9c0c543aa242339b9e44ef3f76591b1c', 'img_celeba.7z')
 
 
 @pytest.mark.slow
 def test_a_photograph_that_is_not_the_original_is_named_and_the_others_are_kept(pair, capsys):
     data = pathlib.Path('celeba/img_celeba/000002.jpg').read_bytes()
-    # libjpeg makes something of it
+    # libjpeg decodes it nevertheless
     pathlib.Path('celeba/img_celeba/000002.jpg').write_bytes(data[:-2000])
     refused(capsys, "1 of 2 images cannot be rebuilt. image 1 ('000002.jpg'): ",
             'Stage to suspect: the JPEG file.', 'so that is not the original file',

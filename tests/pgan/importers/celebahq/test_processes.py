@@ -1,4 +1,4 @@
-"""Results of worker processes, and workers that are killed."""
+"""Results of worker processes, and killed workers."""
 import math
 import os
 

@@ -1,7 +1,7 @@
-"""One image of CelebA-HQ: every stage equal, bit for bit, to what Pillow 3.1.1, libjpeg 8d, NumPy 1
-and SciPy 1.0 computed.
+"""One CelebA-HQ image: every stage is bit-identical to Pillow 3.1.1, libjpeg 8d, NumPy 1 and SciPy
+1.0.
 
-There is no tolerance anywhere: MD5 and SHA-256 sums, and equal arrays.
+There are no tolerances: MD5 and SHA-256 sums, and equal arrays.
 """
 import concurrent.futures
 import importlib.util
@@ -40,7 +40,7 @@ QUAD = {case['name']: case for case in load_json('celebahq/quad.json')['cases']}
 JPEG = {case['file']: case for case in load_json('celebahq/jpeg.json')['files']}
 
 # --------------------------------------------------------------------------------------------------
-# The libraries of then.
+# Old libraries.
 
 
 def test_no_golden_case_is_left_out():
@@ -77,9 +77,7 @@ def test_transform_is_the_same_in_tiles_of_any_size(tile, monkeypatch):
 
 
 def test_resizing_holds_few_lines_at_a_time():
-    """It takes lines as they come: after each result, no more have been asked for than its taps
-    reach.
-    """
+    """It reads lines on demand: before each result, only the lines within its taps are read."""
     taken = []
     lines = (taken.append(number) or np.full([3, 2], number, np.uint8) for number in range(200))
     for number, _ in enumerate(exact_pillow.resize_lines(lines, 200, 50)):
@@ -137,9 +135,7 @@ def test_the_blur_gives_the_numbers_of_scipy(shape, sigma):
 
 
 def test_the_blur_has_scipy_compute_what_rounding_could_spoil(monkeypatch):
-    """It asks for single pixels, and for many if the error allowed for is large; it never asks for
-    all.
-    """
+    """SciPy recomputes single pixels, many of them if the error bound is large, but never all."""
     plane = np.random.RandomState(5).randint(0, 256, (200, 300)).astype(np.float32)
     expected = scipys_blur(plane, 9.0)
     asked = []
@@ -149,7 +145,7 @@ def test_the_blur_has_scipy_compute_what_rounding_could_spoil(monkeypatch):
         lambda x, *args, **kwargs: asked.append(len(x)) or correlate1d(x, *args, **kwargs))
     monkeypatch.setattr(exact_blur, 'ROUNDING', 2.0 ** -36)
     assert sha256(exact_blur.gaussian_blur(plane, 9.0)) == sha256(expected)
-    assert 1000 < sum(asked) < 2 * plane.size  # of some they are sure even so
+    assert 1000 < sum(asked) < 2 * plane.size  # not all pixels, even so
 
 
 def test_the_taps_of_an_enlargement_add_up_to_one():
@@ -167,7 +163,7 @@ def test_the_taps_of_an_enlargement_add_up_to_one():
 
 @pytest.fixture(scope='module')
 def stages():
-    """What came out of each stage, by photograph."""
+    """Outputs of each stage, by photograph."""
     return dict(in_processes(watch_stages, IMAGES, num_workers=2, num_ahead=7))
 
 
@@ -189,7 +185,7 @@ def test_every_stage_is_golden(name, stages):
 @pytest.mark.parametrize('beyond, padded', [(-4, False), (-3, True)])
 @pytest.mark.parametrize('side', range(4))
 def test_a_picture_is_padded_if_more_than_the_border_is_missing(beyond, padded, side):
-    """All but 4 pixels of it, that is (the recipe: the largest pad exceeds border - 4)."""
+    """All but 4 of its pixels (in the recipe, the largest pad exceeds border - 4)."""
     border, size = 10, 120
     quad = np.array([[30, 30], [30, 90], [90, 90], [90, 30]], np.float32)
     quad[:, side % 2] += beyond * (-1 if side < 2 else 1) + (-30 if side < 2 else 30)
@@ -218,7 +214,7 @@ def test_deltas_are_golden(name):
 
 
 # --------------------------------------------------------------------------------------------------
-# What is wrong.
+# Diagnosis of errors.
 
 
 def test_this_machine_is_exact():
@@ -228,7 +224,7 @@ def test_this_machine_is_exact():
 
 @pytest.fixture
 def failing(monkeypatch):
-    """Let no golden MD5 sum be reached, without computing much."""
+    """No golden MD5 sum is reached, without much computation."""
     monkeypatch.setattr(recipe, 'process', lambda *args: np.zeros([3, 1024, 1024], np.uint8))
     yield monkeypatch
     failing_stages.cache_clear()
@@ -266,7 +262,7 @@ def test_a_wrong_proc_md5_names_the_arithmetic_if_the_machine_is_not_exact(faili
     failing.setattr(exact_pillow, '_sinc', lambda x: np.float64(1) - np.abs(x) / 3)
     exact_pillow.lanczos_taps.cache_clear()
     try:
-        assert 'Stage to suspect: resizing, which gives other numbers on this machine' in why(
+        assert 'Stage to suspect: resizing, with wrong results on this machine' in why(
             task_of('000001.jpg'))
     finally:
         exact_pillow.lanczos_taps.cache_clear()
@@ -345,8 +341,8 @@ def test_a_missing_jpeglib_says_how_to_get_it(monkeypatch, tmp_path):
     exact_jpeg.load_library.cache_clear()
     monkeypatch.setattr(importlib.util, 'find_spec', lambda name: None)
     with pytest.raises(ConfigError, match='not installed. Install it: pip install -r '
-                                          'requirements-celebahq.txt. It has wheels for Linux on '
-                                          'x86-64, macOS and Windows, and none for'):
+                                          'requirements-celebahq.txt. There are wheels for Linux '
+                                          'on x86-64, macOS and Windows. On other'):
         exact_jpeg.load_library()
     (tmp_path / 'cjpeglib').mkdir()
     spec = importlib.util.spec_from_file_location('jpeglib', tmp_path / '__init__.py',
