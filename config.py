@@ -17,7 +17,7 @@ class EasyDict(dict):
         try:
             return self[name]
         except KeyError:
-            raise AttributeError(f'option {name!r} is not set. Options that are set: {", ".join(map(str, self)) or "none"}.') from None
+            raise AttributeError(f'option {name!r} is not set. Options that are set: {", ".join(map(str, self)) or "none"}') from None
 
     def __setattr__(self, name, value):
         self[name] = value
