@@ -142,8 +142,8 @@ def D_lsgan_acgan(
 
     Args:
         L2_fake_weight: weight of the fakes.
-        gdrop_coef: the strength of the noise is gdrop_coef * max(a - 0.5, 0)^2, a = running average of
-            D(fake), clipped to [0, 1].
+        gdrop_coef: the strength of the noise is gdrop_coef * max(a - 0.5, 0)^2, with a = running
+            average of D(fake), clipped to [0, 1].
 
     The others are those of `D_wgangp_acgan`.
     """

@@ -67,7 +67,7 @@ def _place(layer, name, dtype):
 
 
 def by_parts(function: Callable[..., tf.Tensor], *tensors: tf.Tensor) -> tf.Tensor:
-    """Return function(*tensors), computed in the parts of `evaluating` if the minibatch divides.
+    """Return function(*tensors), in the parts of `evaluating` if they divide the minibatch.
 
     Args:
         function: maps tensors [N, ...] to a tensor [N, ...], each sample independently.
