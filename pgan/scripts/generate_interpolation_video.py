@@ -76,7 +76,9 @@ def generate_interpolation_video(
             = slower changes.
         mp4: file name; None = names of the run, the network and the class that labels chooses, with
             '-lerp.mp4'.
-        mp4_fps, mp4_codec, mp4_bitrate: frames per second, encoder and bitrate of the video.
+        mp4_fps: frames per second.
+        mp4_codec: video encoder.
+        mp4_bitrate: bitrate of the video.
         random_seed: seed of the latents.
         minibatch_size: images per evaluation.
         labels: for a network with labels: None = random labels of the data set, 3 or temple = one

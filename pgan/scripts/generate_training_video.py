@@ -50,7 +50,9 @@ def generate_training_video(
         time_warp: at second t, the video shows the run after the fraction (t / duration_sec) ^
             time_warp of its time; above 1, the start is shown more slowly.
         mp4: file name; None = the run's name with '-train.mp4'.
-        mp4_fps, mp4_codec, mp4_bitrate: frames per second, encoder and bitrate of the video.
+        mp4_fps: frames per second.
+        mp4_codec: video encoder.
+        mp4_bitrate: bitrate of the video.
         config: configuration like config.py; None = the module `config`. Uses result_dir and desc.
 
     Returns:

@@ -65,7 +65,8 @@ def project_image(
         num_starts: number of latents to optimize together.
         learning_rate: learning rate of Adam, for latents of unit mean square.
         label: class of the image, by number or name; None = the class of the best candidate.
-        duration_sec, mp4_fps: length in seconds and frames per second of the video.
+        duration_sec: length of the video in seconds.
+        mp4_fps: frames per second.
         random_seed: seed of the candidates.
         config: configuration like config.py; None = the module `config`. Uses result_dir and
             desc.
