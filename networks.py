@@ -17,9 +17,8 @@ Optional:
     in one call.
   * `layers_at(stage)`, if the model's own class defines it, returns the layers that a stage
     evaluates. Without it, they are found by evaluating the model.
-  * `features(images, stage)` of a discriminator returns the activations by which the script
-    `nearest` compares images. Without it, the input of the last evaluated layer with variables is
-    used.
+  * `features(images, stage)` of a discriminator returns the activations that the script `nearest`
+    compares. Without it, the input of the last evaluated layer with variables is used.
   * `initialize_from_reals(reals, stage)` of a discriminator is called before training if its
     attribute `starts_from_reals` is true.
   * `layer_rows()` returns the rows of `Network.print_layers`.

@@ -20,13 +20,13 @@ class Kind(enum.Enum):
     """Kind of a layer. `growing` has a class for each kind with variables, `legacy` a layout."""
     FIXED = 'image to image, without variables'
     PIXEL_NORM = 'vector to vector, without variables'
-    CONV_3X3 = 'convolution'
-    CONV_1X1 = 'convolution of single pixels'
-    UP = 'nearest-neighbour up-scaling and 3x3 convolution in one'
-    DOWN = '3x3 convolution and 2x2 box averaging in one'
+    CONV_3X3 = '3x3 convolution'
+    CONV_1X1 = '1x1 convolution'
+    UP = 'fused nearest-neighbour up-scaling and 3x3 convolution'
+    DOWN = 'fused 3x3 convolution and 2x2 box averaging'
     DENSE_TO_IMAGE = 'vector to 4x4 image'
-    DENSE_OF_IMAGE = '4x4 image, flattened, to vector'
-    MINIBATCH_DISCRIMINATION = 'vector to itself and one more feature a kernel'
+    DENSE_OF_IMAGE = 'flattened 4x4 image to vector'
+    MINIBATCH_DISCRIMINATION = 'vector to itself with one more feature per kernel'
     SCORES = 'vector to score and label logits'
 
 

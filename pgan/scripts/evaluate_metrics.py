@@ -114,7 +114,7 @@ def _measure(table, title, evaluate):
 
 
 class _Table:
-    """Table of values, printed and thereby logged, and written as .jsonl and plot after each row.
+    """Table of values: prints and logs each row, and updates the .jsonl file and the plot.
 
     Args:
         path: path of the text file.

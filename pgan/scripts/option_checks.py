@@ -140,7 +140,7 @@ def name_of_label(label: int | str | None) -> str:
 
 
 def chosen_shrink(Gs: 'Network', image_shrink: int | None, grid_size: Sequence[int]) -> int:
-    """Return the factor by which to shrink images.
+    """Return the shrink factor of images.
 
     Args:
         image_shrink: the user's factor; None = the smallest power of two for which the whole grid
@@ -163,7 +163,7 @@ def chosen_shrink(Gs: 'Network', image_shrink: int | None, grid_size: Sequence[i
 
 
 def chosen_zoom(image_zoom: int | None, frame_size: Sequence[int]) -> int:
-    """Return the factor by which to enlarge a video's frames.
+    """Return the zoom factor of a video's frames.
 
     Args:
         image_zoom: the user's factor; None = the smallest for which both sides are at least
