@@ -1,11 +1,11 @@
-"""What to train, on what, and how: the file to edit before `.venv/bin/python train.py`.
+"""What to train, on which data, and how: the file to edit before `.venv/bin/python train.py`.
 
 Lines that begin with '#' right before code are alternatives: uncomment the one you want, comment out the one it replaces.
-Each option is one line and adds its own name to `desc`, so a result folder's name tells how the run was made.
+Each option is one line and adds its name to `desc`, so the name of a result folder tells how the run was configured.
 
-Nothing here needs editing for a single experiment. The same names can be set from outside, and win over this file:
+A single experiment needs no edit here. The same names can be set from the command line, which overrides this file:
 
-    .venv/bin/python train.py --config configs/my_experiment.py        # a file with a few lines in this file's manner
+    .venv/bin/python train.py --config configs/my_experiment.py        # a file with a few lines like those below
     .venv/bin/python train.py --set train.total_kimg=100 --set num_gpus=2
 """
 
@@ -17,7 +17,7 @@ class EasyDict(dict):
         try:
             return self[name]
         except KeyError:
-            raise AttributeError(f'no option {name!r} has been set; set are: {", ".join(map(str, self)) or "none"}') from None
+            raise AttributeError(f'option {name!r} is not set. Options that are set: {", ".join(map(str, self)) or "none"}') from None
 
     def __setattr__(self, name, value):
         self[name] = value
@@ -30,7 +30,7 @@ class EasyDict(dict):
 
 
 # ----------------------------------------------------------------------------------------------------------------------
-# Paths. Relative ones start at the current folder.
+# Paths. Relative paths start at the current folder.
 
 data_dir = 'datasets'                                      # Data sets made by dataset_tool.py, one folder each.
 result_dir = 'results'                                     # Every run makes a numbered folder here.
@@ -39,19 +39,19 @@ result_dir = 'results'                                     # Every run makes a n
 # TensorFlow.
 
 tf_config = EasyDict()                                     # Options of the TensorFlow runtime, under their TensorFlow 1 names.
-tf_config['graph_options.place_pruned_graph'] = True       # Without effect in TensorFlow 2; accepted, as the original sets it.
-#tf_config['gpu_options.allow_growth'] = True              # Take GPU memory as it is needed, not all of it at the start.
+tf_config['graph_options.place_pruned_graph'] = True       # No effect in TensorFlow 2; accepted because the original sets it.
+#tf_config['gpu_options.allow_growth'] = True              # Allocate GPU memory as needed instead of all of it at the start.
 #tf_config['allow_soft_placement'] = False                 # Fail where an operation cannot run on the GPU.
 #tf_config['tf32'] = True                                  # TensorFloat-32 on NVIDIA GPUs from Ampere on: about twice as fast, relative errors of 1e-3.
 #tf_config['intra_op_parallelism_threads'] = 4             # CPU threads that share one operation. Unset: one for narrow networks on two cores, else all.
 #tf_config['inter_op_parallelism_threads'] = 2             # CPU threads that run independent operations.
 
-env = EasyDict()                                           # Environment variables, in force before TensorFlow is imported.
+env = EasyDict()                                           # Environment variables, set before TensorFlow is imported.
 env.TF_CPP_MIN_LOG_LEVEL = '1'                             # Hide TensorFlow's information lines, show its warnings.
 #env.CUDA_VISIBLE_DEVICES = '0'                            # Use these GPUs only, by number: '0' or '0,1'. '' trains on the CPU.
 
 # ----------------------------------------------------------------------------------------------------------------------
-# What every run starts from. The sections below add to it.
+# Defaults of every run. The sections below add to them.
 
 desc = 'pgan'                                              # Name of the result folder, after its number.
 random_seed = 1000                                         # Seed of every random number in the run.
@@ -119,7 +119,7 @@ desc += '-celebahq';             dataset = EasyDict(tfrecord_dir='celebahq'); tr
 #desc += '-grpc';               grid.layout = 'row_per_class'     # Image grids with one class a row; needs a conditioned run.
 
 # ----------------------------------------------------------------------------------------------------------------------
-# Preset: choose one. Minibatch sizes (over all GPUs) and learning rates are given by resolution, what is not listed takes the base.
+# Preset: choose one. Minibatch sizes (over all GPUs) and learning rates are given by resolution; resolutions not listed use the base.
 #
 #   preset-v1-1gpu    The paper's schedule for CelebA-HQ and LSUN: about a month on one V100 at 1024x1024.
 #   preset-v2-1gpu    Converges considerably faster: about 2 weeks on one V100.
@@ -145,7 +145,7 @@ desc += '-fp32';                sched.max_minibatch_per_gpu = {256: 16, 512: 8, 
 #desc += '-bf16';               G.dtype = D.dtype = 'bfloat16'; sched.max_minibatch_per_gpu = {512: 16, 1024: 8}
 
 # ----------------------------------------------------------------------------------------------------------------------
-# Features to switch off, to see what each is good for: any number of these.
+# Features to switch off, to see what each contributes: any number of these.
 #
 #   nogrowing    Train all layers from the start.
 
@@ -175,25 +175,25 @@ desc += '-fp32';                sched.max_minibatch_per_gpu = {256: 16, 512: 8, 
 #desc += '-SWD';                train.metrics = ['swd']
 
 # ----------------------------------------------------------------------------------------------------------------------
-# Utilities for a finished run, or one that is still training: uncomment one line and put in the run's number, folder name or path.
-# They replace `train`. Images and videos go into a result folder of their own, metrics into the run's folder (metric-*.txt, .jsonl, .png).
+# Utilities for a finished run, or one that is still training: uncomment one line and enter the run's number, folder name or path.
+# They replace `train`. Images and videos go into a new result folder, metrics into the run's folder (metric-*.txt, .jsonl, .png).
 # The same from the command line: .venv/bin/python util_scripts.py generate_fake_images --run_id 23 --num_pngs 1000
 #
 #   fake-images          1000 single images.
 #   fake-grids           10 grids, each 15 images wide and 8 high, at a quarter of the size: for 1024x1024; image_shrink=None chooses by resolution.
-#                        seeds='1-20,42' in place of grid_size and num_pngs makes one image of each seed.
-#   interpolation-video  A minute of images that turn into one another; for small images add image_zoom=None. With seeds='3,7,42' through theirs.
-#   training-video       20 seconds of how the images came to be during training.
+#                        seeds='1-20,42' instead of grid_size and num_pngs makes one image per seed.
+#   interpolation-video  A minute of images that morph into one another; for small images add image_zoom=None. seeds='3,7,42' passes through the images of these seeds.
+#   training-video       20 seconds of how the images developed during training.
 #   swd-16k              Sliced Wasserstein distance.
 #   fid-10k              Frechet inception distance over 10,000 images: quick.
 #   fid-50k              Frechet inception distance over 50,000 images, as published.
 #   is-50k               Inception score.
-#   msssim-20k           Similarity among the images.
+#   msssim-20k           Similarity of the images to one another.
 #   kid-10k              Kernel inception distance.
 #   pr-10k               Precision and recall.
 #   modes-256k           Modes of MNIST-RGB, and KL divergence.
-#   projection           The latent whose image is closest to a picture of yours, and a video of how it is found.
-#   nearest              Fakes beside their nearest training images, by pixels and by features of D: are they copies?
+#   projection           The latent whose image is closest to your picture, and a video of the search.
+#   nearest              Fakes next to their nearest training images, by pixels and by features of D: are they copies?
 
 #train = EasyDict(func='util_scripts.generate_fake_images', run_id=23, num_pngs=1000); num_gpus = 1; desc = f'fake-images-{train.run_id}'
 #train = EasyDict(func='util_scripts.generate_fake_images', run_id=23, grid_size=[15, 8], num_pngs=10, image_shrink=4); num_gpus = 1; desc = f'fake-grids-{train.run_id}'

@@ -1,9 +1,9 @@
-"""The adversarial losses: WGAN-GP (paper, Appendix A.1) and LSGAN (Appendix B), each with an
-auxiliary classifier.
+"""Adversarial losses: WGAN-GP (paper, Appendix A.1) and LSGAN (Appendix B), each with an auxiliary
+classifier.
 
 A loss takes the networks as compiled for one growth stage and returns one value per sample, float32
-[N]; the optimizer minimises the mean. Images are NCHW in the networks' dynamic range, at the
-stage's own resolution or at the full one: both give the same numbers.
+[N]; the optimizer minimizes the mean. Images are NCHW in the networks' dynamic range. Their
+resolution may be the stage's own or the full one; both give the same losses.
 """
 from collections.abc import Sequence
 from typing import Any, TypeAlias
@@ -38,19 +38,17 @@ def G_wgan_acgan(
     labels: SuppliedIfTaken[Any] = None,
     augment: SuppliedIfTaken[Any] = None,
 ) -> tf.Tensor:
-    """Generator's loss: -D(G(z)), and with labels the cross-entropy of D's guess at the asked
-    label.
+    """Generator's loss: -D(G(z)), plus the cross-entropy of D's label logits if there are labels.
 
     Args:
         G, D: `tfutil.Network`, or a view of one at a stage.
         opt: the generator's optimizer (unused here; losses that differentiate need its loss
             scaling).
-        training_set: gives the random labels.
-        minibatch_size: samples.
+        training_set: source of the random labels.
+        minibatch_size: number of samples.
         cond_weight: weight of the label term.
         latents, labels: replace the random draws, [N, latent size] and [N, label size].
-        augment: `pgan.training.augment.Augmentation` of what D sees; None = D sees images as they
-            are.
+        augment: `pgan.training.augment.Augmentation` of D's inputs; None = no augmentation.
     """
     return _generator_loss(lambda scores: -scores, G, D, training_set, minibatch_size, cond_weight,
                            latents, labels, augment)
@@ -72,14 +70,15 @@ def D_wgangp_acgan(
     mixing_factors: SuppliedIfTaken[Any] = None,
     augment: SuppliedIfTaken[Any] = None,
 ) -> tf.Tensor:
-    """Discriminator's loss: D(fake) - D(real), gradient penalty, drift penalty, and with labels the
-    cross-entropies.
+    """Discriminator's loss: D(fake) - D(real), plus gradient penalty and drift penalty.
+
+    With labels, the cross-entropies of the reals and fakes are added.
 
     Args:
         reals: images in the networks' dynamic range, [N, C, r, r].
-        labels: of the reals, [N, label size]; G gets the same ones.
-        wgan_lambda, wgan_target: weight and goal of the gradient norm: wgan_lambda / wgan_target^2
-            * (norm - wgan_target)^2.
+        labels: labels of the reals, [N, label size]; G gets the same labels.
+        wgan_lambda, wgan_target: weight and target of the gradient penalty, wgan_lambda /
+            wgan_target^2 * (norm - wgan_target)^2.
         wgan_epsilon: weight of D(real)^2, which keeps the scores from drifting (Appendix A.1).
         latents, mixing_factors: replace the random draws, [N, latent size] and [N, 1, 1, 1] in
             [0, 1).
@@ -92,7 +91,7 @@ def D_wgangp_acgan(
     reals, fake_images = _reals_and_fakes(G, reals, labels, latents, augment)
     real_scores, fake_scores, logits = _judge(D, reals, fake_images)
 
-    # Augmented or not, D is to be smooth between the images that it is shown.
+    # The penalty interpolates between the images that D is shown, augmented or not.
     reals, fake_images = fp32(reals, fake_images)
     mixed_images = lerp(reals, fake_images, mixing_factors)
     mixed_norms = autosummary('Loss/mixed_norms', gradient_norms(D, opt, mixed_images))
@@ -114,10 +113,9 @@ def G_lsgan_acgan(
     labels: SuppliedIfTaken[Any] = None,
     augment: SuppliedIfTaken[Any] = None,
 ) -> tf.Tensor:
-    """Generator's least-squares loss: D(G(z))^2, as D learns to say 0 to reals; and the label term
-    of `G_wgan_acgan`.
+    """Generator's least-squares loss: D(G(z))^2, plus the label term of `G_wgan_acgan`.
 
-    Same arguments as `G_wgan_acgan`.
+    D is trained to give 0 for reals. Same arguments as `G_wgan_acgan`.
     """
     return _generator_loss(tf.square, G, D, training_set, minibatch_size, cond_weight, latents,
                            labels, augment)
@@ -137,16 +135,15 @@ def D_lsgan_acgan(
     latents: SuppliedIfTaken[Any] = None,
     augment: SuppliedIfTaken[Any] = None,
 ) -> tf.Tensor:
-    """Discriminator's least-squares loss: D(real)^2 + L2_fake_weight * (D(fake) - 1)^2; with labels
-    the cross-entropies.
+    """Discriminator's least-squares loss: D(real)^2 + L2_fake_weight * (D(fake) - 1)^2.
 
-    With D's option use_gdrop it also sets the strength of D's noise: the better D tells fakes, the
-    more of it.
+    With labels, the cross-entropies of the reals and fakes are added. With D's option use_gdrop,
+    the loss also sets the strength of D's noise: it grows as D recognizes fakes better.
 
     Args:
         L2_fake_weight: weight of the fakes.
-        gdrop_coef: the noise's strength is gdrop_coef * max(a - 0.5, 0)^2, a = running average of
-            D(fake), clipped to [0, 1].
+        gdrop_coef: the strength of the noise is gdrop_coef * max(a - 0.5, 0)^2, with a = running
+            average of D(fake), clipped to [0, 1].
 
     The others are those of `D_wgangp_acgan`.
     """
@@ -163,10 +160,10 @@ def D_lsgan_acgan(
 
 
 # --------------------------------------------------------------------------------------------------
-# What the losses have in common.
+# Shared parts of the losses.
 
 def _latents(G, minibatch_size, latents):
-    """Return `latents`, or random ones for a minibatch if that is None."""
+    """Return `latents`, or a minibatch of random latents if it is None."""
     if latents is not None:
         return latents
     return randomness.normal([minibatch_size, *G.input_shapes[0][1:]])
@@ -188,7 +185,7 @@ def _generator_loss(loss_of, G, D, training_set, minibatch_size, cond_weight, la
 
 
 def _reals_and_fakes(G, reals, labels, latents, augment):
-    """The real images and as many of G, as D is to see them."""
+    """Return the reals and the same number of fakes, both augmented."""
     fake_images = G.get_output_for(latents, labels, is_training=True)
     return (reals, fake_images) if augment is None else augment(reals, fake_images)
 
@@ -206,7 +203,7 @@ def _judge(D, reals, fakes):
 
 
 def _with_label_penalties(loss, D, labels, logits, cond_weight):
-    """Return D's loss with the cross-entropies of reals and fakes added, if D guesses labels."""
+    """Return D's loss plus the cross-entropies of reals and fakes if D has label logits."""
     if has_labels(D):
         for which, each in zip(('reals', 'fakes'), logits):
             penalty = autosummary(f'Loss/label_penalty_{which}', label_penalty(labels, each))
@@ -216,11 +213,11 @@ def _with_label_penalties(loss, D, labels, logits, cond_weight):
 
 def evaluate_both(D: AnyNetwork, reals: tf.Tensor,
                   fakes: tf.Tensor) -> Sequence[Sequence[tf.Tensor]]:
-    """D's outputs for two minibatches, (scores [N, 1], label logits [N, label size]) of each, in
-    float32.
+    """Return D's outputs for two minibatches: float32 (scores [N, 1], label logits [N, label size])
+    for each.
 
-    In one evaluation if D keeps minibatches apart: half as many operations, each on twice as many
-    images.
+    Uses a single evaluation if D keeps minibatches apart: half the number of operations, each on
+    twice the number of images.
     """
     if not defined_by_its_class(D.model,
                                 'keeps_minibatches_apart') or not D.model.keeps_minibatches_apart:
@@ -231,12 +228,11 @@ def evaluate_both(D: AnyNetwork, reals: tf.Tensor,
 
 
 def gradient_norms(D: AnyNetwork, opt: Optimizer, images: tf.Tensor) -> tf.Tensor:
-    """Norm per sample, [N], of the gradient of D's score with respect to the image at its full
-    resolution.
+    """Per-sample norm [N] of the gradient of D's score with respect to the full-resolution image.
 
-    An image that stands for one 2^f times as wide has a gradient 2^f times larger than that wide
-    image, whose replicated pixels share it. The penalty is about the wide image, as the original
-    differentiates it, so the norm is divided by 2^f.
+    The original differentiates with respect to the full-resolution image. `images` may be 2^f times
+    smaller. In the up-scaled image, replicated pixels share the gradient, so its norm is 2^f times
+    smaller than that of `images`. Divide by 2^f accordingly.
     """
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(images)
@@ -249,16 +245,16 @@ def gradient_norms(D: AnyNetwork, opt: Optimizer, images: tf.Tensor) -> tf.Tenso
 
 
 def has_labels(D: AnyNetwork) -> bool:
-    """Whether the discriminator guesses labels."""
+    """Whether the discriminator has label logits."""
     return D.output_shapes[1][1] > 0
 
 
 def label_penalty(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
     """Softmax cross-entropy [N] of label logits.
 
-    Its gradient is softmax(logits) - labels, also where a row of labels is all zero (truncated
-    labels): the original learns from such rows. TensorFlow's own operation has another gradient
-    there when determinism is on.
+    Its gradient is softmax(logits) - labels even for all-zero rows of truncated labels, because the
+    original learns from such rows. With determinism on, the gradient of TensorFlow's own operation
+    differs there.
     """
     labels = tf.cast(labels, logits.dtype)
 

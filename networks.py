@@ -1,33 +1,32 @@
 """The paper's generator and discriminator (Appendix A), as build functions for `tfutil.Network`.
 
 `pgan.nn.architecture` lists their layers. A build function takes a network's static keywords and
-returns a Keras model:
-  * `inputs` and `outputs` give names and shapes (NCHW, open first axis); calling the model takes
-    the inputs in that order;
-  * the variables' paths below the model are the network's local names, in the order in which they
-    are pickled;
-  * a growing model has a non-trainable scalar `lod`, an attribute `resolution` (the full one), and
-    its `call` takes `stage`. Given one, only the layers that stage needs are evaluated. Without
-    one, everything is, and the blending follows the variable `lod` wherever it stands. A growing
-    generator may also take `native`: then images are asked for at the stage's own resolution;
-  * `layers_at(stage)`, if its own class has one, gives the layers that a stage evaluates; without
-    it, that is found out by evaluating;
-  * a discriminator's `call` may take `minibatches`, the number of minibatches that its images are,
-    if its attribute `keeps_minibatches_apart`, of its own class, is true: the losses then evaluate
-    reals and fakes at once;
-  * its `call` may take `training`, true in the losses: batch normalization and noise;
-  * `features(images, stage)`, if a discriminator has one, gives the activations by which images
-    are compared (the script `nearest`); without it, what the layer with variables that is
-    evaluated last gets;
-  * `initialize_from_reals(reals, stage)` is called before a discriminator is trained if its
-    attribute `starts_from_reals` is true;
-  * `layer_rows()`, if there is one, gives the rows of `Network.print_layers`;
-  * `layer_specs()`, if there is one, describes layers (`pgan.nn.specs.LayerSpec`), for estimates of
-    how long a stage takes.
-A model without these is evaluated as it is.
+returns a Keras model. Required of the model:
+  * `inputs` and `outputs` give names and shapes (NCHW, first axis None). The model is called with
+    the inputs in that order.
+  * The variables' paths below the model are the network's local names, in pickling order.
+Required of a growing model:
+  * It has a non-trainable scalar `lod` and an attribute `resolution`, the full resolution.
+  * Its `call` takes `stage`. Given a stage, it evaluates only the layers that the stage needs.
+    Given None, it evaluates all layers and blends them by the variable `lod`.
+Optional:
+  * `call(native=True)` of a growing generator returns images at the stage's own resolution.
+  * `call(training=True)` is used in the losses, for batch normalization and noise.
+  * `call(minibatches=n)` of a discriminator takes n concatenated minibatches, if the model's own
+    class defines `keeps_minibatches_apart` and it is true. The losses then evaluate reals and fakes
+    in one call.
+  * `layers_at(stage)`, if the model's own class defines it, returns the layers that a stage
+    evaluates. Without it, they are found by evaluating the model.
+  * `features(images, stage)` of a discriminator returns the activations that the script `nearest`
+    compares. Without it, the input of the last evaluated layer with variables is used.
+  * `initialize_from_reals(reals, stage)` of a discriminator is called before training if its
+    attribute `starts_from_reals` is true.
+  * `layer_rows()` returns the rows of `Network.print_layers`.
+  * `layer_specs()` describes the layers (`pgan.nn.specs.LayerSpec`), for estimates of the time of a
+    stage.
 
-The models are classes: `Generator`, `Discriminator`. One derived from them takes the keywords of
-the build function, too.
+The models are the classes `Generator` and `Discriminator`. Their keywords, and those of classes
+derived from them, are the build function's.
 """
 from collections.abc import Iterable, Iterator
 from typing import Any, Literal
@@ -78,26 +77,29 @@ def G_paper(
     tanh_at_end: float | None = None,
     **_ignored: Any,
 ) -> GrowingModel:
-    """Generator of the paper: latents [N, latent_size] and labels [N, label_size] to images [N,
-    num_channels, resolution, resolution].
+    """Generator of the paper.
+
+    Maps latents [N, latent_size] and labels [N, label_size] to images [N, num_channels, resolution,
+    resolution].
 
     Args:
         num_channels: colour channels, 1 or 3.
         resolution: width = height in pixels; a power of two, at least 4.
-        label_size: components of a label, 0 = unconditional.
+        label_size: components of a label; 0 = unconditional.
         fmap_base, fmap_decay, fmap_max: feature maps of stage s: min(int(fmap_base / 2**(s *
             fmap_decay)), fmap_max).
         latent_size: components of a latent vector; None = feature maps of stage 0.
-        normalize_latents: pixel-normalise latents and labels together before the first layer.
-        use_wscale: equalized learning rate.
-        use_pixelnorm, pixelnorm_epsilon: pixelwise normalisation after each activation.
-        use_leakyrelu: leaky ReLU (0.2) or ReLU.
+        normalize_latents: apply pixel norm to the concatenated latents and labels before the first
+            layer.
+        use_wscale: use the equalized learning rate.
+        use_pixelnorm, pixelnorm_epsilon: pixelwise normalization after each activation.
+        use_leakyrelu: leaky ReLU of slope 0.2 instead of ReLU.
         dtype: of the activations: 'float32', 'float16' or 'bfloat16'. Variables are always float32.
-        fused_scale: up-scaling and convolution as one transposed convolution.
-        structure: 'linear' evaluates every layer whatever the lod, 'recursive' those it needs; same
-            numbers. None = recursive.
-        use_batchnorm: batch normalization in place of the bias, in all layers but ToRGB.
-        tanh_at_end: None, or the factor of the images' hyperbolic tangent.
+        fused_scale: compute up-scaling and convolution as one transposed convolution.
+        structure: 'linear' evaluates every layer at any lod, 'recursive' only the layers that the
+            lod needs. The results are the same. None = 'recursive'.
+        use_batchnorm: batch normalization instead of the bias, in all layers but ToRGB.
+        tanh_at_end: apply tanh to the images and multiply by this factor; None = no tanh.
 
     Raises:
         ValueError: resolution is not a power of two >= 4, or another option is out of its range.
@@ -123,21 +125,21 @@ def D_paper(
     use_gdrop: bool = False,
     **_ignored: Any,
 ) -> GrowingModel:
-    """Discriminator of the paper: images [N, num_channels, resolution, resolution] to scores [N, 1]
-    and label logits [N, label_size].
+    """Discriminator of the paper.
 
-    Images may come at any resolution from the active stage's to the full one; larger ones are
-    box-averaged.
+    Maps images [N, num_channels, resolution, resolution] to scores [N, 1] and label logits [N,
+    label_size]. Images may have any resolution from the active stage's to the full one; images
+    above the stage's resolution are box-averaged.
 
     Args:
-        mbstd_group_size: group of the minibatch stddev layer; 0 or 1 leaves the layer out.
-        mbstat_avg: 'all', or None, which leaves the minibatch stddev layer out, too.
+        mbstd_group_size: group size of the minibatch stddev layer; 0 or 1 = no such layer.
+        mbstat_avg: 'all', or None = no minibatch stddev layer.
         mbdisc_kernels: kernels of minibatch discrimination (Salimans et al. 2016) before the last
             layer; None = without.
-        use_layernorm: layer normalization in place of the bias, in all layers but FromRGB and the
+        use_layernorm: layer normalization instead of the bias, in all layers but FromRGB and the
             last.
-        use_gdrop: multiplicative noise before each 3x3 convolution and before 4x4/Dense0; its
-            strength is set by `loss.D_lsgan_acgan`.
+        use_gdrop: multiplicative noise before each 3x3 convolution and before 4x4/Dense0.
+            `loss.D_lsgan_acgan` sets its strength.
 
     The others are those of `G_paper`.
 
@@ -151,7 +153,7 @@ def D_paper(
 # ---------------------------------------------------------------- generator
 
 class Generator(GrowingModel):
-    """See `G_paper`, whose keywords it takes."""
+    """Keras model of `G_paper`; takes the same keywords."""
 
     def __init__(self, **keywords: Any):
         super().__init__(G_paper, keywords)
@@ -177,11 +179,12 @@ class Generator(GrowingModel):
 
     def call(self, latents: tf.Tensor, labels: tf.Tensor | None = None, stage: Stage | None = None,
              native: bool = False, training: bool = False) -> tf.Tensor:
-        """Images [N, C, R, R]; with native=True at the stage's own resolution instead of up-scaled
-        to R.
+        """Return images [N, C, R, R].
+
+        With native=True they have the stage's own resolution instead of R.
         """
         inputs = [latents] if labels is None else [latents, labels]
-        if self.options.use_batchnorm:  # looks at the whole minibatch
+        if self.options.use_batchnorm:  # needs statistics of the whole minibatch
             return to_nchw(self._images(stage, native, *inputs))
         return to_nchw(by_parts(lambda *part: self._images(stage, native, *part), *inputs))
 
@@ -199,7 +202,7 @@ class Generator(GrowingModel):
         return images
 
     def _stage(self, x, stage):
-        """Only what the stage needs, at its own resolution."""
+        """Evaluate only the stage's layers; return images at the stage's own resolution."""
         top = self.log2_resolution - stage.floor_lod
         for r in range(2, top + 1):
             before, x = x, self._block(x, r)
@@ -209,7 +212,7 @@ class Generator(GrowingModel):
         return images
 
     def _everything(self, x):
-        """Every resolution, blended by the variable lod."""
+        """Evaluate every resolution, blended by the variable lod."""
         x = self._block(x, 2)
         images = self.to_rgb[2](x)
         for r in range(3, self.log2_resolution + 1):
@@ -230,7 +233,7 @@ class Generator(GrowingModel):
 # ---------------------------------------------------------------- discriminator
 
 class Discriminator(GrowingModel):
-    """See `D_paper`, whose keywords it takes."""
+    """Keras model of `D_paper`; takes the same keywords."""
 
     def __init__(self, **keywords: Any):
         super().__init__(D_paper, keywords)
@@ -252,37 +255,38 @@ class Discriminator(GrowingModel):
 
     @property
     def keeps_minibatches_apart(self) -> bool:
-        """Whether `call` takes `minibatches`: all layers but the minibatch stddev look at one
-        sample, and none draws numbers.
+        """Whether `call` takes `minibatches`.
+
+        It does if no layer but the minibatch stddev combines samples, and none draws random
+        numbers.
         """
         return not self.options.mbdisc_kernels and not self.options.use_gdrop
 
     def call(self, images: tf.Tensor, stage: Stage | None = None, minibatches: int = 1,
              training: bool = False) -> tuple[tf.Tensor, tf.Tensor]:
-        """Scores [N, 1] and label logits [N, label_size].
+        """Return scores [N, 1] and label logits [N, label_size].
 
-        `images` may hold several minibatches, one after the other, if `keeps_minibatches_apart`.
+        `images` may be several concatenated minibatches if `keeps_minibatches_apart` is true.
         """
         x = self.blocks[2].parts[-1](self._features(images, stage, minibatches))
         return x[:, :1], x[:, 1:]
 
     def features(self, images: tf.Tensor, stage: Stage | None = None) -> tf.Tensor:
-        """Activations that enter the 4x4 block, [N, C, 4, 4], each of its image alone: minibatch
-        stddev comes after.
+        """Return the input of the 4x4 block, [N, C, 4, 4].
+
+        Each sample depends on its own image only, as minibatch stddev comes later.
         """
         return to_nchw(self._pyramid(to_nhwc(tf.cast(images, self.activation_dtype)), stage))
 
     @property
     def starts_from_reals(self) -> bool:
-        """Whether variables are to be set from real images before training."""
+        """Whether `initialize_from_reals` must be called before training."""
         return bool(self.options.mbdisc_kernels)
 
     def initialize_from_reals(self, reals: tf.Tensor, stage: Stage | None = None) -> None:
-        """Fit minibatch discrimination to real images [N, C, r, r]: its data-dependent
-        initialization.
-        """
+        """Initialize minibatch discrimination from real images [N, C, r, r]."""
         group = self.options.mbstd_group_size if self.options.has_statistic else 1
-        size = -(-50 // group) * group  # few at a time: at high resolutions they are large
+        size = -(-50 // group) * group  # few at a time: high resolutions need much memory
         reals = reals[:max(len(reals) // size, 1) * size]
         x = [
             self._features(reals[i:i + size], stage, with_mbdisc=False)
@@ -291,8 +295,9 @@ class Discriminator(GrowingModel):
         self.blocks[2].parts[2].initialize_from(tf.concat(x, axis=0))
 
     def _features(self, images, stage, minibatches=1, with_mbdisc=True):
-        """What the last layer sees, [N, features]. Only minibatch layers look at more than one
-        sample.
+        """Return the input of the last layer, [N, features].
+
+        Only the minibatch layers combine samples.
         """
         images = to_nhwc(tf.cast(images, self.activation_dtype))
         x = self._pyramid(images, stage)
@@ -307,11 +312,11 @@ class Discriminator(GrowingModel):
             if stage is None else self._stage(images, stage), images)
 
     def _by_parts(self, function, x):
-        # noise is drawn for the whole minibatch
+        # noise is drawn for the whole minibatch at once
         return function(x) if self.options.use_gdrop else by_parts(function, x)
 
     def _stage(self, images, stage):
-        """Only what the stage needs; returns the features at 4x4."""
+        """Evaluate only the stage's layers; return the features at 4x4."""
         top = self.log2_resolution - stage.floor_lod
         images = downscale2d(images, images.shape[1] >> top)
         x = self._from_rgb(images, top)
@@ -322,7 +327,7 @@ class Discriminator(GrowingModel):
         return x
 
     def _everything(self, images):
-        """Every resolution, blended by the variable lod."""
+        """Evaluate every resolution, blended by the variable lod."""
         images = upscale2d(images, self.resolution // images.shape[1])
         x = self._from_rgb(images, self.log2_resolution)
         for r in range(self.log2_resolution, 2, -1):

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# From nothing to handwritten digits drawn by a GAN that grew up in front of you: bash quickstart.sh
-# Every step that is done already is skipped, so running it again is cheap.
+# Install everything, then train a progressive GAN on handwritten digits: bash quickstart.sh
+# Steps that are done are skipped, so running it again is cheap.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 . ./setup_venv.sh requirements-pip.txt
@@ -11,14 +11,14 @@ if [ ! -d datasets/digits ]; then
     .venv/bin/python dataset_tool.py create_digits datasets/digits
 fi
 
-finished() {  # the newest run that came to its end
+finished() {  # the newest finished run
     local mark newest=""
     for mark in results/*-quickstart-digits/_training-done.txt; do
         if [ -f "$mark" ]; then newest=$(dirname "$mark"); fi
     done
     echo "$newest"
 }
-unfinished() {  # the newest run that was stopped and can continue
+unfinished() {  # the newest stopped run that can be resumed
     local state newest=""
     for state in results/*-quickstart-digits/checkpoints/ckpt-*.index; do
         if [ -f "$state" ]; then newest=$(dirname "$(dirname "$state")"); fi
@@ -46,4 +46,4 @@ echo "Look at:"
 echo "  $run/report.html          the run at a glance: pictures over time, curves, log"
 echo "  $run/digits.png           a row per class"
 echo "  $run/interpolation.gif    a walk through the latent space"
-echo "  $run/fakes*.png           how they grew, $run/log.txt what was said"
+echo "  $run/fakes*.png           the images during training, $run/log.txt the output"

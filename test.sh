@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # Set up .venv and run the tests: bash test.sh [--fast|--all] [pytest options]
-#   --fast   leave out the tests marked slow: every room is covered, in three minutes on two cores
-#   --all    more than one of each kind of long run, too
+#   --fast   leave out the tests marked slow; still covers every room, in three minutes on two cores
+#   --all    also run the tests marked exhaustive: more than one of each kind of long run
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 . ./setup_venv.sh requirements-pip.txt requirements-dev.txt
 .venv/bin/ruff check .
 .venv/bin/mypy
-# One process a core, each with whole files of tests. More than four need too much memory.
+# One process per core, each with whole test files. More than four need too much memory.
 workers=$(.venv/bin/python -c 'import os; print(min(os.cpu_count() or 1, 4))')
 if [ "${1:-}" = --fast ]; then
     workers=2

@@ -1,4 +1,4 @@
-"""Train as config.py says: `python train.py [options]`; -h lists them.
+"""Train what config.py describes: `python train.py [options]`; -h lists the options.
 
 Also re-exports the names that users of the original import from here: TrainingSchedule,
 process_reals, setup_snapshot_image_grid, train_progressive_gan.
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 
 _PYTHON: str = 'Python 3.11 or newer is needed'  # Python 2 stops at this line, and shows it
 _EXAMPLES = {
-    '': 'Run what config.py says.',
+    '': 'Run what config.py describes.',
     ' --use cifar10,cond,bf16': 'The same with other lines of config.py turned on.',
     ' --config configs/quickstart.py': 'The same with a few lines changed.',
     ' --set train.total_kimg=1000': 'The same with single values changed.',
     ' --dry-run': 'Check everything, show the schedule and how long it will take.',
     ' --images ~/pictures --hours 8': 'Train on your own pictures, with settings chosen for them.',
     ' --resume': 'Continue the newest run that was stopped.',
-    ' --list': 'What config.py offers, a line each.',
+    ' --list': 'List what config.py offers.',
 }
 
 
@@ -42,7 +42,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         for arguments, meaning in _EXAMPLES.items())
     parser = settings.Parser(
         prog='train.py',
-        description='Train a progressive GAN, or run another script, as config.py says.',
+        description='Train a progressive GAN, or run another script, as set in config.py.',
         epilog=f'examples:\n{examples}\n\nconfig.py offers:\n{settings.option_names()}')
     settings.add_arguments(parser)
     settings.add_use_argument(parser)
@@ -52,30 +52,30 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add_images_arguments(parser)
     how = parser.add_mutually_exclusive_group()
     how.add_argument('--resume', metavar='RUN_ID', nargs='?', const='',
-                     help='continue a run that was stopped, in its own folder, with the options '
-                          'that it was started with (--use, --config and --set come on top): its '
-                          'number, name or folder; the newest unfinished one if left out')
+                     help='continue a stopped run in its own folder, with its original options '
+                          '(--use, --config and --set are applied on top): number, name or folder '
+                          'of the run; default: the newest unfinished one')
     how.add_argument('--dry-run', action='store_true',
-                     help='check everything, make a step at each resolution, print the schedule '
-                          'with the time that it will take, and leave nothing behind')
+                     help='check everything, run a step at each resolution, print the schedule '
+                          'with an estimate of its time, and leave no files behind')
     args = parser.parse_args(argv)
     if args.hours is not None and args.images is None:
-        parser.error('--hours is for --images FOLDER; the length of other runs is '
+        parser.error('--hours needs --images FOLDER; set the length of other runs with '
                      'train.total_kimg')
     if args.images is not None and args.resume is not None:
-        parser.error('--resume continues a run with the options that it was started with: leave '
-                     '--images out')
+        parser.error('--resume continues a run with its original options: leave out '
+                     '--images')
     return args
 
 
 def add_images_arguments(parser: argparse.ArgumentParser) -> None:
     """Add --images and --hours."""
     parser.add_argument('--images', metavar='FOLDER', type=expanded,
-                        help='train on a folder of pictures: makes the data set, measures this '
-                             'machine, and chooses resolution, networks and length; what is set '
-                             'with --use, --config and --set is not chosen')
+                        help='train on a folder of pictures: make the data set, measure this '
+                             'machine, and choose resolution, networks and length; options set '
+                             'with --use, --config or --set take precedence')
     parser.add_argument('--hours', metavar='HOURS', type=_hours,
-                        help=f'time for all of that, with training; default: '
+                        help=f'time for all of this, training included; default: '
                              f'{few_images.HOURS:g}')
 
 
@@ -112,7 +112,7 @@ def _main(args: argparse.Namespace) -> None:
 
 
 def _train_on_images(args):
-    """Train on a folder of pictures; with --dry-run, only say how."""
+    """Train on a folder of pictures; with --dry-run, only print the plan."""
     from pgan.training.own_pictures import Given, make_plan
     plan = make_plan(args.images, args.hours or few_images.HOURS,
                      Given(args.config, args.set, args.use), args.dry_run)
@@ -121,10 +121,9 @@ def _train_on_images(args):
 
 
 def load(args: argparse.Namespace) -> 'tuple[ModuleType, RunToResume | None]':
-    """The configuration, and the run to resume, if there is one.
+    """Return the configuration and the run to resume, or None.
 
-    A resumed run continues with the options that it was started with; those of the command line are
-    applied after them.
+    A resumed run keeps its original options; those of the command line are applied after them.
     """
     config = settings.load(args.config, args.set, args.use)
     if args.resume is None:
@@ -139,13 +138,13 @@ def load(args: argparse.Namespace) -> 'tuple[ModuleType, RunToResume | None]':
     except DataError:
         if not os.environ.get('TF_CONFIG'):
             raise
-        # of several machines one has the results, and it is too early to ask which
+        # Only one of several machines has the results, and which one is not known yet.
         resume = misc.RunToResume(None, wanted=args.resume)
     named = {os.path.realpath(expanded(path)) for path in args.config}
     if resume.path is not None:
         check_config_files([path for path in resume.config_files
                             if os.path.realpath(path) not in named], resume.path)
-    # those given again count once
+    # a file that is given again counts once
     new_files = [path for path in args.config if os.path.abspath(path) not in resume.config_files]
     files = [*resume.config_files, *new_files]
     given = settings.plain_options(settings.load(files, args.set, resume.uses, args.use))

@@ -1,8 +1,8 @@
 """Scripts for a finished run, or one that is still training: `python util_scripts.py SCRIPT
 --run_id N [options]`.
 
-config.py's `train` can name them as well, as 'util_scripts.<name>': the lines at its end show the
-usual ones with their options.
+config.py's `train` can name them as well, as 'util_scripts.<name>': see the lines at the end of
+config.py.
 """
 import sys
 

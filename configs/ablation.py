@@ -1,4 +1,4 @@
-"""The paper's ablation study (section 6.1, Table 1), a row at a time.
+"""The paper's ablation study (section 6.1, Table 1), one row per run.
 
     .venv/bin/python train.py --config configs/ablation.py
 
@@ -19,16 +19,16 @@ Measure a finished run with evaluate_metrics, metrics=['swd'], num_images=16384,
 metrics=['msssim'], num_images=10000.
 
 Data sets: dataset_tool.py create_celeba datasets/celeba CELEBA_DIR, or create_lsun
-datasets/lsun-bedroom-full LMDB. The original gives no time for a run; none was tried here at full
-width.
+datasets/lsun-bedroom-full LMDB. The original gives no time for a run, and no run at full width was
+made here.
 """
 _row = 'g'                          # 'a', 'b', 'c', 'd', 'e*', 'e', 'f', 'g', 'h'.
 _data = 'celeba'                    # 'celeba' or 'lsun-bedroom'.
 
-# Row h has the settings of g. The paper trained it longer and with its full width; for that add,
-# with as many kimg as you like: --set train.total_kimg=20000 --set G.fmap_base=8192 --set
+# Row h has the settings of g. The paper trained it longer and at full width; to do the same, add
+# (total_kimg as you choose): --set train.total_kimg=20000 --set G.fmap_base=8192 --set
 # D.fmap_base=8192
-_step = 'abcdefgh'.index(_row[0])   # How many of the changes from a to h are made.
+_step = 'abcdefgh'.index(_row[0])   # Number of the changes from a to h that are made.
 desc = f'ablation-{_row.replace("*", "-star")}-{_data}'
 dataset = {
     'celeba': EasyDict(tfrecord_dir='celeba'),
@@ -41,7 +41,7 @@ D = EasyDict(func='networks.D_paper', fmap_base=2048, mbstd_group_size=16)
 sched = EasyDict(minibatch_base=16, lod_training_kimg=800, lod_transition_kimg=800)
 if _step < 1:                       # No growing.
     sched.update(lod_initial_resolution=128, lod_training_kimg=0, lod_transition_kimg=0)
-if _step < 2:                       # Large minibatches: the average of G forgets as much per image.
+if _step < 2:                       # Large minibatches: the average of G decays as much per image.
     sched.minibatch_base = 64
     train.G_smoothing = 0.999 ** 20
 if _step == 2:

@@ -2,13 +2,13 @@
 
     .venv/bin/python train.py --config configs/celebahq_paper.py
 
-The preset v1-1gpu, and learning rates that rise over the first 40 kimg, as they did in the Theano
+The preset v1-1gpu, with learning rates that rise over the first 40 kimg, as in the Theano
 version. Published: sliced Wasserstein distance 5.44 (average over the levels 1024 to 16), FID 7.30.
 Measure a finished run with evaluate_metrics, metrics=['swd'], num_images=16384, and
 metrics=['fid'], num_images=50000.
 
-How long: about a month on one Tesla V100, says the original (1 to 2 months with Theano); not tried
-here. The presets v2 of config.py are several times faster.
+Time: about a month on one Tesla V100 according to the original (1 to 2 months with Theano); not
+measured here. The presets v2 of config.py are several times faster.
 """
 desc = 'celebahq-paper'
 num_gpus = 1

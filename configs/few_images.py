@@ -1,7 +1,8 @@
-"""A few hundred to a few thousand pictures of your own: what `train.py --images` chooses, to edit.
+"""A few hundred to a few thousand pictures of your own: the settings of `train.py --images`, to
+edit.
 
 `.venv/bin/python train.py --images FOLDER --dry-run` prints the values that suit your pictures,
-this machine and the time you have. Lines below the call change single options.
+your machine and your time. Lines below the call change single options.
 """
 from pgan.settings import few_images as _few_images
 

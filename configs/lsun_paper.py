@@ -7,12 +7,12 @@ num_images=50000.
 
 Data sets: dataset_tool.py create_lsun datasets/lsun-cat-100k LMDB --max_images 100000; bedroom and
 dog take all images instead: dataset_tool.py create_lsun datasets/lsun-bedroom-full LMDB. The
-original gives no time for a run, and none was tried here; to 256x256 a run shows as many images as
-CelebA-HQ's, without the expensive stages above.
+original gives no time for a run, and none was measured here. A run shows about as many images as
+one of CelebA-HQ, without the expensive stages above 256x256.
 """
 _category = 'bedroom'               # One of the 30 of config.py.
 
-# The two with the most images: all of them, and none mirrored.
+# The two largest categories: all their images, none mirrored.
 _full = _category in ('bedroom', 'dog')
 desc = f'lsun-{_category}-paper'
 dataset = EasyDict(tfrecord_dir=f'lsun-{_category}-{"full" if _full else "100k"}', resolution=256)

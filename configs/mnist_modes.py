@@ -6,11 +6,11 @@ Published, modes found of 1000 by variant: for K = 1/4 640 (plain), 857, 881, 86
 887, 918, 920. Measure a finished run with evaluate_metrics, metrics=['modes'], num_images=256000:
 ten evaluations.
 
-Data set: dataset_tool.py create_mnistrgb datasets/mnistrgb MNIST_DIR. How long a run takes:
+Data set: dataset_tool.py create_mnistrgb datasets/mnistrgb MNIST_DIR. Time of a run:
 docs/reproduction.md.
 """
-# The paper's K is 1/4 (4) or 1/2 (2): the discriminator is so many times smaller than the
-# generator.
+# 4 or 2: the discriminator is this many times smaller than the generator. The paper's K is the
+# reciprocal, 1/4 or 1/2.
 _K = 4
 # 'plain' WGAN-GP; 'ournorm', 'mbstddev', 'progression' each add to the one before.
 _variant = 'progression'
@@ -28,7 +28,7 @@ sched = EasyDict(minibatch_base=64, lod_initial_resolution=32, lod_training_kimg
 if 'ournorm' in _added:             # The paper's normalization instead of batch normalization.
     G.update(use_wscale=True, use_pixelnorm=True, use_batchnorm=False)
     D.update(use_wscale=True, use_batchnorm=False)
-if 'mbstddev' in _added:            # The statistic of the whole minibatch.
+if 'mbstddev' in _added:            # The minibatch stddev covers the whole minibatch.
     D.update(mbstat_avg='all', mbstd_group_size=64)
 if 'progression' in _added:
     G.progressive = D.progressive = True

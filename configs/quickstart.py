@@ -1,9 +1,9 @@
 """What quickstart.sh trains: a small conditional network on the 5000 handwritten digits of
 `dataset_tool.py create_digits`.
 
-Chosen for good digits after few images, on a CPU: small minibatches (many updates), a high learning
-rate, a running average as short as the run, and a heavy label term, which is what makes a 3 a 3.
-The paper's settings want a hundred times as many images, and reward them.
+The settings aim at good digits after few images, on a CPU: small minibatches (many updates), a high
+learning rate, a short running average, and a large weight of the label term, so that a 3 looks like
+a 3. The paper's settings need a hundred times as many images, and give better ones.
 """
 desc = 'quickstart-digits'
 # 32x32, gray, ten classes.
@@ -14,7 +14,7 @@ train = EasyDict(func='train.train_progressive_gan', total_kimg=40, G_smoothing=
 # 4x4 to 32x32 in 18 kimg, then the rest.
 sched = EasyDict(lod_training_kimg=4, lod_transition_kimg=2)
 sched.update(minibatch_base=16, G_lrate_base=0.004, D_lrate_base=0.004)
-# A line and a picture every 3 kimg.
+# A status line and an image grid every 3 kimg.
 sched.update(tick_kimg_base=3, tick_kimg_dict={})
 G.update(fmap_base=256, fmap_max=32)
 D.update(fmap_base=256, fmap_max=32)

@@ -1,10 +1,10 @@
-"""Pictures of a run on handwritten digits, and how readable its digits are.
+"""Pictures of a run on handwritten digits, and a measure of how readable they are.
 
     .venv/bin/python examples/digits.py results/000-quickstart-digits
 
 Writes into the run's folder: digits.png (a row per class), interpolation.gif (a walk through the
-latent space) and digits.txt (how many generated digits a nearest-neighbour classifier, fitted on
-the real ones, reads as what was asked for).
+latent space) and digits.txt (the fraction of generated digits that a nearest-neighbour classifier,
+fitted on the real ones, assigns to the requested class).
 """
 import argparse
 import os
@@ -32,10 +32,10 @@ CLASSES = 10
 
 
 def nearest_labels(images, real_images, real_labels):
-    """Class of the real image nearest to each image (Euclidean distance of pixels).
+    """Return the class of the nearest real image to each image (Euclidean distance of pixels).
 
     Args:
-        images, real_images: [n, ...] and [m, ...], same shape per image and same value range.
+        images, real_images: [n, ...] and [m, ...], with the same image shape and value range.
         real_labels: [m] integers.
 
     Returns:
@@ -47,15 +47,17 @@ def nearest_labels(images, real_images, real_labels):
 
 
 def run_uint8(Gs, latents, classes):
-    """Images [n, C, R, R], uint8, of latents and class numbers."""
+    """Generate uint8 images [n, C, R, R] of latents and class numbers."""
     return Gs.run(latents.astype(np.float32),
                   np.eye(CLASSES, dtype=np.float32)[classes], minibatch_size=100, out_mul=127.5,
                   out_add=127.5, out_dtype=np.uint8)
 
 
 def generate_by_class(Gs, count, random_seed=1000):
-    """`count` images whose asked classes go round 0, 1, ..., 9. Returns uint8 images [count, C, R,
-    R] and the classes.
+    """Generate `count` images that cycle through the classes.
+
+    Returns:
+        uint8 images [count, C, R, R], and their classes.
     """
     asked = np.arange(count) % CLASSES
     return run_uint8(Gs,
@@ -64,7 +66,7 @@ def generate_by_class(Gs, count, random_seed=1000):
 
 
 def save_rows(Gs, path, columns=16, zoom=2):
-    """An image grid with a row per class; every column is one latent vector."""
+    """Save an image grid with a row per class and a latent vector per column."""
     latents = np.random.RandomState(1).randn(columns, *Gs.input_shape[1:])
     images = run_uint8(Gs, np.tile(latents, [CLASSES, 1]), np.repeat(np.arange(CLASSES), columns))
     misc.save_image_grid(repeat_pixels(images, zoom), path, drange=[0, 255],
@@ -72,7 +74,7 @@ def save_rows(Gs, path, columns=16, zoom=2):
 
 
 def save_interpolation(Gs, path, columns=10, rows=5, seconds=6, fps=20, zoom=2):
-    """A GIF of Gaussian-smoothed random latents, one class a column, that ends where it begins."""
+    """Save a looping GIF of Gaussian-smoothed random latents, with one class per column."""
     shape = [seconds * fps, columns * rows, *Gs.input_shape[1:]]
     latents = scipy.ndimage.gaussian_filter(
         np.random.RandomState(2).randn(*shape), [fps] + [0] * (len(shape) - 1), mode='wrap')
@@ -86,7 +88,7 @@ def save_interpolation(Gs, path, columns=10, rows=5, seconds=6, fps=20, zoom=2):
                                           drange=[0, 255
                                                   ]).resize([zoom * s for s in grid.shape[:0:-1]],
                                                             Image.NEAREST)
-        # sixteen grays are enough for ink, and a third of the bytes
+        # sixteen gray levels are enough for digits, and take a third of the bytes
         frames.append(frame.quantize(16))
     with misc.atomic_write(path) as file:
         frames[0].save(file, format='GIF', save_all=True, append_images=frames[1:],
@@ -94,7 +96,7 @@ def save_interpolation(Gs, path, columns=10, rows=5, seconds=6, fps=20, zoom=2):
 
 
 def read_back(Gs, training_set, count=1000):
-    """A table of how many generated digits are read as what was asked for, by class and in all."""
+    """Return a table of the digits classified as the requested class, by class and in all."""
     reals, labels = training_set.get_minibatch_np(training_set.num_images)
     images, asked = generate_by_class(Gs, count)
     right = nearest_labels(images, reals, labels.argmax(axis=1)) == asked
@@ -109,12 +111,12 @@ def read_back(Gs, training_set, count=1000):
 def main(argv=None):
     parser = argparse.ArgumentParser(description=as_typed(__doc__),
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('run', help='the run: its folder, number or name; one trained with ten '
+    parser.add_argument('run', help='folder, number or name of the run, which must have ten '
                                     'classes')
     parser.add_argument('--result_dir', default='results', type=expanded,
-                        help='where runs are looked for')
+                        help='folder of the runs')
     parser.add_argument('--data_dir', default='datasets', type=expanded,
-                        help='where the data set of the run is')
+                        help="folder of the run's data set")
     args = parser.parse_args(argv)
     with exit_on_user_error():
         misc.import_tensorflow()

@@ -2,7 +2,7 @@
 
     .venv/bin/python examples/import_example.py karras2018iclr-celebahq-1024x1024.pkl
 
-Writes img0.png to img9.png: what the original's example of the same name draws of the same network.
+Writes img0.png to img9.png: the same images as the original's example of the same name.
 The official networks are at https://drive.google.com/open?id=15hvzxt_XxuokSmj0uO4xxMTMWVc0cIMU;
 snapshots of your own runs, and of the Theano version, work as well.
 """
@@ -27,13 +27,14 @@ _PYTHON: str = 'Python 3.11 or newer is needed'  # Python 2 stops at this line, 
 OFFICIAL = 'karras2018iclr-celebahq-1024x1024.pkl'
 WHERE = 'Official networks: https://drive.google.com/open?id=15hvzxt_XxuokSmj0uO4xxMTMWVc0cIMU'
 SEED = 1000
-# of a thousand latents: good ones, for CelebA-HQ
+# indices of good ones among a thousand latents, for CelebA-HQ
 CHOSEN = [477, 56, 83, 887, 583, 391, 86, 340, 341, 415]
 
 
 def generate(Gs):
-    """The ten images of a generator: uint8 [10, C, R, R]. Of a conditional one with labels of
-    zeros, which mean no class.
+    """Generate ten images: uint8 [10, C, R, R].
+
+    A conditional generator gets labels of zeros, which mean no class.
     """
     latents = np.random.RandomState(SEED).randn(1000, *Gs.input_shapes[0][1:])[CHOSEN]
     labels = [np.zeros([len(latents), *shape[1:]]) for shape in Gs.input_shapes[1:]]
@@ -43,10 +44,10 @@ def generate(Gs):
 
 
 def load_generator(path):
-    """Gs of a snapshot (G, D, Gs), or of a file that holds it alone."""
+    """Load Gs from a snapshot (G, D, Gs), or from a file that holds only Gs."""
     if not os.path.exists(path):
-        raise DataError(f'there is no {path!r}. Expected a network snapshot. {WHERE}; or give one '
-                        'of yours: ' + command('examples/import_example.py',
+        raise DataError(f'there is no {path!r}. Expected a network snapshot. {WHERE}; or use one '
+                        'of your own: ' + command('examples/import_example.py',
                                                'results/000-pgan/network-final.pkl'))
     try:
         return misc.generator_of(misc.load_pkl(path), path)

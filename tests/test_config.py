@@ -280,7 +280,7 @@ def test_easy_dict(monkeypatch):
     assert (options, options.a, options['b']) == ({'a': 1, 'b': 2}, 1, 2)
     del options.a
     assert str(options) == "{'b': 2}"
-    with pytest.raises(AttributeError, match="no option 'c' has been set; set are: b"):
+    with pytest.raises(AttributeError, match="option 'c' is not set. Options that are set: b"):
         options.c  # noqa: B018
     with pytest.raises(AttributeError):
         del options.c

@@ -1,4 +1,4 @@
-"""The base of the program: networks with a lod, an optimizer, running statistics."""
+"""Foundation of the program: networks with a lod, the optimizer, running statistics."""
 import pgan  # noqa: F401 -- before TensorFlow: it sets Keras's backend
 from tfutil.event_file import SummaryWriter
 from tfutil.network import (

@@ -1,4 +1,4 @@
-"""The machines of a run: TF_CONFIG, and waiting for each other at the start."""
+"""Cluster of a run: TF_CONFIG, and the rendezvous of its machines at the start."""
 import contextlib
 import dataclasses
 import json
@@ -10,23 +10,23 @@ from collections.abc import Iterator, Mapping
 
 from pgan.errors import ConfigError, UserError
 
-WAIT_MINUTES = 10  # how long the machines of a run wait for one another at the start
+WAIT_MINUTES = 10  # how long the machines of a run wait for each other at the start
 
 
 _TASKS = ('chief', 'worker')
 
 
 class ClusterError(UserError):
-    """Another machine of the run does not appear, or is gone."""
+    """Another machine of the run is missing or lost."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Cluster:
-    """The machines of a run, as TF_CONFIG names them.
+    """Machines of a run, as listed in TF_CONFIG.
 
     Attributes:
-        addresses: 'host:port' of each, the chief's first.
-        index: which of them this process is.
+        addresses: 'host:port' of each machine, the chief's first.
+        index: index of this process in `addresses`.
     """
     addresses: tuple[str, ...]
     index: int
@@ -36,7 +36,7 @@ class Cluster:
         """Return the cluster of the environment variable TF_CONFIG.
 
         Returns:
-            None if TF_CONFIG is not set or names just one machine.
+            The cluster; None if TF_CONFIG is not set or names only one machine.
 
         Raises:
             ConfigError: TF_CONFIG is not in TensorFlow's format.
@@ -53,16 +53,16 @@ class Cluster:
             raise _bad_cluster(text, f'it cannot be read ({error})') from None
         unknown = sorted(set(jobs) - set(_TASKS))
         if unknown:
-            raise _bad_cluster(text, f'it has tasks of type {unknown[0]!r}, which training has no '
-                                     'use for')
+            raise _bad_cluster(text, f'it has tasks of type {unknown[0]!r}, which training does '
+                                     'not use')
         everyone = addresses['chief'] + addresses['worker']
         if not all(map(_is_address, everyone)):
             raise _bad_cluster(text, "an address is not 'host:port'")
         if len(set(everyone)) < len(everyone):
             raise _bad_cluster(text, 'two tasks have the same address')
         if kind not in _TASKS or not 0 <= index < len(addresses[kind]):
-            raise _bad_cluster(text, f'it says that this process is {kind!r} number {index}, '
-                                     'which its cluster does not have')
+            raise _bad_cluster(text, f'its task is {kind!r} number {index}, which its cluster '
+                                     'does not have')
         if len(everyone) == 1:
             return None
         before = len(addresses['chief']) if kind == 'worker' else 0
@@ -84,19 +84,19 @@ def _bad_cluster(text: str, what: str) -> ConfigError:
 
 def wait_for_machines(cluster: Cluster, limit: float = WAIT_MINUTES * 60,
                       repeat: float = 60) -> None:
-    """Return when every other machine has been seen.
+    """Wait until every other machine can be reached.
 
-    Meanwhile this machine's port answers the others; it is free again afterwards. TensorFlow alone
-    would wait silently, without naming the machines that are missing.
+    Meanwhile this machine accepts connections at its port, which is free again afterwards.
+    TensorFlow would wait silently, without naming the missing machines.
 
     Args:
         cluster: the machines.
-        limit: seconds until the missing machines are given up.
-        repeat: seconds between two reminders of what is being waited for.
+        limit: timeout in seconds.
+        repeat: seconds between two messages about the missing machines.
 
     Raises:
-        ClusterError: a machine has not appeared.
-        ConfigError: this machine's port is taken.
+        ClusterError: a machine is still missing after the timeout.
+        ConfigError: this machine's port is in use.
     """
     missing = [address for i, address in enumerate(cluster.addresses) if i != cluster.index]
     print(f'This is machine {cluster.index} of {len(cluster.addresses)}, '
@@ -110,9 +110,9 @@ def wait_for_machines(cluster: Cluster, limit: float = WAIT_MINUTES * 60,
                 raise ClusterError(
                     f'{len(missing)} of {len(cluster.addresses)} machines did not appear within '
                     f'{limit / 60:g} minutes: {", ".join(missing)}. Check that each runs the same '
-                    'command, with the same TF_CONFIG but for its own index, that these names '
-                    'lead to them from here, and that no firewall closes their ports; then start '
-                    'all of them again. See docs/distributed.md.')
+                    'command, with the same TF_CONFIG except for its own index, that these names '
+                    'can be reached from here, and that no firewall blocks their ports; then '
+                    'start all of them again. See docs/distributed.md.')
             if now - reminded >= repeat:
                 print(f'Still waiting for {", ".join(missing)}...', flush=True)
                 reminded = now
@@ -121,7 +121,7 @@ def wait_for_machines(cluster: Cluster, limit: float = WAIT_MINUTES * 60,
 
 @contextlib.contextmanager
 def _answering(cluster: Cluster) -> Iterator[None]:
-    """Let the other machines connect to this one's port, on which TensorFlow listens later."""
+    """Accept connections at this machine's port, where TensorFlow will listen later."""
     port = int(cluster.addresses[cluster.index].rpartition(':')[2])
     both = socket.has_dualstack_ipv6()
     family = socket.AF_INET6 if both else socket.AF_INET
@@ -130,7 +130,7 @@ def _answering(cluster: Cluster) -> Iterator[None]:
     except OSError as error:
         raise ConfigError(f'port {port}, which TF_CONFIG gives to this machine (number '
                           f'{cluster.index}), cannot be opened: {error.strerror}. If an earlier '
-                          'run is still at work here, stop it; or choose another port, the same '
+                          'run is still active here, stop it; or choose another port, the same '
                           'in the TF_CONFIG of every machine.') from error
     with server:
         yield
@@ -140,8 +140,7 @@ def _answers(address: str) -> bool:
     host, _, port = address.rpartition(':')
     try:
         with socket.create_connection((host.strip('[]'), int(port)), timeout=2) as connection:
-            # A connection to a port of this machine that nobody has opened may, by chance, end at
-            # itself.
+            # A connection to a closed local port may, by chance, connect to itself.
             return connection.getsockname() != connection.getpeername()
     except (OSError, UnicodeError):
         return False

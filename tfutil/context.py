@@ -1,4 +1,4 @@
-"""Values that hold in a block: while a step is traced, what is in force depends on where it is."""
+"""Block-scoped values: settings in effect for the code traced inside a block."""
 import contextlib
 import contextvars
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ T = TypeVar('T')
 
 @contextlib.contextmanager
 def holding(variable: contextvars.ContextVar[Any], value: T) -> Iterator[T]:
-    """Give a context variable a value in the block; yields the value.
+    """Set a context variable in the block; yield the value.
 
     Args:
         variable: a ContextVar of the value's type or a wider one.

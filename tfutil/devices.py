@@ -1,8 +1,8 @@
-"""The devices of a run: one, several GPUs of one machine, or those of several machines.
+"""Devices of a run: one device, several GPUs of one machine, or those of several machines.
 
-CPU devices stand in where there are no GPUs. Every device trains on its own share of each
-minibatch: it is a replica. What the replicas must agree on (gradients, statistics) is summed over
-all of them inside the compiled step, see `all_reduce`.
+CPU devices stand in for missing GPUs. Each device holds a replica, which trains on its share of
+each minibatch. Gradients and statistics are summed over all replicas inside the compiled step, see
+`all_reduce`.
 """
 import contextlib
 import dataclasses
@@ -15,17 +15,17 @@ import tensorflow as tf
 from pgan.errors import ConfigError, in_short
 from tfutil.cluster import Cluster, ClusterError, wait_for_machines
 
-PRESETS = (1, 2, 4, 8)  # numbers of GPUs that config.py has a preset for
+PRESETS = (1, 2, 4, 8)  # numbers of GPUs of the presets in config.py
 
 
 @dataclasses.dataclass(frozen=True)
 class Devices:
-    """Where a run computes.
+    """Devices of a run.
 
     Attributes:
-        strategy: TensorFlow's; variables are made in its scope, and steps run by it.
-        index, workers: which process this is, of how many. Process 0 is the chief, which writes the
-            results.
+        strategy: TensorFlow's distribution strategy, which creates variables and runs steps.
+        index, workers: index of this process, and number of processes. Process 0 is the chief,
+            which writes the results.
     """
     strategy: tf.distribute.Strategy
     index: int = 0
@@ -37,17 +37,17 @@ class Devices:
 
     @property
     def num_replicas(self) -> int:
-        """Replicas in all processes together."""
+        """Number of replicas in all processes."""
         return self.strategy.num_replicas_in_sync
 
     @property
     def local_replicas(self) -> int:
-        """Replicas in this process."""
+        """Number of replicas in this process."""
         return self.num_replicas // self.workers
 
     @property
     def local_names(self) -> Sequence[str]:
-        """Names of the devices of this process's replicas."""
+        """Device names of this process's replicas."""
         if self.num_replicas > 1:
             return self.strategy.extended.worker_devices
         return replica_devices(1)
@@ -58,11 +58,11 @@ class Devices:
         """Split this process's part of a minibatch among its replicas, for `strategy.run`.
 
         Args:
-            tensors: tensors in the memory of the host, [N, ...].
+            tensors: tensors in host memory, [N, ...].
 
         Returns:
-            For each tensor its shares, in order, each on its replica's device. A single replica
-            gets plain tensors.
+            The shares of each tensor, in order, each on its replica's device. A single replica gets
+            plain tensors.
         """
         count, names = self.local_replicas, self.local_names
         shares = [
@@ -90,8 +90,8 @@ class Devices:
         """Broadcast the chief's values to all machines.
 
         Args:
-            variables: tf.Variable, the same on each machine; they get the chief's values.
-            data: any bytes; only the chief's matter.
+            variables: tf.Variables in the same order on each machine; set to the chief's values.
+            data: any bytes; only the chief's are used.
 
         Returns:
             The chief's data.
@@ -101,7 +101,7 @@ class Devices:
 
         @tf.function(autograph=False, reduce_retracing=True)
         def chiefs(values):
-            """The chief's values of a flat tensor: all but its first replica add zeros."""
+            """Broadcast by all-reduce: all replicas but the chief's first contribute zeros."""
             def add():
                 first = tf.distribute.get_replica_context().replica_id_in_sync_group == 0
                 return all_reduce([tf.where(first, values, tf.zeros_like(values))])[0]
@@ -111,17 +111,17 @@ class Devices:
         sent = np.zeros(size, np.float64)
         sent[:min(size, len(data))] = np.frombuffer(data, np.uint8)[:size]
         received = chiefs(tf.constant(sent)).numpy()
-        for var in variables:  # one at a time: together they may be as large as the memory of a GPU
+        for var in variables:  # one at a time: all together may fill the memory of a GPU
             flat = chiefs(tf.reshape(tf.cast(var, tf.float64), [-1]))
             var.assign(tf.cast(tf.reshape(flat, var.shape), var.dtype))
         return np.rint(received).astype(np.uint8).tobytes()
 
     @contextlib.contextmanager
     def explaining_lost_peers(self) -> Iterator[None]:
-        """Turn TensorFlow's many errors about a lost machine into one.
+        """Translate TensorFlow's various errors about a lost peer into one.
 
         Raises:
-            ClusterError: another process of this run has ended, or cannot be reached any more.
+            ClusterError: another process of this run has ended or can no longer be reached.
         """
         errors = tf.errors
         try:
@@ -132,14 +132,14 @@ class Devices:
                 raise
             raise ClusterError(
                 'another machine of this run has stopped or cannot be reached, so this one '
-                f'(number {self.index} of {self.workers}) stops, too. What was saved before is in '
-                'the result folder, where the first machine wrote it. Look at the other machines '
-                'for the cause, then start all of them again. TensorFlow says: '
+                f'(number {self.index} of {self.workers}) stops, too. The last saved state is in '
+                'the result folder of the first machine. Look for the cause on the other '
+                'machines, then start all of them again. TensorFlow reports: '
                 f'{_cause_of(error)}') from error
 
 
 def _cause_of(error: tf.errors.OpError) -> str:
-    """The line of a TensorFlow error that names the cause; the others list where it came up."""
+    """Return the line of a TensorFlow error that names the cause; the others are a traceback."""
     lines = [line.strip() for line in str(error.message).split('\n') if line.strip()]
     aborted = [line for line in lines if line.startswith('Collective ops is aborted')]
     return in_short([*aborted, *lines[-1:], error][0])
@@ -151,10 +151,12 @@ def _on_device(array: np.ndarray, name: str) -> tf.Tensor:
 
 
 def all_reduce(tensors: Sequence[tf.Tensor]) -> Sequence[tf.Tensor]:
-    """Sum tensors over all replicas, inside a replica's step. A single replica gets its own back.
+    """Sum tensors over all replicas, inside a replica's step.
+
+    A single replica gets its tensors back unchanged.
 
     Args:
-        tensors: float tensors, of the same shapes on each replica.
+        tensors: float tensors of the same shapes on each replica.
     """
     context = tf.distribute.get_replica_context()
     if context.num_replicas_in_sync == 1 or not tensors:
@@ -163,31 +165,31 @@ def all_reduce(tensors: Sequence[tf.Tensor]) -> Sequence[tf.Tensor]:
 
 
 def replica_copies(var: tf.Variable) -> list[tf.Variable]:
-    """A variable and its copies on the devices of this process."""
+    """Return a variable and its copies on the devices of this process."""
     return [var, *getattr(var, 'values', ())]
 
 
 def set_in_replica(var: tf.Variable, value: tf.Tensor) -> None:
-    """Set a replica's own copy of a variable, inside its step; all must set the same value."""
+    """Set a replica's copy of a variable, inside its step. All replicas must set the same value."""
     tf.raw_ops.AssignVariableOp(resource=var.handle, value=tf.cast(value, var.dtype))
 
 
 def prepare_devices(num_gpus: int) -> None:
-    """Check that `num_gpus` GPUs exist; on a machine without any, make CPU devices instead.
+    """Check that `num_gpus` GPUs exist; on a machine without GPUs, create CPU devices instead.
 
     Call it before TensorFlow starts.
 
     Raises:
-        ConfigError: there are fewer GPUs, or TensorFlow has started already, with fewer CPU
-            devices.
+        ConfigError: there are fewer GPUs, or TensorFlow has already started with fewer CPU devices.
     """
     cluster = Cluster.from_environment()
     gpus = tf.config.list_physical_devices('GPU')
     local = num_gpus if cluster is None else _share_of_machine(num_gpus, cluster, bool(gpus))
     if gpus:
         _check_gpus(num_gpus, local, len(gpus), cluster)
-        # TensorFlow takes the memory of every GPU that it sees, and the strategy of several
-        # machines also trains on all of them. TensorFlow has started: it has taken what it takes
+        # TensorFlow allocates the memory of every visible GPU, and the strategy for several
+        # machines also trains on all of them. A RuntimeError means that TensorFlow has started, so
+        # it is too late to hide any.
         with contextlib.suppress(RuntimeError):
             tf.config.set_visible_devices(gpus[:local], 'GPU')
     elif local > 1:
@@ -195,7 +197,7 @@ def prepare_devices(num_gpus: int) -> None:
 
 
 def _share_of_machine(num_gpus: int, cluster: Cluster, has_gpus: bool) -> int:
-    """Replicas on each machine of a cluster."""
+    """Return the number of replicas on each machine of a cluster."""
     machines = len(cluster.addresses)
     if num_gpus % machines:
         raise ConfigError(f'num_gpus = {num_gpus} is the number of GPUs of all machines together, '
@@ -226,7 +228,7 @@ def _check_gpus(num_gpus: int, local: int, available: int, cluster: Cluster | No
 
 
 def make_cpu_devices(count: int) -> None:
-    """Split the CPU into `count` devices, unless it is already."""
+    """Split the CPU into `count` devices, unless there are that many already."""
     cpus = tf.config.list_physical_devices('CPU')
     configured = tf.config.get_logical_device_configuration(cpus[0])
     if configured is None or len(configured) < count:
@@ -235,28 +237,28 @@ def make_cpu_devices(count: int) -> None:
             tf.config.set_logical_device_configuration(cpus[0], wanted)
         except RuntimeError as error:
             raise ConfigError(f'num_gpus = {count}: this machine has no GPU, and TensorFlow has '
-                              'started already, with '
+                              'already started with '
                               f'{len(tf.config.list_logical_devices("CPU"))} CPU device(s). Call '
                               f'tfutil.init_tf(num_gpus={count}) before anything else.') from error
 
 
 def replica_devices(num_gpus: int) -> list[str]:
-    """Names of up to `num_gpus` devices of this machine: its GPUs, or else its CPU devices."""
+    """Return up to `num_gpus` device names of this machine: its GPUs, or else its CPU devices."""
     devices = tf.config.list_logical_devices('GPU') or tf.config.list_logical_devices('CPU')
     return [device.name for device in devices[:num_gpus]]
 
 
 def make_devices(num_gpus: int = 1) -> Devices:
-    """The devices of a training run, with TensorFlow's strategy for them.
+    """Return the devices of a training run, with TensorFlow's strategy for them.
 
-    Prints a note where CPU devices stand in for GPUs, and about other machines.
+    Prints a note if CPU devices stand in for GPUs, and about the other machines.
 
     Args:
-        num_gpus: replicas, over all machines.
+        num_gpus: number of replicas on all machines together.
 
     Raises:
-        ConfigError: see `prepare_devices`, or several machines are asked for after TensorFlow has
-            started.
+        ConfigError: see `prepare_devices`; or TF_CONFIG names several machines but TensorFlow has
+            already started.
     """
     cluster = Cluster.from_environment()
     prepare_devices(num_gpus)
@@ -265,32 +267,31 @@ def make_devices(num_gpus: int = 1) -> Devices:
     if num_gpus == 1:
         return Devices(tf.distribute.get_strategy())
     if not tf.config.list_physical_devices('GPU'):
-        print(f'Note: TensorFlow finds no GPU on this machine. {num_gpus} CPU devices stand for '
-              f'num_gpus = {num_gpus}: the run computes what it would on so many GPUs, at the '
-              'speed of one CPU.')
+        print(f'Note: TensorFlow finds no GPU on this machine. {num_gpus} CPU devices stand in '
+              f'for num_gpus = {num_gpus}: the run computes the same as on GPUs, at the speed of '
+              'one CPU.')
     return Devices(_mirrored(tuple(replica_devices(num_gpus))))
 
 
 @functools.cache
 def _mirrored(devices: tuple[str, ...]) -> tf.distribute.Strategy:
-    # What adds up across CPU devices by default takes the sums of two strategies in one process for
-    # one another's.
+    # The default all-reduce of CPU devices mixes up the sums of two strategies in one process.
     operations = tf.distribute.ReductionToOneDevice() if 'CPU' in devices[0] else None
     return tf.distribute.MirroredStrategy(devices, operations)
 
 
 def _join(cluster: Cluster) -> Devices:
-    """Meet the other machines."""
+    """Wait for the other machines and create the strategy."""
     wait_for_machines(cluster)
     try:
         strategy = tf.distribute.MultiWorkerMirroredStrategy()
     except RuntimeError as error:
         raise ConfigError(f'TF_CONFIG asks for {len(cluster.addresses)} machines, but TensorFlow '
-                          f'has started already on this one alone: {in_short(error)} Start '
-                          'training in a process of its own, as train.py does.') from error
+                          f'has already started on this one alone: {in_short(error)} Start '
+                          'training in a separate process, as train.py does.') from error
     except tf.errors.OpError as error:
         raise ClusterError(f'the machines of TF_CONFIG ({", ".join(cluster.addresses)}) do not '
-                           f'find one another: {_cause_of(error)}. Check that each runs the '
+                           f'find each other: {_cause_of(error)}. Check that each runs the '
                            'same command, with its own index, and that the ports are open and '
                            'free.') from error
     print(f'All {len(cluster.addresses)} machines are here: {strategy.num_replicas_in_sync} '

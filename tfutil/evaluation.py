@@ -1,6 +1,6 @@
 """Evaluation of networks over arrays, minibatch by minibatch, on one device or several.
 
-`Network.run` is the public way in.
+`Network.run` is the public interface.
 """
 import concurrent.futures
 import contextlib
@@ -25,12 +25,12 @@ DType: TypeAlias = str | type | np.dtype | tf.DType
 
 @dataclasses.dataclass(frozen=True)
 class OutputOptions:
-    """What is done to a network's outputs, in this order.
+    """Conversions of a network's outputs, in the order of application.
 
     Attributes:
-        mul, add: multiply, then add.
-        shrink: box-average images by this factor.
-        dtype: convert; integer types are rounded half to even and saturated. None = float32.
+        mul, add: factor, then offset.
+        shrink: factor of box averaging of images.
+        dtype: final type; integers are rounded half to even and saturated. None = float32.
     """
     mul: float = 1.0
     add: float = 0.0
@@ -39,7 +39,7 @@ class OutputOptions:
 
 
 class Evaluation:
-    """What evaluates one network, and what it keeps from one call to the next.
+    """Evaluator of one network, with its compiled functions.
 
     Args:
         network: the network.
@@ -47,7 +47,7 @@ class Evaluation:
     Attributes:
         network: as given.
         compiled: tf.functions by growth stage and options.
-        copies: evaluations of copies of the network on other devices, by the device's name.
+        copies: evaluators of copies of the network on other devices, by device name.
     """
 
     def __init__(self, network: 'Network'):
@@ -78,9 +78,9 @@ class Evaluation:
     def _on_devices(
             self, num_gpus: int, output: OutputOptions, dynamic_kwargs: Mapping[str, Any]
     ) -> Iterator[Callable[[Sequence[np.ndarray]], list[list[np.ndarray]]]]:
-        """Function from a minibatch's inputs to its outputs, a list of arrays for each share."""
+        """Yield a function of a minibatch's inputs to its outputs, a list of arrays per share."""
         def evaluate(evaluation, device, inputs):
-            # alone, it stays where the caller wants it
+            # a single device is the caller's choice
             with tf.device(device) if device else contextlib.nullcontext():
                 function = evaluation._compile(output.shrink, output.dtype, dynamic_kwargs)
                 outputs = function(tf.constant(output.mul, tf.float32),
@@ -101,7 +101,7 @@ class Evaluation:
             yield evaluate_shares
 
     def _copy_on(self, device: str) -> 'Evaluation':
-        """A copy of the network on a device, with its present values; kept for the next call."""
+        """Return a cached copy of the network on a device, with the current values."""
         if device not in self.copies:
             with tf.device(device):
                 self.copies[device] = Evaluation(self.network.clone())
@@ -112,7 +112,7 @@ class Evaluation:
 
     def _compile(self, shrink: int, dtype: DType | None,
                  dynamic_kwargs: Mapping[str, Any]) -> Callable[..., list[tf.Tensor]]:
-        """The tf.function of the current stage and these options; kept for the next call.
+        """Return the cached tf.function of the current stage and these options.
 
         Returns:
             Function of (mul, add, *inputs) to a list of outputs.
@@ -130,9 +130,9 @@ class Evaluation:
         return self.compiled[key]
 
     def _signature(self):
-        """Input signature for minibatches of any size; None if the inputs are not all vectors.
+        """Return an input signature for any minibatch size; None if the inputs are not all vectors.
 
-        Layers that compare samples (minibatch stddev) need to know the size.
+        Layers that compare samples (minibatch stddev) need a static size.
         """
         shapes = self.network.input_shapes
         if any(len(shape) != 2 for shape in shapes):
@@ -172,7 +172,7 @@ class Evaluation:
         return all(size is None or size == own for size, own in zip(shape, received))
 
     def _empty(self, output: OutputOptions) -> list[np.ndarray]:
-        """The outputs for no samples."""
+        """Return the outputs for zero samples."""
         arrays = []
         for _, *shape in self.network.output_shapes:
             if len(shape) == 3:
@@ -183,7 +183,7 @@ class Evaluation:
 
 def convert_output(y: tf.Tensor, mul: float | tf.Tensor, add: float | tf.Tensor, shrink: int,
                    dtype: tf.DType | None) -> tf.Tensor:
-    """Apply the output options of `Network.run`, see `OutputOptions`, in float32."""
+    """Apply the output options of `Network.run` in float32, see `OutputOptions`."""
     y = tf.cast(y, tf.float32) * mul + add
     if shrink > 1 and y.shape.rank == 4:
         y = box_average(y, shrink)

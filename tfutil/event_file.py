@@ -1,4 +1,4 @@
-"""The event file that TensorBoard reads."""
+"""Writer of TensorBoard event files."""
 import os
 import sys
 import time
@@ -17,10 +17,10 @@ from pgan.files import escaped
 
 
 class SummaryWriter:
-    """A TensorBoard event file, in the plain form that every reader knows.
+    """Writer of a TensorBoard event file in the basic format, which all readers support.
 
     Args:
-        folder: where the file is made.
+        folder: folder of the file.
     """
 
     def __init__(self, folder: str | os.PathLike):
@@ -28,14 +28,14 @@ class SummaryWriter:
         self._writer = self._try(EventFileWriter, str(folder))
 
     def _try(self, action, *arguments):
-        """Call action(*arguments). If the file cannot be written, warn once and write nothing more.
+        """Call action(*arguments). If the file cannot be written, warn once and stop writing.
 
-        A full disk must not end a run for the sake of its curves.
+        A full disk must not end a run only because of its curves.
         """
         try:
             return action(*arguments)
         except (OSError, tf.errors.OpError) as error:
-            print('Warning: no more curves for TensorBoard, they cannot be written to '
+            print('Warning: no more curves for TensorBoard, as they cannot be written to '
                   f'{self._folder}: {error}', file=sys.stderr)
             self._writer = None
 
@@ -48,11 +48,11 @@ class SummaryWriter:
         self._write(_event(step, summary=summary))
 
     def scalar(self, tag: str, value: float, step: int) -> None:
-        """Add a point of a curve."""
+        """Add a point to a curve."""
         self._add(step, tag=tag, simple_value=float(value))
 
     def histogram(self, tag: str, values: np.ndarray, step: int) -> None:
-        """Add a histogram of an array, in 64 bins over its range."""
+        """Add a histogram of an array, with 64 bins over its range."""
         values = np.asarray(values, np.float64).ravel()
         counts, edges = np.histogram(values, bins=64)
         histogram = summary_pb2.HistogramProto(
@@ -68,7 +68,7 @@ class SummaryWriter:
             tag: its name.
             data: the bytes of a PNG or JPEG file.
             width, height: in pixels.
-            step: where it stands on the slider.
+            step: its position on TensorBoard's slider.
             description: Markdown that TensorBoard shows on request.
         """
         metadata = summary_pb2.SummaryMetadata(summary_description=escaped(description))
@@ -80,14 +80,14 @@ class SummaryWriter:
         """Add a run's options for the HPARAMS page.
 
         Args:
-            values: options by name; what is not a number, boolean or string is written as a string.
+            values: options by name; values other than numbers and booleans are written as strings.
         """
         plain = {name: value if isinstance(value, (bool, int, float)) else escaped(str(value))
                  for name, value in values.items()}
         self._add_summary(hparams_summary.session_start_pb(plain))
 
     def layout(self, categories: Mapping[str, Mapping[str, Sequence[str]]]) -> None:
-        """Add the order of the CUSTOM SCALARS page.
+        """Add the layout of the CUSTOM SCALARS page.
 
         Args:
             categories: {category: {title of a chart: regular expressions of its tags}}.
@@ -99,7 +99,7 @@ class SummaryWriter:
             for category, charts in categories.items()])))
 
     def _add_summary(self, summary):
-        """Add a plugin's summary, which is of TensorFlow's class where that is there."""
+        """Add a plugin's summary, which may be of TensorFlow's or of TensorBoard's class."""
         content = summary.SerializeToString()
         self._write(_event(0, summary=summary_pb2.Summary.FromString(content)))
 
@@ -108,7 +108,7 @@ class SummaryWriter:
         self._write(_event(0, graph_def=graph_def.SerializeToString()))
 
     def flush(self) -> None:
-        """Write everything that was added to the file."""
+        """Write all pending events to the file."""
         if self._writer:
             self._try(self._writer.flush)
 

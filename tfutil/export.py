@@ -1,6 +1,6 @@
-"""Networks for other programs: SavedModel folders, ONNX files, and weights by name.
+"""Export of networks: SavedModel folders, ONNX files, and weights by name.
 
-`Network.export`, `save_weights` and `load_weights` are the public way in.
+`Network.export`, `save_weights` and `load_weights` are the public interface.
 """
 import os
 from typing import TYPE_CHECKING
@@ -16,13 +16,13 @@ from tfutil.gradients import PLAIN_OPERATIONS
 if TYPE_CHECKING:
     from tfutil.network import Network
 
-ONNX_OPSET = 17  # of 2022, which everything that reads ONNX today knows
+ONNX_OPSET = 17  # of 2022; current ONNX readers support it
 
 
 class _Served(tf.Module):
-    """A network at its current stage as one function of float32 tensors.
+    """A network at its current stage, as one function of float32 tensors.
 
-    Inputs and outputs without components are left out.
+    Zero-width inputs and outputs are left out.
     """
 
     def __init__(self, network):
@@ -48,15 +48,15 @@ class _Served(tf.Module):
 
 
 def export(network: 'Network', path: str | os.PathLike, overwrite: bool = False) -> None:
-    """Write a network for other programs: see `Network.export`."""
+    """Export a network: see `Network.export`."""
     path = os.path.abspath(path)
     if os.path.lexists(path) and not overwrite:
         raise DataError(f'{path!r} exists. Choose another name, or pass overwrite=True.')
     if not os.path.isdir(os.path.dirname(path)):
         raise DataError(f'cannot export to {path!r}: there is no folder '
-                        f'{os.path.dirname(path)!r}. Make it, or correct the path.')
+                        f'{os.path.dirname(path)!r}. Create it, or correct the path.')
     if network.activation_dtype != 'float32':
-        network = network.convert(dtype='float32')  # other programs may not compute in less
+        network = network.convert(dtype='float32')  # other programs may not support lower precision
     write = _write_onnx if path.endswith('.onnx') else _write_saved_model
     write(_Served(network), path)
 
@@ -77,8 +77,8 @@ def _write_onnx(served, path):
 
 def _write_saved_model(served, path):
     if os.path.lexists(path) and not os.path.isfile(os.path.join(path, 'saved_model.pb')):
-        raise DataError(f'{path!r} exists and is no SavedModel: it is not overwritten. Choose '
-                        'another name.')
+        raise DataError(f'{path!r} exists and is not a SavedModel, so it is not overwritten. '
+                        'Choose another name.')
     with atomic_path(path, make_error=_cannot_export) as temporary:
         try:
             tf.saved_model.save(served, temporary,
@@ -88,8 +88,8 @@ def _write_saved_model(served, path):
 
 
 def _cannot_export(path, error):
-    return DataError(f'cannot export to {path!r}: {in_short(error)}. Nothing was overwritten. See '
-                     'to free space and permissions, then export again.')
+    return DataError(f'cannot export to {path!r}: {in_short(error)}. Nothing was overwritten. '
+                     'Check free space and permissions, then export again.')
 
 
 def save_weights(network: 'Network', path: str | os.PathLike) -> None:
@@ -120,7 +120,7 @@ def load_weights(network: 'Network', path: str | os.PathLike) -> None:
 def _read_npz(path):
     try:
         return read_npz(path)
-    # A damaged archive can raise almost anything.
+    # a damaged archive can raise almost any exception
     except Exception as error:
         raise DataError(f'the weights {path!r} cannot be read: {in_short(error)}. Expected an '
-                        '.npz file that Network.save_weights has written.') from error
+                        '.npz file written by Network.save_weights.') from error

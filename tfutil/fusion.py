@@ -1,8 +1,8 @@
-"""Fused operations: XLA turns small operations into a few kernels, in steps not compiled by it.
+"""Operator fusion: XLA compiles groups of small operations in steps that it does not compile whole.
 
-On a GPU each small operation is a launch and a pass over memory. XLA makes one kernel of several
-when it compiles scaled weights, pixel norm or the optimizer's update. On CPUs launches are cheap,
-and compiling takes longer than it saves.
+On a GPU each small operation costs a kernel launch and a pass over memory. For scaled weights,
+pixel norm and the optimizer's update, XLA fuses several operations into one kernel. On CPUs,
+launches are cheap, and compiling takes longer than it saves.
 """
 import contextlib
 import contextvars
@@ -17,12 +17,12 @@ from tfutil.context import holding
 
 T = TypeVar('T')
 
-# Replicas are traced in threads of their own, one after the other.
+# Replicas are traced one after the other, each in its own thread.
 _fusing: contextvars.ContextVar[bool] = contextvars.ContextVar('fusing', default=False)
 
 
 def fusing(enabled: bool = True) -> contextlib.AbstractContextManager[bool]:
-    """Let XLA compile what `fused` marks, in graphs that are traced in the block."""
+    """Let XLA compile the functions marked by `fused`, in graphs traced in the block."""
     return holding(_fusing, enabled)
 
 
@@ -32,8 +32,8 @@ def fused(function: Callable[..., T], *tensors: tf.Tensor) -> T:
     Its gradients of any order are compiled, too.
 
     Args:
-        function: of tensors to a tensor or a list of tensors. Where it is differentiated, it must
-            have no side effects.
+        function: function of tensors to a tensor or a list of tensors. It must have no side effects
+            if it is differentiated.
         tensors: its arguments.
     """
     if not _fusing.get():
@@ -58,10 +58,15 @@ def _compiled(function: Callable[..., T]) -> Callable[..., T]:
 
 
 def _vector_jacobian_products(function, count, *tensors):
-    """Products of upstream gradients, which follow `count` inputs, with the function's Jacobians.
+    """Return the vector-Jacobian products of a function.
 
-    The function is evaluated again. TensorFlow's own gradient would receive intermediate results of
-    the first evaluation, shapes among them, and XLA refuses shapes that are not constants.
+    The function is evaluated again. TensorFlow's own gradient would reuse intermediate results of
+    the first evaluation, shapes among them, and XLA accepts only constant shapes.
+
+    Args:
+        function: the function.
+        count: number of its inputs.
+        tensors: the inputs, then the upstream gradients.
     """
     inputs, upstream = tensors[:count], tensors[count:]
     with tf.GradientTape(watch_accessed_variables=False) as tape:
@@ -72,7 +77,7 @@ def _vector_jacobian_products(function, count, *tensors):
 
 @functools.cache
 def fusion_works() -> bool:
-    """Whether this machine has a GPU that XLA can compile for: that takes CUDA's compiler files."""
+    """Whether XLA can compile for this machine's GPU, which needs CUDA's compiler files."""
     if not tf.config.get_visible_devices('GPU'):
         return False
     probe = tf.function(lambda x: tf.math.rsqrt(tf.exp(x) + 1.0) * x, jit_compile=True)

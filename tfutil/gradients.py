@@ -1,4 +1,4 @@
-"""Gradients of a layer's own, which a block can do without."""
+"""Custom gradients that can be disabled in a block."""
 import contextvars
 import functools
 from collections.abc import Callable
@@ -6,18 +6,19 @@ from typing import Any
 
 import tensorflow as tf
 
-# True while networks are exported: another program differentiates plain operations by itself, and
-# TensorFlow warns of each gradient function that a SavedModel cannot hold.
+# True while networks are exported. Other programs differentiate plain operations themselves, and
+# TensorFlow warns about each gradient function that a SavedModel cannot store.
 PLAIN_OPERATIONS: contextvars.ContextVar[bool] = contextvars.ContextVar('PLAIN_OPERATIONS',
                                                                         default=False)
 
 
 def custom_gradient(function: Callable[..., tuple[Any, Callable]]) -> Callable[..., Any]:
-    """`tf.custom_gradient`, but for blocks that hold PLAIN_OPERATIONS: there the gradient is that
-    of the operations in `function`.
+    """`tf.custom_gradient`, disabled in blocks where PLAIN_OPERATIONS is true.
+
+    There the gradient is that of the operations in `function`.
 
     Args:
-        function: takes tensors; returns (result, gradient function).
+        function: function of tensors to (result, gradient function).
     """
     differentiable = tf.custom_gradient(function)
 

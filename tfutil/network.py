@@ -1,8 +1,8 @@
-"""Network: a build function's variables, their evaluation, cloning, averaging and pickled state.
+"""Network: variables of a build function, with evaluation, cloning, averaging and pickling.
 
-The Keras model inside is made by a build function such as `networks.G_paper` (its docstring tells
-what a model must offer). Everything public uses NCHW and NumPy. A network keeps its `lod` as a
-variable, and evaluates only the layers that lod needs.
+A build function such as `networks.G_paper` creates the Keras model inside; the docstring of
+`networks` lists what a model must provide. The public interface uses NCHW and NumPy. The `lod` is a
+variable, and only the layers that it needs are evaluated.
 """
 import contextlib
 import contextvars
@@ -26,46 +26,46 @@ from tfutil.objects import EXPECTED_OF_BUILD_FUNCTIONS, expect_tensorflow2, impo
 from tfutil.runtime import expect_eager
 from tfutil.stages import Stage
 
-BuildFunction = TypeVar('BuildFunction', bound=Callable[..., Any])  # to a Keras model
-# A name, an output shape whose first axis is open, and trainable variables.
+BuildFunction = TypeVar('BuildFunction', bound=Callable[..., Any])  # returns a Keras model
+# Name, output shape whose first entry is None, and trainable variables.
 LayerRow: TypeAlias = tuple[str, list[int | None] | None, list[tf.Variable]]
 
-# Functions that may rewrite a pickled state before it is used: state -> state. Old formats hook in
-# here.
+# Functions that may rewrite a pickled state before it is used: state -> state. They convert old
+# formats.
 network_import_handlers: list[Callable[[dict[str, Any]], dict[str, Any]]] = []
 
-# Whether unpickling may execute the source text that a snapshot of a user's own network carries.
-# See misc.load_pkl.
+# Whether unpickling may execute the source code in a snapshot of a user-defined network. See
+# misc.load_pkl.
 TRUST_SOURCE: contextvars.ContextVar[bool] = contextvars.ContextVar('TRUST_SOURCE', default=False)
 
-# Build functions that a pickled state may name: (module, function) -> function. A name alone must
-# not make unpickling call something, so a user's function is known only once it is marked with
-# @build_function or has built a network in this process.
+# Build functions that a pickled state may name: (module, function) -> function. For security, a
+# pickle cannot call arbitrary functions by name: a user's function must be marked with
+# @build_function or have built a network in this process.
 _known_functions: dict[tuple[str, str], Callable[..., Any]] = {}
 
-# The functions that a state may name without their module: the program's own.
+# The program's own functions, which a state names without their module.
 STOCK_FUNCTIONS = {
     'G_paper': 'networks.G_paper', 'D_paper': 'networks.D_paper', 'dummy': 'legacy.dummy',
     'G_mnist_mode_recovery': 'networks.G_mnist_mode_recovery',
     'D_mnist_mode_recovery': 'networks.D_mnist_mode_recovery'
 }
-# lets the original program, whose module has the same name, load our snapshots
+# lets the original program load our snapshots, as its module has the same name
 STOCK_SOURCE = 'from networks import *\n'
 
 
 def build_function(func: BuildFunction) -> BuildFunction:
-    """Mark a function of your own as a build function.
+    """Mark a user-defined function as a build function.
 
-    Snapshots that name it can then be loaded once its module is imported.
+    Snapshots that name it can be loaded once its module is imported.
     """
     _known_functions[func.__module__, func.__name__] = func
     return func
 
 
 class PortableArray(np.ndarray):
-    """An array that pickles as numpy.ndarray(shape, dtype, bytes).
+    """Array that pickles as numpy.ndarray(shape, dtype, bytes).
 
-    The pickle names no private NumPy path, so every NumPy version reads it.
+    The pickle refers to no private NumPy path, so every NumPy version can read it.
     """
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> tuple:
@@ -74,12 +74,12 @@ class PortableArray(np.ndarray):
 
 
 class Network:
-    """A build function's model under a name.
+    """Named model of a build function.
 
     Args:
-        name: e.g. 'G'; free.
+        name: any string, e.g. 'G'.
         func: dotted name of the build function, e.g. 'networks.G_paper', or the function itself.
-        static_kwargs: its keywords; kept and pickled.
+        static_kwargs: keywords of the build function; pickled with the network.
 
     Attributes:
         name, static_kwargs: as given.
@@ -89,7 +89,7 @@ class Network:
         vars, trainables: dicts of local name ('4x4/Conv/weight') to tf.Variable, in pickling order.
 
     Raises:
-        ConfigError: no such function, or it refuses the keywords.
+        ConfigError: there is no such function, or it rejects the keywords.
     """
 
     def __init__(self, name: str | None = None, func: str | Callable | None = None,
@@ -145,7 +145,7 @@ class Network:
     # ------------------------------------------------------------ variables
 
     def find_var(self, name_or_var: str | tf.Variable) -> tf.Variable:
-        """The variable of a local name (a variable is handed back)."""
+        """Return the variable with a local name; a variable is returned as is."""
         if not isinstance(name_or_var, str):
             return name_or_var
         if name_or_var not in self.vars:
@@ -154,7 +154,7 @@ class Network:
         return self.vars[name_or_var]
 
     def get_var(self, name_or_var: str | tf.Variable) -> np.ndarray:
-        """A variable's value as a NumPy array."""
+        """Return a variable's value as a NumPy array."""
         return self.find_var(name_or_var).numpy()
 
     def set_var(self, name_or_var: str | tf.Variable, value: np.ndarray | float) -> None:
@@ -162,25 +162,27 @@ class Network:
         self.find_var(name_or_var).assign(value)
 
     def get_var_localname(self, var: tf.Variable) -> str:
-        """The local name of one of this network's variables. (A method of the original's; unused
-        here, as are the next two and `copy_trainables_from`.)
+        """Return the local name of one of this network's variables.
+
+        Kept from the original's interface; unused here, like the next two methods and
+        `copy_trainables_from`.
         """
         return next(name for name, own in self.vars.items() if own is var)
 
     def reset_vars(self) -> None:
-        """Draw all variables anew from their initial distributions."""
+        """Reinitialize all variables."""
         self._copy(self._rebuilt(self.name), self.vars)
 
     def reset_trainables(self) -> None:
-        """Draw the trainable variables anew from their initial distributions."""
+        """Reinitialize the trainable variables."""
         self._copy(self._rebuilt(self.name), self.trainables)
 
     def copy_vars_from(self, src: 'Network') -> None:
-        """Take over the values of all variables of another network that has the same names."""
+        """Copy all variables of a network with the same variable names."""
         self._copy(src, self.vars)
 
     def copy_trainables_from(self, src: 'Network') -> None:
-        """Take over the trainable variables' values of another network that has the same names."""
+        """Copy the trainable variables of a network with the same variable names."""
         self._copy(src, self.trainables)
 
     def _copy(self, src, names):
@@ -189,7 +191,7 @@ class Network:
 
     @property
     def lod(self) -> float | None:
-        """The current level of detail as a float, or None for a network that does not grow."""
+        """Current level of detail; None for a network that does not grow."""
         if 'lod' not in self.vars:
             return None
         with tf.init_scope():  # also while a step is compiled
@@ -197,22 +199,20 @@ class Network:
 
     @property
     def activation_dtype(self) -> str:
-        """Type of the activations: the build function's option `dtype`. One without it computes in
-        float32.
-        """
+        """Type of the activations: the build function's option `dtype`, or float32 without it."""
         return with_defaults(self._build_func, self.static_kwargs).get('dtype', 'float32')
 
     @property
     def gives_native_images(self) -> bool:
         """Whether a generator can return images at a stage's own resolution.
 
-        It can if it grows and is not of structure 'linear'.
+        It can if it grows, its structure is not 'linear' and its model's `call` takes `native`.
         """
         return self.stage is not None and 'native' in inspect.signature(self.model.call).parameters
 
     @property
     def stage(self) -> Stage | None:
-        """The growth stage the current lod asks for; None where everything is to be evaluated."""
+        """Growth stage of the current lod; None if all layers are evaluated."""
         if not self._grows or self.lod is None or self.static_kwargs.get('structure') == 'linear':
             return None
         return Stage.of(self.lod, self.model.resolution)
@@ -220,24 +220,24 @@ class Network:
     # ------------------------------------------------------------ copies
 
     def _rebuilt(self, name: str | None) -> 'Network':
-        """A network of the same build function and keywords, with new initial values."""
+        """Return a newly initialized network of the same build function and keywords."""
         network = object.__new__(type(self))
         network._create(name, self._build_func, self.static_kwargs)
         return network
 
     def clone(self, name: str | None = None) -> 'Network':
-        """A new network with the same build function, keywords and values."""
+        """Return a copy: a new network with the same build function, keywords and values."""
         network = self._rebuilt(name or self.name)
         network.copy_vars_from(self)
         return network
 
     def convert(self, name: str | None = None, func: str | Callable | None = None,
                 **static_kwargs: Any) -> 'Network':
-        """A new network of another build function, with the values of all variables that both have.
+        """Return a network of another build function, with the values of all common variables.
 
         Args:
-            name: of the new network; None = this one's.
-            func: build function or its dotted name; None = this one's.
+            name: name of the new network; None = this network's.
+            func: build function or its dotted name; None = this network's.
             static_kwargs: keywords to change; the others are this network's.
         """
         network = type(self)(name or self.name, func or self._build_func,
@@ -254,9 +254,9 @@ class Network:
         A step is new = lerp(src, own, beta) for each variable.
 
         Args:
-            src: the network to follow; one with the same variables.
-            beta: decay per step of the trainables.
-            beta_nontrainable: decay of the others; 0 copies them (so lod follows).
+            src: the network to follow; it must have the same variables.
+            beta: decay per step of the trainable variables.
+            beta_nontrainable: decay of the others; 0 copies them, so the lod follows.
         """
         @tf.function(autograph=False)
         def update():
@@ -276,17 +276,17 @@ class Network:
         The result is differentiable in the inputs and the variables.
 
         Args:
-            inputs: tensors in the order of `input_names`; a zero-width one may be None, or left
+            inputs: tensors in the order of `input_names`. A zero-width input may be None, or left
                 out at the end.
             stage: the growth stage to evaluate; None evaluates every layer. 'current' follows the
-                variable lod: outside a tf.function by evaluating what the lod needs, inside one
-                (where the lod may change after compilation) by evaluating every layer.
+                variable lod. Outside a tf.function it evaluates the layers that the lod needs.
+                Inside one, where the lod may change after tracing, it evaluates every layer.
             return_as_list: return a list, even of one output.
-            dynamic_kwargs: passed to the model if it has them (e.g. native=True), is_training also
-                as Keras's `training`; others are ignored.
+            dynamic_kwargs: options passed to the model if it takes them, e.g. native=True.
+                is_training is also passed as Keras's `training`. Others are ignored.
 
         Returns:
-            One tensor, or a tuple (list if asked) in the order of `output_names`.
+            One tensor, or a tuple (list with return_as_list) in the order of `output_names`.
         """
         expect_eager()
         options = self.known_options(dynamic_kwargs)
@@ -302,9 +302,9 @@ class Network:
         return outputs[0] if len(outputs) == 1 else tuple(outputs)
 
     def at_stage(self, stage: Stage | None, **dynamic_kwargs: Any) -> 'NetworkAtStage':
-        """This network with the stage and options such as native=True filled in.
+        """Return a view of this network with the stage and options such as native=True fixed.
 
-        A compiled training step passes it to the losses.
+        A compiled training step passes such views to the losses.
         """
         return NetworkAtStage(self, dict(stage=stage, **dynamic_kwargs))
 
@@ -313,15 +313,14 @@ class Network:
         return self.num_inputs > 1 and hasattr(self.model, 'operations')
 
     def known_options(self, dynamic_kwargs: Mapping[str, Any]) -> dict[str, Any]:
-        """Those of some options that the model takes; is_training counts as Keras's `training`."""
+        """Return the options that the model takes; is_training counts as Keras's `training`."""
         known = inspect.signature(self.model.call).parameters
         if 'is_training' in dynamic_kwargs:
             dynamic_kwargs = {'training': dynamic_kwargs['is_training'], **dynamic_kwargs}
         return {name: value for name, value in dynamic_kwargs.items() if name in known}
 
     def _complete(self, inputs):
-        """Fill in zero-width inputs (labels of an unconditional network) that the caller left out
-        or passed as None.
+        """Fill in zero-width inputs (labels of an unconditional network) that are missing or None.
 
         Raises:
             ConfigError: the number of inputs is wrong, or another input is missing.
@@ -338,7 +337,7 @@ class Network:
         return completed
 
     def _expect_optional(self, name, shape):
-        """Raise ConfigError if an input that the caller left out has components."""
+        """Raise ConfigError if a missing input is not zero-width."""
         if 0 in shape:
             return
         wanted = f'an array of shape {["N", *shape[1:]]}'
@@ -361,22 +360,23 @@ class Network:
         Args:
             in_arrays: arrays in the order of `input_names`; zero-width labels may be None or left
                 out.
+            return_as_list: return a list, even of one output.
             print_progress: show a progress bar.
-            minibatch_size: samples per evaluation; None = all at once. A layer that compares
-                samples (minibatch stddev) sees one minibatch.
-            num_gpus: split each minibatch into so many shares, evaluated at the same time on as
-                many devices of this machine, or on those that there are. A layer that compares
-                samples then sees a share.
-            out_mul, out_add: applied to the outputs in this order.
-            out_shrink: then average boxes of so many pixels a side; a rest at the right and lower
-                edges, too small for a box, is left out.
+            minibatch_size: samples per evaluation; None = all at once. Layers that compare samples
+                (minibatch stddev) see one minibatch.
+            num_gpus: split each minibatch into this number of shares, evaluated in parallel on this
+                machine's devices. Layers that compare samples then see one share.
+            out_mul, out_add: multiply the outputs, then add.
+            out_shrink: then average boxes of this many pixels across and down; incomplete boxes at
+                the right and lower edges are dropped.
             out_dtype: then convert; integer types are rounded half to even and saturated.
+            dynamic_kwargs: see `get_output_for`.
 
         Returns:
-            Float32 arrays (or out_dtype): one, or a tuple (list if asked).
+            One float32 array (or out_dtype), or a tuple (list with return_as_list).
 
         Raises:
-            ConfigError: arrays of other shapes, or an option that cannot be used.
+            ConfigError: an array has the wrong shape, or an option is invalid.
         """
         expect_eager()
         given = [None if x is None else np.asarray(x, np.float32) for x in in_arrays]
@@ -404,11 +404,11 @@ class Network:
                 f'parameters{lod}>')
 
     def list_layers(self) -> list[LayerRow]:
-        """Rows of inputs, layers and outputs, as `print_layers` shows them.
+        """Return the rows of inputs, layers and outputs that `print_layers` shows.
 
         Returns:
-            (name, output shape with an open first axis or None if unknown, trainable variables) of
-            each.
+            List of (name, output shape whose first entry is None, trainable variables). An unknown
+            shape is None.
         """
         rows: list[LayerRow] = [
             (name, shape, []) for name, shape in zip(self.input_names, self.input_shapes)]
@@ -451,22 +451,22 @@ class Network:
         return [(f'{title}/{name}', var.numpy()) for name, var in self.trainables.items()
                 if len(var.shape) > 1]
 
-    # ------------------------------------------------------------ other programs
+    # ------------------------------------------------------------ export
 
     def export(self, path: str | os.PathLike, overwrite: bool = False) -> None:
-        """Write this network, at its current lod, for programs that know nothing of this one.
+        """Export this network at its current lod, for use without this program.
 
         Inputs and outputs have the names and shapes of `input_names`, `output_names` and so on:
-        NCHW, float32, any minibatch size. Those that have no components, such as the labels of an
-        unconditional network, are left out.
+        NCHW, float32, any minibatch size. Zero-width ones, such as the labels of an unconditional
+        network, are left out.
 
         Args:
-            path: ending in '.onnx', an ONNX file (that needs the package tf2onnx); otherwise the
-                folder of a SavedModel.
-            overwrite: replace an earlier file or SavedModel.
+            path: path of an ONNX file if it ends in '.onnx', which needs the package tf2onnx;
+                otherwise folder of a SavedModel.
+            overwrite: replace an existing file or SavedModel.
 
         Raises:
-            DataError: the place is taken or cannot be written to.
+            DataError: the path exists or cannot be written.
             ConfigError: tf2onnx is not installed.
         """
         export.export(self, path, overwrite)
@@ -482,8 +482,8 @@ class Network:
         """Set all variables from an .npz file of `save_weights`.
 
         Raises:
-            DataError: the file cannot be read, or is of a network with other variables; then no
-                variable has changed.
+            DataError: the file cannot be read, or its variables differ from this network's. No
+                variable is changed then.
         """
         export.load_weights(self, path)
 
@@ -519,18 +519,18 @@ class Network:
                             'snapshot was written.')
 
 
-Network.__module__ = 'tfutil'  # the class path that snapshots name
+Network.__module__ = 'tfutil'  # the class path in snapshots
 
 
 class NetworkAtStage:
-    """A network with stage and options filled in; every other attribute is the network's.
+    """View of a network with stage and options fixed; all other attributes are the network's.
 
     Args:
         network: the network.
-        options: keywords of `Network.get_output_for`, 'stage' among them.
+        options: keywords of `Network.get_output_for`, including 'stage'.
 
     Attributes:
-        chosen_stage: the stage; None evaluates everything.
+        chosen_stage: the stage; None evaluates every layer.
     """
 
     def __init__(self, network: Network, options: dict[str, Any]):
@@ -543,20 +543,20 @@ class NetworkAtStage:
 
     def get_output_for(self, *inputs: tf.Tensor,
                        **kwargs: Any) -> tf.Tensor | list[tf.Tensor] | tuple[tf.Tensor, ...]:
-        """`Network.get_output_for` with stage and options filled in."""
+        """Call `Network.get_output_for` with the fixed stage and options."""
         return self._network.get_output_for(*inputs, **{**kwargs, **self._options})
 
 
 def defined_by_its_class(model: Any, name: str) -> bool:
     """Whether a model's own class defines an attribute.
 
-    What it inherits may not hold for the layers that it adds.
+    An inherited one may not be valid for the layers that the class adds.
     """
     return name in vars(type(model))
 
 
 def trusting_source(trust: bool = True) -> contextlib.AbstractContextManager[bool]:
-    """Allow or forbid, in the block, unpickling that executes source text of a user's network."""
+    """Allow or forbid, in the block, executing source code in snapshots while unpickling."""
     return holding(TRUST_SOURCE, trust)
 
 
@@ -564,13 +564,13 @@ def trusting_source(trust: bool = True) -> contextlib.AbstractContextManager[boo
 
 @contextlib.contextmanager
 def _fresh_layer_names():
-    """Let Keras number unnamed layers from the start in the block.
+    """Restart Keras's numbering of unnamed layers in the block.
 
-    Keras numbers them throughout the process (dense, dense_1, ...), and layer names are variable
-    names. Without this, a clone or a snapshot of a network of unnamed layers would not find its own
-    variables again.
+    Keras numbers unnamed layers per process (dense, dense_1, ...), and variables are named after
+    layers. Without this, a clone or a snapshot of a network with unnamed layers would have other
+    variable names.
     """
-    # Keras has no public way to do this short of clearing everything
+    # The public interface of Keras can only clear all of its state.
     from keras.src.backend.common import global_state
     saved = global_state.get_global_attribute('object_name_uids')
     global_state.set_global_attribute('object_name_uids', None)
@@ -586,7 +586,7 @@ def _names_and_shapes(tensors):
 
 
 def _shape_text(shape):
-    """(?, 16, 4, 4) as tables show shapes: '?' is the open minibatch axis."""
+    """Return a shape for tables, e.g. '(?, 16, 4, 4)', where '?' is the minibatch axis."""
     if shape is None:
         return '-'
     sizes = ['?' if size is None else str(size) for size in shape]
@@ -597,7 +597,7 @@ def _module_source(func):
     try:
         return inspect.getsource(sys.modules[func.__module__])
     except (OSError, TypeError, KeyError):
-        return ''  # defined at a prompt: such a snapshot can be read only where the function exists
+        return ''  # defined interactively: the snapshot can be read only where the function exists
 
 
 def _check_state(state):
@@ -613,9 +613,10 @@ def _check_state(state):
 
 
 def _find_build_func(state):
-    """The build function that a state names.
+    """Return the build function that a state names.
 
-    Ours for the stock networks, else one known in this process, else (if trusted) its module's.
+    It is the program's own for the stock networks, else one known in this process, else, if source
+    is trusted, that of the named module or of the source code in the state.
     """
     name, module_name = state['build_func_name'], state.get('build_module_name', 'networks')
     if name in STOCK_FUNCTIONS and module_name == 'networks':
@@ -626,9 +627,9 @@ def _find_build_func(state):
         raise UnknownFunctionError(
             f"network {state['name']!r} is built by {name!r} of module {module_name!r}, which is "
             'not known here. Import that module first, with the function marked '
-            '@tfutil.build_function; or, if you trust whoever made the file, load it with '
+            '@tfutil.build_function; or, if you trust the origin of the file, load it with '
             'misc.load_pkl(path, trust_source=True), which imports the module or executes the '
-            'source text inside the file.', f'{module_name}.{name}')
+            'source code inside the file.', f'{module_name}.{name}')
     with contextlib.suppress(ImportError, AttributeError):
         return getattr(importlib.import_module(module_name), name)
     module = types.ModuleType(f'_snapshot_{state["name"]}')

@@ -1,4 +1,4 @@
-"""Names to objects: config.py names its functions ('networks.G_paper'), this module finds them."""
+"""Import of objects by dotted names such as 'networks.G_paper', as config.py gives them."""
 import importlib
 import inspect
 import os
@@ -11,10 +11,10 @@ from pgan.errors import ConfigError, did_you_mean
 
 
 def find_obj_in_module(module: ModuleType, name: str) -> Any:
-    """Follow a dotted name below a module: `find_obj_in_module(np, 'random.rand')`.
+    """Return the object with a dotted name below a module: `find_obj_in_module(np, 'random.rand')`.
 
     Raises:
-        ConfigError: there is no such name; the message suggests the nearest existing one.
+        ConfigError: there is no such name; the message suggests the closest one.
     """
     obj = module
     for part in name.split('.'):
@@ -29,39 +29,38 @@ def _split(dotted_name: str) -> tuple[ModuleType, str]:
     """Import the longest prefix of a dotted name that is a module.
 
     Returns:
-        The module, and the rest of the name.
+        The module, and the remaining name.
     """
     parts = str(dotted_name).split('.')
     if not all(part.isidentifier() for part in parts):
-        raise ConfigError('a dotted name is needed, like networks.G_paper. Received: '
+        raise ConfigError('expected a dotted name, like networks.G_paper. Received: '
                           f'{dotted_name!r}.')
     for count in range(len(parts), 0, -1):
         module_name = '.'.join(parts[:count])
         try:
             return importlib.import_module(module_name), '.'.join(parts[count:])
         except ModuleNotFoundError as error:
-            # A missing prefix is what we are probing for; a missing import inside a module that
-            # exists is not.
+            # A prefix that is no module is expected; a failed import inside a module is an error.
             if error.name is None or not (module_name == error.name
                                           or module_name.startswith(error.name + '.')):
                 raise
     known = [n for n in sys.modules if '.' not in n]
     raise ConfigError(f'there is no module {parts[0]!r} (in '
                       f'{dotted_name!r}).{did_you_mean(parts[0], known)} Write names as '
-                      'module.function, e.g. networks.G_paper; a module of your own must be in '
+                      'module.function, e.g. networks.G_paper; your own module must be in '
                       f'the current folder ({os.getcwd()!r}) or on PYTHONPATH.')
 
 
 def import_module(dotted_name: str) -> ModuleType:
-    """Import the module that a dotted name starts with: 'networks.G_paper' gives `networks`."""
+    """Import the module of a dotted name: `networks` for 'networks.G_paper'."""
     return _split(dotted_name)[0]
 
 
 def import_obj(dotted_name: str) -> Any:
-    """Import the object of a dotted name: 'networks.G_paper' gives the function.
+    """Import the object with a dotted name: the function for 'networks.G_paper'.
 
     Raises:
-        ConfigError: no module or no object has that name; the message suggests the nearest one.
+        ConfigError: there is no such module or object; the message suggests the closest one.
     """
     module, rest = _split(dotted_name)
     return find_obj_in_module(module, rest) if rest else module
@@ -69,20 +68,20 @@ def import_obj(dotted_name: str) -> Any:
 
 EXPECTED_OF_BUILD_FUNCTIONS = (
     'Expected a function of keywords (num_channels, resolution, label_size and its own options) '
-    'that returns a Keras model, with layers in place of tf.variable_scope and tf.get_variable; '
+    'that returns a Keras model, with layers instead of tf.variable_scope and tf.get_variable; '
     "see docs/design.md, 'Functions of your own'.")
 
 
 def expect_tensorflow2(where: str, build_func: Callable[..., Any]) -> None:
-    """Raise ConfigError if a build function is one for TensorFlow 1, which takes input tensors.
+    """Raise ConfigError for a build function for TensorFlow 1, which takes input tensors.
 
     Args:
-        where: what the message starts with.
+        where: start of the message.
         build_func: the function.
     """
     try:
         parameters = inspect.signature(build_func).parameters.values()
-    except (TypeError, ValueError):  # some callables have none
+    except (TypeError, ValueError):  # some callables have no signature
         return
     tensors = [each.name for each in parameters
                if each.name.endswith('_in') and each.default is each.empty]
@@ -93,9 +92,7 @@ def expect_tensorflow2(where: str, build_func: Callable[..., Any]) -> None:
 
 
 def call_func_by_name(*args: Any, func: str | None = None, **kwargs: Any) -> Any:
-    """Call the function of a dotted name with the other arguments. (A name of the original's;
-    unused here.)
-    """
+    """Call the function with a dotted name. Kept from the original's interface; unused here."""
     if func is None:
         raise ConfigError("a 'func' line is missing: write e.g. train = "
                           "EasyDict(func='train.train_progressive_gan').")

@@ -1,4 +1,4 @@
-"""Small tensor helpers that the whole program speaks in."""
+"""Small tensor operations used throughout the program."""
 from collections.abc import Iterable
 from typing import TypeVar
 
@@ -14,7 +14,7 @@ def lerp(a: Values, b: Values, t: float | tf.Tensor) -> Values:
 
 
 def lerp_clip(a: float | tf.Tensor, b: float | tf.Tensor, t: float | tf.Tensor) -> tf.Tensor:
-    """Linear interpolation with t clipped to [0, 1]. (A name of the original's; unused here.)"""
+    """Linear interpolation with t clipped to [0, 1]. Kept from the original; unused here."""
     return a + (b - a) * tf.clip_by_value(t, 0.0, 1.0)
 
 
@@ -29,24 +29,25 @@ def exp2(x: tf.Tensor) -> tf.Tensor:
 
 
 def flatten(x: tf.Tensor) -> tf.Tensor:
-    """Any tensor as one axis."""
+    """Reshape a tensor to one axis."""
     return tf.reshape(x, [-1])
 
 
 def is_tf_expression(x: object) -> bool:
-    """True for tensors and variables, False for NumPy arrays and Python numbers. (A name of the
-    original's; unused here.)
+    """Whether x is a tensor or variable, and not a NumPy array or Python number.
+
+    Kept from the original; unused here.
     """
     return tf.is_tensor(x) or isinstance(x, tf.Variable)
 
 
 def shape_to_list(shape: tf.TensorShape | Iterable[int | None]) -> list[int | None]:
-    """A TensorShape (or any sequence of sizes) as a list of ints and None."""
+    """Convert a TensorShape, or any sequence of sizes, to a list of ints and None."""
     return [None if size is None else int(size) for size in shape]
 
 
 def box_average(x: tf.Tensor, factor: int = 2) -> tf.Tensor:
-    """Average factor x factor boxes of [N, C, H, W]; a rest too small for a box is left out."""
+    """Average factor x factor boxes of [N, C, H, W]; incomplete boxes at the edges are dropped."""
     c, h, w = x.shape[1:]
     if h % factor or w % factor:
         x = x[:, :, :h - h % factor, :w - w % factor]
@@ -64,7 +65,7 @@ def repeat_pixels(x: tf.Tensor, factor: int = 2) -> tf.Tensor:
 
 
 def fp32(*values: tf.Tensor) -> tf.Tensor | list[tf.Tensor]:
-    """Cast tensors to float32, for losses and norms whatever the networks' dtype.
+    """Cast tensors to float32, for losses and norms of networks of any dtype.
 
     Returns:
         One tensor for one value, otherwise a list.

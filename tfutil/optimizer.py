@@ -12,22 +12,22 @@ from tfutil.summary import autosummary
 
 
 class Optimizer:
-    """Adam with the epsilon outside the corrected root, as in TensorFlow 1.
+    """Adam with epsilon outside the bias-corrected root, as in TensorFlow 1.
 
     w -= lr * sqrt(1 - b2^t) / (1 - b1^t) * m / (sqrt(v) + epsilon)
 
-    Gradients are averaged over everything registered and over all replicas, in float32. If any of
-    them is not finite, on whichever replica, all replicas skip the whole update (weights, moments,
-    step count) and count it.
+    Gradients are averaged in float32, over all registered losses and all replicas. If any gradient
+    on any replica is not finite, all replicas skip the whole update (weights, moments, step count)
+    and report it as an overflow.
 
     Args:
         name: prefix of the TensorBoard tags, e.g. 'TrainG'.
         learning_rate: default for `apply_updates`.
         use_loss_scaling: multiply losses by 2^x and gradients by 2^-x, so that float16 gradients do
             not vanish.
-        loss_scaling_init, loss_scaling_inc, loss_scaling_dec: x at the start, its growth after each
-            update and its drop after each overflow.
-        beta1, beta2, epsilon: Adam's.
+        loss_scaling_init, loss_scaling_inc, loss_scaling_dec: initial x, its increase after each
+            update and its decrease after each overflow.
+        beta1, beta2, epsilon: parameters of Adam.
     """
 
     def __init__(
@@ -61,15 +61,15 @@ class Optimizer:
     # ------------------------------------------------------------ loss scaling
 
     def apply_loss_scaling(self, value: tf.Tensor) -> tf.Tensor:
-        """Multiply a loss by the current scale (nothing without loss scaling)."""
+        """Multiply a loss by the current scale; return it unchanged without loss scaling."""
         return value * ops.exp2(self.loss_scaling) if self.use_loss_scaling else value
 
     def scaled_mean(self, loss: tf.Tensor) -> tf.Tensor:
-        """What is differentiated: the mean of a loss in float32, times the current scale."""
+        """Return the value to differentiate: mean of a loss in float32, times the current scale."""
         return self.apply_loss_scaling(tf.reduce_mean(tf.cast(loss, tf.float32)))
 
     def undo_loss_scaling(self, value: tf.Tensor) -> tf.Tensor:
-        """Divide a gradient by the current scale (nothing without loss scaling)."""
+        """Divide a gradient by the current scale; return it unchanged without loss scaling."""
         return value * ops.exp2(-self.loss_scaling) if self.use_loss_scaling else value
 
     # ------------------------------------------------------------ gradients
@@ -81,11 +81,11 @@ class Optimizer:
 
         Args:
             loss_func: function that returns a loss tensor of any shape.
-            variables: tf.Variable to differentiate by.
+            variables: tf.Variables to differentiate with respect to.
 
         Returns:
-            The loss, and float32 gradients, still scaled; None for variables that the loss does not
-            depend on.
+            The loss, and the float32 gradients, still scaled. A gradient is None if the loss does
+            not depend on the variable.
         """
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(variables)
@@ -98,8 +98,8 @@ class Optimizer:
                            variables: Sequence[tf.Variable]) -> tf.Tensor:
         """Differentiate a loss and keep the gradients for `apply_updates`, which averages them.
 
-        A method of the original's; training here differentiates several losses at once and calls
-        `register`.
+        Kept from the original's interface. Training here differentiates several losses at once and
+        calls `register`.
 
         Returns:
             The loss.
@@ -110,7 +110,7 @@ class Optimizer:
 
     def register(self, gradients: Iterable[tf.Tensor | None],
                  variables: Iterable[tf.Variable]) -> None:
-        """Keep scaled gradients for `apply_updates`; those that don't exist count as zero."""
+        """Keep scaled gradients for `apply_updates`; None counts as zero."""
         for grad, var in zip(gradients, variables):
             _, registered = self._registered.setdefault(var.ref(), (var, []))
             registered.append(tf.zeros_like(var) if grad is None else grad)
@@ -118,7 +118,7 @@ class Optimizer:
     # ------------------------------------------------------------ the update
 
     def create_slots(self, variables: Iterable[tf.Variable]) -> None:
-        """Make the moments of the variables. Call it before compiling a step that uses them."""
+        """Create the moments of the variables. Call it before compiling a step that uses them."""
         for var in variables:
             if var.ref() not in self.slots:
                 with tf.init_scope():
@@ -126,19 +126,19 @@ class Optimizer:
                 self.slots[var.ref()] = m, v
 
     def apply_updates(self, learning_rate: float | tf.Tensor | None = None) -> tf.Tensor:
-        """Average the registered gradients and make one update, or none if any is not finite.
+        """Average the registered gradients and apply one update; skip it if any is not finite.
 
         Args:
             learning_rate: number or scalar tensor; None = the default.
 
         Returns:
-            Boolean tensor: whether the update was made.
+            Boolean tensor: whether the update was applied.
         """
         rate = tf.cast(self.learning_rate if learning_rate is None else learning_rate, tf.float32)
         if not self._registered:
             raise ValueError(f'{self.id}: no gradients to apply. Call register_gradients first.')
-        # Empty before the replicas meet: they are traced one after the other, and the next one
-        # registers its gradients here, too.
+        # Clear the list before the all-reduce: replicas are traced one after the other, and the
+        # next one registers its gradients here, too.
         registered, self._registered = list(self._registered.values()), {}
         variables = [var for var, _ in registered]
         self.create_slots(variables)
@@ -152,15 +152,15 @@ class Optimizer:
 
     def _update(self, scaled: Sequence[tf.Tensor], variables: Sequence[tf.Variable],
                 rate: tf.Tensor) -> tf.Tensor:
-        """Adam if all gradients are finite. Returns whether they are.
+        """Apply Adam if all gradients are finite. Return whether they are.
 
-        A skipped update is one with gradients and a rate of 0 and decays of 1: no bit of weights,
-        moments and step count moves. A condition around the update would make a GPU wait for the
-        host.
+        A skipped update is computed with gradients and learning rate 0 and decays 1, which leaves
+        weights, moments and step count unchanged to the bit. A conditional update would make a GPU
+        wait for the host.
         """
-        # Look before the scale is undone: a compiler may fold the two multiplications into one, and
-        # no overflow would be seen. All replicas look at the same averages, in which a value that
-        # is not finite leaves its mark, so they decide alike.
+        # Check before the scale is undone: a compiler may fold the two multiplications into one,
+        # which would hide overflows. All replicas check the same averages, to which non-finite
+        # values propagate, so they agree.
         finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(g)) for g in scaled])
         factor = tf.where(finite, self.undo_loss_scaling(1.0), 0.0)
         rate = tf.where(finite, rate, 0.0)
@@ -181,10 +181,10 @@ class Optimizer:
         return finite
 
     def state_variables(self, named: Mapping[str, tf.Variable]) -> dict[str, Any]:
-        """All that the next updates depend on, for a checkpoint.
+        """Return the state that later updates depend on, for a checkpoint.
 
         Args:
-            named: the variables that are updated, by name.
+            named: the updated variables, by name.
 
         Returns:
             Nested dicts of tf.Variable.
@@ -195,7 +195,7 @@ class Optimizer:
                     loss_scaling=self.loss_scaling)
 
     def reset_optimizer_state(self) -> None:
-        """Forget moments and step count; the loss scale stays."""
+        """Reset moments and step count; keep the loss scale."""
         for m, v in self.slots.values():
             m.assign(tf.zeros_like(m))
             v.assign(tf.zeros_like(v))
@@ -208,6 +208,6 @@ def _average(gradients):
 
 
 def average_over_replicas(gradients: Sequence[tf.Tensor]) -> Sequence[tf.Tensor]:
-    """The mean of each gradient over all replicas, inside a replica's step."""
+    """Return the mean of each gradient over all replicas, inside a replica's step."""
     replicas = tf.distribute.get_replica_context().num_replicas_in_sync
     return gradients if replicas == 1 else [total / replicas for total in all_reduce(gradients)]

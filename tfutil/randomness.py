@@ -1,14 +1,14 @@
 """Random draws as a function of (seed, step, replica).
 
-A resumed run repeats the uninterrupted one, and no two replicas draw alike. The bits are the same
-on every device, with and without XLA.
+A resumed run therefore repeats the uninterrupted one, and replicas draw different numbers. The bits
+are the same on every device, with and without XLA.
 
-Inside `keyed` every draw is stateless. Outside, draws come from TensorFlow's global generator, so
-that the functions that draw (losses, random labels, mirroring) can be used on their own as well.
+Inside `keyed` every draw is stateless. Outside, draws use TensorFlow's global generator, so
+functions that draw (losses, random labels, mirroring) also work on their own.
 
-A draw's Philox key is folded from seed, step, number of the draw and replica. Inside a graph that
-takes some forty scalar operations a draw, each of them a launch on a GPU. A training step gets its
-keys as an argument instead: `key_table` folds them on the host (`keyed_by`).
+The Philox key of a draw is folded from seed, step, number of the draw and replica. In a graph,
+folding takes about forty scalar operations per draw, each a kernel launch on a GPU. A training step
+therefore gets its keys as an argument (`keyed_by`), folded on the host by `key_table`.
 """
 import contextlib
 import contextvars
@@ -24,11 +24,11 @@ from tfutil.fusion import fused
 
 Shape: TypeAlias = Sequence[int | tf.Tensor] | tf.Tensor
 
-# The key in force. Replicas are traced in threads of their own, one after the other.
+# The current key. Replicas are traced one after the other, each in its own thread.
 _active: contextvars.ContextVar['_FoldedKey | _TableKey | None'] = contextvars.ContextVar(
     'key', default=None)
 
-# Each device and compiler has a favourite algorithm, unless it is told which to use.
+# The default algorithm depends on device and compiler.
 _ALGORITHM = tf.random.Algorithm.PHILOX
 
 
@@ -39,9 +39,9 @@ def _fold_in(seed, number):
 
 
 class _FoldedKey:
-    """Keys of the draws of one step, folded by TensorFlow operations.
+    """Keys of one step's draws, folded by TensorFlow operations.
 
-    The number of draws made so far is a Python number: fixed when a step is compiled.
+    The number of draws so far is a Python number, so it is fixed when a step is compiled.
     """
 
     def __init__(self, seed, step):
@@ -57,7 +57,7 @@ class _FoldedKey:
 
 
 def _replica():
-    """Number of the replica that draws."""
+    """Return the number of the current replica."""
     context = tf.distribute.get_replica_context()
     return context.replica_id_in_sync_group if context else 0
 
@@ -65,7 +65,7 @@ def _replica():
 # ---------------------------------------------------------------- keys folded on the host
 
 class _TableKey:
-    """Keys of the draws of one step, from a `key_table`. Draws beyond its end repeat the last."""
+    """Keys of one step's draws, from a `key_table`. Draws beyond its end repeat the last."""
 
     def __init__(self, table):
         self.table = table
@@ -80,11 +80,11 @@ class _TableKey:
             alg=_ALGORITHM.value, dtype=tf.int32)
 
 
-KEY_BLOCK = 128  # steps whose keys are folded at once: NumPy takes as long for one
+KEY_BLOCK = 128  # steps whose keys are folded at once, which takes NumPy no longer than one
 
 
 def key_table(seed: int, step: int, replicas: int, draws: int) -> np.ndarray:
-    """Philox keys and counters of a step's first draws: those that `keyed(seed, step)` folds.
+    """Return the Philox keys and counters of a step's first draws, as in `keyed(seed, step)`.
 
     Args:
         seed, step: integers.
@@ -100,7 +100,7 @@ def key_table(seed: int, step: int, replicas: int, draws: int) -> np.ndarray:
 
 @functools.lru_cache(maxsize=16)
 def key_block(seed: int, block: int, replicas: int, draws: int) -> np.ndarray:
-    """`key_table`s of steps block * KEY_BLOCK to (block + 1) * KEY_BLOCK - 1, stacked."""
+    """Return the stacked `key_table`s of steps block * KEY_BLOCK to (block + 1) * KEY_BLOCK - 1."""
     steps = np.arange(block * KEY_BLOCK, (block + 1) * KEY_BLOCK)
     step, replica, draw = np.meshgrid(steps, np.arange(replicas), np.arange(1, draws + 1),
                                       indexing='ij')
@@ -112,7 +112,7 @@ def key_block(seed: int, block: int, replicas: int, draws: int) -> np.ndarray:
 
 
 def _scrambled(first, second):
-    """Philox key and counter of an int32 seed pair, as TensorFlow derives them."""
+    """Return the Philox key and counter that TensorFlow derives from an int32 seed pair."""
     counter = tuple(_as_uint64(part) for part in (first, second))
     key = np.full_like(counter[0], 0x02461E293EC8F720)  # TensorFlow's constant
     mix = _philox(key, counter)
@@ -127,7 +127,7 @@ _32, _LOW = np.uint64(32), np.uint64(0xffffffff)
 
 
 def _philox(key, counter):
-    """Philox4x32-10 (Salmon et al. 2011): the four 32-bit words of one block, each as uint64.
+    """Philox4x32-10 (Salmon et al. 2011). Return the four 32-bit words of a block, each as uint64.
 
     Args:
         key: uint64 array.
@@ -152,31 +152,31 @@ def keyed(seed: int | tf.Tensor,
 
 
 def keyed_by(table: tf.Tensor) -> contextlib.AbstractContextManager['_TableKey']:
-    """Make the draws in the block those of a `key_table`, as a tensor.
+    """Take the keys of all draws in the block from a tensor, a `key_table`.
 
     Yields:
-        an object whose `draws` is the number of draws that the block has made. If the table has
-        fewer, the draws repeat.
+        An object whose `draws` is the number of draws made in the block. If that exceeds the
+        table's, draws repeat.
     """
     return holding(_active, _TableKey(table))
 
 
 # ---------------------------------------------------------------- draws
 #
-# TensorFlow's uniform and normal numbers differ under XLA; the bits are the same everywhere.
+# TensorFlow's uniform and normal numbers differ under XLA, but the bits are the same everywhere.
 
 def _unit(bits):
-    """Random bits as float32 in [0, 1): the upper 24 of them."""
+    """Convert random bits to float32 in [0, 1), using the upper 24 bits."""
     bits = tf.bitwise.bitwise_and(tf.bitwise.right_shift(bits, 8), 0xffffff)
     return tf.cast(bits, tf.float32) * np.float32(2.0 ** -24)
 
 
 def normal(shape: Shape) -> tf.Tensor:
-    """Standard normal float32 tensor."""
+    """Return a standard normal float32 tensor."""
     key = _active.get()
     if key is None:
         return tf.random.normal(shape)
-    # Box and Muller 1958: a random point in the plane, by radius and angle, is two normal numbers.
+    # Box and Muller 1958: radius and angle of a random point give two normal numbers.
     known = tf.get_static_value(tf.convert_to_tensor(shape, tf.int32))
     count = tf.reduce_prod(shape) if known is None else int(np.prod(known))
     pairs = fused(_normal_pairs, key.bits([2, (count + 1) // 2]))
@@ -191,7 +191,7 @@ def _normal_pairs(bits):
 
 
 def uniform(shape: Shape, minval: float = 0.0, maxval: float = 1.0) -> tf.Tensor:
-    """Uniform float32 tensor in [minval, maxval)."""
+    """Return a uniform float32 tensor in [minval, maxval)."""
     key = _active.get()
     if key is None:
         return tf.random.uniform(shape, minval, maxval)
@@ -199,7 +199,7 @@ def uniform(shape: Shape, minval: float = 0.0, maxval: float = 1.0) -> tf.Tensor
 
 
 def integers(shape: Shape, maxval: int | tf.Tensor) -> tf.Tensor:
-    """Uniform int32 tensor in [0, maxval)."""
+    """Return a uniform int32 tensor in [0, maxval)."""
     key = _active.get()
     if key is None:
         return tf.random.uniform(shape, 0, maxval, dtype=tf.int32)

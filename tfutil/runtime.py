@@ -1,4 +1,4 @@
-"""Starting TensorFlow: seeds, threads, memory growth, TensorFloat-32, CPU devices."""
+"""Setup of TensorFlow: seeds, threads, memory growth, TensorFloat-32, CPU devices."""
 import os
 import random
 from collections.abc import Callable, Mapping
@@ -23,12 +23,12 @@ def _allow_soft_placement(value: bool) -> None:
 def allow_tf32(value: bool) -> None:
     """Allow or forbid TensorFloat-32 for convolutions and matrix products of float32 tensors.
 
-    GPUs from Ampere on then round the factors to 10 bits of mantissa: about twice as fast, with
+    With it, GPUs from Ampere on round factors to a mantissa of 10 bits: about 2x faster, with
     relative errors of 1e-3.
     """
     tf.config.experimental.enable_tensor_float_32_execution(bool(value))
-    # Tensor cores want channels last, as the networks have them. TensorFlow's graph optimizer turns
-    # large float32 steps into channels first for the GPUs that had none.
+    # Tensor cores need channels last, which the networks use. TensorFlow's layout optimizer would
+    # convert large float32 steps to channels first, for GPUs without tensor cores.
     tf.config.optimizer.set_experimental_options({'layout_optimizer': not value})
 
 
@@ -37,12 +37,12 @@ def tf32_allowed() -> bool:
     return tf.config.experimental.tensor_float_32_execution_enabled()
 
 
-# TensorFlow's default is True. Whoever imports this program gets float32 where it says float32.
+# TensorFlow's default is True, but float32 should mean float32 in this program.
 allow_tf32(False)
 
 
-# tf_config's keys and what each sets. Dotted ones are those of TF1's ConfigProto. None: accepted
-# without a note, as the original's config.py sets it; it has no effect in TensorFlow 2.
+# Keys of tf_config and their setters. Dotted keys are those of TF1's ConfigProto. None: silently
+# accepted because the original's config.py sets it; it has no effect in TensorFlow 2.
 TF_CONFIG_OPTIONS: dict[str, Callable[[Any], None] | None] = {
     'gpu_options.allow_growth': _allow_growth,
     'allow_soft_placement': _allow_soft_placement,
@@ -56,10 +56,10 @@ TF_CONFIG_OPTIONS: dict[str, Callable[[Any], None] | None] = {
 def check_tf_config(config_dict: Mapping[str, Any]) -> None:
     """Check names and values of tf_config.
 
-    TensorFlow itself would end the process at a negative number of threads.
+    TensorFlow itself would abort the process for a negative number of threads.
 
     Raises:
-        ConfigError: an unknown key, or a value of the wrong kind.
+        ConfigError: a key is unknown, or a value has the wrong type or range.
     """
     for key, value in config_dict.items():
         if key not in TF_CONFIG_OPTIONS:
@@ -76,7 +76,7 @@ def check_tf_config(config_dict: Mapping[str, Any]) -> None:
 
 
 def expect_eager() -> None:
-    """Raise ConfigError if TensorFlow 2's eager execution is off, as in code for TensorFlow 1."""
+    """Raise ConfigError if eager execution is disabled, as in code for TensorFlow 1."""
     if not tf.compat.v1.executing_eagerly_outside_functions():
         raise ConfigError("TensorFlow's eager execution is off, and networks need it. Leave out "
                           'tf.compat.v1.disable_eager_execution(), disable_v2_behavior(), '
@@ -87,18 +87,18 @@ def expect_eager() -> None:
 
 def init_tf(config_dict: Mapping[str, Any] | None = None, random_seed: int | None = None,
             num_gpus: int = 1) -> None:
-    """Prepare TensorFlow. Call once, before the first tensor is made.
+    """Set up TensorFlow. Call it once, before the first tensor is created.
 
     TensorFloat-32 is off unless config_dict['tf32'] is True.
 
     Args:
         config_dict: config.tf_config.
-        random_seed: integer for Python's, NumPy's and TensorFlow's generators; None leaves them
-            alone.
-        num_gpus: on a machine without GPUs, the number of CPU devices that stand in for them.
+        random_seed: seed of Python's, NumPy's and TensorFlow's generators; None leaves them
+            unchanged.
+        num_gpus: number of CPU devices that stand in for GPUs on a machine without any.
 
     Raises:
-        ConfigError: as in `check_tf_config`, or an option that TensorFlow can no longer change.
+        ConfigError: see `check_tf_config`; or TensorFlow can no longer change an option.
     """
     check_tf_config(config_dict or {})
     for key, value in {'tf32': False, **(config_dict or {})}.items():
@@ -112,11 +112,11 @@ def init_tf(config_dict: Mapping[str, Any] | None = None, random_seed: int | Non
     if not tf.config.list_physical_devices('GPU'):
         if num_gpus > 1:
             make_cpu_devices(num_gpus)
-        # This pass fails on the gradients of a leaky ReLU, says so as an error, and gains nothing
-        # here: steps are as fast without it.
+        # This graph optimization fails on the gradients of leaky ReLU and logs an error. Steps are
+        # just as fast without it.
         tf.config.optimizer.set_experimental_options({'remapping': False})
-        # oneDNN's primitives for large minibatches and for gradients of kernels would be made anew
-        # at each use, to save a little memory.
+        # By default, oneDNN recreates the primitives for large minibatches and for gradients of
+        # kernels at each use, to save a little memory.
         os.environ.setdefault('TF_MKL_OPTIMIZE_PRIMITIVE_MEMUSE', '0')
     if random_seed is not None:
         random.seed(random_seed)
@@ -134,14 +134,14 @@ def run(*values: Any, feed_dict: Mapping[Any, Any] | None = None) -> Any:
     """The original's session call: evaluate tensors and variables to arrays, and call functions.
 
     Args:
-        values: each a tensor, a variable, a function, or lists, tuples and dicts of them.
-        feed_dict: values of placeholders; may also be the second of two values, as for a session.
+        values: tensors, variables, functions, or lists, tuples and dicts of them.
+        feed_dict: must be empty; may also be the second of two values, as for a session.
 
     Returns:
-        One result for one value, otherwise a list; structures as they were given.
+        One result for one value, otherwise a list. Structures are preserved.
 
     Raises:
-        ConfigError: a feed dict that is not empty, as TensorFlow 2 has no placeholders.
+        ConfigError: feed_dict is not empty, as TensorFlow 2 has no placeholders.
     """
     fed = values[-1] if len(values) == 2 else None
     if isinstance(fed, Mapping) and not any(isinstance(key, str) for key in fed):
@@ -156,16 +156,17 @@ def run(*values: Any, feed_dict: Mapping[Any, Any] | None = None) -> Any:
 
 
 def set_vars(var_to_value: Mapping[Any, np.ndarray | float]) -> None:
-    """Set variables from a dict of variables, or their references, to values. (A name of the
-    original's; unused here.)
+    """Set variables from a dict {variable or its reference: value}.
+
+    Kept from the original; unused here.
     """
     for var, value in var_to_value.items():
         (var.deref() if hasattr(var, 'deref') else var).assign(value)
 
 
 def init_uninited_vars(_variables: Any = None) -> None:
-    """Variables are born with their values in TensorFlow 2; kept so that old scripts run."""
+    """Do nothing: TensorFlow 2 initializes variables on creation. Kept for old scripts."""
 
 
 def create_session(_config_dict: Any = None, **_kwargs: Any) -> None:
-    """There are no sessions in TensorFlow 2; kept so that old scripts run."""
+    """Do nothing: TensorFlow 2 has no sessions. Kept for old scripts."""

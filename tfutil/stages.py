@@ -1,4 +1,4 @@
-"""Growth stages: what part of a growing network a level of detail needs (paper, section 2)."""
+"""Growth stages: the part of a growing network that a level of detail needs (paper, section 2)."""
 import math
 from typing import NamedTuple, Self
 
@@ -6,26 +6,26 @@ from pgan.resolutions import log2_of
 
 
 class Stage(NamedTuple):
-    """The part of a lod that decides which layers exist.
+    """The part of a lod that determines which layers are evaluated.
 
-    It is known when a step is compiled, so each stage has a step of its own.
+    It is a constant of a compiled step, so each stage has its own step.
 
     Attributes:
-        floor_lod: halvings between the full resolution and the active one: 0 = full resolution.
-        fading: whether the active resolution is still being blended with the one below it.
+        floor_lod: log2 of full resolution / active resolution; 0 = full resolution.
+        fading: whether the active resolution is blended with the one below it.
     """
     floor_lod: int
     fading: bool
 
     @classmethod
     def of(cls, lod: float, resolution: int) -> Self:
-        """The stage of a lod in a network of the given full resolution.
+        """Return the stage of a lod in a network of the given full resolution.
 
-        Lods beyond 4x4 or below 0 are clipped.
+        Lods below 0 or above that of 4x4 are clipped.
         """
         lod = min(max(float(lod), 0.0), log2_of(resolution) - 2)
         return cls(int(math.floor(lod)), lod != math.floor(lod))
 
     def resolution(self, full_resolution: int) -> int:
-        """Width = height in pixels of the images this stage works on."""
+        """Return the width = height in pixels of the images of this stage."""
         return full_resolution >> self.floor_lod

@@ -1,8 +1,8 @@
 """autosummary: averages of named values between two ticks, written as TensorBoard scalars.
 
-Inside a compiled step the values are collected as an output of that step (`collecting`,
-`Statistics`), which works on every device, under XLA and on replicas alike. Anywhere else they are
-added to the host's accumulators at once.
+Inside a compiled step the values become an output of the step (`collecting`, `Statistics`), which
+works on every device, under XLA and with replicas. Elsewhere they are added to the host's
+accumulators immediately.
 """
 import contextlib
 import contextvars
@@ -19,12 +19,12 @@ from tfutil.fusion import fused
 
 T = TypeVar('T')
 
-MAX_DEFERRED = 64  # steps; one transfer for all of them costs next to nothing
+MAX_DEFERRED = 64  # steps; their statistics are transferred together, which is cheap
 
 # by tag: sum and count of the finite values since the last flush
 _accumulators: dict[str, list[float]] = {}
-_deferred: list['Statistics'] = []  # of steps that may still be running
-# Replicas are traced in threads of their own, one after the other.
+_deferred: list['Statistics'] = []  # statistics of steps that may still be running
+# Replicas are traced one after the other, each in its own thread.
 _active: contextvars.ContextVar['Collector | None'] = contextvars.ContextVar(
     'collector', default=None)
 
@@ -34,8 +34,8 @@ def autosummary(name: str, value: T) -> T:
 
     Args:
         name: the tag, e.g. 'Loss/real_scores'.
-        value: Python number, array or tensor of any shape; its finite elements count, the others
-            are ignored.
+        value: Python number, array or tensor of any shape; elements that are not finite are
+            ignored.
     """
     if not tf.is_tensor(value) and not isinstance(value, tf.Variable):
         _accumulate(name, np.asarray(value, np.float64))
@@ -49,7 +49,7 @@ def autosummary(name: str, value: T) -> T:
 
 
 def _collector_here() -> 'Collector | None':
-    """The block's collector, if the graph being traced is the one that it collects in."""
+    """Return the block's collector if the graph being traced is the collector's, else None."""
     collector = _active.get()
     if collector is None or collector.graph is not tf.compat.v1.get_default_graph():
         return None
@@ -77,23 +77,23 @@ def _sum_and_count(value):
 
 
 class Statistics(tf.experimental.ExtensionType):
-    """What a compiled step reports: an output of its function like any other.
+    """Statistics of a compiled step, returned as an output of its function.
 
     Attributes:
         tags: names, in order.
-        values: float32 [len(tags), 2], sum and count of the finite values under each.
+        values: float32 [len(tags), 2], sum and count of the finite values of each tag.
     """
     tags: tuple[str, ...]
     values: tf.Tensor
 
 
 class Collector:
-    """What is collected while a step is compiled.
+    """Values collected while a step is compiled.
 
     Attributes:
         values: tensors of values by tag.
         rows: sums and counts by tag, [2] each.
-        graph: the one being compiled; a function nested in it has tensors of its own.
+        graph: the graph being compiled. Tensors of nested functions belong to other graphs.
     """
 
     def __init__(self) -> None:
@@ -102,7 +102,7 @@ class Collector:
         self.graph = tf.compat.v1.get_default_graph()
 
     def statistics(self) -> Statistics:
-        """All of it as `Statistics`."""
+        """Return everything collected as `Statistics`."""
         tagged = [(tag, value) for tag, values in self.values.items() for value in values]
         sums = fused(lambda *values: list(map(_sum_and_count, values)),
                      *[value for _, value in tagged])
@@ -117,13 +117,13 @@ def collecting() -> contextlib.AbstractContextManager['Collector']:
     """Collect the autosummaries of the block while a step is compiled.
 
     Yields:
-        A `Collector`, whose `statistics()` are the step's output.
+        A `Collector`, whose `statistics()` must be an output of the step.
     """
     return holding(_active, Collector())
 
 
 def collect(statistics: Statistics) -> None:
-    """Collect the `Statistics` of a nested function in the function that is being compiled."""
+    """Add the `Statistics` of a nested function to those of the function being compiled."""
     collector = _active.get()
     if collector is None:
         raise ValueError('collect needs a block of collecting around it.')
@@ -134,8 +134,8 @@ def collect(statistics: Statistics) -> None:
 def add_deferred(statistics: Statistics) -> None:
     """Accumulate the `Statistics` of a step that may still be running.
 
-    Reading them would wait for the device. So they stay there until they are needed
-    (`resolve_deferred`), or until MAX_DEFERRED steps are waiting.
+    Reading them would wait for the device. They stay there until they are needed
+    (`resolve_deferred`) or MAX_DEFERRED steps are pending.
     """
     _deferred.append(statistics)
     if len(_deferred) >= MAX_DEFERRED:
@@ -155,35 +155,35 @@ def resolve_deferred() -> None:
 
 
 def finalize_autosummaries() -> None:
-    """Do nothing: the original laid out its TensorBoard page here. Kept for its users."""
+    """Do nothing. The original set up its TensorBoard layout here; kept for old scripts."""
 
 
 def state() -> dict[str, list[float]]:
-    """The accumulators as plain numbers, for a checkpoint."""
+    """Return the accumulators as plain numbers, for a checkpoint."""
     resolve_deferred()
     return {name: list(entry) for name, entry in _accumulators.items()}
 
 
 def restore(saved: Mapping[str, Sequence[float]]) -> None:
-    """Set the accumulators to what `state` gave."""
+    """Restore the accumulators from a result of `state`."""
     _deferred.clear()
     _accumulators.clear()
     _accumulators.update({name: list(entry) for name, entry in saved.items()})
 
 
 def finite_losses_tag(optimizer_id: str) -> str:
-    """Tag under which training notes the share of finite losses of an optimizer.
+    """Tag of the fraction of finite losses of an optimizer.
 
-    Tags that begin with '_' are not written.
+    Tags that begin with '_' are not written to the event file.
     """
     return f'_finite_losses/{optimizer_id}'
 
 
 def flush() -> dict[str, float]:
-    """Take the mean of each tag since the last flush. Tags without values are left out.
+    """Reset the accumulators and return the mean of each tag since the last flush.
 
     Returns:
-        Means by tag.
+        Means by tag; tags without values are left out.
     """
     resolve_deferred()
     means = {name: total / count for name, (total, count) in _accumulators.items() if count}
@@ -192,7 +192,7 @@ def flush() -> dict[str, float]:
 
 
 def save_summaries(writer: SummaryWriter, global_step: int | None = None) -> None:
-    """Write the mean of every autosummary since the last call as a scalar of its tag.
+    """Write the mean of every autosummary since the last call as a TensorBoard scalar.
 
     Args:
         writer: the event file.

@@ -1,9 +1,10 @@
-"""The values of one network's variables for another of other options.
+"""Transfer of one network's variables to a network with other options.
 
-Layers are matched by name and resolution. What the axes of a weight mean (`Part`) comes from the
-networks' lists of layers, so that labels, feature maps and colours are matched with their like.
-What is stored is not what a layer multiplies by (the equalized learning rate): where widths differ,
-values are scaled so that the layer computes what it did, or something of the same variance.
+Layers are matched by name and resolution. The networks' layer lists tell what the axes of a weight
+mean (`Part`), so labels match labels, feature maps match feature maps, and colours match colours.
+With the equalized learning rate, a layer multiplies by the stored value times a scale that depends
+on its width. Where widths differ, stored values are rescaled so that the layer's output, or at
+least its variance, stays the same.
 """
 import math
 import re
@@ -22,10 +23,10 @@ LATENTS, LABELS, MAPS, COLOURS = 'latents', 'labels', 'feature maps', 'colours'
 
 
 class Part(NamedTuple):
-    """A stretch of an axis.
+    """Section of an axis.
 
     Attributes:
-        name: what it holds. Stretches of one name are matched from their beginnings.
+        name: what it holds. Sections of the same name are matched from their first component on.
         size: number of components.
     """
     name: str
@@ -36,14 +37,14 @@ Axis: TypeAlias = tuple[Part, ...]
 
 
 class Values(NamedTuple):
-    """A variable's values, and what they mean.
+    """Values of a variable, with the meaning of its axes.
 
     Attributes:
-        array: the values, a weight's in the order of a convolution: kernel, inputs, outputs.
-        axes: parts of each axis; none = unknown.
+        array: the values; for a weight in the order of a convolution: kernel, inputs, outputs.
+        axes: parts of each axis; empty = unknown.
         scale: the layer multiplies by array * scale.
-        inputs, outputs: numbers of the axes that are its inputs and outputs; -1 = it has none.
-        is_unit: whether its inputs together have the same length, however many they are.
+        inputs, outputs: indices of the input and output axes; -1 = no such axis.
+        is_unit: whether the input vector has the same length for any number of components.
     """
     array: np.ndarray
     axes: tuple[Axis, ...] = ()
@@ -54,12 +55,12 @@ class Values(NamedTuple):
 
 
 class Adapted(NamedTuple):
-    """What becomes of a variable.
+    """Result of adapting a variable.
 
     Attributes:
-        array: its new values, in the same order as `Values.array`.
-        fate: COPIED, RECOLOURED (colours averaged or repeated), CUT (a part is copied) or FRESH.
-        reasons: names of the parts that are not copied whole.
+        array: its new values, in the order of `Values.array`.
+        fate: COPIED, RECOLOURED (colours averaged or repeated), CUT (partly copied) or FRESH.
+        reasons: names of the parts that are not copied in full.
     """
     array: np.ndarray
     fate: str
@@ -69,9 +70,9 @@ class Adapted(NamedTuple):
 # ---------------------------------------------------------------- names
 
 def key_of(name: str, resolution: int) -> str:
-    """Name of a variable that does not depend on the resolution or on fused layers.
+    """Name of a variable that is independent of the full resolution and of fused layers.
 
-    'ToRGB_lod2/weight' of a 16x16 network becomes '4x4/ToRGB/weight', '8x8/Conv0_up/bias'
+    'ToRGB_lod2/weight' of a 16x16 network becomes '4x4/ToRGB/weight'. '8x8/Conv0_up/bias' becomes
     '8x8/Conv0/bias'.
 
     Args:
@@ -86,23 +87,23 @@ def key_of(name: str, resolution: int) -> str:
 
 
 def layer_of(key: str) -> str:
-    """'4x4/ToRGB' of '4x4/ToRGB/weight'."""
+    """Layer of a key: '4x4/ToRGB' for '4x4/ToRGB/weight'."""
     return '/'.join(key.split('/')[:2])
 
 
 def size_of(key: str) -> int:
-    """Resolution of a key, in pixels; 0 of one that has none."""
+    """Resolution of a key in pixels; 0 if it has none."""
     match = re.match(r'(\d+)x\d+/', key)
     return int(match[1]) if match else 0
 
 
-# ---------------------------------------------------------------- what a network holds
+# ---------------------------------------------------------------- contents of a network
 
 class Contents(NamedTuple):
     """A network's variables by `key_of`.
 
     Attributes:
-        names: {key: local name}; without `lod`, which is not a layer's.
+        names: {key: local name}, without `lod`, which belongs to no layer.
         values: {key: Values}.
     """
     names: dict[str, str]
@@ -110,7 +111,7 @@ class Contents(NamedTuple):
 
 
 def contents_of(net: Network) -> Contents:
-    """The variables of a network, whose values are copies."""
+    """Return the variables of a network, with copies of their values."""
     resolution = image_size(net)
     keys = {name: key_of(name, resolution) for name in net.vars if name != 'lod'}
     described = dict(_described(net))
@@ -120,22 +121,20 @@ def contents_of(net: Network) -> Contents:
 
 
 def image_size(net: Network) -> int:
-    """Full resolution of a generator's or discriminator's images, in pixels; 4 of a network that
-    has none.
-    """
+    """Full resolution of a network's images, in pixels; 4 if it has no images."""
     shapes = [shape for shape in (*net.output_shapes, *net.input_shapes) if len(shape) == 4]
     return int(shapes[0][-1]) if shapes else 4
 
 
 class _Layout(NamedTuple):
-    """How a variable's values are to be read: see `Values`, whose order `shape` is."""
+    """How to read a variable's values as `Values`; `shape` is the shape of `Values.array`."""
     values: Values
     shape: tuple[int, ...]
     is_transposed: bool = False
 
 
 def _described(net: Network) -> Iterator[tuple[str, _Layout]]:
-    """(local name, layout) of the variables of layers that a network describes."""
+    """Yield (local name, layout) of the variables of all layers in `layer_specs`."""
     describe = getattr(net.model, 'layer_specs', None)
     if describe is None:
         return
@@ -175,7 +174,7 @@ def _outputs_of(spec: LayerSpec) -> Axis:
 
 
 def _is_flattened(spec: LayerSpec, before: Sequence[LayerSpec]) -> bool:
-    """Whether a layer's inputs are a 4x4 image's, in C, H, W order."""
+    """Whether a layer's input is a flattened 4x4 image, in C, H, W order."""
     dense = (Kind.DENSE_OF_IMAGE, Kind.MINIBATCH_DISCRIMINATION)
     return spec.kind is Kind.DENSE_OF_IMAGE or (
         spec.kind is Kind.SCORES and not any(one.kind in dense for one in before))
@@ -227,22 +226,22 @@ def set_values(net: Network, arrays: Mapping[str, np.ndarray]) -> None:
         net.set_var(name, array.reshape(net.find_var(name).shape.as_list()))
 
 
-# ---------------------------------------------------------------- from one to the other
+# ---------------------------------------------------------------- adapting one variable
 
 def adapt(old: Values, new: Values) -> Adapted:
-    """Values for a variable, from those of another network's variable of the same key.
+    """Values for a variable, from another network's variable of the same key.
 
-    Whole, where shapes are the same. Otherwise what both have:
-      * colours: averaged or repeated, so that gray images stay what they were;
-      * feature maps and latents: the first ones. To outputs that are copied, inputs that are new
-        count nothing at first: the outputs are what they were, and the inputs learn from the first
-        update on, as they are not zero themselves. Where inputs are lost, the others grow so that
-        the sum keeps its variance;
-      * labels: fresh, as another number of them means other classes.
+    Variables of the same shape are copied. Otherwise the parts that both have are adapted:
+      * Colours are averaged or repeated, so gray images do not change.
+      * Of feature maps and latents, the first ones are copied. New inputs of a copied output get
+        weights of zero, so the output does not change; these weights still learn from the first
+        update on, because the inputs themselves are not zero. Where inputs are dropped, the
+        remaining weights are scaled up so that the sum keeps its variance.
+      * Labels are fresh if their number differs, as they then stand for other classes.
 
     Args:
-        old: what there is.
-        new: where it is to go; its values stay where nothing fits.
+        old: values to adapt.
+        new: values of the target variable; kept where nothing matches.
     """
     if not (old.axes and new.axes):
         if old.array.shape == new.array.shape:
@@ -265,13 +264,13 @@ def adapt(old: Values, new: Values) -> Adapted:
 
 
 def _recoloured(old: Values, new: Values) -> Values:
-    """`old` with as many colours as `new`, or itself."""
+    """Return `old` with the number of colours of `new`; `old` itself if they agree."""
     for number, (before, after) in enumerate(zip(old.axes, new.axes)):
         if before == after or [before[0].name, after[0].name] != [COLOURS] * 2:
             continue
         have, want = before[0].size, after[0].size
         array = old.array.mean(axis=number, keepdims=True).repeat(want, axis=number)
-        if number == old.inputs:  # a sum over colours that are all alike
+        if number == old.inputs:  # the layer sums over these equal colours
             array *= have / want
         axes = (*old.axes[:number], after, *old.axes[number + 1:])
         return old._replace(array=array, axes=axes)
@@ -279,7 +278,7 @@ def _recoloured(old: Values, new: Values) -> Values:
 
 
 def _matched(old: Values, new: Values) -> list[list[tuple[np.ndarray, np.ndarray]]] | None:
-    """For each axis the pairs (places in old, places in new); None if an axis has none."""
+    """Return the pairs (indices in old, indices in new) per axis; None if an axis has no match."""
     if len(old.axes) != len(new.axes):
         return None
     found = [list(_matched_parts(*axes)) for axes in zip(old.axes, new.axes)]
@@ -302,7 +301,7 @@ def _starts(axis: Axis) -> list[int]:
 
 
 def _silence(result: np.ndarray, new: Values, places: Sequence[np.ndarray]) -> None:
-    """Let new inputs of the outputs that are copied count nothing; labels keep their values."""
+    """Zero the weights from new inputs to copied outputs; those of labels keep their values."""
     axis = new.axes[new.inputs]
     known = {*places[new.inputs]}
     added = [start + i for start, part in zip(_starts(axis), axis) if part.name != LABELS
@@ -315,12 +314,12 @@ def _silence(result: np.ndarray, new: Values, places: Sequence[np.ndarray]) -> N
 
 
 def _factor(old: Values, new: Values) -> float:
-    """What stored values are multiplied by. See `adapt`."""
+    """Factor for stored values, see `adapt`."""
     factor = old.scale / new.scale
     if old.inputs < 0:
         return factor
     before, after = old.axes[old.inputs], new.axes[new.inputs]
-    if old.is_unit and new.is_unit:  # each component is the smaller the more there are
+    if old.is_unit and new.is_unit:  # more components are smaller each
         return factor * math.sqrt(sum(dict(before).values()) / sum(dict(after).values()))
     have = {name: size for name, size in before if name != LABELS}
     kept = sum(min(size, dict(after).get(name, 0)) for name, size in have.items())
@@ -328,7 +327,7 @@ def _factor(old: Values, new: Values) -> float:
 
 
 def _reasons(old: Values, new: Values) -> frozenset[str]:
-    """Names of the parts in which two variables differ."""
+    """Return the names of the parts in which two variables differ."""
     return frozenset(part.name for axes in zip(old.axes, new.axes)
                      for part in {*axes[0]} ^ {*axes[1]} if part.size)
 
@@ -336,11 +335,11 @@ def _reasons(old: Values, new: Values) -> frozenset[str]:
 # ---------------------------------------------------------------- networks
 
 class Transfer(NamedTuple):
-    """What a network has taken over from another.
+    """What one network has taken over from another.
 
     Attributes:
-        fates: {layer: (COPIED, RECOLOURED, CUT or FRESH, what was cut)}.
-        unused: layers of the other network that this one does not have.
+        fates: {layer: (COPIED, RECOLOURED, CUT or FRESH, names of the parts that were cut)}.
+        unused: layers of the other network that this one lacks.
         whole: local names of the variables of layers that are COPIED or RECOLOURED.
     """
     fates: dict[str, tuple[str, frozenset[str]]]
@@ -348,7 +347,7 @@ class Transfer(NamedTuple):
     whole: frozenset[str]
 
     def layers(self, *fates: str) -> list[str]:
-        """The layers that met one of these fates."""
+        """Return the layers with one of these fates."""
         return [layer for layer, (fate, _) in self.fates.items() if fate in fates]
 
 
@@ -356,8 +355,8 @@ def transfer(old: Contents, net: Network) -> Transfer:
     """Set the variables of a network from those of another, as far as they fit. See `adapt`.
 
     Args:
-        old: the other network's.
-        net: the network; what does not fit keeps its values.
+        old: contents of the other network.
+        net: the network to set; variables without a match keep their values.
     """
     new = contents_of(net)
     adapted = {key: adapt(old.values[key], values) for key, values in new.values.items()
@@ -376,7 +375,7 @@ def transfer(old: Contents, net: Network) -> Transfer:
 
 
 def _together(adapted: Iterable[Adapted | None]) -> tuple[str, frozenset[str]]:
-    """The fate of a layer from those of its variables."""
+    """Return the fate of a layer, given those of its variables."""
     known = [one or Adapted(np.empty(0), FRESH, frozenset(['normalization'])) for one in adapted]
     fates = {one.fate for one in known}
     reasons = frozenset[str]().union(*(one.reasons for one in known))

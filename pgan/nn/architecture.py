@@ -1,8 +1,8 @@
 """The architecture of the paper's networks, as lists of layers (Appendices A and D).
 
-The networks are described here once. From these lists come the Keras layers (`growing`), the table
-of `print_layers`, the meaning of a Theano file's arrays (`legacy`) and the arithmetic of an image
-(`pgan.reporting.timetable`, `benchmarks.flops`).
+These lists are the only description of the networks. The Keras layers (`growing`), the table of
+`print_layers`, the meaning of arrays in Theano files (`legacy`) and operation counts
+(`pgan.reporting.timetable`, `benchmarks.flops`) are derived from them.
 
 All functions take a `specs.Options` and yield `specs.LayerSpec`. r is the log2 of a resolution.
 """
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from pgan.nn.specs import GAIN, Kind, LayerSpec, Options, block_name
 
-FIRST_FMAPS = 64  # of the mode recovery generator at 4x4, whatever fmap_base
+FIRST_FMAPS = 64  # of the mode recovery generator at 4x4, for any fmap_base
 
 
 def generator_layers(options: Options) -> Iterator[LayerSpec]:
@@ -89,10 +89,10 @@ def mode_recovery_discriminator_layers(options: Options) -> Iterator[LayerSpec]:
                     1 + options.label_size, gain=1.0)
 
 
-# ---------------------------------------------------------------- parts of several networks
+# ---------------------------------------------------------------- shared parts
 
 def _fixed(name, r, fmaps):
-    """A layer that has no variables."""
+    """Return a layer without variables."""
     return LayerSpec(name, Kind.FIXED, r, fmaps, fmaps)
 
 
@@ -110,13 +110,13 @@ def _from_rgb(options, r, fmaps):
 
 
 def _grown_images(options, r):
-    """The blend of images with those of the resolution below."""
+    """Yield the layers that blend images with those of the resolution below."""
     yield _fixed(_numbered('Upscale2D', r - 3), r, options.num_channels)
     yield _fixed(f'Grow_lod{options.top - r}', r, options.num_channels)
 
 
 def _shrunk_images(options, r, fmaps):
-    """The blend of feature maps with those of the shrunk images."""
+    """Yield the layers that blend feature maps with those of the downscaled images."""
     lod_above = options.top - r - 1
     yield _fixed(_numbered('Downscale2D', lod_above), r, options.num_channels)
     yield _from_rgb(options, r, fmaps)
@@ -129,5 +129,5 @@ def _statistic(options):
 
 
 def _numbered(name, count):
-    """Name, name_1, name_2, ...: how layers of one name are told apart."""
+    """Number layers of the same name: name, name_1, name_2, ..."""
     return f'{name}_{count}' if count else name

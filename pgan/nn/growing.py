@@ -1,4 +1,4 @@
-"""What all growing networks share: options, layers made from their description, stages."""
+"""Base of the growing networks: options, layers built from their specs, stages."""
 import functools
 import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -31,7 +31,7 @@ _NORMS = {None: None, 'BatchNorm': BatchNorm, 'LayerNorm': LayerNorm}
 
 
 def make_layer(spec: LayerSpec, use_wscale: bool) -> keras.layers.Layer:
-    """The Keras layer that a `LayerSpec` describes; its attribute `spec` is the description."""
+    """Build the Keras layer of a `LayerSpec`, which becomes its attribute `spec`."""
     layer = _CLASSES[spec.kind](spec.inputs, spec.fmaps, gain=spec.gain, use_wscale=use_wscale,
                                 norm=_NORMS[spec.norm], name=spec.name.rpartition('/')[2])
     layer.spec = spec
@@ -39,14 +39,14 @@ def make_layer(spec: LayerSpec, use_wscale: bool) -> keras.layers.Layer:
 
 
 class GrowingModel(keras.Model):
-    """A model with a lod: resolutions 4x4 (log2 2) to `resolution`, of which the last or the last
-    two are active.
+    """Model with a lod: it grows from 4x4 (log2 2) to `resolution`.
 
-    A network's class describes its layers in `layer_specs`, and makes them with `build_layers`.
+    The active resolution is the highest one in use, or is blended with the one below. Subclasses
+    describe their layers in `layer_specs` and create them with `build_layers`.
 
     Args:
-        build_func: the model's build function, which names it.
-        keywords: dict of the function's keywords; those left out have its defaults.
+        build_func: the model's build function; the model gets its name.
+        keywords: dict of the function's keywords; the others have their defaults.
 
     Attributes:
         options: `specs.Options`.
@@ -69,7 +69,7 @@ class GrowingModel(keras.Model):
 
     def describe_tensors(self, inputs: Mapping[str, Sequence[int]],
                          outputs: Mapping[str, Sequence[int]]) -> None:
-        """Set `inputs` and `outputs` from dicts of name: shape without the minibatch axis."""
+        """Set `inputs` and `outputs` from dicts {name: shape without the minibatch axis}."""
         self.inputs, self.outputs = (
             [keras.KerasTensor((None, *shape), name=name) for name, shape in tensors.items()]
             for tensors in (inputs, outputs))
@@ -79,18 +79,18 @@ class GrowingModel(keras.Model):
         raise NotImplementedError
 
     def layer_rows(self) -> list[tuple[str, list[int]]]:
-        """(name, output shape NCHW without the minibatch) of each layer, for
+        """(name, NCHW output shape without the minibatch axis) of each layer, for
         `Network.print_layers`.
         """
         return [(spec.name, spec.shape) for spec in self.layer_specs()]
 
     def build_layers(self, specs: Iterable[LayerSpec],
                      *more: keras.layers.Layer) -> dict[int, keras.layers.Layer]:
-        """Make the layers, set `blocks`, and create the variables in the order given.
+        """Create the layers and, in the given order, their variables; set `blocks`.
 
         Args:
-            specs: `LayerSpec` of each layer; those without variables are left out.
-            more: layers that have no description, created last.
+            specs: `LayerSpec` of each layer; those without variables are skipped.
+            more: layers without a `LayerSpec`, created last.
 
         Returns:
             The layers between feature maps and colours: {log2 of the resolution: layer}.
@@ -110,11 +110,11 @@ class GrowingModel(keras.Model):
         return colours
 
     def build_in_order(self, layers: Sequence[keras.layers.Layer]) -> None:
-        """Create the variables: `lod`, then each layer's, so that paths and order are those of the
-        pickles.
+        """Create the variables with the paths and the order of the pickles: `lod`, then each
+        layer's.
 
-        Keras orders variables by which attribute holds their layer first: set no other attribute
-        with layers before this call.
+        Keras orders variables by the attribute that first refers to their layer. Set no other
+        attribute that holds layers before this call.
         """
         self.lod = self.add_weight(name='lod', shape=(), initializer='zeros', trainable=False)
         self.parts = layers
@@ -125,19 +125,18 @@ class GrowingModel(keras.Model):
         return [self.options.num_channels, self.resolution, self.resolution]
 
     def lod_of(self, log2_res: int) -> int:
-        """The lod at which a resolution is the full image."""
+        """The lod at which images of this resolution are used without blending."""
         return self.log2_resolution - log2_res
 
     def blend(self, fine: tf.Tensor, coarse: tf.Tensor, lod_of_fine: int) -> tf.Tensor:
-        """Cross-fade: `fine` where the variable lod is at most lod_of_fine, `coarse` from one above
-        it.
+        """Cross-fade by the variable lod: `fine` up to lod_of_fine, `coarse` from lod_of_fine + 1.
         """
         t = tf.clip_by_value(tf.convert_to_tensor(self.lod) - lod_of_fine, 0.0, 1.0)
         return fine + (coarse - fine) * tf.cast(t, fine.dtype)
 
 
 class Block(keras.layers.Layer):
-    """The layers of one resolution, by name and in order: '8x8' holds 'Conv0_up' and 'Conv1'."""
+    """Layers of one resolution, in order: '8x8' holds 'Conv0_up' and 'Conv1'."""
 
     def __init__(self, log2_res: int, layers: Sequence[keras.layers.Layer]):
         super().__init__(name=block_name(log2_res), dtype='float32', autocast=False)
@@ -150,12 +149,12 @@ class Block(keras.layers.Layer):
 
 def layers_of_stage(model: GrowingModel, colours: Mapping[int, keras.layers.Layer],
                     stage: Stage | None) -> list[keras.layers.Layer]:
-    """The layers that a stage evaluates; without a stage all of them.
+    """Return the layers that a stage evaluates.
 
     Args:
         model: a `GrowingModel`.
-        colours: as `GrowingModel.build_layers` returns.
-        stage: `tfutil.Stage` or None.
+        colours: the result of `GrowingModel.build_layers`.
+        stage: `tfutil.Stage`; None = all layers.
     """
     layers = [*(layer for block in model.blocks.values() for layer in block.parts),
               *colours.values()]

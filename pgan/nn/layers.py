@@ -1,8 +1,8 @@
-"""The layers of the growing networks (paper, sections 2 to 4), on NHWC activations.
+"""Layers of the growing networks (paper, sections 2 to 4), on NHWC activations.
 
-Public tensors of this program are NCHW. The networks transpose them once on the way in and once on
-the way out, because TensorFlow's CPU kernels and tensor cores want channels last. Every weight and
-bias is a float32 variable, cast when it is used.
+Public tensors of this program are NCHW. The networks transpose their inputs and outputs once,
+because TensorFlow's CPU kernels and tensor cores need channels last. Every weight and bias is a
+float32 variable, cast when it is used.
 """
 from collections.abc import Callable
 from typing import Any
@@ -20,9 +20,9 @@ from tfutil.network import defined_by_its_class
 
 
 def make_kernels(view: NetworkAtStage) -> None:
-    """Make the kernels and biases of a network at a stage all at once, in a block of `evaluating`.
+    """Compute all kernels and biases of a network at a stage at once, in a block of `evaluating`.
 
-    Nothing is made early for a network whose own class does not list its layers.
+    Do nothing if the network's own class does not list its layers with `layers_at`.
 
     Args:
         view: `tfutil.NetworkAtStage`.
@@ -53,11 +53,10 @@ class Equalized(keras.layers.Layer):
     Args:
         inputs, fmaps: number of incoming and outgoing feature maps.
         gain: He gain; the weight's standard deviation at run time is gain / sqrt(fan_in).
-        use_wscale: store the weight as N(0, 1) and scale it at run time; else store it with that
-            standard deviation.
-        norm: class of a normalization that takes the bias's place, `BatchNorm` or `LayerNorm`; None
-            = a bias.
-        name: the layer's name: its variables are <name>/weight and <name>/bias, or
+        use_wscale: initialize the stored weight with N(0, 1) and scale it at run time; otherwise
+            initialize it with that standard deviation.
+        norm: normalization class that replaces the bias, `BatchNorm` or `LayerNorm`; None = a bias.
+        name: the layer's name. Its variables are <name>/weight and <name>/bias, or
             <name>/<norm>/... .
     """
 
@@ -88,7 +87,7 @@ class Equalized(keras.layers.Layer):
             self.norm.build()
 
     def scaled_kernel(self, dtype: tf.DType) -> tf.Tensor:
-        """The weight as the multiplication sees it: scaled and cast."""
+        """Return the weight as used by the multiplication: scaled and cast."""
         return made_once(self, 'kernel', dtype, lambda: self.make_kernel(self.weight))
 
     def make_kernel(self, weight: tf.Tensor) -> tf.Tensor:
@@ -112,8 +111,9 @@ class Dense(Equalized):
 
 
 class DenseToImage(Equalized):
-    """Fully connected to a 4x4 image: [N, inputs] to [N, 4, 4, fmaps]. The weight's columns are in
-    C, H, W order; one bias a map.
+    """Fully connected to a 4x4 image: [N, inputs] to [N, 4, 4, fmaps].
+
+    The weight's columns are in C, H, W order. There is one bias per feature map.
     """
 
     def weight_shape(self) -> list[int]:
@@ -125,8 +125,9 @@ class DenseToImage(Equalized):
 
 
 class Conv2D(Equalized):
-    """Convolution, stride 1, SAME: [N, H, W, inputs] to [N, H, W, fmaps]. The weight is [k, k,
-    inputs, fmaps].
+    """Convolution, stride 1, SAME: [N, H, W, inputs] to [N, H, W, fmaps].
+
+    The weight is [k, k, inputs, fmaps].
     """
 
     def __init__(self, inputs: int, fmaps: int, kernel: int = 3, **kwargs: Any):

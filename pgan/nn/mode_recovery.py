@@ -1,8 +1,9 @@
-"""The two tiny networks of the MNIST-RGB mode recovery test (paper, Appendix D; after Metz et al.
-2016, "Unrolled GANs").
+"""Tiny networks of the MNIST-RGB mode recovery test (paper, Appendix D; after Metz et al. 2016,
+"Unrolled GANs").
 
-Their size is what is tested: a discriminator of a few feature maps, which sees only part of what a
-generator of normal size can do. Build functions as in `networks`, which hands them on.
+The test is about capacity: a discriminator with few feature maps can judge only part of what a
+generator of normal size produces. These are build functions as in `networks`, which re-exports
+them.
 """
 from collections.abc import Iterator
 from typing import Any, Literal
@@ -44,22 +45,22 @@ def G_mnist_mode_recovery(
     structure: Structure = None,
     **_ignored: Any,
 ) -> GrowingModel:
-    """Generator: latents [N, latent_size] and labels [N, label_size] to images [N, num_channels,
-    resolution, resolution].
+    """Generator of the mode recovery test.
 
-    A dense layer to 64 maps of 4x4; for 8x8 and each resolution r above, nearest up-scaling and one
-    3x3 convolution to nf(log2(r) - 2) maps; a 3x3 convolution to colours; tanh. Leaky ReLU of slope
-    0.3.
+    Maps latents [N, latent_size] and labels [N, label_size] to images [N, num_channels, resolution,
+    resolution]. Layers: a dense layer to 64 maps of 4x4; for 8x8 and each resolution r above,
+    nearest-neighbour up-scaling and a 3x3 convolution to nf(log2(r) - 2) maps; a 3x3 convolution to
+    colours; tanh. Activations are leaky ReLU of slope 0.3.
 
     Args:
         fmap_base, fmap_decay, fmap_max: nf(s) = min(int(fmap_base / 2**(s * fmap_decay)),
             fmap_max).
         latent_size: components of a latent vector; None = nf(0).
-        use_wscale, use_pixelnorm: the paper's normalizations ("our norm"), in place of
+        use_wscale, use_pixelnorm: the paper's normalizations ("our norm"), to use instead of
             use_batchnorm.
-        tanh_at_end: None, or the factor of the images' hyperbolic tangent.
-        progressive: a ToRGB for each resolution, cross-faded by lod; else the network is trained at
-            its full resolution only.
+        tanh_at_end: apply tanh to the images and multiply by this factor; None = no tanh.
+        progressive: have a ToRGB for each resolution, cross-faded by lod; otherwise train at the
+            full resolution only.
 
     The others are those of `networks.G_paper`.
 
@@ -86,20 +87,21 @@ def D_mnist_mode_recovery(
     structure: Structure = None,
     **_ignored: Any,
 ) -> GrowingModel:
-    """Discriminator: images [N, num_channels, resolution, resolution] to scores [N, 1] and label
-    logits [N, label_size].
+    """Discriminator of the mode recovery test.
 
-    For each resolution r from the full one to 8x8 one 3x3 convolution to nf(log2(r) - 2) maps and
-    2x2 averaging; then one dense layer. Leaky ReLU of slope 0.2.
+    Maps images [N, num_channels, resolution, resolution] to scores [N, 1] and label logits [N,
+    label_size]. Layers: for each resolution r from the full one down to 8x8, a 3x3 convolution to
+    nf(log2(r) - 2) maps and 2x2 averaging; then a dense layer. Activations are leaky ReLU of slope
+    0.2.
 
     Args:
         X: how many times smaller than the generator: nf(s) = min(int(fmap_base / X / 2**(s *
             fmap_decay)), fmap_max). The paper's K is 1/X.
-        mbstat_avg: 'all' appends a minibatch stddev map at 4x4, None does not.
-        mbstd_group_size: its group; from the minibatch's size up it compares the whole minibatch.
-        progressive: a FromRGB (1x1, with activation) for each resolution, cross-faded by lod. That
-            of the full resolution has as many maps as the convolution after it. Else the first
-            convolution sees the image itself.
+        mbstat_avg: 'all' appends a minibatch stddev map at 4x4; None does not.
+        mbstd_group_size: group size of minibatch stddev; the whole minibatch if that is smaller.
+        progressive: have a FromRGB (1x1, with activation) for each resolution, cross-faded by lod.
+            That of the full resolution has the same number of maps as the convolution after it.
+            Otherwise the first convolution gets the image itself.
 
     The others are those of `G_mnist_mode_recovery`.
 
@@ -113,7 +115,7 @@ def D_mnist_mode_recovery(
 
 
 class ModeRecoveryModel(GrowingModel):
-    """What both have in common: one that does not grow cannot be cut to a stage."""
+    """Base of both. Without progressive=True there is only the full resolution."""
 
     def check_stage(self, stage: Stage | None) -> None:
         if not self.options.progressive and stage is not None and (stage.floor_lod or stage.fading):
@@ -124,7 +126,7 @@ class ModeRecoveryModel(GrowingModel):
 
 
 class ModeRecoveryGenerator(ModeRecoveryModel):
-    """See `G_mnist_mode_recovery`, whose keywords it takes."""
+    """Keras model of `G_mnist_mode_recovery`; takes the same keywords."""
 
     def __init__(self, **keywords: Any):
         super().__init__(G_mnist_mode_recovery, keywords)
@@ -142,8 +144,9 @@ class ModeRecoveryGenerator(ModeRecoveryModel):
 
     def call(self, latents: tf.Tensor, labels: tf.Tensor | None = None, stage: Stage | None = None,
              native: bool = False, training: bool = False) -> tf.Tensor:
-        """Images [N, C, R, R]; with native=True at the stage's own resolution instead of up-scaled
-        to R.
+        """Return images [N, C, R, R].
+
+        With native=True they have the stage's own resolution instead of R.
         """
         self.check_stage(stage)
         x = tf.cast(latents, self.activation_dtype)
@@ -159,8 +162,9 @@ class ModeRecoveryGenerator(ModeRecoveryModel):
         return to_nchw(images)
 
     def _images(self, x, stage):
-        """What the stage needs at its own resolution; without a stage every resolution, blended by
-        the variable lod.
+        """Return images at the stage's own resolution, from the layers that it needs.
+
+        Without a stage, evaluate every resolution, blended by the variable lod.
         """
         top = self.log2_resolution - (stage.floor_lod if stage else 0)
         images = None
@@ -179,7 +183,7 @@ class ModeRecoveryGenerator(ModeRecoveryModel):
 
 
 class ModeRecoveryDiscriminator(ModeRecoveryModel):
-    """See `D_mnist_mode_recovery`, whose keywords it takes."""
+    """Keras model of `D_mnist_mode_recovery`; takes the same keywords."""
 
     def __init__(self, **keywords: Any):
         super().__init__(D_mnist_mode_recovery, keywords)
@@ -195,21 +199,24 @@ class ModeRecoveryDiscriminator(ModeRecoveryModel):
 
     def call(self, images: tf.Tensor, stage: Stage | None = None,
              training: bool = False) -> tuple[tf.Tensor, tf.Tensor]:
-        """Scores [N, 1] and label logits [N, label_size]."""
+        """Return scores [N, 1] and label logits [N, label_size]."""
         self.check_stage(stage)
         images = to_nhwc(tf.cast(images, self.activation_dtype))
         x = self._head(self._pyramid(images, stage))
         return x[:, :1], x[:, 1:]
 
     def features(self, images: tf.Tensor, stage: Stage | None = None) -> tf.Tensor:
-        """Activations at 4x4, [N, C, 4, 4], each of its image alone: minibatch stddev comes after.
+        """Return the activations at 4x4, [N, C, 4, 4].
+
+        Each sample depends on its own image only, as minibatch stddev comes later.
         """
         self.check_stage(stage)
         return to_nchw(self._pyramid(to_nhwc(tf.cast(images, self.activation_dtype)), stage))
 
     def _pyramid(self, images, stage):
-        """Features at 4x4: of what the stage needs; without a stage of every resolution, blended by
-        the variable lod.
+        """Return the features at 4x4, from the layers that the stage needs.
+
+        Without a stage, evaluate every resolution, blended by the variable lod.
         """
         top = self.log2_resolution - (stage.floor_lod if stage else 0)
         images = downscale2d(images, max(images.shape[1] >> top, 1))

@@ -1,4 +1,4 @@
-"""Operations of the growing networks that have no variables (paper, sections 2 to 4), on NHWC
+"""Operations without variables of the growing networks (paper, sections 2 to 4), on NHWC
 activations.
 """
 import tensorflow as tf
@@ -11,9 +11,10 @@ from tfutil.runtime import tf32_allowed
 def leaky_relu(x: tf.Tensor, slope: float = 0.2) -> tf.Tensor:
     """max(slope * x, x).
 
-    Its second derivative is nothing. TensorFlow's own is a tensor of zeros, which the gradient
-    penalty would carry back through all of the discriminator, at the price of two evaluations. The
-    first looks at the sign of the result, which is that of x: x need not be kept.
+    Leaky ReLU is piecewise linear, so its second derivative is zero. Return `None` for it:
+    TensorFlow would return a tensor of zeros, and the gradient penalty would back-propagate it
+    through the whole discriminator at the cost of two evaluations. The first derivative is computed
+    from the result, which has the sign of x, so x need not be kept in memory.
     """
     @custom_gradient
     def activated(x):
@@ -28,8 +29,9 @@ def leaky_relu(x: tf.Tensor, slope: float = 0.2) -> tf.Tensor:
 
 
 def pixel_norm(x: tf.Tensor, epsilon: float = 1e-8) -> tf.Tensor:
-    """Scale each pixel's feature vector to unit mean square (paper, section 4.2). x: [..., C]; also
-    used on latents [N, L].
+    """Scale each pixel's feature vector to unit mean square (paper, section 4.2).
+
+    x is [..., C]. Also used on latents [N, L].
     """
     @custom_gradient
     def normalized(x):
@@ -45,16 +47,15 @@ def pixel_norm(x: tf.Tensor, epsilon: float = 1e-8) -> tf.Tensor:
 
 
 def _normalize_gradient(dy, y, scale):
-    """Derived step by step, it would take eight passes over memory, not five."""
+    """Gradient in closed form: five passes over memory; automatic differentiation takes eight."""
     return (dy - y * tf.reduce_mean(dy * y, axis=-1, keepdims=True)) * scale
 
 
 def _stays_channels_last(x):
-    """Whether TensorFlow leaves convolutions of this precision channels last on a GPU, because its
-    tensor cores want them so.
+    """Whether TensorFlow keeps convolutions of this precision channels last on a GPU.
 
-    Others it turns, and would transpose on the way into everything that XLA has compiled, and out
-    of it again.
+    It does if they run on tensor cores. Others it converts to channels first, and would transpose
+    every input and output of an XLA-compiled function.
     """
     return x.dtype != tf.float32 or tf32_allowed()
 
@@ -74,14 +75,15 @@ def downscale2d(x: tf.Tensor, factor: int = 2) -> tf.Tensor:
 
 
 def minibatch_stddev(x: tf.Tensor, group_size: int = 4, minibatches: int = 1) -> tf.Tensor:
-    """Append one feature map that tells the discriminator how varied its minibatch is (paper,
-    section 3).
+    """Append the minibatch standard deviation as one feature map (paper, section 3).
+
+    It shows the discriminator how varied the samples are.
 
     Args:
-        x: activations of one minibatch of N, or of several one after the other, float [minibatches
-            * N, H, W, C].
-        group_size: members per group; groups are strided (members stand N / group_size apart).
-        minibatches: number of minibatches; groups are formed in each by itself.
+        x: activations of one or several concatenated minibatches of N, float [minibatches * N, H,
+            W, C].
+        group_size: samples per group. Groups are strided: their samples are N / group_size apart.
+        minibatches: number of minibatches; no group spans two of them.
 
     Returns:
         [minibatches * N, H, W, C + 1]; the new map is constant over H, W, C within a group.

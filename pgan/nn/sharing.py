@@ -1,5 +1,5 @@
-"""What evaluations of a network in one step share: kernels and biases are made once, minibatches
-can be cut into parts.
+"""Sharing among the evaluations of one step: kernels and biases are computed once, minibatches can
+be split.
 """
 import contextlib
 import contextvars
@@ -13,42 +13,39 @@ from tfutil.context import holding
 
 
 class _Evaluation(NamedTuple):
-    """How networks are evaluated in a block of `evaluating`: kernels and biases made so far, and
-    parts of a minibatch.
-    """
+    """State of a block of `evaluating`: kernels and biases so far, and parts per minibatch."""
     made: dict
     parts: int = 1
 
 
-# replicas are traced in threads of their own
+# each replica is traced in its own thread
 _evaluation: contextvars.ContextVar[Any] = contextvars.ContextVar('evaluation', default=None)
 
 
 def evaluating(parts: int = 1) -> contextlib.AbstractContextManager['_Evaluation']:
-    """Let networks share their kernels in the block, and treat a minibatch in parts where each
-    sample stands for itself.
+    """In the block, compute kernels once per layer and split minibatches where samples are
+    independent.
 
-    A discriminator step evaluates D three times. Scaling and summing its weights each time costs
-    more than the convolutions where images are small and layers wide. So every layer makes its
-    kernel once, however often it is called. The block must lie inside of the gradient tape.
+    A discriminator step evaluates D three times. For small images and wide layers, scaling the
+    weights each time costs more than the convolutions, so every layer caches its kernel. The block
+    must be inside the gradient tape.
 
-    The parts do not wait for each other. On CPUs, operations of one thread each that run side by
-    side are faster than one operation at a time in several threads, as long as they are small
-    (benchmarks/LOG.md).
+    The parts of a minibatch run in parallel. On CPUs, small operations are faster if several run
+    side by side on one thread each than one at a time on several threads (benchmarks/LOG.md).
 
     Args:
-        parts: number of parts of a minibatch.
+        parts: number of parts per minibatch.
     """
     return holding(_evaluation, _Evaluation({}, parts))
 
 
 def made_once(layer: keras.layers.Layer, name: str, dtype: tf.DType,
               make: Callable[[], tf.Tensor]) -> tf.Tensor:
-    """The result of make(), cast: once in a block of `evaluating`, however often it is asked for.
+    """Return make(), cast and cached in a block of `evaluating`.
 
     Args:
-        layer, name: whose and which of its tensors it is, e.g. 'kernel'.
-        dtype: to cast it to.
+        layer, name: the layer and the name of its tensor, e.g. 'kernel'.
+        dtype: type to cast to.
         make: function without arguments.
     """
     evaluation, place = _evaluation.get(), _place(layer, name, dtype)
@@ -60,21 +57,20 @@ def made_once(layer: keras.layers.Layer, name: str, dtype: tf.DType,
 
 
 def keep(layer: keras.layers.Layer, name: str, dtype: tf.DType | str, tensor: tf.Tensor) -> None:
-    """Let `made_once` find a tensor that is made already, in a block of `evaluating`."""
+    """Store a tensor for `made_once`, in a block of `evaluating`."""
     _evaluation.get().made[_place(layer, name, dtype)] = tensor
 
 
 def _place(layer, name, dtype):
-    """Where a tensor is kept: a function nested in the block has tensors of its own."""
+    """Cache key. It includes the graph, as nested functions have their own tensors."""
     return layer, name, tf.as_dtype(dtype), tf.compat.v1.get_default_graph()
 
 
 def by_parts(function: Callable[..., tf.Tensor], *tensors: tf.Tensor) -> tf.Tensor:
-    """function(*tensors), computed in the parts that `evaluating` asks for, where the minibatch can
-    be cut into them.
+    """Return function(*tensors), in the parts of `evaluating` if they divide the minibatch.
 
     Args:
-        function: of tensors [N, ...] to a tensor [N, ...], sample by sample.
+        function: maps tensors [N, ...] to a tensor [N, ...], each sample independently.
     """
     evaluation, size = _evaluation.get(), tensors[0].shape[0]
     count = 1 if evaluation is None else evaluation.parts

@@ -1,6 +1,6 @@
-"""What describes a network: its layers (`LayerSpec`) and its options.
+"""Description of a network: its layers (`LayerSpec`) and its options.
 
-Nothing here needs TensorFlow. `architecture` has the descriptions.
+Nothing here needs TensorFlow. `architecture` describes the paper's networks.
 """
 import enum
 import inspect
@@ -17,22 +17,22 @@ GAIN = np.sqrt(2)  # He et al. 2015, for (leaky) ReLU
 
 
 class Kind(enum.Enum):
-    """What a layer does. `growing` has a class for each kind with variables, `legacy` a layout."""
+    """Kind of a layer. `growing` has a class for each kind with variables, `legacy` a layout."""
     FIXED = 'image to image, without variables'
     PIXEL_NORM = 'vector to vector, without variables'
-    CONV_3X3 = 'convolution'
-    CONV_1X1 = 'convolution of single pixels'
-    UP = 'nearest-neighbour up-scaling and 3x3 convolution in one'
-    DOWN = '3x3 convolution and 2x2 box averaging in one'
+    CONV_3X3 = '3x3 convolution'
+    CONV_1X1 = '1x1 convolution'
+    UP = 'fused nearest-neighbour up-scaling and 3x3 convolution'
+    DOWN = 'fused 3x3 convolution and 2x2 box averaging'
     DENSE_TO_IMAGE = 'vector to 4x4 image'
-    DENSE_OF_IMAGE = '4x4 image, flattened, to vector'
-    MINIBATCH_DISCRIMINATION = 'vector to itself and one more feature a kernel'
+    DENSE_OF_IMAGE = 'flattened 4x4 image to vector'
+    MINIBATCH_DISCRIMINATION = 'vector to itself with one more feature per kernel'
     SCORES = 'vector to score and label logits'
 
 
 _CONVOLUTIONS = Kind.CONV_3X3, Kind.CONV_1X1
 _OF_PIXELS = (*_CONVOLUTIONS, Kind.FIXED, Kind.UP, Kind.DOWN, Kind.DENSE_TO_IMAGE)
-# Size of the kernel.
+# Number of kernel taps.
 _TAPS = {
     Kind.CONV_3X3: 9,
     Kind.CONV_1X1: 1,
@@ -46,16 +46,16 @@ _TAPS = {
 
 @dataclass(frozen=True)
 class LayerSpec:
-    """A layer of a network.
+    """Layer of a network.
 
     Attributes:
-        name: e.g. '8x8/Conv1', its place in the network's variables. Without a block, as in
-            'ToRGB_lod0', it lies between feature maps and colours.
+        name: path of its variables in the network, e.g. '8x8/Conv1'. A name without a block, such
+            as 'ToRGB_lod0', is that of a layer between feature maps and colours.
         kind: a `Kind`.
         r: log2 of its block's resolution.
-        inputs, fmaps: components of a pixel or vector that come in and go out.
+        inputs, fmaps: components of an input and an output pixel or vector.
         gain: He gain of the initial weight.
-        norm: 'BatchNorm' or 'LayerNorm' in place of the bias; None = a bias.
+        norm: 'BatchNorm' or 'LayerNorm' instead of the bias; None = a bias.
     """
     name: str
     kind: Kind
@@ -71,21 +71,21 @@ class LayerSpec:
 
     @property
     def shape(self) -> list[int]:
-        """Shape of the output, NCHW without the minibatch."""
+        """Shape of the output, NCHW without the minibatch axis."""
         size = 2 ** (self.r - (self.kind is Kind.DOWN))
         return [self.fmaps, size, size] if self.kind in _OF_PIXELS else [self.fmaps]
 
     @property
     def weight_size(self) -> int:
-        """Number of components of the weight, 0 without one."""
+        """Number of components of the weight; 0 if there is none."""
         return _TAPS.get(self.kind, 0) * self.inputs * self.fmaps
 
     def multiplications(self, fused_taps: int = 9) -> int:
         """Multiplications per image.
 
         Args:
-            fused_taps: size of the kernels of layers that also scale by 2. Their kernels meet each
-                pixel of the lower resolution once.
+            fused_taps: kernel taps of layers that also scale by 2. Their kernels are applied once
+                per pixel of the lower resolution.
         """
         if self.kind in (Kind.UP, Kind.DOWN):
             return fused_taps * self.inputs * self.fmaps * 4 ** (self.r - 1)
@@ -97,32 +97,32 @@ class LayerSpec:
 
         Args:
             r: log2 of the stage's resolution.
-            fading: whether that resolution is being blended with the one below.
+            fading: whether that resolution is blended with the one below.
         """
         return self.r <= r if self.in_block else r - fading <= self.r <= r
 
 
 def update_multiplications(g: float, d: float, D_repeats: int) -> float:
-    """Multiplications per image shown: its share of the updates of G and D.
+    """Multiplications per training image: its share of the updates of G and D.
 
-    A D update evaluates G once, and D on reals, fakes and mixed images, whose penalty is
-    differentiated twice: some 12 evaluations. A G update takes three of G (a backward pass counts
-    two) and two of D (no gradients of its weights).
+    A D update evaluates G once. It evaluates D on reals, fakes and mixed images, whose penalty is
+    differentiated twice: about 12 evaluations in all. A G update takes three evaluations of G (a
+    backward pass counts as two) and two of D (no gradients of its weights).
 
     Args:
-        g, d: multiplications of one image going through G and through D.
+        g, d: multiplications of one image in a forward pass of G and of D.
         D_repeats: D updates per G update.
     """
     return g + 12 * d + (3 * g + 2 * d) / D_repeats
 
 
 def with_variables(layers: Iterable[LayerSpec]) -> Iterator[LayerSpec]:
-    """The layers that have variables."""
+    """Yield the layers that have variables."""
     return (layer for layer in layers if layer.kind not in (Kind.FIXED, Kind.PIXEL_NORM))
 
 
 def colours_last(layers: Iterable[LayerSpec]) -> list[LayerSpec]:
-    """The layers with all ToRGB at the end, the highest resolution's first."""
+    """Return the layers with all ToRGB layers at the end, highest resolution first."""
     layers = list(layers)
     return [*(layer for layer in layers if layer.in_block),
             *(layer for layer in reversed(layers) if not layer.in_block)]
@@ -135,8 +135,9 @@ def block_name(r: int) -> str:
 # ---------------------------------------------------------------- options
 
 class Width:
-    """Feature maps of each stage: s = 1 is the 4x4 resolution, s = 0 the latents' and last dense
-    layer's.
+    """Number of feature maps of each stage.
+
+    Stage 1 is the 4x4 resolution; stage 0 is that of the latents and the last dense layer.
     """
 
     def __init__(self, fmap_base: float, fmap_decay: float, fmap_max: int):
@@ -154,21 +155,21 @@ class Width:
 
 
 class Options(types.SimpleNamespace):
-    """Keywords of a build function, completed by its defaults, and what follows from them.
+    """Keywords of a build function, completed by its defaults, and values derived from them.
 
     Args:
         build_func: e.g. `networks.G_paper`.
-        keywords: dict; those that the function does not name are left out.
+        keywords: dict; keywords that the function does not name are ignored.
 
     Attributes:
-        nf: feature maps of a stage, a `Width`.
+        nf: `Width`, the number of feature maps of a stage.
         top: log2 of the resolution.
-        Others are named as the keywords.
+        The others have the names of the keywords.
 
     Raises:
         ValueError: resolution is not a power of two >= 4, or mbstat_avg is unknown.
     """
-    # of networks that lack the keyword
+    # for networks that lack the keyword
     X = 1
     latent_size = 0
     mbstat_avg = None
@@ -191,7 +192,7 @@ class Options(types.SimpleNamespace):
 
     @property
     def latents(self) -> int:
-        """Components of a generator's input: latents and labels."""
+        """Components of a generator's input: latents plus labels."""
         return self.latent_size + self.label_size
 
     @property
@@ -201,7 +202,7 @@ class Options(types.SimpleNamespace):
 
     @property
     def norm(self) -> str | None:
-        """What takes the bias's place, in the layers where that depends on the options."""
+        """Normalization that replaces the bias in the layers that may have one; None = a bias."""
         return 'BatchNorm' if self.use_batchnorm else 'LayerNorm' if self.use_layernorm else None
 
 

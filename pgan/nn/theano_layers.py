@@ -1,7 +1,7 @@
-"""Layers that only the Theano version had. All compute in float32.
+"""Layers of the Theano version only. All compute in float32.
 
-Where a layer does something else in training, its `call` has an argument `training`. Keras hands
-the one that the network was called with down to the layers inside.
+Layers that behave differently in training have a `call` argument `training`. Keras passes on the
+value that the network was called with.
 """
 import keras
 import numpy as np
@@ -12,19 +12,20 @@ from tfutil.devices import set_in_replica
 
 
 class Plain(keras.layers.Layer):
-    """Base of layers with float32 variables; named after its class."""
+    """Base of layers with float32 variables; a layer is named after its class."""
 
     def __init__(self, name: str | None = None):
         super().__init__(name=name or type(self).__name__, dtype='float32', autocast=False)
 
 
 class BatchNorm(Plain):
-    """Batch normalization (Ioffe and Szegedy 2015) as in Lasagne: gamma * (x - mean) /
-    sqrt(variance + 1e-4) + beta.
+    """Batch normalization (Ioffe and Szegedy 2015) as in Lasagne.
 
-    Mean and variance of a channel are those of the minibatch in training; else running averages,
-    which keep the reciprocal of the standard deviation instead of the variance, and move a tenth of
-    the way at each evaluation in training.
+    gamma * (x - mean) / sqrt(variance + 1e-4) + beta
+
+    In training, mean and variance of a channel are those of the minibatch. Otherwise, running
+    averages of the mean and of the reciprocal standard deviation are used. Each evaluation in
+    training updates them with a momentum of 0.9.
 
     Args:
         fmaps: channels of the activations, [N, ..., fmaps].
@@ -57,11 +58,13 @@ class BatchNorm(Plain):
 
 
 class LayerNorm(Plain):
-    """Layer normalization (Ba et al. 2016): gain * (x - mean) / sqrt(variance + 1e-4) of each
-    sample over H, W, C, then a bias a channel.
+    """Layer normalization (Ba et al. 2016), with a scalar gain and one bias per channel.
+
+    gain * (x - mean) / sqrt(variance + 1e-4) + bias, with mean and variance of each sample over H,
+    W, C.
 
     Args:
-        fmaps: channels of the activations, [N, ..., fmaps]. The gain is one number.
+        fmaps: channels of the activations, [N, ..., fmaps].
     """
     EPSILON = 1e-4
 
@@ -81,16 +84,17 @@ class LayerNorm(Plain):
 
 
 class MinibatchDiscrimination(Plain):
-    """Features that tell how close a sample is to the others of its minibatch (Salimans et al.
-    2016, section 3.2).
-
-    Kernel k maps a sample to a point of `dim_per_kernel` components; its feature is the sum over
-    all other samples of exp(-L1 distance of the points), plus a bias. [N, inputs] to [N, inputs +
+    """Minibatch discrimination (Salimans et al. 2016, section 3.2): [N, inputs] to [N, inputs +
     num_kernels].
+
+    The appended features measure how close a sample is to the others of its minibatch. Each kernel
+    maps a sample to a point of `dim_per_kernel` components. Its feature is the sum over all other
+    samples of exp(-L1 distance of the points), plus a bias.
 
     Args:
         inputs: features per sample.
-        num_kernels, dim_per_kernel: see above.
+        num_kernels: number of kernels.
+        dim_per_kernel: components of a point.
     """
 
     def __init__(self, inputs: int, num_kernels: int, dim_per_kernel: int = 5):
@@ -113,24 +117,25 @@ class MinibatchDiscrimination(Plain):
         return tf.concat([x, tf.cast(features, x.dtype)], axis=1)
 
     def distances(self, x: tf.Tensor) -> tf.Tensor:
-        """L1 distances of all pairs of points, [N, N, num_kernels]."""
+        """Return the L1 distances of all pairs of points, [N, N, num_kernels]."""
         norm = tf.sqrt(tf.reduce_sum(tf.square(self.theta), axis=0))
         points = tf.einsum('ni,ikd->nkd', x, self.theta * (tf.exp(self.log_weight_scale) / norm))
         return tf.reduce_sum(tf.abs(points[:, None] - points[None]), axis=3)
 
     @staticmethod
     def closeness(distances: tf.Tensor) -> tf.Tensor:
-        """Sum over the others of exp(-distance), [N, num_kernels]."""
+        """Return the sum of exp(-distance) over all other samples, [N, num_kernels]."""
         others = 1.0 - tf.eye(tf.shape(distances)[0])
         return tf.reduce_sum(tf.exp(-distances) * others[:, :, None], axis=1)
 
     def initialize_from(self, x: tf.Tensor) -> None:
-        """Set scales and biases so that among samples [N, inputs], N >= 2, neighbours are 2 apart
-        on average and features average 0.
+        """Initialize scales and biases from samples [N, inputs], N >= 2.
+
+        Afterwards the mean distance to the nearest neighbour is 2 and features have mean 0.
         """
         distances = self.distances(tf.cast(x, tf.float32))
         nearest = tf.reduce_min(distances + 1e6 * tf.eye(len(x))[:, :, None], axis=1)
-        # samples that are all alike have no distance
+        # identical samples have a distance of zero
         unit = tf.maximum(0.5 * tf.reduce_mean(nearest, axis=0), 1e-6)
         self.log_weight_scale.assign_sub(
             tf.tile(tf.math.log(unit)[:, None], [1, self.dim_per_kernel]))
@@ -140,8 +145,7 @@ class MinibatchDiscrimination(Plain):
 class MultiplicativeNoise(Plain):
     """Multiply every channel of every sample by N(1, strength * sqrt(C)), in training only.
 
-    The strength follows how well the discriminator is doing (`follow`); it is 0 until somebody
-    says.
+    `follow` adapts the strength to how well the discriminator does. It is 0 at first.
     """
     SMOOTHING = 0.9
 
@@ -159,8 +163,9 @@ class MultiplicativeNoise(Plain):
                            (self.strength * np.float32(np.sqrt(x.shape[-1]))), x.dtype)
 
     def follow(self, signal: tf.Tensor, coefficient: float) -> None:
-        """Set strength = coefficient * max(a - 0.5, 0)^2, a = running average (0.9) of a scalar
-        signal clipped to [0, 1].
+        """Set strength = coefficient * max(a - 0.5, 0)^2.
+
+        a is the running average (decay 0.9) of a scalar signal clipped to [0, 1].
         """
         signal = tf.clip_by_value(tf.stop_gradient(signal), 0.0, 1.0)
         average = signal + (tf.convert_to_tensor(self.average) - signal) * self.SMOOTHING

@@ -1,3 +1,2 @@
-"""What a finished run is used for: one module per script, named like its function (see
-util_scripts.py).
+"""Scripts for finished runs: one module per script, named like its function (see util_scripts.py).
 """

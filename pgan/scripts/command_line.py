@@ -1,8 +1,8 @@
-"""`python util_scripts.py SCRIPT --run_id N ...`: options and help of each script, read from its
-function's signature and docstring, see `pgan.options`.
+"""Command line of util_scripts.py: `python util_scripts.py SCRIPT --run_id N ...`.
 
-They are read from the source, without importing it: help comes at once, and config.py's environment
-is in force before TensorFlow starts.
+Options and help of each script come from its function's signature and docstring, see
+`pgan.options`. They are parsed from the source without importing it, so help is instant and
+config.py's environment is set before TensorFlow starts.
 """
 import argparse
 import ast
@@ -23,21 +23,25 @@ from pgan.scripts import option_checks
 from pgan.scripts.option_checks import name_of_label
 from pgan.settings import launch
 
-WITHOUT_TENSORFLOW = ('write_report', )  # scripts that need only files; TensorFlow takes seconds
+WITHOUT_TENSORFLOW = ('write_report', )  # TensorFlow takes seconds to start
 _EXAMPLES = [
     'generate_fake_images --run_id 5 --num_pngs 10 --grid_size 15 8',
     'evaluate_metrics --run_id 5 --log metric-swd-16k.txt --metrics swd --num_images 16384 '
     '--real_passes 2',
     'generate_interpolation_video -h',
 ]
-# Chosen by resolution on the command line, where the functions keep the original's default of 1.
+# Chosen by resolution on the command line. In Python, the original's default of 1 holds.
 AUTOMATIC = ('image_shrink', 'image_zoom')
-VOCABULARY = {**vars(options), **vars(option_checks)}  # of the scripts' signatures
+VOCABULARY = {**vars(options), **vars(option_checks)}  # names in the scripts' signatures
 
 
 class Script(NamedTuple):
-    """A script. Attributes: name, its docstring's text above 'Args:', and {name: Option} of what
-    its user may set.
+    """A script.
+
+    Attributes:
+        name: name of the function.
+        description: its docstring above 'Args:'.
+        options: {name: Option} of the options that the user may set.
     """
     name: str
     description: str
@@ -45,7 +49,7 @@ class Script(NamedTuple):
 
 
 def find_scripts() -> dict[str, Script]:
-    """The scripts of util_scripts.py by name: {name: Script}."""
+    """Return the scripts of util_scripts.py: {name: Script}."""
     return {name: _script(declaration(f'util_scripts.{name}', VOCABULARY))
             for name in plain_constants('util_scripts')['__all__']}
 
@@ -87,7 +91,7 @@ def _add(command, option):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The entry point. Returns the exit code."""
+    """Run the script named on the command line; return the exit code."""
     return launch.exit_code_of(lambda: _main(parse_args(argv)))
 
 
@@ -97,8 +101,8 @@ def _main(args):
     try:
         config = settings.load(args.config, [*assignments(args), *args.set])
         _check_options(args.script, config.train, known)
-        from pgan.scripts.early_checks import check_early  # needs NumPy, which help does without
-        # before TensorFlow starts, which takes seconds
+        from pgan.scripts.early_checks import check_early  # imports NumPy, which help does not need
+        # fails before TensorFlow starts, which takes seconds
         check_early(known, _without_func(config.train), config)
         if args.script in WITHOUT_TENSORFLOW:
             _run_alone(args.script, config)
@@ -111,12 +115,11 @@ def _main(args):
 
 
 def as_options(message: str, names: Sequence[str]) -> str:
-    """A message in which config.py's `train.name` and `train.name=value` are `--name` and `--name
-    value`, as they are typed here.
+    """Rewrite a message for the command line: `train.name=value` becomes `--name value`.
 
     Args:
-        message: of a check, which speaks of config.py's names.
-        names: of the script's options.
+        message: message of a check, with config.py's names.
+        names: names of the script's options.
     """
     def option(match):
         return f'--{match[1]} ' if match[2] else f'--{match[1]}'
@@ -126,10 +129,10 @@ def as_options(message: str, names: Sequence[str]) -> str:
 
 
 def _check_options(script, train, known):
-    """Names and values of a script's options."""
+    """Check names and values of a script's options."""
     for name, value in train.items():
         if name in known:
-            if isinstance(value, str) and known[name].kind.read is not None:  # of --set
+            if isinstance(value, str) and known[name].kind.read is not None:  # a value of --set
                 train[name] = value = known[name].kind.read(value) or value
             options.check_value(f'train.{name}', value, known[name])
         elif name != 'func':
@@ -142,13 +145,13 @@ def _without_func(train):
 
 
 def _run_alone(script, config):
-    """Run a script without importing TensorFlow, or util_scripts, which does."""
+    """Run a script without importing TensorFlow, nor util_scripts, which imports it."""
     function = getattr(importlib.import_module(f'pgan.scripts.{script}'), script)
     launch.end(config, function(**_without_func(config.train), config=config))
 
 
 def assignments(args: argparse.Namespace) -> list[str]:
-    """The lines that somebody would have put into config.py, as `--set` texts."""
+    """Return the equivalent lines of config.py, as `--set` arguments."""
     script = find_scripts()[args.script]
     given = vars(args)
     automatic = {name: None for name in AUTOMATIC if name in script.options}
@@ -163,11 +166,11 @@ def assignments(args: argparse.Namespace) -> list[str]:
 
 
 def result_name(script: str, chosen: Mapping[str, Any]) -> str:
-    """What the result folder of a script is called: its name, the run, and what is shown of it.
+    """Name of a script's result folder: the script, the run, and the main options.
 
     Args:
         script: e.g. 'generate_fake_images'.
-        chosen: {name: value} of the options that are not left at their defaults.
+        chosen: {name: value} of the options that differ from their defaults.
 
     Returns:
         e.g. 'fake-images-12-4000kimg-temple'.
@@ -185,8 +188,10 @@ def result_name(script: str, chosen: Mapping[str, Any]) -> str:
 
 
 def _run_in_words(run_id):
-    """'12' of 12, '012-cats' and 'results/012-cats'; 'cats-network-final' of a pickle in cats; else
-    the name of the folder.
+    """Return a short name of a run.
+
+    That is '12' for 12, '012-cats' and 'results/012-cats'; 'cats-network-final' for a pickle in
+    cats; otherwise the name of the folder.
     """
     folder, name = os.path.split(os.path.normpath(str(run_id)))
     if name.endswith('.pkl'):
@@ -198,14 +203,16 @@ def _run_in_words(run_id):
 
 
 def _flat(seeds):
-    """Seeds as one word: '1-20,42'."""
+    """Return seeds as one word: '1-20,42'."""
     return ','.join(map(str, seeds)) if isinstance(seeds, (list, tuple)) else str(seeds)
 
 
 def value_of(text: Any, kind: Kind = ANYTHING) -> Any:
-    """The value of an option: a Python literal, or the text as it stands where it is none or where
-    only text will do. Lists may be given as '15 8' or as one word '[15,8]' or '15,8'; an option may
-    have other forms of its own, see `pgan.options.Such`.
+    """Parse the value of an option.
+
+    It is a Python literal, or the string itself if it is no literal or the option takes only
+    strings. Lists may be given as '15 8', '[15,8]' or '15,8'. For further forms of single options
+    see `pgan.options.Such`.
     """
     if kind.is_list:
         own = kind.read(' '.join(text)) if kind.read is not None else None

@@ -1,5 +1,5 @@
-"""What can be told of a script's options before TensorFlow starts, which takes seconds: whether
-there are such a run, file and metrics, and which options exclude each other.
+"""Checks of a script's options before TensorFlow starts, which takes seconds: runs, files and
+metrics exist, and no options exclude each other.
 """
 import os
 from collections.abc import Mapping
@@ -17,15 +17,15 @@ from pgan.scripts.seeds import expect_alone, seed_list, station_frames
 
 def check_early(options: Mapping[str, Option], given: Mapping[str, Any],
                 config: ModuleType) -> None:
-    """Check the options of a script, each of which is of the right kind already.
+    """Check the options of a script. The type of each value has been checked before.
 
     Args:
-        options: of the script, {name: Option}.
-        given: {name: value} of those that are set.
-        config: the configuration; gives result_dir.
+        options: {name: Option} of the script.
+        given: {name: value} of the options that are set.
+        config: the configuration; result_dir is used.
 
     Raises:
-        ConfigError, DataError: with the same words as the script itself would have.
+        ConfigError, DataError: with the message that the script itself would give.
     """
     values = {name: option.default for name, option in options.items()
               if option.default is not REQUIRED} | dict(given)
@@ -42,7 +42,7 @@ def check_early(options: Mapping[str, Option], given: Mapping[str, Any],
 
 
 def _check_frames(values, options):
-    """The seeds and the length of a video."""
+    """Check the seeds and the length of a video."""
     seeds = [] if values.get('seeds') is None else seed_list(values['seeds'])
     if seeds:
         expect_alone(options, values)
@@ -64,17 +64,17 @@ def _check_run(values, result_dir):
 
 
 def expect_picture(path: str) -> None:
-    """Raise DataError unless there is a file; the option `image` of project_image."""
+    """Raise DataError unless `path`, the option `image` of project_image, is a file."""
     if not os.path.isfile(path):
         what = f'{path!r} is a folder' if os.path.isdir(path) else f'there is no file {path!r}'
         raise DataError(f'train.image: {what}. Expected a picture.{nearest_path(path)}')
 
 
 def snapshots_to_measure(folder: str, result_dir: str | os.PathLike) -> list[str]:
-    """The snapshots of a run that evaluate_metrics measures, oldest first.
+    """Return the snapshots of a run that evaluate_metrics measures, oldest first.
 
     Raises:
-        DataError: there are none.
+        DataError: the run has no snapshots.
     """
     pkls = misc.list_network_pkls(folder, include_final=False, result_dir=result_dir)
     if not pkls:
@@ -84,9 +84,7 @@ def snapshots_to_measure(folder: str, result_dir: str | os.PathLike) -> list[str
 
 
 def check_part(folder: str, against: str) -> None:
-    """Raise ConfigError if evaluate_metrics is to measure against images that a run has not held
-    out.
-    """
+    """Raise ConfigError if `against` asks for validation images but the run held none out."""
     if against != 'training' and not misc.results.read_dataset_options(folder)[0].get(
             'validation'):
         raise ConfigError(f'the run {folder!r} held no images out to measure against '

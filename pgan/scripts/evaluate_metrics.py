@@ -33,32 +33,33 @@ def evaluate_metrics(
     *,
     config: Any = None,
 ) -> str:
-    """Measure how far the images of a run's snapshots are from real ones, newest snapshot first.
+    """Compute metrics of all snapshots of a run, newest snapshot first.
 
-    Adds to files in the run's folder: the table, as text, to `log`; the same as `<log>.jsonl`, a
-    line for each row. Draws curves over kimg as `<log>.png`. Where `log` holds a table of other
-    settings already, such as another number of images, a line above the new one tells its own.
+    Appends a table to the text file `log` in the run's folder, and its rows to `<log>.jsonl`. Plots
+    the values over kimg as `<log>.png`. If `log` already holds a table of other settings, such as
+    another number of images, a line above the new table states its settings.
 
     Args:
         run_id: number, name or folder of the run.
         log: name of the text file, e.g. 'metric-fid-50k.txt'.
         metrics: list of short names (swd, fid, is, msssim, kid, pr) or dotted names of classes.
-        num_images: how many real and generated images to look at.
-        real_passes: how often to measure the reals themselves: the second time tells how much of a
-            distance is chance.
+        num_images: number of real and of generated images.
+        real_passes: how often to measure the real images themselves; the second pass shows how much
+            of a distance is due to chance.
         minibatch_size: images at a time; None = by resolution.
-        inception: where classify_image_graph_def.pb is, for the metrics that need it; None = found
-            in result_dir, or downloaded.
-        against: the real images to compare with: those that the run was trained on, or those that
+        inception: path of classify_image_graph_def.pb, its archive or its folder, for the metrics
+            that need it; None = look for it in result_dir, else download it.
+        against: real images to compare with: those of the training set, or those that
             dataset.validation held out.
-        config: as config.py; None = the module `config`. Gives result_dir, data_dir, num_gpus.
+        config: configuration like config.py; None = the module `config`. Uses result_dir, data_dir
+            and num_gpus.
 
     Returns:
         The path of the table.
 
     Raises:
-        ConfigError, DataError: no such run, no snapshots, no data set, or metrics that cannot be
-            had.
+        ConfigError, DataError: there is no such run, it has no snapshots, its data set is missing,
+            or a metric is not available.
     """
     folder = misc.locate_result_subdir(run_id, config.result_dir)
     pkls = snapshots_to_measure(folder, config.result_dir)
@@ -67,7 +68,7 @@ def evaluate_metrics(
     table = _Table(os.path.join(folder, log), _settings(num_images, against, inception))
     print('Logging output to', table.path)
     if logs.output_logging_active():
-        logs.set_output_log_file(table.path, mode='a')  # what was measured before is kept
+        logs.set_output_log_file(table.path, mode='a')  # keep earlier tables
     training_set, mirror_augment = misc.load_dataset_for_previous_run(
         folder, config.result_dir, config.data_dir, config, verbose=True, **part)
     resolution = training_set.shape[1]
@@ -95,7 +96,7 @@ def evaluate_metrics(
 
 
 def _settings(num_images, against, inception):
-    """What values depend on but the snapshot, in words."""
+    """Return the settings that values depend on, other than the snapshot, as a string."""
     parts = [f'num_images={num_images}']
     parts += [f'against={against}'] if against != 'training' else []
     return ' '.join(parts + ([f'inception={inception}'] if inception is not None else []))
@@ -113,12 +114,11 @@ def _measure(table, title, evaluate):
 
 
 class _Table:
-    """Rows of values: printed, which the log file takes down, and as jsonl and plot beside it, up
-    to date after each row.
+    """Table of values: prints and logs each row, and updates the .jsonl file and the plot.
 
     Args:
-        path: of the text file.
-        settings: what values depend on but the snapshot; rows of others are kept apart.
+        path: path of the text file.
+        settings: settings that values depend on, other than the snapshot, as a string.
     """
 
     def __init__(self, path, settings):
@@ -128,7 +128,7 @@ class _Table:
         self._rows = []
 
     def begin(self, names, formats):
-        """Print the head."""
+        """Print the header."""
         self._names, self._formats = names, formats
         heads = [re.sub(r'%(-?\d+).*', r'%\1s', text) for text in formats]
         print()
@@ -159,15 +159,16 @@ class _Table:
 
 def plot(rows: Sequence[Mapping[str, Any]], names: Sequence[str], path: str | os.PathLike,
          settings: str = '') -> None:
-    """Draw each value over the snapshots' kimg, with a dashed line for what the reals get.
+    """Plot each value over the snapshots' kimg, with a dashed line for the value of the reals.
 
     Args:
-        rows: dicts with 'snapshot' ('Reals', 'Reals2' or the kimg as text) and the values by name.
-        names: of the values to draw.
-        path: of the PNG to write.
-        settings: stands above the curves.
+        rows: dicts with 'snapshot' ('Reals', 'Reals2' or the kimg as a string) and the values by
+            name.
+        names: names of the values to plot.
+        path: path of the PNG.
+        settings: title above the curves.
     """
-    from matplotlib.figure import Figure  # without pyplot no window toolkit is looked for
+    from matplotlib.figure import Figure  # pyplot would look for a window toolkit
     snapshots = sorted((row for row in rows if row['snapshot'].isdigit()),
                        key=lambda row: int(row['snapshot']))
     reals = [row for row in rows if not row['snapshot'].isdigit()]

@@ -1,4 +1,4 @@
-"""Images of a trained generator as PNG files."""
+"""PNG files of images of a trained generator."""
 import os
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -38,32 +38,32 @@ def generate_fake_images(
     *,
     config: Any = None,
 ) -> str:
-    """Write PNG files of images that a trained generator makes of random latents, to a result
-    folder of their own.
+    """Write PNG files of generated images to a new result folder.
 
     Args:
         run_id: the run's number, name or folder, or the path of a network pickle.
-        snapshot: which network, by its kimg; 'best' = by the run's metric; None for the last.
+        snapshot: kimg of the network; 'best' = the best by the run's metric; None = the last.
         grid_size: images across and down in each PNG.
-        num_pngs: how many PNGs.
-        image_shrink: average squares of this many pixels a side; None = chosen so that a grid is at
-            most 3840x2160.
-        png_prefix: what file names begin with, before '%06d.png'; None for the names of the run,
-            the network and the class that labels chooses, with seeds for nothing.
-        random_seed: of the latents.
+        num_pngs: number of PNGs.
+        image_shrink: average boxes of this many pixels across and down; None = chosen so that a
+            grid is at most 3840x2160.
+        png_prefix: prefix of file names, before '%06d.png'; None = names of the run, the network
+            and the class that labels chooses, but no prefix with seeds.
+        random_seed: seed of the latents.
         minibatch_size: images per evaluation.
-        labels: of a network with labels: None = those of the data set at random, 3 or temple = a
-            class by number or name for all, 'rows' = a class per grid row.
-        seeds: one image of each, in seed0042.png, in place of grid_size, num_pngs and random_seed.
-        config: as config.py; None = the module `config`. Gives result_dir, data_dir, desc and
-            num_gpus.
+        labels: for a network with labels: None = random labels of the data set, 3 or temple = one
+            class by number or name for all images, 'rows' = a class per grid row.
+        seeds: write one image per seed, as seed0042.png; replaces grid_size, num_pngs and
+            random_seed.
+        config: configuration like config.py; None = the module `config`. Uses result_dir, data_dir,
+            desc and num_gpus.
 
     Returns:
         The result folder's path.
 
     Raises:
         ConfigError: an option cannot be used; nothing has been written.
-        DataError: there is no such run or snapshot, or the disk is in the way.
+        DataError: there is no such run or snapshot, or a file cannot be written.
     """
     chosen = [] if seeds is None else seed_list(seeds)
     if chosen:
@@ -98,8 +98,12 @@ def generate_fake_images(
 
 
 class _Picture(NamedTuple):
-    """A PNG to be made. Attributes: its file name, what is printed before, latents and labels of
-    its images.
+    """A PNG to write.
+
+    Attributes:
+        name: its file name.
+        message: line to print before it is generated.
+        latents, labels: inputs of its images.
     """
     name: str
     message: str
@@ -108,7 +112,7 @@ class _Picture(NamedTuple):
 
 
 def _numbered(Gs, num_pngs, grid_size, random_seed, labels_for, prefix) -> Iterator[_Picture]:
-    """Grids of random latents, numbered from 0."""
+    """Yield grids of random latents, numbered from 0."""
     random_state = np.random.RandomState(random_seed)
     for index in range(num_pngs):
         latents = misc.random_latents(grid_size[0] * grid_size[1], Gs, random_state)
@@ -117,7 +121,7 @@ def _numbered(Gs, num_pngs, grid_size, random_seed, labels_for, prefix) -> Itera
 
 
 def _of_seeds(Gs, seeds, labels, prefix) -> Iterator[_Picture]:
-    """An image a seed."""
+    """Yield one image per seed."""
     for index, seed in enumerate(seeds):
         yield _Picture(f'{prefix}seed{seed:04d}.png',
                        f'Generating png {index} / {len(seeds)}, seed {seed}...',

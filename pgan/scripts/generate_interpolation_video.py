@@ -1,4 +1,4 @@
-"""A video of images that turn into one another."""
+"""Video of images that morph into one another."""
 import os
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -60,40 +60,42 @@ def generate_interpolation_video(
     *,
     config: Any = None,
 ) -> str:
-    """Write a video, without a seam between its end and its start, of what a trained generator
-    makes of wandering latents.
+    """Write a seamlessly looping video of a trained generator's images, with smoothly varying
+    latents.
 
     Args:
         run_id: the run's number, name or folder, or the path of a network pickle.
-        snapshot: which network, by its kimg; 'best' = by the run's metric; None for the last.
+        snapshot: kimg of the network; 'best' = the best by the run's metric; None = the last.
         grid_size: images across and down.
-        image_shrink: average squares of this many pixels a side; None = chosen so that a frame is
-            at most 3840x2160.
+        image_shrink: average boxes of this many pixels across and down; None = chosen so that a
+            frame is at most 3840x2160.
         image_zoom: then repeat each pixel this many times across and down; None = chosen so that a
             frame is at least 256x256.
         duration_sec: length of the video in seconds.
-        smoothing_sec: how slowly the latents wander: the standard deviation of the filter along
-            time, in seconds.
-        mp4: file name; None for the names of the run, the network and the class that labels
-            chooses, with '-lerp.mp4'.
-        mp4_fps, mp4_codec, mp4_bitrate: of the video.
-        random_seed: of the latents.
+        smoothing_sec: standard deviation of the temporal filter of the latents, in seconds; larger
+            = slower changes.
+        mp4: file name; None = names of the run, the network and the class that labels chooses, with
+            '-lerp.mp4'.
+        mp4_fps: frames per second.
+        mp4_codec: video encoder.
+        mp4_bitrate: bitrate of the video.
+        random_seed: seed of the latents.
         minibatch_size: images per evaluation.
-        labels: of a network with labels: None = those of the data set at random, 3 or temple = a
-            class by number or name for all, 'rows' = a class per grid row. Each cell keeps its own
-            throughout.
-        seeds: two or more, in place of grid_size, random_seed and smoothing_sec: the video leads
-            from the image of each to that of the next, and back to the first, along the sphere of
-            latents. Where labels are drawn at random, each seed has its own.
-        config: as config.py; None = the module `config`. Gives result_dir, data_dir, desc and
-            num_gpus.
+        labels: for a network with labels: None = random labels of the data set, 3 or temple = one
+            class by number or name for all images, 'rows' = a class per grid row. Each cell keeps
+            its label.
+        seeds: two or more; replaces grid_size, random_seed and smoothing_sec. The video passes
+            through the images of these seeds and back to the first, by spherical interpolation of
+            the latents. Random labels are drawn per seed.
+        config: configuration like config.py; None = the module `config`. Uses result_dir, data_dir,
+            desc and num_gpus.
 
     Returns:
         The result folder's path.
 
     Raises:
         ConfigError: an option cannot be used; nothing has been written.
-        DataError: there is no such run or snapshot, or the disk is in the way.
+        DataError: there is no such run or snapshot, or a file cannot be written.
     """
     num_frames = frame_count(duration_sec, mp4_fps)
     stations = [] if seeds is None else seed_list(seeds)
@@ -133,20 +135,20 @@ def generate_interpolation_video(
 
 def wandering_latents(Gs: 'Network', num_frames: int, num_images: int, smoothing: float,
                       random_seed: int) -> np.ndarray:
-    """Latents that change slowly from frame to frame, and from the last to the first.
+    """Return latents that change slowly from frame to frame, and from the last to the first.
 
     Args:
         Gs: the network; its input_shape gives the shape of a latent.
-        num_frames, num_images: how many frames, of how many images each.
+        num_frames, num_images: number of frames, and of images in each.
         smoothing: standard deviation of the Gaussian filter, in frames.
-        random_seed: of the normal noise that is filtered.
+        random_seed: seed of the normal noise that is filtered.
 
     Returns:
         float32 [num_frames, num_images, ...], of mean square 1.
     """
     random_state = np.random.RandomState(random_seed)
     latents = np.empty([num_frames, num_images, *Gs.input_shape[1:]], np.float32)
-    for frame in latents:  # not all at once: in double precision they take twice the memory
+    for frame in latents:  # one at a time: random_latents works in double precision
         frame[:] = misc.random_latents(num_images, Gs, random_state)
     latents = scipy.ndimage.gaussian_filter(latents, [smoothing] + [0] * (latents.ndim - 1),
                                             mode='wrap')
@@ -155,16 +157,18 @@ def wandering_latents(Gs: 'Network', num_frames: int, num_images: int, smoothing
 
 
 class InterpolationFrames:
-    """Frames by number. While images of a whole frame do not fill a minibatch, those of the
-    following frames are drawn along with them.
+    """Frames by number, generated a minibatch at a time.
+
+    If the images of one frame do not fill a minibatch, those of the following frames are generated
+    with them.
 
     Args:
-        draw: function: latents [N, ...], labels [N, label size] -> images uint8 [N, C, H, W].
+        draw: function of latents [N, ...] and labels [N, label size] to uint8 images [N, C, H, W].
         latents: [frames, images, ...].
         labels: [frames, images, label size].
         grid_size: (columns, rows).
         image_zoom: how many times to repeat each pixel.
-        minibatch_size: how many images to draw at a time.
+        minibatch_size: number of images per evaluation.
     """
 
     def __init__(self, draw: Callable[[np.ndarray, np.ndarray], np.ndarray], latents: np.ndarray,
@@ -177,10 +181,10 @@ class InterpolationFrames:
         self.image_zoom = image_zoom
         self.ahead = max(minibatch_size // latents.shape[1], 1)
         self.start: int | None = None
-        self.images: np.ndarray  # of the frames from `start` on
+        self.images: np.ndarray  # images of the frames from `start` on
 
     def __call__(self, index: int) -> np.ndarray:
-        """Frame `index` as uint8 [height, width, 3]."""
+        """Return frame `index` as uint8 [height, width, 3]."""
         start = index - index % self.ahead
         if start != self.start:
             latents = self.latents[start:start + self.ahead]

@@ -1,4 +1,4 @@
-"""A video of how the images came to be during training."""
+"""Video of how the images developed during training."""
 import bisect
 import functools
 import os
@@ -22,7 +22,7 @@ from pgan.scripts.video import write_video
 MAX_WIDTH, MAX_HEIGHT = 1920, 1080  # larger pictures are halved until they fit
 MARGIN_X, MARGIN_Y = 16, 4  # pixels between the picture's edges and the labels
 
-# No run has numbers of more than nine digits; a damaged log may.
+# At most nine digits per number: only damaged logs have more.
 _TICK = re.compile(
     r'^tick +\d+ +kimg +(?P<kimg>\d{1,9}(?:\.\d{1,9})?) +lod +(?P<lod>\d{1,2}\.\d{1,9}) .*?\btime +'
     r'(?P<time>(?=\d)(?:\d{1,9}d )?(?:\d{1,9}h )?(?:\d{1,9}m)?(?: ?\d{1,9}s)?) +sec/tick ',
@@ -47,18 +47,20 @@ def generate_training_video(
     Args:
         run_id: the run's number, name or folder.
         duration_sec: length of the video in seconds.
-        time_warp: second t of the video shows the run at (t / duration_sec) ^ time_warp of its
-            time: above 1 the start is slower.
-        mp4: file name; None for the run's name with '-train.mp4'.
-        mp4_fps, mp4_codec, mp4_bitrate: of the video.
-        config: as config.py; None = the module `config`. Gives result_dir, desc.
+        time_warp: at second t, the video shows the run after the fraction (t / duration_sec) ^
+            time_warp of its time; above 1, the start is shown more slowly.
+        mp4: file name; None = the run's name with '-train.mp4'.
+        mp4_fps: frames per second.
+        mp4_codec: video encoder.
+        mp4_bitrate: bitrate of the video.
+        config: configuration like config.py; None = the module `config`. Uses result_dir and desc.
 
     Returns:
         The result folder's path.
 
     Raises:
         ConfigError: an option cannot be used; nothing has been written.
-        DataError: there is no such run, it has left no log or pictures, or the disk is in the way.
+        DataError: there is no such run, it has no log or no pictures, or a file cannot be written.
     """
     num_frames = frame_count(duration_sec, mp4_fps)
     run_dir = misc.locate_result_subdir(run_id, config.result_dir)
@@ -73,11 +75,15 @@ def generate_training_video(
 
 
 # --------------------------------------------------------------------------------------------------
-# What a run has left.
+# Log and pictures of a run.
 
 class Tick(NamedTuple):
-    """A tick line of log.txt: thousands of images, level of detail as it is written there, seconds
-    since the start.
+    """Tick line of log.txt.
+
+    Attributes:
+        kimg: thousands of images shown.
+        lod: level of detail, as written in the log.
+        time: seconds since the start.
     """
     kimg: float
     lod: str
@@ -85,8 +91,12 @@ class Tick(NamedTuple):
 
 
 class Snapshots(NamedTuple):
-    """The ticks that have a picture, the pictures' paths, and the seconds that the whole run
-    took.
+    """Pictures of a run.
+
+    Attributes:
+        ticks: the ticks that have a picture.
+        paths: paths of the pictures.
+        total_time: seconds of the whole run.
     """
     ticks: list[Tick]
     paths: list[str]
@@ -94,11 +104,10 @@ class Snapshots(NamedTuple):
 
 
 def parse_log(text: str) -> list[Tick]:
-    """The ticks of a log, in order.
+    """Return the ticks of a log, in order.
 
-    A run that goes on in the same log counts from where it started again: ticks that it repeats
-    replace the earlier ones. If its clock started at zero again, it goes on from the last tick's
-    time instead.
+    Ticks that a resumed run repeats replace the earlier ones. If the clock of a resumed run starts
+    at zero, the time of the last tick before it is added.
     """
     ticks: list[Tick] = []
     offset = 0.0
@@ -114,16 +123,16 @@ def parse_log(text: str) -> list[Tick]:
 
 
 def parse_time(text: str) -> float:
-    """Seconds of a duration as `misc.format_time` writes it, e.g. '1h 01m 15s'."""
+    """Parse a duration written by `misc.format_time`, e.g. '1h 01m 15s', to seconds."""
     return float(
         sum(int(number) * _UNITS[unit] for number, unit in re.findall(r'(\d+)([dhms])', text)))
 
 
 def find_snapshots(run_dir: str) -> Snapshots:
-    """The ticks and pictures of a run.
+    """Return the ticks and pictures of a run.
 
     Raises:
-        DataError: no log.txt, no tick lines in it, or none of them has a picture.
+        DataError: there is no log.txt, it has no tick lines, or no tick has a picture.
     """
     path = os.path.join(run_dir, 'log.txt')
     try:
@@ -136,7 +145,7 @@ def find_snapshots(run_dir: str) -> Snapshots:
     if not ticks:
         raise DataError(f"{path!r} holds no line like 'tick 1  kimg 1.0  lod 4.00  ... time 12s  "
                         "...', so it does not tell when pictures were made. Choose a run of "
-                        'train.train_progressive_gan that has come to its first tick.')
+                        'train.train_progressive_gan that has reached its first tick.')
     paths = picture_paths(run_dir, ticks)
     found = [(tick, path) for tick, path in zip(ticks, paths) if path is not None]
     if not found:
@@ -148,10 +157,10 @@ def find_snapshots(run_dir: str) -> Snapshots:
 
 
 def picture_paths(run_dir: str, ticks: Sequence[Tick]) -> list[str | None]:
-    """The path of each tick's picture, or None if it has none.
+    """Return the path of each tick's picture, or None if there is none.
 
-    Pictures are named by whole kimg, rounded down; the log rounds to the nearest tenth, so that
-    'kimg 4.0' may be of fakes000003.png.
+    File names contain the kimg rounded down; the log rounds to the nearest tenth. So the picture of
+    'kimg 4.0' may be fakes000003.png.
     """
     there = set(os.listdir(run_dir))
     earlier: set[str] = set()
@@ -170,7 +179,7 @@ def picture_paths(run_dir: str, ticks: Sequence[Tick]) -> list[str | None]:
 # Frames.
 
 class TrainingFrames:
-    """Frames by time: the last picture made by then, with labels.
+    """Frames by time: the latest picture at that time, with labels.
 
     Args:
         snapshots: `Snapshots`.
@@ -183,18 +192,16 @@ class TrainingFrames:
         self.duration_sec = duration_sec
         self.time_warp = time_warp
         self.times = [tick.time for tick in snapshots.ticks]
-        # a run's pictures together may be larger than memory
+        # a run's pictures may not all fit in memory
         self.picture = functools.lru_cache(maxsize=2)(read_picture)
 
     def choose(self, t: float) -> tuple[int, float]:
-        """(Number of the snapshot, seconds of the run) at second t of the video."""
+        """Return (index of the snapshot, seconds of the run) at second t of the video."""
         run_time = np.clip(t / self.duration_sec, 0, 1)**self.time_warp * self.snapshots.total_time
         return max(bisect.bisect_right(self.times, run_time) - 1, 0), run_time
 
     def at(self, t: float) -> np.ndarray:
-        """The frame at second t: [height, width, 3], uint8, or float32 if the picture was
-        halved.
-        """
+        """Return the frame at second t: [height, width, 3], uint8, or float32 if it was halved."""
         number, run_time = self.choose(t)
         tick, picture = self.snapshots.ticks[number], self.picture(self.snapshots.paths[number])
         return draw_labels(picture, f'lod {tick.lod}', misc.format_time(run_time),
@@ -202,7 +209,7 @@ class TrainingFrames:
 
 
 def draw_labels(picture: np.ndarray, left: str, middle: str, right: str) -> np.ndarray:
-    """Three texts along the lower edge of a picture [height, width, 3]."""
+    """Draw three strings along the lower edge of a picture [height, width, 3]."""
     height, width = picture.shape[:2]
     y = float(height - MARGIN_Y)
     for text, x, align in ((left, float(MARGIN_X), 0.0), (middle, width / 2, 0.5),
@@ -212,10 +219,10 @@ def draw_labels(picture: np.ndarray, left: str, middle: str, right: str) -> np.n
 
 
 def read_picture(path: str) -> np.ndarray:
-    """A picture file as [height, width, 3] within 1920x1080: see `shrink_to_fit`.
+    """Read a picture as [height, width, 3] within 1920x1080, see `shrink_to_fit`.
 
     Raises:
-        DataError: it is damaged.
+        DataError: the file is damaged.
     """
     try:
         with PIL.Image.open(path) as image:
@@ -226,8 +233,9 @@ def read_picture(path: str) -> np.ndarray:
 
 
 def shrink_to_fit(picture: np.ndarray) -> np.ndarray:
-    """Halve a picture until it fits 1920x1080: squares of 2x2 pixels are averaged, to float32. One
-    that fits stays uint8.
+    """Halve a picture by averaging 2x2 pixels until it fits 1920x1080.
+
+    The result is float32, or uint8 if the picture fits already.
     """
     while picture.shape[1] > MAX_WIDTH or picture.shape[0] > MAX_HEIGHT:
         height, width = (size // 2 for size in picture.shape[:2])

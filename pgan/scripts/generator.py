@@ -1,6 +1,4 @@
-"""What the scripts have in common: the generator of a run, its images, and a result folder of their
-own.
-"""
+"""Shared by the scripts: loading a run's generator, generating images, and result folders."""
 import os
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -17,12 +15,12 @@ if TYPE_CHECKING:
 
 def load_generator(run_id: int | str, snapshot: int | str | None,
                    config: ModuleType) -> tuple['Network', str]:
-    """The running average Gs of a run's generator.
+    """Load Gs, the running average of a run's generator.
 
     Args:
         run_id: the run's number, name or folder, or the path of a network pickle.
-        snapshot: its kimg, or 'best'; None for the last one.
-        config: the configuration's values result_dir, G and D; see `misc.load_generator`.
+        snapshot: its kimg, or 'best'; None = the last one.
+        config: the configuration; result_dir, G and D are used, see `misc.load_generator`.
 
     Returns:
         (Gs, the pickle's path).
@@ -37,16 +35,17 @@ def load_generator(run_id: int | str, snapshot: int | str | None,
 
 def draw(Gs: 'Network', latents: np.ndarray, labels: np.ndarray, minibatch_size: int,
          num_gpus: int = 1, image_shrink: int = 1) -> np.ndarray:
-    """Images of a generator whose range is [-1, 1], as uint8 [N, C, R / image_shrink, R /
-    image_shrink].
+    """Generate images as uint8 [N, C, R / image_shrink, R / image_shrink].
+
+    The generator's dynamic range must be [-1, 1].
 
     Args:
         latents: float32 [N, ...].
         labels: float32 [N, label size], zero-width for a network without labels.
         minibatch_size: images per evaluation.
-        image_shrink: average squares of so many pixels.
+        image_shrink: average boxes of this many pixels across and down.
     """
-    # a network of one's own may have no input for labels
+    # a user-defined network may have no input for labels
     inputs = [latents, labels][:len(Gs.input_shapes)]
     return Gs.run(  # type: ignore[return-value]  # a generator has one output
         *inputs, minibatch_size=minibatch_size, num_gpus=num_gpus, out_mul=127.5, out_add=127.5,
@@ -54,12 +53,12 @@ def draw(Gs: 'Network', latents: np.ndarray, labels: np.ndarray, minibatch_size:
 
 
 def label_size(Gs: 'Network') -> int:
-    """The number of components of the labels that a generator takes; 0 if it takes none."""
+    """Number of components of a generator's labels; 0 if it takes none."""
     return Gs.input_shapes[1][1] if len(Gs.input_shapes) > 1 else 0
 
 
 def new_result_folder(config: ModuleType) -> str:
-    """The next numbered folder, with config.txt and environment.json in it."""
+    """Create the next numbered folder, with config.txt and environment.json in it."""
     result_subdir = misc.create_result_subdir(config.result_dir, config.desc,
                                               settings.values(config))
     misc.write_environment(result_subdir, random_seed=getattr(config, 'random_seed', None))
@@ -67,6 +66,6 @@ def new_result_folder(config: ModuleType) -> str:
 
 
 def mark_done(result_subdir: str) -> None:
-    """Write _done.txt, last of all: the sign that everything else is there."""
+    """Write _done.txt as the last file, to mark the folder complete."""
     with atomic_write(os.path.join(result_subdir, '_done.txt')):
         pass

@@ -1,5 +1,5 @@
-"""Which labels to feed a conditional network: those of its data set, one class for all, or a class
-per row. Classes go by number or name.
+"""Choice of labels for a conditional network: those of its data set, one class for all images, or a
+class per row. Classes are chosen by number or name.
 """
 import os
 import unicodedata
@@ -20,25 +20,24 @@ from pgan.scripts.generator import label_size
 if TYPE_CHECKING:
     from tfutil import Network
 
-SHOWN = 10  # names of classes in a message
+SHOWN = 10  # number of class names in a message
 
 
 def label_source(labels: int | str | None, Gs: 'Network', network_pkl: str, config: ModuleType,
                  random_seed: int) -> Callable[[Sequence[int]], np.ndarray]:
-    """How to label the cells of image grids.
+    """Return a function that labels the cells of image grids.
 
     Args:
-        labels: None = labels of the run's data set at random; a class, by number or name, for all;
-            'rows' = row r of a grid shows class r, and so on from the first class again.
-        Gs: the network; it may have no labels, then only None is legal.
-        network_pkl: path of its pickle; the run's config.txt stands beside it and names the data
-            set.
-        config: the configuration's values result_dir and data_dir.
-        random_seed: of the random choice, which has random numbers of its own: latents of the same
-            seed are as ever.
+        labels: None = random labels of the run's data set; a class, by number or name, for all
+            cells; 'rows' = class r in row r, starting over after the last class.
+        Gs: the network. If it has no labels, only None is allowed.
+        network_pkl: path of its pickle. The run's config.txt next to it names the data set.
+        config: the configuration; result_dir and data_dir are used.
+        random_seed: seed of the random choice. The choice has its own random generator, so it does
+            not change the latents of the same seed.
 
     Returns:
-        A function: grid_size (columns, rows) -> float32 [columns * rows, label size]. Each call
+        Function of grid_size (columns, rows) to float32 [columns * rows, label size]. Each call
         makes a new random choice.
 
     Raises:
@@ -64,16 +63,21 @@ def label_source(labels: int | str | None, Gs: 'Network', network_pkl: str, conf
 
 def labels_of_seeds(labels: int | str | None, Gs: 'Network', network_pkl: str, config: ModuleType,
                     seeds: Sequence[int]) -> np.ndarray:
-    """Labels of one image a seed: float32 [seeds, label size]. A label that is drawn at random
-    depends on the image's own seed alone, and is that of the first image of the same random_seed.
+    """Return labels of one image per seed: float32 [seeds, label size].
+
+    A random label depends only on the image's seed. It is the label of the first image with the
+    same random_seed.
 
     Args:
         seeds: one for each image.
-        others, and what is raised: see `label_source`; 'rows' is no choice, as there are no rows.
+        others: see `label_source`; labels = 'rows' is an error, as there are no rows.
+
+    Raises:
+        ConfigError: see `label_source`.
     """
     if labels == 'rows':
-        raise ConfigError('train.labels: with train.seeds expected a class, as each seed makes an '
-                          "image of its own, without rows. Received: 'rows'.")
+        raise ConfigError('train.labels: expected a class with train.seeds, as each seed makes a '
+                          "separate image without rows. Received: 'rows'.")
     if labels is None and label_size(Gs) > 0:
         rows = labels_to_draw_from(Gs, network_pkl, config)
         return np.concatenate([label_of_seed(rows, seed) for seed in seeds])
@@ -81,8 +85,9 @@ def labels_of_seeds(labels: int | str | None, Gs: 'Network', network_pkl: str, c
 
 
 def labels_to_draw_from(Gs: 'Network', network_pkl: str, config: ModuleType) -> np.ndarray:
-    """Labels of the run's data set, or one of each class where it cannot be had: [images, label
-    size].
+    """Return the labels of the run's data set, [images, label size].
+
+    If the data set is not available, return one label of each class.
 
     Args:
         Gs, network_pkl, config: see `label_source`.
@@ -93,13 +98,12 @@ def labels_to_draw_from(Gs: 'Network', network_pkl: str, config: ModuleType) -> 
 
 
 def label_of_seed(rows: np.ndarray, seed: int) -> np.ndarray:
-    """The label that a seed draws of `labels_to_draw_from`: float32 [1, label size]."""
+    """Return the label that a seed draws from `rows`: float32 [1, label size]."""
     return _drawn(rows, _random_state(seed), 1)
 
 
 def _random_state(random_seed):
-    # Not RandomState(random_seed) itself: the bits that choose the labels would be those that make
-    # the latents.
+    # RandomState(random_seed) itself would draw labels with the same bits as the latents.
     return np.random.RandomState([random_seed, 1])
 
 
@@ -113,15 +117,15 @@ def _drawn(rows, random_state, count):
 
 def class_number(label: int | str, Gs: 'Network', network_pkl: str, config: ModuleType,
                  where: str) -> int:
-    """The number of a class that is given by number or by name.
+    """Return the number of a class given by number or name.
 
-    An integer is a number if there is a class of that number, else the name that it spells. Names
-    are those of the run's data set; capitals do not matter where only one name fits.
+    An integer is a class number if there is such a class; otherwise it is taken as a name. Names
+    are those of the run's data set. Case is ignored if only one name matches.
 
     Args:
         label: number or name.
         Gs, network_pkl, config: see `label_source`.
-        where: the option's name in messages.
+        where: name of the option in messages.
 
     Raises:
         ConfigError: there is no such class.
@@ -144,7 +148,7 @@ def class_number(label: int | str, Gs: 'Network', network_pkl: str, config: Modu
 
 def report_rows(result_subdir: str, labels: int | str | None, num_rows: int, Gs: 'Network',
                 network_pkl: str, config: ModuleType) -> None:
-    """Print which class each row shows, and write it to rows.txt, if rows are classes with names.
+    """Print the class of each row and write it to rows.txt, if rows are classes with names.
 
     Args:
         result_subdir: folder for the file.
@@ -161,12 +165,12 @@ def report_rows(result_subdir: str, labels: int | str | None, num_rows: int, Gs:
 
 
 def _folded(name):
-    # typed letters with accents may be composed otherwise than those of a folder's name
+    # accented letters may be composed differently when typed and in folder names
     return unicodedata.normalize('NFC', str(name)).casefold()
 
 
 def class_names(network_pkl: str, size: int, config: ModuleType) -> tuple[list[str], str]:
-    """Names of a run's classes, and why there are none.
+    """Return the names of a run's classes, and the reason if there are none.
 
     Args:
         network_pkl, config: see `label_source`.
@@ -188,8 +192,8 @@ def _cells(grid_size):
 
 
 def _labels_of_run(network_pkl, size, config):
-    """The labels of all images that a run was trained on, [images, size], or None, which is said
-    aloud.
+    """Return the labels of a run's training images, [images, size]; print a note and return None
+    if they are not available.
     """
     try:
         data = _dataset_of_run(network_pkl, config)
@@ -199,7 +203,7 @@ def _labels_of_run(network_pkl, size, config):
         return _no_labels(str(error))
     if labels is None or labels.shape[1:] != (size,) or not len(labels):
         return _no_labels(f'Its labels have {data.label_size} components, those of the network '
-                          f'{size}, or its images have no end.')
+                          f'{size}, or it has no fixed number of images.')
     return labels
 
 
@@ -211,5 +215,5 @@ def _dataset_of_run(network_pkl, config) -> Dataset:
 
 
 def _no_labels(reason):
-    print('Note: the labels of the data set that the run was trained on cannot be had, so each '
-          f'image gets a class at random. {reason}')
+    print('Note: the labels of the data set that the run was trained on are not available, so '
+          f'each image gets a random class. {reason}')

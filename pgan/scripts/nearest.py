@@ -1,4 +1,4 @@
-"""Fakes beside their nearest training images."""
+"""Fakes next to their nearest training images."""
 import os
 from typing import Any
 
@@ -41,36 +41,37 @@ def nearest(
     *,
     config: Any = None,
 ) -> str:
-    """Show fakes beside their nearest training images, to see whether a network has memorised.
+    """Show fakes next to their nearest training images, to see whether a network has memorized.
 
-    Compares all images of the run's data set, by pixels and by inner features of the run's
-    discriminator; mirrored ones, too, if the run mirrored. Writes a result folder: `nearest.png`,
-    and the distances as `nearest.json`. Prints how far fakes are from their nearest training image,
-    and how far training images are from their nearest other one.
+    Compares all images of the run's data set, by pixels and by features of the run's discriminator;
+    mirrored images, too, if the run used mirroring. Writes `nearest.png` and the distances as
+    `nearest.json` to a result folder. Prints the distances from fakes to their nearest training
+    image, and from training images to the nearest other one.
 
     Args:
         run_id: the run's number, name or folder, or the path of a network pickle.
-        snapshot: which network, by its kimg; 'best' = by the run's metric; None for the last.
-        num: how many fakes.
-        neighbours: training images beside each.
-        seeds: one fake of each, in place of num and random_seed.
-        labels: of a network with labels: None = those of the data set at random, 3 or temple = a
-            class by number or name for all, 'rows' = a class per row.
-        max_reals: look at this many training images, chosen at random; None = all.
-        random_seed: of the latents.
+        snapshot: kimg of the network; 'best' = the best by the run's metric; None = the last.
+        num: number of fakes.
+        neighbours: number of training images next to each fake.
+        seeds: show one fake per seed; replaces num and random_seed.
+        labels: for a network with labels: None = random labels of the data set, 3 or temple = one
+            class by number or name for all images, 'rows' = a class per row.
+        max_reals: compare with this number of random training images; None = all.
+        random_seed: seed of the latents.
         minibatch_size: images at a time; None = by resolution.
-        image_shrink: average squares of this many pixels a side; None = chosen so that the picture
-            is about 3840x2160 at most.
-        image_zoom: repeat each pixel so often; None = chosen so that images are at least 96 pixels
-            wide.
-        config: as config.py; None = the module `config`. Gives result_dir, data_dir, desc.
+        image_shrink: average boxes of this many pixels across and down; None = chosen so that the
+            picture is at most about 3840x2160.
+        image_zoom: repeat each pixel this many times across and down; None = chosen so that images
+            are at least 96 pixels wide.
+        config: configuration like config.py; None = the module `config`. Uses result_dir, data_dir
+            and desc.
 
     Returns:
         The result folder's path.
 
     Raises:
         ConfigError: an option cannot be used; nothing has been written.
-        DataError: there is no such run, snapshot or data set, or the disk is in the way.
+        DataError: there is no such run, snapshot or data set, or a file cannot be written.
     """
     chosen = [] if seeds is None else seed_list(seeds)
     if chosen:
@@ -82,8 +83,8 @@ def nearest(
         os.path.dirname(path) or os.curdir, config.result_dir, config.data_dir, config)
     check_shapes(Gs, training_set.shape)
     if training_set.num_images is None and max_reals is None:
-        raise ConfigError('train.max_reals: expected a number of images to look at, as the data '
-                          'set of this run has no end. Received: None.')
+        raise ConfigError('train.max_reals: expected a number of images, as the data set of this '
+                          'run has no fixed number of images. Received: None.')
     image_shrink, image_zoom = _sizes(Gs, image_shrink, image_zoom, chosen or range(num),
                                       neighbours if D is None else 2 * neighbours)
     latents, cells = _inputs(Gs, path, config, chosen, num, labels, random_seed)
@@ -106,7 +107,7 @@ def nearest(
 
 
 def _load(path, config):
-    """D and Gs; D is None in a file that holds Gs alone."""
+    """Load D and Gs; D is None if the file holds only Gs."""
     try:
         _, D, Gs = misc.load_snapshot(path, config)
     except DataError:
@@ -123,7 +124,7 @@ def _sizes(Gs, image_shrink, image_zoom, rows, columns):
 
 
 def _inputs(Gs, path, config, seeds, num, labels, random_seed):
-    """Latents and labels of the fakes."""
+    """Return latents and labels of the fakes."""
     if seeds:
         latents = np.concatenate([seed_latents(Gs, seed) for seed in seeds])
         return latents, labels_of_seeds(labels, Gs, path, config, seeds)
@@ -132,7 +133,7 @@ def _inputs(Gs, path, config, seeds, num, labels, random_seed):
 
 
 def _titles(seeds, labels, names):
-    """What stands beside each fake: its seed or number, and its class."""
+    """Return the caption of each fake: its seed or number, and its class."""
     titles = [f'seed {seed}' for seed in seeds] or [f'{row}' for row in range(len(labels))]
     if not labels.shape[1]:
         return titles

@@ -1,6 +1,6 @@
-"""Types of the scripts' options, see `pgan.options`, and checks of options together.
+"""Types of the scripts' options, see `pgan.options`, and checks that combine options.
 
-Imports nothing heavy: the command line reads the types for its help.
+Imports nothing heavy, as the command line reads the types for its help.
 """
 import functools
 import os
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 _VIDEO_ENDINGS = ('.mp4', '.m4v', '.mov', '.mkv', '.webm', '.avi')
 _OF_TRAINING = ('log.txt', 'config.txt', '_training-done.txt')
-LARGEST_PICTURE = 3840, 2160  # pixels across and down, where image_shrink is chosen
-SMALLEST_FRAME = 256  # pixels, where image_zoom is chosen
+LARGEST_PICTURE = 3840, 2160  # pixels across and down, if image_shrink is None
+SMALLEST_FRAME = 256  # pixels, if image_zoom is None
 
 
 def _is_file_name(value):
@@ -35,7 +35,7 @@ def _is_log_name(value):
 
 
 def _stem(value):
-    """A file's name without folder and ending, of characters that every name here may have."""
+    """Return a file's name without folder and ending, with unsafe characters replaced."""
     name = os.path.splitext(os.path.basename(value.rstrip('/\\')))[0]
     return re.sub(r'[^\w ()+-]', '-', name)
 
@@ -57,13 +57,13 @@ def _without_folder(value):
 
 
 def size_pair(text: str) -> list[int] | None:
-    """[15, 8] of '15x8', '15 x 8', '15,8' or '15 8', in brackets or not; None of another string."""
+    """Parse '15x8', '15 x 8', '15,8' or '15 8', optionally in brackets, to [15, 8]; else None."""
     match = re.fullmatch(r'\s*[\[(]?\s*(\d{1,9})\s*[xX\u00d7*,;\s]\s*(\d{1,9})\s*[\])]?\s*', text)
     return [int(match[1]), int(match[2])] if match else None
 
 
 def name_list(text: str) -> list[str] | None:
-    """['swd', 'fid'] of 'swd fid', 'swd,fid' or "['swd', 'fid']"; None of another string."""
+    """Parse 'swd fid', 'swd,fid' or "['swd', 'fid']" to ['swd', 'fid']; else None."""
     words = [word.strip('\'"') for word in re.split(r'[\s,;]+', text.strip(' ()[],;'))]
     return words if all(re.fullmatch(r'[\w.]+', word) for word in words) else None
 
@@ -74,11 +74,11 @@ def _is_class(value):
 
 
 def _are_seeds(value):
-    """Whether there are strings and integers only; those that are no seeds are a ConfigError."""
+    """Whether all are strings and integers. Raises ConfigError if they are not valid seeds."""
     if not _are_texts_or_integers(value):
         return False
-    from pgan.scripts.seeds import seed_list  # needs NumPy, which help does without
-    seed_list(value)  # its error names the part that is wrong
+    from pgan.scripts.seeds import seed_list  # imports NumPy, which help does not need
+    seed_list(value)  # raises ConfigError that names the invalid part
     return True
 
 
@@ -90,13 +90,13 @@ def _are_texts_or_integers(value):
 
 @functools.cache
 def _has_encoder(name):
-    """Whether the ffmpeg that moviepy runs has a video encoder of this name."""
+    """Whether moviepy's ffmpeg has a video encoder of this name."""
     if not re.fullmatch(r'[\w-]+', name):
         return False
     try:
         from moviepy.config import FFMPEG_BINARY
     except ImportError as error:
-        raise ConfigError('videos are written by the package moviepy, which is not installed: run '
+        raise ConfigError('writing videos needs the package moviepy, which is not installed: run '
                           "'pip install -r requirements-pip.txt'.") from error
     said = subprocess.run([FFMPEG_BINARY, '-hide_banner', '-encoders'], capture_output=True,
                           text=True, stdin=subprocess.DEVNULL).stdout
@@ -132,7 +132,7 @@ Bitrate = Annotated[str, Such(
 
 
 def name_of_label(label: int | str | None) -> str:
-    """A choice of labels as a part of file names: 'class-3', 'temple', 'rows'; '' for None."""
+    """Return a choice of labels for file names: 'class-3', 'temple', 'rows'; '' for None."""
     if label is None:
         return ''
     text = f'class-{label}' if is_integer(label) else str(label)
@@ -140,15 +140,15 @@ def name_of_label(label: int | str | None) -> str:
 
 
 def chosen_shrink(Gs: 'Network', image_shrink: int | None, grid_size: Sequence[int]) -> int:
-    """How many pixels across and down to average into one.
+    """Return the shrink factor of images.
 
     Args:
-        image_shrink: the user's number; None for the smallest power of two that makes the whole
-            grid fit into LARGEST_PICTURE.
+        image_shrink: the user's factor; None = the smallest power of two for which the whole grid
+            fits into LARGEST_PICTURE.
         grid_size: images across and down.
 
     Raises:
-        ConfigError: the number exceeds the generator's resolution.
+        ConfigError: the factor exceeds the generator's resolution.
     """
     resolution = Gs.output_shape[-1]
     if image_shrink is None:
@@ -163,11 +163,11 @@ def chosen_shrink(Gs: 'Network', image_shrink: int | None, grid_size: Sequence[i
 
 
 def chosen_zoom(image_zoom: int | None, frame_size: Sequence[int]) -> int:
-    """How often to repeat each pixel of a video's frames across and down.
+    """Return the zoom factor of a video's frames.
 
     Args:
-        image_zoom: the user's number; None for the smallest that makes both sides at least
-            SMALLEST_FRAME pixels, as far as the frame still fits into LARGEST_PICTURE.
+        image_zoom: the user's factor; None = the smallest for which both sides are at least
+            SMALLEST_FRAME pixels, limited so that the frame fits into LARGEST_PICTURE.
         frame_size: width and height without zoom.
     """
     if image_zoom is not None:
@@ -177,7 +177,7 @@ def chosen_zoom(image_zoom: int | None, frame_size: Sequence[int]) -> int:
 
 
 def frame_count(duration_sec: float, fps: float) -> int:
-    """The number of frames of a video, at least one."""
+    """Return the number of frames of a video; raise ConfigError if it is zero."""
     count = int(round(duration_sec * fps))
     expect(count >= 1, 'train.duration_sec', 'the length of at least one frame, '
            f'{1 / fps:.3f} seconds at train.mp4_fps = {fps}', duration_sec)

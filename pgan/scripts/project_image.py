@@ -1,4 +1,4 @@
-"""Projection: the latent whose image is closest to a given one."""
+"""Projection: find the latent whose image is closest to a given one."""
 import math
 import os
 import warnings
@@ -27,12 +27,12 @@ from pgan.scripts.script import script
 from pgan.scripts.video import write_video
 from tfutil import Network
 
-NUM_CANDIDATES = 256  # random latents, the best of which are improved
+NUM_CANDIDATES = 256  # random latents; the best are optimized
 CANDIDATES_AT_A_TIME = 16
 PIXELS_AT_A_TIME = 16 * 128**2
 SMALLEST_LEVEL = 8  # pixels; of the Laplacian pyramid
 SMALLEST_SHOWN = 256  # pixels; of an image in the comparison and the video
-RAMPDOWN = 0.5  # of the steps, during which the learning rate falls to zero
+RAMPDOWN = 0.5  # fraction of the steps in which the learning rate falls to zero
 
 
 @script
@@ -50,30 +50,32 @@ def project_image(
     *,
     config: Any = None,
 ) -> str:
-    """Find the latent of which a run's generator draws the image closest to a given one.
+    """Find the latent for which a run's generator produces the image closest to a given one.
 
-    Of 256 random latents the closest ones are improved with Adam on the sphere that latents are
-    normalised to, all at once. Writes a result folder: `projected.npy` (the latent, float32 [1,
-    L]), `label.npy` for conditional networks, `comparison.png` (target left, found image right) and
-    `trajectory.mp4` (the best one's way there, the target at its left).
+    The best of 256 random latents are optimized together with Adam, on the sphere to which latents
+    are normalized. Writes a result folder: `projected.npy` (the latent, float32 [1, L]),
+    `label.npy` for conditional networks, `comparison.png` (target left, found image right) and
+    `trajectory.mp4` (the optimization, with the target at its left).
 
     Args:
         run_id: number, name or folder of the run, or the path of a pickle.
-        image: path of the picture: any format, any size; its middle square is used.
+        image: path of the picture, of any format and size; its central square is used.
         snapshot: kimg of the network; 'best' = the best by the run's metric; None = the last.
-        num_steps: updates.
-        num_starts: how many latents to improve at once.
-        learning_rate: of Adam, for latents of unit length in each component.
-        label: class to draw, by number or name; None = the class of the best candidate.
-        duration_sec, mp4_fps: of the video.
-        random_seed: of the candidates.
-        config: as config.py; None = the module `config`. Gives result_dir, desc.
+        num_steps: number of updates.
+        num_starts: number of latents to optimize together.
+        learning_rate: learning rate of Adam, for latents of unit mean square.
+        label: class of the image, by number or name; None = the class of the best candidate.
+        duration_sec: length of the video in seconds.
+        mp4_fps: frames per second.
+        random_seed: seed of the candidates.
+        config: configuration like config.py; None = the module `config`. Uses result_dir and
+            desc.
 
     Returns:
         The result folder's path.
 
     Raises:
-        ConfigError, DataError: no such run, no such picture, a number out of its range.
+        ConfigError, DataError: there is no such run or picture, or a number is out of range.
     """
     num_frames = frame_count(duration_sec, mp4_fps)
     Gs, network_pkl = load_generator(run_id, snapshot, config)
@@ -92,33 +94,33 @@ def project_image(
 
 
 def load_target(path: str, Gs: Network) -> np.ndarray:
-    """A picture as the network would draw it: float32 [1, C, R, R] in -1..1."""
+    """Load a picture in the format of the network's images: float32 [1, C, R, R] in -1..1."""
     expect_picture(path)
     return decode_target(path, path, Gs)
 
 
 def decode_target(file: str | IO[bytes], name: str, Gs: Network,
                   most_pixels: float = math.inf) -> np.ndarray:
-    """A picture as the network would draw it: float32 [1, C, R, R] in -1..1.
+    """Decode a picture to the format of the network's images: float32 [1, C, R, R] in -1..1.
 
     Args:
-        file: path, or file object.
-        name: what to call it in messages.
+        file: path or file object.
+        name: name of the file in messages.
         Gs: the network.
-        most_pixels: a larger picture is refused before it is decoded.
+        most_pixels: limit of the number of pixels, checked before decoding.
 
     Raises:
-        DataError: it is no picture, is damaged, or has more pixels.
+        DataError: the file is not a picture, is damaged, or has more pixels.
     """
     channels, resolution = Gs.output_shape[1:3]
     with warnings.catch_warnings(), opened(file, name) as picture:
-        warnings.filterwarnings('ignore', module=r'PIL\.')  # of odd EXIF data; the pixels are sound
+        warnings.filterwarnings('ignore', module=r'PIL\.')  # about odd EXIF data
         if picture.width * picture.height > most_pixels:
             raise DataError(f'{name!r} has {picture.width}x{picture.height} pixels. Expected at '
                             f'most {most_pixels:,.0f} in all; make it smaller.')
         if mode_of(picture) in ('I', 'F'):
-            raise DataError(f'{name!r} is stored as numbers without a black and a white. Expected '
-                            '8 or 16 bits a channel; convert it.')
+            raise DataError(f'{name!r} is stored as 32-bit numbers, which have no defined black '
+                            'and white level. Expected 8 or 16 bits per channel; convert it.')
         profile = profile_of(picture)
         if profile is not None and profile.fault:
             print(f'Note: the colour profile of {name!r} cannot be used and is ignored: '
@@ -130,7 +132,7 @@ def decode_target(file: str | IO[bytes], name: str, Gs: Network,
 
 
 # --------------------------------------------------------------------------------------------------
-# How far apart two images are.
+# Distance of two images.
 
 _BINOMIAL = np.outer([1, 4, 6, 4, 1], [1, 4, 6, 4, 1]).astype(np.float32) / 256
 
@@ -139,8 +141,8 @@ def image_distance(images: tf.Tensor | np.ndarray, target: np.ndarray) -> tf.Ten
     """Mean squared difference of the pixels, plus the mean absolute difference of each level of a
     Laplacian pyramid.
 
-    The pyramid is that of Bojanowski et al., "Optimizing the Latent Space of Generative Networks",
-    ICML 2018, section 3.2: coarse levels lead the way to where fine ones can match.
+    The pyramid follows Bojanowski et al., "Optimizing the Latent Space of Generative Networks",
+    ICML 2018, section 3.2. Coarse levels guide the search to where fine levels can match.
 
     Args:
         images: [N, C, R, R] in -1..1.
@@ -151,14 +153,17 @@ def image_distance(images: tf.Tensor | np.ndarray, target: np.ndarray) -> tf.Ten
     """
     difference = tf.cast(images, tf.float32) - target
     total = tf.reduce_mean(tf.square(difference), axis=[1, 2, 3])
-    for level in laplacian_pyramid(difference):  # of the difference: the pyramid is linear
+    # The pyramid is linear, so the pyramid of the difference is enough.
+    for level in laplacian_pyramid(difference):
         total += tf.reduce_mean(tf.abs(level), axis=[1, 2, 3])
     return total
 
 
 def laplacian_pyramid(images: tf.Tensor) -> list[tf.Tensor]:
-    """Bands of images [N, C, R, R] from fine to coarse, each half the size, and what remains: a
-    list of [N, C, r, r].
+    """Return the bands of images [N, C, R, R], fine to coarse, and the low-pass residual.
+
+    Returns:
+        List of [N, C, r, r], each of half the size of the one before.
     """
     levels = []
     while images.shape[2] > SMALLEST_LEVEL:
@@ -172,7 +177,7 @@ def _blur(images):
     channels = images.shape[1]
     padded = tf.pad(images, [[0, 0], [0, 0], [2, 2], [2, 2]], mode='REFLECT')
     kernel = tf.constant(np.repeat(_BINOMIAL[:, :, np.newaxis, np.newaxis], channels, axis=2))
-    # CPUs want channels last
+    # CPUs need channels last
     blurred = tf.nn.depthwise_conv2d(tf.transpose(padded, [0, 2, 3, 1]), kernel, [1, 1, 1, 1],
                                      'VALID')
     return tf.transpose(blurred, [0, 3, 1, 2])
@@ -183,8 +188,13 @@ def _blur(images):
 
 
 class Found(NamedTuple):
-    """What `improve` found: `latents` [steps + 1, L], the best start's way; `labels` [1,
-    components]; `losses` of it, one a step; `psnr` in dB.
+    """Result of `improve`, for the start with the lowest final loss.
+
+    Attributes:
+        latents: its latents after each step, [steps + 1, L].
+        labels: its label, [1, components].
+        losses: its loss at each of these latents.
+        psnr: peak signal-to-noise ratio of the final image, in dB.
     """
     latents: np.ndarray
     labels: np.ndarray
@@ -193,22 +203,22 @@ class Found(NamedTuple):
 
 
 def on_sphere(latents: tf.Tensor | tf.Variable | np.ndarray) -> tf.Tensor:
-    """Latents of the same directions and unit mean square, which is what the networks make of them
-    (paper, appendix A.1).
-    """
+    """Normalize latents to unit mean square, as the networks do (paper, appendix A.1)."""
     return latents / tf.sqrt(tf.reduce_mean(tf.square(latents), axis=-1, keepdims=True) + 1e-8)
 
 
 def best_candidates(Gs: Network, target: np.ndarray, num_starts: int, label: int | None,
                     random_seed: int,
                     num_candidates: int = NUM_CANDIDATES) -> tuple[np.ndarray, np.ndarray]:
-    """Of `num_candidates` random latents those closest to the target: float32 [num_starts, L], and
-    their labels.
+    """Return the random latents whose images are closest to the target, and their labels.
+
+    Returns:
+        float32 [num_starts, L] and [num_starts, components], closest first.
     """
     random = np.random.RandomState(random_seed)
     latents = misc.random_latents(num_candidates, Gs, random)
     labels = candidate_labels(label_size(Gs), label)[:num_candidates]
-    # few of large images: sixteen of 1024x1024 would take 5 GB
+    # fewer for large images: sixteen of 1024x1024 would take 5 GB
     count = int(np.clip(PIXELS_AT_A_TIME // target.shape[-1]**2, 1, CANDIDATES_AT_A_TIME))
     distances = np.concatenate([
         image_distance(Gs.run(latents[start:start + count], labels[start:start + count]),
@@ -219,11 +229,12 @@ def best_candidates(Gs: Network, target: np.ndarray, num_starts: int, label: int
 
 
 def candidate_labels(num_classes: int, label: int | None) -> np.ndarray:
-    """One-hot labels of the candidates, [NUM_CANDIDATES, num_classes]: of one class, or of all in
-    turn.
+    """Return one-hot labels of the candidates, [NUM_CANDIDATES, num_classes].
+
+    All have the given class; label = None cycles through all classes.
     """
     fits = label is None or is_integer(label) and 0 <= label < num_classes
-    expect(fits, 'train.label', 'None or a class of this network, of which there are '
+    expect(fits, 'train.label', 'None or a class of this network, which has '
            f'{num_classes}', label)
     classes = np.arange(NUM_CANDIDATES) % max(num_classes, 1) if label is None else np.full(
         NUM_CANDIDATES, label)
@@ -232,9 +243,7 @@ def candidate_labels(num_classes: int, label: int | None) -> np.ndarray:
 
 def improve(Gs: Network, target: np.ndarray, latents: np.ndarray, labels: np.ndarray,
             num_steps: int, learning_rate: float) -> Found:
-    """Move latents [n, L] so that their images come closer to the target; see `Found` for what
-    comes back.
-    """
+    """Optimize latents [n, L] so that their images approach the target; return a `Found`."""
     steps = improving(Gs, target, latents, labels, num_steps, learning_rate)
     with progress_bar(total=num_steps, desc='Projecting', unit='step') as bar:
         while True:
@@ -248,7 +257,7 @@ def improve(Gs: Network, target: np.ndarray, latents: np.ndarray, labels: np.nda
 def improving(Gs: Network, target: np.ndarray, latents: np.ndarray, labels: np.ndarray,
               num_steps: int,
               learning_rate: float) -> Generator[tuple[np.ndarray, np.ndarray], None, Found]:
-    """`improve`, a step at a time.
+    """Generator version of `improve`, one step at a time.
 
     Yields:
         (latents [n, L] after a step, losses [n] before it).
@@ -286,7 +295,7 @@ def improving(Gs: Network, target: np.ndarray, latents: np.ndarray, labels: np.n
 
 
 def _ramp(progress):
-    """1 for the first part of the steps, then down to 0 along a cosine."""
+    """Learning rate factor: 1, then cosine decay to 0 over the last fraction RAMPDOWN."""
     return 0.5 - 0.5 * np.cos(np.pi * min(1, (1 - progress) / RAMPDOWN))
 
 
@@ -296,15 +305,15 @@ def _ramp(progress):
 
 def save(folder: str, Gs: Network, target: np.ndarray, found: Found, num_frames: int,
          mp4_fps: int) -> None:
-    """Write what was found into the result folder."""
+    """Write the result files into the folder."""
     for name, array in (('projected.npy', found.latents[-1:]), ('label.npy', found.labels)):
         if array.size:
             with atomic_write(os.path.join(folder, name)) as file:
-                # np.save writes past Python's file, and does not say why it cannot
+                # np.save bypasses Python's file object and hides the reason of a failure
                 file.write(npy_bytes(array))
 
     def frame(number):
-        # More of the early steps, in which more happens.
+        # Show early steps more slowly, as they change the image most.
         step = round((number / max(num_frames - 1, 1)) ** 2 * (len(found.latents) - 1))
         return side_by_side(target,
                             draw(Gs, found.latents[step:step + 1], found.labels, minibatch_size=1))
@@ -317,8 +326,14 @@ def save(folder: str, Gs: Network, target: np.ndarray, found: Found, num_frames:
 
 
 def side_by_side(target: np.ndarray, image: np.ndarray) -> np.ndarray:
-    """The target, [1, C, R, R] in -1..1, and an image, uint8 of that shape, as one frame: uint8
-    [height, width, 3]; small ones enlarged.
+    """Return the target and an image side by side, as one frame; small images are enlarged.
+
+    Args:
+        target: [1, C, R, R] in -1..1.
+        image: uint8 of the same shape.
+
+    Returns:
+        uint8 [height, width, 3].
     """
     both = np.concatenate([to_uint8((target + 1) * 127.5), image], axis=3)[0]
     both = repeat_pixels(both, max(1, SMALLEST_SHOWN // both.shape[1])).transpose(1, 2, 0)

@@ -1,4 +1,4 @@
-"""What makes a function a script: its options are checked, and it finds the configuration."""
+"""Decorator for scripts: checks the options and supplies the configuration."""
 import functools
 import importlib
 from typing import Any, cast
@@ -7,10 +7,9 @@ from pgan.options import Checked, checked
 
 
 def script(function: Checked) -> Checked:
-    """Decorator of a script: see `pgan.options.checked`.
+    """Decorate a script: check its options, see `pgan.options.checked`.
 
-    Called from Python without `config`, as the original's scripts were, it takes the module
-    `config`.
+    Without the argument `config`, the module `config` is used, as in the original.
     """
     checking = checked('train')(function)
 

@@ -1,4 +1,4 @@
-"""Seeds as StyleGAN's users write them, '1-20,42': one image each, or stations of a video."""
+"""Seeds in StyleGAN's notation, '1-20,42': one image per seed, or stations of a video."""
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -12,21 +12,22 @@ from pgan.options import Option, is_integer
 if TYPE_CHECKING:
     from tfutil import Network
 
-MAX_SEED = 2**32 - 1  # of NumPy's RandomState
+MAX_SEED = 2**32 - 1  # limit of NumPy's RandomState
 MAX_SEEDS = 1_000_000
 WHERE = 'train.seeds'
-REPLACED = ('grid_size', 'num_pngs', 'num', 'random_seed', 'smoothing_sec')  # by seeds
+# options that seeds replace
+REPLACED = ('grid_size', 'num_pngs', 'num', 'random_seed', 'smoothing_sec')
 
 
 def seed_list(seeds: str | int | Sequence[Any]) -> list[int]:
-    """Seeds in the given order.
+    """Return the seeds in the given order.
 
     Args:
         seeds: a string like '1-20,42', one integer, or a list of such strings and integers.
 
     Raises:
-        ConfigError: a part is neither a seed nor a range from low to high, a seed comes twice, or
-            there are none or more than MAX_SEEDS.
+        ConfigError: a part is neither a seed nor a range from low to high, a seed appears twice, or
+            there are no seeds or more than MAX_SEEDS.
     """
     found: dict[int, None] = {}  # a dict keeps the order
     for first, last, part in _ranges(seeds):
@@ -35,7 +36,7 @@ def seed_list(seeds: str | int | Sequence[Any]) -> list[int]:
                               f' Received: {seeds!r}. Split them into several calls.')
         for seed in range(first, last + 1):
             if seed in found:
-                raise ConfigError(f'{WHERE}: expected each seed once, but seed {seed} comes again '
+                raise ConfigError(f'{WHERE}: expected each seed once, but seed {seed} is repeated '
                                   f'in {part!r}. Received: {seeds!r}.')
             found[seed] = None
     if not found:
@@ -44,7 +45,7 @@ def seed_list(seeds: str | int | Sequence[Any]) -> list[int]:
 
 
 def _ranges(seeds: Any) -> Iterator[tuple[int, int, Any]]:
-    """(first, last, the part as it was given) of each part."""
+    """Yield (first, last, the part as given) of each part."""
     if isinstance(seeds, str):
         seeds = seeds.split(',')
     for item in seeds if isinstance(seeds, (list, tuple)) else [seeds]:
@@ -61,7 +62,7 @@ def _ranges(seeds: Any) -> Iterator[tuple[int, int, Any]]:
 
 
 def _range(item):
-    """(first, last) of an integer, '42' or '1-20'."""
+    """Return (first, last) of an integer, '42' or '1-20'."""
     match = re.fullmatch(r'\s*([0-9]{1,30})\s*(?:-\s*([0-9]{1,30})\s*)?', str(item))
     if not (match and (is_integer(item) or isinstance(item, str))):
         raise ConfigError(f"{WHERE}: expected seeds and ranges of seeds like '1-20,42'. Received: "
@@ -73,30 +74,30 @@ def expect_alone(options: Mapping[str, Option], given: Mapping[str, Any]) -> Non
     """Raise ConfigError if an option that seeds replace differs from its default.
 
     Args:
-        options: of the script, {name: Option}.
+        options: {name: Option} of the script.
         given: {option: value}; options that seeds do not replace are skipped.
     """
     for name in filter(given.__contains__, REPLACED):
         value, default = given[name], options[name].default
         if (list(value) if isinstance(default, list) else value) != default:
             raise ConfigError(f'train.{name}: cannot be combined with {WHERE}, which makes one '
-                              f'image of each seed. Received: {value!r}. Leave out one of the two.')
+                              f'image per seed. Received: {value!r}. Leave out one of the two.')
 
 
 def seed_latents(Gs: 'Network', seed: int) -> np.ndarray:
-    """Latents of one image, float32 [1, ...]: RandomState(seed).randn(1, *Gs.input_shape[1:])."""
+    """Return the latents of one image: RandomState(seed).randn(1, *Gs.input_shape[1:]), float32."""
     return misc.random_latents(1, Gs, np.random.RandomState(seed))
 
 
 # --------------------------------------------------------------------------------------------------
-# A closed loop through stations.
+# Closed loops through stations.
 
 
 def station_frames(num_stations: int, num_frames: int) -> list[int]:
-    """The frame at which each station is reached, from 0 up, evenly spread.
+    """Return the frame of each station, starting at 0 and evenly spaced.
 
     Raises:
-        ConfigError: there are fewer than two stations, or more than frames.
+        ConfigError: there are fewer than two stations, or more stations than frames.
     """
     if num_stations < 2:
         raise ConfigError(f'{WHERE}: expected at least two seeds, as the video moves from one to '
@@ -109,12 +110,13 @@ def station_frames(num_stations: int, num_frames: int) -> list[int]:
 
 def closed_loop(stations: np.ndarray, num_frames: int,
                 blend: Callable[[np.ndarray, np.ndarray, float], np.ndarray]) -> np.ndarray:
-    """Frames that lead from each station to the next, and from the last to the first. The way slows
-    down at each station, so that it has no kinks.
+    """Interpolate from each station to the next, and from the last to the first.
+
+    The motion slows down at each station, so it has no kinks.
 
     Args:
-        stations: [stations, ...]; each is one of the frames, bit for bit.
-        num_frames: how many frames in all.
+        stations: [stations, ...]; each is reproduced exactly by one of the frames.
+        num_frames: total number of frames.
         blend: `slerp` or `lerp`.
 
     Returns:
@@ -138,13 +140,15 @@ def lerp(a: np.ndarray, b: np.ndarray, share: float) -> np.ndarray:
 
 
 def slerp(a: np.ndarray, b: np.ndarray, share: float) -> np.ndarray:
-    """Spherical interpolation of two latents' directions; the length changes linearly from that of
-    a to that of b. Networks that normalize latents see the directions only.
+    """Spherical interpolation of the directions of two latents.
+
+    The length changes linearly from that of a to that of b. Networks that normalize latents depend
+    on the directions only.
     """
     a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
     lengths = np.linalg.norm(a), np.linalg.norm(b)
     angle = np.arccos(np.clip(np.sum(a * b) / max(lengths[0] * lengths[1], 1e-12), -1, 1))
-    if np.sin(angle) < 1e-6:  # the same or opposite directions: no circle is the shortest
+    if np.sin(angle) < 1e-6:  # same or opposite directions: the great circle is not unique
         return lerp(a, b, share)
     direction = (np.sin((1 - share) * angle) * a / lengths[0] + np.sin(share * angle) * b /
                  lengths[1]) / np.sin(angle)

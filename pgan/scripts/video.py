@@ -1,4 +1,4 @@
-"""Writing videos, frame by frame, with moviepy: whole files that every player takes."""
+"""Writing videos frame by frame with moviepy, in a format that all players support."""
 import os
 from collections.abc import Callable
 
@@ -9,42 +9,42 @@ from pgan.files import atomic_path
 from pgan.pixels import repeat_pixels, to_uint8
 from pgan.progress_bar import progress_bar
 
-MIN_SIZE = 16  # pixels; less than that some encoders refuse
+MIN_SIZE = 16  # pixels; some encoders refuse smaller frames
 
 
 def write_video(path: str, frame: Callable[[int], np.ndarray], num_frames: int, fps: int,
                 codec: str = 'libx264', bitrate: str = '16M', silent: bool = False) -> None:
-    """Write a video that appears whole or not at all. One frame at a time is in memory.
+    """Write a video atomically, with one frame in memory at a time.
 
     Args:
-        path: the file; its ending chooses the container.
-        frame: function: frame number -> uint8 [height, width, 3], or floats from 0 to 255, which
-            are rounded. Called once for each number from 0 up; all frames are of one size. Odd
-            sizes, which players refuse, get another line or column like the last one.
-        num_frames: how many.
+        path: path of the file; its extension determines the container.
+        frame: function of the frame number to uint8 [height, width, 3], or floats from 0 to 255,
+            which are rounded. Called once for each number from 0 up. All frames must have the same
+            size. Odd sizes, which players reject, are padded by repeating the last row or column.
+        num_frames: number of frames.
         fps: frames per second, an integer.
-        codec, bitrate: of ffmpeg.
+        codec, bitrate: options of ffmpeg.
         silent: show no progress bar.
 
     Raises:
-        ConfigError: ffmpeg cannot write such a video.
-        DataError: the disk is in the way.
+        DataError: frames differ in size, or ffmpeg cannot write the video.
     """
-    from moviepy import VideoClip  # Takes a second, and only videos need it.
+    from moviepy import VideoClip  # takes a second, and only videos need it
 
-    ending = os.path.splitext(path)[1]  # chooses the container
+    ending = os.path.splitext(path)[1]  # determines the container
     with atomic_path(path, ending) as temporary, progress_bar(
             total=num_frames, unit='frame', silent=silent) as bar:
         frames = _Frames(frame, num_frames, fps, bar)
-        # Half a frame more: moviepy rounds down, and 29 / 100 * 100 is less than 29.
+        # Add half a frame: moviepy rounds down, and 29 / 100 * 100 is less than 29.
         clip = VideoClip(frames, duration=(num_frames + 0.5) / fps)
         _encode(clip, path, temporary, fps, codec, bitrate)
         _check_written(path, temporary, num_frames, codec)
 
 
 class _Frames:
-    """Frames by time, as moviepy asks for them, ready for the encoder; the last one is kept, as
-    moviepy asks twice for the first.
+    """Encodable frames by time, as moviepy requests them.
+
+    The last frame is cached, because moviepy requests the first one twice.
     """
 
     def __init__(self, frame, num_frames, fps, bar):
@@ -60,8 +60,8 @@ class _Frames:
         if index != self.index:
             image = encodable(self.frame(index))
             if self.kept is not None and image.shape != self.kept.shape:
-                raise DataError(f'frame {index} of the video is of shape {list(image.shape)}, the '
-                                f'one before of {list(self.kept.shape)}. Expected pictures of one '
+                raise DataError(f'frame {index} of the video has shape {list(image.shape)}, the '
+                                f'one before {list(self.kept.shape)}. Expected pictures of one '
                                 'size throughout: remove the others from the folder that they '
                                 'come from.')
             self.index, self.kept = index, image
@@ -70,13 +70,14 @@ class _Frames:
 
 
 def time_to_frame(t: float, fps: int, num_frames: int) -> int:
-    """The number of the frame that is nearest to t seconds."""
+    """Return the number of the frame nearest to t seconds."""
     return int(np.clip(np.rint(t * fps), 0, num_frames - 1))
 
 
 def encodable(image: np.ndarray) -> np.ndarray:
-    """A frame as encoders and players take it: uint8, even sizes of at least 16 pixels. Small ones
-    grow by a whole factor.
+    """Convert a frame for encoders and players: uint8, even sizes of at least 16 pixels.
+
+    Small frames are enlarged by an integer factor.
     """
     zoom = -(-MIN_SIZE // min(image.shape[:2]))
     image = repeat_pixels(to_uint8(image).transpose(2, 0, 1), zoom).transpose(1, 2, 0)
@@ -85,13 +86,12 @@ def encodable(image: np.ndarray) -> np.ndarray:
 
 
 def _encode(clip, path, temporary, fps, codec, bitrate):
-    """Run ffmpeg. What it complains of is the user's to mend: a codec that does not fit, or a disk
-    that is full.
-    """
+    """Run ffmpeg. Its errors are the user's to fix: an unsuitable codec, or a full disk."""
     try:
         clip.write_videofile(temporary, fps=fps, codec=codec, bitrate=bitrate, audio=False,
-                             logger=None, ffmpeg_params=['-vf',
-                                                         'format=yuv420p'])  # what all players take
+                             logger=None,
+                             # the pixel format that all players support
+                             ffmpeg_params=['-vf', 'format=yuv420p'])
     except OSError as error:
         if isinstance(error, UserError):
             raise
@@ -100,21 +100,21 @@ def _encode(clip, path, temporary, fps, codec, bitrate):
 
 
 def _check_written(path, temporary, num_frames, codec):
-    """Count the frames in the file: that ffmpeg gave up at the end is not reported by moviepy."""
+    """Count the frames in the file, as moviepy does not report that ffmpeg failed at the end."""
     import imageio_ffmpeg
 
     try:
         written, _ = imageio_ffmpeg.count_frames_and_secs(temporary)
     except (RuntimeError, OSError) as error:
-        raise _cannot_write(path, codec, 'ffmpeg has left no video that can be read') from error
+        raise _cannot_write(path, codec, 'ffmpeg wrote no readable video') from error
     if written != num_frames:
-        raise _cannot_write(path, codec, f'{written} of {num_frames} frames are in it')
+        raise _cannot_write(path, codec, f'it contains {written} of {num_frames} frames')
 
 
 def _cannot_write(path, codec, reason):
     return DataError(f'Cannot write the video {path!r} with the encoder {codec!r}: {reason}. No '
-                     'video was written. See that there is room on the disk and that the encoder '
-                     "fits the file's ending; train.mp4_codec='libx264' and the ending .mp4 "
-                     'always do.')
+                     'video was written. Check that there is room on the disk and that the encoder '
+                     "suits the file's extension; train.mp4_codec='libx264' and .mp4 always "
+                     'work.')
 
 

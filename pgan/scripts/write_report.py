@@ -1,4 +1,4 @@
-"""report.html of a run and the page of all runs, written again."""
+"""Rewriting report.html of a run and the page of all runs."""
 import os
 from typing import Any
 
@@ -8,17 +8,19 @@ from pgan.reporting.runs_index import RunsIndex
 from pgan.scripts.option_checks import RunId
 from pgan.scripts.script import script
 
-ALL_RUNS = 60.0  # seconds for looking at all of them
+ALL_RUNS = 60.0  # time limit for reading all runs, in seconds
 
 
 @script
 def write_report(run_id: RunId, *, config: Any = None) -> str:
-    """Write a run's report.html again from what is in its folder, e.g. for a run of an older
-    version, and index.html, the page of all runs.
+    """Rewrite a run's report.html from the files in its folder, and index.html, the page of all
+    runs.
+
+    Use it, for example, for a run of an older version.
 
     Args:
         run_id: the run's number, name or folder.
-        config: as config.py; None = the module `config`. Gives result_dir.
+        config: configuration like config.py; None = the module `config`. Uses result_dir.
 
     Returns:
         The page's path.

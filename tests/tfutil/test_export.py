@@ -168,7 +168,7 @@ def test_nothing_is_overwritten_unasked(name, in_tmp):
 def test_only_a_saved_model_is_replaced(in_tmp):
     (in_tmp / 'home').mkdir()
     (in_tmp / 'home' / 'thesis.txt').write_text('years of work')
-    with pytest.raises(DataError, match='is no SavedModel'):
+    with pytest.raises(DataError, match='is not a SavedModel'):
         network_of('G_paper', 0, {}).export('home', overwrite=True)
     assert os.listdir('home') == ['thesis.txt'] and os.listdir() == ['home']
 

@@ -112,7 +112,7 @@ def test_two_processes_train_what_one_with_two_devices_does(toy):
     assert 'tick 1 ' in outputs[0][0] and 'tick 1 ' not in outputs[1][
         0] and 'Worker 0 of 2 (the chief) writes the results' in outputs[1][0]
     alone = start(*short)
-    assert 'CPU devices stand for num_gpus = 2' in alone.communicate(
+    assert 'CPU devices stand in for num_gpus = 2' in alone.communicate(
         timeout=240)[0] and alone.returncode == 0
     first, second, lone = noted(0, 2), noted(1, 2), noted(0, 1)
     assert {len(part)

@@ -102,7 +102,7 @@ def test_without_the_data_set_a_class_at_random(use_network, capsys, trouble, te
     assert sorted(np.unique(drawn.argmax(axis=1))) == [0, 1, 2] and (drawn.sum(
         axis=1) == 1).all() and (drawn.max(axis=1) == 1).all()
     said = capsys.readouterr().out
-    assert 'Note: ' in said and 'class at random' in said and text in said
+    assert 'Note: ' in said and 'gets a random class' in said and text in said
 
 
 # ---------------------------------------------------------------- mistakes

@@ -101,7 +101,7 @@ def test_classes_of_candidates():
     assert (projection.candidate_labels(3, 2) == [0, 0, 1]).all() and projection.candidate_labels(
         0, None).shape == (256, 0)
     for size, label in ((3, 3), (3, -1), (0, 0), (3, 'a'), (3, True)):
-        with pytest.raises(ConfigError, match=f'train.label: .* there are {size}'):
+        with pytest.raises(ConfigError, match=f'train.label: .* which has {size}'):
             projection.candidate_labels(size, label)
 
 

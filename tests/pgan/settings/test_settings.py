@@ -72,8 +72,8 @@ def test_a_plain_dict_in_an_override_file_is_good_enough(in_tmp):
       "'num_gpus'"),
      ('\ntrian.total_kimg = 3',
       r"override.py, line 2: 'trian.total_kimg = 3' failed with NameError.* Did you mean 'train'"),
-     ('sched.minibatch_dct[4] = 3', "line 1.*AttributeError: no option 'minibatch_dct' has been "
-      'set; set are: minibatch_base'), ('x =', 'override.py, line 1: invalid syntax'),
+     ('sched.minibatch_dct[4] = 3', "line 1.*AttributeError: option 'minibatch_dct' is not set. "
+      'Options that are set: minibatch_base'), ('x =', 'override.py, line 1: invalid syntax'),
      ('num_gpus = 1 / 0', 'override.py, line 1.*ZeroDivisionError'),
      ('import nowhere_to_be_found', 'ModuleNotFoundError'),
      ('totl_kimg = 3', "'totl_kimg', which is not a name of config.py. Did you mean "
