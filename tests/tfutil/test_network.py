@@ -6,6 +6,7 @@ import sys
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.python.eager.polymorphic_function import polymorphic_function
 
 import tfutil
 from pgan.errors import ConfigError, DataError
@@ -302,3 +303,15 @@ def test_images_of_the_wrong_shape_are_refused(shape):
         D.run(np.zeros(shape))
     D.set_var('lod', 1)
     assert D.run(np.zeros([4, 3, 4, 4]))[0].shape == (4, 1)
+
+
+def test_many_kinds_of_output_are_no_retracing(monkeypatch):
+    """TensorFlow warns of a function that is traced again and again; ours are meant to be many."""
+    said = []
+    monkeypatch.setattr(polymorphic_function.logging, 'warning', said.append)
+    detectors = polymorphic_function._FrequentTracingDetectorManager()  # with no calls yet
+    monkeypatch.setattr(polymorphic_function, '_frequent_tracing_detector_manager', detectors)
+    G = tfutil.Network('G', 'networks.G_paper', **SMALL)
+    for shrink in range(1, 9):
+        G.run(np.zeros([1, 8]), out_shrink=shrink)
+    assert said == []
