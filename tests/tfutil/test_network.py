@@ -139,6 +139,10 @@ def G_with_removed_names(num_channels=3, resolution=8, label_size=0, **kwargs):
         return None
 
 
+def G_with_removed_layers(num_channels=3, resolution=8, label_size=0, **kwargs):
+    return tf.train.AdamOptimizer()
+
+
 def G_that_returns_a_tensor(num_channels=3, resolution=8, label_size=0, **kwargs):
     return tf.zeros([1, num_channels, resolution, resolution])
 
@@ -146,6 +150,7 @@ def G_that_returns_a_tensor(num_channels=3, resolution=8, label_size=0, **kwargs
 @pytest.mark.parametrize('func, words', [
     (G_of_tensorflow1, 'takes the tensors latents_in, labels_in'),
     (G_with_removed_names, 'uses tf.variable_scope'),
+    (G_with_removed_layers, 'uses tf.train.AdamOptimizer'),
     (G_that_returns_a_tensor, 'returns a EagerTensor')])
 def test_build_functions_for_tensorflow_1_are_named_as_such(func, words):
     with pytest.raises(ConfigError, match=f'{func.__name__} {words}.*a Keras model'):
