@@ -57,7 +57,8 @@ def kind_of(path: str | os.PathLike) -> str | None:
         with open(path, 'rb') as file:
             start = file.read(8)
         kind = next((kind for magic, kind in _MAGIC.items() if start.startswith(magic)), None)
-        if kind in (None, 'gz', 'bz2', 'xz') and tarfile.is_tarfile(path):
+        # tarfile takes nothing but zeros for an archive without files
+        if any(start) and kind in (None, 'gz', 'bz2', 'xz') and tarfile.is_tarfile(path):
             return 'tar'
     except OSError:  # the caller's own read reports why
         return None

@@ -3,6 +3,8 @@ wait for TensorFlow.
 """
 import ast
 import contextlib
+import copy
+import functools
 import pathlib
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -31,7 +33,13 @@ def find_definition(dotted_name: str) -> tuple[ast.FunctionDef | ast.ClassDef, a
 
 def _parse(module):
     path = ROOT.joinpath(*module.split('.')).with_suffix('.py')
-    return ast.parse(path.read_text(encoding='utf-8'))
+    return _tree(path.read_text(encoding='utf-8'))
+
+
+@functools.cache
+def _tree(source):
+    """The syntax tree of a source text, not to be changed."""
+    return ast.parse(source)
 
 
 def declaration(dotted_name: str, vocabulary: Mapping[str, Any]) -> Callable[..., Any]:
@@ -42,6 +50,7 @@ def declaration(dotted_name: str, vocabulary: Mapping[str, Any]) -> Callable[...
         vocabulary: {name: value} of the names used in the annotations.
     """
     node, tree = find_definition(dotted_name)
+    node = copy.copy(node)
     node.body, node.decorator_list = node.body[:1], []
     namespace = {**vocabulary, **_constants_in(tree)}
     exec(compile(ast.Module([node], []), dotted_name, 'exec'), namespace)
@@ -97,8 +106,8 @@ def parameter_names(dotted_name: str) -> tuple[list[str], str | None]:
 def option_annotation(dotted_name: str, option: str, vocabulary: Mapping[str, Any]) -> Any:
     """Evaluate the annotation of one of the parameters in `option_annotations`.
 
-    `Annotated` metadata written in the source itself, rather than in the vocabulary, is dropped
-    because it may need other code. `Annotated[Any, ...]` cannot be evaluated.
+    `Annotated` metadata that needs more than the vocabulary is dropped. `Annotated[Any, ...]` cannot
+    be evaluated without its metadata.
 
     Args:
         dotted_name, vocabulary: as for `declaration`.
@@ -115,19 +124,37 @@ def option_annotation(dotted_name: str, option: str, vocabulary: Mapping[str, An
     return _meaning(ast.parse(text, mode='eval').body, tree, vocabulary)
 
 
+def plain_defaults(dotted_name: str) -> dict[str, Any]:
+    """{name: value} of a function's or class's parameters whose defaults are literals."""
+    arguments, found = _arguments(dotted_name), {}
+    positional = arguments.args[len(arguments.args) - len(arguments.defaults):]
+    for arg, default in (*zip(positional, arguments.defaults),
+                         *zip(arguments.kwonlyargs, arguments.kw_defaults)):
+        with contextlib.suppress(ValueError, TypeError):  # the latter: None, without a default
+            found[arg.arg] = ast.literal_eval(default)
+    return found
+
+
 def _meaning(node, tree, vocabulary):
     """Evaluate an annotation found in a module."""
     if isinstance(node, ast.Subscript) and ast.unparse(node.value) == 'Annotated':
         if ast.unparse(node.slice.elts[0]) == 'Any':
             raise LookupError(f'{ast.unparse(node)} cannot be evaluated without its metadata.')
+        if not any(isinstance(part, ast.Lambda) for part in ast.walk(node)):
+            with contextlib.suppress(NameError):
+                return _evaluated(node, vocabulary)
         return _meaning(node.slice.elts[0], tree, vocabulary)
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
         return _meaning(node.left, tree, vocabulary) | _meaning(node.right, tree, vocabulary)
     with contextlib.suppress(NameError):
-        return eval(compile(ast.Expression(node), '<annotation>', 'eval'), dict(vocabulary))
+        return _evaluated(node, vocabulary)
     if isinstance(node, ast.Name):
         return _meaning(*_assigned(node.id, tree), vocabulary)
     raise LookupError(f'{ast.unparse(node)} cannot be evaluated from the source.')
+
+
+def _evaluated(node, vocabulary):
+    return eval(compile(ast.Expression(node), '<annotation>', 'eval'), dict(vocabulary))
 
 
 def _assigned(name, tree):

@@ -126,6 +126,8 @@ class Evaluation:
                 outputs = network.get_output_for(*inputs, stage=stage, return_as_list=True,
                                                  **dynamic_kwargs)
                 return [convert_output(y, mul, add, shrink, dtype) for y in outputs]
+            # one for each set of options is meant: TensorFlow's warning of retracing is not
+            evaluate._omit_frequent_tracing_warning = True
             self.compiled[key] = evaluate
         return self.compiled[key]
 

@@ -22,7 +22,12 @@ from pgan.options import with_defaults
 from tfutil import export, ops
 from tfutil.context import holding
 from tfutil.evaluation import DType, Evaluation, OutputOptions
-from tfutil.objects import EXPECTED_OF_BUILD_FUNCTIONS, expect_tensorflow2, import_obj
+from tfutil.objects import (
+    EXPECTED_OF_BUILD_FUNCTIONS,
+    expect_tensorflow2,
+    import_obj,
+    missing_in_tensorflow2,
+)
 from tfutil.runtime import expect_eager
 from tfutil.stages import Stage
 
@@ -114,9 +119,10 @@ class Network:
             raise ConfigError(
                 f'network {name!r}: {build_func.__name__} cannot be built: {error}') from error
         except AttributeError as error:
-            if error.obj is not tf:
+            missing = missing_in_tensorflow2(error)
+            if missing is None:
                 raise
-            raise ConfigError(f'network {name!r}: {build_func.__name__} uses tf.{error.name}, '
+            raise ConfigError(f'network {name!r}: {build_func.__name__} uses {missing}, '
                               'which TensorFlow 2 does not have. '
                               f'{EXPECTED_OF_BUILD_FUNCTIONS}') from error
         self._describe()

@@ -1,9 +1,11 @@
 """Import of objects by dotted names such as 'networks.G_paper', as config.py gives them."""
+import contextlib
 import importlib
 import inspect
 import os
 import sys
-from collections.abc import Callable
+import traceback
+from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any
 
@@ -89,6 +91,39 @@ def expect_tensorflow2(where: str, build_func: Callable[..., Any]) -> None:
         name = getattr(build_func, '__name__', build_func)
         raise ConfigError(f'{where}: {name} takes the tensors {", ".join(tensors)}, so it is a '
                           f'build function for TensorFlow 1. {EXPECTED_OF_BUILD_FUNCTIONS}')
+
+
+def missing_in_tensorflow2(error: AttributeError) -> str | None:
+    """The name of TensorFlow 1 that a piece of code has used, e.g. 'tf.random_normal'; None if the
+    error is another one.
+    """
+    module = error.obj.__name__ if isinstance(error.obj, ModuleType) else ''
+    root, *parts = module.split('.')
+    if root not in ('tensorflow', 'keras'):
+        return None
+    inner = [part for part in parts if part not in ('v2', 'keras') and part[0] != '_']
+    return '.'.join(['tf', *inner[:1 if root == 'tensorflow' else None], error.name])
+
+
+@contextlib.contextmanager
+def expecting_tensorflow2(what: str) -> Iterator[None]:
+    """Raise ConfigError where code in the block uses a name of TensorFlow 1.
+
+    Args:
+        what: what the code is, e.g. 'a loss'.
+    """
+    try:
+        yield
+    except AttributeError as error:
+        name = missing_in_tensorflow2(error)
+        if name is None:
+            raise
+        # TensorFlow's modules that are loaded late have a __getattr__
+        place = [frame for frame in traceback.extract_tb(error.__traceback__)
+                 if frame.name != '__getattr__'][-1]
+        raise ConfigError(f'{what} uses {name}, which TensorFlow 2 does not have: {place.name} in '
+                          f'{place.filename}, line {place.lineno}. Use its name of today, or '
+                          f'{name.replace("tf.", "tf.compat.v1.", 1)} if that exists.') from error
 
 
 def call_func_by_name(*args: Any, func: str | None = None, **kwargs: Any) -> Any:

@@ -1,4 +1,5 @@
 """LSUN: an LMDB of encoded photographs per category."""
+import contextlib
 import io
 import os
 import shlex
@@ -47,6 +48,7 @@ def load_lsun(lmdb_dir: str | os.PathLike, resolution: int,
     print(f'Loading LSUN dataset from "{lmdb_dir}"')
     environment = _open(lmdb_dir)
     num_entries = environment.stat()['entries']
+    _check_unnamed(lmdb_dir, environment)
     if num_entries == 0:
         raise DataError(f'the LMDB in {lmdb_dir!r} is empty. Expected the photographs of one '
                         f'category. Download: {DOWNLOAD}')
@@ -75,7 +77,7 @@ def _open(lmdb_dir):
         # No lock, because the folder may be read-only. No readahead, so that a large file does not
         # evict everything else from the page cache.
         environment = lmdb.open(lmdb_dir, subdir=not is_file, readonly=True, lock=False,
-                                create=False, readahead=False)
+                                create=False, readahead=False, max_dbs=1)
         needed = (environment.info()['last_pgno'] + 1) * environment.stat()['psize']
     except lmdb.Error as error:
         raise DataError(f'{path!r} cannot be read as LMDB: {why_unreadable(path, error)}. Expected '
@@ -86,6 +88,20 @@ def _open(lmdb_dir):
         raise DataError(f'{path!r} is truncated. Expected at least {needed} bytes. Received: '
                         f'{os.path.getsize(path)}. Download it again: {DOWNLOAD}')
     return environment
+
+
+def _check_unnamed(lmdb_dir, environment):
+    """Raise DataError if the first entry is no photograph but a database with a name."""
+    import lmdb
+    with environment.begin() as transaction, contextlib.suppress(lmdb.Error):
+        key = next(transaction.cursor().iternext(values=False), None)
+        if key is None:
+            return
+        environment.open_db(key, transaction, create=False)
+        raise DataError(f'the LMDB in {lmdb_dir!r} holds named databases, such as '
+                        f'{key.decode("latin1")!r}. Expected the photographs of one category '
+                        'themselves, as LSUN has them. Write those of one database to files, and '
+                        f'run {command("dataset_tool.py", "create_from_images")}.')
 
 
 def _other_layout(folder):

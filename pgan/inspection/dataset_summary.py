@@ -105,11 +105,17 @@ def _labels_text(labels, classes, there):
 
 def _print_rows(rows, alignment):
     """Print a table from rows of values; `alignment` has '<' or '>' for each column."""
-    rows = [[str(value) for value in row] for row in rows]
+    rows = [[_as_shown(str(value)) for value in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows)]
     for row in rows:
         cells = [f'{value:{side}{width}}' for value, side, width in zip(row, alignment, widths)]
         print('  '.join(cells).rstrip())
+
+
+def _as_shown(text):
+    """A text as standard output shows it: bytes that are no text are escaped there."""
+    encoding = getattr(sys.stdout, 'encoding', None) or 'utf-8'
+    return text.encode(encoding, 'backslashreplace').decode(encoding)
 
 
 def _print_files(files):

@@ -21,6 +21,7 @@ MOST_PIXELS = 128  # resolution of the comparison by pixels; larger images are d
 NUM_PROBES = 200  # training images used to measure the typical distance
 NEAR = 0.05  # A fake is near if it is below this quantile of the typical distances.
 SURPRISING = 0.01  # significance level of the number of near fakes
+SUSPECTED = 'the network may have memorised images'
 
 
 class Space(NamedTuple):
@@ -213,7 +214,7 @@ def verdict(found: Found) -> str:
     count = (f'{near} of {len(nearest)} fakes are nearer to a training image than '
              f'{100 - 100 * NEAR:.0f} % of training images are to another')
     if _chance(near, len(nearest)) < SURPRISING:
-        return f'{words} {count}, more than by chance: the network may have memorised images.'
+        return f'{words} {count}, more than by chance: {SUSPECTED}.'
     return f'{words} {count}, no more than by chance: no sign of memorising.'
 
 
@@ -241,6 +242,10 @@ def save_values(path: str, found: Sequence[Found], titles: Sequence[str],
         The summaries, one line per space.
     """
     lines = [verdict(each) for each in found]
+    if len({SUSPECTED in line or 'are copies' in line for line in lines}) > 1:
+        lines.append('The two comparisons disagree: judge by the pictures. By pixels, smooth or '
+                     'sparse images are near to many others, and shifted copies are far; features '
+                     'are what D looks at.')
     spaces = {each.space: dict(
         what=each.words, typical=_summary(each.typical),
         fakes=[dict(fake=title, neighbours=[

@@ -79,7 +79,7 @@ def generate_fake_images(
         labels_for = label_source(labels, Gs, network_pkl, config, random_seed)
         if png_prefix is None:
             png_prefix = ''.join(f'{part}-' for part in (
-                misc.get_id_string_for_network_pkl(network_pkl), name_of_label(labels)) if part)
+                generator.name_of_network(network_pkl), name_of_label(labels)) if part)
         pictures = _numbered(Gs, num_pngs, grid_size, random_seed, labels_for, png_prefix)
     result_subdir = generator.new_result_folder(config)
     report_rows(result_subdir, labels, grid_size[1], Gs, network_pkl, config)

@@ -110,7 +110,7 @@ def generate_interpolation_video(
     image_zoom = chosen_zoom(image_zoom, [size * count for count in grid_size])
     cell_labels = labels_of_seeds(labels, Gs, network_pkl, config, stations) if stations else (
         label_source(labels, Gs, network_pkl, config, random_seed)(grid_size))
-    mp4 = mp4 or '-'.join(filter(None, (misc.get_id_string_for_network_pkl(network_pkl),
+    mp4 = mp4 or '-'.join(filter(None, (generator.name_of_network(network_pkl),
                                         name_of_label(labels), 'lerp.mp4')))
 
     print('Generating latent vectors...')

@@ -33,6 +33,13 @@ def load_generator(run_id: int | str, snapshot: int | str | None,
     return misc.load_generator(path, config), path
 
 
+def name_of_network(network_pkl: str) -> str:
+    """The original's name for files made from a network, without the dot of './network.pkl', which
+    would hide them.
+    """
+    return misc.get_id_string_for_network_pkl(network_pkl).lstrip('.-')
+
+
 def draw(Gs: 'Network', latents: np.ndarray, labels: np.ndarray, minibatch_size: int,
          num_gpus: int = 1, image_shrink: int = 1) -> np.ndarray:
     """Generate images as uint8 [N, C, R / image_shrink, R / image_shrink].

@@ -9,6 +9,7 @@ from metrics.evaluator import default_minibatch_size
 from metrics.neighbours import Reals
 from pgan.data.class_names import names_of
 from pgan.errors import ConfigError, DataError
+from pgan.help_texts import filled
 from pgan.options import Count, Seed, Snapshot, options_of
 from pgan.reporting.nearest import (
     check_shapes,
@@ -101,7 +102,7 @@ def nearest(
                         of=training_set.num_images, mirrored=mirror)
     training_set.close()
     print(f'Compared {len(fakes)} fakes with {seen} training images'
-          f'{", and with these mirrored" if mirror else ""}.', *lines, sep='\n')
+          f'{", and with these mirrored" if mirror else ""}.', *map(filled, lines), sep='\n')
     generator.mark_done(folder)
     return folder
 

@@ -12,7 +12,15 @@ from collections.abc import Mapping
 from types import ModuleType
 from typing import Annotated, Any
 
-from pgan.definitions import option_names, parameter_names, passes_on
+from pgan import options as option_words
+from pgan.definitions import (
+    option_annotation,
+    option_annotations,
+    option_names,
+    parameter_names,
+    passes_on,
+    plain_defaults,
+)
 from pgan.errors import ConfigError, did_you_mean, expect, in_short
 from pgan.files import LONGEST_DESC, expect_utf8
 from pgan.options import (
@@ -86,8 +94,8 @@ def check_config(config: ModuleType) -> None:
 
 
 def check_spelling(config: ModuleType) -> None:
-    """The part of `check_config` that does not need TensorFlow: config.py's top-level names, and
-    misspelt options of the program's own functions.
+    """The part of `check_config` that does not need TensorFlow: config.py's top-level names, misspelt
+    options of the program's own functions, and their values.
     """
     _check_top_level(config)
     for name, own in OWN_FUNCTIONS.items():
@@ -99,6 +107,18 @@ def check_spelling(config: ModuleType) -> None:
             for key in options:
                 if not (key in taken or key == _choice(name) or passes_on(rest)):
                     raise _misspelt(name, key, option_names(function))
+            _check_values(name, options, function)
+
+
+def _check_values(name, options, function):
+    """Values of options whose kind the source of their function tells."""
+    annotations, defaults = option_annotations(function), plain_defaults(function)
+    for key in annotations.keys() & options.keys():
+        if key in defaults and repr(options[key]) == repr(defaults[key]):
+            continue
+        with contextlib.suppress(LookupError):
+            check_kind(f'{name}.{key}', options[key],
+                       kind_of(option_annotation(function, key, vars(option_words))))
 
 
 def _choice(name):

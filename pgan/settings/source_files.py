@@ -3,6 +3,7 @@ import codecs
 import importlib.util
 import os
 import pathlib
+import re
 
 from pgan.errors import ConfigError, in_short
 
@@ -22,10 +23,19 @@ def read_source(path: str | os.PathLike) -> str:
         raise ConfigError(f'{path} cannot be read: {error}.') from error
     try:
         if source.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-            raise ValueError('it is UTF-16')
+            name = 'UTF-32' if b'\0\0' in source[:4] else 'UTF-16'
+            raise ValueError(f'it is {name}')
         if b'\0' in source:
             raise ValueError('it contains NUL bytes, as UTF-16 and binary files do')
         return importlib.util.decode_source(source)
     except (SyntaxError, ValueError, LookupError) as error:  # ValueError: UnicodeDecodeError, too
         raise ConfigError(f'{path} is not a Python file in UTF-8: {in_short(error)}. In an editor, '
-                          "save it as UTF-8 ('Encoding' or 'Save as').") from error
+                          "save it as UTF-8 ('Encoding' or 'Save as')"
+                          f'{_without_comment(source)}.') from error
+
+
+def _without_comment(source):
+    """What to do about a comment that names another encoding; '' where there is none."""
+    comment = re.search(rb'\A(?:.*\n)?[^\n#]*#.*coding[:=][ \t]*([-\w.]+)', source)
+    return '' if comment is None else (
+        f', without the comment that names the encoding {comment[1].decode()!r}')

@@ -19,6 +19,7 @@ from tfutil import NetworkAtStage, Stage, fp32, lerp, randomness, summary
 from tfutil.devices import all_reduce, replica_copies, set_in_replica
 from tfutil.fusion import fused
 from tfutil.network import defined_by_its_class
+from tfutil.objects import expecting_tensorflow2
 from tfutil.ops import repeat_pixels
 from tfutil.optimizer import Optimizer, average_over_replicas
 
@@ -221,7 +222,7 @@ class Updates:
                      for _ in goals]
             for tape, goal in zip(tapes, goals):
                 tape.watch(goal.variables)
-            with evaluating(self.options.parts):
+            with evaluating(self.options.parts), expecting_tensorflow2('a loss'):
                 for view in (self.G, self.D):
                     make_kernels(view)
                 values = losses()

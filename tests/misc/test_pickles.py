@@ -254,7 +254,7 @@ def test_truncated_at_any_place(in_tmp):
     (b'PK\x03\x04' + bytes(26) + b'archive/data.pkl', 'it is a PyTorch file'),
     (struct.pack('<Q', 12) + b'{"a": "bcd"}', 'it is a safetensors file'),
     (b'\x89HDF\r\n\x1a\n' + bytes(8), 'it is an HDF5 file'),
-    (bytes(100), 'it contains only zeros'),
+    (bytes(100), 'it contains only zeros'), (bytes(20000), 'it contains only zeros'),
     ('\x80\x04\x95\xff'.encode(), 'saved as text in UTF-8'),
     (b'\x80\x04\x95hello', 'damaged, truncated or not a pickle'),
     (struct.pack('<I', 12345) * 20, 'damaged, truncated or not a pickle'),

@@ -6,6 +6,7 @@ import sys
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.python.eager.polymorphic_function import polymorphic_function
 
 import tfutil
 from pgan.errors import ConfigError, DataError
@@ -138,6 +139,10 @@ def G_with_removed_names(num_channels=3, resolution=8, label_size=0, **kwargs):
         return None
 
 
+def G_with_removed_layers(num_channels=3, resolution=8, label_size=0, **kwargs):
+    return tf.train.AdamOptimizer()
+
+
 def G_that_returns_a_tensor(num_channels=3, resolution=8, label_size=0, **kwargs):
     return tf.zeros([1, num_channels, resolution, resolution])
 
@@ -145,6 +150,7 @@ def G_that_returns_a_tensor(num_channels=3, resolution=8, label_size=0, **kwargs
 @pytest.mark.parametrize('func, words', [
     (G_of_tensorflow1, 'takes the tensors latents_in, labels_in'),
     (G_with_removed_names, 'uses tf.variable_scope'),
+    (G_with_removed_layers, 'uses tf.train.AdamOptimizer'),
     (G_that_returns_a_tensor, 'returns a EagerTensor')])
 def test_build_functions_for_tensorflow_1_are_named_as_such(func, words):
     with pytest.raises(ConfigError, match=f'{func.__name__} {words}.*a Keras model'):
@@ -302,3 +308,15 @@ def test_images_of_the_wrong_shape_are_refused(shape):
         D.run(np.zeros(shape))
     D.set_var('lod', 1)
     assert D.run(np.zeros([4, 3, 4, 4]))[0].shape == (4, 1)
+
+
+def test_many_kinds_of_output_are_no_retracing(monkeypatch):
+    """TensorFlow warns of a function that is traced again and again; ours are meant to be many."""
+    said = []
+    monkeypatch.setattr(polymorphic_function.logging, 'warning', said.append)
+    detectors = polymorphic_function._FrequentTracingDetectorManager()  # with no calls yet
+    monkeypatch.setattr(polymorphic_function, '_frequent_tracing_detector_manager', detectors)
+    G = tfutil.Network('G', 'networks.G_paper', **SMALL)
+    for shrink in range(1, 9):
+        G.run(np.zeros([1, 8]), out_shrink=shrink)
+    assert said == []

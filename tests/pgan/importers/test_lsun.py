@@ -130,3 +130,18 @@ def test_a_category_is_streamed(in_tmp, monkeypatch):
     assert 10 <= len(looked_at) <= 10 + 5 * os.cpu_count() and looked_at[:3] == [
         '000000', '000001', '000002'
     ]
+
+
+def test_named_databases_are_told_from_photographs(in_tmp, capsys):
+    """Their names are entries as well; one photograph whose name comes first is no database."""
+    for folder, name in (('in', None), ('named', b'images'), ('two', b'valid')):
+        with lmdb.open(folder, map_size=1 << 20, max_dbs=2) as environment:
+            place = None if name is None else environment.open_db(name)
+            with environment.begin(write=True) as transaction:
+                transaction.put(b'1', encoded(noise(8, 8), 'PNG'), db=place)
+            if folder == 'two':
+                environment.open_db(b'train')
+    assert load_lsun('in', 8).num_images == 1
+    for folder, name in (('named', 'images'), ('two', 'train')):
+        message = fails(['create_lsun', 'out', folder], capsys)
+        assert f"named databases, such as '{name}'" in message and 'create_from_images' in message

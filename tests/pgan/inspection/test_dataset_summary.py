@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from pgan.importers.source import onehot
-from pgan.inspection.class_names import is_one_hot
-from pgan.inspection.dataset_summary import info
+from pgan.inspection.class_names import class_texts, is_one_hot
+from pgan.inspection.dataset_summary import _print_rows, info
 from tests.support.data_inputs import write_dataset
 from tests.support.inspection_inputs import make_images, printed, refused
 
@@ -32,6 +32,14 @@ def test_info_shows_class_names(mixed, capsys):
     lines = printed(capsys, info, 'mixed')
     assert 'The file of class names is ignored: it has 4 lines for 3 classes.' in lines and lines[
         -3].startswith('0           3')
+
+
+@pytest.mark.parametrize('name', ['caf\udce9', 'th\udcc3\udca9', 'b'])
+def test_names_that_are_no_text_leave_the_columns_straight(mixed, capsys, monkeypatch, name):
+    monkeypatch.setattr('pgan.inspection.class_names.read_class_names', lambda _: ['a', name, 'c'])
+    _print_rows(zip(['Class', *class_texts('mixed', np.eye(3))], [1, 22, 3, 4]), '<>')
+    lines = capsys.readouterr().out.splitlines()
+    assert len({len(line) for line in lines}) == 1, lines
 
 
 def test_info_without_labels(in_tmp, capsys):

@@ -205,6 +205,17 @@ def test_verdict(nearest_ones, text):
     assert text in verdict(found_of(nearest_ones, np.arange(1, 21)))
 
 
+@pytest.mark.parametrize('ones, others, disagree', [
+    ([10, 11, 12, 13], [9, 10, 12, 13], False), ([1, 1, 1, 13], [0, 1, 1, 13], False),
+    ([10, 11, 12, 13], [1, 1, 1, 13], True), ([0, 11, 12, 13], [10, 11, 12, 13], True)])
+def test_contradicting_comparisons_are_said(in_tmp, ones, others, disagree):
+    both = [found_of(each, np.arange(1, 21)) for each in (ones, others)]
+    lines = nearest.save_values('values.json', both, ['a', 'b', 'c', 'd'])
+    assert ('judge by the pictures' in lines[-1]) == disagree and len(lines) == 2 + disagree
+    with open('values.json') as file:
+        assert json.load(file)['text'] == lines
+
+
 def test_fakes_that_are_like_training_images_are_seldom_suspected():
     typical = RND.gamma(4, size=200)
     suspected = [verdict(found_of(RND.gamma(4, size=8), typical)).count('may have memorised')

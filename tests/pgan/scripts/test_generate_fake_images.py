@@ -156,3 +156,15 @@ def test_done_is_not_said_of_what_failed(use_network, monkeypatch):
     with pytest.raises(ZeroDivisionError):
         generate_fake_images(23, config=settings_of_run())
     assert '_done.txt' not in os.listdir('results/024-out')
+
+
+@pytest.mark.parametrize('path', ['./a.pkl', '../here/a.pkl', 'a.pkl'])
+def test_no_picture_is_hidden(use_network, monkeypatch, path):
+    """The original's name of './a.pkl' begins with a dot."""
+    use_network(StandInNetwork(4, [1, 8, 8]))
+    os.mkdir('here')
+    monkeypatch.chdir('here')
+    open('a.pkl', 'w').close()
+    folder = generate_fake_images(path, num_pngs=1, config=settings_of_run())
+    assert [name for name in os.listdir(folder) if name.endswith('a-000000.png')
+            and name[0] != '.'], os.listdir(folder)

@@ -105,7 +105,9 @@ def test_copies_are_found_and_told(run, monkeypatch, capsys, channels, mirror):
             assert not is_copy or found['image'] == number
             assert not is_copy or found['mirrored'] == bool(number % 2)
         assert values[space]['typical']['images'] == NUM
-    out = capsys.readouterr().out
+    lines = capsys.readouterr().out.splitlines()
+    assert all(len(line) < 80 for line in lines if '/' not in line)
+    out = ' '.join(lines)
     assert out.count(f'{4 if mirror else 2} of 4 fakes are copies of training images') == 2
     assert f'Compared 4 fakes with {NUM} training images' in out
     assert ('mirrored' in out) == mirror and all(line in out for line in values['text'])

@@ -42,6 +42,18 @@ def test_files_that_it_cannot_read_are_to_be_saved_as_utf8(in_tmp, content):
         settings.load(['mine.py'])
 
 
+@pytest.mark.parametrize('content, names', [
+    (b'# -*- coding: klingon -*-\n' + TEXT.encode(), "the comment that names the encoding 'kl"),
+    (codecs.BOM_UTF8 + b'#!/x\n# coding: latin-1\n', "the comment that names the encoding 'lat"),
+    (TEXT.encode('cp1252'), "('Encoding' or 'Save as')."),
+    (TEXT.encode('utf-32'), 'it is UTF-32.')])
+def test_what_has_to_be_saved_otherwise(in_tmp, content, names):
+    (in_tmp / 'mine.py').write_bytes(content)
+    with pytest.raises(ConfigError) as error:
+        settings.load(['mine.py'])
+    assert names in str(error.value)
+
+
 # ---------------------------------------------------------------- the home folder
 
 

@@ -27,6 +27,31 @@ def test_spelling_is_checked_as_the_rest_is(name):
     assert str(early.value) == str(late.value)
 
 
+@pytest.mark.parametrize('name', sorted(OWN_FUNCTIONS))
+def test_values_are_checked_as_the_rest_is(name):
+    """An early error has the words of the late one; few options have to wait for it."""
+    own, late_only, early_too = OWN_FUNCTIONS[name], 0, 0
+    for key in option_names(own if name == 'dataset' else
+                            getattr(settings.load(), name).get('func', own)):
+        for value in ('abc', -1.5, []):
+            config = settings.load()
+            getattr(config, name)[key] = value
+            errors = [error_of(check, config)
+                      for check in (settings.check_spelling, settings.check_config)]
+            assert errors[0] in (None, errors[1]), (key, value)
+            early_too += errors[0] is not None
+            late_only += errors[0] is None and errors[1] is not None
+    assert early_too >= late_only
+
+
+def error_of(check, config):
+    try:
+        check(config)
+    except ConfigError as error:
+        return str(error)
+    return None
+
+
 def test_spelling_of_what_is_not_known_yet_is_left_alone():
     for assignment in ('G.func=mine.G', 'dataset.class_name=mine.Data', 'G.resolution=5',
                        'train.func=util_scripts.generate_fake_images', 'train.func=nonesuch.f'):
@@ -36,9 +61,12 @@ def test_spelling_of_what_is_not_known_yet_is_left_alone():
         settings.check_spelling(config)
 
 
-def test_misspelt_options_do_not_wait_for_tensorflow():
+@pytest.mark.parametrize('assignment, said', [
+    ('sched.minibatch_bas=3', "Did you mean 'minibatch_base'?"),
+    ('sched.minibatch_base=x', "an integer of at least 1. Received: 'x'")])
+def test_misspelt_options_and_values_do_not_wait_for_tensorflow(assignment, said):
     program = ('import sys; from pgan import settings; config = settings.load((), '
-               '["sched.minibatch_bas=3"])\ntry: settings.check_spelling(config)\n'
+               f'["{assignment}"])\ntry: settings.check_spelling(config)\n'
                'except Exception as error: print(error)\nassert "tensorflow" not in sys.modules')
     done = subprocess.run([sys.executable, '-c', program], cwd=ROOT, capture_output=True, text=True)
-    assert "Did you mean 'minibatch_base'?" in done.stdout and done.returncode == 0, done.stderr
+    assert said in done.stdout and done.returncode == 0, done.stderr

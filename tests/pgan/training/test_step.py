@@ -10,6 +10,7 @@ import dataset
 import loss
 import networks
 import tfutil
+from pgan.errors import ConfigError
 from pgan.nn import fused_convolutions
 from pgan.nn.layers import Dense, Equalized
 from pgan.training.reals import process_reals
@@ -395,3 +396,15 @@ def test_generators_of_ones_own(func, lod, tmp_path, monkeypatch, capsys):
     latents = np.ones([3, 8], np.float32)
     assert max_abs(pickle.loads(pickle.dumps(G)).run(latents), G.run(latents)) == 0
     sys.modules.pop('own_models')
+
+
+@pytest.mark.parametrize('name, old', [
+    ('tf.random_normal', lambda: tf.random_normal([2])),
+    ('tf.losses.log_loss', lambda: tf.losses.log_loss(0, 1))])
+def test_losses_for_tensorflow_1_are_named_as_such(name, old):
+    steps, _ = make(D_loss=lambda **_: old())
+    with pytest.raises(ConfigError, match=rf'a loss uses {name}, .*test_step.py, line \d+'):
+        steps.run(moment(2, 8, 1, 2), 0)
+    steps, _ = make(D_loss=lambda **_: old.no_such)
+    with pytest.raises(AttributeError, match='no_such'):
+        steps.run(moment(2, 8, 1, 2), 0)
