@@ -106,8 +106,8 @@ def parameter_names(dotted_name: str) -> tuple[list[str], str | None]:
 def option_annotation(dotted_name: str, option: str, vocabulary: Mapping[str, Any]) -> Any:
     """Evaluate the annotation of one of the parameters in `option_annotations`.
 
-    `Annotated` metadata that needs more than the vocabulary is dropped. `Annotated[Any, ...]` cannot
-    be evaluated without its metadata.
+    `Annotated` metadata that needs more than the vocabulary is dropped. `Annotated[Any, ...]`
+    cannot be evaluated without its metadata.
 
     Args:
         dotted_name, vocabulary: as for `declaration`.

@@ -94,8 +94,8 @@ def check_config(config: ModuleType) -> None:
 
 
 def check_spelling(config: ModuleType) -> None:
-    """The part of `check_config` that does not need TensorFlow: config.py's top-level names, misspelt
-    options of the program's own functions, and their values.
+    """The part of `check_config` that does not need TensorFlow: top-level names of config.py,
+    misspelt options of the program's own functions, and their values.
     """
     _check_top_level(config)
     for name, own in OWN_FUNCTIONS.items():
