@@ -1,7 +1,7 @@
-"""The commands of README.md and docs/ that are programs of their own, carried out in a copy of the
-repository; and that none is left out.
+"""Run the commands of README.md and docs/ that are separate programs, in a copy of the repository;
+check that none is left out.
 
-`tests/docs/test_commands.py` carries out the others, within the test's own process.
+`tests/docs/test_commands.py` runs the others, within the test's own process.
 """
 import importlib.util
 import os
@@ -51,7 +51,7 @@ ELSEWHERE = {
     '.venv/bin/python train.py --config configs/few_images.py':
         'tests/pgan/settings/test_few_images.py reads it; it is made for 1000 pictures of 64x64',
     '.venv/bin/python util_scripts.py explore --run_id 12':
-        'tests/pgan/explorer/test_explore.py does that; it goes on until Ctrl-C',
+        'tests/pgan/explorer/test_explore.py does that; it runs until Ctrl-C',
     '.venv/bin/python -m pip install tensorflow[and-cuda]': 'several GB, for GPUs; only parsed',
     'bash test.sh --fast': 'the tests themselves',
     'bash test.sh tests/misc': 'the tests themselves',
