@@ -1,5 +1,5 @@
-"""benchmarks/: FLOPs equal those of the compiled step, turns alternate, results are kept, errors are
-reported.
+"""benchmarks/: FLOPs equal those of the compiled step, turns alternate, results are kept, and
+errors are reported.
 """
 import argparse
 import json
@@ -82,8 +82,8 @@ def test_flops_agree_with_the_profiler_of_tensorflow():
         inputs = [tf.zeros([4, *shape[1:]]) for shape in net.input_shapes]
         graph = tf.function(lambda net=net, inputs=inputs: net.get_output_for(*inputs),
                             autograph=False).get_concrete_function().graph
-        # The profiler counts a quarter of the output pixels of a transposed convolution of stride 2:
-        # where 4x4 becomes 9x9, 81 / 4 for 16.
+        # For a transposed convolution of stride 2 the profiler counts a quarter of the output
+        # pixels: 81 / 4 instead of 16 where 4x4 becomes 9x9.
         taken = lambda layer: layer.flops * 81 // 64 if layer.name.endswith('_up') else layer.flops
         expected = 4 * sum(taken(layer) for layer in layers(8, 32, 8, fading=True))
         assert total(tf.compat.v1.profiler.profile(graph, options=options, cmd='scope')) == expected
@@ -316,7 +316,7 @@ def test_results_are_kept_and_gone_on_with(tmp_path, two_measurements, capsys):
     assert results['measurements']['training/good']['lines'] == [
         step
     ], 'a finished measurement was made again'
-    assert 'Without a result' not in path.with_suffix('.md').read_text()
+    assert 'Failed measurements' not in path.with_suffix('.md').read_text()
 
 
 @pytest.mark.slow
