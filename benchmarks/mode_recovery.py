@@ -28,7 +28,7 @@ def parse_args(argv=None):
     parser = Parser(prog='python -m benchmarks.mode_recovery', description=__doc__.split('\n')[0])
     parser.add_argument('--variants', nargs='+', default=VARIANTS, help='of configs/mnist_modes.py')
     parser.add_argument('--K', type=int, default=4,
-                        help='the discriminator has 1/K of the feature maps (default: 4)')
+                        help='factor by which D is smaller than G (default: 4)')
     parser.add_argument('--seeds', type=int, default=3, help='runs of each variant (default: 3)')
     parser.add_argument('--kimg', type=float, default=100,
                         help="length of a run, in place of the paper's 10000 (default: 100)")
