@@ -141,7 +141,7 @@ def test_a_wrong_command_is_noticed(in_tmp, words, capsys):
 
 
 def test_inline_commands_are_understood(in_tmp):
-    """`python ...` inside of a sentence."""
+    """`python ...` inside a sentence."""
     inline = [
         match for path in DOCUMENTS
         for match in re.findall(r'`((?:\.venv/bin/)?python [\w./-]+\.py[^`]*)`', path.read_text())
@@ -319,7 +319,7 @@ PYTHON = [block for block in blocks() if block.language == 'python']
 # Of these, in order, in one namespace for each document.
 RUN_PYTHON = ['README.md', 'notebooks.md', 'watching.md']
 PATHS = {'results/000-pgan-mine': 'results/012-mine'}
-# ONNX has tests of its own; there are no labels here
+# ONNX has separate tests; there are no labels here
 NOT_RUN = ('generator.onnx', 'max_label_size', '[[3] * len(latents)]', 'EasyDict')
 
 

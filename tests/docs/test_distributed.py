@@ -9,7 +9,7 @@ import textwrap
 from tests.support.golden import ROOT
 from tfutil.cluster import Cluster
 
-# Tells what it was called with, a line for each task.
+# Prints its arguments, one line per task.
 PYTHON = '''#!/bin/bash
 echo "$TF_CONFIG|$*"
 '''

@@ -85,8 +85,9 @@ def test_every_command_is_carried_out_or_has_a_reason():
 
 @pytest.fixture(scope='module')
 def checkout(tmp_path_factory):
-    """A copy of the repository, with two commits, this virtual environment, and a quick start of a
-    few hundred images.
+    """A copy of the repository with two commits and this virtual environment.
+
+    Its quick start trains on a few hundred images.
     """
     if sys.prefix == sys.base_prefix or not shutil.which('git'):
         pytest.skip('needs git, and tests that run in a virtual environment')
@@ -108,9 +109,7 @@ def checkout(tmp_path_factory):
 
 
 def carry_out(folder, command, *more, replaced=()):
-    """Run a command in a folder, with more options, and some words replaced. Returns what it has
-    printed.
-    """
+    """Run a command in a folder, with extra options and some words replaced. Returns its output."""
     words = [dict(replaced).get(word, word) for word in command.split()]
     if words[0] == 'python':
         words[0] = sys.executable
@@ -204,9 +203,7 @@ def test_blame_with_commits_to_ignore(checkout):
 
 @pytest.mark.slow
 def test_editable_install(checkout, tmp_path):
-    """Into an environment of its own, without what the program needs. pip fetches what it builds
-    with.
-    """
+    """In a new environment without the program's dependencies. pip fetches its build tools."""
     subprocess.run([sys.executable, '-m', 'venv', tmp_path / 'venv'], check=True)
     python = tmp_path / 'venv' / 'bin' / 'python'
     done = subprocess.run([python, '-m', *EDITABLE.split(), '--no-deps'], cwd=checkout,
