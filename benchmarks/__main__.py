@@ -1,14 +1,14 @@
-"""Everything that this program's speed is made of, in one run: python -m benchmarks -h
+"""Run all speed benchmarks: python -m benchmarks -h
 
     python -m benchmarks                            # an hour or two on an idle machine
     python -m benchmarks --quick                    # a few minutes; its numbers mean nothing
-    python -m benchmarks --only training,bare       # some of it
-    python -m benchmarks --resume NAME              # what an earlier run is missing
-    python -m benchmarks --report FILE.json         # only the tables and the picture, again
+    python -m benchmarks --only training,bare       # some of the sections
+    python -m benchmarks --resume NAME              # the measurements that an earlier run lacks
+    python -m benchmarks --report FILE.json         # only write the tables and the picture again
 
-Each measurement has a process of its own, as peak memory is a process's. Results are written after
-each one, to benchmarks/results/DATE-NAME.json, and at the end a table and a picture beside it (.md,
-.png).
+Each measurement runs in a separate process, because peak memory is measured per process. Results
+are written after each one to benchmarks/results/DATE-NAME.json; at the end, a table (.md) and a
+picture (.png) are written next to it.
 """
 import argparse
 import datetime
@@ -36,39 +36,39 @@ def parse_args(argv=None):
     parser = Parser(prog='python -m benchmarks', description=__doc__,
                     epilog='sections:\n' + listed,
                     formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--quick', action='store_true', help='tiny measurements of everything')
+    parser.add_argument('--quick', action='store_true', help='tiny versions of all measurements')
     parser.add_argument('--only', metavar='SECTION,...', help='measure only these sections')
     parser.add_argument(
         '--peers', action='store_true', help='also install pro-gan-pth (PyTorch, GBs) '
-        'in a folder of its own, and measure')
-    parser.add_argument('--peers_venv', metavar='FOLDER', help='where that stays for the next time '
-                                                               '(default: a temporary folder)')
-    parser.add_argument('--name', help='of the results (default: "all", "quick", or the sections)')
+        'in a separate folder, and measure it')
+    parser.add_argument('--peers_venv', metavar='FOLDER', help='where to keep that folder for '
+                                                               'later (default: a temporary one)')
+    parser.add_argument('--name', help='of the results (default: "all", "quick" or the sections)')
     parser.add_argument('--folder', type=pathlib.Path, default=RESULTS,
                         help='of the results (default: '
                         'benchmarks/results)')
-    parser.add_argument('--resume', metavar='NAME', help='go on with results that are there: '
-                                                         'DATE-NAME, or a file; finished ones stay')
+    parser.add_argument('--resume', metavar='NAME',
+                        help='complete existing results: DATE-NAME or a file')
     parser.add_argument('--force', action='store_true', help='replace results of this name')
     parser.add_argument('--report', metavar='FILE', type=pathlib.Path,
-                        help='only write tables and picture of these '
-                        'results')
+                        help='only write the tables and the picture of '
+                        'these results')
     args = parser.parse_args(argv)
     args.sections = args.only.split(',') if args.only else [
         name for name in suite.SECTIONS if name != 'peers' or args.peers
     ]
     unknown = [name for name in args.sections if name not in suite.SECTIONS]
     if unknown:
-        parser.error(f'--only: there is no section {unknown[0]!r}. Known: '
+        parser.error(f'--only: unknown section {unknown[0]!r}. Known: '
                      f'{", ".join(suite.SECTIONS)}.')
     return args
 
 
 def open_results(args):
-    """The results to fill and their file: (dict, path); new ones, or those to go on with.
+    """Return (results dict, path) of a new run, or of the one to resume.
 
     Raises:
-        SystemExit: there are results of this name already, or there are none to go on with.
+        SystemExit: results of this name exist already, or there are none to resume.
     """
     if args.resume:
         path = pathlib.Path(args.resume)
@@ -86,33 +86,33 @@ def open_results(args):
                          if args.quick else '-'.join(args.only.split(',')) if args.only else 'all')
     path = args.folder / f'{datetime.date.today().isoformat()}-{name}.json'
     if path.exists() and not args.force:
-        sys.exit(f'Error: {path} is there already. Go on with it (--resume {path.stem}), replace '
+        sys.exit(f'Error: {path} already exists. Complete it (--resume {path.stem}), replace '
                  'it (--force), or choose another --name.')
     return dict(schema=SCHEMA, options=dict(quick=args.quick, sections=args.sections),
                 sessions=[dict(started=now(), machine=describe_machine())], measurements={}), path
 
 
 def read_results(path):
-    """Results of an earlier run.
+    """Return the results of an earlier run.
 
     Raises:
-        SystemExit: there is no such file, or it holds something else.
+        SystemExit: the file does not exist or holds something else.
     """
     try:
         results = json.loads(path.read_text())
     except FileNotFoundError:
-        sys.exit(f'Error: there is no {path}. Results: '
+        sys.exit(f'Error: {path} does not exist. Results: '
                  f'{", ".join(sorted(p.stem for p in path.parent.glob("*.json"))) or "none"}.')
     except (OSError, ValueError) as error:
-        sys.exit(f'Error: {path} cannot be read: {error}')
+        sys.exit(f'Error: cannot read {path}: {error}')
     if not isinstance(results, dict) or results.get('schema') != SCHEMA:
-        sys.exit(f'Error: {path} holds no results of `python -m benchmarks` that this version '
-                 f'can read (schema {SCHEMA}).')
+        sys.exit(f'Error: {path} has no results of `python -m benchmarks` that this version can '
+                 f'read (schema {SCHEMA}).')
     return results
 
 
 def measure_all(measurements, results, path):
-    """Make the measurements that have no result yet; write the results after each."""
+    """Make the measurements that have no result yet and write the results after each."""
     due = [m for m in measurements if 'lines' not in results['measurements'].get(m.key, {})]
     with progress_bar(due, unit='measurement') as bar:
         for measurement in bar:
@@ -136,20 +136,20 @@ def write(path, text):
 
 
 def write_report(results, path):
-    """Tables, and a picture where training was measured, beside the results."""
+    """Write the tables, and the picture if training was measured, next to the results."""
     table, picture = path.with_suffix('.md'), path.with_suffix('.png')
     write(table, report.markdown(results, path.stem))
     print(path, table, *([picture] if report.plot(results, picture) else []), sep='\n')
 
 
 def _resume(path):
-    """The command that goes on with results."""
+    """The command that completes these results."""
     name = path.stem if path.parent == RESULTS else os.path.relpath(path)
     return module_command('benchmarks', '--resume', name)
 
 
 def main(argv=None):
-    """Returns the exit code: 1 if a measurement failed."""
+    """Run the command line. Returns the exit code: 1 if a measurement failed."""
     args = parse_args(argv)
     if args.report:
         write_report(read_results(args.report), args.report)
@@ -164,18 +164,18 @@ def main(argv=None):
         try:
             measure_all(measurements, results, path)
         except KeyboardInterrupt:
-            print(f'\nStopped. Go on with: {_resume(path)}', file=sys.stderr)
+            print(f'\nStopped. Continue with: {_resume(path)}', file=sys.stderr)
             return 130
     write_report(results, path)
     failed = [key for key, entry in results['measurements'].items() if 'error' in entry]
     if failed:
-        print(f'Without a result: {", ".join(failed)}. Try these again: {_resume(path)}',
+        print(f'Failed: {", ".join(failed)}. Try these again with: {_resume(path)}',
               file=sys.stderr)
     return 1 if failed else 0
 
 
 if __name__ == '__main__':
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: children are ended too
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # like Ctrl-C: stops children too
     try:
         sys.exit(main())
     except UserError as error:

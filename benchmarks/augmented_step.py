@@ -1,7 +1,7 @@
-"""What augmentation adds to the time of a training step: python -m benchmarks.augmented_step -h
+"""Cost of augmentation in a training step: python -m benchmarks.augmented_step -h
 
-Steps without augmentation, with held-out images, with DiffAugment and with 'ada' take turns in one
-process. Prints one JSON line: for each, how many times as long as without it takes.
+Steps without augmentation, with held-out images, with DiffAugment and with 'ada' run alternately in
+one process. Prints one JSON line with the time of each, relative to the step without augmentation.
 """
 import json
 import os
@@ -12,7 +12,7 @@ from benchmarks.common import load, pair_ratios, significant, take_turns, timed
 
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
 
-STEPS = 16  # a turn; D looks at held-out images once in so many
+STEPS = 16  # per turn; D scores held-out images once in this many
 
 
 def main():
@@ -28,7 +28,7 @@ def main():
             held_out.configure(args.minibatch, args.lod)
         steps = training_step.make_steps(args, held_out=held_out, **options)
         if options.get('augment') == 'ada':
-            steps.overfitting.values.assign([0.5, 0.0, 0.0])  # half of everything is done
+            steps.overfitting.values.assign([0.5, 0.0, 0.0])  # apply half of all augmentations
         one_round = training_step.make_round(args, steps)
         return lambda: timed(lambda: [one_round() for _ in range(STEPS)])
     players = {'without': make(False), 'held out': make(True),

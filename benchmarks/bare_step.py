@@ -1,11 +1,11 @@
-"""A plain training step beside this program's, in turns, each in a process of its own: python -m
-benchmarks.bare_step -h
+"""This program's training step compared with a plain one: python -m benchmarks.bare_step -h
 
-The same networks, loss and optimizer, as functions on channels-last images and a dict of variables:
-no data set, no fading, no labels, no statistics, no skipping of bad updates, kernels made anew for
-each evaluation, those of layers that scale by 2 of 4x4, one call for both updates. What this
-program takes beyond it is the price of being a program; where it takes less, its own tricks pay.
-Prints one JSON line.
+The two run alternately, each in a separate process. The plain step has the same networks, loss and
+optimizer, written as functions of channels-last images and a dict of variables. It has no data set,
+fading, labels, statistics or checks of updates. Kernels are scaled again for each evaluation,
+layers that scale by 2 have 4x4 kernels, and one call makes both updates. The difference is the
+overhead of the full program; where the full program is faster, its optimizations pay off. Prints
+one JSON line.
 """
 import json
 import math
@@ -35,7 +35,7 @@ def parse_args(argv=None):
 
 
 class BareNetworks:
-    """G and D at their full resolution; variables are made when they are first asked for.
+    """G and D at their full resolution. Variables are created on first use.
 
     Args:
         resolution, fmap_base, fmap_max, dtype: as for `networks.G_paper`.
@@ -107,30 +107,32 @@ class BareNetworks:
 
 
 def shifts(w):
-    """A 3x3 kernel's four one-pixel shifts, added: 4x4."""
+    """Sum of a 3x3 kernel's four one-pixel shifts: a 4x4 kernel."""
     import tensorflow as tf
     w = tf.pad(w, [[1, 1], [1, 1], [0, 0], [0, 0]])
     return w[1:, 1:] + w[:-1, 1:] + w[1:, :-1] + w[:-1, :-1]
 
 
 def leaky(x):
-    """This program's: TensorFlow's own has a second derivative of zeros, which would be carried
-    back through D.
+    """This program's leaky ReLU.
+
+    TensorFlow's has a second derivative of zeros, which would be back-propagated through D.
     """
     from pgan.nn.operations import leaky_relu
     return leaky_relu(x)
 
 
 def normalize(x, activation=lambda x: x):
-    """Pixel norm, of an activation."""
+    """Pixel norm of an activation."""
     import tensorflow as tf
     x = activation(x)
     return x * tf.math.rsqrt(tf.reduce_mean(tf.square(x), axis=-1, keepdims=True) + 1e-8)
 
 
 def make_bare_step(args):
-    """tf.function of one D update, one step of the moving average and one G update; returns both
-    losses.
+    """tf.function of one D update, one step of the moving average and one G update.
+
+    It returns both losses.
     """
     import keras
     import tensorflow as tf
@@ -173,7 +175,7 @@ def make_bare_step(args):
 
 
 def measure(args):
-    """Both in turns; return what was measured."""
+    """Run both alternately and return the result."""
     from tfutil import init_tf
     init_tf(random_seed=1)
     bare = make_bare_step(args)

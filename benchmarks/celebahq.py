@@ -1,9 +1,9 @@
-"""Seconds per stage and memory of rebuilding CelebA-HQ images: python -m benchmarks.celebahq -h
+"""Time per stage and memory of rebuilding CelebA-HQ images: python -m benchmarks.celebahq -h
 
-Takes the toy photographs of the tests, each by this program and by the plain one
-(benchmarks/celebahq_plain.py) in turn, both on one thread, and compares the results. Prints one
-JSON line for each photograph, then the mean: processor seconds by stage, [here, plain]. Memory is
-the peak of a process that rebuilds that one image, as a worker does.
+Rebuilds the test photographs with this program and with the plain one
+(benchmarks/celebahq_plain.py), alternately, both on one thread, and compares the results. Prints
+one JSON line for each photograph, then the mean: CPU seconds by stage, [here, plain]. Memory is the
+peak of a process that rebuilds that one image, as a worker does.
 """
 import hashlib
 import json
@@ -14,7 +14,7 @@ import time
 
 from benchmarks.common import Parser, run_child
 
-# the last watched name of a stage; others go on
+# last watched name of each stage; other names do not end a stage
 STAGES = {'superresolved': 'resize', 'mask': 'pad', 'gauss': 'blur', 'padded': 'pad'}
 _RUN = '''
 import json, sys
@@ -29,12 +29,12 @@ print(json.dumps(dict(peak_mb=peak_mb())))
 def parse_args(argv=None):
     parser = Parser(prog='python -m benchmarks.celebahq', description=__doc__.split('\n')[0])
     parser.add_argument('--repeats', type=int, default=3,
-                        help='of which the least counts (default: 3)')
+                        help='the minimum counts (default: 3)')
     return parser.parse_args(argv)
 
 
 def read_tasks():
-    """The photographs of the tests, as pgan.importers.celebahq.recipe.Task."""
+    """The test photographs, as pgan.importers.celebahq.recipe.Task."""
     from pgan.importers.celebahq.recipe import Task
     folder = pathlib.Path(__file__).resolve().parent.parent / 'tests' / 'golden' / 'celebahq'
     images = json.loads((folder / 'pipeline.json').read_text())['images']
@@ -47,7 +47,7 @@ def read_tasks():
 
 
 def measure_stages(process, photograph, task):
-    """Processor seconds by stage of one run, whose result is checked."""
+    """CPU seconds by stage of one run. Checks the result."""
     seconds, last = dict.fromkeys(('resize', 'pad', 'blur', 'warp'), 0.0), [time.process_time()]
 
     def lap(stage):
@@ -56,8 +56,8 @@ def measure_stages(process, photograph, task):
         last[0] = now
 
     def watch(name, _):
-        # Of this program's stages all are watched, three times those that go colour by colour; only
-        # some begin another line of the table.
+        # This program reports all its steps, and those that work per colour three times. Only some
+        # of them end a stage of the table.
         if name in STAGES or name in ('np_pad', 'blend_blur', 'median', 'blend_median'):
             lap(STAGES.get(name, 'pad'))
 
@@ -68,8 +68,10 @@ def measure_stages(process, photograph, task):
 
 
 def measure(task, repeats):
-    """Least seconds by stage: {stage: [here, plain]}; those that are no different, {stage:
-    seconds}; and the memory.
+    """Rebuild a photograph several times with both programs.
+
+    Returns:
+        ({stage: [here, plain]}, {stage: seconds} of stages that are the same in both, peak MB).
     """
     from benchmarks import celebahq_plain
     from pgan.importers.celebahq import delta, exact_jpeg, recipe
@@ -120,8 +122,8 @@ def main(argv=None):
 
 
 if __name__ == '__main__':
-    arguments = parse_args()  # -h needs no numbers
-    if os.environ.get('OPENBLAS_NUM_THREADS') != '1':  # is read when NumPy is loaded
+    arguments = parse_args()  # before the restart, so that -h is quick
+    if os.environ.get('OPENBLAS_NUM_THREADS') != '1':  # NumPy reads it when it is imported
         os.execve(sys.executable, [sys.executable, '-m', 'benchmarks.celebahq', *sys.argv[1:]],
                   {**os.environ, 'OPENBLAS_NUM_THREADS': '1'})
     main()

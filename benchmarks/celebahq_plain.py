@@ -1,8 +1,7 @@
-"""The recipe of CelebA-HQ written down straight: whole arrays, one step after another; what
-pgan.importers.celebahq.recipe is compared with.
+"""Plain version of the recipe of CelebA-HQ: whole arrays, one step after another.
 
-It gives the same bits. Only the warp goes in strips of rows, because whole arrays of 4096x4096
-coordinates would take gigabytes.
+`benchmarks.celebahq` compares pgan.importers.celebahq.recipe with it. Both give the same bits. Only
+the warp works in strips of rows, because whole 4096x4096 coordinate arrays would take gigabytes.
 """
 import math
 
@@ -18,7 +17,7 @@ f32 = np.float32
 
 
 def resize(image, size):
-    """Width, then height; each tap of all pixels at a time."""
+    """Resize the width, then the height; each tap for all pixels at once."""
     return image if image.shape[1::-1] == size else resize_axis(resize_axis(image, size[0], 1),
                                                                 size[1], 0)
 
@@ -35,7 +34,7 @@ def resize_axis(image, size, axis):
 
 
 def transform(image, size, data):
-    """The QUAD transform, in strips of rows."""
+    """QUAD transform, in strips of rows."""
     return np.concatenate(
         [transform_rows(image, size, data, top) for top in range(0, size[1], STRIP)])
 
@@ -92,7 +91,7 @@ def pad(image, quad, pads, zoom, watch):
 
 
 def process(image, landmarks, watch):
-    """As pgan.importers.celebahq.recipe.process."""
+    """Same as pgan.importers.celebahq.recipe.process."""
     quad, zoom = face_quad(landmarks)
     shrink = math.floor(0.5 / zoom)
     if shrink > 1:

@@ -1,6 +1,4 @@
-"""What the benchmarks share: child processes, turns, the machine's state, and how numbers are made
-from repeated timings.
-"""
+"""Shared helpers of the benchmarks: child processes, alternating turns, timings, machine facts."""
 import argparse
 import contextlib
 import datetime
@@ -19,25 +17,25 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 
 class Parser(argparse.ArgumentParser):
-    """An argparse parser whose name and texts hold commands as they work here."""
+    """ArgumentParser whose name and texts show commands as a user must type them here."""
 
     def __init__(self, *args, **kwargs):
-        from pgan.invocation import as_typed  # not above: `compare` works on other checkouts, too
+        from pgan.invocation import as_typed  # here: `compare` also runs in other checkouts
         texts = ('prog', 'description', 'epilog')
         super().__init__(*args, **{name: as_typed(value) if name in texts and value else value
                                    for name, value in kwargs.items()})
 
 
 class MeasurementError(Exception):
-    """A child process ended without a result; the text says which, and the end of what it
-    printed.
+    """A child process ended without a result. The message names it and quotes the end of its
+    output.
     """
 
 
 # ---------------------------------------------------------------- child processes
 
 def run_child(command, timeout=3600, environ=None):
-    """Run a command to its end; return the JSON objects that it printed, one a line.
+    """Run a command to its end and return the JSON objects that it printed, one per line.
 
     Args:
         command: list: 'benchmarks.x' and its arguments, run by this Python; or, if it begins with a
@@ -46,7 +44,7 @@ def run_child(command, timeout=3600, environ=None):
         environ: environment variables on top of this process's.
 
     Raises:
-        MeasurementError: it failed, took too long, or printed no result.
+        MeasurementError: it failed, timed out, or printed no result.
     """
     command = _command(command)
     with subprocess.Popen(command, cwd=ROOT, env={**os.environ, **(environ or {})},
@@ -68,8 +66,9 @@ def run_child(command, timeout=3600, environ=None):
 
 
 def _stop(process, patience=10):
-    """End a child and what it has started: as by Ctrl-C, so that they clean up, and if that takes
-    long, at once.
+    """Stop a child and its own children.
+
+    They get SIGINT first, so that they clean up, and SIGKILL after `patience` seconds.
     """
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGINT)
@@ -92,15 +91,15 @@ def _end_of(text, length=600):
 
 
 def as_options(values):
-    """A dict as command line options: {'lod': 1.5} to ['--lod=1.5']; None leaves one out."""
+    """Dict as command line options: {'lod': 1.5} to ['--lod=1.5']; values of None are left out."""
     return [f'--{name}={value}' for name, value in values.items() if value is not None]
 
 
 class Worker:
-    """A child process that works in turns: it prints one JSON line when it is ready, and one for
-    each line that it is sent.
+    """A child process that works turn by turn.
 
-    Use as a context: the process is stopped at the end. `serve` is the other side.
+    It prints one JSON line when it is ready, and one for each line that it receives. `serve` is the
+    other side. Use it as a context manager: the process is stopped at the end.
 
     Args:
         command: as for `run_child`.
@@ -127,14 +126,14 @@ class Worker:
             self.process.stdin.write(question + '\n')
             self.process.stdin.flush()
         except BrokenPipeError:
-            pass  # the answer tells
+            pass  # `answer` reports it
         return self.answer()
 
     def answer(self):
-        """The next JSON object that it prints.
+        """Return the next JSON object that it prints.
 
         Raises:
-            MeasurementError: it ended instead; what it said is on stderr.
+            MeasurementError: it ended instead; its error message is on stderr.
         """
         line = self.process.stdout.readline()
         if not line:
@@ -144,8 +143,7 @@ class Worker:
 
 
 def serve(answer, **ready):
-    """A worker's side: say that it is ready, and then, for each line that comes in, print
-    answer(line) as JSON.
+    """Serve as a `Worker`: print `ready`, then answer(line) as JSON for each input line.
 
     Call `only_results_on_stdout` before anything prints.
     """
@@ -156,7 +154,7 @@ def serve(answer, **ready):
 
 
 def only_results_on_stdout():
-    """Send whatever libraries print to stderr; `serve` has stdout for itself."""
+    """Send all output of libraries to stderr and keep stdout for `serve`."""
     global _results
     _results = os.fdopen(os.dup(1), 'w')
     os.dup2(2, 1)
@@ -168,33 +166,33 @@ _results = sys.stdout
 # ---------------------------------------------------------------- timing
 
 def take_turns(players, turns, seconds=None):
-    """Let functions work in turns, so that whatever else the machine does falls on all of them.
+    """Run functions alternately, so that other load on the machine affects all of them alike.
 
     Args:
-        players: {name: function without arguments that returns what it did in its turn}.
-        turns: turns of each that count, after one to warm up.
-        seconds: go on until so many have passed, if that is later.
+        players: {name: function without arguments that returns the result of its turn}.
+        turns: number of turns of each that count, after one warm-up turn.
+        seconds: continue for at least this long.
 
     Returns:
-        {name: [turns or more]}
+        {name: [results of `turns` or more turns]}
     """
     results, start, number = {name: [] for name in players}, time.perf_counter(), 0
     while number <= turns or (seconds is not None and time.perf_counter() - start < seconds):
-        for name in list(players)[::1 if number % 2 else -1]:  # none is always the first
+        for name in list(players)[::1 if number % 2 else -1]:  # neither order is favoured
             results[name].append(players[name]())
         number += 1
     return {name: values[1:] for name, values in results.items()}
 
 
 def timed(function):
-    """Seconds that a function takes."""
+    """Return the seconds that a function takes."""
     start = time.perf_counter()
     function()
     return time.perf_counter() - start
 
 
 def pair_ratios(after, before):
-    """How two lists of seconds that were taken in turns compare: after / before, pair by pair.
+    """Compare two lists of seconds from alternating turns: after / before, pair by pair.
 
     Returns:
         dict of ratio (the median), lower and upper (quartiles), of_fastest, pairs.
@@ -208,14 +206,14 @@ def pair_ratios(after, before):
 
 
 def significant(value, digits=4):
-    """A number rounded to so many digits, as results are written."""
+    """Round a number to this many significant digits, as in all results."""
     return float(f'{value:.{digits}g}')
 
 
 # ---------------------------------------------------------------- the machine
 
 def read_rows(path):
-    """The rows of a .jsonl file: a list of dicts, [] without a file."""
+    """Return the rows of a .jsonl file as a list of dicts, [] if there is no file."""
     if not os.path.isfile(path):
         return []
     with open(path, encoding='utf-8') as file:
@@ -223,7 +221,7 @@ def read_rows(path):
 
 
 def add_row(path, row):
-    """Add a row to a .jsonl file; a run that is killed meanwhile leaves whole lines."""
+    """Append a row to a .jsonl file. Lines stay whole even if the process is killed."""
     from pgan.files import atomic_append, to_json
     atomic_append(path, to_json(row) + '\n')
 
@@ -235,8 +233,10 @@ def generate(Gs, latents):
 
 
 def peak_mb():
-    """Peak memory of this process in MB. (getrusage would count what the parent process had in use
-    when it started this one.)
+    """Peak memory of this process in MB.
+
+    getrusage is only the fallback: it includes the memory of the parent process at the start of
+    this one.
     """
     with contextlib.suppress(OSError), open('/proc/self/status') as file:
         return int(re.search(r'VmHWM:\s*(\d+) kB', file.read())[1]) >> 10
@@ -246,13 +246,13 @@ def peak_mb():
 
 
 def load():
-    """Processes that want to run, on average over the last minute; None where that is not known."""
+    """Load average of the last minute; None where it is not known."""
     with contextlib.suppress(OSError, AttributeError):
         return round(os.getloadavg()[0], 2)
 
 
 def describe_machine():
-    """What results depend on: processor, cores, memory, versions."""
+    """Facts that results depend on: processor, cores, memory, versions."""
     import importlib.metadata
     facts = dict(
         processor=platform.processor() or platform.machine(),

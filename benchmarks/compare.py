@@ -1,4 +1,4 @@
-"""Two variants of the training step against each other, in turns: python -m benchmarks.compare -h
+"""Compare two variants of the training step: python -m benchmarks.compare -h
 
     git worktree add ../before HEAD~1
     python -m benchmarks.compare ../before . --minibatch 16       # another checkout and this one
@@ -6,9 +6,8 @@
     python -m benchmarks.compare . .+env.TF_ENABLE_ONEDNN_OPTS=0  # an environment variable
     python -m benchmarks.compare . .+patch=idea.py                # a file, run before the steps
 
-Each variant has a process of its own. They work in turns, so whatever else the machine does falls
-on both, and what counts is the median of the ratios B / A of neighbouring turns. Prints one JSON
-line.
+Each variant has a separate process. They run alternately, so other load on the machine affects
+both. The result is the median of the ratios B / A of neighbouring turns. Prints one JSON line.
 """
 import argparse
 import contextlib
@@ -20,7 +19,7 @@ import statistics
 import sys
 import tempfile
 
-# in a variant's process: its own checkout comes first, this file from here
+# In a variant's process, modules come from its checkout; only this file comes from here.
 if __name__ == '__main__' and '--work' in sys.argv[1:2]:
     sys.path[:] = [
         os.getcwd(), *(path for path in sys.path[1:] if os.path.abspath(path) != os.getcwd())
@@ -30,9 +29,7 @@ _HERE = pathlib.Path(__file__).resolve()
 
 
 def _common():
-    """This checkout's module `benchmarks.common`, also where the package `benchmarks` is another
-    checkout's.
-    """
+    """This checkout's `benchmarks.common`, even if `benchmarks` is another checkout's package."""
     import importlib.util
     spec = importlib.util.spec_from_file_location('benchmarks_common', _HERE.with_name('common.py'))
     module = importlib.util.module_from_spec(spec)
@@ -44,8 +41,8 @@ common = _common()
 
 
 def step_options():
-    """The options of a training step that variants may differ in: those of
-    `benchmarks.training_step`, which older checkouts know too.
+    """Options in which variants may differ. `benchmarks.training_step` of older checkouts has them
+    too.
     """
     return dict(resolution=32, lod=0.0, channels=3, labels=0, fmap_base=256, fmap_max=64,
                 minibatch=64, dtype='float32')
@@ -54,20 +51,20 @@ def step_options():
 def parse_args(argv=None):
     parser = common.Parser(prog='python -m benchmarks.compare', description=__doc__,
                            formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument('a', metavar='A', help='folder of a checkout, and what is different: '
+    parser.add_argument('a', metavar='A', help='folder of a checkout, and changes: '
                                                'FOLDER[+NAME=VALUE]...')
     parser.add_argument('b', metavar='B', help='the other variant')
     for name, value in step_options().items():
         parser.add_argument(f'--{name}', type=type(value), default=value,
                             help=f'of both (default: {value})')
     parser.add_argument('--turns', type=int, default=10,
-                        help='of each, after one to warm up (default: 10)')
+                        help='of each, after a warm-up turn (default: 10)')
     parser.add_argument('--seconds', type=float, default=20.0,
-                        help='go on for so long, if that is longer '
+                        help='measure for at least this long '
                         '(default: 20)')
     parser.add_argument('--check', type=int, default=0, metavar='N',
                         help='first make N rounds of updates from the same seed, and compare the '
-                             'weights that come of them')
+                             'resulting weights')
     args = parser.parse_args(argv)
     for name in ('a', 'b'):
         try:
@@ -78,16 +75,17 @@ def parse_args(argv=None):
 
 
 def parse_variant(text):
-    """'FOLDER+NAME=VALUE...' as a dict: folder, options of the step, environ, patch (a path or
-    None).
+    """Parse 'FOLDER+NAME=VALUE...' into a dict of folder, options, environ and patch.
+
+    `patch` is a path or None.
 
     Raises:
-        ValueError: it is not written so, or names what is not there.
+        ValueError: the format is wrong, or a folder, file or name does not exist.
     """
     folder, *parts = text.split('+')
     folder = pathlib.Path(folder or '.').resolve()
     if not (folder / 'benchmarks' / 'training_step.py').is_file():
-        raise ValueError(f'{str(folder)!r} is no checkout of this repository: it has no '
+        raise ValueError(f'{str(folder)!r} is not a checkout of this repository: it has no '
                          'benchmarks/training_step.py.')
     variant, known = dict(folder=str(folder), options={}, environ={}, patch=None), step_options()
     for part in parts:
@@ -99,17 +97,15 @@ def parse_variant(text):
         elif name in known and equals:
             variant['options'][name] = type(known[name])(value)
         else:
-            raise ValueError(f'{part!r} in {text!r}: expected env.NAME=VALUE, patch=FILE (which '
-                             f'exists), or NAME=VALUE with one of {", ".join(known)}.')
+            raise ValueError(f'{part!r} in {text!r}: expected env.NAME=VALUE, patch=FILE (an '
+                             f'existing file), or NAME=VALUE with one of {", ".join(known)}.')
     return variant
 
 
 # ---------------------------------------------------------------- a variant's process
 
 def work(variant):
-    """Make the steps of a variant, then answer the lines of the other side: 'turn', or 'moves
-    FILE'.
-    """
+    """Build a variant's steps, then answer 'turn' and 'moves FILE' lines of the parent process."""
     common.only_results_on_stdout()
     if variant['patch']:
         exec(compile(pathlib.Path(variant['patch']).read_text(), variant['patch'], 'exec'),
@@ -147,8 +143,9 @@ def work(variant):
 
 
 def _round_of(steps, args):
-    """Function of one D and one G update. Checkouts from before `TrainingSteps.run` made a list of
-    functions instead.
+    """Function of one D and one G update.
+
+    Checkouts from before `TrainingSteps.run` have a list of functions instead.
     """
     moment = argparse.Namespace(lod=args.lod, minibatch=args.minibatch, D_lrate=0.001,
                                 G_lrate=0.001)
@@ -157,7 +154,7 @@ def _round_of(steps, args):
 
     def one_round():
         if hasattr(steps, 'run'):
-            # Older checkouts call them `cycle`.
+            # older checkouts call it `cycle`
             kinds = steps.step_kinds if hasattr(steps, 'step_kinds') else steps.cycle
             for number in range(len(kinds)):
                 steps.run(moment, number)
@@ -168,9 +165,7 @@ def _round_of(steps, args):
 
 
 def start(variant, options, check=0):
-    """A `common.Worker` with a variant's steps; its first answer comes when they have been
-    compiled.
-    """
+    """A `common.Worker` with a variant's steps. It sends its first answer after compiling them."""
     task = dict(variant, options={**options, **variant['options']}, check=check)
     return common.Worker([sys.executable, str(_HERE), '--work',
                           json.dumps(task)],
@@ -181,15 +176,18 @@ def start(variant, options, check=0):
 # ---------------------------------------------------------------- both
 
 def apart(a, b):
-    """How far two variants' weights are apart, beside how far they have moved: {of_all: of all
-    weights, most: of a variable, variable}.
+    """Distance between two variants' weights, relative to how far they have moved.
 
     Args:
-        a, b: what the same updates, from the same start, added to each variable: {name: array}.
+        a, b: total change of each variable after the same updates from the same start,
+            {name: array}.
+
+    Returns:
+        dict of of_all (over all weights), most (the largest of any variable), variable (its name).
 
     With Adam's beta1 = 0 each weight moves by about the learning rate in the direction of its
-    gradient's sign, so a gradient that is nothing but rounding moves a weight too, and a few of
-    them always differ.
+    gradient's sign. A gradient that is only a rounding error moves a weight just as far, so a few
+    weights always differ.
     """
     import numpy as np
     if set(a) != set(b):
@@ -206,12 +204,12 @@ def apart(a, b):
 
 
 def measure(args):
-    """Both variants in turns; return what was measured."""
+    """Run both variants alternately and return the result."""
     options = {name: getattr(args, name) for name in step_options()}
     result = dict(benchmark='compare', a=args.a, b=args.b, **options)
     with contextlib.ExitStack() as stack:
         workers = {}
-        for name in 'ab':  # one after the other: each compiles undisturbed
+        for name in 'ab':  # sequentially, so that each compiles undisturbed
             workers[name] = stack.enter_context(
                 start(getattr(args, f'variant_{name}'), options, args.check))
             result[f'{name}_compile_sec'] = workers[name].answer()['compile_sec']

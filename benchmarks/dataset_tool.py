@@ -1,8 +1,8 @@
-"""Images per second of making data sets, on made-up input: python -m benchmarks.dataset_tool -h
+"""Images per second of making data sets, on synthetic input: python -m benchmarks.dataset_tool -h
 
-Prints one JSON line per case. `records` is no command: it writes what create_cifar10 writes, one
-image and one record at a time with TensorFlow's own Example and TFRecordWriter, which is what a
-plain program does; the measure that the commands are to be compared with.
+Prints one JSON line per case. `records` is not a command but the baseline: it writes the same files
+as create_cifar10, one record at a time with TensorFlow's Example and TFRecordWriter, as a plain
+program does.
 """
 import contextlib
 import io
@@ -20,7 +20,7 @@ from benchmarks.common import Parser, run_child
 from pgan.progress_bar import progress_bar
 
 CASES = ('cifar10', 'records', 'images256', 'photos256', 'lsun256')
-# Peak memory without what was needed to make the input: each case runs in a process of its own.
+# Each case runs in a separate process, so that peak memory excludes making the input.
 _RUN = '''
 import json, sys, dataset_tool
 from benchmarks.common import peak_mb
@@ -40,7 +40,7 @@ def parse_args(argv=None):
 
 
 def photograph(rs, width, height):
-    """Something with edges and gradients, which compresses like a photograph: a Pillow image."""
+    """A Pillow image of edges and gradients that compresses like a photograph."""
     import PIL.Image
     small = rs.randint(0, 256, size=(height // 16 + 1, width // 16 + 1, 3), dtype=np.uint8)
     pixels = np.asarray(
@@ -51,8 +51,9 @@ def photograph(rs, width, height):
 
 
 def make_input(case, folder, num_images):
-    """Write the input of a case; return the command and arguments after the target's name, and the
-    number of images.
+    """Write the input of a case.
+
+    Returns the command, its arguments after the target's name, and the number of images.
     """
     rs = np.random.RandomState(0)
     if case in ('cifar10', 'records'):
@@ -85,7 +86,7 @@ def make_input(case, folder, num_images):
 
 
 def write_one_by_one(target, source):
-    """The plain program: every image and every level by itself."""
+    """The plain program: writes every image and every level separately."""
     import tensorflow as tf
 
     from pgan.importers.cifar import load_cifar10
@@ -115,7 +116,7 @@ def write_one_by_one(target, source):
 
 
 def measure(case, num_images):
-    """Run one case; return what was measured."""
+    """Run one case and return the result."""
     with tempfile.TemporaryDirectory() as folder:
         source, target = pathlib.Path(folder, 'in'), pathlib.Path(folder, 'out')
         source.mkdir()

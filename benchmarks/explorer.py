@@ -1,7 +1,7 @@
-"""Seconds until the explorer's first image, images per second of its wall, and memory: python -m
-benchmarks.explorer -h
+"""Speed and memory of the explorer: python -m benchmarks.explorer -h
 
-Asks as a browser does: six requests at a time, each for one image. Prints one JSON line for each
+Measures the seconds until its first image, the images per second of its wall, and memory. Requests
+images as a browser does: six requests at a time, each for one image. Prints one JSON line for each
 size of network. The networks have random weights.
 """
 import argparse
@@ -20,23 +20,24 @@ import urllib.request
 from benchmarks.common import ROOT, Parser, as_options, run_child
 
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
+# quickstart.sh's size, a medium one, the official one
 SIZES = {32: dict(fmap_base=256, fmap_max=32), 128: dict(fmap_base=2048, fmap_max=256),
-         1024: dict(fmap_base=8192, fmap_max=512)}  # quickstart.sh's, in between, the official one
-CONNECTIONS = 6  # that browsers keep to one server
+         1024: dict(fmap_base=8192, fmap_max=512)}
+CONNECTIONS = 6  # number that browsers open to one server
 
 
 def parse_args(argv=None):
     parser = Parser(prog='python -m benchmarks.explorer', description=__doc__.split('\n')[0])
     parser.add_argument('--resolution', type=int, choices=tuple(SIZES), action='append',
-                        help='measure only this; may be given several times')
+                        help='measure only this; may be repeated')
     parser.add_argument('--seconds', type=float, default=10.0,
-                        help='how long to ask for images (default: 10)')
+                        help='how long to request images (default: 10)')
     parser.add_argument('--write', metavar='PKL', help=argparse.SUPPRESS)
     return parser.parse_args(argv)
 
 
 def write_network(resolution, path):
-    """A generator of this size, alone in a pickle."""
+    """Write a generator of this size to a pickle."""
     import misc
     import tfutil
     misc.save_pkl(tfutil.Network('Gs', 'networks.G_paper', num_channels=3, resolution=resolution,
@@ -45,7 +46,7 @@ def write_network(resolution, path):
 
 @contextlib.contextmanager
 def running_explorer(path):
-    """(process, address, seconds until it was there) of an explorer of a network."""
+    """Start an explorer of a network: (process, address, seconds until it was ready)."""
     start = time.perf_counter()
     with subprocess.Popen([
         sys.executable, 'util_scripts.py', 'explore', '--run_id', path, '--no_browser'
@@ -64,7 +65,7 @@ def fetch(address):
 
 
 def first_image(address, seed, how):
-    """Seconds for what a page needs until its first image, and that image."""
+    """Seconds from requesting the page to its first image, and that image."""
     start = time.perf_counter()
     for name in ('', 'page/explorer.css', 'page/main.js', 'about'):
         fetch(address + name)
@@ -73,7 +74,7 @@ def first_image(address, seed, how):
 
 
 def images_per_second(address, seeds, how, seconds):
-    """The rate at which images of new seeds come, CONNECTIONS at a time."""
+    """Rate of images of new seeds, with CONNECTIONS requests at a time."""
     start, count = time.perf_counter(), 0
     with concurrent.futures.ThreadPoolExecutor(CONNECTIONS) as threads:
         while time.perf_counter() - start < seconds:
@@ -83,7 +84,7 @@ def images_per_second(address, seeds, how, seconds):
 
 
 def megabytes(process):
-    """Resident memory of a process: (now, at most)."""
+    """Resident memory of a process in MB: (current, peak)."""
     with open(f'/proc/{process.pid}/status') as file:
         text = file.read()
     return [int(re.search(rf'{name}:\s+(\d+) kB', text)[1]) >> 10 for name in ('VmRSS', 'VmHWM')]

@@ -1,10 +1,11 @@
-"""Few images: how far training gets on 100 digits, with and without augmentation: python -m
-benchmarks.few_images -h
+"""Training on 100 digits, with and without augmentation.
 
-Trains on a handful of the 5000 digits, and holds out all others. Each snapshot's distance from the
-held-out digits says how good it is; D's scores of digits that it trains on, of held-out ones and of
-fakes say how much it overfits. Prints a JSON line per run, a table, and draws curves. Runs that are
-in few_images.jsonl already are not made again.
+    python -m benchmarks.few_images -h
+
+Trains on a few of the 5000 digits and holds out all others. The distance of each snapshot from the
+held-out digits measures its quality; D's scores of training digits, held-out digits and fakes
+measure overfitting. Prints a JSON line per run and a table, and draws curves. Runs that are already
+in few_images.jsonl are not repeated.
 """
 import concurrent.futures
 import json
@@ -39,30 +40,31 @@ def parse_args(argv=None):
                         help="feature maps of D's 4x4; half as many at 8x8, a quarter at 16x16 "
                              '(default: 128)')
     parser.add_argument('--G_fmaps', type=int, default=32,
-                        help='most feature maps of G (default: 32)')
+                        help='maximum feature maps of G (default: 32)')
     parser.add_argument('--lrate', type=float, default=0.004,
                         help="in place of the paper's 0.001 (default: 0.004)")
     parser.add_argument('--wgan_lambda', type=float, default=10,
                         help='weight of the gradient penalty of wgangp (default: 10, as in the '
                              'paper)')
-    parser.add_argument('--D_repeats', type=int, default=1, help='updates of D to one of G')
+    parser.add_argument('--D_repeats', type=int, default=1, help='updates of D per update of G')
     parser.add_argument('--G_smoothing', type=float, default=0.992,
                         help='in place of 0.999 (default: 0.992)')
     parser.add_argument('--loss', default='lsgan', choices=['lsgan', 'wgangp'],
-                        help='(default: lsgan, as D overfits sooner without a gradient penalty)')
+                        help='(default: lsgan; D overfits sooner without a gradient penalty)')
     parser.add_argument('--target', type=float, default=0.3,
                         help='train.augment_target (default: 0.3)')
     parser.add_argument('--speed', type=float, default=16,
                         help='train.augment_kimg (default: 16)')
     parser.add_argument('--ticks', type=int, default=2,
-                        help='snapshots are so many ticks of 4 kimg apart (default: 2)')
+                        help='ticks of 4 kimg between snapshots (default: 2)')
     parser.add_argument('--measured', type=int, default=2000,
-                        help='images that a distance looks at (default: 2000)')
+                        help='images per distance (default: 2000)')
     parser.add_argument('--processes', type=int, default=2,
                         help='runs at the same time, each on one thread (default: 2)')
     parser.add_argument('--result_dir', default='results',
                         help='for the runs and few_images.jsonl, .png, -images.png')
-    parser.add_argument('--data_dir', default='datasets', help='where `digits` is, or is made')
+    parser.add_argument('--data_dir', default='datasets',
+                        help='folder of `digits`, which is made if missing')
     return parser.parse_args(argv)
 
 
@@ -94,7 +96,7 @@ def main(argv=None):
 
 
 def _options(args):
-    """What a run depends on."""
+    """The options that a run depends on."""
     elsewhere = 'methods', 'seeds', 'first_seed', 'processes', 'result_dir', 'data_dir'
     return {name: value for name, value in vars(args).items() if name not in elsewhere}
 
@@ -103,7 +105,7 @@ def _options(args):
 # Runs and their distances.
 
 def make_digits(data_dir):
-    """The data set `digits`, unless it is there."""
+    """Make the data set `digits`, unless it exists."""
     path = os.path.join(data_dir, 'digits')
     if not os.path.isdir(path):
         subprocess.run([sys.executable, os.path.join(ROOT, 'dataset_tool.py'), 'create_digits',
@@ -111,7 +113,9 @@ def make_digits(data_dir):
 
 
 def digits_of(data_dir, name, validation, part, count):
-    """Digits that training sees, or that it does not, uint8 [count, 1, 16, 16]; fewer repeat."""
+    """Digits of the training or held-out part, uint8 [count, 1, 16, 16], repeated if there are
+    fewer.
+    """
     import dataset
     digits = dataset.load_dataset(tfrecord_dir=os.path.join(data_dir, name), resolution=16,
                                   validation=validation, part=part)
@@ -119,7 +123,7 @@ def digits_of(data_dir, name, validation, part, count):
 
 
 def train(args, method, seed):
-    """One run of train.py. Returns its result folder and seconds."""
+    """Run train.py once. Returns its result folder and seconds."""
     return run_config(args, f'few-{args.images}-{method}', seed, f'''
 dataset = EasyDict(tfrecord_dir='digits', resolution=16, validation={TOTAL - args.images})
 G.update(fmap_base={4 * args.G_fmaps}, fmap_max={args.G_fmaps})
@@ -134,7 +138,7 @@ train.update({METHODS[method]!r})
 
 
 def run_config(args, name, seed, lines):
-    """A run of train.py at 16x16, with a configuration's lines. Returns its folder and seconds."""
+    """Run train.py at 16x16 with these configuration lines. Returns its folder and seconds."""
     name = f'{name}-seed{seed}'
     path = os.path.join(args.result_dir, f'{name}.py')
     with open(path, 'w', encoding='utf-8') as file:
@@ -163,12 +167,12 @@ D_loss = EasyDict(func='loss.D_lsgan_acgan')"""
 
 
 class Measure:
-    """Distances from real digits, of one set of images or run at a time.
+    """Distances from real digits, for a set of images or a run.
 
     Args:
         reals: uint8 [N, 1, 16, 16].
-        classifier: `metrics.mnist_modes.Classifier`, whose features the Frechet distance compares.
-        count: generated images that a distance looks at.
+        classifier: `metrics.mnist_modes.Classifier`; the Frechet distance compares its features.
+        count: generated images per distance.
     """
 
     def __init__(self, reals, classifier, count):
@@ -186,14 +190,16 @@ class Measure:
                     frechet=round(float(distance), 4))
 
     def network(self, path):
-        """Those of images of a snapshot's Gs."""
+        """Distances of the images of a snapshot's Gs."""
         import misc
         Gs = misc.load_pkl(path)[2]
         latents = np.random.RandomState(1).randn(self._count, *Gs.input_shape[1:])
         return self.images(generate(Gs, latents))
 
     def run(self, folder):
-        """{'kimg': [...], 'swd': [...], 'frechet': [...]} and curves of the run's own numbers."""
+        """{'kimg': [...], 'swd': [...], 'frechet': [...]} of a run, and curves of its own
+        statistics.
+        """
         import misc
         found = {name: [] for name in ('kimg', *DISTANCES)}
         with self._lock:
@@ -212,7 +218,7 @@ class Measure:
 
 
 def _features(classifier):
-    """Function from uint8 [N, 1, 16, 16] to what enters the classifier's last layer, [N, 96 k]."""
+    """Function from uint8 [N, 1, 16, 16] to the input of the classifier's last layer, [N, 96 k]."""
     import keras
 
     from metrics.mnist_modes import to_input
@@ -231,7 +237,7 @@ def _feed(metric, mode, images):
 
 
 def _curves(folder):
-    """The overfitting signal and the probability of augmentation at each tick."""
+    """Overfitting signal and augmentation probability at each tick."""
     with open(os.path.join(folder, 'stats.jsonl'), encoding='utf-8') as file:
         rows = [json.loads(line) for line in file]
     tags = {'signal': 'Overfitting/signal', 'probability': 'Augment/probability',
@@ -249,7 +255,7 @@ def results_path(args):
 
 
 def add_result(args, row):
-    """Print a row, and add it to few_images.jsonl."""
+    """Print a row and add it to few_images.jsonl."""
     short = {name: row[name] for name in ('method', 'seed', 'seconds', 'run')}
     print(json.dumps({**short, **{name: min(row[name]) for name in DISTANCES}}), flush=True)
     add_row(results_path(args), row)
@@ -257,8 +263,10 @@ def add_result(args, row):
 
 
 def table(results):
-    """Distances of each method, mean and range over its runs, as Markdown: the best one, and the
-    one after as many images as all runs have seen, also as a share of that without augmentation.
+    """Markdown table of each method's distances: mean and range over its runs.
+
+    It has the best distance, and the one at the last kimg that all runs reached, also relative to
+    training without augmentation.
     """
     kimg = min(row['kimg'][-1] for row in results)
     found, lines = {}, []
@@ -281,7 +289,7 @@ def _with_range(values, form='.3g'):
 
 
 def draw(results, path):
-    """Distances, signal and probability over kimg: the mean of a method's runs, and their range."""
+    """Draw distances, signal and probability over kimg: mean and range of each method's runs."""
     from matplotlib.figure import Figure
     figure = Figure(figsize=(10, 6.4), layout='constrained')
     panels = {**DISTANCES, 'signal': 'overfitting signal', 'probability': 'probability (ada)'}
@@ -302,7 +310,7 @@ def draw(results, path):
 
 
 def curves_of(axes, rows, place, name, label, color):
-    """The mean of some runs' curves, and their range."""
+    """Draw the mean of some runs' curves, and their range."""
     count = min(len(row[place]) for row in rows)
     values = np.array([row[name][:count] for row in rows])
     kimg = rows[0][place][:count]
@@ -312,7 +320,7 @@ def curves_of(axes, rows, place, name, label, color):
 
 
 def draw_images(results, args, columns=20, zoom=2):
-    """A row of held-out digits, and one of images of each method's first run at its end."""
+    """Draw a row of held-out digits, and a row of final images from each method's first run."""
     import dataset
     import misc
     from pgan.pixels import repeat_pixels

@@ -1,10 +1,11 @@
-"""Fine-tuning: how much sooner 200 digits 5 to 9 are learnt from networks of the digits 0 to 4:
-python -m benchmarks.fine_tuning -h
+"""Fine-tuning on 200 digits, compared with training from scratch.
 
-Trains a network on the 2500 digits 0 to 4; then, for each seed, on 200 of the others twice, from
-nothing and with train.init_from. Measures the distance of each snapshot from the 2300 digits 5 to 9
-that no run sees. Prints a JSON line per run and a table, and draws curves. Runs that are in
-fine_tuning.jsonl already are not made again.
+    python -m benchmarks.fine_tuning -h
+
+Trains a network on the 2500 digits 0 to 4. Then, for each seed, trains twice on 200 digits 5 to 9:
+from scratch and with train.init_from. Measures the distance of each snapshot from the 2300 digits
+5 to 9 that no run sees. Prints a JSON line per run and a table, and draws curves. Runs that are
+already in fine_tuning.jsonl are not repeated.
 """
 import json
 import os
@@ -15,8 +16,8 @@ from benchmarks.common import Parser, add_row, read_rows
 from benchmarks.few_images import DISTANCES, Measure, curves_of, digits_of, make_digits, run_config
 
 OLD, NEW = 'digits-0-4', 'digits-5-9'
-IMAGES = 2500  # of either
-SMOOTHING = 0.98  # of Gs: over 0.8 kimg, so that a snapshot shows what its 1 kimg has brought
+IMAGES = 2500  # in each data set
+SMOOTHING = 0.98  # of Gs: over 0.8 kimg, so that a snapshot shows the effect of its last kimg
 
 
 def parse_args(argv=None):
@@ -26,16 +27,17 @@ def parse_args(argv=None):
     parser.add_argument('--donor_kimg', type=float, default=40,
                         help='length of the run on the digits 0 to 4 (default: 40)')
     parser.add_argument('--kimg', type=float, default=30,
-                        help='length of a run from nothing (default: 30)')
+                        help='length of a run from scratch (default: 30)')
     parser.add_argument('--tuned_kimg', type=float, default=10,
-                        help='length of a run from networks (default: 10)')
+                        help='length of a fine-tuning run (default: 10)')
     parser.add_argument('--lrate', type=float, default=0.004,
                         help="in place of the paper's 0.001 (default: 0.004)")
     parser.add_argument('--measured', type=int, default=2000,
-                        help='images that a distance looks at (default: 2000)')
+                        help='images per distance (default: 2000)')
     parser.add_argument('--result_dir', default='results',
                         help='for the runs and fine_tuning.jsonl and .png')
-    parser.add_argument('--data_dir', default='datasets', help='where the data sets are, or made')
+    parser.add_argument('--data_dir', default='datasets',
+                        help='folder of the data sets; missing ones are made')
     return parser.parse_args(argv)
 
 
@@ -72,7 +74,7 @@ def main(argv=None):
 
 
 def make_data_sets(data_dir):
-    """`digits`, and its halves, unless they are there."""
+    """Make `digits` and its two halves, unless they exist."""
     from pgan.data.writer import TFRecordExporter
     from pgan.importers.digits import load_digits
     make_digits(data_dir)
@@ -87,7 +89,7 @@ def make_data_sets(data_dir):
 
 
 def train(args, kind, seed, *, total_kimg, tick_kimg, init_from=None):
-    """One run of train.py. Returns its result folder and seconds."""
+    """Run train.py once. Returns its result folder and seconds."""
     data, validation = (OLD, 0) if kind == 'donor' else (NEW, IMAGES - args.images)
     return run_config(args, f'{kind.replace(" ", "-")}-{args.images}', seed, f'''
 dataset = EasyDict(tfrecord_dir={data!r}, resolution=16, validation={validation})
@@ -103,12 +105,12 @@ train.update(G_smoothing={SMOOTHING})
 # Results.
 
 def reached(kimg, distances, wanted):
-    """First kimg at which a distance is as small as wanted, or None."""
+    """First kimg at which a distance is at most `wanted`, or None."""
     return next((at for at, found in zip(kimg, distances) if found <= wanted), None)
 
 
 def compare(rows, name, kimg):
-    """For each seed: what training from nothing reaches in some kimg, and when the other does.
+    """For each seed, compare when both runs reach the same distance.
 
     Args:
         rows: of fine_tuning.jsonl.
@@ -116,8 +118,8 @@ def compare(rows, name, kimg):
         kimg: of a snapshot.
 
     Returns:
-        List of (seed, distance from nothing at that kimg, kimg at which the tuned run has reached
-        it, or None); without seeds that do not have both runs, or not that snapshot.
+        List of (seed, distance of the run from scratch at that kimg, kimg at which the tuned run
+        reaches it or None). Seeds without both runs, or without that snapshot, are left out.
     """
     found = []
     for seed in sorted({row['seed'] for row in rows}):
@@ -130,8 +132,9 @@ def compare(rows, name, kimg):
 
 
 def table(rows):
-    """When the distances from nothing are reached, as Markdown: each seed's, seeds in order."""
-    lines = ['| distance | kimg from nothing | it reaches | from networks at kimg |',
+    """Markdown table of when each seed's tuned run reaches the distances of training from scratch.
+    """
+    lines = ['| distance | kimg from scratch | distance reached | kimg fine-tuned |',
              '| --- ' * 4 + '|']
     snapshots = {kimg for row in rows if row['kind'] == 'from nothing' for kimg in row['kimg']}
     for name in DISTANCES:
@@ -144,7 +147,7 @@ def table(rows):
 
 
 def draw(rows, path):
-    """Distances over kimg."""
+    """Draw the distances over kimg."""
     from matplotlib.figure import Figure
     figure = Figure(figsize=(10, 3.6), layout='constrained')
     for axes, (name, label) in zip(figure.subplots(1, 2), DISTANCES.items()):

@@ -1,9 +1,9 @@
-"""Floating point operations of a training step, from the shapes of the layers.
+"""FLOPs of a training step, from the shapes of its layers.
 
-Counted are matrix products and convolutions, a multiplication and an addition as two, as if padding
-were pixels like others. Everything else (activations, normalisation, the minibatch statistic) is
-left out, as is usual; the optimizer is counted apart. `graph_flops` counts the same in a compiled
-step, from its operations; a test compares the two.
+Counted are matrix products and convolutions; a multiplication and an addition are two FLOPs, and
+padding counts like pixels. As usual, everything else (activations, normalisation, the minibatch
+statistic) is ignored; the optimizer is counted separately. `graph_flops` counts the operations of a
+compiled step; a test compares the two.
 """
 from typing import NamedTuple
 
@@ -13,12 +13,13 @@ from pgan.nn.specs import Options, with_variables
 ADAM_FLOPS = 12  # per parameter: 3 for m, 4 for v, 5 for the weight
 # per parameter: gradient, weight and both moments are read, the last three are written
 ADAM_BYTES = 28
-AVERAGE_FLOPS, AVERAGE_BYTES = 3, 12  # Gs towards G
+AVERAGE_FLOPS, AVERAGE_BYTES = 3, 12  # moving Gs towards G
 
 
 class Layer(NamedTuple):
-    """A layer with weights: FLOPs per image of one evaluation (each of its two gradients takes as
-    many), parameters, place.
+    """A layer with weights: FLOPs per image of one evaluation, parameters, position.
+
+    Each of its two gradients takes the same FLOPs.
     """
     name: str
     flops: int
@@ -27,19 +28,19 @@ class Layer(NamedTuple):
 
 
 def fused_taps():
-    """Size of the kernels of layers that also scale by 2, as they are on this machine."""
+    """Number of kernel taps of layers that also scale by 2, on this machine."""
     from pgan.nn.fused_convolutions import kernels_hold_the_box
     return 16 if kernels_hold_the_box() else 9
 
 
 def generator_layers(*args, **kwargs):
-    """Layers of G_paper at a stage, from the latents on; the arguments of `step_flops`."""
+    """Layers of G_paper at a stage, from the latents on. Takes the arguments of `step_flops`."""
     from networks import G_paper
     return _layers(G_paper, architecture.generator_layers, *args, **kwargs)
 
 
 def discriminator_layers(*args, **kwargs):
-    """Layers of D_paper at a stage, from the image on; the arguments of `step_flops`."""
+    """Layers of D_paper at a stage, from the image on. Takes the arguments of `step_flops`."""
     from networks import D_paper
     return _layers(D_paper, architecture.discriminator_layers, *args, **kwargs)
 
@@ -61,11 +62,11 @@ def step_flops(resolution, fmap_base, fmap_max, channels=3, labels=0, fading=Fal
     """FLOPs per image of one D and one G update of WGAN-GP, by kind of work.
 
     Returns:
-        dict: forward (evaluations), backward (gradients of the losses by weights and by
-            activations), second_order (the gradient penalty's own: D's gradient by the mixed
-            images, and that gradient's by weights, and through the minibatch statistic by
-            activations), total of the three; and per update, not per image: optimizer (Adam and
-            the moving average), optimizer_bytes (memory that they pass).
+        dict, per image: forward (evaluations), backward (gradients of the losses with respect to
+            weights and activations), second_order (for the gradient penalty: D's gradient with
+            respect to the mixed images; that gradient's own gradient with respect to the weights
+            and, through the minibatch statistic, to activations), total of the three;
+            per update: optimizer (Adam and the moving average), optimizer_bytes (memory traffic).
     """
     shape = dict(resolution=resolution, fmap_base=fmap_base, fmap_max=fmap_max, channels=channels,
                  labels=labels, fading=fading)
@@ -75,15 +76,15 @@ def step_flops(resolution, fmap_base, fmap_max, channels=3, labels=0, fading=Fal
     below = sum(layer.flops for layer in D if not layer.after_statistic)
     # D's update evaluates G once and D three times (reals, fakes, mixed); G's evaluates both once.
     forward = (g + 3 * d) + (g + d)
-    # Of reals and fakes: every layer's gradient by its weights and by its input, but not by the
-    # images. For G: those of D's layers by their inputs, images too, and those of G's layers by
-    # both, but not by the latents.
+    # D's update: for reals and fakes, each layer's gradients with respect to its weights and its
+    # input, except for the images. G's update: for D's layers, gradients with respect to their
+    # inputs, including the images; for G's layers, both, except for the latents.
     backward = 2 * (2 * d - from_rgb) + d + (2 * g - G[0].flops)
-    # The inner gradient goes through every layer once (by its input). Its own gradient goes through
-    # that chain again (by what flowed into each layer, from the images up, but not by the constant
-    # at the end; and by the weights). What the minibatch statistic makes of its input is not
-    # piecewise linear, so the gradient also goes down the evaluation, below the statistic: by
-    # weights and by activations.
+    # The inner gradient passes through every layer once, with respect to its input. The gradient of
+    # that chain passes through it again, with respect to each layer's incoming gradient (except the
+    # constant at the end) and to the weights. The minibatch statistic is not piecewise linear, so
+    # the gradient also passes through the evaluation below it, with respect to weights and
+    # activations.
     second_order = d + (d - D[-1].flops) + d + (2 * below - from_rgb)
     parameters = [sum(layer.parameters for layer in net) for net in (G, D)]
     return dict(forward=forward, backward=backward, second_order=second_order,
@@ -95,8 +96,7 @@ def step_flops(resolution, fmap_base, fmap_max, channels=3, labels=0, fading=Fal
 # ---------------------------------------------------------------- counting in a graph
 
 def graph_flops(function):
-    """FLOPs of the matrix products and convolutions that a concrete function executes, by type of
-    operation.
+    """FLOPs of the matrix products and convolutions that a concrete function executes, by type.
 
     Args:
         function: tf.types.experimental.ConcreteFunction whose tensors have known shapes.
@@ -112,8 +112,9 @@ def graph_flops(function):
 
 
 def _executed(graph):
-    """Operations that outputs or side effects depend on: TensorFlow drops the rest before it runs a
-    graph.
+    """Operations that outputs or side effects depend on.
+
+    TensorFlow prunes all others before it runs a graph.
     """
     pending = [tensor.op for tensor in graph.outputs] + list(graph.control_outputs)
     seen = set()
@@ -133,19 +134,21 @@ def _product(shape):
 
 
 def _shape_given(op, index):
-    """The shape of the result where an operation is told it as an input."""
+    """Output shape of an operation that takes this shape as an input."""
     import tensorflow as tf
     value = tf.get_static_value(op.inputs[index])
     return op.outputs[0].shape.as_list() if value is None else [int(size) for size in value]
 
 
 def _conv_flops(filter_shape, spatial):
-    """`spatial`: [N, H, W, C] of the side that the filter stands on once per pixel."""
+    """FLOPs of a convolution. `spatial`: [N, H, W, C] of the side with one filter position per
+    pixel.
+    """
     return 2 * _product(filter_shape) * _product(spatial[:3])
 
 
-# A convolution's gradients take what it takes: for each pixel of its output, one product with the
-# filter.
+# A convolution's gradients cost the same as the convolution: one product with the filter for each
+# output pixel.
 _COUNTS = {
     'Conv2D': lambda op: _conv_flops(op.inputs[1].shape, op.outputs[0].shape),
     'Conv2DBackpropInput': lambda op: _conv_flops(op.inputs[1].shape, op.inputs[2].shape),

@@ -2,14 +2,14 @@
 
     python -m benchmarks.gpu                            # 9 minutes, the most important first
     python -m benchmarks.gpu --only machine,speed --minutes 4
-    python -m benchmarks.gpu --device cpu               # everything tiny: shows that it works
+    python -m benchmarks.gpu --device cpu               # a tiny test run on the CPU
     python -m benchmarks.gpu --table FILE.jsonl         # the results of a run as Markdown
     python -m benchmarks.gpu --export FOLDER            # compiled gradients of steps, for JAX
     python -m benchmarks.gpu --run-exported FOLDER      # needs JAX, and no TensorFlow
 
-Each result is a JSON line on stdout and in benchmarks/results/DATE-gpu-CARD.jsonl, written at once:
-a run that is cut short has shown something. The last line names what there was no time for.
-TensorFlow runs in child processes. One that crashes or takes too long is a line with an error.
+Each result is a JSON line on stdout and in benchmarks/results/DATE-gpu-CARD.jsonl, written
+immediately, so an interrupted run keeps its results. The last line lists the skipped tasks.
+TensorFlow runs in child processes. If one crashes or times out, its line has an error.
 """
 import argparse
 import contextlib
@@ -34,7 +34,7 @@ from benchmarks.gpu_parts import nvidia_smi
 START_SEC = 12  # until TensorFlow runs on a GPU
 PATIENCE_SEC = 4  # after Ctrl-C, until a child is killed
 CHILD = (sys.executable, '-m', 'benchmarks.gpu_parts')
-NAMED = 12  # skipped tasks of a part that the last line names
+NAMED = 12  # skipped tasks per part that the last line lists
 
 
 def parse_args(argv=None):
@@ -44,7 +44,7 @@ def parse_args(argv=None):
     parser.add_argument('--only', metavar='PART,...', type=lambda text: text.split(','),
                         default=gpu_tasks.PARTS, help='of ' + ', '.join(gpu_tasks.PARTS))
     parser.add_argument('--device', choices=('gpu', 'cpu'), default='gpu',
-                        help="'cpu': everything tiny, on the CPU")
+                        help="'cpu': a tiny test run on the CPU")
     parser.add_argument('--out', type=pathlib.Path, metavar='FILE', help='of the results')
     parser.add_argument('--table', type=pathlib.Path, metavar='FILE',
                         help='print the Markdown table of a finished run')
@@ -74,10 +74,10 @@ def parse_args(argv=None):
 # ---------------------------------------------------------------- child processes
 
 class PartFailed(Exception):
-    """A task did not end well; the text says how.
+    """A task failed; the message gives the reason.
 
     Attributes:
-        stderr: end of what the process wrote there.
+        stderr: end of the process's output there.
     """
 
     def __init__(self, text, stderr=''):
@@ -90,7 +90,7 @@ class OutOfTime(PartFailed):
 
 
 class Child:
-    """A process that does tasks: `benchmarks.gpu_parts`.
+    """A process that runs tasks: `benchmarks.gpu_parts`.
 
     Args:
         command: the program and its arguments.
@@ -111,10 +111,10 @@ class Child:
         self._lines.put(None)
 
     def do(self, task, limit):
-        """Do a task; yield its results as they come.
+        """Run a task; yield its results as they arrive.
 
         Raises:
-            PartFailed: it raised an error, or the process ended.
+            PartFailed: the task raised an error, or the process ended.
             OutOfTime: `limit` seconds have passed.
         """
         end = time.monotonic() + limit
@@ -137,13 +137,13 @@ class Child:
             yield result
 
     def _said(self, length=500):
-        """End of what the process wrote to stderr."""
-        file = self.stderr.fileno()  # its position is the child's: it must not be moved
+        """End of the process's stderr."""
+        file = self.stderr.fileno()  # shares its position with the child, so do not move it
         start = max(os.fstat(file).st_size - 4 * length, 0)
         return os.pread(file, 4 * length, start).decode(errors='replace').strip()[-length:]
 
     def stop(self, gently=False):
-        """End the process and what it has started; `gently`: let it stop others first."""
+        """End the process and its children. `gently`: let it stop its children itself."""
         with contextlib.suppress(ProcessLookupError):
             if gently:
                 os.killpg(self.process.pid, signal.SIGINT)
@@ -157,7 +157,7 @@ class Child:
 # ---------------------------------------------------------------- the run
 
 class Run:
-    """A run: does tasks while there is time, and writes their results.
+    """A run: does tasks until the time is over, and writes their results.
 
     Args:
         minutes: of the whole run.
@@ -179,15 +179,15 @@ class Run:
         self._write(dict(result, seconds=round(time.monotonic() - self.start, 1)))
 
     def left(self):
-        """Seconds that are left."""
+        """Remaining seconds."""
         return self.start + self.seconds - time.monotonic()
 
     def do_all(self, plan, kept):
         """Do the tasks of a `gpu_tasks.Plan`; those that do not fit are skipped.
 
         Args:
-            plan: what to do. Tasks of `plan.then` that do not fit at first come after `plan.last`.
-            kept: seconds that are kept for `plan.last`.
+            plan: the tasks. Tasks of `plan.then` that do not fit at first come after `plan.last`.
+            kept: seconds reserved for `plan.last`.
         """
         for task in plan.first:
             self.do_or_skip(task)
@@ -206,7 +206,7 @@ class Run:
     def do_or_skip(self, task):
         """Do a task if it fits, and write its error if it fails.
 
-        A task that is cut by the end of the run counts as skipped.
+        A task that is interrupted by the end of the run counts as skipped.
         """
         if self.left() < self._needed(task):
             self.skipped.append(task)
@@ -245,7 +245,7 @@ class Run:
         self._child = self._setting = None
 
     def finish(self):
-        """Write the last line: what failed, and what was skipped, by part."""
+        """Write the last line: failed tasks, and skipped tasks by part."""
         skipped = {part: [task.name for task in tasks] for part, tasks in itertools.groupby(
             sorted(self.skipped, key=lambda task: gpu_tasks.PARTS.index(task.part)),
             key=lambda task: task.part)}
@@ -261,7 +261,7 @@ def environment(device):
 
 
 def facts(device):
-    """What the first line of a run says: card, driver, versions, commit. None without a GPU."""
+    """First line of a run: card, driver, versions, commit. None without a GPU."""
     card = nvidia_smi() if device == 'gpu' else None
     if device == 'gpu' and card is None:
         return None
@@ -273,8 +273,8 @@ def run(args):
     """Measure. Returns the exit code: 1 without a GPU, or if something failed."""
     first = facts(args.device)
     if first is None:
-        print('error: this machine has no NVIDIA GPU that nvidia-smi can find. Use --device cpu '
-              'to try everything on the CPU, with tiny networks.', file=sys.stderr)
+        print('error: nvidia-smi finds no NVIDIA GPU on this machine. Use --device cpu for a test '
+              'run on the CPU, with tiny networks.', file=sys.stderr)
         return 1
     path = args.out or results_path(first['device'])
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -287,7 +287,7 @@ def run(args):
         plan = gpu_tasks.make_plan(args)
         try:
             run.do_or_skip(plan.first.pop(0))
-            if run.failed:  # no GPU, or no TensorFlow: the other parts would say the same
+            if run.failed:  # without a GPU or TensorFlow, the other parts would fail too
                 print(f'error: {run.errors[0]} The results are in {path}.', file=sys.stderr)
                 return 1
             run.do_all(plan, gpu_tasks.KEPT * run.seconds if plan.last else 0.0)
@@ -298,7 +298,7 @@ def run(args):
 
 
 def results_path(card):
-    """Path of new results; a number is added if there are some of today's."""
+    """Path of new results, with a number if today's name is taken."""
     stem = f'{datetime.date.today()}-gpu-{re.sub("[^A-Za-z0-9]+", "-", card).strip("-")}'
     folder = ROOT / 'benchmarks' / 'results'
     names = itertools.chain([stem], (f'{stem}-{number}' for number in itertools.count(2)))
@@ -306,7 +306,7 @@ def results_path(card):
 
 
 def main(argv=None):
-    """Do what the command line asks for. Returns the exit code."""
+    """Run the command line. Returns the exit code."""
     args = parse_args(argv)
     if args.table:
         print(gpu_table.table(args.table))
@@ -319,5 +319,5 @@ def main(argv=None):
 
 
 if __name__ == '__main__':
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # and end the child
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the child is ended too
     sys.exit(main())

@@ -1,10 +1,10 @@
-"""The compiled gradients of a training step, to run with JAX where there is no TensorFlow.
+"""Compiled gradients of a training step, exported to run with JAX on machines without TensorFlow.
 
-`export` writes, for D and for G, what XLA compiles in a training step with `xla=True`: the
-StableHLO of loss and gradients, and an .npz of inputs and expected outputs, which TensorFlow
-computed on the CPU without XLA. `run_exported` compiles the text with JAX, compares and times it.
-Numbers, speed and memory are then those of XLA on that device; TensorFlow's executor, its
-allocator and the update of the weights are not a part of it.
+`export` writes, for D and for G, the part that XLA compiles in a training step with `xla=True`: the
+StableHLO of loss and gradients, and an .npz of inputs and of expected outputs, which TensorFlow
+computed on the CPU without XLA. `run_exported` compiles the StableHLO with JAX, compares the
+outputs and times it. Its numbers, speed and memory are those of XLA on that device, without
+TensorFlow's executor, its allocator and the update of the weights.
 
 Large inputs are stored as seeds, and large outputs as samples, so files stay small.
 """
@@ -20,8 +20,8 @@ from benchmarks.common import significant
 from pgan.invocation import module_command
 from pgan.resolutions import log2_of
 
-SAMPLE = 4096  # values that are kept of an output; inputs of more are stored as seeds
-DRAWS = 8  # keys of random draws: more than either loss makes
+SAMPLE = 4096  # values stored per output; larger inputs are stored as seeds
+DRAWS = 8  # keys of random draws, more than either loss uses
 WARM_UP, TIMED = 3, 20  # steps
 
 
@@ -77,7 +77,7 @@ def seed_weights(steps):
 
 
 def seeded_array(seed, shape, dtype):
-    """Array of a seed: normal numbers, or, of type 'uint8', uniform bytes."""
+    """Array drawn from a seed: normal numbers, or uniform bytes for dtype 'uint8'."""
     rnd = np.random.RandomState(seed)
     if dtype == 'uint8':
         return rnd.randint(0, 256, shape).astype(np.uint8)
@@ -85,7 +85,7 @@ def seeded_array(seed, shape, dtype):
 
 
 def gradient_function(steps, which, resolution, stage, minibatch):
-    """What XLA compiles of an update of D or G: (Python function, its inputs).
+    """The part of an update of D or G that XLA compiles: (Python function, its inputs).
 
     An input is an array or, if it is large, a dict of seed, shape and dtype.
     """
@@ -119,7 +119,7 @@ def gradient_function(steps, which, resolution, stage, minibatch):
 
 
 def compiled_text(function, inputs, seeds, steps):
-    """StableHLO of a function, and the contents of the .npz beside it."""
+    """StableHLO of a function, and the contents of its .npz."""
     import tensorflow as tf
 
     from benchmarks.graphs import stablehlo
@@ -147,7 +147,7 @@ def sampled(array, most):
 
 
 def array_of(given):
-    """The array of an input: itself, or that of a seed, given as a dict or as JSON."""
+    """Array of an input, which may be an array, or a seed as a dict or as JSON."""
     if isinstance(given, np.ndarray) and given.dtype.kind == 'U':
         given = json.loads(str(given))
     return seeded_array(**given) if isinstance(given, dict) else given
@@ -156,7 +156,7 @@ def array_of(given):
 # ---------------------------------------------------------------- running
 
 def run_exported(folder):
-    """Run what `export` wrote; print a JSON line for each. Returns the exit code.
+    """Run the exported functions; print a JSON line for each. Returns the exit code.
 
     For full float32 on a GPU set the environment variable NVIDIA_TF32_OVERRIDE=0.
     """
@@ -169,7 +169,7 @@ def run_exported(folder):
     jax.config.update('jax_enable_x64', True)  # keys of random draws are uint64
     paths = sorted(folder.glob('*.npz'), key=lambda path: (int(path.stem.split('-')[1]), path.stem))
     if not paths:
-        print(f"error: there is nothing exported in '{folder}'. Write it with: "
+        print(f"error: '{folder}' has no exported functions. Write them with: "
               f'{module_command("benchmarks.gpu", "--export", folder)}', file=sys.stderr)
         return 1
     failed = 0
@@ -187,8 +187,8 @@ def run_one(path):
     """Compile, run, compare and time one exported function.
 
     Returns:
-        dict of what it is, compile_sec, sec_per_step, sec_per_kimg, temp_mb, device, and the
-        errors over the largest expected value of each output.
+        dict of its description, compile_sec, sec_per_step, sec_per_kimg, temp_mb, device, and the
+        errors divided by the largest expected value of each output.
     """
     import jax
     with np.load(path) as data:
@@ -245,10 +245,10 @@ def execute(executable, buffers, wait=True):
 
 
 def compare(samples, expected):
-    """Errors of samples of outputs over the largest expected value of each.
+    """Errors of sampled outputs, divided by the largest expected value of each.
 
     Raises:
-        ValueError: there is another number of outputs, or one is of another size.
+        ValueError: the number or the size of the outputs differs.
     """
     if [sample.shape for sample in samples] != [value.shape for value in expected]:
         raise ValueError(f'expected {len(expected)} outputs of the sizes that were exported, got '
@@ -262,7 +262,7 @@ def compare(samples, expected):
 
 
 def temp_mb(executable):
-    """Memory of temporary values in MB; None where XLA does not tell."""
+    """Memory of temporary values in MB; None where XLA does not report it."""
     try:
         return executable.get_compiled_memory_stats().temp_size_in_bytes >> 20
     except (AttributeError, RuntimeError, NotImplementedError):

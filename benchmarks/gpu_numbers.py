@@ -1,7 +1,7 @@
 """Numbers of a GPU: golden outputs and gradients, random bits, half precision.
 
-The parts of `benchmarks.gpu` that ask whether results are right. Each takes a task (a dict) and
-yields results (dicts).
+The parts of `benchmarks.gpu` that check results. Each takes a task (a dict) and yields results
+(dicts).
 """
 import json
 import math
@@ -220,7 +220,7 @@ def _draws(device, compiled):
 # ---------------------------------------------------------------- half precision
 
 def half(task):
-    """Train for a while in half precision, on made-up images.
+    """Train briefly in half precision on synthetic images.
 
     Args:
         task: dict of dtype, stage, width, minibatch, steps.
@@ -252,7 +252,7 @@ def half(task):
 
 
 def _spots(resolution):
-    """Data set of bright spots of random place, size and colour on black."""
+    """Data set of bright spots of random position, size and colour on black."""
     import dataset
 
     class Spots(dataset.SyntheticDataset):

@@ -1,6 +1,6 @@
-"""The child process of `benchmarks.gpu`: does tasks one after the other, and the smaller parts.
+"""The child process of `benchmarks.gpu`, and the smaller parts.
 
-Reads one task a line as JSON from stdin. Prints each result as a JSON line, and after each task
+Reads tasks from stdin, one JSON line each. Prints each result as a JSON line, and after each task
 {"done": true} or {"failed": what}.
 """
 import contextlib
@@ -41,7 +41,7 @@ def parse_args(argv=None):
 
 
 def serve(parts, argv=None):
-    """Do the tasks that come in on stdin.
+    """Do the tasks that are read from stdin.
 
     Args:
         parts: {name: function from a task to an iterator of results}.
@@ -49,7 +49,7 @@ def serve(parts, argv=None):
     """
     args = parse_args(argv)
     results = os.fdopen(os.dup(1), 'w')
-    os.dup2(2, 1)  # what libraries print is no result
+    os.dup2(2, 1)  # output of libraries is not a result
     started = args.no_tensorflow
     threading.Thread(target=_end_with_parent, args=[os.getppid()], daemon=True).start()
 
@@ -74,14 +74,14 @@ def serve(parts, argv=None):
 
 
 def _end_with_parent(parent):
-    """End this process when the one that started it is gone: it would hold a GPU's memory."""
+    """End this process when its parent ends, so that it does not hold GPU memory."""
     while os.getppid() == parent:
         time.sleep(1)
     os._exit(1)
 
 
 def describe(error):
-    """Type and text of an error, on one line."""
+    """Type and message of an error, on one line."""
     return f'{type(error).__name__}: {in_short(error)}'
 
 
@@ -111,7 +111,7 @@ def start_tensorflow(args):
 # ---------------------------------------------------------------- the machine
 
 def machine(task):
-    """What TensorFlow sees: devices, versions, whether XLA compiles for the GPU."""
+    """Devices and versions that TensorFlow reports, and whether XLA compiles for the GPU."""
     import tensorflow as tf
 
     from tfutil.fusion import fusion_works
@@ -131,10 +131,10 @@ def machine(task):
 # ---------------------------------------------------------------- reading and copying
 
 def pipeline(task):
-    """Measure what feeds the training step.
+    """Measure the input pipeline of the training step.
 
     Args:
-        task: dict of resolution, images (in the made-up data set), minibatch, seconds, known:
+        task: dict of resolution, images (in the synthetic data set), minibatch, seconds, known:
             {name of a `speed` measurement: sec/kimg} and steps: names of those to compare with.
 
     Yields:
@@ -227,7 +227,7 @@ def shortage(task):
             takes the place of the step, so that nothing is really used up.
 
     Yields:
-        dict of raised and text (what TensorFlow raises), explained: whether
+        dict of raised and text (TensorFlow's exception and message), explained: whether
         `explaining_memory_shortage` recognizes it.
     """
     from pgan.training.preflight import explaining_memory_shortage
@@ -263,7 +263,7 @@ def _use_up_memory(task, now):
 
 
 def host_memory_gb():
-    """Memory of this machine that programs can still have; None where that is not known."""
+    """Available main memory in GB; None where it is not known."""
     with contextlib.suppress(OSError, StopIteration):
         lines = pathlib.Path('/proc/meminfo').read_text().splitlines()
         return next(int(x.split()[1]) for x in lines if x.startswith('MemAvailable')) / 2 ** 20

@@ -1,4 +1,4 @@
-"""Repeated runs of train.py on a GPU: the part of `benchmarks.gpu` that compares their bits."""
+"""Part of `benchmarks.gpu`: repeated runs of train.py on a GPU must be equal bit for bit."""
 import os
 import pathlib
 import subprocess
@@ -21,10 +21,10 @@ sched = EasyDict(minibatch_base=8, lod_initial_resolution={resolution}, tick_kim
 
 
 def determinism(task):
-    """Train the same tiny run several times, each in processes of its own, and compare the bits.
+    """Train the same tiny run several times in separate processes, and compare the weights.
 
-    With TF_DETERMINISTIC_OPS=1 two runs, and one that ends after half of the images and is
-    resumed; without it, two runs. On a GPU those that can train side by side.
+    With TF_DETERMINISTIC_OPS=1 there are two runs, and one that ends after half of the images and
+    is resumed; without it, two runs. On a GPU, independent runs train at the same time.
 
     Args:
         task: dict of resolution (of the images), width, kimg, device, limit_s.
@@ -82,7 +82,7 @@ def _train(commands, folders, side_by_side=False):
             started[name].wait()
     for name, process in started.items():
         if process.wait():
-            # Lines, not characters: half a path helps nobody.
+            # whole lines, so that no path is truncated
             said = (folders[name] / 'output.txt').read_text().strip().splitlines()[-20:]
             raise MeasurementError(f'train.py ({name}) ended with code {process.returncode}: '
                                    + '\n'.join(said))
@@ -97,7 +97,7 @@ def _final_weights(folder):
 
 
 def _difference(a, b):
-    """How two arrays of weights differ."""
+    """Comparison of two arrays of weights."""
     different = a.view(np.uint32) != b.view(np.uint32)
     return dict(equal=not different.any(), different=significant(float(different.mean()), 3),
                 largest=significant(float(np.abs(a - b).max()), 3), weights=int(a.size))

@@ -1,4 +1,4 @@
-"""Speed of training steps on a GPU: what `benchmarks.gpu` measures, in which order, and how."""
+"""Speed of training steps on a GPU: the variants that `benchmarks.gpu` measures, and how."""
 import functools
 import gc
 import importlib.util
@@ -28,7 +28,7 @@ class Variant(NamedTuple):
         stage: resolution in pixels.
         dtype: 'float32', 'tf32', 'bfloat16' or 'float16'.
         xla: compile the whole step with XLA.
-        kernels: of layers that scale by 2: '3x3' with a 2x2 box beside it, or '4x4'.
+        kernels: of layers that scale by 2: '3x3' with a separate 2x2 box, or '4x4'.
         other_layout: the layout of convolutions that this program does not choose: NHWC where it
             leaves the choice to Grappler, Grappler's choice with 'tf32', where it is NHWC.
         fuse: let XLA compile small operations.
@@ -63,7 +63,7 @@ class Peer(NamedTuple):
 
 
 def ordered_variants(stages, dtypes):
-    """All variants to measure and the peers beside them, the most important first.
+    """All variants to measure and their peers, the most important first.
 
     Layout and fusion are not varied under XLA, which decides them itself.
 
@@ -72,7 +72,7 @@ def ordered_variants(stages, dtypes):
         dtypes: names as in `Variant.dtype`.
 
     Returns:
-        (first, then, rest): lists of `Variant` and `Peer`. `first` is what a short run must show.
+        (first, then, rest): lists of `Variant` and `Peer`. Even a short run includes `first`.
     """
     top, main = max(stages), [dtype for dtype in ('bfloat16', 'float32') if dtype in dtypes]
     first = [Variant(top, dtype) for dtype in main]
@@ -140,7 +140,7 @@ def make_steps(resolution, width, dtype='float32', training_set=None, **options)
 
 
 def moment(resolution, stage, minibatch):
-    """What `TrainingSteps.run` is told of a schedule, at a stage that does not fade."""
+    """The moment of a schedule, for `TrainingSteps.run`, at a stage that does not fade."""
     return types.SimpleNamespace(lod=float(log2_of(resolution // stage)), resolution=stage,
                                  minibatch=minibatch, D_lrate=0.001, G_lrate=0.001)
 
@@ -153,8 +153,8 @@ def speed(task):
 
     Yields:
         dict of sec_per_kimg (median over groups of steps), fastest, images_per_sec, tflops,
-        compile_sec (the first step), peak_mb and first_peak_mb (device memory in use at most in
-        later steps and in the first one; None on a CPU), before_mb (in use before).
+        compile_sec (the first step), peak_mb and first_peak_mb (peak device memory in later steps
+        and in the first one; None on a CPU), before_mb (device memory in use before).
     """
     from tfutil.fusion import fusion_works
     variant = Variant(**task['variant'])
@@ -184,7 +184,7 @@ def speed(task):
 
 
 def run_group(steps, now, count):
-    """Run a number of steps, and wait for their end."""
+    """Run this many steps and wait for their end."""
     from tfutil import summary
     for _ in range(count):
         steps.run(now)
@@ -217,26 +217,26 @@ def memory_mb(which):
 
 
 def forget_peak():
-    """Make 'peak' of `memory_mb` start from what is in use."""
+    """Reset the 'peak' of `memory_mb` to the memory in use."""
     import tensorflow as tf
     if tf.config.list_physical_devices('GPU'):
         tf.config.experimental.reset_memory_stats('GPU:0')
 
 
 def peer(task):
-    """Measure the same step in PyTorch, in a process of its own.
+    """Measure the same step in PyTorch, in a separate process.
 
     Args:
         task: as for `speed`, and compiled, device, limit_s; known: {name of a `speed`
             measurement: sec/kimg} of this run.
 
     Yields:
-        dict of the peer's result and ratio: this program's sec/kimg over the peer's. It is None
-        where this program's step was not measured: the same variant, under XLA where the peer is
+        dict of the peer's result and ratio: this program's sec/kimg divided by the peer's. It is
+        None if this program's step was not measured: the same variant, under XLA if the peer is
         compiled.
     """
     if importlib.util.find_spec('torch') is None:
-        yield dict(note='PyTorch is not installed, so there is no peer to compare with: '
+        yield dict(note='PyTorch is not installed, so there is no comparison. Install it with: '
                         f'{sys.executable} -m pip install torch')
         return
     variant = Variant(**task['variant'])

@@ -2,7 +2,7 @@
 import itertools
 import json
 
-COLUMNS = {  # of a part: what its table shows; other parts show all that they have
+COLUMNS = {  # columns of a part's table; other parts show all their values
     'speed': ('minibatch', 'sec_per_kimg', 'fastest', 'tflops', 'compile_sec', 'peak_mb',
               'first_peak_mb'),
     'peer': ('minibatch', 'sec_per_kimg', 'fastest', 'compile_sec', 'peak_device_mb', 'beside',
@@ -15,7 +15,7 @@ def table(path):
     """Markdown of a file of results.
 
     Args:
-        path: pathlib.Path of a .jsonl file; a run that is cut short will do.
+        path: pathlib.Path of a .jsonl file; it may be of an interrupted run.
     """
     lines = [json.loads(line) for line in path.read_text().splitlines() if line.startswith('{')]
     start = next((line for line in lines if line['part'] == 'start'), {})

@@ -1,4 +1,4 @@
-"""What `benchmarks.gpu` does, in which order, and for how long."""
+"""Tasks of `benchmarks.gpu`: their order, options and expected times."""
 from typing import NamedTuple
 
 from benchmarks.gpu_speed import MINIBATCHES, Peer, Variant, ordered_variants
@@ -10,20 +10,20 @@ STAGES = (4, 32, 128, 512, 1024)
 RESOLUTIONS = tuple(MINIBATCHES)
 KEPT = 0.3  # share of the time that most measurements of speed leave to the parts after them
 
-# cuDNN's choice of algorithms is cached in a process, whatever is allowed later. So TensorFloat-32
-# has processes of its own.
+# A process caches cuDNN's choice of algorithms, even if the allowed precision changes later. So
+# TensorFloat-32 has separate processes.
 FLOAT32, TF32, NO_TENSORFLOW = (), ('--tf32',), ('--no_tensorflow',)
 
 
 class Task(NamedTuple):
-    """Something to do in a child process.
+    """A task of a child process.
 
     Attributes:
         part: of `PARTS`.
-        name: what it is within its part.
+        name: its name within the part.
         setting: options of the child. Consecutive tasks of one setting share a child.
         needs: seconds that it is expected to take.
-        options: what the part's function gets, a dict.
+        options: dict for the part's function.
     """
     part: str
     name: str
@@ -80,10 +80,10 @@ class Plan(NamedTuple):
     """Tasks by importance.
 
     Attributes:
-        first: what a short run must show.
+        first: tasks that even a short run includes.
         then: more measurements of speed, which leave time to `last`.
         last: the parts after `speed`.
-        rest: whatever there is time for.
+        rest: tasks for the remaining time.
     """
     first: list
     then: list

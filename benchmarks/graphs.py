@@ -1,7 +1,7 @@
 """Costs of a training step on a GPU, read off its graph on a machine that has none.
 
-Times cannot be read off a graph. What can: operations without a GPU kernel, kernel launches,
-layout transposes, all-reduces, and the kernels that XLA makes of what it compiles.
+A graph does not give times. It gives operations without a GPU kernel, kernel launches, layout
+transposes, all-reduces, and the kernels that XLA generates.
 
 All functions take a `tf.types.experimental.ConcreteFunction` or the `GraphDef` of
 `optimized_for_gpu`. Graphs are static: both branches of a cond count, the body of a loop counts
@@ -15,7 +15,7 @@ import tensorflow as tf
 
 GPU, CPU = (f'/job:localhost/replica:0/task:0/device:{device}:0' for device in ('GPU', 'CPU'))
 
-# Operations that launch nothing: they pass on a buffer, or are part of the graph's structure.
+# Operations without a launch: they alias a buffer, or are part of the graph's structure.
 # AssignVariableOp makes the variable share its operand's buffer; AssignAddVariableOp launches.
 _ALIASES = frozenset(
     'AssignVariableOp Bitcast Const ControlTrigger DestroyResourceOp EnsureShape Enter Exit '
@@ -24,7 +24,7 @@ _ALIASES = frozenset(
     'StopGradient Switch VarHandleOp _Arg _DeviceArg _DeviceRetval _Retval'.split())
 _COLLECTIVES = re.compile(
     'Nccl|Collective(AllToAll|Bcast|Broadcast|Gather|Permute|Reduce|ReduceScatter)')
-# Instructions of HLO that are no kernel. '-done' ends what an instruction '-start' began.
+# HLO instructions that are not kernels. '-done' completes an instruction '-start'.
 _NO_KERNELS = re.compile(
     'after-all|bitcast|constant|get-tuple-element|parameter|partition-id|replica-id|reshape|tuple|'
     '.*-done')
@@ -42,8 +42,8 @@ def missing_gpu_kernels(function, pinned=False):
     """Operations that have no GPU kernel for the types they are used with.
 
     Kernels for any device ('DEFAULT') work on GPUs. So do those that keep small integers, such as
-    shapes, in host memory. Functions that XLA compiles have no kernels to look for: XLA refuses
-    what it cannot compile, on CPUs as well.
+    shapes, in host memory. Functions that XLA compiles are not checked: XLA rejects what it cannot
+    compile, on CPUs as well.
 
     Args:
         function: tf.types.experimental.ConcreteFunction.
@@ -107,8 +107,8 @@ def optimized_for_gpu(function, arch='9.0', layout=True):
 def _tell_shapes_of_variables(graph_def, graph):
     """Make arguments of the placeholders of variables, as the runtime does.
 
-    Those have attributes for the shape. Without it Grappler leaves alone what depends on it, such
-    as the fusion of a convolution with its bias.
+    Arguments have attributes for the shape. Without it Grappler skips optimizations that need it,
+    such as the fusion of a convolution with its bias.
     """
     from tensorflow.python.ops.handle_data_util import get_resource_handle_data
     handles = {tensor.op.name: get_resource_handle_data(tensor).shape_and_type
@@ -125,7 +125,7 @@ def _tell_shapes_of_variables(graph_def, graph):
 
 
 def _virtual_cluster(arch):
-    """Grappler cluster of one CPU and one GPU that need not exist."""
+    """Grappler cluster of one CPU and one virtual GPU."""
     from tensorflow.core.protobuf import device_properties_pb2
     from tensorflow.python.grappler.cluster import Cluster
     gpu = device_properties_pb2.NamedDevice(name=GPU, properties=dict(
@@ -141,7 +141,7 @@ def _virtual_cluster(arch):
 def launches(graph_def):
     """Counter of the nodes that launch work on a GPU, by type of operation.
 
-    Counted are all nodes but:
+    All nodes count, except:
 
     - constants, arguments, reads and assignments of variables, and control flow;
     - aliases of a buffer: Identity, Reshape, ExpandDims, Squeeze, Bitcast, ...;
@@ -182,11 +182,11 @@ def transposes(graph_def):
 # ---------------------------------------------------------------- what XLA compiles
 
 def hlo_counts(jit_function, *args):
-    """Counter of the kernels that XLA makes of a function on this CPU, by HLO operation.
+    """Counter of the kernels that XLA generates for a function on this CPU, by HLO operation.
 
     A proxy for the launches of a GPU, which fuses differently. Counted are the instructions of the
     entry computation of the optimized HLO ('fusion', 'convolution', 'dot', 'custom-call',
-    'reduce', ...) but parameters, constants, tuples, reshapes and bitcasts.
+    'reduce', ...), except parameters, constants, tuples, reshapes and bitcasts.
 
     Args:
         jit_function: tf.function made with jit_compile=True.
@@ -196,7 +196,7 @@ def hlo_counts(jit_function, *args):
 
 
 def stablehlo(jit_function, *args):
-    """A tf.function made with jit_compile=True, for these arguments, as the text of StableHLO."""
+    """StableHLO text of a tf.function made with jit_compile=True, for these arguments."""
     return _compiler_ir(jit_function, args, 'stablehlo')
 
 
@@ -227,7 +227,7 @@ def compiled_hlo_counts(function):
 
 
 def _text_of_compiled(function, name, stage):
-    # experimental_get_compiler_ir wants a tf.function; of nested ones only the traces are kept.
+    # experimental_get_compiler_ir needs a tf.function, but only traces of nested ones are kept.
     from tensorflow.python.eager import context
     graph = function.graph._functions[name].graph
     captured = [_value_of(tensor) for tensor in graph.external_captures]
@@ -240,7 +240,7 @@ def _text_of_compiled(function, name, stage):
 
 
 def _value_of(tensor):
-    """A capture as XLA needs it. It reads no values, so zeros stand for tensors of a graph."""
+    """A captured input for XLA, which reads no values: zeros replace the tensors of a graph."""
     return tensor if hasattr(tensor, 'numpy') else tf.zeros(tensor.shape, tensor.dtype)
 
 
@@ -251,7 +251,7 @@ def _count_kernels(text):
     def count(name):
         kernels = collections.Counter()
         for operation, callee in computations[name]:
-            if operation == 'call':  # how the CPU compiler runs a kernel on several threads
+            if operation == 'call':  # the CPU compiler's way to run a kernel on several threads
                 kernels += count(callee)
             elif not _NO_KERNELS.fullmatch(operation):
                 kernels[operation] += 1

@@ -1,7 +1,7 @@
-"""Learning curves of the original program and of this one: python -m benchmarks.learning_curves -h
+"""Learning curves of the original and of this program: python -m benchmarks.learning_curves -h
 
-Draws docs/learning_curves.png from benchmarks/results/2026-11-26-original.jsonl. What those numbers
-are: benchmarks/results/2026-11-26-original.md.
+Draws docs/learning_curves.png from benchmarks/results/2026-11-26-original.jsonl. These numbers are
+explained in benchmarks/results/2026-11-26-original.md.
 """
 import statistics
 import sys
@@ -10,7 +10,7 @@ from benchmarks.common import ROOT, Parser, read_rows
 
 RESULTS = ROOT / 'benchmarks' / 'results' / '2026-11-26-original.jsonl'
 PICTURE = ROOT / 'docs' / 'learning_curves.png'
-PANELS = {  # of a distance: the axis's label and the numbers that stand on it
+PANELS = {  # distance: (axis label, tick values)
     'swd': ('SWD at 16x16, x1e3', [20, 30, 50, 100, 200, 300]),
     'frechet': ('Frechet distance of 8x8 pixels', [0.2, 0.5, 1, 2, 5, 10]),
 }
@@ -24,15 +24,14 @@ def parse_args(argv=None):
 
 
 def read(what):
-    """Lines of the results file that are of one kind, such as 'speed' or 'learning': list of dicts,
-    empty without the file.
+    """Lines of one kind, such as 'speed' or 'learning', in the results file; [] without the file.
     """
     return [line for line in read_rows(RESULTS) if line['what'] == what]
 
 
 def draw(runs, path):
-    """Draw both distances over kimg on log scales: a thin line for each run, a thick one for the
-    mean of each program.
+    """Draw both distances over kimg on log scales: each run as a thin line, program means as thick
+    ones.
     """
     from matplotlib.figure import Figure
     figure = Figure(figsize=(9, 3.4), layout='constrained')

@@ -1,9 +1,10 @@
-"""What the machine can do: matrix products, 3x3 convolutions, memory bandwidth: python -m
-benchmarks.machine -h
+"""Ceiling of the machine: matrix products, 3x3 convolutions, memory bandwidth.
 
-Prints one JSON line for each measure and precision: the fastest of the shapes, and of the repeats.
-What a training step reaches is compared with the convolution that `training_step --ceiling` runs in
-turn with it, not with these.
+    python -m benchmarks.machine -h
+
+Prints one JSON line for each measure and precision: the fastest of all shapes and repeats. Training
+steps are not compared with these figures, but with the convolution that runs alternately with them
+(`training_step --ceiling`).
 """
 import json
 import os
@@ -23,7 +24,7 @@ def parse_args(argv=None):
     parser.add_argument('--seconds', type=float, default=5.0, help='for each shape (default: 5)')
     parser.add_argument('--quick', action='store_true', help='only the smallest shape of each')
     parser.add_argument('--work', nargs=4, metavar=('MINIBATCH', 'SIZE', 'FMAPS', 'DTYPE'),
-                        help='run a convolution once for each line on stdin, and say how many '
+                        help='run a convolution once for each line on stdin, and print the '
                              'seconds it took')
     return parser.parse_args(argv)
 
@@ -47,11 +48,12 @@ def matrix_product(size, dtype='float32'):
 def _compiled(compute):
     import tensorflow as tf
     function = tf.function(compute, autograph=False)
-    return lambda: function()[..., 0].numpy()  # a part of the result: only waits for all of it
+    # a part of the result; this waits for the whole computation
+    return lambda: function()[..., 0].numpy()
 
 
 def memory_pass(megabytes):
-    """A sum of two arrays into a third. Returns (function, bytes that it reads and writes)."""
+    """Sum of two arrays into a third. Returns (function, bytes that it reads and writes)."""
     import tensorflow as tf
     count = megabytes * 2 ** 18
     a, b = tf.Variable(tf.zeros([count])), tf.Variable(tf.ones([count]))
@@ -63,7 +65,7 @@ def memory_pass(megabytes):
 
 
 def fastest(function, seconds):
-    """Least seconds of one call, of as many as fit into the time and at least three."""
+    """Shortest time of one call in seconds, out of all that fit into the time, at least three."""
     function()
     times, start = [], time.perf_counter()
     while len(times) < 3 or time.perf_counter() - start < seconds:
@@ -72,8 +74,9 @@ def fastest(function, seconds):
 
 
 def convolution_worker(shape, dtype):
-    """A `common.Worker` that runs a convolution in its turns, with all cores. Returns (worker,
-    FLOPs of a turn).
+    """A `common.Worker` that runs a convolution in each turn, on all cores.
+
+    Returns (worker, FLOPs of a turn).
     """
     minibatch, size, fmaps = shape
     return Worker(['benchmarks.machine', '--work', *shape,

@@ -1,9 +1,9 @@
-"""Seconds of SWD and MS-SSIM beside a plain program's: python -m benchmarks.metrics -h
+"""Time of SWD and MS-SSIM compared with a plain program: python -m benchmarks.metrics -h
 
-Prints one JSON line per case. The plain program computes the same numbers, straight from the
-formulas with SciPy: 2-D kernels, image after image for MS-SSIM, minibatch after minibatch for SWD.
-`memory` is the peak of SWD at 1024x1024 for growing numbers of images, each in a process of its
-own; `per_image_mb` is what one more image takes (its descriptors stay, its pyramid does not).
+Prints one JSON line per case. The plain program computes the same numbers directly from the
+formulas with SciPy: 2-D kernels, one image at a time for MS-SSIM, one minibatch at a time for SWD.
+`memory` is the peak of SWD at 1024x1024 for several numbers of images, each in a separate process;
+`per_image_mb` is the memory per additional image (its descriptors are kept, its pyramid is not).
 """
 import json
 import sys
@@ -41,7 +41,7 @@ def parse_args(argv=None):
 
 
 def some_images(count, size, seed):
-    """Blobs and noise, uint8 [count, 3, size, size]."""
+    """Synthetic images of blobs and noise, uint8 [count, 3, size, size]."""
     r = np.random.RandomState(seed)
     blobs = r.randint(0, 256, size=(count, 3, size // 4, size // 4),
                       dtype=np.uint8).repeat(4, axis=2).repeat(4, axis=3)
@@ -50,7 +50,7 @@ def some_images(count, size, seed):
 
 
 # --------------------------------------------------------------------------------------------------
-# The plain programs.
+# Plain versions.
 
 def plain_pyramid(minibatch, levels):
     import scipy.ndimage
@@ -143,7 +143,7 @@ def timed(function):
 
 
 def compared(case, count, plain, ours):
-    """The line of a case; raises if the two programs disagree."""
+    """Result line of a case. Raises AssertionError if the two programs disagree."""
     np.random.seed(0)
     plain_seconds, expected = timed(plain)
     np.random.seed(0)

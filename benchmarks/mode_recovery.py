@@ -1,9 +1,10 @@
-"""A small version of the paper's mode recovery test, on MNIST-RGB made of 5000 digits: python -m
-benchmarks.mode_recovery -h
+"""A small version of the paper's mode recovery test, on MNIST-RGB made of 5000 digits.
 
-Trains the variants of configs/mnist_modes.py with several seeds, a hundredth of the paper's images
-each by default, counts the modes of each final Gs, and prints a JSON line per run, a table, and
-draws both. Runs that are in mode_recovery.jsonl already are not made again.
+    python -m benchmarks.mode_recovery -h
+
+Trains the variants of configs/mnist_modes.py with several seeds, by default with a hundredth of the
+paper's images, and counts the modes of each final Gs. Prints a JSON line per run and a table, and
+draws both. Runs that are already in mode_recovery.jsonl are not repeated.
 """
 import concurrent.futures
 import json
@@ -20,14 +21,14 @@ from benchmarks.common import Parser, add_row, generate, read_rows
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 VARIANTS = ('plain', 'mbstddev', 'progression')
-PAPER_KIMG = 10000  # of a run without progression; a progressive one has half as much again
+PAPER_KIMG = 10000  # of a run without progression; a progressive one has 1.5x
 
 
 def parse_args(argv=None):
     parser = Parser(prog='python -m benchmarks.mode_recovery', description=__doc__.split('\n')[0])
     parser.add_argument('--variants', nargs='+', default=VARIANTS, help='of configs/mnist_modes.py')
     parser.add_argument('--K', type=int, default=4,
-                        help='the discriminator is so many times smaller (default: 4)')
+                        help='factor by which D is smaller than G (default: 4)')
     parser.add_argument('--seeds', type=int, default=3, help='runs of each variant (default: 3)')
     parser.add_argument('--kimg', type=float, default=100,
                         help="length of a run, in place of the paper's 10000 (default: 100)")
@@ -44,7 +45,7 @@ def parse_args(argv=None):
     parser.add_argument('--result_dir', default='results',
                         help='for the runs and mode_recovery.jsonl, .png, -images.png')
     parser.add_argument('--data_dir', default='datasets',
-                        help='where the data sets are, or are made')
+                        help='folder of the data sets; missing ones are made')
     return parser.parse_args(argv)
 
 
@@ -75,8 +76,9 @@ def main(argv=None):
 # Data sets, runs, counts.
 
 def make_data_sets(data_dir, num_images=20000, random_seed=123):
-    """`digits`, for the classifier, and `mnistrgb-5k`: three digits at a time of the same 5000,
-    unless they are there.
+    """Make the data sets that are missing.
+
+    They are `digits`, for the classifier, and `mnistrgb-5k`: the same 5000 digits, three per image.
     """
     from pgan.data.writer import TFRecordExporter
     from pgan.importers.digits import load_digits
@@ -94,14 +96,14 @@ def make_data_sets(data_dir, num_images=20000, random_seed=123):
 
 
 def configuration(K, variant):
-    """configs/mnist_modes.py with its two lines at the top set."""
+    """Source of configs/mnist_modes.py with the two settings at its top replaced."""
     with open(os.path.join(ROOT, 'configs', 'mnist_modes.py'), encoding='utf-8') as file:
         text = re.sub(r"^_K = \d+", f'_K = {K}', file.read(), flags=re.M)
     return re.sub(r"^_variant = '\w+'", f"_variant = '{variant}'", text, flags=re.M)
 
 
 def train(args, variant, seed):
-    """One run of train.py. Returns its result folder and seconds."""
+    """Run train.py once. Returns its result folder and seconds."""
     scale = args.kimg / PAPER_KIMG
     name = f'modes-K{args.K}-{variant}-seed{seed}'
     path = os.path.join(args.result_dir, f'{name}.py')
@@ -130,7 +132,7 @@ tf_config = EasyDict({{'intra_op_parallelism_threads': 1, 'inter_op_parallelism_
 
 
 class Measure:
-    """Counts modes, one run at a time."""
+    """Counts modes, for one run at a time."""
 
     def __init__(self, args):
         import metrics
@@ -167,7 +169,7 @@ def results_path(args):
 
 
 def add_result(args, row):
-    """Print a row, and add it to mode_recovery.jsonl."""
+    """Print a row and add it to mode_recovery.jsonl."""
     print(json.dumps(row), flush=True)
     add_row(results_path(args), row)
     return row
@@ -207,7 +209,7 @@ def draw(results, variants, path):
 
 
 def draw_images(results, variants, args, columns=16, zoom=2):
-    """A row of real images, and one of images of each variant's first run."""
+    """Draw a row of real images, and a row of images from each variant's first run."""
     import dataset
     import misc
     from pgan.pixels import repeat_pixels

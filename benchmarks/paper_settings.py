@@ -1,9 +1,10 @@
-"""Do the paper's experiments train? Each setting of configs/ for a few hundred updates, narrow:
-python -m benchmarks.paper_settings -h
+"""Check that the paper's experiments train, for a few hundred updates with narrow networks.
 
-Prints one JSON line per setting: parameters of the networks at full width, seconds, whether every
-variable is finite and the snapshot comes back as it was. The data are blobs of colour, of the data
-set's shape.
+    python -m benchmarks.paper_settings -h
+
+Runs each setting of configs/ and prints one JSON line: parameters of the networks at full width,
+seconds, whether every variable is finite, and whether the snapshot survives a round-trip. The data
+are coloured blobs, of the shape of the data set.
 """
 import json
 import os
@@ -17,7 +18,7 @@ import numpy as np
 from benchmarks.common import Parser
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-ROWS = ('a', 'b', 'c', 'd', 'e*', 'e', 'f', 'g')  # h has the settings of g
+ROWS = ('a', 'b', 'c', 'd', 'e*', 'e', 'f', 'g')  # h equals g
 VARIANTS = ('plain', 'ournorm', 'mbstddev', 'progression')
 SETTINGS = {
     **{f'ablation {row}': ('ablation', 128, {'row': row})
@@ -56,7 +57,7 @@ def parse_args(argv=None):
 
 
 def make_blobs(data_dir, resolution, count=64):
-    """A data set of colour images, blobs of several sizes."""
+    """Make a data set of colour images with blobs of several sizes."""
     from pgan.data.writer import TFRecordExporter
     from pgan.pixels import repeat_pixels
     folder, random = os.path.join(data_dir, f'blobs{resolution}'), np.random.RandomState(0)
@@ -71,7 +72,7 @@ def make_blobs(data_dir, resolution, count=64):
 
 
 def choose(name, choices):
-    """The text of a file of configs/ with the lines at its top set."""
+    """Source of a file of configs/ with the settings at its top replaced."""
     with open(os.path.join(ROOT, 'configs', f'{name}.py'), encoding='utf-8') as file:
         text = file.read()
     for key, value in choices.items():
@@ -80,7 +81,7 @@ def choose(name, choices):
 
 
 def full_parameters(path, resolution):
-    """Trainable parameters of G and D as the configuration file has them."""
+    """Trainable parameters of G and D in the configuration file."""
     import tfutil
     from pgan import settings
     config = settings.load([path])
@@ -92,7 +93,7 @@ def full_parameters(path, resolution):
 
 
 def run(name, args):
-    """Train one setting; returns its line."""
+    """Train one setting and return its result line."""
     import misc
     source, resolution, choices = SETTINGS[name]
     make_blobs(args.data_dir, resolution)

@@ -1,11 +1,11 @@
-"""The training step of the PyTorch package pro-gan-pth, as a worker of `benchmarks.peers`, whose
-virtual environment runs it.
+"""Training step of the PyTorch package pro-gan-pth, as a worker of `benchmarks.peers`.
 
-Its networks, its WGAN-GP loss and its moving average; the order of things is that of its own
-training loop (which needs packages that have nothing to do with speed): D's update, the average,
-G's update, each looked at for gradients that are not finite.
+The virtual environment of `benchmarks.peers` runs it: python peer_pro_gan_pth.py RESOLUTION
+MINIBATCH
 
-python peer_pro_gan_pth.py RESOLUTION MINIBATCH
+It uses the package's networks, WGAN-GP loss and moving average, in the order of its own training
+loop: D's update, the average, G's update, each with a check for non-finite gradients. That loop
+itself is not used because it needs packages that do not affect speed.
 """
 import copy
 import math
@@ -19,7 +19,7 @@ def make_round(resolution, minibatch):
     """Function of one D and one G update at a resolution of a 32x32 network."""
     import torch
     from pro_gan_pytorch import custom_layers, losses, networks
-    # Today's torch expects one argument more than the package hands on. No padding is asked for.
+    # Current torch versions expect one more argument than the package passes. No padding is needed.
     layer = custom_layers.EqualizedConvTranspose2d
     layer._output_padding = lambda self, *_, **__: self.output_padding
     torch.manual_seed(1)

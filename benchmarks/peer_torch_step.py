@@ -1,23 +1,25 @@
 """A training step of the paper's networks in PyTorch: python -m benchmarks.peer_torch_step -h
 
-The peer that this program's step is compared with on GPUs. One step is one WGAN-GP update of D
-(paper, Appendix A.1), one step of the moving average of G's weights, and one update of G, at a
-single growth stage: no fading, no labels, no statistics. The real images lie on the device as
-uint8; they are scaled and mirrored there. The module runs without TensorFlow, and importing it does
-not import PyTorch.
+This program's step is compared with it on GPUs. One step is one WGAN-GP update of D (paper,
+Appendix A.1), one step of the moving average of G's weights, and one update of G, at a single
+growth stage: no fading, no labels, no statistics. The real images are on the device as uint8; they
+are scaled and mirrored there. The module runs without TensorFlow, and importing it does not import
+PyTorch.
 
-What a good PyTorch user does to be fast:
+It uses PyTorch's usual optimizations:
 
 * Memory format channels_last, cuDNN autotuning, fused Adam, multi-tensor moving average.
 * Reals and fakes go through D in one evaluation. The minibatch stddev layer keeps them apart.
 * TF32 by PyTorch's two switches; bfloat16 and float16 by autocast, float16 with GradScaler.
 * torch.compile of four pieces: fake images, scaling of the reals, D's loss, G's loss. AOTAutograd
   cannot differentiate a compiled function twice, so the gradient penalty cannot wrap a compiled D.
-  Inside of a compiled function, torch.func.grad puts the inner gradient into the forward graph, and
+  Inside a compiled function, torch.func.grad puts the inner gradient into the forward graph, and
   AOTAutograd then sees a function that is differentiated once. If a PyTorch version cannot do
   that, D's evaluation of reals and fakes is compiled and the penalty runs eagerly; if it cannot
-  compile at all, everything does. A note on stderr says so, and the result lists what is compiled.
-* On request, one CUDA graph of the whole step: no launch overhead, which dominates small images.
+  compile at all, all pieces run eagerly. A note on stderr reports this, and the result lists the
+  compiled pieces.
+* Optionally, one CUDA graph of the whole step, which avoids the launch overhead that dominates at
+  small resolutions.
 
 Prints one JSON line.
 """
@@ -38,7 +40,7 @@ GAIN = math.sqrt(2)  # He et al. 2015, for leaky ReLU
 SMOOTHING = 0.999  # of the moving average
 GROUP = 4  # of the minibatch stddev layer
 GROUP_SEC = 0.5  # duration of the steps between two synchronizations
-LEVELS = [  # what to compile, from the best to the fallback that always works
+LEVELS = [  # sets of pieces to compile, from the best to the fallback that always works
     ('fakes', 'real_images', 'G_loss', 'D_loss'),
     ('fakes', 'real_images', 'G_loss', 'D_scores'),
     (),
@@ -91,7 +93,7 @@ def minibatch_stddev(x, parts=1):
 
     Args:
         x: activations [N, C, H, W].
-        parts: number of minibatches that are concatenated in x. Groups do not cross their borders.
+        parts: number of minibatches concatenated in x. Groups do not cross their borders.
 
     Returns:
         [N, C + 1, H, W], in x's dtype. The members of a group stand N / parts / group apart.
@@ -329,7 +331,7 @@ class Step:
 
     def update_G(self, latents):
         """Update G with fakes of these latents, [N, latent size]. Returns the mean loss."""
-        self.D.requires_grad_(False)  # else a compiled backward pass computes D's gradients as well
+        self.D.requires_grad_(False)  # else a compiled backward pass computes D's gradients too
         loss = self.G_loss(latents).mean()
         self._apply(loss, self.G_opt, self.G_scaler)
         self.D.requires_grad_(True)
@@ -401,7 +403,7 @@ class Step:
 
 
 def make_step(args, backend='inductor', channels=3):
-    """Build a training step, and set PyTorch's switches to what its dtype asks for.
+    """Build a training step, and set PyTorch's precision switches for its dtype.
 
     Args:
         args: options of `parse_args`.
@@ -409,10 +411,10 @@ def make_step(args, backend='inductor', channels=3):
         channels: of the images.
 
     Returns:
-        Step. Calling it does one step; the first call compiles, if args.compile asks for it.
+        Step. Calling it does one step; the first call compiles if args.compile is set.
 
     Raises:
-        SystemExit: PyTorch is not installed, or finds no CUDA device where one is asked for.
+        SystemExit: PyTorch is not installed, or finds no requested CUDA device.
     """
     try:
         import torch
@@ -441,7 +443,7 @@ def report_fallback(level, error):
 
 
 def first_step(step):
-    """Do the first step. Whatever cannot be compiled is left eager, with a note on stderr."""
+    """Do the first step. Pieces that cannot be compiled run eagerly, with a note on stderr."""
     import torch
     for level in LEVELS[LEVELS.index(step.compiled):]:
         step.compile(level)
@@ -457,7 +459,7 @@ def first_step(step):
 def graphed(step, warm_up=3):
     """Record a step as one CUDA graph. Returns a function that replays it, and its losses."""
     import torch
-    side = torch.cuda.Stream()  # recording asks for work on a stream that is not the default one
+    side = torch.cuda.Stream()  # recording requires a stream other than the default one
     side.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(side):
         for _ in range(warm_up):

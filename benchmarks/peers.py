@@ -1,10 +1,11 @@
-"""This program's training step beside that of the PyTorch package pro-gan-pth 3.4, in turns: python
--m benchmarks.peers -h
+"""This program's training step compared with that of the PyTorch package pro-gan-pth 3.4.
 
-The same layers (fmap_base 8192 and fmap_max 512 give 512 maps at 4x4 to 32x32 in both), the same
-minibatch, float32. Makes a virtual environment for the package, which takes a few GB on the disk,
-and deletes it afterwards unless --venv says where it should stay. Prints one JSON line for each
-resolution.
+    python -m benchmarks.peers -h
+
+The two run alternately, with the same layers (fmap_base 8192 and fmap_max 512 give 512 maps at 4x4
+to 32x32 in both) and the same minibatch, in float32. Makes a virtual environment for the package,
+which takes a few GB of disk space, and deletes it afterwards unless --venv names a folder. Prints
+one JSON line for each resolution.
 """
 import contextlib
 import json
@@ -26,24 +27,24 @@ PACKAGE = 'pro-gan-pth==3.4'
 def parse_args(argv=None):
     parser = Parser(prog='python -m benchmarks.peers', description=__doc__.split('\n')[0])
     parser.add_argument('--resolution', type=int, action='append', choices=(4, 8, 16, 32),
-                        help='measure only this; may be given several times')
+                        help='measure only this; may be repeated')
     parser.add_argument('--minibatch', type=int, default=16)
     parser.add_argument('--turns', type=int, default=3,
-                        help='of each, after one to warm up (default: 3)')
+                        help='of each, after a warm-up turn (default: 3)')
     parser.add_argument('--seconds', type=float, default=30.0,
-                        help='go on for so long, if that is longer '
+                        help='measure for at least this long '
                         '(default: 30)')
     parser.add_argument('--venv', metavar='FOLDER',
-                        help='virtual environment to make, or to use if '
-                        'it is there')
+                        help='virtual environment to create, or to use '
+                        'if it exists')
     return parser.parse_args(argv)
 
 
 def make_environment(folder):
-    """A virtual environment with the package; returns its Python.
+    """Create a virtual environment with the package and return its Python.
 
     Raises:
-        SystemExit: it could not be installed; says what pip said.
+        SystemExit: the installation failed; the message quotes pip.
     """
     python = pathlib.Path(folder, 'Scripts' if os.name == 'nt' else 'bin', 'python')
     installed = pathlib.Path(folder, 'installed.txt')

@@ -1,14 +1,18 @@
-"""Images per second from the files of a data set to what the training step gets: python -m
-benchmarks.pipeline -h
+"""Images per second from the files of a data set to the input of the training step.
 
-For each resolution, in the minibatches of training: reading (`read`), and reading, casting,
-mirroring or not, rescaling (`ready`, `ready_mirror`). Cold: the first pass over files that the
-system has dropped from its cache; `cold_dropped` is the part that it did drop, and where that is
-less than 0.95 there is no cold figure. Warm: later passes. What calling a compiled function costs
-is taken off (`call_sec`), as in training all this is a part of the step. Prints one JSON line for
-each resolution.
+    python -m benchmarks.pipeline -h
 
-Without --data, it first makes a data set of made-up images in a temporary folder.
+For each resolution, with the minibatches of training: `read` is reading alone; `ready` and
+`ready_mirror` also cast and rescale, and `ready_mirror` mirrors.
+
+* Cold: the first pass, over files that the system has dropped from its cache. `cold_dropped` is the
+  share that it dropped; below 0.95 there is no cold figure.
+* Warm: later passes.
+
+The time of calling an empty compiled function (`call_sec`) is subtracted, because in training all
+this is part of the step. Prints one JSON line for each resolution.
+
+Without --data, it first makes a data set of synthetic images in a temporary folder.
 """
 import contextlib
 import ctypes
@@ -32,11 +36,11 @@ MINIBATCHES = {4: 128, 8: 128, 16: 128, 32: 64, 64: 32, 128: 16, 256: 8, 512: 4,
 
 def parse_args(argv=None):
     parser = Parser(prog='python -m benchmarks.pipeline', description=__doc__.split('\n')[0])
-    parser.add_argument('--data', metavar='FOLDER', help='a data set; default: made-up images')
+    parser.add_argument('--data', metavar='FOLDER', help='a data set; default: synthetic images')
     parser.add_argument('--resolution', type=int, default=256,
-                        help='of the made-up images (default: 256)')
+                        help='of the synthetic images (default: 256)')
     parser.add_argument('--num_images', type=int, default=1000,
-                        help='made-up images (default: 1000)')
+                        help='synthetic images (default: 1000)')
     parser.add_argument('--only', type=int, action='append', metavar='R',
                         help='measure only this resolution; may be '
                         'given several times')
@@ -46,7 +50,7 @@ def parse_args(argv=None):
 
 
 def make_data(folder, resolution, num_images):
-    """Write a data set of made-up images, as `dataset_tool.py create_from_images` does."""
+    """Write a data set of synthetic images, as `dataset_tool.py create_from_images` does."""
     import numpy as np
 
     import dataset_tool
@@ -66,20 +70,19 @@ def make_data(folder, resolution, num_images):
 # ---------------------------------------------------------------- the system's cache
 
 def drop_from_cache(path):
-    """Ask the system to forget a file's pages; return the part that it forgot, or None where it
-    cannot be asked.
+    """Ask the system to drop a file from its cache. Returns the share dropped; None if unsupported.
     """
     if not hasattr(os, 'posix_fadvise') or os.path.getsize(path) == 0:
         return None
     with open(path, 'rb') as file:
-        os.fsync(file.fileno())  # pages that are not on the disk yet would stay
+        os.fsync(file.fileno())  # dirty pages would not be dropped
         os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
     resident = resident_part(path)
     return None if resident is None else round(1 - resident, 3)
 
 
 def resident_part(path):
-    """Part of a file's pages that are in memory (mincore), or None where that is not known."""
+    """Share of a file's pages in memory (mincore); None where that is not known."""
     libc = ctypes.CDLL(None, use_errno=True)
     if not hasattr(libc, 'mincore'):
         return None
@@ -92,15 +95,14 @@ def resident_part(path):
                             states):
                 return None
         finally:
-            del first  # the map cannot be closed while it is referred to
+            del first  # the map cannot be closed while it is referenced
     return sum(state & 1 for state in states) / len(states)
 
 
 # ---------------------------------------------------------------- measuring
 
 def make_ready(training_set, lod, mirror):
-    """Function from the data set's tensors to what a loss gets: the first lines of the compiled D
-    step.
+    """Function from the data set's tensors to the loss's input: the start of the compiled D step.
     """
     import tensorflow as tf
 
@@ -116,7 +118,7 @@ def make_ready(training_set, lod, mirror):
 
 
 def images_per_sec(training_set, minibatch, ready=None, seconds=None, call_sec=0.0):
-    """Take minibatches for so many seconds, or through the whole set once."""
+    """Read minibatches for this many seconds, or once through the whole set."""
     count, start = 0, time.perf_counter()
     while count < training_set.num_images if seconds is None else time.perf_counter(
     ) - start < seconds:
@@ -128,15 +130,15 @@ def images_per_sec(training_set, minibatch, ready=None, seconds=None, call_sec=0
 
 
 def call(function, images, count):
-    """Call a compiled function of a minibatch and the number of images before it, and wait for a
-    part of what it gives.
+    """Call a compiled function of a minibatch and the number of preceding images; wait for its
+    result.
     """
     import tensorflow as tf
     function(images, tf.constant(count, tf.int32))[0, 0, 0, 0].numpy()
 
 
 def empty_call_sec(training_set, calls=300):
-    """Median seconds of calling a compiled function that does nothing with a minibatch."""
+    """Median seconds of calling an empty compiled function with a minibatch."""
     import tensorflow as tf
     nothing = tf.function(lambda images, step: images[:1, :1, :1, :1], autograph=False)
     images, _ = training_set.get_minibatch_tf()
@@ -185,8 +187,8 @@ def measure(args):
                        for path in pathlib.Path(folder).glob('*-r[0-9][0-9].tfrecords'))
         missing = sorted(set(args.only or ()) - set(known))
         if missing or not known:
-            sys.exit(f'Error: {folder!r} holds the resolutions {known}, so {missing or "nothing"} '
-                     'can be measured. Give --data a folder that dataset_tool.py made.')
+            sys.exit(f'Error: {folder!r} has the resolutions {known}, not {missing or "any"}. '
+                     'Set --data to a folder that dataset_tool.py made.')
         for resolution in args.only or known:
             yield measure_resolution(folder, resolution, args.seconds)
 

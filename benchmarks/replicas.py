@@ -1,10 +1,11 @@
-"""What several devices cost beside one at the same minibatch, on one CPU: python -m
-benchmarks.replicas -h
+"""Cost of several devices compared with one at the same minibatch, on one CPU.
 
-A process for each number of devices holds the training steps of a stage, and they work in turns, so
-that whatever else the machine does falls on all of them. More CPU devices add no speed, only what
-it costs to divide the work, to add up the gradients, and to make every update on each device.
-Prints one JSON line for each number of devices.
+    python -m benchmarks.replicas -h
+
+One process per number of devices holds the training steps of a stage. The processes run
+alternately, so other load on the machine affects all of them. More CPU devices add no speed, only
+the cost of dividing the work, the all-reduce, and the update on each device. Prints one JSON line
+for each number of devices.
 """
 import contextlib
 import json
@@ -22,13 +23,13 @@ os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
 def parse_args(argv=None):
     parser = Parser(prog='python -m benchmarks.replicas', description=__doc__.split('\n')[0])
     parser.add_argument(
-        '--devices', type=int, action='append', help='measure this number beside 1; may be '
-        'given again (default: 2 and 4)')
+        '--devices', type=int, action='append', help='compare this number with 1; may be '
+        'repeated (default: 2 and 4)')
     parser.add_argument('--resolution', type=int, default=32,
                         help='full resolution of the networks, pixels')
     parser.add_argument('--lod', type=float, default=0.0,
-                        help='level of detail to measure at; a fraction '
-                        'is fading')
+                        help='level of detail to measure at; fractions '
+                        'fade')
     parser.add_argument('--fmap_base', type=int, default=256)
     parser.add_argument('--fmap_max', type=int, default=64)
     parser.add_argument('--minibatch', type=int, default=64, help='on all devices together')
@@ -40,12 +41,13 @@ def parse_args(argv=None):
 
 
 def work(args, count, pipe):
-    """Make the steps of so many devices, then a turn whenever the pipe asks for one: it gets the
-    seconds. In a process of its own.
+    """Build the steps of `count` devices, then run a turn for each message on the pipe.
+
+    Sends the seconds of each turn. Runs in a separate process.
     """
     from benchmarks.training_step import make_round, make_steps
     from tfutil import init_tf
-    with contextlib.redirect_stdout(sys.stderr):  # notes; stdout is for results
+    with contextlib.redirect_stdout(sys.stderr):  # stdout is for results
         init_tf(random_seed=1, num_gpus=count)
         one_round = make_round(args, make_steps(args, count))
     while True:
@@ -61,11 +63,11 @@ def measure(args):
     spawn, pipes, workers = multiprocessing.get_context('spawn'), {}, []
     for count in (1, *args.devices):
         pipes[count], end = spawn.Pipe()
-        # ends with this one
+        # a daemon ends with this process
         workers.append(spawn.Process(target=work, args=(args, count, end), daemon=True))
         workers[-1].start()
         end.close()
-        pipes[count].recv()  # it has compiled
+        pipes[count].recv()  # wait until it has compiled
     seconds = take_turns(
         {count: lambda pipe=pipe: pipe.send('go') or pipe.recv()
          for count, pipe in pipes.items()}, args.turns)

@@ -1,4 +1,4 @@
-"""Tables and a picture of what `python -m benchmarks` has measured."""
+"""Tables and a picture of the results of `python -m benchmarks`."""
 import statistics
 
 from benchmarks import learning_curves
@@ -10,13 +10,13 @@ ORIGINAL = {row['stage']: significant(statistics.mean(row['original_sec_per_kimg
 
 
 def lines_of(results, section):
-    """(key, result line) of all that was measured in a section."""
+    """(key, result line) of each measurement in a section."""
     return [(key, line) for key, entry in results['measurements'].items()
             if entry['section'] == section for line in entry.get('lines', ())]
 
 
 def table(heading, rows):
-    """A Markdown table; None becomes an empty cell. Nothing without rows."""
+    """A Markdown table; None becomes an empty cell. Empty without rows."""
     if not rows:
         return ''
     cells = [['' if cell is None else str(cell) for cell in row] for row in (heading, *rows)]
@@ -25,25 +25,26 @@ def table(heading, rows):
 
 
 def markdown(results, name):
-    """The whole report."""
+    """The whole report as Markdown."""
     session = results['sessions'][0]
     machine = session['machine']
     parts = [
         f'# {name}', 'Written by `python -m benchmarks`' +
-        (' with `--quick`: **it shows that everything works; the numbers mean nothing.**'
+        (' with `--quick`: **a test of the benchmarks; the numbers mean nothing.**'
          if results['options']['quick'] else '.'),
         f'{machine.get("cores")} cores of {machine.get("processor")}, {machine.get("memory_gb")} '
-        f'GB, TensorFlow {machine.get("tensorflow")}, commit {machine.get("commit")}, begun '
+        f'GB, TensorFlow {machine.get("tensorflow")}, commit {machine.get("commit")}, started '
         f'{session["started"]}' +
         (f', in {len(results["sessions"])} sessions' if len(results['sessions']) > 1 else '') +
         '. Load before each measurement: '
         f'{_range([entry["load_before"] for entry in results["measurements"].values()])} '
-        '(0 = nobody else was at work).'
+        '(0 = idle machine).'
     ]
     for title, rows in (('Ceiling of the machine', _machine), ('Training', _training),
-                        ('First stages of a 1024x1024 run', _large), ('Beside a bare step', _bare),
-                        ('Beside pro-gan-pth', _peers), ('Drawing images',
-                                                         _generator), ('Data pipeline', _pipeline),
+                        ('First stages of a 1024x1024 run', _large),
+                        ('Compared with a bare step', _bare),
+                        ('Compared with pro-gan-pth', _peers), ('Generating images', _generator),
+                        ('Data pipeline', _pipeline),
                         ('Making data sets', _dataset_tool), ('Start and maintenance', _startup)):
         text = rows(results)
         if text:
@@ -53,7 +54,7 @@ def markdown(results, name):
         for key, entry in results['measurements'].items() if 'error' in entry
     ]
     if failed:
-        parts += ['## Without a result', '\n'.join(failed)]
+        parts += ['## Failed measurements', '\n'.join(failed)]
     return '\n\n'.join(parts) + '\n'
 
 
@@ -89,7 +90,7 @@ def _step_rows(results, section):
 
 STEP_HEADING = [
     'width', 'stage', 'minibatch', 'precision', 's/kimg', 'GFLOP/kimg', 'GFLOP/s',
-    'convolution in turn, GFLOP/s', 'share', 'compile s', 'peak MB'
+    'convolution, GFLOP/s', 'share', 'compile s', 'peak MB'
 ]
 
 
@@ -103,8 +104,8 @@ def _training(results):
     ]
     if narrow:
         text += ('\nThe original (TensorFlow 1.15 with MKL) was measured on two cores of an AMD '
-                 'EPYC, side by side with commit 6c543e8 of this program '
-                 '(2026-11-26-original.md), and not in the same run as the figures here:\n\n')
+                 'EPYC, alternately with commit 6c543e8 of this program '
+                 '(2026-11-26-original.md), not in the same run as the figures here:\n\n')
         text += table(['stage, narrow', 'original s/kimg', 's/kimg', 'times faster'], [[
             _stage(line),
             ORIGINAL.get(int(_stage(line))), line['sec_per_kimg'],
@@ -123,8 +124,8 @@ def _passes(results):
         'width', 'stage', 'minibatch', 'forward', 'backward', 'second order', 'optimizer',
         'optimizer GB'
     ]
-    return rows and ('\nThe work of 1000 images: GFLOP by pass; of Adam and the moving average '
-                     'GFLOP, and GB that they read and write.\n\n'
+    return rows and ('\nWork per 1000 images: GFLOP of each pass; GFLOP of Adam and the moving '
+                     'average, and the GB that they read and write.\n\n'
                      + table(heading, rows.values())) or ''
 
 
@@ -139,12 +140,12 @@ def _large(results):
         beside = small.get((_stage(line), line['fmap_max'], line['minibatch'], line['dtype']))
         if beside:
             rows.append([_stage(line), significant(line['sec_per_kimg'] / beside, 3)])
-    return text + ('\n' +
-                   table(['stage', 'beside the same stage of a 32x32 run'], rows) if rows else '')
+    return text + ('\n' + table(['stage', 'compared with the same stage of a 32x32 run'], rows)
+                   if rows else '')
 
 
 def _bare(results):
-    return table(['width', 'resolution', 'minibatch', 's/kimg', 'bare', 'beside bare', 'quartiles'],
+    return table(['width', 'resolution', 'minibatch', 's/kimg', 'bare', 'ratio', 'quartiles'],
                  [[
                      f'{line["fmap_base"]}/{line["fmap_max"]}', line['resolution'],
                      line['minibatch'], line['sec_per_kimg'], line['bare_sec_per_kimg'],
@@ -154,7 +155,7 @@ def _bare(results):
 
 
 def _peers(results):
-    return table(['resolution', 'minibatch', 's/kimg', 'pro-gan-pth', 'beside it', 'quartiles'], [[
+    return table(['resolution', 'minibatch', 's/kimg', 'pro-gan-pth', 'ratio', 'quartiles'], [[
         line['resolution'], line['minibatch'], line['sec_per_kimg'], line['peer_sec_per_kimg'],
         line['beside_peer']['ratio'],
         f'{line["beside_peer"]["lower"]} to {line["beside_peer"]["upper"]}'
@@ -188,14 +189,14 @@ def _pipeline(results):
         ])
     text = table([
         'resolution', 'minibatch', 'cold: read', 'warm: read', 'warm: ready',
-        'warm: ready, mirrored', 'reading beside a narrow step', 'ready, mirrored, beside it'
+        'warm: ready, mirrored', 'read / narrow step', 'ready, mirrored / narrow step'
     ], rows)
     not_dropped = [
         str(line['resolution']) for _, line in lines_of(results, 'pipeline')
         if 'cold_read' not in line
     ]
-    note = (f' The system did not drop its cache at {", ".join(not_dropped)}, so nothing is cold '
-            'there.') if not_dropped else ''
+    note = (f' At {", ".join(not_dropped)} the system kept its cache, so there is no cold '
+            'figure.') if not_dropped else ''
     return text and f'Images/s.{note}\n\n{text}'
 
 
@@ -222,8 +223,9 @@ def _startup(results):
 # ---------------------------------------------------------------- the picture
 
 def plot(results, path):
-    """Seconds per kimg by stage, and the share of the ceiling, as a PNG file. Returns whether there
-    was anything to draw.
+    """Draw seconds per kimg by stage and the share of the ceiling as a PNG file.
+
+    Returns whether there was anything to draw.
     """
     series = {}
     for _, line in lines_of(results, 'training'):

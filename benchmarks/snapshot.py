@@ -1,8 +1,9 @@
-"""Seconds to load a snapshot and to draw images with it, and memory: python -m benchmarks.snapshot
--h
+"""Seconds to load a snapshot and to generate images with it, and memory.
 
-Prints one JSON line for each precision. Writes a snapshot with random weights to a temporary folder
-first.
+    python -m benchmarks.snapshot -h
+
+Writes a snapshot with random weights to a temporary folder first. Prints one JSON line for each
+precision.
 """
 import argparse
 import json
@@ -29,13 +30,13 @@ def parse_args(argv=None):
                         help='images at a time for the steady rate '
                         '(default: 4)')
     parser.add_argument('--seconds', type=float, default=20.0,
-                        help='how long to draw images (default: 20)')
+                        help='how long to generate images (default: 20)')
     parser.add_argument('--measure', metavar='PKL', help=argparse.SUPPRESS)
     return parser.parse_args(argv)
 
 
 def write_snapshot(args, path):
-    """G, D and Gs of the size asked for, as train.py saves them."""
+    """Write G, D and Gs of the requested size, as train.py saves them."""
     import misc
     import tfutil
     options = dict(num_channels=3, resolution=args.resolution, fmap_base=args.fmap_base,
@@ -45,8 +46,9 @@ def write_snapshot(args, path):
 
 
 def measure(args):
-    """Load the snapshot and draw with Gs; return what was measured. In a process of its own, as
-    peak memory is the process's.
+    """Load the snapshot, generate images with Gs and return the result.
+
+    Runs in a separate process, because peak memory is measured per process.
     """
     start = time.perf_counter()
     import misc

@@ -1,11 +1,13 @@
-"""From `python train.py` to its end, with a short schedule: python -m benchmarks.startup -h
+"""Start-up and maintenance times of a whole run of train.py with a short schedule.
 
-Seconds to the first training step, seconds that compiling takes in each stage, seconds of image
-grids, snapshots and checkpoints and their share of a run with the official ticks, peak memory.
-Images are black. Prints one JSON line.
+    python -m benchmarks.startup -h
 
-A first run is warm: before it, one is made that only counts as warming up, unless --runs is 1
-(files that have not been read since the machine started take longer).
+Measures the seconds to the first training step; the compilation time of each stage; the time of
+image grids, snapshots and checkpoints and their share of a run with the official ticks; peak
+memory. Images are black. Prints one JSON line.
+
+Unless --runs is 1, an uncounted warm-up run comes first: files that have not been read since the
+machine started take longer.
 """
 import argparse
 import collections
@@ -31,9 +33,9 @@ def parse_args(argv=None):
     parser.add_argument('--fmap_max', type=int, default=64)
     parser.add_argument('--minibatch', type=int, default=64)
     parser.add_argument('--phase_kimg', type=float, default=1.0,
-                        help='of each stage, stable and fading '
+                        help='per stable or fading phase '
                         '(default: 1)')
-    parser.add_argument('--runs', type=int, default=2, help='of which the last counts (default: 2)')
+    parser.add_argument('--runs', type=int, default=2, help='only the last one counts (default: 2)')
     parser.add_argument('--measure', metavar='FOLDER', help=argparse.SUPPRESS)
     parser.add_argument('--started', type=float, help=argparse.SUPPRESS)
     return parser.parse_args(argv)
@@ -56,12 +58,12 @@ def settings_of(args, folder):
 
 
 class Watch:
-    """Notes when what happens in a run, by wrapping the methods that do it."""
+    """Records the times of a run's events by wrapping the methods that make them."""
 
     def __init__(self, started):
         self.started, self.training_since, self.first_step = started, None, None
         self.steps = collections.defaultdict(list)  # (resolution, fading) -> seconds of each
-        self.maintenance = collections.defaultdict(list)  # what -> seconds of each
+        self.maintenance = collections.defaultdict(list)  # kind -> seconds of each
 
     def install(self):
         import misc
@@ -100,8 +102,9 @@ class Watch:
             self.first_step = time.time()
 
     def compile_sec(self):
-        """Seconds that the first step of a stage took beyond what later ones take: {'32', '32
-        fading': seconds}.
+        """Compilation time of each stage, {'32': seconds, '32 fading': seconds}.
+
+        It is the time of the first step minus that of later ones.
         """
         return {
             f'{resolution}{" fading" * fading}': round(
@@ -110,13 +113,13 @@ class Watch:
         }
 
     def sec_per_kimg(self, resolution, minibatch):
-        """Of a stable stage, of one D and one G update."""
+        """Seconds per kimg of a stable stage, with one D and one G update per minibatch."""
         seconds = self.steps[resolution, False]
         return statistics.median(seconds[1:] or seconds) / minibatch * 1000
 
 
 def measure(args):
-    """In a process of its own: run train.py, watched; return what was measured."""
+    """Run train.py in this process, watched, and return the result."""
     sys.argv[:] = ['train.py', *settings_of(args, args.measure)]
     watch = Watch(args.started)
     import misc
@@ -141,7 +144,7 @@ def report(args, watch):
     ]
     per_kimg = watch.sec_per_kimg(args.resolution, args.minibatch)
     tick_sec = per_kimg * TICK_KIMG_DICT[args.resolution]
-    # The least of each: the first ones also compile, at a stage that is new.
+    # The minimum of each: the first ones at a new stage also compile.
     least = {what: round(min(seconds), 3) for what, seconds in watch.maintenance.items()}
     # config.py saves networks every tenth tick
     per_tick = least['images'] + (least['networks'] + least['checkpoint']) / 10

@@ -1,5 +1,4 @@
-"""What `python -m benchmarks` measures: a list of measurements, each a command of this package, or
-a function, that gives result lines.
+"""The list of measurements of `python -m benchmarks`: each is a command that prints result lines.
 """
 from typing import NamedTuple
 
@@ -7,16 +6,16 @@ from benchmarks.common import as_options
 
 SECTIONS = {
     'machine': 'the ceiling: matrix products, convolutions, memory bandwidth',
-    'training': 'training step by resolution and precision, stable and fading, narrow and of the '
+    'training': 'training step by resolution and precision, stable and fading, narrow and at the '
                 'paper\'s width',
     'large': 'the first four stages of a 1024x1024 run',
-    'bare': 'a plain training step beside this program\'s',
-    'generator': 'loading a snapshot and drawing images with it',
-    'pipeline': 'from the files of a data set to the training step',
+    'bare': 'this program\'s training step compared with a plain one',
+    'generator': 'loading a snapshot and generating images with it',
+    'pipeline': 'reading a data set for the training step',
     'dataset_tool': 'making data sets',
-    'startup': 'from `python train.py` to the first step; compiling; image grids, snapshots, '
-               'checkpoints',
-    'peers': 'a PyTorch package beside this program (with --peers)',
+    'startup': 'time from `python train.py` to the first step; compilation; image grids, '
+               'snapshots, checkpoints',
+    'peers': 'comparison with a PyTorch package (with --peers)',
 }
 NARROW = dict(fmap_base=256, fmap_max=64)
 PAPER = dict(fmap_base=8192, fmap_max=512)
@@ -28,7 +27,7 @@ class Measurement(NamedTuple):
     """One child process.
 
     Attributes:
-        key: its name in the results; says what is measured.
+        key: its name in the results.
         section: one of SECTIONS.
         command: for `common.run_child`.
         timeout: seconds.
@@ -40,11 +39,11 @@ class Measurement(NamedTuple):
 
 
 def plan(sections, quick=False):
-    """The measurements of some sections, in the order in which they are made.
+    """Return the measurements of some sections, in the order of execution.
 
     Args:
         sections: names out of SECTIONS.
-        quick: tiny ones, that show that everything works; their numbers mean nothing.
+        quick: tiny versions that only test the benchmarks; their numbers mean nothing.
     """
     makers = dict(machine=_machine, training=_training, large=_large, bare=_bare,
                   generator=_generator, pipeline=_pipeline, dataset_tool=_dataset_tool,
@@ -147,7 +146,7 @@ def _startup(quick):
     yield Measurement(
         'startup/narrow', 'startup',
         ['benchmarks.startup', *as_options(dict(resolution=32, minibatch=64, **NARROW))])
-    # the run above has warmed the machine up
+    # the run above is the warm-up
     options = dict(resolution=1024, minibatch=4, phase_kimg=0.02, runs=1, **PAPER)
     yield Measurement('startup/1024', 'startup', ['benchmarks.startup', *as_options(options)],
                       timeout=7200)

@@ -1,7 +1,8 @@
-"""Seconds per thousand images and peak memory of one training stage, without data files: python -m
-benchmarks.training_step -h
+"""Seconds per thousand images and peak memory of one training stage, without data files.
 
-Prints one JSON line. Run it once per measurement: peak memory is the process's.
+    python -m benchmarks.training_step -h
+
+Prints one JSON line. Run it once per measurement, because peak memory is measured per process.
 """
 import contextlib
 import json
@@ -23,8 +24,8 @@ def parse_args(argv=None):
     parser.add_argument('--resolution', type=int, default=32,
                         help='full resolution of the networks, pixels')
     parser.add_argument('--lod', type=float, default=0.0,
-                        help='level of detail to measure at; a fraction '
-                        'is fading')
+                        help='level of detail to measure at; fractions '
+                        'fade')
     parser.add_argument('--channels', type=int, default=3)
     parser.add_argument('--labels', type=int, default=0)
     parser.add_argument('--fmap_base', type=int, default=256)
@@ -35,14 +36,15 @@ def parse_args(argv=None):
                         help='how long to measure, after compilation '
                         'and one warm-up round')
     parser.add_argument('--ceiling', action='store_true',
-                        help='in turn with the steps, measure a 3x3 convolution of the same '
-                             'precision, and what part of it they reach')
+                        help='alternately measure a 3x3 convolution of the same precision, and '
+                             'report the share of its speed that the steps reach')
     return parser.parse_args(argv)
 
 
 def make_steps(args, num_gpus=1, **more):
-    """The training steps of `train.py` on black images; on several devices after
-    `init_tf(num_gpus=...)`. `more` is for `steps_of`.
+    """The training steps of `train.py` on black images.
+
+    For several devices, call `init_tf(num_gpus=...)` first. `more` is passed to `steps_of`.
     """
     import dataset
     from pgan.training import threads
@@ -90,15 +92,13 @@ def steps_of(training_set, G_options, D_options, devices=None, use_loss_scaling=
 
 
 def moment_of(args):
-    """The moment of the options: what `TrainingSteps.run` is told of a schedule."""
+    """The moment of a schedule, for `TrainingSteps.run`, at the options' stage."""
     return types.SimpleNamespace(lod=args.lod, minibatch=args.minibatch, D_lrate=0.001,
                                  G_lrate=0.001)
 
 
 def make_round(args, steps):
-    """Function of one D and one G update, at the stage and minibatch of the options, that waits for
-    their end.
-    """
+    """Function that makes one D and one G update at the options' stage and waits for the end."""
     from tfutil import summary
     moment = moment_of(args)
 
@@ -115,7 +115,7 @@ def flops_per_image(args):
 
 
 def measure(args):
-    """Run rounds of one D and one G update for the given time; return what was measured."""
+    """Run rounds of one D and one G update for the given time and return the result."""
     from tfutil import init_tf
     init_tf(random_seed=1)
     one_round = make_round(args, make_steps(args))
@@ -126,11 +126,11 @@ def measure(args):
         players, rounds = {}, 1
         if args.ceiling:
             from benchmarks.machine import CONVOLUTIONS, convolution_worker
-            # threads are a process's; a step may want fewer
+            # a separate process, because thread settings are per process
             worker, probe_flops = convolution_worker(CONVOLUTIONS[0], args.dtype)
             stack.enter_context(worker).answer()
             players['ceiling'] = lambda: worker.ask()['seconds']
-            # turns of a like length
+            # turns of about equal length
             rounds = max(1, math.ceil(players['ceiling']() / timed(one_round)))
         players['step'] = lambda: timed(lambda: [one_round() for _ in range(rounds)])
         seconds = take_turns(players, 3, args.seconds)

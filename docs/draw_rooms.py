@@ -1,8 +1,8 @@
 """Draw docs/rooms.svg and docs/ways.svg from the sources: .venv/bin/python docs/draw_rooms.py
 
-A room stands above those that it imports; an arrow leads from a room to one that it imports, unless
-that follows from other arrows. The ways are lists of steps, see `docs.ways`, which are looked up in
-the sources. tests/docs/test_pictures.py compares the files with what is drawn now.
+A room is above the rooms that it imports. An arrow leads from a room to one that it imports, unless
+other arrows imply it. The ways are lists of steps (`docs.ways`) that are looked up in the sources.
+tests/docs/test_pictures.py checks that the files are up to date.
 """
 import argparse
 import colorsys
@@ -19,8 +19,8 @@ import pgan  # noqa: E402, F401 -- first: it reports an old Python
 # isort: split
 from docs import rooms, ways  # noqa: E402
 
-_PYTHON: str = 'Python 3.11 or newer is needed'  # Python 2 stops at this line, and shows it
-WIDTH = 560  # all of a phone's screen, a third of a desktop's
+_PYTHON: str = 'Python 3.11 or newer is needed'  # Python 2 fails at this line, and prints it
+WIDTH = 560  # fills a phone's screen, a third of a desktop's
 MARGIN = 12
 STYLE = """
 text { font-family: system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-serif; }
@@ -88,7 +88,7 @@ def fill(hue, dark):
 
 
 def hues(levels):
-    """A color for each room, by the floor that it is on: from earth to sky."""
+    """A colour for each room by its floor, from earth to sky."""
     top = max(levels.values())
     return {class_of(room): 0.09 + 0.5 * level / top for room, level in levels.items()}
 
@@ -108,20 +108,20 @@ BETWEEN = 38  # between two floors, where the arrows are
 def floors(edges):
     """{room: floor}: one above the highest room that it imports; programs stand at the top."""
     levels = {}
-    for room in edges:  # ROOMS is in such an order
+    for room in edges:  # ROOMS has this order
         levels[room] = max((levels[other] + 1 for other in edges[room]), default=0)
     top = max(levels.values())
     return {room: top if rooms.starts(room) else level for room, level in levels.items()}
 
 
 class Layout:
-    """Places of the rooms, floor by floor.
+    """Positions of the rooms, floor by floor.
 
     Attributes:
         rows: lists of places from the ground up; a place is a room, or (room, imported room) where
             the arrow between two rooms of distant floors passes.
-        x: {place: its middle}.
-        chains: for each arrow the places from importer to imported, all a floor apart.
+        x: {place: its centre}.
+        chains: for each arrow, the places from importer to imported room, one per floor.
     """
 
     def __init__(self, edges, levels):
@@ -143,13 +143,13 @@ class Layout:
             self._spread(self.rows if number % 2 else self.rows[::-1])
 
     def neighbours(self, place):
-        """Places a floor above and a floor below that arrows connect with a place."""
+        """Places one floor above and one floor below that arrows connect with a place."""
         return ([upper for upper, lower in self.links if lower == place]
                 + [lower for upper, lower in self.links if upper == place])
 
     def _order(self):
-        """Put each place near the middle of its neighbours, and keep the order that crosses the
-        fewest arrows.
+        """Move each place near the centre of its neighbours; keep the order with the fewest
+        crossings.
         """
         best = None
         for number in range(24):
@@ -172,7 +172,7 @@ class Layout:
                    if level[a] == level[c])
 
     def _spread(self, in_order):
-        """Move the places of each row towards their neighbours, as far as the row has room."""
+        """Move the places of each row towards their neighbours, as far as there is space."""
         for row in in_order:
             wanted = [_mean([self.x[other] for other in self.neighbours(place)], WIDTH / 2)
                       for place in row]
@@ -195,7 +195,7 @@ def _mean(values, otherwise):
 
 
 def _increasing(values):
-    """The nearest numbers, by least squares, that never fall."""
+    """Nearest non-decreasing numbers, by least squares."""
     groups = []  # of equal numbers: (sum, count)
     for value in values:
         groups.append((value, 1))
@@ -206,13 +206,13 @@ def _increasing(values):
 
 
 def drawn_rooms():
-    """The rooms in the picture: {room: set of the rooms that it imports}."""
+    """Rooms in the picture: {room: set of the rooms that it imports}."""
     return {room: imported for room, imported in rooms.imported_rooms().items()
             if room not in rooms.AROUND}
 
 
 def draw_rooms():
-    """The picture of the rooms, as the text of an SVG file."""
+    """Picture of the rooms, as SVG text."""
     edges = drawn_rooms()
     levels = floors(edges)
     layout = Layout(rooms.without_detours(edges), levels)
@@ -247,7 +247,7 @@ def draw_rooms():
 
 
 def _arrows(layout, levels, tops, heights):
-    """Lines from the lower edge of a room to the upper edge of one that it imports."""
+    """Lines from the lower edge of a room to the upper edge of a room that it imports."""
     starts = _ports(layout, [chain[:2] for chain in layout.chains], 0)
     ends = _ports(layout, [chain[-2:] for chain in layout.chains], 1)
     drawn = []
@@ -272,8 +272,9 @@ def _arrows(layout, levels, tops, heights):
 
 
 def _ports(layout, links, side):
-    """Where on a room's edge each of its arrows begins (side 0) or ends (side 1): side by side, in
-    the order of where they come from or lead to.
+    """Positions on the rooms' edges where arrows begin (side 0) or end (side 1).
+
+    They are side by side, in the order of the arrows' other ends.
     """
     ports = []
     for link in links:
@@ -291,7 +292,7 @@ INDENT = 16
 
 
 def draw_ways():
-    """The picture of the ways, as the text of an SVG file."""
+    """Picture of the ways, as SVG text."""
     levels = floors(drawn_rooms())
     body, y = [], 0
     for way in ways.WAYS:
@@ -309,7 +310,7 @@ def draw_ways():
 
 
 def _step(steps, number, y):
-    """A step's line: from its caller's, its name, its note, its room."""
+    """Line of a step: a connection from its caller, its name, its note, its room."""
     step = steps[number]
     x = MARGIN + INDENT * step.depth
     module = ways.module_of(step.name)

@@ -1,6 +1,6 @@
-"""The rooms of the program, read from its sources: their order, their imports, their subjects.
+"""Rooms of the program, read from its sources: their order, imports and subjects.
 
-Nothing is imported, so that this takes no time and needs no package.
+Nothing is imported, so this is fast and needs no package.
 """
 import ast
 import pathlib
@@ -15,7 +15,7 @@ ROOMS = [
     'pgan.training', 'pgan.scripts', 'pgan.explorer', 'util_scripts', 'train', 'dataset_tool',
     'examples', 'benchmarks', 'docs'
 ]
-AROUND = ['examples', 'benchmarks', 'docs']  # they use the rooms, and nobody uses them
+AROUND = ['examples', 'benchmarks', 'docs']  # they import rooms, and no room imports them
 SKIPPED = ('.venv', 'tests', 'configs')
 
 
@@ -28,7 +28,7 @@ def sources():
 
 
 def room_of(module):
-    """The room of a dotted name; the ground floor is what stands in pgan itself."""
+    """Room of a dotted name; modules of `pgan` itself are the ground floor."""
     first, second, *_ = [*module.split('.'), '', '']
     return f'{first}.{second}' if f'{first}.{second}' in ROOMS else first
 
@@ -64,12 +64,12 @@ def imported_rooms():
 
 
 def without_detours(edges):
-    """The same graph without the edges that follow from others: its transitive reduction.
+    """Transitive reduction of a graph: without the edges that follow from others.
 
     Args:
-        edges: {node: set of nodes}, without circles.
+        edges: {node: set of nodes}, without cycles.
     """
-    below = {}  # all that a node reaches
+    below = {}  # all nodes that a node reaches
 
     def reached(node):
         if node not in below:
@@ -80,7 +80,7 @@ def without_detours(edges):
 
 
 def subject(room):
-    """What a room is about: the start of its docstring; of the ground floor, its modules."""
+    """Subject of a room: the start of its docstring; for the ground floor, its modules."""
     if room == 'pgan':
         modules = sorted(path.stem for path in (ROOT / 'pgan').glob('[a-z]*.py'))
         return f'ground floor: {", ".join(modules)}'
@@ -91,7 +91,7 @@ def subject(room):
 
 
 def starts(room):
-    """Whether a room is a program: `python ROOM.py`."""
+    """Whether a room is a program, run as `python ROOM.py`."""
     return "if __name__ == '__main__'" in path_of(room).read_text()
 
 

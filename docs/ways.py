@@ -1,7 +1,7 @@
-"""The ways through the rooms: how a minibatch, a snapshot, a data set and an option travel.
+"""Ways through the rooms: the paths of a minibatch, a snapshot, a data set and an option.
 
-Each way is a list of steps, indented as they call one another. `check` looks them up in the
-sources: every step exists, and is called from where it stands, so the picture stays true.
+Each way is a list of steps, indented by call depth. `check` looks them up in the sources, so the
+picture stays true: every step exists and is called from its caller in the list.
 """
 import ast
 import functools
@@ -16,11 +16,11 @@ class Step(NamedTuple):
     Attributes:
         depth: one more than that of the step that calls it.
         name: 'module.function', 'module.Class' or 'module.Class.method'.
-        note: what happens there.
-        by: how it is reached: '' = it is mentioned in the calling step's code, or in a function of
-            the same module that this one uses; 'self.model' = mentioned as that attribute;
-            'config.py: networks.G_paper' = named by that string in that file; 'pickle' = called by
-            Python's pickle module.
+        note: short description of the step.
+        by: how it is reached: '' = its name is in the calling step's code, or in a function of the
+            same module that this code uses; 'self.model' = it is used as that attribute;
+            'config.py: networks.G_paper' = that string in that file names it; 'pickle' = Python's
+            pickle module calls it.
     """
     depth: int
     name: str
@@ -29,7 +29,7 @@ class Step(NamedTuple):
 
 
 class Way(NamedTuple):
-    """What travels, and its steps."""
+    """What travels, as a title, and its steps."""
     title: str
     steps: list
 
@@ -122,7 +122,7 @@ def check(way):
 
 
 def module_of(name):
-    """The module of a step's name: the longest part of it that is a file."""
+    """Module of a step's name: the longest prefix that is a file."""
     parts = name.split('.')
     for count in range(len(parts) - 1, 0, -1):
         if path_of('.'.join(parts[:count])).is_file():
@@ -131,7 +131,7 @@ def module_of(name):
 
 
 def find(name):
-    """The function or class of a dotted name, as a node of its module's syntax tree."""
+    """Function or class of a dotted name, as a node of its module's syntax tree."""
     module = module_of(name)
     node = _tree(module)
     for part in name[len(module) + 1:].split('.'):

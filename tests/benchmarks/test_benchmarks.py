@@ -1,5 +1,5 @@
-"""benchmarks/: FLOPs are those of the compiled step, turns are fair, results are kept, and what
-goes wrong is said.
+"""benchmarks/: FLOPs equal those of the compiled step, turns alternate, results are kept, and
+errors are reported.
 """
 import argparse
 import json
@@ -30,8 +30,9 @@ PRINT_RESULT = [sys.executable, '-c', 'print("a note"); print(\'{"value": 1}\')'
 # ---------------------------------------------------------------- FLOPs
 
 def test_flops_of_operations_by_hand():
-    """3x3 convolution of [2, 4, 4, 3] to 5 maps, its gradients, and a product of [2, 80] and [80,
-    7]; what nothing needs is not counted.
+    """A 3x3 convolution of [2, 4, 4, 3] to 5 maps, its gradients, and a [2, 80] by [80, 7] product.
+
+    Operations without effect on the outputs are not counted.
     """
     x, w, v = tf.ones([2, 4, 4, 3]), tf.Variable(tf.ones([3, 3, 3,
                                                           5])), tf.Variable(tf.ones([80, 7]))
@@ -45,15 +46,14 @@ def test_flops_of_operations_by_hand():
         return tape.gradient(loss, [x, w])
     conv = 2 * 9 * 3 * 5 * 16 * 2
     assert flops.graph_flops(function.get_concrete_function()) == {
-        # the loss itself is not asked for
+        # the loss itself is not requested
         'Conv2DBackpropInput': conv, 'Conv2DBackpropFilter': conv, 'MatMul': 2 * 2 * 80 * 7}
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize('lod, labels', [(0.0, 0), (0.5, 3)])
 def test_flops_of_a_step_are_those_of_its_graph(lod, labels):
-    """Exactly: forward, backward and second-order passes of the compiled step, D's update and
-    G's.
+    """Forward, backward and second-order passes of D's and G's compiled updates are exactly equal.
     """
     args = training_step.parse_args([*TINY, f'--lod={lod}', f'--labels={labels}'])
     steps = training_step.make_steps(args)
@@ -64,8 +64,9 @@ def test_flops_of_a_step_are_those_of_its_graph(lod, labels):
 
 
 def test_flops_agree_with_the_profiler_of_tensorflow():
-    """The forward passes, by another counter. In a function of one's own a network evaluates all of
-    its lods, here the fading stage.
+    """The forward passes agree with TensorFlow's counter.
+
+    In a user's function a network evaluates all of its lods, here the fading stage.
     """
     from tfutil import Network
     builder = tf.compat.v1.profiler.ProfileOptionBuilder
@@ -81,8 +82,8 @@ def test_flops_agree_with_the_profiler_of_tensorflow():
         inputs = [tf.zeros([4, *shape[1:]]) for shape in net.input_shapes]
         graph = tf.function(lambda net=net, inputs=inputs: net.get_output_for(*inputs),
                             autograph=False).get_concrete_function().graph
-        # It takes a transposed convolution of stride 2 by a quarter of the pixels that come out:
-        # where 4x4 becomes 9x9, 81 / 4 for 16.
+        # For a transposed convolution of stride 2 the profiler counts a quarter of the output
+        # pixels: 81 / 4 instead of 16 where 4x4 becomes 9x9.
         taken = lambda layer: layer.flops * 81 // 64 if layer.name.endswith('_up') else layer.flops
         expected = 4 * sum(taken(layer) for layer in layers(8, 32, 8, fading=True))
         assert total(tf.compat.v1.profiler.profile(graph, options=options, cmd='scope')) == expected
@@ -99,8 +100,9 @@ def test_parameters_are_those_of_the_networks():
 
 @pytest.mark.slow
 def test_the_bare_step_does_the_same_work(monkeypatch):
-    """As many FLOPs as this program's step with the kernels that hold the box, but for the scores
-    of mixed images, which it does not report; and it trains: losses change.
+    """FLOPs equal those of this program's step with 4x4 kernels, except for the mixed scores.
+
+    The bare step does not report these scores. It also trains: losses change.
     """
     monkeypatch.setattr(flops, 'fused_taps', lambda: 16)
     args = bare_step.parse_args(TINY)
@@ -123,8 +125,9 @@ def test_turns_alternate_and_the_first_does_not_count():
 
 
 def test_ratios_are_of_pairs():
-    """A machine that becomes slower all the time changes both of a pair; ratios of sums would see
-    it.
+    """A machine that keeps slowing down changes both turns of a pair, so the ratios stay the same.
+
+    Ratios of sums would change.
     """
     ratios = common.pair_ratios(after=[1, 2, 4, 8, 32], before=[2, 4, 8, 16, 32])
     assert ratios == dict(ratio=0.5, lower=0.5, upper=0.5, of_fastest=0.5, pairs=5)
@@ -164,7 +167,7 @@ def test_variants_are_checked(tmp_path, capsys):
     variant = compare.parse_variant(f'{common.ROOT}+minibatch=8+env.SOME_NAME=a=b+patch={patch}')
     assert variant == dict(folder=str(common.ROOT), options=dict(minibatch=8),
                            environ={'SOME_NAME': 'a=b'}, patch=str(patch))
-    for text, message in ((str(tmp_path), 'no checkout'), (f'{common.ROOT}+size=3', 'size=3'),
+    for text, message in ((str(tmp_path), 'not a checkout'), (f'{common.ROOT}+size=3', 'size=3'),
                           (f'{common.ROOT}+patch=gone.py', 'gone.py')):
         with pytest.raises(SystemExit):
             compare.parse_args([text, '.'])
@@ -182,8 +185,9 @@ def test_weights_are_apart_by_what_they_moved():
 
 @pytest.mark.slow
 def test_two_variants_in_turns(tmp_path):
-    """The same updates of both; a patch that turns G's loss round makes other weights of G's, and
-    only of them in the first round.
+    """The variants make the same updates; a patch that negates G's loss changes G's weights.
+
+    In the first round it changes only those.
     """
     patch = tmp_path / 'idea.py'
     patch.write_text('import loss\nown = loss.G_wgan_acgan\nloss.G_wgan_acgan = lambda *args, '
@@ -253,7 +257,7 @@ def test_pages_that_were_read_are_in_memory(tmp_path):
 # ---------------------------------------------------------------- the command
 
 def test_every_section_has_a_plan():
-    """Keys are names of their own; the commands' options exist; quick ones are few."""
+    """Keys are unique; the commands' options exist; quick plans are short."""
     for quick in (False, True):
         measurements = suite.plan(suite.SECTIONS, quick)
         assert {m.section for m in measurements} == set(suite.SECTIONS)
@@ -266,7 +270,7 @@ def test_every_section_has_a_plan():
 
 @pytest.fixture
 def two_measurements(monkeypatch):
-    """A suite of a good and a failing child."""
+    """A suite of a succeeding and a failing child."""
     step = dict(vars(training_step.parse_args(TINY)), sec_per_kimg=2.0, gflop_per_kimg=3.0,
                 gflops=1.5, ceiling_gflops=3.0, by_pass=dict(forward=11, backward=12,
                                                              second_order=13),
@@ -297,7 +301,7 @@ def test_results_are_kept_and_gone_on_with(tmp_path, two_measurements, capsys):
     assert 'out of luck' in table
     assert '| 32/8 | 8 | 4 | 11 | 12 | 13 | 14 | 15 |' in table
     assert path.with_suffix('.png').read_bytes().startswith(b'\x89PNG')
-    with pytest.raises(SystemExit, match='--resume'):  # nothing is replaced unasked
+    with pytest.raises(SystemExit, match='--resume'):  # results are not replaced without --force
         benchmark.main(arguments)
 
     line = dict(measure='memory', gb_per_sec=5.0)
@@ -312,15 +316,13 @@ def test_results_are_kept_and_gone_on_with(tmp_path, two_measurements, capsys):
     assert results['measurements']['training/good']['lines'] == [
         step
     ], 'a finished measurement was made again'
-    assert 'Without a result' not in path.with_suffix('.md').read_text()
+    assert 'Failed measurements' not in path.with_suffix('.md').read_text()
 
 
 @pytest.mark.slow
 @pytest.mark.exhaustive
 def test_a_run_from_its_start_to_its_end():
-    """A tiny run of train.py, watched: each stage was compiled, and all that is timed has been
-    seen.
-    """
+    """A tiny run of train.py, watched: each stage was compiled, and every timed event happened."""
     measurement, = suite.plan(['startup'], quick=True)
     found = common.run_child(measurement.command)[-1]
     assert list(found['compile_sec']) == ['4', '8', '8 fading'] and min(
@@ -347,7 +349,7 @@ def test_results_of_others_are_refused(tmp_path):
         path.write_text(text)
         with pytest.raises(SystemExit, match='other.json'):
             benchmark.main([f'--report={path}'])
-    with pytest.raises(SystemExit, match='there is no'):
+    with pytest.raises(SystemExit, match='gone.json does not exist'):
         benchmark.main([f'--report={tmp_path / "gone.json"}'])
 
 

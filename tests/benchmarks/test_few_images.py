@@ -1,5 +1,5 @@
-"""benchmarks/few_images.py and fine_tuning.py: their runs are what they say, and their tables tell
-what the rows hold.
+"""benchmarks/few_images.py and fine_tuning.py: runs have the right options, and tables match the
+rows.
 """
 import pathlib
 import subprocess
@@ -16,14 +16,14 @@ def row(kimg, swd, **more):
 
 
 def options_of(config):
-    """What a run does, without its name."""
+    """Options of a run, without its name."""
     return {name: value for name, value in settings.values(config).items()
             if name not in ('desc', 'EasyDict')}
 
 
 @pytest.fixture
 def configs(monkeypatch):
-    """The configurations that runs of train.py would have, which are not made."""
+    """Configurations of the runs of train.py, which are not made."""
     found = []
 
     def instead(command, **_):
@@ -62,7 +62,7 @@ def test_fine_tuned_runs_differ_in_their_beginning_alone(configs, tmp_path):
 
 
 def test_the_table_tells_best_and_equally_late():
-    """A longer run counts up to where the others end."""
+    """Of a longer run, only the part up to the end of the others counts."""
     rows = [row([4, 8, 12, 16], [5.0, 2.0, 3.0, 9.0], method='none', seed=0),
             row([4, 8, 12], [5.0, 4.0, 5.0], method='none', seed=1),
             row([4, 8, 12], [3.0, 2.0, 1.0], method='ada', seed=0)]
@@ -75,7 +75,8 @@ def test_the_table_tells_best_and_equally_late():
 
 
 def test_when_a_distance_is_reached():
-    """By the first snapshot that is as near; it may be none, and a seed may lack the other."""
+    """The first snapshot at most that far; there may be none, and a seed may lack one of its runs.
+    """
     rows = [row([2, 4, 6], [9.0, 5.0, 3.0], kind='from nothing', seed=0),
             row([1, 2, 3], [6.0, 2.9, 3.5], kind='tuned', seed=0),
             row([2, 4, 6, 8], [9.0, 5.0, 2.0, 4.0], kind='from nothing', seed=1),

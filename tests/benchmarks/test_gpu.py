@@ -1,4 +1,4 @@
-"""benchmarks.gpu: parts fail alone, time is kept, and everything runs on a CPU."""
+"""benchmarks.gpu: a failing part does not stop the others, time limits hold, all runs on a CPU."""
 import argparse
 import importlib.util
 import json
@@ -166,7 +166,7 @@ def test_a_task_that_the_end_cuts_counts_as_skipped(start_run):
 
 
 def test_more_speed_leaves_time_to_the_parts_after_it(start_run):
-    """Of a minute 45 seconds are kept: a task of 20 waits until the others are done."""
+    """45 seconds of a minute are reserved, so a task of 20 waits until the others are done."""
     run, lines = start_run()
     named = lambda name, needs=0.1: task('speed', name, needs, value=1)
     run.do_all(Plan([named('first')], [named('long', 20), named('short')], [named('last')],
@@ -190,7 +190,7 @@ def test_the_most_important_comes_first():
 
 @pytest.mark.parametrize('tf32', [False, True])
 def test_the_first_variants_are_what_the_program_does(tf32):
-    """Kernels and layout, whatever a process has measured before."""
+    """Default kernels and layout, regardless of earlier measurements in the process."""
     import tfutil
     from pgan.nn import fused_convolutions
     own = fused_convolutions.kernels_hold_the_box
@@ -353,7 +353,7 @@ def test_an_unexplained_shortage_is_told(monkeypatch):
 
 # ---------------------------------------------------------------- whole runs
 
-# Resumed runs and half precision have tests of their own; these parts take a minute and a half.
+# Resumed runs and half precision have separate tests; these parts take a minute and a half.
 GROUPS = [('random', 'generate', 'shortage'), ('speed', 'peer', 'pipeline')]
 
 
@@ -466,7 +466,7 @@ def test_running_without_jax_or_files(monkeypatch, tmp_path, capsys):
     fake = types.SimpleNamespace(config=argparse.Namespace(update=lambda *_: None))
     monkeypatch.setitem(sys.modules, 'jax', fake)
     code, _, printed = main('--run-exported', tmp_path, capsys=capsys)
-    assert code == 1 and 'nothing exported' in printed.err
+    assert code == 1 and 'has no exported functions' in printed.err
 
 
 def test_outputs_are_compared_by_their_largest_value():

@@ -1,5 +1,5 @@
-"""The comparison with the original program: its numbers fit one another, the documents quote them,
-and the picture is drawn from them.
+"""The comparison with the original: its numbers are consistent, the documents quote them, and the
+picture is drawn from them.
 """
 import re
 
@@ -46,7 +46,7 @@ def test_documents_quote_the_measured_distances():
 
 
 def test_a_copy_without_results(tmp_path, monkeypatch):
-    """Nothing to draw; measuring works all the same."""
+    """There is nothing to draw, but measuring still works."""
     monkeypatch.setattr(learning_curves, 'RESULTS', tmp_path / 'gone.jsonl')
     assert learning_curves.read('speed') == []
     with pytest.raises(SystemExit, match='gone.jsonl is missing'):
@@ -54,7 +54,7 @@ def test_a_copy_without_results(tmp_path, monkeypatch):
 
 
 def test_the_picture(tmp_path, capsys):
-    """Drawn again, it has the size of the one in docs/; another result makes another picture."""
+    """A redrawn picture has the size of the one in docs/; other results give another picture."""
     path = tmp_path / 'curves.png'
     learning_curves.main(['--output', str(path)])
     assert 'is drawn' in capsys.readouterr().out

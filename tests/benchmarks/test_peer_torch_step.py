@@ -219,7 +219,7 @@ def test_real_images_are_scaled_and_mirrored(torch):
 
 @pytest.mark.parametrize('dtype, tolerance', [('bfloat16', 0.15), ('float16', 0.02)])
 def test_half_precision_stays_near_float32(torch, dtype, tolerance):
-    """Few percent of the images' scale, as in this program's networks; weights stay float32."""
+    """Within a few percent of the images' scale, as in this program; weights stay float32."""
     options = dict(num_channels=3, resolution=8, fmap_base=64, fmap_max=8)
     step, half = make(options), make(options, f'--dtype={dtype}')
     half.G.load_state_dict(step.G.state_dict())
@@ -235,7 +235,7 @@ def test_half_precision_stays_near_float32(torch, dtype, tolerance):
 # ---------------------------------------------------------------- compilation
 
 def test_what_cannot_be_compiled_runs_eagerly(torch, monkeypatch, capsys):
-    """Level by level: without the penalty, and in the end nothing."""
+    """Step by step: without the penalty, and in the end nothing compiled."""
     def fail(*_):
         raise RuntimeError('no compiler')
     options = dict(num_channels=3, resolution=4, fmap_base=64, fmap_max=8)

@@ -1,9 +1,9 @@
-"""Every command and every piece of Python in README.md and docs/.
+"""Every command and every Python block in README.md and docs/.
 
-All of them are parsed by the program's own parsers, and their options checked as the program would
-(`HANDLERS`). Those in `RUN` are also carried out, in the order of that list and word by word, on a
-small data set and small networks; `RUN_PYTHON` likewise. Commands that are programs of their own
-are carried out in tests/docs/test_programs.py, which also sees that none is left out.
+All are parsed by the program's own parsers, and their options checked as the program does
+(`HANDLERS`). Those in `RUN` are also carried out, in that order and word for word, on a small data
+set and small networks; `RUN_PYTHON` likewise. Commands that are separate programs are carried out
+in tests/docs/test_programs.py, which also checks that none is left out.
 """
 import ast
 import glob
@@ -94,9 +94,7 @@ def parse_export(words):
 
 
 def parse_program(words):
-    """A program of the repository whose parser is its own affair: it has a --help that knows the
-    options.
-    """
+    """A program of the repository with its own parser: its --help lists the options."""
     done = subprocess.run([sys.executable, ROOT / words[0], '--help'], capture_output=True,
                           text=True)
     assert done.returncode == 0, done.stderr
@@ -141,7 +139,7 @@ def test_each_command_is_understood(in_tmp, where, words):
     'a b', 'pip install nonesuch', 'python -m benchmarks.nonesuch', 'frobnicate'
 ])
 def test_a_wrong_command_is_noticed(in_tmp, words, capsys):
-    """What this file's tests are worth."""
+    """The checks of this file detect errors."""
     from pgan.errors import ConfigError
     with pytest.raises((SystemExit, ConfigError, AssertionError)):
         handle, arguments = handler_of(words.split())
@@ -149,7 +147,7 @@ def test_a_wrong_command_is_noticed(in_tmp, words, capsys):
 
 
 def test_inline_commands_are_understood(in_tmp):
-    """`python ...` inside of a sentence."""
+    """`python ...` inside a sentence."""
     inline = [
         match for path in DOCUMENTS
         for match in re.findall(r'`((?:\.venv/bin/)?python [\w./-]+\.py[^`]*)`', path.read_text())
@@ -192,9 +190,7 @@ def test_what_is_run_stands_in_the_documents():
 
 @pytest.fixture(scope='module')
 def session(tmp_path_factory):
-    """A folder in which the commands of RUN have been carried out. Gives it, and what each has
-    printed.
-    """
+    """A folder in which the commands of RUN were carried out, and the output of each."""
     folder = tmp_path_factory.mktemp('documents')
     (folder / 'my_images').mkdir()
     write_pictures(folder / 'my_images', 12)
@@ -225,9 +221,7 @@ def write_pictures(folder, count):
 
 
 def carry_out(words):
-    """Run one of the program's programs in this process, as the words say. Returns what it has
-    printed.
-    """
+    """Run one of the repository's programs in this process. Returns its output."""
     import contextlib
     import io
     said = io.StringIO()
@@ -331,7 +325,7 @@ PYTHON = [block for block in blocks() if block.language == 'python']
 # Of these, in order, in one namespace for each document.
 RUN_PYTHON = ['README.md', 'notebooks.md', 'watching.md']
 PATHS = {'results/000-pgan-mine': 'results/012-mine'}
-# ONNX has tests of its own; there are no labels here
+# ONNX has separate tests; there are no labels here
 NOT_RUN = ('generator.onnx', 'max_label_size', '[[3] * len(latents)]', 'EasyDict')
 
 
@@ -382,7 +376,7 @@ def headings(text):
 @pytest.mark.parametrize('path', [*DOCUMENTS, ROOT / 'benchmarks' / 'LOG.md'],
                          ids=lambda path: path.name)
 def test_links_lead_somewhere(path):
-    """Files, folders and headings; addresses on the web are not asked."""
+    """Files, folders and headings exist; addresses on the web are not requested."""
     for target in re.findall(r'\]\((?!https?:)([^)\s]+)\)', path.read_text()):
         name, _, anchor = target.partition('#')
         other = path.parent / name if name else path
@@ -397,7 +391,7 @@ def test_each_page_is_linked_from_the_readme():
 
 
 def test_the_readme_is_short():
-    """A screen or two; what is longer has a page of its own."""
+    """A screen or two; longer texts have their own page."""
     assert len((ROOT / 'README.md').read_text().split()) <= 1000
 
 

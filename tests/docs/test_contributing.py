@@ -19,7 +19,7 @@ def sections():
 
 
 def carry_out(heading, folder):
-    """Write the section's new files into the folder, and change others as its diffs say."""
+    """Write the section's new files into the folder, and apply its diffs to others."""
     for language, text in re.findall(r'^```(python|diff)\n(.*?)^```$', sections()[heading],
                                      re.DOTALL | re.MULTILINE):
         if language == 'python':
@@ -34,7 +34,7 @@ def carry_out(heading, folder):
 
 
 def changed(lines, changes):
-    """Lines with a diff's changes; lines that are the same are looked for further down."""
+    """Apply a diff to lines; unchanged lines are searched for further down."""
     at = 0
     for change in changes.splitlines():
         if change.startswith('+'):
@@ -67,8 +67,7 @@ def copy(tmp_path_factory):
 
 
 def python(copy, in_folder, *words):
-    """Run Python with the copy's modules, and the repository's tests.support. Returns the
-    process.
+    """Run Python with the copy's modules and the repository's tests.support. Returns the process.
     """
     return subprocess.run([sys.executable, *map(str, words)], cwd=in_folder, capture_output=True,
                           text=True, env={**os.environ, 'PYTHONPATH': f'{copy}:{ROOT}'})
@@ -107,7 +106,7 @@ misc.save_pkl((Gs, Gs, Gs), 'results/000-run/network-snapshot-000001.pkl')
 @pytest.mark.slow
 @pytest.mark.exhaustive
 def test_layer_and_metric(copy, tmp_path):
-    """A network with the layer is saved, loaded, and measured with the metric."""
+    """A network with the layer is saved, loaded, and evaluated with the metric."""
     done = python(copy, tmp_path, '-c', RUN_WITH_A_SNAPSHOT)
     assert 'AtrousConv2D Conv1 (2, 3, 16, 16)' in done.stdout, done.stderr
     done = python(copy, tmp_path, copy / 'util_scripts.py', 'evaluate_metrics', '--run_id', '0',
@@ -147,7 +146,7 @@ def test_option(copy, tmp_path):
 
 
 def test_a_change_of_a_line_that_is_not_there_is_noticed():
-    """What the other tests are worth."""
+    """The checks of this file detect errors."""
     assert changed(['a', 'b'], ' a\n+c\n-b\n') == ['a', 'c']
     with pytest.raises(AssertionError, match='not in the file'):
         changed(['a', 'b'], ' b\n a\n+c')

@@ -1,5 +1,5 @@
-"""docs/distributed.md: its scripts for clusters, run with stand-ins for what a cluster has, make a
-TF_CONFIG that is understood here.
+"""docs/distributed.md: its cluster scripts, run with stand-ins for the cluster's commands, set a
+valid TF_CONFIG.
 """
 import os
 import re
@@ -9,7 +9,7 @@ import textwrap
 from tests.support.golden import ROOT
 from tfutil.cluster import Cluster
 
-# Tells what it was called with, a line for each task.
+# Prints its arguments, one line per task.
 PYTHON = '''#!/bin/bash
 echo "$TF_CONFIG|$*"
 '''
@@ -40,9 +40,7 @@ def put(path, text):
 
 
 def clusters(script, *arguments, **environ):
-    """The clusters, and train.py's arguments, of the tasks that a script starts in the current
-    folder.
-    """
+    """Clusters and train.py arguments of the tasks that a script starts in the current folder."""
     path = f'{os.getcwd()}/bin:{os.environ["PATH"]}'
     done = subprocess.run(['bash', script, *arguments], capture_output=True, text=True,
                           env={'PATH': path, **environ})
@@ -80,8 +78,7 @@ def test_the_script_for_slurm_stops_where_something_is_missing(in_tmp):
 
 
 def test_the_script_for_kubernetes(in_tmp):
-    """The shell lines of the manifest, as pods 0 and 1; the names are those that the manifest gives
-    to pods.
+    """The shell lines of the manifest, as pods 0 and 1, with the pod names that the manifest sets.
     """
     text = snippet('yaml')
     lines = re.search(r'^ *args:\n *- \|\n(.*?)^ *resources:', text, re.DOTALL | re.MULTILINE)[1]

@@ -1,5 +1,5 @@
-"""The example of docs/own_functions.md, from training to metrics, as from a folder of the user's;
-scripts find its module anew, as in new processes.
+"""The example of docs/own_functions.md, from training to metrics, in a user's folder. The scripts
+import its module again, as new processes would.
 """
 import contextlib
 import os

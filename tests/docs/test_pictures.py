@@ -59,7 +59,7 @@ def test_no_arrow_leads_upward():
 
 
 def test_a_step_that_is_not_in_the_code_is_noticed():
-    """What the other tests are worth."""
+    """The checks of this file detect errors."""
     loop = 'pgan.training.loop.TrainingRun.train'
     wrong = [[Step(0, 'train.nonesuch', '')], [Step(0, 'nonesuch.main', '')],
              [Step(1, 'train.main', '')],

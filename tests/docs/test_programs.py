@@ -1,7 +1,7 @@
-"""The commands of README.md and docs/ that are programs of their own, carried out in a copy of the
-repository; and that none is left out.
+"""Run the commands of README.md and docs/ that are separate programs, in a copy of the repository;
+check that none is left out.
 
-`tests/docs/test_commands.py` carries out the others, within the test's own process.
+`tests/docs/test_commands.py` runs the others, within the test's own process.
 """
 import importlib.util
 import os
@@ -51,7 +51,7 @@ ELSEWHERE = {
     '.venv/bin/python train.py --config configs/few_images.py':
         'tests/pgan/settings/test_few_images.py reads it; it is made for 1000 pictures of 64x64',
     '.venv/bin/python util_scripts.py explore --run_id 12':
-        'tests/pgan/explorer/test_explore.py does that; it goes on until Ctrl-C',
+        'tests/pgan/explorer/test_explore.py does that; it runs until Ctrl-C',
     '.venv/bin/python -m pip install tensorflow[and-cuda]': 'several GB, for GPUs; only parsed',
     '.venv/bin/mkdocs build --strict': 'tests/docs/test_site.py does that, into another folder',
     'bash test.sh --fast': 'the tests themselves',
@@ -86,8 +86,9 @@ def test_every_command_is_carried_out_or_has_a_reason():
 
 @pytest.fixture(scope='module')
 def checkout(tmp_path_factory):
-    """A copy of the repository, with two commits, this virtual environment, and a quick start of a
-    few hundred images.
+    """A copy of the repository with two commits and this virtual environment.
+
+    Its quick start trains on a few hundred images.
     """
     if sys.prefix == sys.base_prefix or not shutil.which('git'):
         pytest.skip('needs git, and tests that run in a virtual environment')
@@ -109,9 +110,7 @@ def checkout(tmp_path_factory):
 
 
 def carry_out(folder, command, *more, replaced=()):
-    """Run a command in a folder, with more options, and some words replaced. Returns what it has
-    printed.
-    """
+    """Run a command in a folder, with extra options and some words replaced. Returns its output."""
     words = [dict(replaced).get(word, word) for word in command.split()]
     if words[0] == 'python':
         words[0] = sys.executable
@@ -205,9 +204,7 @@ def test_blame_with_commits_to_ignore(checkout):
 
 @pytest.mark.slow
 def test_editable_install(checkout, tmp_path):
-    """Into an environment of its own, without what the program needs. pip fetches what it builds
-    with.
-    """
+    """In a new environment without the program's dependencies. pip fetches its build tools."""
     subprocess.run([sys.executable, '-m', 'venv', tmp_path / 'venv'], check=True)
     python = tmp_path / 'venv' / 'bin' / 'python'
     done = subprocess.run([python, '-m', *EDITABLE.split(), '--no-deps'], cwd=checkout,
