@@ -1,4 +1,4 @@
-"""Small tools that training and the utility scripts share; each module has one subject."""
+"""Utilities shared by training and the utility scripts; one module per subject."""
 from misc.environment import write_environment
 from misc.images import (
     adjust_dynamic_range,

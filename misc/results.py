@@ -104,7 +104,7 @@ def _make_numbered(result_dir, desc):
 def _run_number(name):
     """The number before the first '-' of a folder's name, or None.
 
-    Without a '-', the last character is dropped instead, as in the original.
+    Without a '-', the last character is dropped instead.
     """
     try:
         return int(name[:name.find('-')])

@@ -166,7 +166,7 @@ def find_run(run_id: str, result_dir: str | os.PathLike) -> RunToResume:
         path = _newest_unfinished(result_dir)
     else:
         path = locate_result_subdir(int(run_id) if run_id.isdigit() else run_id, result_dir)
-    expect_utf8('--resume', path)  # TensorFlow reads the checkpoint
+    expect_utf8('--resume', path)  # TensorFlow, which reads the checkpoint, needs UTF-8 paths.
     try:
         with open(run_json(path), encoding='utf-8') as file:
             content = json.load(file)

@@ -1,1 +1,1 @@
-"""What a run reports: log lines, curves, pictures, its page, and the time it has left."""
+"""Reports of a run: log lines, curves, pictures, its page, and the estimated time left."""

@@ -1,4 +1,4 @@
-"""A summary of the run, printed before its first step."""
+"""Overview of the run, printed before its first step."""
 import math
 import textwrap
 from collections.abc import Mapping, Sequence

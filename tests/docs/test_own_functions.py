@@ -56,7 +56,7 @@ def test_the_whole_example(written, capsys):
     for line in commands:
         carry_out(line)
     assert sys.path == path and len(commands) == 3
-    assert 'my_gan.Disks: images of 1x16x16' in capsys.readouterr().out
+    assert 'my_gan.Disks: endless images of 1x16x16' in capsys.readouterr().out
     assert len(list((written / 'results/001-fake-images-0').glob('*.png'))) == 4
     text = (written / 'results/000-disks/metric-swd.txt').read_text()
     assert 'SWDx1e3_16' in text and '\nReals ' in text and '\n0 ' in text

@@ -331,8 +331,8 @@ def test_a_config_file_that_is_gone(unfinished, capsys):
 @pytest.mark.slow
 def test_a_run_that_is_being_trained_right_now(unfinished, capsys):
     with resuming.only_process('results/000-tiny'):
-        expect_error(capsys, main('--resume'), f'Process {os.getpid()} is training',
-                     'right now')
+        expect_error(capsys, main('--resume'), 'right now.',
+                     f'Process {os.getpid()} is training')
     assert main('--resume', '--set', 'train.total_kimg=0.2') == 0
 
 
