@@ -44,7 +44,7 @@ def test_nothing_is_said_of_a_run_that_is_fine():
 
 @pytest.mark.parametrize('assignments, words, count', [
     (['sched.tick_kimg_base=1'], 'sched.tick_kimg_base=1 has no effect', 1),
-    ([], 'over after 100 kimg, before its first tick of 160 kimg', 1),
+    ([], 'ends after 100 kimg, before its first tick of 160 kimg', 1),
     ([*FINE, 'sched.minibatch_base=8', 'sched.minibatch_dict={4: 16}'], '', 0),
     ([*FINE, 'sched.tick_kimg_base=0.5'], 'later ones overwrite earlier', 1),
 ], ids=['base', 'tick', 'both', 'pictures'])

@@ -296,7 +296,7 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(unfinished, capsys):
         file.write(bytes(4000))
     assert main('--resume', '--set', 'train.total_kimg=0.2') == 0
     captured = capsys.readouterr()
-    assert 'cannot be read' in captured.err and 'the one before it' in captured.err
+    assert 'cannot be read' in captured.err and 'the previous checkpoint' in captured.err
     assert 'Resuming' in captured.out
 
 
