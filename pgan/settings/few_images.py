@@ -140,12 +140,12 @@ def rounded(value: float, digits: int = 3) -> float:
 # ---------------------------------------------------------------- resolution and width
 
 class Speed(NamedTuple):
-    """How long images take on a machine.
+    """Speed of a machine.
 
     Attributes:
-        block: seconds that a thousand images take for each block of layers, however narrow.
-        multiplication: seconds that a thousand images take for each of an image's multiplications.
-        compiling: seconds of compiling for each block of a stage.
+        block: seconds per thousand images and block of layers, independent of width.
+        multiplication: seconds per thousand images and multiplication per image.
+        compiling: seconds of compilation per block of a stage.
     """
     block: float
     multiplication: float

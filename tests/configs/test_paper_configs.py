@@ -176,8 +176,8 @@ def test_networks_that_cannot_grow_are_not_to_grow(tmp_path):
     config = load(tmp_path, 'mnist_modes', variant='plain')
     settings.check_minibatches(config, 32)
     config.sched.lod_initial_resolution = 8
-    with pytest.raises(ConfigError, match='G.progressive: expected True, because training '
-                                          'starts at .* = 8. Received: False. .* = 32'):
+    with pytest.raises(ConfigError, match='G.progressive: expected True, because training starts '
+                                          'at .* = 8. Received: False. .* = 32'):
         settings.check_minibatches(config, 32)
     config.G.progressive = True
     with pytest.raises(ConfigError, match='D.progressive'):

@@ -1,4 +1,4 @@
-"""Packed archives where a folder or a file of data is expected."""
+"""Packed archives given where a data folder or file is expected."""
 import gzip
 import io
 import os
@@ -19,7 +19,7 @@ CREATE = [function.__name__ for function in dataset_tool.COMMANDS
 
 
 def write_archives(folder):
-    """One archive of each kind that Python can write, 'inner/a.txt' in it."""
+    """One archive of each kind that Python can write, containing 'inner/a.txt'."""
     (folder / 'inner').mkdir()
     (folder / 'inner' / 'a.txt').write_text('a')
     with zipfile.ZipFile('my data.zip', 'w') as archive:
@@ -77,7 +77,7 @@ def test_one_compressed_file_is_none_of_a_folder(in_tmp):
 def test_what_is_no_archive_passes(in_tmp):
     os.mkdir('folder.zip')
     (in_tmp / 'page.zip').write_text('<html>')
-    stream = io.BytesIO(b'\x1f\x8b\x08')  # cut off
+    stream = io.BytesIO(b'\x1f\x8b\x08')  # truncated
     (in_tmp / 'cut').write_bytes(stream.getvalue())
     for name in ('folder.zip', 'page.zip', 'cut', 'nowhere.zip'):
         check_unpacked(name, 'a folder')

@@ -1,4 +1,4 @@
-"""commands: functions as commands of a program."""
+"""commands: functions as subcommands of a program."""
 import argparse
 from typing import Literal
 

@@ -1,4 +1,4 @@
-"""pgan/definitions.py: what functions are, read from their source."""
+"""pgan/definitions.py: functions parsed from source."""
 import subprocess
 import sys
 

@@ -1,4 +1,4 @@
-"""errors: a shortage of memory is one paragraph, from whichever library it comes."""
+"""errors: running out of memory is reported in one paragraph, regardless of the library."""
 import types
 
 import numpy as np
@@ -20,7 +20,7 @@ def numpy_error():
 
 
 def tensorflow_error():
-    # In its own words; it kills the process instead where the system promises what it does not have
+    # On systems that overcommit memory, the process would be killed instead.
     raise tf.errors.ResourceExhaustedError(
         None, None, f'OOM when allocating tensor with shape{list(SHAPE)} and type uint8 on '
         '/job:localhost/replica:0/task:0/device:CPU:0 by allocator cpu'.replace(', ', ','))
@@ -42,7 +42,7 @@ SHORTAGES = [(numpy_error, f'for an array of shape {list(SHAPE)}, {BYTES}.'),
 
 @pytest.fixture(autouse=True)
 def little_memory(limits):
-    """No array of the sizes above can be made, wherever the test runs."""
+    """Too large to allocate on any machine that runs the test."""
 
 
 @pytest.mark.parametrize('fails, words', SHORTAGES)
@@ -56,7 +56,7 @@ def test_a_program_ends_with_a_paragraph(fails, words, capsys):
 
 @pytest.mark.parametrize('fails, words', SHORTAGES)
 def test_what_config_names_says_which_options_to_lower(fails, words, monkeypatch):
-    """Training, and the scripts, whose command line turns 'train.' into '--'."""
+    """Training, and the scripts, whose command line replaces 'train.' with '--'."""
     def script(grid_size=1, minibatch_size=8):
         fails()
 

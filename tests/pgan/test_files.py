@@ -1,4 +1,4 @@
-"""files: whole or not at all."""
+"""files: atomic writes, checksums and JSON."""
 import errno
 import json
 import os
@@ -152,11 +152,13 @@ def test_json_for_every_value(value, expected, indent):
 
 
 def test_all_files_of_json_are_written_by_the_helper():
-    """json.dump knows NaN. It serves fingerprints and checkpoints, which nobody else reads."""
+    """json.dump writes NaN. Only fingerprints and checkpoints, which no other program reads, use
+    it.
+    """
     root = pathlib.Path(files.__file__).parents[1]
     found = {path.relative_to(root).as_posix() for folder in ('pgan', 'misc', 'metrics', 'tfutil')
              for path in (root / folder).rglob('*.py') if 'json.dump' in path.read_text()}
-    # arguments.py shows a list in double quotes
+    # arguments.py formats a list with double quotes
     assert found == {'pgan/files.py', 'pgan/training/checkpoint.py', 'metrics/cache.py',
                      'metrics/mnist_modes.py', 'pgan/settings/arguments.py'}
 

@@ -1,4 +1,4 @@
-"""help_texts: no help and no list is wider than the terminal."""
+"""help_texts: help and lists are never wider than the terminal."""
 import shlex
 
 import pytest

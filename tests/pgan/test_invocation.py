@@ -1,4 +1,4 @@
-"""Commands that the program prints can be typed as they stand."""
+"""Commands that the program prints work as printed."""
 import ast
 import os
 import re
@@ -21,7 +21,7 @@ from tests.support.golden import ROOT
 
 @pytest.fixture
 def path_without(monkeypatch, tmp_path):
-    """PATH with a shell and no interpreter."""
+    """PATH with a shell but no interpreter."""
     (tmp_path / 'bin').mkdir()
     monkeypatch.setenv('PATH', str(tmp_path / 'bin'))
 
@@ -38,7 +38,7 @@ def test_python_is_called_by_name_only_where_the_name_finds_this_one(monkeypatch
     monkeypatch.setenv('PATH', os.path.dirname(sys.executable))
     assert invocation.interpreter() in ('python', 'python3')
     other = tmp_path / 'python'
-    other.symlink_to(os.path.realpath(sys.executable))  # the same file, another environment
+    other.symlink_to(os.path.realpath(sys.executable))  # the same file in another environment
     monkeypatch.setenv('PATH', str(tmp_path))
     assert os.path.samefile(invocation.interpreter(), sys.executable)
     assert os.path.basename(os.path.dirname(invocation.interpreter())) == 'bin'
@@ -60,8 +60,8 @@ PROGRAMS += [str(path.relative_to(ROOT))
 
 
 def messages(tree):
-    """The strings of a source file that are no docstrings, and no arguments of `example` or of the
-    benchmarks' `Parser`, which make commands of them.
+    """Strings of a source file except for docstrings, and for arguments of `example` and of the
+    benchmarks' `Parser`, which rewrite commands themselves.
     """
     docstrings = {id(node.body[0].value) for node in ast.walk(tree)
                   if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and node.body
@@ -82,7 +82,7 @@ def test_messages_take_their_commands_from_here(name):
 
 @pytest.mark.parametrize('path', sorted((ROOT / 'benchmarks').glob('*.py')), ids=lambda p: p.name)
 def test_benchmarks_take_their_commands_from_here(path):
-    """In backquotes they are names, not to be typed."""
+    """Names in backquotes are not meant to be typed."""
     for text in messages(ast.parse(path.read_text())):
         assert not re.search(r'(?<!`)python\d? (-m|[\w/]+\.py)', text), text
     assert 'argparse.ArgumentParser(prog' not in path.read_text()
@@ -101,7 +101,7 @@ def test_help_of_benchmarks_names_commands_as_they_work_here(monkeypatch):
 
 
 def parse(line):
-    """Parse a command line with the parser of the program that it starts."""
+    """Parse a command line with the parser of the program that it runs."""
     python, program, *words = shlex.split(line)
     assert os.path.exists(program) and os.path.realpath(os.path.dirname(program)) == str(ROOT)
     parsers = {'train.py': train.parse_args, 'util_scripts.py': command_line.parse_args,
@@ -134,7 +134,7 @@ def test_examples_of_help(text, monkeypatch, tmp_path):
 def test_examples_of_the_data_set_tool(function, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     example = re.search(r'Example:\n((?: {8}.*\n)+)', function.__doc__ + '\n')
-    # as commands.add_command prints it
+    # as printed by commands.add_command
     assert parse(invocation.as_typed(' '.join(example[1].split()))).function is function
 
 

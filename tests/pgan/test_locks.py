@@ -1,4 +1,4 @@
-"""locks: between processes, and where there are none."""
+"""locks: between processes, and on systems without locks."""
 import os
 import subprocess
 import sys
@@ -20,7 +20,7 @@ with locked(sys.argv[1]):
 
 @pytest.fixture
 def held(tmp_path):
-    """A process that holds the folder's lock."""
+    """Process that holds the lock on the folder."""
     with subprocess.Popen([sys.executable, '-c', HOLDER, tmp_path], cwd=ROOT, text=True,
                           stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
         assert holder.stdout.readline() == 'held\n'

@@ -1,5 +1,5 @@
-"""pgan/options.py: what annotations admit, and that all functions which config.py can name say what
-they take.
+"""pgan/options.py: values accepted by annotations; all functions that config.py can name annotate
+and document their options.
 """
 import inspect
 import math
@@ -69,7 +69,7 @@ def annotations(function):
 
 
 def cases():
-    """(function, option, its annotation) of everything that the shipped functions take."""
+    """(function, option, its annotation) of every option of the shipped functions."""
     return [
         pytest.param(option, annotations(function).get(name), id=f'{function.__name__}.{name}')
         for function in SHIPPED for name, option in options_of(function).items()
@@ -77,14 +77,14 @@ def cases():
 
 
 def parts_of(annotation):
-    """An annotation and all that it is made of."""
+    """An annotation and all its parts."""
     yield annotation
     for part in typing.get_args(annotation):
         yield from parts_of(part)
 
 
 def outside(interval, step):
-    """The nearest numbers that are not in an interval."""
+    """The nearest numbers outside an interval."""
     if interval.low > -math.inf:
         yield interval.low if interval.open_low else step(interval.low, -math.inf)
     if interval.high < math.inf:
@@ -92,7 +92,7 @@ def outside(interval, step):
 
 
 def inside(interval, step):
-    """The outermost numbers of an interval."""
+    """The extreme numbers of an interval."""
     if interval.low > -math.inf:
         yield step(interval.low, math.inf) if interval.open_low else interval.low
     if interval.high < math.inf:
@@ -154,7 +154,7 @@ def test_choices_are_those_that_are_named(option, annotation):
 
 
 def explained(function):
-    """The options that a docstring explains, by itself or by naming another one."""
+    """Options that a docstring explains, directly or by naming another option."""
     doc = inspect.getdoc(function)
     names = {name for name, option in options_of(function).items() if option.meaning}
     for line in doc.replace('\n', ' ').split('. '):
@@ -261,18 +261,18 @@ def test_annotations_that_say_nothing_here(annotation):
     assert kind_of(annotation) is None or annotation == list[np.ndarray]
 
 
-# ---------------------------------------------------------------- functions of the user's own
+# ---------------------------------------------------------------- a user's functions
 
 def plain(flag=True, count=3, rate=0.5, text='a', sizes=(1, 2), table={}, other=None, *, hidden=1):
-    """Arguments without types."""
+    """Function without type annotations."""
 
 
 def broken(count: 'NoSuchName' = 3, **kwargs):  # noqa: F821
-    """A type that cannot be looked up."""
+    """Annotation that cannot be resolved."""
 
 
 def old_manner(count: int = None, array: np.ndarray = 3, **_rest):
-    """A default that is not of its type; a type that says nothing here."""
+    """Default that does not match its annotation; annotation unknown to this module."""
 
 
 @pytest.mark.parametrize('function, name, good, bad, words', [

@@ -1,4 +1,4 @@
-"""parser.py: what argparse refuses is answered with what is likely to be meant."""
+"""parser.py: errors suggest what was probably meant."""
 import os
 import shlex
 
@@ -14,7 +14,7 @@ PROGRAMS = {'train.py': train.parse_args, 'util_scripts.py': command_line.parse_
 
 
 def said(program, words, capsys):
-    """The error of a command line that cannot be parsed."""
+    """Return the error of a command line that cannot be parsed."""
     with pytest.raises(SystemExit) as end:
         PROGRAMS[program](words)
     assert end.value.code == 2

@@ -1,4 +1,4 @@
-"""pixels: halved, enlarged, rounded."""
+"""pixels: halving, enlarging and rounding."""
 import numpy as np
 import pytest
 
@@ -19,7 +19,7 @@ def test_three_pixels_become_two():
 
 
 def test_the_order_of_additions():
-    """Left, right, then the row below: in float32 another order gives another sum."""
+    """Left, right, then the row below: in float32, the order of additions changes the sum."""
     large = np.float32(2.0**24)
     assert box_average(np.float32([[large, 1], [1, -large]])) == 0
     assert box_average(np.float32([[large, -large], [1, 1]])) == 0.5

@@ -1,4 +1,4 @@
-"""The program starts with TensorFlow as Keras's backend, and says in a line what it lacks."""
+"""The program uses TensorFlow as Keras's backend, and reports missing prerequisites in one line."""
 import ast
 import glob
 import json
@@ -31,7 +31,7 @@ def run(*command, cwd=None, **environment):
 # ---------------------------------------------------------------- Keras's backend
 
 def backend_seen_by(tmp_path, code, **environment):
-    """KERAS_BACKEND when TensorFlow or Keras is imported; both are stand-ins that print it."""
+    """KERAS_BACKEND when TensorFlow or Keras is imported; stubs of both print it."""
     for name in ('tensorflow', 'keras'):
         (tmp_path / name).mkdir()
         (tmp_path / name / '__init__.py').write_text(
@@ -90,7 +90,7 @@ raise ValueError('another reason')
     ('{"image_data_format": null}', 'its image_data_format is None'), ('{}', 'another reason'),
     (None, 'Is a directory')])
 def test_a_malformed_keras_json_gets_one_line(tmp_path, content, said):
-    """Keras and TensorFlow are stand-ins that read it as they do."""
+    """Stubs of Keras and TensorFlow read the file as the real ones do."""
     path = tmp_path / '.keras' / 'keras.json'
     path.parent.mkdir()
     path.mkdir() if content is None else path.write_text(content)
@@ -118,7 +118,7 @@ def test_keras_itself_with_a_malformed_keras_json(tmp_path, program):
 # ---------------------------------------------------------------- Python and its packages
 
 def interpreters():
-    """Pythons of this machine that are too old; 3.8 is the oldest that reads `:=` and `/`."""
+    """Installed Pythons that are too old; 3.8 is the oldest that parses `:=` and `/`."""
     found = glob.glob(os.path.expanduser('~/.pyenv/versions/*/bin/python'))
     names = '2.7.', '3.6.', '3.8.', '3.10.'
     return [path for path in found if path.split('/')[-3].startswith(names)]
@@ -132,7 +132,7 @@ def test_an_old_python_gets_one_line(program):
         out, err, code = run(python, *words, '-h', cwd=ROOT, PYTHONDONTWRITEBYTECODE='1')
         assert out == '' and code != 0, (python, err)
         if '/2.7' in python and program == 'legacy.py':
-            continue  # a module, which nobody starts
+            continue  # a module, never run as a program
         if '/2.7' in python and err.startswith('  File'):
             name, line, _, kind = err.splitlines()
             assert 'Python 3.11 or newer is needed' in line and kind.startswith('SyntaxError')
@@ -142,7 +142,7 @@ def test_an_old_python_gets_one_line(program):
 
 
 class _NewerThanPython2(ast.NodeVisitor):
-    """Line of the first syntax that Python 2.7 does not know."""
+    """Line of the first syntax that Python 2.7 cannot parse, or None."""
 
     def __init__(self):
         self.lines = []
@@ -168,7 +168,7 @@ def first_new_line(path):
 
 
 def test_what_python_2_reads_of_each_program_says_which_python_is_needed():
-    """Also where no such interpreter is installed."""
+    """Works without an old interpreter."""
     for name in ('pgan/__init__.py', 'pgan/prerequisites.py', 'util_scripts.py',
                  'benchmarks/__init__.py'):
         assert first_new_line(ROOT / name) == '', name

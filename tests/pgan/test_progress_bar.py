@@ -1,4 +1,4 @@
-"""pgan.progress_bar: nothing where there is no terminal, and the time left at every width."""
+"""pgan.progress_bar: no output without a terminal, and the time left at any width."""
 import ast
 import io
 import re
@@ -16,7 +16,7 @@ from pgan.training.phases import Phase
 
 
 class Terminal(io.StringIO):
-    """A terminal's stderr and stdout."""
+    """Terminals as stderr and stdout."""
 
     def isatty(self):
         return True
@@ -24,7 +24,7 @@ class Terminal(io.StringIO):
 
 @pytest.fixture
 def terminal(monkeypatch):
-    """Function: columns -> a terminal of that width."""
+    """Function: columns -> terminal of that width."""
     def make(columns):
         monkeypatch.setenv('COLUMNS', str(columns))
         stream = Terminal()
@@ -35,7 +35,7 @@ def terminal(monkeypatch):
 
 
 def drawn(stream):
-    """What has been drawn since, one line each, without the blanks that clear a line."""
+    """Everything drawn since the last call, one line each, without the spaces that clear a line."""
     return [line for line in re.split(r'[\r\n]', stream.getvalue()) if line.strip()]
 
 
@@ -67,7 +67,7 @@ def test_bars_without_an_end_or_beyond_it(options, terminal):
 
 @pytest.mark.parametrize('columns', range(20, 81, 6))
 def test_a_line_keeps_its_form_while_its_numbers_change(columns, terminal):
-    """A number that gains and loses a digit does not make parts of the line come and go."""
+    """Parts of the line do not appear and disappear when a number gains or loses a digit."""
     stream = terminal(columns)
     with progress_bar(total=100, desc='x', mininterval=0) as bar:
         bar.forms = ['{desc}: {n_fmt} {postfix} of all', '{desc}: {n_fmt}', '{n_fmt}']
@@ -86,7 +86,7 @@ def test_nothing_is_drawn_where_no_terminal_is(monkeypatch):
 
 
 def test_there_is_one_mechanism():
-    """No other module makes a bar of tqdm's own, which would draw into files."""
+    """No other module uses tqdm directly, which would draw into files."""
     for path in sources():
         if path != ROOT / 'pgan' / 'progress_bar.py':
             calls = [node.func for node in ast.walk(ast.parse(path.read_text()))
@@ -109,7 +109,7 @@ def test_a_note_in_between_has_a_line_of_its_own(terminal):
 
 
 def train_a_little(clock_step=1.0, ticks=2, resolution=1024):
-    """Rounds and ticks of a long run, whose numbers take as much room as they can."""
+    """Rounds and ticks of a long run, whose numbers are as wide as possible."""
     sched = types.SimpleNamespace(lod=0.34, resolution=resolution, minibatch=4, tick_kimg=0.5)
     run_phases = [Phase(0, 12000, sched, sched), Phase(12000, 15000, sched, sched)]
     now = iter(range(10**9))

@@ -1,4 +1,4 @@
-"""resolutions: which sizes there are, and their logarithms."""
+"""resolutions: valid resolutions and their logarithms."""
 import numpy as np
 import pytest
 

@@ -1,4 +1,4 @@
-"""settings/arguments.py: what is said about arguments that do not exist."""
+"""settings/arguments.py: suggestions for unrecognized arguments."""
 import shlex
 
 import pytest
@@ -9,7 +9,7 @@ from pgan.scripts import command_line
 
 
 def said(parse, argv, capsys):
-    """The error of a command line that cannot be parsed."""
+    """Return the error of a command line that cannot be parsed."""
     with pytest.raises(SystemExit) as end:
         parse(argv)
     assert end.value.code == 2

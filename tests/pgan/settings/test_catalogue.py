@@ -1,4 +1,4 @@
-"""settings/catalogue.py: `--list` and `--help` say what config.py says, line by line."""
+"""settings/catalogue.py: `--list` and `--help` match config.py line by line."""
 import os
 import subprocess
 import sys

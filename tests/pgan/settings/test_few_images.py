@@ -1,4 +1,4 @@
-"""settings/few_images.py: what is chosen for a folder of pictures; configs/few_images.py."""
+"""settings/few_images.py: choices for a folder of pictures; configs/few_images.py."""
 import functools
 import re
 import types
@@ -18,7 +18,7 @@ TIMES = [30, 100, 300, 1000, 3000, 10000, 30000, 100000, 1e6]
 
 
 def configuration(choice, *more):
-    """The configuration of a choice, by its assignments."""
+    """The configuration of a choice, loaded through its assignments."""
     found = few_images.options(choice).items()
     return settings.load((), [*(settings.assignment(*item) for item in found), *more],
                          [choice.precision])
@@ -109,7 +109,7 @@ def test_speed_is_read_off_what_was_seen(speed):
 
 
 def test_speed_of_noise_is_never_negative():
-    """A busy machine may take longer for the small stage."""
+    """On a busy machine, the small stage may take longer than the large one."""
     for seen in ({4: (9.0, 1.0), 32: (3.0, 1.0)}, {4: (0.0, 0.0), 32: (3.0, 0.0)}):
         found = Speed.of(64, seen)
         assert min(found) >= 0 and found.sec_per_kimg(32, 64) > 0
@@ -123,7 +123,7 @@ def test_the_longest_run_fills_the_time(seconds):
     assert few_images.longest_run(52, seconds_of) is None
 
 
-# ---------------------------------------------------------------- what the user has set
+# ---------------------------------------------------------------- user settings
 
 CHOSEN = {'desc': 'x', 'train.total_kimg': 5, 'sched.minibatch_base': 8, 'sched.tick_kimg_base': 1,
           'G.dtype': 'bfloat16', 'G.fmap_max': 64}
@@ -144,7 +144,7 @@ CHOSEN = {'desc': 'x', 'train.total_kimg': 5, 'sched.minibatch_base': 8, 'sched.
     (dict(uses=['HIST']), {}),
 ], ids=str)
 def test_what_the_user_sets_wins(given, changes, in_tmp):
-    """None = is not set in the user's place."""
+    """None = the default must not override the user's setting."""
     files = []
     if 'file' in given:
         given = dict(given)
@@ -164,7 +164,7 @@ def test_an_assignment_gives_back_its_value(value):
         assert config.train[key] == value
 
 
-# ---------------------------------------------------------------- the file to edit
+# ---------------------------------------------------------------- configs/few_images.py
 
 @pytest.mark.parametrize('precision', ['fp32', 'bf16'])
 def test_the_file_to_edit_makes_the_same_run(precision, in_tmp):
@@ -182,7 +182,7 @@ def test_the_file_to_edit_makes_the_same_run(precision, in_tmp):
 
 
 def test_defaults_are_the_signatures():
-    """What is not printed because it is the default is the default."""
+    """Options omitted from the printed command have their default values."""
     for name, value in few_images.DEFAULTS.items():
         section, _, key = name.partition('.')
         function = settings.checking.import_function(settings.checking.OWN_FUNCTIONS[section])

@@ -1,4 +1,4 @@
-"""What a program of the repository can import."""
+"""Modules that a program of the repository can import."""
 import os
 import sys
 import types

@@ -1,4 +1,4 @@
-"""settings: override files, --set, and what is said about mistakes."""
+"""settings: override files, --set, and messages for mistakes."""
 import argparse
 import os
 import subprocess
@@ -161,7 +161,7 @@ def test_mistakes_in_assignments(assignment, message):
 
 
 def options_that_take_numbers_and_texts():
-    """(section, function, option) of each option that takes both."""
+    """(section, function, option) of each option that accepts both types."""
     functions = [*checking.OWN_FUNCTIONS.items(),
                  *(('train', f'util_scripts.{name}') for name in util_scripts.__all__)]
     return [(section, function, name) for section, function in functions
@@ -170,7 +170,7 @@ def options_that_take_numbers_and_texts():
 
 
 def test_a_number_is_a_number_where_the_option_takes_one():
-    """Whatever the option was before."""
+    """Regardless of the option's previous value."""
     found = options_that_take_numbers_and_texts()
     assert {'max_label_size', 'resume_run_id', 'init_from', 'run_id', 'snapshot', 'seeds',
             'labels'} <= {name for _, _, name in found}
@@ -401,7 +401,7 @@ def test_minibatches_must_split_over_gpus_and_groups():
     check(data, 'sched.minibatch_dict={8: 6}', 'D.mbstd_group_size=3', 'sched.minibatch_base=3')
     check(data, 'sched.minibatch_dict={8: 6}', 'D.mbstd_group_size=1')
     check(data, 'sched.minibatch_dict={8: 6}', 'sched.max_minibatch_per_gpu={8: 4}')
-    # Never trained at 8x8.
+    # never trained at 8x8
     check(data, 'sched.minibatch_dict={8: 6}', 'sched.lod_initial_resolution=16')
     check('dataset.resolution=4', 'sched.minibatch_dict={8: 6}')
 
@@ -439,7 +439,7 @@ def test_config_py_names_the_programs_own_functions():
 
 
 def test_the_users_own_functions(in_tmp, monkeypatch):
-    """Keyword-only arguments and **ignored are not options; any other ** hands names on."""
+    """Keyword-only arguments and **ignored are not options; any other ** forwards names."""
     monkeypatch.syspath_prepend(os.getcwd())
     write('def strict(depth=3, **ignored): pass\ndef passing(depth=3, **kwargs): pass\n'
           'def script(run_id, count=1, *, config, extra=1): pass\n'
@@ -476,5 +476,5 @@ def test_official_configurations_are_good(preset, precision):
     for name, value in namespace(preset, precision, *options, dataset='syn1024rgb').items():
         if name in settings.values(config) and name != 'EasyDict':
             setattr(config, name, config.EasyDict(value) if isinstance(value, dict) else value)
-    del config.dataset['max_label_size']  # SyntheticDataset has no such option.
+    del config.dataset['max_label_size']  # not an option of SyntheticDataset
     settings.check_config(config)

@@ -1,4 +1,4 @@
-"""Configuration files are read as Python reads sources; `~` in paths is the home folder."""
+"""Configuration files are decoded as Python decodes sources; `~` in paths is the home folder."""
 import codecs
 
 import numpy as np
@@ -27,7 +27,7 @@ def test_files_that_python_reads_are_read(in_tmp, content, monkeypatch):
     (in_tmp / 'mine.py').write_bytes(content)
     config = settings.load(['mine.py'])
     assert config.desc in ('grün', 'grжn') and config.train['total_kimg'] == 1
-    # config.py and the ready-made files go the same way
+    # config.py and the ready-made files are read in the same way
     monkeypatch.setattr(catalogue, 'CONFIG_PY', in_tmp / 'mine.py')
     assert catalogue.read() == [] and list(catalogue.ready_made(in_tmp)) == [
         f'{in_tmp.name}/mine.py']
@@ -59,7 +59,7 @@ def test_what_has_to_be_saved_otherwise(in_tmp, content, names):
 
 @pytest.fixture
 def home(in_tmp, monkeypatch):
-    """The home folder, with a data set; the current folder is another one."""
+    """Home folder with a data set; the current folder is a different one."""
     (in_tmp / 'home').mkdir()
     (in_tmp / 'here').mkdir()
     monkeypatch.setenv('HOME', str(in_tmp / 'home'))
@@ -79,7 +79,7 @@ def test_every_path_of_a_configuration(home):
     assert config.dataset == dict(tfrecord_dir=str(home), label_file=f'{home}/a.npy')
     assert config.train['resume_run_id'] == f'{home}/runs/3'
     assert config.train['image'] == f'{home}/picture.png'
-    # no paths, or nobody's
+    # not paths, or no such user
     assert (config.desc, config.env['FLAGS'], config.G['file']) == ('~', '~/x', '~no-such-user/x')
     assert settings.command_line(config)[0] == [f'{home}/mine.py']
 
@@ -103,7 +103,7 @@ def test_every_path_of_a_python_program(home):
     assert results.locate_network_pkl('~/results/000-x/network-final.pkl').startswith(str(home))
     misc.save_image(np.zeros([3, 4, 4], np.uint8), '~/a.png', [0, 255])
     assert sorted(path.name for path in home.iterdir()) == ['a.png', 'ds', 'made', 'results']
-    assert not list((home.parent / 'here').iterdir())  # no folder that is called ~
+    assert not list((home.parent / 'here').iterdir())  # no folder named ~
 
 
 def test_a_file_that_is_called_tilde_can_be_named(home):

@@ -14,7 +14,7 @@ from tests.support.golden import ROOT
 
 @pytest.mark.parametrize('name', sorted(OWN_FUNCTIONS))
 def test_spelling_is_checked_as_the_rest_is(name):
-    """The same message as when TensorFlow is there; what is the program's to set is left to it."""
+    """The message is the same with TensorFlow; options that the program supplies are left to it."""
     config = settings.load()
     section, own = getattr(config, name), OWN_FUNCTIONS[name]
     settings.check_spelling(config)

@@ -1,5 +1,5 @@
-"""settings/switches.py: config.py's lines switched by name, and lines that contradict each other;
-names of config.py itself.
+"""settings/switches.py: switching config.py's lines by name, contradictory lines, and the names in
+config.py itself.
 """
 import pytest
 
@@ -19,7 +19,7 @@ def uncommented(*names):
 
 @pytest.fixture
 def edited(tmp_path, monkeypatch):
-    """Put another text in config.py's place: edited(text)."""
+    """Replace config.py's text: edited(text)."""
     path = tmp_path / 'config.py'
     monkeypatch.setattr(catalogue, 'CONFIG_PY', path)
     return path.write_text
@@ -44,7 +44,7 @@ def test_lines_by_name_are_those_of_the_file_edited_by_hand(use, options, data):
 
 
 def test_a_later_choice_replaces_an_earlier_one():
-    """As --resume does, with a choice of its own on top of those of the start."""
+    """As --resume does, with its own choice on top of those of the original run."""
     config = settings.load([], [], ['bf16', 'cond'], ['fp16'])
     assert (config.G.dtype, config.desc) == ('float16', 'pgan-celebahq-cond-preset-v2-1gpu-fp16')
     assert settings.used_lines(config) == ['cond', 'fp16']

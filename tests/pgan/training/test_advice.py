@@ -1,4 +1,4 @@
-"""Advice before the first step: what is said, and that its cure works."""
+"""Advice before the first step: each note appears when it should, and following it removes it."""
 import re
 import types
 
@@ -15,7 +15,7 @@ SET = re.compile(r'--set (\S+)')
 
 
 def make_run(*assignments, num_images=50000, uses=('cifar10',), files=()):
-    """What `advice` looks at, of a run of 32x32: (run, phases)."""
+    """Input of `advice` for a run at 32x32: (run, phases)."""
     config = settings.load(list(files), ['train.total_kimg=100', *assignments], list(uses))
     options = types.SimpleNamespace(**{
         **dict(augment=None, init_from=None, image_snapshot_ticks=1), **config.train})
@@ -28,7 +28,7 @@ def make_run(*assignments, num_images=50000, uses=('cifar10',), files=()):
 
 
 def notes(*assignments, seconds=None, **options):
-    """The notes on a run of `make_run`; its phases take `seconds` each."""
+    """Notes on a run of `make_run`; its phases take `seconds` each."""
     run, found = make_run(*assignments, **options)
     expected = None if seconds is None else [Expected(phase, 1.0, seconds, 0, 0) for phase in found]
     return advice.advice(run, found, expected)
@@ -44,7 +44,7 @@ def test_nothing_is_said_of_a_run_that_is_fine():
 
 @pytest.mark.parametrize('assignments, words, count', [
     (['sched.tick_kimg_base=1'], 'sched.tick_kimg_base=1 has no effect', 1),
-    ([], 'over after 100 kimg, before its first tick of 160 kimg', 1),
+    ([], 'ends after 100 kimg, before its first tick of 160 kimg', 1),
     ([*FINE, 'sched.minibatch_base=8', 'sched.minibatch_dict={4: 16}'], '', 0),
     ([*FINE, 'sched.tick_kimg_base=0.5'], 'later ones overwrite earlier', 1),
 ], ids=['base', 'tick', 'both', 'pictures'])
@@ -57,7 +57,7 @@ def test_notes_and_their_cures(assignments, words, count):
 
 @pytest.mark.parametrize('base', sorted(advice.BASES))
 def test_a_base_that_no_resolution_uses(base, tmp_path):
-    """By --set and from a file; presets, which set both in config.py, are left alone."""
+    """Set by --set and in a file. Presets, which set both in config.py, get no note."""
     by_resolution = advice.BASES[base]
     options = with_defaults(TrainingSchedule, {})
     value = options[base] / 2

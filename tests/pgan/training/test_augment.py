@@ -1,4 +1,4 @@
-"""Augmentation: what it does to images, what it leaves alone, and that G can learn through it."""
+"""Augmentation: its effect on images, images left unchanged, and gradients to G."""
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -61,14 +61,16 @@ def test_with_probability_zero_ada_changes_no_bit():
 
 @pytest.mark.parametrize('p', [0.2, 0.5])
 def test_the_probability_is_that_of_each_transformation(p):
-    """With p each, an image keeps its colours with (1 - p)^5 and more: some changes are none."""
+    """Fraction of unchanged images: (1 - p)^5 for colours and more, as some transformations are the
+    identity.
+    """
     images = np.tile(images_of(1, 3, 8), [4000, 1, 1, 1])
     out = augmented('ada', images, probability=p)
     unchanged = (out == images).all(axis=(1, 2, 3)).mean()
-    # mirroring and luma flip do nothing half of the time, quarter turns a quarter; whole pixels
-    # move by [-1, 1]: by none a quarter of the time (half a pixel around 0, in x and in y)
+    # mirroring and luma flip are the identity half of the time, quarter turns a quarter of it;
+    # whole pixels move by [-1, 1]; by 0 a quarter of the time (half a pixel around 0, in x and y).
     flips, turns, whole = 1 - p / 2, 1 - p * 3 / 4, 1 - p * 3 / 4
-    # the two rotations together leave an image alone with 1 - p
+    # both rotations together leave an image unchanged with probability 1 - p
     expected = flips ** 2 * turns * whole * (1 - p) ** 8
     assert abs(unchanged - expected) < 4 * np.sqrt(expected / 4000)
 
@@ -78,7 +80,7 @@ def gates(*names):
 
 
 def done(images, names, uniform=(0,) * 8, normal=(0,) * 7):
-    """`ada` with some transformations made, and given draws."""
+    """Apply `ada` with selected transformations and given draws."""
     return ada(tf.constant(images), tf.constant(0.5), gates(*names),
                tf.constant([uniform], tf.float32), tf.constant([normal], tf.float32)).numpy()
 
@@ -134,13 +136,13 @@ def test_grey_images_know_brightness_contrast_and_negative():
 
 
 def test_resampling_by_hand():
-    """Against the definition, pixel by pixel, for maps that leave the image, too."""
+    """Compare with the definition, pixel by pixel, including maps that leave the image."""
     images = images_of(2, 2, 5, seed=3)
     inverse = np.array([[[0.9, -0.4, 1.3], [0.5, 1.2, -2.2]], [[-3.0, 0.1, 0.0], [0.2, 0.7, 9.1]]])
     out = resampled(tf.constant(images), tf.constant(inverse, tf.float32)).numpy()
     for number, y, x in np.ndindex(2, 5, 5):
         place = inverse[number] @ [x - 2, y - 2, 1] + 2
-        # mirrored about the edges at -0.5 and 4.5
+        # reflected at the edges -0.5 and 4.5
         place = np.abs((place + 0.5 + 5) % 10 - 5) - 0.5
         place = np.clip(place, 0, 4)
         first = np.floor(place).astype(int)
@@ -160,13 +162,15 @@ def test_diffaugment_by_hand():
     bright = images + np.float32(0.2)
     expected = np.zeros_like(bright)
     expected[:, :, 1:] = bright[:, :, :-1]
-    expected[:, :, 2:6, :2] = 0  # a 4x4 square about (4, 0)
+    expected[:, :, 2:6, :2] = 0  # a 4x4 square around (4, 0)
     np.testing.assert_allclose(out, expected, atol=1e-6)
 
 
 @pytest.mark.parametrize('method', METHODS)
 def test_gradients_are_those_of_differences(method):
-    """By a directional derivative in float32: the maps are affine in the image, so it is exact."""
+    """Check with a directional derivative in float32, which is exact because the maps are affine in
+    the image.
+    """
     images, direction = images_of(4, 3, 8), images_of(4, 3, 8, seed=1)
     weights = images_of(4, 3, 8, seed=2)
 

@@ -1,5 +1,5 @@
-"""training/checkpoint.py and misc/resuming.py on their own: what is kept, disks that fail, files
-that are damaged.
+"""training/checkpoint.py and misc/resuming.py in isolation: retention, failing disks, damaged
+files.
 """
 import errno
 import glob
@@ -49,7 +49,7 @@ def all_variables(parts):
 
 
 def set_all(parts, seed):
-    """Other values for every variable. Returns them."""
+    """Set every variable to new values, and return them."""
     rnd = np.random.RandomState(seed)
     for var in all_variables(parts):
         var.assign(rnd.randn(*var.shape))
@@ -61,9 +61,7 @@ def values_of(parts):
 
 
 def test_everything_comes_back(make_checkpoints, parts):
-    """Every variable of networks and optimizers; values of every kind; where random numbers
-    stand.
-    """
+    """Every variable of networks and optimizers, values of every type, and the random state."""
     random.gauss(0, 1)
     np.random.randn(3)
     saved = set_all(parts, 1)
@@ -119,9 +117,7 @@ def test_what_a_killed_process_left_is_removed_and_nothing_else(make_checkpoints
 # ---------------------------------------------------------------- disks that fail
 
 def test_a_disk_that_is_full(make_checkpoints, parts):
-    """TensorFlow writes them; the system lets files grow to a limit only. The checkpoint before
-    stays, and can be gone on from.
-    """
+    """TensorFlow writes the files under a file size limit. The previous checkpoint stays usable."""
     saved = set_all(parts, 1)
     make_checkpoints().save({'number': 0})
     largest = max(os.path.getsize(path) for path in glob.glob('checkpoints/ckpt-1.*'))
@@ -147,9 +143,7 @@ def test_a_disk_that_fails_when_asked_to_keep_it(make_checkpoints, parts, in_tmp
 
 
 def test_files_that_are_cut_on_a_disk_that_fails(in_tmp, monkeypatch):
-    """Whatever goes wrong: what was there at the checkpoint stays, and the next attempt
-    succeeds.
-    """
+    """After any failure, the files of the checkpoint are intact, and the next attempt succeeds."""
     def prepare():
         for path in ('log.txt', 'log-interrupted.txt', 'events.out.tfevents.1',
                      'events.out.tfevents.2'):
@@ -186,7 +180,7 @@ def test_files_that_are_cut_on_a_disk_that_fails(in_tmp, monkeypatch):
 
 
 def test_files_shorter_than_they_were(in_tmp):
-    """A power cut may lose what the disk had not yet: nothing is filled up with zeros."""
+    """A power cut may lose data not yet on disk; lost data is not replaced by zeros."""
     pathlib.Path('log.txt').write_text('ke')
     resuming.cut_appended('.', {'log.txt': 4})
     assert tree() == {'log.txt': b'ke'}
@@ -196,8 +190,8 @@ def test_files_shorter_than_they_were(in_tmp):
 
 @pytest.mark.slow
 def test_damaged_checkpoints(make_checkpoints, parts, capsys):
-    """With another one before it, that one serves; alone, an error. Never other numbers than were
-    saved.
+    """The previous checkpoint is used if there is one, otherwise an error. Restored numbers are
+    never different from the saved ones.
     """
     older = set_all(parts, 1)
     checkpoints = make_checkpoints()
@@ -216,7 +210,7 @@ def test_damaged_checkpoints(make_checkpoints, parts, capsys):
             assert ('cannot be read' in capsys.readouterr().err) == (number == 0)
             served[number] += 1
             pathlib.Path(path).write_bytes(original)
-    # TensorFlow's own list, and bytes that do not matter, lead to the newest
+    # only TensorFlow's list, and bytes without effect, still lead to the latest
     assert served[0] >= 16 and served[1] >= 16, served
 
 
@@ -278,8 +272,8 @@ def test_the_newest_unfinished_run(in_tmp):
 
 @pytest.mark.parametrize('old', [False, True])
 def test_the_folder_of_checkpoints(in_tmp, parts, old):
-    """A folder of an older version is used where it is. A new one has a name that TensorBoard,
-    which asks TensorFlow for each run's newest checkpoint, does not take for a list of them.
+    """A folder named by an older version is still used. The new name is one that TensorBoard, which
+    asks TensorFlow for each run's latest checkpoint, does not mistake for a list of checkpoints.
     """
     if old:
         os.makedirs('results/000-x/checkpoint')

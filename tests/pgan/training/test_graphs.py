@@ -1,5 +1,5 @@
-"""What the training step would do on a GPU, read off its graph: operations, launches, collectives,
-and XLA on every option.
+"""Properties of the training step on a GPU, read off its graph: operations, launches, collectives,
+and XLA with every option.
 
 The numbers of `test_launches` are in the table of benchmarks/LOG.md.
 """
@@ -23,7 +23,7 @@ UNFUSED = dict(G=dict(fused_scale=False, use_pixelnorm=False, use_leakyrelu=Fals
 
 
 def compiled(steps, kind, now):
-    """The function of a step, traced and not run."""
+    """The function of a step, traced but not run."""
     data = steps.minibatches.take(now.minibatch, now.lod) if kind != 'G' else ()
     return steps._compile(kind, now, Stage.of(now.lod, steps.training_set.shape[1]), data,
                           [4] * len(kind.replace('both', '1'))).function
@@ -66,8 +66,8 @@ def test_an_operation_without_a_kernel_is_found():
 
 @pytest.fixture(scope='module')
 def papers_steps():
-    """Steps of the paper's networks at 1024x1024, by precision; made once, as their variables take
-    a while.
+    """Steps of the paper's networks at 1024x1024, by precision. Cached, because creating their
+    variables takes a while.
     """
     made = {}
 
@@ -92,14 +92,14 @@ def papers_steps():
     ('bfloat16', 0.0, dict(fuse=True), 960, 17),
 ], ids=str)
 def test_launches(papers_steps, dtype, lod, options, most, most_transposes):
-    """Of one D and one G update, after TensorFlow's graph optimizer for an H100. Above these bounds
-    something has come apart.
+    """Launches per D and G update after TensorFlow's graph optimizer for an H100. Exceeding a bound
+    means that an optimization has been lost.
     """
     steps = papers_steps(dtype, **options)
     steps.moved = set(steps.G.trainables)
     graph = graphs.optimized_for_gpu(compiled(steps, 'DG', moment(lod, 4, 0.001)))
     launched = sum(graphs.launches(graph).values())
-    # far below, the bound would guard nothing
+    # a much lower count would make the bound meaningless
     assert 0.9 * most * bool(options.get('fuse')) <= launched <= most, launched
     assert graphs.transposes(graph) <= most_transposes
     assert graphs.compiled_calls(graph) > 0
@@ -109,8 +109,8 @@ def test_launches(papers_steps, dtype, lod, options, most, most_transposes):
 
 @pytest.mark.slow
 def test_three_packed_collectives_in_each_step_and_replica():
-    """Gradients of D, gradients of G, statistics, with the cross-device operations that GPUs
-    get.
+    """Gradients of D, gradients of G, and statistics, with the cross-device operations used on
+    GPUs.
     """
     names = make_devices(2).local_names
     devices = Devices(tf.distribute.MirroredStrategy(names))
@@ -128,8 +128,8 @@ def test_three_packed_collectives_in_each_step_and_replica():
     ids=['float16, layer norm', 'bfloat16', 'batch norm, layer norm, noise, minibatch '
                                             'discrimination'])
 def test_xla_on_every_option(dtype, networks):
-    """The same weights after three rounds, within the rounding of the precision: a part of how far
-    they have moved.
+    """Equal weights after three rounds, up to the rounding of the precision, relative to their
+    change.
     """
     scaling = dict(use_loss_scaling=True, loss_scaling_init=8.0) if dtype == 'float16' else {}
     results = []
@@ -137,7 +137,7 @@ def test_xla_on_every_option(dtype, networks):
         steps = make_steps(dtype=dtype, training_set=Noise(8, 1), resolution=8,
                            options=UpdateOptions(xla=xla), **networks, **scaling, **GENTLE)
         before = weights(steps)
-        train(steps, 1, 3, minibatch=8, lrate=0.1)  # at 4x4: quickly compiled
+        train(steps, 1, 3, minibatch=8, lrate=0.1)  # at 4x4, which compiles quickly
         results.append(weights(steps))
     plain, by_xla = results
     way = max(max_abs(plain[name], before[name]) for name in before)

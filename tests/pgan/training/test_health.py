@@ -1,4 +1,4 @@
-"""training/health.py: signs that a run is going nowhere are told once, with the tick."""
+"""training/health.py: each sign of a failed run is reported once, with the tick."""
 import numpy as np
 import pytest
 
@@ -20,8 +20,8 @@ def watch():
 
 
 def tick(watch, number, **means):
-    """One tick with these means: name of a tag with '__' for '/'. Scores are healthy unless
-    given.
+    """One tick with these means; '__' in a tag's name stands for '/'. Scores are healthy by
+    default.
     """
     for tag, mean in {
             'Loss__mixed_norms': 1.0, 'Loss__real_scores': 2.0, 'Loss__fake_scores': -2.0, **means
@@ -33,7 +33,7 @@ def tick(watch, number, **means):
 
 def test_healthy_runs_are_not_talked_about(watch, capsys):
     tick(watch, 1, _finite_losses__TrainG=1.0, _finite_losses__TrainD=0.95)
-    tick(watch, 2, Loss__mixed_norms=0.001)  # flat, but reals and fakes are told apart
+    tick(watch, 2, Loss__mixed_norms=0.001)  # flat, but D still separates reals and fakes
     tick(watch, 3, Loss__fake_scores=2.0)  # no difference, but not flat: G is as good as the reals
     watch.tick(4)  # a loss that reports nothing
     assert capsys.readouterr().out == ''
@@ -77,7 +77,7 @@ def train(steps, training_set, rounds=2):
 
 @pytest.mark.slow
 def test_a_real_discriminator_that_collapsed(watch, capsys):
-    """Its last layer's weights are gone: every image gets the same score."""
+    """Zero the weights of its last layer, so that every image gets the same score."""
     steps, training_set = make()
     steps.D.set_var('4x4/Dense1/weight', np.zeros([8, 1], np.float32))
     train(steps, training_set)

@@ -1,5 +1,5 @@
-"""training/minibatches.py: minibatches are read while the step before them computes, and none is
-lost or seen twice.
+"""training/minibatches.py: minibatches are prefetched while a step computes, and none is lost or
+repeated.
 """
 import concurrent.futures
 import os
@@ -33,16 +33,14 @@ def test_the_next_minibatch_is_read_before_it_is_asked_for():
     minibatches = Minibatches(training_set, make_devices())
     for i in range(3):
         assert numbers(minibatches.take(4, 0)) == list(range(4 * i, 4 * i + 4))
-        assert training_set.wait_until_read(4 * i + 4)  # nobody has asked for it
+        assert training_set.wait_until_read(4 * i + 4)  # prefetched, not requested yet
         assert minibatches.state() == {'position': 4 * i + 4}
     minibatches.rewind()
     assert training_set.position == 12 and [at for at, _ in training_set.read] == [0, 4, 8, 12, 16]
 
 
 def test_reading_and_computing_take_the_longer_of_both():
-    """A data set that takes 100 ms and steps that take 100 ms: five rounds in well under their sum
-    of a second.
-    """
+    """Reads and steps of 100 ms each overlap: five rounds take much less than one second."""
     class Slow(Counting):
         def _read(self, *arguments):
             time.sleep(0.1)
@@ -57,7 +55,7 @@ def test_reading_and_computing_take_the_longer_of_both():
 
 
 def test_other_sizes_and_resolutions_begin_with_the_next_image():
-    """What was read ahead for the old ones is read again; each image comes once."""
+    """Minibatches prefetched at the old size are read again; each image appears once."""
     training_set = Counting()
     minibatches, seen = Minibatches(training_set, make_devices()), []
     for size, lod in [(4, 2.0), (4, 2.0), (4, 1.7), (8, 1.0), (8, 0.3), (2, 0.0), (2, 0.0)]:
@@ -88,8 +86,8 @@ class WantsItsTurn(Counting):
 
 @pytest.mark.parametrize('cls', [DrawsFromNumPy, WantsItsTurn])
 def test_data_sets_that_are_read_when_due(cls):
-    """One that draws from NumPy's global numbers would draw those that the losses, metrics and
-    grids in between should have drawn.
+    """If prefetched, this data set would draw NumPy's global random numbers that belong to the
+    losses, metrics and grids in between.
     """
     training_set = cls()
     minibatches = Minibatches(training_set, make_devices())
@@ -100,8 +98,8 @@ def test_data_sets_that_are_read_when_due(cls):
 
 
 class Shuffles(Counting):
-    """Images in an order that NumPy's global numbers give, from the first image of each epoch on;
-    the state is the order itself.
+    """Images in an order drawn from NumPy's global generator at the start of each epoch; the state
+    is the order itself.
     """
     order = None
 
@@ -121,8 +119,8 @@ class Shuffles(Counting):
 
 
 def test_numbers_that_are_drawn_now_and_then_are_drawn_once():
-    """The order of each epoch, also in a run that goes on from anywhere, and whoever else draws in
-    between.
+    """The order of each epoch is the same, also when the run continues from any point, and if other
+    code draws in between.
     """
     def run(count, minibatches):
         seen, states = [], []
@@ -140,14 +138,14 @@ def test_numbers_that_are_drawn_now_and_then_are_drawn_once():
         minibatches = Minibatches(Shuffles(), make_devices())
         minibatches.restore(states[done][0])
         restore_random_state(states[done][1])
-        np.random.randint(1000)  # what the other one draws after this state
+        np.random.randint(1000)  # drawn by the other one after this state
         rest, _ = run(13 - done, minibatches)
         assert rest == whole[3 * (done + 1):], done
 
 
 def test_a_reader_that_is_left_over_rewinds_nobodys_numbers():
-    """A run may end while a minibatch is being read; what the process draws from then on is its
-    own.
+    """A run may end while a minibatch is being read; later random draws of the process are
+    unaffected.
     """
     class Waits(Counting):
         def _read(self, position, *rest):
@@ -182,9 +180,7 @@ def test_a_data_set_that_only_its_own_thread_may_read():
 
 @pytest.mark.slow
 def test_a_reader_that_blocks_keeps_nobody_waiting():
-    """All images that a run needs have come; that there are no more is nothing to wait for, neither
-    for the run nor for the process.
-    """
+    """Once all images of a run have been read, neither the run nor the process waits for more."""
     code = """
 import threading
 from pgan.training.minibatches import Minibatches
@@ -209,7 +205,7 @@ print('ended')
 
 @pytest.mark.slow
 def test_steps_that_call_python_read_when_due():
-    """What Python does in a step may draw the same global numbers."""
+    """Python code called in a step may draw the same global random numbers."""
     def D_loss(D, reals, **others):
         drawn = tf.numpy_function(lambda: np.float32(np.random.rand()), [], tf.float32)
         return D.get_output_for(reals)[0][:, 0] + tf.ensure_shape(drawn, [])

@@ -1,4 +1,4 @@
-"""Overfitting seen by held-out images, and the augmentation that it steers, in training."""
+"""Overfitting measured on held-out images, and the augmentation controlled by it, in training."""
 import os
 import re
 
@@ -31,14 +31,14 @@ def observed(watch, reals, held_out, fakes, times=1, images=1000):
 
 @pytest.mark.parametrize('reals, fakes', [(10.0, 0.0), (0.0, 1.0)], ids=['WGAN', 'LSGAN'])
 def test_the_probability_rises_while_the_signal_is_above_the_target(reals, fakes):
-    """Whether reals score above fakes or below them."""
+    """Works whether reals score above fakes or below them."""
     overfitted, healthy = (reals + signal * (fakes - reals) for signal in (0.7, 0.3))
     watch = Overfitting(target=0.5, kimg=100)
     observed(watch, reals, overfitted, fakes, times=5)
     assert float(watch.probability()) == pytest.approx(0.05)
     observed(watch, reals, overfitted, fakes, times=200)
     assert float(watch.probability()) == pytest.approx(MOST)
-    observed(watch, reals, healthy, fakes, times=50)  # once the mean has forgotten the others
+    observed(watch, reals, healthy, fakes, times=50)  # the mean forgets the others
     assert 0.3 < float(watch.probability()) < 0.5
     observed(watch, reals, healthy, fakes, times=100)
     assert float(watch.probability()) == 0.0
@@ -50,7 +50,7 @@ def test_the_signal_is_0_if_held_out_images_score_like_reals_and_1_if_like_fakes
         reported = observed(watch, -5.0, held_out, -20.0, times=3)
         assert reported['Overfitting/signal'] == pytest.approx(signal, abs=1e-6)
         assert reported['Overfitting/held_out_scores'] == pytest.approx(held_out)
-        assert float(watch.probability()) == 0.0  # not asked to steer
+        assert float(watch.probability()) == 0.0  # no target
 
 
 def test_without_a_lead_over_fakes_nothing_is_infinite():
@@ -84,7 +84,7 @@ def run(steps, count, lod=1.0, minibatch=8):
 
 @pytest.mark.slow
 def test_watching_changes_nothing_in_training(monkeypatch):
-    """Weights bit for bit as without held-out images."""
+    """Weights are bitwise equal to training without held-out images."""
     monkeypatch.setattr('pgan.training.step.STEPS_BETWEEN', 2)
     alone, watched = steps_with(held_out=False), steps_with()
     before = {name: watched.D.get_var(name) for name in watched.D.trainables}
@@ -104,7 +104,7 @@ def test_watching_changes_nothing_in_training(monkeypatch):
 @pytest.mark.parametrize('method', ['diffaugment', 'ada'])
 @pytest.mark.first(1, rest='exhaustive')
 def test_augmented_steps_at_every_stage(method, lod, structure, monkeypatch):
-    """Both networks learn, and from other images than without augmentation."""
+    """Both networks learn, and see other images than without augmentation."""
     monkeypatch.setattr('pgan.training.step.STEPS_BETWEEN', 1)
     plain = steps_with(structure=structure)
     steps = steps_with(structure=structure, augment=method, augment_kimg=0.001)
@@ -120,7 +120,7 @@ def test_augmented_steps_at_every_stage(method, lod, structure, monkeypatch):
 @pytest.mark.slow
 @pytest.mark.parametrize('method', ['diffaugment', 'ada'])
 def test_augmented_steps_are_compiled_once(method, monkeypatch):
-    """With keys for all of their draws: tracing takes seconds at each stage."""
+    """All draws have keys from the start, because retracing would take seconds at each stage."""
     compiled, compile_step = [], TrainingSteps._compile
     monkeypatch.setattr('pgan.training.step.STEPS_BETWEEN', 1)
 
@@ -134,7 +134,7 @@ def test_augmented_steps_are_compiled_once(method, monkeypatch):
 
 @pytest.mark.slow
 def test_the_probability_is_that_of_the_moment(monkeypatch):
-    """Not that of when the step was compiled."""
+    """The probability is not frozen at compile time."""
     unchanged, changed = steps_with(augment='ada'), steps_with(augment='ada')
     for steps in (unchanged, changed):
         run(steps, 1)
@@ -147,7 +147,9 @@ def test_the_probability_is_that_of_the_moment(monkeypatch):
 @pytest.mark.parametrize('loss_name', ['wgan', 'lsgan'])
 @pytest.mark.parametrize('options', [dict(), dict(joint=True)], ids=str)
 def test_losses_show_D_augmented_images_only(loss_name, options, monkeypatch):
-    """Every image that D sees, mixed ones of the gradient penalty too, has passed `augment`."""
+    """Every image that D sees, including the mixed ones of the gradient penalty, has passed through
+    `augment`.
+    """
     class Marks:
         def __init__(self, *args):
             pass
@@ -183,7 +185,7 @@ def test_replicas_augment_with_draws_of_their_own_and_agree_on_the_probability(m
                           held_out=Noise(16, 1, label_size=3))
     steps.overfitting.restore([0.4, 1.0, 1.0])
     reported = train(steps, 1.0, 4)
-    weights(steps)  # checks that they are the same on all devices
+    weights(steps)  # raises unless they are equal on all devices
     copies = [copy.numpy() for copy in steps.overfitting.values.values]
     np.testing.assert_array_equal(copies[0], copies[1])
     assert copies[0][0] != np.float32(0.4) and 'Overfitting/signal' in reported
@@ -209,7 +211,7 @@ def test_augmentation_in_other_precisions_and_compiled_by_xla(options):
 # ---------------------------------------------------------------- nothing leaks
 
 class Letters(SyntheticDataset):
-    """An L at one place of a grey ground, thick or thin, with a little noise."""
+    """An L at a fixed place on a grey background, thick or thin, with a little noise."""
 
     def __init__(self, **kwargs):
         super().__init__(8, 1, **kwargs)
@@ -223,7 +225,7 @@ class Letters(SyntheticDataset):
 
 
 def share_of_augmented_looks(images):
-    """Share of images that are more like an L moved, turned, mirrored or inverted."""
+    """Fraction of images that are more similar to an L moved, turned, mirrored or inverted."""
     reals = Letters().get_minibatch_np(1)[0][0, 0].astype(float)
     looks = [reals]
     for turned in (np.rot90(reals, k) for k in range(4)):
@@ -245,11 +247,11 @@ def trained_letters(method, augment_fakes=True):
     G_loss = loss.G_wgan_acgan
     if not augment_fakes:
         D_loss, G_loss = only_reals(D_loss), lambda augment, **others: loss.G_wgan_acgan(**others)
-    keras.utils.set_random_seed(3)  # of four, this one needs the most steps
+    keras.utils.set_random_seed(3)  # the one of four that needs the most steps
     steps, _ = make(training_set=Letters(), resolution=8, G_loss=G_loss, D_loss=D_loss,
                     augment=method, G_smoothing=0.98)
     for number in range(1000):
-        # It rises slowly: a G that has never seen an L upright may take any other look for it.
+        # Raised slowly: a G that has never seen an upright L may settle on any other orientation.
         steps.overfitting.restore([number / 4000, 0.0, 0.0])
         steps.step('DG', moment(0.0, 16, 0.003, 0.003))
     latents = np.random.RandomState(0).randn(200, *steps.Gs.input_shape[1:]).astype('f')
@@ -261,7 +263,8 @@ def trained_letters(method, augment_fakes=True):
 @pytest.mark.slow
 @pytest.mark.parametrize('method', ['ada', 'diffaugment'])
 def test_augmented_looks_do_not_leak_into_Gs(method):
-    """Of 200 images of a G trained on Ls at one place, at most 2 % look moved, turned or inverted.
+    """Of 200 images by a G trained on Ls at a fixed place, at most 2 % look moved, turned or
+    inverted.
     """
     assert share_of_augmented_looks(trained_letters(method)) <= 0.02
 
@@ -269,7 +272,7 @@ def test_augmented_looks_do_not_leak_into_Gs(method):
 @pytest.mark.slow
 @pytest.mark.exhaustive
 def test_leaks_would_be_seen():
-    """If only reals were augmented, G would draw what augmentation has made of them."""
+    """If only reals were augmented, G would imitate the augmentation."""
     assert share_of_augmented_looks(trained_letters('diffaugment', augment_fakes=False)) > 0.2
 
 

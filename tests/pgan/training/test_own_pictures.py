@@ -31,7 +31,7 @@ def write_pictures(folder='my pics', count=6, size=24, seed=0):
 
 
 def speeds(sec_per_kimg, resolutions=(4, 8, 16, 32, 64, 128), compiling=1.0, **more):
-    """What measuring gives on a machine: {resolution: seconds per kimg}, or of 32x32."""
+    """Measured times of a machine: {resolution: seconds per kimg}, or those at 32x32."""
     rates = {size: sec_per_kimg * (size / 32) ** 2 for size in resolutions}
     rows = [(size, fading) for size in resolutions for fading in (True, False)]
     state = dict(seen=[[*row, rates[row[0]] * 1e-6, 1e-6] for row in rows],
@@ -42,7 +42,7 @@ def speeds(sec_per_kimg, resolutions=(4, 8, 16, 32, 64, 128), compiling=1.0, **m
 
 @pytest.fixture
 def machine(in_tmp, monkeypatch):
-    """A folder of pictures; machine(seconds per kimg at 32x32) takes the place of measuring."""
+    """A folder of pictures; machine(seconds per kimg at 32x32) replaces the measurement."""
     write_pictures()
     calls = []
 
@@ -60,7 +60,7 @@ def machine(in_tmp, monkeypatch):
 
 
 def prepare(*args, **kwargs):
-    """--config, --set and --use of the run that is chosen."""
+    """--config, --set and --use of the chosen run."""
     plan = make_plan(*args, **kwargs)
     return plan.parts(plan.choice)
 
@@ -71,7 +71,7 @@ def flat(config):
 
 
 def typed(text):
-    """The configuration of the train.py command that stands in a text."""
+    """The configuration of the train.py command contained in a string."""
     line = next(line for line in text.splitlines() if 'train.py' in line)
     words = shlex.split(line)
     return train.load(train.parse_args(words[2:]))[0]
@@ -133,12 +133,12 @@ def test_the_run_fills_the_time(rate, hours, machine, capsys):
 
 
 def test_the_time_is_that_of_each_stage(machine):
-    """By hand: 16x16, of whose 100 kimg 10 are at 4x4, 20 at 8x8, 70 at 16x16."""
+    """Computed by hand: a run of 100 kimg at 16x16 spends 10 at 4x4, 20 at 8x8 and 70 at 16x16."""
     plan = Plan(survey('my pics'), Given(), 1)
     plan.choice = plan._at(16, 32)
     measured = speeds(64.0, compiling=3.0)
     training = 10 * 1.0 + 20 * 4.0 + 70 * 16.0
-    fixed = 5 * 3.0 + 5.0 + 20 * 0.1 + (20 / 5 + 1) * 0.2  # compiling, start, pictures, networks
+    fixed = 5 * 3.0 + 5.0 + 20 * 0.1 + (20 / 5 + 1) * 0.2  # compiling, startup, pictures, networks
     assert plan._seconds_of(measured, 100) == pytest.approx(training + fixed, abs=0.5)
 
 
@@ -231,7 +231,7 @@ def test_a_slow_machine_says_what_it_needs(machine, capsys):
     with pytest.raises(ConfigError, match='at least --hours .*, for pictures of 8x8') as caught:
         prepare('my pics', 0.05, Given())
     assert not os.path.exists('datasets')
-    for _ in range(3):  # each comes nearer
+    for _ in range(3):  # each is closer than the last
         hours.append(float(re.search(r'least --hours ([\d.]+)', str(caught.value))[1]))
         try:
             prepare('my pics', hours[-1], Given())
@@ -269,7 +269,7 @@ def test_processors_that_multiply_bfloat16(tmp_path):
 
 @pytest.mark.slow
 def test_a_run_trains_and_is_resumed(machine, capsys):
-    machine(160.0)  # so that it is 8x8
+    machine(160.0)  # limits the choice to 8x8
     narrow = ['--set', 'G.fmap_max=4', '--set', 'D.fmap_max=4', '--set', 'train.total_kimg=11']
     assert main('--images', 'my pics', '--hours', 0.05, *narrow) == 0
     out = capsys.readouterr().out
@@ -299,7 +299,7 @@ def test_measuring_a_run(in_tmp):
 @pytest.mark.slow
 @pytest.mark.exhaustive
 def test_a_whole_run_takes_the_time_given(in_tmp):
-    """Nothing is replaced; the bound is wide, as tests share their machine."""
+    """With real measurements. The bound is wide because tests share their machine."""
     import time
     write_pictures()
     start = time.monotonic()

@@ -1,5 +1,5 @@
-"""Half precision: training in float16 and bfloat16 follows training in float32, and never leaves
-the numbers.
+"""Half precision: training in float16 and bfloat16 follows training in float32, without overflow or
+NaN.
 """
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ from tests.support.networks import moment
 
 
 class Blobs(dataset.SyntheticDataset):
-    """A bright spot on black, its place and size a function of the position."""
+    """A bright spot on black; its position and size depend on the index."""
 
     def _generate_images(self, minibatch_size, lod, shape):
         rnd = np.random.RandomState(self.position)
@@ -30,7 +30,7 @@ SCALING = {'float16': dict(use_loss_scaling=True, loss_scaling_init=10.0)}
 
 
 def train(dtype, lod, steps=200, scaling=None):
-    """Statistics of every 20 updates, as {tag: [10 means]}, and the networks."""
+    """Statistics of each 20 updates, as {tag: [10 means]}, and the networks."""
     options = dict(num_channels=1, resolution=16, fmap_base=64, fmap_max=16, dtype=dtype)
     scaling = SCALING.get(dtype, {}) if scaling is None else scaling
     rnd = np.random.RandomState(1)
@@ -63,8 +63,8 @@ def in_float32():
     return train('float32', FADING)[0]
 
 
-# Bounds on |difference| / (1 + largest value), over 200 updates. Seen over three seeds: 0.035 and
-# 0.13 (docs/distributed.md).
+# Bounds on |difference| / (1 + largest value) over 200 updates. Observed over three seeds: 0.035
+# and 0.13 (docs/distributed.md).
 BOUNDS = {
     'Loss/mixed_norms': 0.05, 'Loss/real_scores': 0.15, 'Loss/fake_scores': 0.15,
     'Loss/mixed_scores': 0.15
@@ -75,12 +75,12 @@ BOUNDS = {
 @pytest.mark.slow
 @pytest.mark.parametrize('dtype', ['bfloat16', 'float16'])
 def test_half_precision_follows_single(dtype, in_float32):
-    """In a stage that fades: all layers of both of its resolutions compute."""
+    """While a stage fades in, the layers of both of its resolutions are evaluated."""
     expected, (received, run) = in_float32, train(dtype, FADING)
     for tag, bound in BOUNDS.items():
         distance = np.abs(received[tag] - expected[tag]).max() / (1 + np.abs(expected[tag]).max())
         assert distance <= bound, (tag, received[tag], expected[tag])
-        assert np.ptp(expected[tag]) > 4 * bound  # the numbers move by more than the bound allows
+        assert np.ptp(expected[tag]) > 4 * bound  # they change by more than the bound allows
     assert received['TrainD/overflow_frequency'].max(
     ) <= 0.1 and received['TrainG/overflow_frequency'].max() <= 0.1
     for net in (run.G, run.D, run.Gs):
@@ -90,8 +90,8 @@ def test_half_precision_follows_single(dtype, in_float32):
 
 @pytest.mark.slow
 def test_float16_finds_its_scale_from_the_default():
-    """From 2^64 down: some fifty updates of each network overflow, as the original's did, then next
-    to none, and nothing is lost.
+    """Starting from 2^64, some fifty updates of each network overflow, as in the original, then
+    almost none, and no progress is lost.
     """
     statistics, run = train('float16', 2, steps=100, scaling={'use_loss_scaling': True})
     for name in ('TrainD', 'TrainG'):
@@ -105,8 +105,8 @@ def test_float16_finds_its_scale_from_the_default():
 
 @pytest.mark.slow
 def test_what_stays_in_float32_and_what_does_not():
-    """Activations and their gradients are of the network's type; the losses, norms, statistics over
-    the minibatch and gradients are not.
+    """Activations and their gradients have the network's dtype; losses, norms, minibatch statistics
+    and gradients of weights are float32.
     """
     seen = {}
 
@@ -124,8 +124,8 @@ def test_what_stays_in_float32_and_what_does_not():
                                                   list(nets[0].trainables.values()))
     assert seen['images'] == tf.float16 and all(g.dtype == tf.float32
                                                 for g in gradients if g is not None)
-    # A deviation of 3e-5 squares to less than float16 can hold, and to less than the 1e-8 under the
-    # root: the map shows the root's 1e-4.
+    # The square of a deviation of 3e-5 is below the range of float16, and below the 1e-8 under the
+    # square root: the map shows its root, 1e-4.
     x = tf.constant(np.float32([[0.0], [6e-5], [0.0], [6e-5]]).reshape(4, 1, 1, 1), tf.float16)
     spread = operations.minibatch_stddev(x, 4)[..., 1]
     assert spread.dtype == tf.float16 and spread.numpy() == pytest.approx(

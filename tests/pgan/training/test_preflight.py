@@ -1,6 +1,4 @@
-"""training/preflight.py: what is known before the first step, and that finding it out changes
-nothing.
-"""
+"""training/preflight.py: checks before the first step, and that they have no side effects."""
 import collections
 import contextlib
 import functools
@@ -37,8 +35,8 @@ def phases_of(resolution_log2=5, start=0.0, total=100.0, **sched):
 
 
 def test_phases_are_the_schedule():
-    """Random schedules: the phases cover the run without gaps, and what they say holds at every
-    image in them.
+    """Random schedules: the phases cover the run without gaps, and their values hold at every
+    image.
     """
     rnd = random.Random(1)
     for _ in range(60):
@@ -129,7 +127,7 @@ def test_rounding_does_not_make_a_schedule_too_short():
     assert 'train.total_kimg=3.6 ' in warning
     for total in (3.6, 9.0):
         found, _ = phases_of(total=total, **options)
-        assert len(found) == (6 if total == 3.6 else 7)  # the last one is not cut into pieces
+        assert len(found) == (6 if total == 3.6 else 7)  # the last one is not split
         assert overview.schedule_warning(found[-1], 32, full) is None
 
 
@@ -169,12 +167,12 @@ def needed_by(networks, phases, **ticks):
 
 
 def test_the_space_that_a_run_needs(in_tmp):
-    """Against the files themselves: never less than they take."""
+    """Compared with the actual files: never less than their size."""
     steps, _ = make()
     networks = (steps.G, steps.D, steps.Gs)
     misc.save_pkl(networks, 'snapshot.pkl')
     os.mkdir('checkpoints')
-    latents = np.zeros([1024, steps.Gs.input_shape[1]])  # of a grid of 1080p
+    latents = np.zeros([1024, steps.Gs.input_shape[1]])  # of a 1080p grid
     Checkpoints('.', make_devices(), networks, (steps.G_opt, steps.D_opt)).save(
         dict(random=random_state(), grid=dict(latents=latents)))
     snapshot = os.path.getsize('snapshot.pkl')
@@ -198,7 +196,7 @@ def test_the_space_that_a_run_needs(in_tmp):
 @pytest.mark.parametrize('channels', [1, 3])
 @pytest.mark.parametrize('size', [(1, 1), (4, 300), (3000, 200)])
 def test_no_picture_is_larger_than_its_bound(in_tmp, size, channels):
-    """Noise cannot be compressed."""
+    """Noise is incompressible."""
     noise = np.random.RandomState(0).randint(0, 256, [channels, *size[::-1]], dtype=np.uint8)
     misc.save_image(noise, 'noise.png', [0, 255])
     raw = size[0] * size[1] * channels
@@ -208,7 +206,7 @@ def test_no_picture_is_larger_than_its_bound(in_tmp, size, channels):
 @pytest.mark.slow
 @pytest.mark.exhaustive
 def test_a_toy_run_ends_smaller_than_was_said(toy, monkeypatch, capsys):
-    """With a disk that is full but for what was said, or a little less."""
+    """With as much disk space as announced, or a little less."""
     usage, said = collections.namedtuple('usage', 'free'), []
     original = preflight.disk_space_needed
 
@@ -261,7 +259,7 @@ def test_the_size_that_is_said_suffices(size):
 
 
 def everything(steps):
-    """All that later updates depend on, as something that can be compared."""
+    """All state that later updates depend on, in comparable form."""
     variables = [var for net in (steps.G, steps.D, steps.Gs) for var in net.vars.values()]
     for opt, net in ((steps.G_opt, steps.G), (steps.D_opt, steps.D)):
         variables += tf.nest.flatten(opt.state_variables(net.trainables))
@@ -274,8 +272,8 @@ def everything(steps):
 @pytest.mark.slow
 @pytest.mark.parametrize('options', [dict(D_repeats=1), dict(joint=True)], ids=str)
 def test_a_dry_step_leaves_no_trace_and_is_used_later(options, monkeypatch):
-    """Bit for bit the same run with and without one; no step is compiled twice, and those of stages
-    that are over are let go.
+    """The run is bitwise identical with and without one; no step is compiled twice, and those of
+    past stages are freed.
     """
     def watched(steps, sched):
         seconds = dry_step(steps, sched)
@@ -373,7 +371,7 @@ def test_other_errors_stay_what_they_are(error):
 
 @pytest.mark.slow
 def test_a_minibatch_that_the_host_has_no_room_for():
-    """NumPy's own error, raised where the minibatch is read ahead."""
+    """NumPy's own error, raised where the minibatch is prefetched."""
     class Huge(SyntheticDataset):
         def _generate_images(self, minibatch_size, lod, shape):
             return np.zeros([1 if self.position == 0 else 2**50, *shape],

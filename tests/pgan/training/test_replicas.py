@@ -1,6 +1,4 @@
-"""Training on several devices: what they compute together is what one device computes from the same
-shares.
-"""
+"""Training on several devices gives the same result as one device with the same shares."""
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -28,8 +26,8 @@ from tfutil.devices import make_devices, replica_copies
 @pytest.mark.slow
 @pytest.mark.parametrize('replicas, lod, labels', [(2, 0.5, 0), (4, 1, 3)])
 def test_replicas_compute_what_one_device_computes_from_their_shares(replicas, lod, labels):
-    """Statistics and weights after 12 steps, own minibatch-stddev groups and draws in each share:
-    1e-4, of which 1e-6 are used.
+    """Compare statistics and weights after 12 steps, with the minibatch stddev groups and draws of
+    each share. Tolerance 1e-4; observed 1e-6.
     """
     devices = make_devices(replicas)
     together = make_steps(devices, Noise(16, 1, label_size=labels), **GENTLE)
@@ -51,7 +49,7 @@ def test_replicas_compute_what_one_device_computes_from_their_shares(replicas, l
 
 @pytest.mark.slow
 def test_the_reference_tells_shares_from_a_whole():
-    """The test above can fail: without groups and draws of their own, the numbers are others."""
+    """Sensitivity of the test above: without per-replica groups and draws, the numbers differ."""
     losses = loss.D_wgangp_acgan, in_shares(loss.D_wgangp_acgan, 2)
     whole, shares = (make_steps(D_loss=D_loss, **GENTLE) for D_loss in losses)
     shares.key_streams = 2
@@ -60,7 +58,7 @@ def test_the_reference_tells_shares_from_a_whole():
 
 
 def recording(seen):
-    """A D loss that notes the reals and the draws of each device, by the device's number."""
+    """A D loss that records the reals and draws of each replica, by its index."""
     def D_loss(G, D, opt, training_set, minibatch_size, reals, labels):
         def note(replica, *arrays):
             seen.setdefault(int(replica), []).append(arrays)
@@ -76,8 +74,8 @@ def recording(seen):
 @pytest.mark.slow
 @pytest.mark.parametrize('replicas', [1, 2, 4])
 def test_no_image_is_seen_twice_in_an_epoch_and_none_is_missed(replicas, in_tmp):
-    """Two epochs of 40 images, counted; labels stay with their images; every device draws its own
-    numbers.
+    """Count two epochs of 40 images; labels stay with their images, and every replica has its own
+    draws.
     """
     make_toy(resolution=16, channels=1)
     training_set = dataset.TFRecordDataset('datasets/toy', max_label_size='full', random_seed=1)
@@ -107,8 +105,8 @@ def test_no_image_is_seen_twice_in_an_epoch_and_none_is_missed(replicas, in_tmp)
 
 @pytest.mark.parametrize('parts', [1, 2, 4])
 def test_processes_share_minibatches_between_them(parts, in_tmp):
-    """Each reads its part and all move on alike, over the end of an epoch and through a change of
-    size and resolution.
+    """Each worker reads its own part and all stay in step, across the end of an epoch and a change
+    of size and resolution.
     """
     make_toy()
     whole, *each = [
@@ -128,8 +126,8 @@ def test_processes_share_minibatches_between_them(parts, in_tmp):
 @pytest.mark.slow
 @pytest.mark.parametrize('bad', [np.inf, np.nan])
 def test_an_overflow_on_one_device_stops_the_update_on_all(bad):
-    """Weights, moments and step count stay, the scale drops on all of them by its whole step, and
-    the next update is made.
+    """Weights, moments and step count are unchanged, the scale drops by one step on all replicas,
+    and the next update succeeds.
     """
     devices = make_devices(2)
     spoilt = tf.Variable(0)
@@ -169,7 +167,7 @@ def test_an_overflow_on_one_device_stops_the_update_on_all(bad):
 
 @pytest.mark.slow
 def test_statistics_are_of_all_devices_and_told_once():
-    """A loss that reports its device's number: 16 samples of 0 to 3 have the mean 1.5."""
+    """With a loss that reports the replica's index, 16 samples of 0 to 3 have the mean 1.5."""
     devices = make_devices(4)
 
     def D_loss(D, reals, minibatch_size, **others):
@@ -187,7 +185,7 @@ def test_statistics_are_of_all_devices_and_told_once():
 @pytest.mark.exhaustive
 @pytest.mark.parametrize('replicas, lod', [(1, 0.5), (2, 1)])
 def test_xla_gives_the_same_numbers(replicas, lod):
-    """Compiled by XLA and not: 1e-4 after 5 steps, draws and all."""
+    """Same result with and without XLA, including the draws: tolerance 1e-4 after 5 steps."""
     devices = make_devices(replicas)
     options = [UpdateOptions(mirror_augment=True, xla=xla) for xla in (False, True)]
     expected, compiled = [
@@ -211,8 +209,8 @@ def test_what_xla_cannot_compile_is_said():
 @pytest.mark.slow
 @pytest.mark.exhaustive
 def test_batch_statistics_of_ones_own_generator(tmp_path, monkeypatch):
-    """Keras's batch normalisation on two devices: it trains, and its running averages are the same
-    on both.
+    """Keras's batch normalization on two devices trains, and its running averages are equal on
+    both.
     """
     (tmp_path / 'own_batchnorm.py').write_text('''
 import keras
@@ -234,7 +232,7 @@ def G(num_channels, resolution, label_size, **kwargs):
                             UpdateOptions(G_smoothing=0.9, random_seed=3), devices)
     before = weights(steps)
     train(steps, 1, 3)
-    steps.step('D', moment(1, 16, 0.001))  # in which Gs takes them over
+    steps.step('D', moment(1, 16, 0.001))  # Gs copies them in that step
     after = weights(steps)
     moved = {name for name in after if max_abs(before[name], after[name]) > 0}
     assert any('moving_mean' in name for name in moved) and any('dense' in name for name in moved)

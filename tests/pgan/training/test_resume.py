@@ -1,4 +1,4 @@
-"""Runs that are stopped, at any moment and in any way, and go on as if nothing had happened."""
+"""Runs that are stopped, at any point and in any way, and continue as if never interrupted."""
 import contextlib
 import glob
 import os
@@ -30,7 +30,7 @@ EXACT = (*TINY_RUN, '--set', EVERY_UPDATE)
 
 @pytest.fixture(scope='module')
 def toy_folder(tmp_path_factory):
-    """Makes folders with datasets/toy and tiny.py."""
+    """Function that creates folders with datasets/toy and tiny.py."""
     def make(name):
         folder = tmp_path_factory.mktemp(name)
         make_toy(folder / 'datasets' / 'toy')
@@ -41,7 +41,7 @@ def toy_folder(tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def uninterrupted(toy_folder):
-    """What a run without interruptions leaves, by its number of devices."""
+    """Results of an uninterrupted run, by its number of devices."""
     made = {}
 
     def get(num_gpus):
@@ -58,8 +58,8 @@ def uninterrupted(toy_folder):
 @pytest.mark.slow
 @pytest.mark.parametrize('num_gpus, kills', [(1, 6), (1, 12), (2, 2)])
 def test_killed_at_random_moments(toy_folder, uninterrupted, num_gpus, kills):
-    """Networks bit for bit, pictures byte for byte, ticks and scalars: all as of the run that
-    nobody killed.
+    """Networks are bitwise equal, pictures, ticks and scalars byte for byte, to those of an
+    uninterrupted run.
     """
     folder = toy_folder('killed')
     hits = run_with_kills(folder, kills, num_gpus, *EXACT, '--set', f'num_gpus={num_gpus}')
@@ -75,7 +75,7 @@ def test_killed_at_random_moments(toy_folder, uninterrupted, num_gpus, kills):
 
 @pytest.fixture(scope='module')
 def uninterrupted_here(toy_folder):
-    """What a run without interruptions leaves, in this process: its threads were set before
+    """Results of an uninterrupted run in this process, whose threads are already configured
     (`pgan.training.threads`).
     """
     folder = toy_folder('uninterrupted-toy')
@@ -85,7 +85,9 @@ def uninterrupted_here(toy_folder):
 
 
 class StopsAfter(TrainingSteps):
-    """Training steps after so many of which the process is told to stop, as by kill or Ctrl-C."""
+    """Training steps that send this process a stop signal, as by kill or Ctrl-C, after a given
+    number of updates.
+    """
     updates_to_go, signal_number = 0, signal.SIGTERM
 
     def run(self, *arguments):
@@ -94,7 +96,7 @@ class StopsAfter(TrainingSteps):
         if StopsAfter.updates_to_go == 0:
             os.kill(os.getpid(), self.signal_number)
             deadline = time.monotonic() + 10
-            # a thread takes note of it
+            # a thread records it
             while StopsAfter.request.number is None and time.monotonic() < deadline:
                 time.sleep(0.01)
         return shown
@@ -102,7 +104,7 @@ class StopsAfter(TrainingSteps):
 
 @pytest.fixture
 def stopping(monkeypatch):
-    """Function (updates, signal): let the runs to come be stopped after so many G updates."""
+    """Function (updates, signal): stop later runs after this number of G updates."""
     monkeypatch.setattr('pgan.training.loop.TrainingSteps', StopsAfter)
     make = signals.StopRequest
 
@@ -121,8 +123,8 @@ def stopping(monkeypatch):
 @pytest.mark.parametrize('number, code', [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_signal_lets_the_step_end_and_saves(toy, capsys, stopping, number, code,
                                               uninterrupted_here):
-    """Stopped in the middle of a round, far from any tick, and resumed: nothing is lost or done
-    twice.
+    """Stopped in the middle of a round, far from any tick, and resumed: nothing is lost or
+    repeated.
     """
     stopping(14, number)
     assert main(*TINY_RUN) == code
@@ -151,7 +153,7 @@ def test_a_signal_lets_the_step_end_and_saves(toy, capsys, stopping, number, cod
 
 @pytest.mark.slow
 def test_the_second_signal_ends_the_process_at_once():
-    """In a process of its own that is busy for a minute after the first one."""
+    """In a separate process that is busy for a minute after the first step."""
     code = ("import time\nfrom pgan.signals import graceful_stop\nwith graceful_stop('noted') as "
             "stop:\n    print('ready', flush=True)\n    end = time.time() + 60\n    while "
             'time.time() < end:\n        time.sleep(0.1)')
@@ -170,10 +172,12 @@ def test_the_second_signal_ends_the_process_at_once():
 @pytest.mark.slow
 @pytest.mark.parametrize('work, seconds', [('time.sleep(0.05)', 60), ('busy()', 60)])
 def test_with_nothing_to_save_the_first_signal_ends_it(work, seconds):
-    """Also where Python gets no turn: in one call that holds no bytecode for a minute."""
+    """Works even if Python cannot run its handler, inside a single call that executes no bytecode
+    for a minute.
+    """
     code = ("import time\nfrom pgan.settings.launch import exit_code_of\n"
             'from pgan.signals import graceful_stop\n'
-            # one call of C that lets other threads run
+            # one C call that releases the GIL
             'import hashlib\n'
             "def busy():\n    hashlib.pbkdf2_hmac('sha512', b'x', b'y', 10**9)\n"
             "def action():\n    with graceful_stop('noted', early_note='at once'):\n"
@@ -184,7 +188,7 @@ def test_with_nothing_to_save_the_first_signal_ends_it(work, seconds):
         process = subprocess.Popen([sys.executable, '-c', code], cwd=ROOT, stdout=subprocess.PIPE,
                                    stderr=subprocess.PIPE, text=True)
         assert process.stdout.readline() == 'ready\n'
-        time.sleep(1)  # so that it is inside of its call
+        time.sleep(1)  # so that it is inside the call
         start = time.monotonic()
         process.send_signal(number)
         assert process.wait(timeout=20) == 128 + number
@@ -225,7 +229,7 @@ SHORT = (*TINY_RUN, '--set', 'train.total_kimg=0.05')
 
 @pytest.mark.slow
 def test_a_finished_run_is_extended_and_changes_are_told(toy, capsys):
-    """One process can do it all, as the folder is let go of at the end of each run."""
+    """One process can do all of this, because the folder is unlocked at the end of each run."""
     assert main(*SHORT) == 0
     last = capsys.readouterr().out.splitlines()[-6:]
     assert last[0] == 'Report:   results/000-tiny/report.html' and last[-1] == 'Exiting...'
@@ -238,7 +242,7 @@ def test_a_finished_run_is_extended_and_changes_are_told(toy, capsys):
     assert 'Resuming results/000-tiny at kimg 0.1' in out and 'kimg 0.1 ' in out
     with open('results/000-tiny/config.txt') as file:
         assert "'total_kimg': 0.09" in file.read()
-    # what was changed before stays so
+    # earlier changes are kept
     assert main('--resume', 0, '--set', 'train.total_kimg=0.12') == 0
     assert 'G_lrate_base' not in capsys.readouterr().out
 
@@ -264,7 +268,7 @@ def test_changes_that_a_run_cannot_go_on_with(unfinished, capsys, assignment, te
 
 @pytest.fixture
 def unfinished(toy, capsys, stopped_run):
-    """results/000-tiny has been stopped on its way."""
+    """results/000-tiny, stopped halfway."""
     shutil.copytree(stopped_run / 'results', 'results')
     for path in glob.glob('results/*/checkpoints/run.json'):
         text = pathlib.Path(path).read_text()
@@ -296,7 +300,7 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(unfinished, capsys):
         file.write(bytes(4000))
     assert main('--resume', '--set', 'train.total_kimg=0.2') == 0
     captured = capsys.readouterr()
-    assert 'cannot be read' in captured.err and 'the one before it' in captured.err
+    assert 'cannot be read' in captured.err and 'the previous checkpoint' in captured.err
     assert 'Resuming' in captured.out
 
 
@@ -348,7 +352,8 @@ def test_a_run_that_began_with_the_networks_of_another_one_that_is_gone(toy, cap
 
 @pytest.mark.slow
 def test_checkpoints_come_by_the_clock_and_with_networks(toy, monkeypatch):
-    """Every 15 minutes of a clock that each update moves on by 4; and when networks are saved."""
+    """Every 15 minutes of a clock that each update advances by 4, and whenever networks are saved.
+    """
     now, saved = [0.0], []
 
     class Ticking(TrainingSteps):
@@ -373,9 +378,7 @@ def test_checkpoints_come_by_the_clock_and_with_networks(toy, monkeypatch):
 
 @pytest.mark.slow
 def test_a_data_set_that_is_deleted_while_it_is_read(toy, monkeypatch):
-    """What is mapped into memory stays readable, where the system works like that: the run comes to
-    its end.
-    """
+    """Memory-mapped files remain readable on systems that support it, so the run finishes."""
     class Deletes(TrainingSteps):
         def run(self, *arguments):
             shown = super().run(*arguments)
@@ -396,14 +399,14 @@ def test_a_result_folder_that_cannot_be_written(unfinished, capsys):
 
 @pytest.mark.slow
 def test_a_result_folder_that_becomes_a_file(unfinished, capsys):
-    """As root, too: what cannot be written is said in one paragraph."""
+    """Also when running as root: an unwritable file is reported in one paragraph."""
     shutil.rmtree('results/000-tiny/checkpoints')
     pathlib.Path('results/000-tiny/checkpoints').write_text('')
     expect_error(capsys, main('--resume', 0), 'checkpoint')
 
 
 def test_files_that_grow_are_cut_to_where_the_checkpoint_was(in_tmp):
-    """Each by itself; one that did not exist then is gone."""
+    """Each by itself; files that did not exist at the checkpoint are removed."""
     names = ['log.txt', 'stats.jsonl', 'events.out.tfevents.1.host']
     for name in names:
         pathlib.Path(name).write_text('before\n')
@@ -414,12 +417,12 @@ def test_files_that_grow_are_cut_to_where_the_checkpoint_was(in_tmp):
     resuming.cut_appended('.', sizes)
     assert [pathlib.Path(name).read_text() for name in names
             ] == ['before\n'] * 3 and not os.path.exists('events.out.tfevents.2.host')
-    resuming.cut_appended('.', {})  # the run begins anew
+    resuming.cut_appended('.', {})  # the run starts over
     assert not os.path.exists('stats.jsonl')
 
 
 class Augmented(Overfitting):
-    """Augments from the beginning; the toy's discriminator does not overfit so soon."""
+    """Augments from the start, because the toy's discriminator does not overfit soon enough."""
 
     def __init__(self, target, kimg):
         super().__init__(target, kimg)
@@ -429,7 +432,7 @@ class Augmented(Overfitting):
 @pytest.mark.slow
 @pytest.mark.exhaustive  # every other test of resuming is of the same kind
 def test_adaptive_augmentation_goes_on_where_it_was(toy_folder, monkeypatch, capsys, stopping):
-    """Probability, running means and held-out images, too: networks bit for bit."""
+    """Probability, running means and held-out images are restored: networks are bitwise equal."""
     for module in ('step', 'updates'):
         monkeypatch.setattr(f'pgan.training.{module}.STEPS_BETWEEN', 3)
     monkeypatch.setattr('pgan.training.step.Overfitting', Augmented)

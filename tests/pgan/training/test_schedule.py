@@ -1,4 +1,4 @@
-"""training/schedule.py against the original's schedule, exactly: every preset, precision and
+"""training/schedule.py equals the original's schedule exactly: every preset, precision and
 resolution.
 """
 import csv

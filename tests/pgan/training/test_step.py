@@ -1,4 +1,4 @@
-"""training/step.py: what one update moves, and what it leaves alone."""
+"""training/step.py: what an update changes, and what it leaves unchanged."""
 import pickle
 import sys
 
@@ -59,11 +59,12 @@ def test_Gs_goes_on_following_layers_of_earlier_stages():
 @pytest.mark.slow
 @pytest.mark.parametrize('lod', [1.5, 0])
 def test_linear_networks_train_to_the_same_weights(lod):
-    """Full resolution and everything evaluated, against the stage alone, after one update of each.
+    """Compare evaluating everything at full resolution with the stage alone, after one update of
+    each network.
 
-    An epsilon far above the gradients makes Adam's update a multiple of the gradient, so that its
-    size counts: 1e-3 of the largest of each variable, which is float32 rounding through two orders
-    of differentiation.
+    An epsilon far above the gradients makes Adam's update proportional to the gradient, so that its
+    magnitude is tested: within 1e-3 of the largest of each variable, which is float32 rounding
+    through two orders of differentiation.
     """
     results = []
     for structure in ('linear', None):
@@ -93,7 +94,7 @@ def after_20_rounds(**options):
 
 @pytest.fixture(scope='module')
 def plain_rounds():
-    """`after_20_rounds` without any option."""
+    """`after_20_rounds` without options."""
     return after_20_rounds()
 
 
@@ -118,11 +119,11 @@ BOX = fused_convolutions, 'kernels_hold_the_box', lambda: True
     ])
 def test_what_makes_steps_fast_leaves_their_numbers_alone(options, patch, plain_rounds,
                                                           monkeypatch):
-    """Weights after 20 rounds of updates, up to float32 rounding: 1e-5 of how far a variable has
-    moved, and two bits of its largest.
+    """Weights after 20 rounds of updates, up to float32 rounding: 1e-5 of the change of a variable,
+    and two bits of its largest value.
 
-    Adam's epsilon is large, as in the test above: else gradients that are nothing but rounding move
-    a weight as far as others do.
+    Adam's epsilon is large, as in the test above: otherwise gradients that are pure rounding noise
+    move a weight as far as others.
     """
     if patch:
         monkeypatch.setattr(*patch)
@@ -138,8 +139,8 @@ def test_what_makes_steps_fast_leaves_their_numbers_alone(options, patch, plain_
 @pytest.mark.slow
 @pytest.mark.parametrize('parts', [1, 2])
 def test_both_updates_in_one_step_are_one_after_the_other(parts):
-    """The same variables and statistics, bit for bit, as from two steps, with other rates for D and
-    G, through two stages.
+    """Variables and statistics are bitwise equal to those of two steps, with different rates for D
+    and G, through two stages.
     """
     results = []
     for together in (False, True):
@@ -161,8 +162,8 @@ def test_both_updates_in_one_step_are_one_after_the_other(parts):
 
 @pytest.mark.slow
 def test_G_waits_for_D_in_a_step_of_both():
-    """All that G draws depends on D's gradients, so that what led to them is no longer in memory
-    when G begins.
+    """All of G's random draws depend on D's gradients, so that D's activations have been freed when
+    G's update starts.
     """
     steps, training_set = make()
     steps.step('G', moment(2, 8, 0.01))
@@ -179,7 +180,7 @@ def test_G_waits_for_D_in_a_step_of_both():
 
 
 def everything_before(operation):
-    """All operations that one depends on."""
+    """All operations that an operation depends on."""
     found, to_look_at = set(), [operation]
     while to_look_at:
         op = to_look_at.pop()
@@ -194,7 +195,7 @@ def everything_before(operation):
                                                (dict(D_repeats=3), ['D', 'D', 'D', 'G']),
                                                (dict(joint=True), ['both'])])
 def test_the_steps_of_a_cycle(options, expected, monkeypatch):
-    """A round of two cycles that was stopped after the first step goes on with the second."""
+    """A round of two cycles that was stopped after the first step continues with the second."""
     steps, _ = make(**options)
     done, now = [], moment(2, 8, 1, 2)
     monkeypatch.setattr(
@@ -206,8 +207,8 @@ def test_the_steps_of_a_cycle(options, expected, monkeypatch):
 
 
 class Noise(dataset.SyntheticDataset):
-    """Random images whose first pixel tells their label. Random labels are those of the images read
-    last, so these come when due.
+    """Random images whose first pixel encodes their label. Random labels are those of the images
+    read last, so this data set is not prefetched.
     """
     reads_ahead = False
 
@@ -225,7 +226,7 @@ class Noise(dataset.SyntheticDataset):
 
 
 def recording_D_loss(seen):
-    """A loss that notes what it is given and draws."""
+    """A loss that records its arguments and draws."""
     def loss_func(G, D, opt, training_set, minibatch_size, reals, labels):
         def note(*arrays):
             seen.append(arrays)
@@ -242,8 +243,8 @@ def recording_D_loss(seen):
                                                              (1.25, [0, 4], True),
                                                              (0, [-1, 1], True)])
 def test_what_the_discriminators_loss_is_given(lod, drange_net, mirror_augment):
-    """Reals faded, rescaled and mirrored as asked, labels in their order, other draws in each
-    update.
+    """Reals are faded, rescaled and mirrored as configured, labels are in order, and each update
+    has new draws.
     """
     seen = []
     training_set = Noise(16, 1, label_size=3)
@@ -330,7 +331,7 @@ def growing_G(num_channels, resolution, **kwargs):
 
 
 class DerivedDiscriminator(networks.Discriminator):
-    """The paper's with a layer of one's own in its head, which looks at the whole minibatch."""
+    """The paper's D with a custom layer in its head that combines the whole minibatch."""
 
     def build(self):
         self.own = Dense(8, 8, name='Own')
@@ -351,8 +352,8 @@ def derived_D(num_channels, resolution, label_size, **kwargs):
 
 @pytest.mark.slow
 def test_a_discriminator_derived_from_ours():
-    """All of its layers learn, and reals and fakes are evaluated apart: what it inherits need not
-    hold for it.
+    """All its layers learn, and reals and fakes are evaluated separately: properties of the base
+    class need not hold for a subclass.
     """
     D = tfutil.Network('D', derived_D, num_channels=1, resolution=16, label_size=0)
     steps, _ = make()
@@ -375,8 +376,8 @@ def test_a_discriminator_derived_from_ours():
 @pytest.mark.slow
 @pytest.mark.parametrize('func, lod', [('plain_G', 1.5), ('growing_G', 1.5), ('growing_G', 0)])
 def test_generators_of_ones_own(func, lod, tmp_path, monkeypatch, capsys):
-    """A functional Keras model of unnamed layers, and one that grows: they train, copy, list and
-    pickle; batch statistics reach Gs.
+    """A functional Keras model with unnamed layers, and one that grows, can be trained, copied,
+    listed and pickled; batch statistics reach Gs.
     """
     (tmp_path / 'own_models.py').write_text(MODELS)
     monkeypatch.syspath_prepend(str(tmp_path))

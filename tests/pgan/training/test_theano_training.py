@@ -1,5 +1,5 @@
-"""Training as only the Theano version could: ramps, dequantized reals, joint updates, a look at
-reals first, batch statistics.
+"""Training features that only the Theano version had: ramps, dequantized reals, joint updates,
+initialization from reals, batch statistics.
 """
 import math
 import types
@@ -56,7 +56,7 @@ def test_both_ramps_and_none():
 
 @pytest.mark.parametrize('lod', [0, 0.5])
 def test_dequantized_reals(lod):
-    """Noise of the whole range between two values of a pixel, on the values as they are stored."""
+    """Noise over the whole range between two pixel values, added to the stored values."""
     images = np.random.RandomState(0).randint(0, 256, size=[64, 3, 8, 8]).astype(np.uint8)
     plain = process_reals(images, lod, False, [0, 255], [0, 255]).numpy()
     with randomness.keyed(1, 2):
@@ -82,8 +82,8 @@ def networks(**options):
     return nets
 
 
-# With so large an epsilon Adam's first step grows with the gradient; with a small one it is the
-# learning rate, whatever the gradient.
+# With a large epsilon, Adam's first step is proportional to the gradient; with a small one it
+# equals the learning rate for any gradient.
 PROPORTIONAL = dict(beta1=0.0, beta2=0.99, epsilon=1.0)
 
 
@@ -96,7 +96,7 @@ def steps_of(nets, D_loss=loss.D_wgangp_acgan, G_loss=loss.G_wgan_acgan, trainin
 
 
 def update(net, rate, loss_of):
-    """One update of a network by a loss (a function of the optimizer)."""
+    """One update of a network with a loss (a function of the optimizer)."""
     opt = tfutil.Optimizer(net.name, **PROPORTIONAL)
     with summary.collecting():
         opt.register_gradients(lambda: loss_of(opt), list(net.trainables.values()))
@@ -106,8 +106,8 @@ def update(net, rate, loss_of):
 @pytest.mark.slow
 @pytest.mark.parametrize('lod', [0.0, 0.5])
 def test_joint_updates_start_from_the_same_networks_and_latents(lod):
-    """Each network moves as it would alone, from where both were, with the latents that both losses
-    saw.
+    """Each network moves as it would in a separate update, from the same starting point and with
+    the latents that both losses used.
     """
     G, D = networks()
     before = [net.clone() for net in (G, D)]
@@ -145,7 +145,7 @@ def test_joint_updates_start_from_the_same_networks_and_latents(lod):
                            expected.get_var(name)) <= 1e-3 * np.abs(step).max() + 1e-6, name
     step = alone[0].get_var('4x4/Conv/weight') - before[0].get_var('4x4/Conv/weight')
     apart = max_abs(in_turns.get_var('4x4/Conv/weight'), G.get_var('4x4/Conv/weight'))
-    assert apart > 0.05 * np.abs(step).max() > 0  # not in turns
+    assert apart > 0.05 * np.abs(step).max() > 0  # not alternately
     follows = networks()[0].get_var('4x4/Conv/weight') * 0.9 + G.get_var('4x4/Conv/weight') * 0.1
     assert max_abs(steps.Gs.get_var('4x4/Conv/weight'), follows) <= 1e-5
 
@@ -167,7 +167,8 @@ def test_joint_updates_need_one_D_update_each():
 @pytest.mark.slow
 @pytest.mark.parametrize('count', [1, 2])
 def test_batch_statistics_are_those_of_all_devices(count):
-    """Running averages move in G and D updates, are the same on all devices, and Gs has them."""
+    """Running averages change in G and D updates, are equal on all devices, and are copied to Gs.
+    """
     devices = make_devices(count)
     with devices.strategy.scope():
         G = tfutil.Network('G', 'networks.G_paper', **OPTIONS, use_batchnorm=True)
@@ -213,7 +214,8 @@ def test_other_discriminators_are_left_alone():
 
 @pytest.mark.slow
 def test_least_squares_with_noise_trains():
-    """A few updates: nothing is NaN, and the noise's strength follows D's score of fakes."""
+    """After a few updates nothing is NaN, and the strength of the noise follows D's score of fakes.
+    """
     nets = networks(use_gdrop=True)
     steps = steps_of(nets, loss.D_lsgan_acgan, loss.G_lsgan_acgan, dequantize_reals=True)
     nets[1].set_var('gdrop/average', 0.9)

@@ -1,5 +1,5 @@
-"""training/threads.py and sharing.evaluating: when a minibatch is evaluated in parts, and that
-nothing else changes by it.
+"""training/threads.py and sharing.evaluating: when a minibatch is evaluated in parts, and that the
+results stay the same.
 """
 import json
 import subprocess
@@ -68,7 +68,7 @@ def test_the_environments_word_counts(name):
     assert not threads.one_thread_per_operation_pays(config(), options(), {name: '2'})
 
 
-# (cores, num_gpus, has something been computed before) -> [parts, threads of an operation]
+# (cores, num_gpus, whether an operation has run before) -> [parts, threads per operation]
 SET = [((2, 1, False), [2, 1]), ((2, 2, False), [1, 1]), ((1, 1, False), [1, 0]),
        ((4, 1, False), [1, 0]), ((2, 1, True), [1, 0])]
 CONFIGURE = """
@@ -92,7 +92,7 @@ for cores, num_gpus, computed_before in json.loads(sys.argv[1]):
 
 @pytest.mark.slow
 def test_threads_are_set_on_two_cores_before_anything_is_computed():
-    """Each case in a process of its own; the next run in the process gets the same answer."""
+    """Each case in a separate process; the next run in that process gets the same answer."""
     cases = json.dumps([case for case, _ in SET])
     done = subprocess.run([sys.executable, '-c', CONFIGURE, cases], capture_output=True, text=True,
                           cwd=ROOT)
@@ -106,9 +106,7 @@ SMALL = dict(num_channels=1, resolution=16, fmap_base=32, fmap_max=8, dtype='flo
 
 
 def evaluated(net, lod, size, parts, compiled=True):
-    """Outputs of a view of the network and the gradients of their sum, and how many convolutions
-    that takes.
-    """
+    """Outputs of a view of the network, gradients of their sum, and the number of convolutions."""
     rnd = np.random.RandomState(size)
     inputs = [rnd.randn(size, *shape[1:]).astype(np.float32) for shape in net.input_shapes]
     view = net.at_stage(None if lod is None else Stage.of(lod, net.model.resolution))
@@ -129,11 +127,11 @@ def evaluated(net, lod, size, parts, compiled=True):
 
 
 def same(whole, parted, use_layernorm):
-    """Up to the rounding of float32 variables: 1e-6 of an output's or gradient's largest component.
-    Activations are float64.
+    """Equal up to rounding of float32 variables: 1e-6 of the largest component of an output or
+    gradient. Activations are float64.
 
-    Layer normalization computes in float32, and some of its gradients are nothing but rounding:
-    1e-6 of the largest of all has to do.
+    Layer normalization computes in float32, and some of its gradients are pure rounding noise, so
+    for them the bound is 1e-6 of the largest of all.
     """
     top = max(np.abs(a).max() for a in whole if a.size)
     return all(
@@ -168,8 +166,8 @@ def test_networks_in_parts_give_the_same(kind, more):
                                               ('D', dict(use_gdrop=True), 8), ('G', {}, 3),
                                               ('D', dict(mbstd_group_size=3), 3)], ids=str)
 def test_what_needs_the_whole_minibatch_gets_it(kind, more, size):
-    """Statistics and noise of a minibatch, and one that cannot be halved: the same bit for bit, as
-    nothing is cut.
+    """Minibatch statistics, noise, and a minibatch of odd size are bitwise equal, because nothing
+    is split.
     """
     net = tfutil.Network(kind, f'networks.{kind}_paper', **SMALL, **more)
     (whole, once), (parted, times) = (evaluated(net, 0.0, size, parts) for parts in (1, 2))

@@ -1,4 +1,4 @@
-"""Runs that begin with another run's networks on another data set: train.init_from, train.freeze_D.
+"""Runs that start from another run's networks on another data set: train.init_from, train.freeze_D.
 """
 import functools
 import glob
@@ -29,7 +29,7 @@ OPTIONS = dict(num_channels=3, resolution=16, fmap_base=32, fmap_max=8)
 
 
 def snapshot(path='network.pkl', lod=0.0, G={}, D={}, **options):
-    """A snapshot of random networks, Gs other than G; returns Gs."""
+    """Write a snapshot of random networks, with Gs different from G; return Gs."""
     nets = [tfutil.Network(name, f'networks.{name[0]}_paper', **{**OPTIONS, **options, **own})
             for name, own in (('G', G), ('D', D), ('Gs', G))]
     rnd = np.random.RandomState(0)
@@ -56,7 +56,7 @@ def begin(*assignments, expected=0, use=('--config', 'tiny.py')):
 
 
 def first_of(run):
-    """(G, D, Gs) as they were before the first step of a run of 0 kimg."""
+    """(G, D, Gs) before the first step, from a run of 0 kimg."""
     return misc.load_pkl(f'results/{run}/network-final.pkl')
 
 
@@ -72,7 +72,9 @@ def images(Gs, latents=8):
 @pytest.mark.slow
 @pytest.mark.parametrize('lod', [0.375, 0.0, 1.0])
 def test_the_same_images_bit_for_bit(toys, capsys, lod):
-    """Full-grown, and in the middle of growth, of a fade: Gs is the snapshot's, and stays there."""
+    """Fully grown, during growth and during a transition: Gs equals the snapshot's and stays at its
+    lod.
+    """
     expected = snapshot(lod=lod)
     begin('train.init_from=network.pkl', 'train.total_kimg=0')
     G, _, Gs = first_of('000-tiny')
@@ -100,7 +102,7 @@ def test_a_larger_resolution_begins_with_the_same_images(toys, capsys, lod):
 
 @pytest.mark.slow
 def test_other_channels_labels_and_widths_train(toys, capsys):
-    """Gray, with labels, at a smaller resolution, wider, in half precision, on two devices."""
+    """Gray images, labels, a lower resolution, wider networks, half precision, two devices."""
     snapshot()
     begin('train.init_from=network.pkl', 'train.total_kimg=0.064', 'dataset.tfrecord_dir=gray',
           "dataset.max_label_size='full'", 'dataset.resolution=8', 'G.fmap_max=16',
@@ -140,7 +142,7 @@ def lods(resolution_log2=5, start_lod=None, count=40, **options):
 
 @pytest.mark.parametrize('start_lod', [0.0, 1.0, 2.0, 2.75, 0.5])
 def test_growth_goes_on_from_the_start(start_lod):
-    """As in a run that has been there since it began at 4x4, but counted from 0 kimg."""
+    """As in a run that started at 4x4, but counted from 0 kimg."""
     passed = 6 * (3 - int(np.ceil(start_lod))) + (2 + (-start_lod % 1) * 4 if start_lod % 1 else 0)
     assert lods(start_lod=start_lod, count=20) == lods()[int(passed):int(passed) + 20]
     assert lods(start_lod=start_lod)[0] == start_lod
@@ -151,7 +153,7 @@ def test_where_growth_starts():
     assert lods(start_lod=1.0, lod_initial_resolution=8)[0] == 1
     assert lods(start_lod=3.0) == lods()
     still = dict(lod_training_kimg=0, lod_transition_kimg=0)
-    assert TrainingSchedule(99, SET_32, start_lod=1.25, **still).lod == 1  # nothing fades
+    assert TrainingSchedule(99, SET_32, start_lod=1.25, **still).lod == 1  # no transitions
     assert TrainingSchedule(9000, SET_32, start_lod=1.0, **still).lod == 1
 
 
@@ -194,7 +196,8 @@ def test_dry_run_shows_the_start(toys, capsys):
 
 @pytest.mark.slow
 def test_a_resumed_run_knows_its_start_and_does_without_the_snapshot(toys, capsys, monkeypatch):
-    """Stopped after a few steps, it goes on to the same networks as one that was not."""
+    """A run stopped after a few steps continues to the same networks as one that was not stopped.
+    """
     snapshot(lod=0.5)
     run = ['train.init_from=network.pkl', 'train.total_kimg=0.128', 'dataset.tfrecord_dir=big',
            'train.freeze_D=1', 'env.TF_DETERMINISTIC_OPS=1']
@@ -224,7 +227,7 @@ def test_the_start_is_kept_with_the_run(in_tmp):
     resuming.write_run('results/000-x', [], [], {}, start=start._asdict())
     run = resuming.find_run('0', 'results')
     options, devices = types.SimpleNamespace(init_from='x.pkl'), make_devices()
-    assert transfer.kept_start(options, run, devices) is None  # it has saved nothing: it begins
+    assert transfer.kept_start(options, run, devices) is None  # nothing saved: it starts over
     (in_tmp / 'results/000-x/checkpoints/ckpt-1.index').touch()
     assert transfer.kept_start(options, run, devices) == start
     assert transfer.kept_start(types.SimpleNamespace(init_from=None), run, devices) == Start()
@@ -236,7 +239,7 @@ def test_the_start_is_kept_with_the_run(in_tmp):
 @pytest.mark.slow
 @pytest.mark.parametrize('replicas', [2, 1])
 def test_frozen_layers_do_not_move_and_the_others_do_as_before(replicas):
-    """G's update does not depend on what of D is frozen; frozen layers have no gradient."""
+    """G's update does not depend on the frozen layers of D; frozen layers have no gradients."""
     frozen = frozenset(f'{layer}/{part}' for part in ('weight', 'bias')
                        for layer in ('FromRGB_lod0', '16x16/Conv0', '16x16/Conv1_down'))
     found, first = {}, {}
@@ -256,7 +259,8 @@ def test_frozen_layers_do_not_move_and_the_others_do_as_before(replicas):
 
 
 def test_what_is_frozen():
-    """Of the highest resolutions that the snapshot had reached, what was copied whole."""
+    """Frozen are completely copied layers of the highest resolutions that the snapshot had reached.
+    """
     D = tfutil.Network('D', 'networks.D_paper', **dict(OPTIONS, resolution=32))
     copied = tuple(name for name in D.vars if '32x32' not in name and 'lod0' not in name)
     sizes = {'16x16/Conv0', '16x16/Conv1_down', 'FromRGB_lod1'}
