@@ -44,7 +44,7 @@ def write_dataset(tfrecord_dir: str | os.PathLike, load: 'Callable[[], Source]',
     """
     source, added = write_source(tfrecord_dir, load, shuffle, force)
     num_skipped = source.num_skipped + source.num_images - len(added)
-    if num_skipped and not source.sequential:  # num_images of a sequential source is an upper bound
+    if num_skipped and not source.sequential:  # there, num_images may be an upper bound
         print(f'Skipped {num_skipped} that cannot be used, named above.')
     if source.class_names and source.labels is not None:
         counts = source.labels[added].sum(axis=0, dtype=int)

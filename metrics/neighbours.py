@@ -114,7 +114,7 @@ class Reals:
         self._training_set = training_set
         self._has_numbers = hasattr(training_set, 'read_images')
         total = training_set.num_images
-        assert total is not None or max_reals is not None, 'a set without an end needs a limit'
+        assert total is not None or max_reals is not None, 'an endless data set needs max_reals'
         self.count = min(n for n in (total, max_reals) if n is not None)
         self.numbers = np.arange(self.count)
         if self._has_numbers and total is not None:

@@ -432,8 +432,9 @@ def _payload_size(path: str, data: np.ndarray, position: int, number: int) -> in
     header = data[position:position + HEADER_BYTES].tobytes()
     size, crc = FRAME.unpack(header)
     if crc != masked_crc32c(header[:8]):
-        raise DataError(f'{path!r} is damaged or no TFRecord file: the header of record {number} '
-                        f'(at byte {position}) has a wrong checksum. Create the data set again.')
+        raise DataError(f'{path!r} is damaged or not a TFRecord file: the header of record '
+                        f'{number} (at byte {position}) has a wrong checksum. Create the data set '
+                        'again.')
     if position + HEADER_BYTES + size + FOOTER_BYTES > data.size:
         raise _truncated(path, data, position, number)
     return size

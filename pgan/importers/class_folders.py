@@ -40,12 +40,12 @@ def class_folders(image_dir: str | os.PathLike, paths: Sequence[str], folders: S
     is_deep = labels == 'folders' and any(len(parts) > 1 for parts in steps.values())
     if len(names) < 2:
         deeper = ' If the folders in it are the classes: --labels innermost.' if is_deep else ''
-        raise DataError(f'--labels {labels}: {image_dir!r} has the one sub-folder {names[0]!r}. '
+        raise DataError(f'--labels {labels}: {image_dir!r} has only one sub-folder, {names[0]!r}. '
                         'Expected at least two, one for each class; leave --labels out to import '
                         f'without labels.{deeper}')
     if is_deep and PARTS.issuperset(name.lower() for name in names):
-        print(f'note: the classes are {", ".join(names)}, which are names of parts of a data set. '
-              'If the folders in them are the classes: --labels innermost')
+        print(f'note: the classes are {", ".join(names)}, which are usual names of data set '
+              'splits. If the folders in them are the classes: --labels innermost')
     _report_empty(image_dir, folders, labels, names)
     numbers = {name: number for number, name in enumerate(names)}
     return names, [numbers[steps[os.path.dirname(path)][which]] for path in paths]

@@ -75,8 +75,8 @@ def _largest(hdf5_file, archive):
     found = ', '.join(f'{name} {value.dtype} {list(value.shape)}'
                       for name, value in arrays.items()) or 'no arrays'
     if not images:
-        raise DataError(f'{hdf5_file!r} has no images. Expected arrays whose names start with '
-                        f"'data', of numbers, of the shape [n, C, R, R]. Found: {found}.")
+        raise DataError(f'{hdf5_file!r} has no images. Expected numeric arrays [n, C, R, R] whose '
+                        f"names start with 'data'. Found: {found}.")
     data = max(images, key=lambda value: value.shape[3])
     channels, height, width = data.shape[1:]
     if len(data) == 0 or channels not in (1, 3) or height != width or not is_resolution(width):

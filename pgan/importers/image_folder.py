@@ -157,7 +157,7 @@ def _check_mode(path, mode):
     if mode not in ('RGB', 'L'):
         has_alpha = mode in ('RGBA', 'LA', 'PA', 'RGBa', 'La')
         key = 'I;16' if mode.startswith('I') else 'A' if has_alpha else 'P'
-        raise DataError('Input images must be stored as RGB or grayscale, 8 bits a channel. '
+        raise DataError('Input images must be stored as RGB or grayscale, 8 bits per channel. '
                         f'{path!r} is stored as {mode!r}; {_CONVERSIONS[key]}; or have all images '
                         'converted with --resolution.')
 
@@ -210,7 +210,7 @@ def _reader_of_squares(headers, reasons, resolution):
     """
     reasons |= {
         path: f'{path!r} is stored as {mode!r}, which has no defined black and white level. '
-        'Expected 8 or 16 bits a channel; convert it, or move it out of the folder.'
+        'Expected 8 or 16 bits per channel; convert it, or move it out of the folder.'
         for path, (mode, _, _) in headers.items() if mode in NUMBERS
     }
     headers = {path: header for path, header in headers.items() if path not in reasons}
@@ -322,6 +322,6 @@ def _report_dark(dark, num_images, headers):
     path = min(dark)
     bits = 16 if headers[path].mode in DEEP_GRAY else 8
     tqdm.write(f'note: {len(dark)} of {num_images} images are nearly black, e.g. {path!r} ({bits} '
-               f'bits a channel), whose brightest pixel is {dark[path]} of 255. If they use only '
+               f'bits per channel), whose brightest pixel is {dark[path]} of 255. If they use only '
                'a part of the range, like 12-bit values in 16-bit files, or masks of 0 and 1, '
                f'scale them first so that white is {2 ** bits - 1}.', file=sys.stderr)

@@ -108,7 +108,7 @@ def _other_layout(folder):
     """Hint for a folder that holds an LMDB of another name, or exported images; '' otherwise."""
     for path in files_below(folder):
         if path.endswith('.mdb') and os.path.basename(path) not in ('data.mdb', 'lock.mdb'):
-            return f' If {path!r} is one, give that file.'
+            return f' If {path!r} is the LMDB of a category, give that file.'
         if path.lower().endswith(_PICTURES):
             line = command('dataset_tool.py', 'create_from_images')
             return (f' It holds images, such as {path!r}. For these: {line} TFRECORD_DIR '

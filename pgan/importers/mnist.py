@@ -64,11 +64,11 @@ def read_digits(mnist_dir: str | os.PathLike) -> tuple[np.ndarray, np.ndarray]:
     images = _read_idx(mnist_dir, IMAGE_FILE, (NUM_IMAGES, 28, 28))
     labels = _read_idx(mnist_dir, LABEL_FILE, (NUM_IMAGES,))
     if (images.min(), images.max()) != (0, 255):
-        raise DataError(f'{IMAGE_FILE} in {mnist_dir!r} is not that of MNIST. Expected pixels '
+        raise DataError(f'{IMAGE_FILE} in {mnist_dir!r} is not part of MNIST. Expected pixels '
                         f'from 0 to 255. Received: {images.min()} to {images.max()}. Download: '
                         f'{DOWNLOAD}')
     if not np.array_equal(np.unique(labels), np.arange(10)):
-        raise DataError(f'{LABEL_FILE} in {mnist_dir!r} is not that of MNIST. Expected the labels '
+        raise DataError(f'{LABEL_FILE} in {mnist_dir!r} is not part of MNIST. Expected the labels '
                         f'0 to 9. Received: {np.unique(labels).tolist()}. Download: {DOWNLOAD}')
     return images, labels
 
@@ -94,7 +94,7 @@ def _read_idx(mnist_dir, name, shape):
     found = np.frombuffer(data[4:start], '>u4').tolist() if len(data) >= start else []
     magic = bytes([0, 0, 8, len(shape)])
     if data[:4] != magic or found != list(shape) or len(data) != start + np.prod(shape):
-        raise DataError(f'{path!r} is not that of MNIST. Expected an IDX file of the shape '
+        raise DataError(f'{path!r} is not part of MNIST. Expected an IDX file of the shape '
                         f'{list(shape)}. Received: {len(data)} bytes, shape {found}. Download it '
                         f'again: {DOWNLOAD}')
     return np.frombuffer(data, np.uint8, offset=start).reshape(shape)

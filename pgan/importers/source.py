@@ -28,7 +28,7 @@ class Source:
     """Images that can be fetched one at a time, and their labels.
 
     Attributes:
-        num_images: number of images, or an upper bound if `sequential` or `may_skip`.
+        num_images: number of images, or an upper bound if `may_skip`.
         fetch: function that takes image numbers and yields (number, image) in that order. Images
             are uint8 or float in 0..255, [C, R, R]. Raises DataError for a bad image.
         labels: float32 [num_images, components], or None.
@@ -123,7 +123,7 @@ def not_found(folder: str | os.PathLike, name: str, expected: str, download: str
 
 
 def files_below(folder: str | os.PathLike) -> list[str]:
-    """Sorted paths of files and folders in a folder, down to three levels.
+    """Sorted paths of files and folders in a folder and in three levels of sub-folders.
 
     The list is incomplete if there are more than about _MOST_FILES.
     """

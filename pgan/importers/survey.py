@@ -109,7 +109,7 @@ def _classes(image_dir: str, paths: Sequence[str]) -> tuple[list[str], str]:
     if len(counts) > MOST_CLASSES:
         return [], f'no classes: {len(counts)} sub-folders are more than {MOST_CLASSES}'
     if PARTS.issuperset(name.lower() for name in counts):
-        return [], f'no classes: {", ".join(in_order(set(counts)))} are parts of a data set'
+        return [], f'no classes: {", ".join(in_order(set(counts)))} are data set splits'
     return in_order(set(counts)), ''
 
 

@@ -126,7 +126,7 @@ def test_it_learns_digits_and_is_kept(in_tmp, capsys, monkeypatch):
     first = mnist_modes.find_classifier('datasets', 'results', views=5000)
     assert np.random.randint(1000) == np.random.RandomState(5).randint(1000)
     assert first.accuracy >= 0.7
-    assert f'{first.accuracy:.2%} of the held-out digits' in capsys.readouterr().out
+    assert f'{first.accuracy:.2%} accuracy on the held-out digits' in capsys.readouterr().out
     path, = [
         os.path.join('results/_metrics-cache', name)
         for name in os.listdir('results/_metrics-cache')

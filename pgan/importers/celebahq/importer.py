@@ -377,7 +377,7 @@ def _read_landmarks(celeba_dir):
         names.append(name)
         landmarks.append(np.array(values))  # takes far less memory than 202599 lists
     if len(names) != NUM_PHOTOGRAPHS:
-        raise DataError(f'{path!r} is not that of CelebA. Expected landmarks of {NUM_PHOTOGRAPHS} '
+        raise DataError(f'{path!r} is not part of CelebA. Expected landmarks of {NUM_PHOTOGRAPHS} '
                         f'images. Received: {len(names)}. Download: {CELEBA_DOWNLOAD}')
     return names, landmarks
 

@@ -146,7 +146,7 @@ def test_nonsense_with_right_checksums(records_of):
     def cases():
         for case, data in damaged(payload, 400, seed=5):
             yield case, frame(data) * NUM_IMAGES
-        yield 'a number without an end', frame(b'\x0a' + b'\xff' * (4 << 20))
+        yield 'an endless varint', frame(b'\x0a' + b'\xff' * (4 << 20))
         yield 'a key that is a large number', frame(
             b'\x0a\x0a\x0a\x08\x08\xff\xff\xff\xff\x0f\x12\x00')
         yield 'images without pixels', b''.join(

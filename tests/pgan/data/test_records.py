@@ -187,7 +187,7 @@ def test_files_of_something_else_are_refused(small_copy):
     with pytest.raises(DataError, match='small-r02.tfrecords.*is empty'):
         TFRecordDataset(small_copy)
     (small_copy / 'small-r02.tfrecords').write_bytes(b'something else altogether')
-    with pytest.raises(DataError, match='no TFRecord file'):
+    with pytest.raises(DataError, match='not a TFRecord file'):
         TFRecordDataset(small_copy)
     with tf.io.TFRecordWriter(str(small_copy / 'small-r02.tfrecords')) as writer:
         writer.write(b'not an example')

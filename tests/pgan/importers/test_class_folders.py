@@ -69,7 +69,7 @@ def test_the_innermost_folder_may_be_the_class(parts, in_tmp, capsys):
 def test_one_folder_above_the_classes_is_told(in_tmp, capsys):
     make_tree(**{'images/cat': [20], 'images/dog': [22]})
     message = fails(['create_from_images', 'out', 'in', '--labels', 'folders'], capsys)
-    assert "one sub-folder 'images'" in message and message.endswith('--labels innermost.\n')
+    assert "one sub-folder, 'images'" in message and message.endswith('--labels innermost.\n')
 
 
 def test_classes_that_have_sub_folders_get_no_hint(in_tmp, capsys):

@@ -314,7 +314,7 @@ def test_folders_that_are_no_classes(tree, capsys):
     assert "'in/stray.png' is in none of the sub-folders" in fails(
         ['create_from_images', 'out', 'in', '--labels', 'folders'], capsys)
     os.rename('in/cats/wild', 'elsewhere')
-    assert "has the one sub-folder 'tame'" in fails(
+    assert "has only one sub-folder, 'tame'" in fails(
         ['create_from_images', 'out', 'in/cats', '--labels', 'folders'], capsys)
 
 

@@ -77,7 +77,7 @@ def test_what_is_saved_as_an_lmdb_is_named(in_tmp, capsys, given, content, said)
      "data set: give one of 'in/cat_lmdb', 'in/x/dog_lmdb'."),
     (['cat_lmdb.zip', 'dog_lmdb.zip'], "Unpack 'cat_lmdb.zip' first: "),
     (['data.mdb.part'], "'data.mdb.part' is an unfinished download."),
-    (['cat.mdb', 'lock.mdb'], "If 'in/cat.mdb' is one, give that file."),
+    (['cat.mdb', 'lock.mdb'], "If 'in/cat.mdb' is the LMDB of a category, give that file."),
     (['0/1/0a1b.webp'], "It holds images, such as 'in/0/1/0a1b.webp'. For these: "),
     (['data.mdb/x'], "'in/data.mdb' is a folder"), (['lock.mdb'], 'Found there: lock.mdb. Down')])
 def test_other_layouts_of_lsun(in_tmp, capsys, files, said):

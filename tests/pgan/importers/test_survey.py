@@ -61,7 +61,7 @@ def test_parts_of_a_data_set_are_no_classes(in_tmp):
     for part in ('train', 'Test'):
         for number in range(SEVERAL):
             picture(f'in/{part}/{number}.png')
-    assert 'parts of a data set' in survey('in').note
+    assert 'are data set splits' in survey('in').note
 
 
 def test_albums_are_no_classes(in_tmp, monkeypatch):
