@@ -101,11 +101,11 @@ def read_back(Gs, training_set, count=1000):
     images, asked = generate_by_class(Gs, count)
     right = nearest_labels(images, reals, labels.argmax(axis=1)) == asked
     lines = [
-        f'asked for {digit}: {right[asked == digit].mean():4.0%} are read as {digit}'
+        f'class {digit}: {right[asked == digit].mean():4.0%} are recognized as {digit}'
         for digit in range(CLASSES)
     ]
-    return '\n'.join([*lines, f'all: {right.mean():.1%} of {count} generated digits are read as '
-                              'what was asked for']) + '\n'
+    return '\n'.join([*lines, f'all: {right.mean():.1%} of {count} generated digits are recognized '
+                              'as the requested class']) + '\n'
 
 
 def main(argv=None):

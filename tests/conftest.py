@@ -1,4 +1,4 @@
-"""Fixtures of all tests, and a quiet TensorFlow with four CPU devices."""
+"""Fixtures for all tests, and a quiet TensorFlow with four CPU devices."""
 import faulthandler
 import io
 import os
@@ -19,13 +19,13 @@ from tests.support.script_inputs import run_23  # noqa: E402
 from tests.support.toy_runs import TINY, make_toy  # noqa: E402
 from tfutil.devices import make_cpu_devices  # noqa: E402
 
-make_cpu_devices(4)  # before anything starts TensorFlow, for the tests of several replicas
+make_cpu_devices(4)  # before TensorFlow starts, for tests of several replicas
 
-MEMORY_A_TEST = 2 << 30  # bytes beyond what the process has when a test starts
+MEMORY_A_TEST = 2 << 30  # bytes beyond those in use when a test starts
 
 
 def pytest_collection_modifyitems(items):
-    """Mark what `first` leaves to longer runs."""
+    """Mark the parameters that `first` leaves to longer runs."""
     seen = {}
     for item in items:
         for mark in item.iter_markers('first'):
@@ -34,7 +34,7 @@ def pytest_collection_modifyitems(items):
             if seen[key] > mark.args[0]:
                 item.add_marker('slow')
                 item.add_marker(mark.kwargs['rest'])
-    # Files with long tests first: else one process waits in the end while another has one left.
+    # Files with long tests first: otherwise one process idles at the end while another runs one.
     long_files = {item.path for item in items if item.get_closest_marker('slow')}
     items.sort(key=lambda item: item.path not in long_files)
 
@@ -56,9 +56,7 @@ def images(in_tmp):
 
 @pytest.fixture
 def toy(in_tmp, capsys):
-    """The current folder holds datasets/toy and tiny.py; afterwards stdout and stderr are what they
-    were.
-    """
+    """Current folder with datasets/toy and tiny.py; afterwards stdout and stderr are restored."""
     make_toy()
     (in_tmp / 'tiny.py').write_text(TINY)
     yield in_tmp
@@ -113,9 +111,10 @@ def room(in_tmp, monkeypatch):
 
 @pytest.fixture
 def console(in_tmp, monkeypatch):
-    """Function that puts stand-ins for the terminal in place and returns (stdout, stderr).
+    """Function that replaces the terminal and returns its stand-ins (stdout, stderr).
 
-    A function, as pytest sets the streams between the phases of a test. Logging ends with the test.
+    It is a function because pytest sets the streams between the phases of a test. Logging ends with
+    the test.
     """
     def start():
         out, err = io.StringIO(), io.StringIO()
@@ -128,5 +127,5 @@ def console(in_tmp, monkeypatch):
 
 @pytest.fixture
 def use_network(in_tmp, monkeypatch):
-    """Function (network) that makes results/023-run appear to hold it."""
+    """Function (network) that mocks results/023-run to contain it."""
     return run_23(monkeypatch)

@@ -1,4 +1,4 @@
-"""config.py: every line gives what it promises."""
+"""config.py: every line has the documented effect."""
 import copy
 import csv
 import pickle
@@ -33,7 +33,7 @@ PUBLIC = {
 
 
 def changes(*options, **kwargs):
-    """What option lines change in the default configuration: {'train.total_kimg': 10, ...}."""
+    """Changes of option lines to the default configuration: {'train.total_kimg': 10, ...}."""
     before, after = flat(namespace()), flat(namespace(*options, **kwargs))
     return {name: after.get(name) for name in before | after if before.get(name) != after.get(name)}
 
@@ -77,9 +77,7 @@ def test_each_option_is_one_line_of_its_own_name():
 
 
 def test_config_txt_of_the_original():
-    """The lines that the original's sample run had on, with its own changes, give its
-    config.txt.
-    """
+    """The lines of the original's sample run, with its changes, give its config.txt."""
     extra = ('G.fmap_base = D.fmap_base = 256; G.fmap_max = D.fmap_max = 64; dataset.tfrecord_dir '
              '= "mnist5k"; train.total_kimg = 14; sched.lod_training_kimg = '
              'sched.lod_transition_kimg = 2; tf_config["allow_soft_placement"] = True')

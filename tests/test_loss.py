@@ -1,5 +1,5 @@
-"""loss.py against the original's losses and gradients, at full resolution (as the original) and at
-the stage's own (as training runs).
+"""loss.py compared with the original's losses and gradients, at full resolution (as in the
+original) and at the stage's own (as in training).
 """
 import contextlib
 import os
@@ -22,7 +22,7 @@ CASES = load_json('losses.json')['cases']
 
 
 class GivenLabels:
-    """Stands for a training set: hands out the labels that the original drew."""
+    """Stand-in for a training set that returns the labels drawn by the original."""
 
     def __init__(self, labels):
         self.labels = labels
@@ -40,8 +40,8 @@ def load(case):
 
 
 def views(G, D, mode, lod):
-    """The networks as the loss gets them: everything evaluated at full resolution, or one stage at
-    its own resolution.
+    """Networks as the loss gets them: all layers at full resolution, or one stage at its own
+    resolution.
     """
     if mode == 'full':
         return G, D, lambda x: x
@@ -52,10 +52,10 @@ def views(G, D, mode, lod):
 
 @contextlib.contextmanager
 def evaluating_as(mode, monkeypatch, *views):
-    """Evaluate networks in one of the ways that must give the same numbers.
+    """Evaluate networks in a given mode. All modes must give the same numbers.
 
-    'full': kernels made for each evaluation; else once. 'parts': the minibatch in two parts. '4x4':
-    the original's kernels. 'fused': small operations compiled by XLA, as on GPUs.
+    'full': kernels computed for each evaluation, else once. 'parts': the minibatch in two parts.
+    '4x4': the original's kernels. 'fused': small operations compiled by XLA, as on GPUs.
     """
     with contextlib.ExitStack() as stack:
         monkeypatch.setattr(fused_convolutions, 'kernels_hold_the_box', lambda: '4x4' in mode)
@@ -74,7 +74,7 @@ def check(key, actual, data, info):
 
 
 def check_gradients(which, gradients, net, data, info):
-    """Within the measured tolerances (rtol 1e-4 or better): a tenth of what is asked for."""
+    """Within the measured tolerances (rtol 1e-4 or better), a tenth of those required."""
     for (name, var), g in zip(net.trainables.items(), gradients, strict=True):
         expected = data[f'{which}_loss/grad/{name}']
         actual = np.zeros(var.shape) if g is None else g.numpy()
@@ -82,7 +82,7 @@ def check_gradients(which, gradients, net, data, info):
         assert max_abs(actual, expected) <= bound, name
 
 
-# compiled by XLA, which takes a while
+# XLA takes long to compile
 FUSED = [('lod0.4', 'fused'), ('truncated-labels-lod0', 'fused 4x4')]
 
 
@@ -190,7 +190,7 @@ def test_with_determinism_on_they_are_the_same():
 
 @pytest.mark.parametrize('dtype', ['float64', 'int32', 'uint8'])
 def test_labels_of_other_types(dtype):
-    """A label file may hold any numbers."""
+    """A label file may contain any numbers."""
     labels = np.array([[0, 1, 0], [0, 0, 0]])
     logits = tf.constant([[1.0, 2.0, 3.0], [0.5, 0.0, -1.0]])
     expected = loss.label_penalty(tf.constant(labels, tf.float32), logits)
@@ -211,8 +211,8 @@ def test_without_given_draws_the_losses_draw_by_seed_and_step():
 
 
 def test_a_loss_may_call_functions_of_its_own():
-    """A tf.function nested in the compiled step has tensors of its own: neither statistics nor
-    shared kernels may leak out of it.
+    """A tf.function nested in the compiled step has its own tensors: neither statistics nor shared
+    kernels may leak out of it.
     """
     _, data, G, D = load('base-lod0')
     opt, labels = tfutil.Optimizer(), GivenLabels(np.zeros([4, 0], np.float32))

@@ -1,4 +1,4 @@
-"""networks.py and layers.py against the original's outputs."""
+"""networks.py and layers.py compared with the original's outputs."""
 import functools
 
 import keras
@@ -37,7 +37,7 @@ def ways_of_cases():
 @pytest.mark.first(10, rest='slow')
 @pytest.mark.parametrize('structure, kernels_hold_the_box, case', [*ways_of_cases()])
 def test_outputs_are_the_originals(case, structure, kernels_hold_the_box, monkeypatch):
-    """Both structures at all lods, and with the kernels that GPUs use, within the measured
+    """Both structures at all lods, and with 4x4 kernels, within the measured
     tolerance of each case: 1e-5 to 5e-4, at most 1e-4 of the output's scale.
     """
     monkeypatch.setattr(fused_convolutions, 'kernels_hold_the_box', lambda: kernels_hold_the_box)
@@ -103,7 +103,7 @@ def test_print_layers_is_the_originals_text(which, capsys):
 
 @pytest.mark.parametrize('lod', [0, 0.3, 1, 1.6, 2])
 def test_native_resolution_is_the_full_one_shrunk(lod):
-    keras.utils.set_random_seed(1)  # of any weights, some give scores that round more
+    keras.utils.set_random_seed(1)  # for some weights, scores have larger rounding errors
     G = tfutil.Network('G', 'networks.G_paper', num_channels=3, resolution=16, fmap_base=64,
                        fmap_max=16)
     D = tfutil.Network('D', 'networks.D_paper', num_channels=3, resolution=16, fmap_base=64,
@@ -178,7 +178,7 @@ def test_minibatch_that_does_not_fit_the_stddev_group_is_refused():
 
 @pytest.mark.parametrize('n, group', [(4, 4), (8, 4), (12, 4), (6, 2), (3, 16), (1, 4)])
 def test_minibatch_stddev_is_numpys(n, group):
-    """Against the formula in float64: float32 rounding only."""
+    """Compared with the formula in float64: only float32 rounding."""
     x = np.random.RandomState(n).randn(n, 4, 4, 3)
     g = min(group, n)
     members = x.reshape(g, n // g, 4, 4, 3)
@@ -192,8 +192,8 @@ def test_minibatch_stddev_is_numpys(n, group):
 @pytest.mark.parametrize('dtype, tolerance', [('bfloat16', 0.15), ('float16', 0.02)])
 @pytest.mark.parametrize('lod', [0, 0.5, 2])
 def test_half_precision_stays_near_float32(dtype, tolerance, lod):
-    """8 (bfloat16) and 11 (float16) bits of mantissa through some ten layers: a few percent of the
-    output's scale, no more.
+    """8 (bfloat16) and 11 (float16) bits of mantissa through about ten layers: within a few percent
+    of the output's scale.
     """
     options = dict(num_channels=3, resolution=16, fmap_base=64, fmap_max=16, pixelnorm_epsilon=1e-4)
     G = tfutil.Network('G', 'networks.G_paper', **options)
@@ -211,8 +211,7 @@ def test_half_precision_stays_near_float32(dtype, tolerance, lod):
 @pytest.mark.parametrize('size, inputs, fmaps', [((4, 4), 5, 3), ((8, 2), 1, 4), ((2, 6), 16, 16)])
 def test_layers_that_scale_are_scaling_and_a_convolution(size, inputs, fmaps, kernels_hold_the_box,
                                                          monkeypatch):
-    """Outputs and gradients of the first and second order, up to float32's rounding: 1e-5 of the
-    largest.
+    """Outputs and gradients of first and second order, up to float32 rounding: 1e-5 of the largest.
     """
     monkeypatch.setattr(fused_convolutions, 'kernels_hold_the_box', lambda: kernels_hold_the_box)
     up, down = fused_convolutions.UpConv2D(inputs, fmaps, name='up'), fused_convolutions.DownConv2D(
@@ -242,8 +241,8 @@ def test_layers_that_scale_are_scaling_and_a_convolution(size, inputs, fmaps, ke
 @pytest.mark.parametrize('size, maps', [((4, 4), 1), ((1, 6), 3), ((8, 2), 16)])
 @pytest.mark.parametrize('minibatch', [5, None], ids=['', 'exported'])
 def test_means_of_framed_images(dtype, tolerance, size, maps, minibatch):
-    """And their gradient, the means of the unframed, up to some roundings; in an exported network
-    the minibatch is open, and no gradient's operation is used.
+    """Also the gradient, up to some roundings. In an exported network the minibatch size is
+    unknown, and no gradient operation is used.
     """
     x = np.random.RandomState(0).randn(5, *size, maps)
     framed = np.pad(x, [(0, 0), (1, 1), (1, 1), (0, 0)])
@@ -269,8 +268,8 @@ def test_means_of_framed_images(dtype, tolerance, size, maps, minibatch):
                                             ([5, 16], 0.125)])
 @pytest.mark.parametrize('compiled', [False, True])
 def test_the_gradient_of_pixel_norm(shape, epsilon, compiled):
-    """First and second order, against TensorFlow's own of the formula in float64: 1e-12 of the
-    largest, some thousand roundings.
+    """First and second order, compared with TensorFlow's gradients of the formula in float64:
+    within 1e-12 of the largest, some thousand roundings.
     """
     def plain(x):
         return x / tf.sqrt(tf.reduce_mean(x ** 2, axis=-1, keepdims=True) + epsilon)
@@ -282,8 +281,8 @@ def test_the_gradient_of_pixel_norm(shape, epsilon, compiled):
 
 
 def derivatives(call, x, variables):
-    """What call(x) gives, the gradient of a function of it by x, and the gradients of a function of
-    that by x and by variables.
+    """Return call(x), the gradient of a function of it by x, and the gradients of a function of
+    that gradient by x and by variables.
     """
     with tf.GradientTape() as outer:
         outer.watch([x, *variables])

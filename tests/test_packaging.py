@@ -1,5 +1,5 @@
-"""pyproject.toml and the API for notebooks: what `pip install -e .` brings is complete, described
-and has types.
+"""pyproject.toml and the API for notebooks: `pip install -e .` installs everything, documented and
+typed.
 """
 import importlib.metadata
 import inspect
@@ -30,7 +30,7 @@ def project():
 
 
 def test_every_module_and_package_of_the_tree_is_listed(project):
-    """An editable install finds nothing else."""
+    """An editable install finds no other modules."""
     listed = project['tool']['setuptools']
     assert sorted(listed['py-modules']) == sorted(path.stem for path in ROOT.glob('*.py'))
     found = find_packages(ROOT, **listed['packages']['find'])
@@ -55,7 +55,7 @@ def test_what_is_declared_exists(project):
 
 @pytest.mark.slow
 def test_imports_from_elsewhere(tmp_path):
-    """As from a notebook in another folder, with the checkout on the path: nothing relies on the
+    """As in a notebook in another folder, with the checkout on the path: nothing depends on the
     current folder.
     """
     code = ('import misc, tfutil, dataset, train; from pgan import settings; '
@@ -84,7 +84,7 @@ WITHOUT_TYPES = {'G', 'color', 'kwargs', 'more', 'self'}
 
 @pytest.mark.parametrize('name', sorted(notebook_functions()))
 def test_types_and_help(name):
-    """Parameters have types that can be resolved, unless any kind will do; help() shows a
+    """Parameters have types that can be resolved, unless any type is allowed; help() shows a
     docstring.
     """
     function = notebook_functions()[name]
@@ -102,7 +102,7 @@ def test_types_and_help(name):
 # ------------------------------------------------------------ constraints.txt
 
 REQUIREMENTS = sorted(ROOT.glob('requirements-*.txt'))
-WITH_THE_ENVIRONMENT = {'pip', 'setuptools', 'wheel'}  # `python -m venv` brings them
+WITH_THE_ENVIRONMENT = {'pip', 'setuptools', 'wheel'}  # installed by `python -m venv`
 
 
 def lines_of(path):
@@ -133,7 +133,7 @@ def test_constraints_keep_the_bounds_of_the_requirements(path):
 
 
 def test_constraints_name_everything_that_the_requirements_bring():
-    """Including what packages require in turn, as far as it is installed here."""
+    """Including indirect requirements, as far as they are installed here."""
     wanted, missing = [line for path in REQUIREMENTS for line in lines_of(path)], {}
     versions, seen = pinned(), set(WITH_THE_ENVIRONMENT)
     while wanted:
@@ -160,8 +160,7 @@ if [[ "$*" == *constraints.txt* ]]; then exit {code}; fi
 
 
 def set_up(folder, newer=0, code=0):
-    """Source setup_venv.sh with a Python that only writes down how pip is called. Returns output
-    and calls.
+    """Source setup_venv.sh with a fake Python that records calls of pip. Return output and calls.
     """
     (folder / '.venv/bin').mkdir(parents=True, exist_ok=True)
     (folder / '.venv/bin/python').write_text(PYTHON_STUB.format(newer=newer, code=code))
@@ -182,7 +181,7 @@ def test_set_up_installs_the_versions_that_were_tried(tmp_path):
     said, calls = set_up(tmp_path)
     assert len(calls) == 2 and all('-c constraints.txt' in call for call in calls)
     assert 'note' not in said
-    assert set_up(tmp_path) == ('', [])  # all is there
+    assert set_up(tmp_path) == ('', [])  # everything is installed
     with open(tmp_path / 'constraints.txt', 'a') as file:
         file.write('another==1\n')
     assert len(set_up(tmp_path)[1]) == 2

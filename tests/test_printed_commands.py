@@ -1,6 +1,6 @@
-"""The next commands that the program prints, each typed into a shell as it stands.
+"""Commands that the program prints, each typed into a shell unchanged.
 
-`tests/pgan/test_invocation.py` parses those of all messages; here is what they do.
+`tests/pgan/test_invocation.py` parses those of all messages; here they are run.
 """
 import html
 import os
@@ -20,7 +20,7 @@ WORD = r"""(?:'[^']*'|"[^"]*"|[^\s'"])+"""
 
 
 def printed(text):
-    """The commands in a text, each up to the end of its line, clause or sentence."""
+    """Return the commands in a string, each up to the end of its line, clause or sentence."""
     start = re.escape(shlex.quote(invocation.interpreter()))
     found = []
     for begin in re.finditer(rf'(?<!\S){start} ', text):
@@ -31,7 +31,7 @@ def printed(text):
 
 
 def typed(line):
-    """Type a command into bash, in the current folder. Returns what it prints."""
+    """Type a command into bash, in the current folder. Return its output."""
     done = subprocess.run(['bash', '-c', line], capture_output=True, text=True,
                           env={**os.environ, 'DISPLAY': ''})
     assert done.returncode == 0 and 'Traceback' not in done.stderr, (line, done.stderr[-3000:])
@@ -39,7 +39,7 @@ def typed(line):
 
 
 def in_page(path):
-    """The commands of a report, which have to be typed in the folder that it names."""
+    """Return the commands of a report, which must be typed in the folder that it names."""
     text = html.unescape(path.read_text())
     folders = re.findall(r'Run it in the folder (.*)\.</p>', text)
     assert folders == [os.getcwd()] * len(folders)
@@ -50,7 +50,7 @@ def stopped_at_the_first_tick(line, page):
     """Type a command that trains, and interrupt it after a tick.
 
     Returns:
-        what it prints, and the commands of its report before the interrupt.
+        Its output, and the commands of its report before the interrupt.
     """
     with subprocess.Popen(['bash', '-c', f'exec {line}'], stdout=subprocess.PIPE, text=True,
                           stderr=subprocess.STDOUT, bufsize=1) as run:
@@ -70,7 +70,7 @@ def stopped_at_the_first_tick(line, page):
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """The current folder, with a space in its name: pictures in 'src', and tiny.py."""
+    """Current folder, with a space in its name; it has pictures in 'src', and tiny.py."""
     folder = tmp_path / 'my folder'
     for name in ('cat', 'dog'):
         (folder / 'src' / name).mkdir(parents=True)
@@ -82,7 +82,7 @@ def folder(tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_from_pictures_to_images(folder):
-    """Each step is the command that the one before has printed."""
+    """Each step is the command printed by the one before."""
     made = typed(invocation.command('dataset_tool.py', 'create_from_images', 'datasets/my set',
                                     'src', '--labels', 'folders'))
     look, train = printed(made)
@@ -90,7 +90,7 @@ def test_from_pictures_to_images(folder):
     run = folder / 'results' / '000-tiny'
     said, [write_report] = stopped_at_the_first_tick(f'{train} --config tiny.py',
                                                      lambda: run / 'report.html')
-    typed(write_report)  # of a run that is no longer in training
+    typed(write_report)  # of a run that no longer trains
     resume, = in_page(run / 'report.html')
     assert printed(said) == [resume]
     said = typed(resume)

@@ -1,5 +1,5 @@
 """The repository as a whole: everything imports, no import runs upward, every --help works,
-documents say what is so.
+documents are true.
 """
 import ast
 import os
@@ -33,7 +33,7 @@ def test_no_import_runs_upward(path):
 
 @pytest.mark.slow
 def test_every_module_imports():
-    """In a process of its own, without importing one by way of another test."""
+    """In a subprocess, so that other tests have not imported anything."""
     names = [name_of(path) for path in sources()]
     code = (f'import importlib, sys\nsys.path.insert(0, {str(ROOT)!r})\nfor name in {names!r}: '
             'importlib.import_module(name)')
@@ -83,21 +83,21 @@ TESTS = ROOT / 'tests'
 
 
 def test_modules_of_tests_know_only_helpers():
-    """What two modules share is in tests/support or a fixture of a conftest.py."""
+    """Shared helpers are in tests/support or fixtures of a conftest.py."""
     for path in TESTS.rglob('*.py'):
         others = re.findall(r'\btests\.(?!support\b)[a-z_.]+\w', path.read_text())
         assert not others, f'{path.relative_to(ROOT)} uses {others}'
 
 
 def test_no_file_of_tests_is_long():
-    """A file of more than 500 lines has more than one subject."""
+    """A file of more than 500 lines covers more than one subject."""
     for path in TESTS.rglob('*.py'):
         count = len(path.read_text().splitlines())
         assert count <= 500, f'{path.relative_to(ROOT)} has {count} lines'
 
 
 def test_no_fixture_is_written_twice():
-    """One that several modules need stands in the conftest.py of their common folder."""
+    """A fixture of several modules is in the conftest.py of their common folder."""
     known = {}
     for path in TESTS.rglob('*.py'):
         text = path.read_text()
@@ -133,9 +133,7 @@ def fast_tests(request):
 
 @pytest.fixture(scope='module')
 def collected():
-    """All tests as a process with another seed for its hashes finds them: {node id: 'fast' or
-    'slow'}.
-    """
+    """Tests collected in a process with another hash seed: {node id: 'fast' or 'slow'}."""
     seed = str((int(os.environ.get('PYTHONHASHSEED', '0').replace('random', '0')) + 1) % 1000)
     done = subprocess.run([sys.executable, '-c', COLLECT], capture_output=True, text=True, cwd=ROOT,
                           env={**os.environ, 'PYTHONHASHSEED': seed})
@@ -147,22 +145,22 @@ def collected():
 @pytest.mark.slow
 @pytest.mark.exhaustive
 def test_names_of_tests_are_the_same_in_every_process(request, collected):
-    """pytest-xdist stops if its workers disagree on them, as they do if a name contains a time or
-    the order of a set.
+    """pytest-xdist fails if its workers collect different names, for example with a time or the
+    order of a set.
     """
     assert {item.nodeid for item in request.session.items} - set(collected) == set()
 
 
 @pytest.mark.slow
 def test_the_fast_tests_cover_every_room(fast_tests):
-    """`bash test.sh --fast` leaves out what is slow: of each room, some tests are not."""
+    """`bash test.sh --fast` leaves out slow tests; each room has others."""
     folders = [pathlib.PurePath(name.partition('::')[0]).parent for name in fast_tests]
-    for room in packages() - {'examples'}:  # theirs are whole programs
+    for room in packages() - {'examples'}:  # their tests run whole programs
         assert folders.count(pathlib.PurePath('tests', *room.split('.'))) >= 3, room
 
 
 def public_functions(tree):
-    """(name, node) of functions and methods that others call."""
+    """Yield (name, node) of public functions and methods."""
     for node in tree.body:
         if isinstance(node, ast.ClassDef) and not node.name.startswith('_'):
             yield from ((f'{node.name}.{name}', method) for name, method in public_functions(node))

@@ -1,4 +1,4 @@
-"""The helpers themselves: what tests/support promises."""
+"""The helpers in tests/support."""
 import collections
 
 from tests.support.damage import KINDS, damaged

@@ -1,6 +1,4 @@
-"""train.py from end to end on tiny networks: what a run leaves behind, and what a user's mistakes
-get.
-"""
+"""train.py end to end on tiny networks: files of a run, and messages about mistakes."""
 import glob
 import os
 import pickle
@@ -25,9 +23,7 @@ from tests.support.toy_runs import check_files, files_of, run, ticks_of
 
 @pytest.mark.slow
 def test_unconditional_through_every_stage(toy):
-    """In a process of its own, as users run it; the files, the log and the TensorBoard tags are the
-    original's.
-    """
+    """In a subprocess, as users run it; files, log and TensorBoard tags are the original's."""
     done = subprocess.run([sys.executable, ROOT / 'train.py', '--config', 'tiny.py'],
                           capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -70,7 +66,7 @@ def test_unconditional_through_every_stage(toy):
 
 
 def check_layout(tags):
-    """Each chart of the CUSTOM SCALARS page finds its tags, or those of an option that is off."""
+    """Each chart of the CUSTOM SCALARS page matches tags, or those of an option that is off."""
     optional = ('Metrics/', 'Overfitting/', 'Augment/')
     for charts in LAYOUT.values():
         for title, expressions in charts.items():
@@ -87,9 +83,9 @@ def test_conditional_with_a_row_per_class_in_bfloat16(toy, capsys):
                'D.dtype=bfloat16', 'num_gpus=1') == 0
     folder = 'results/000-tiny'
     assert (toy / folder / 'rows.txt').read_text().startswith('row 0: class 0, ant\n')
-    for name in ('ant', 'bee', 'cat'):  # beside fakes and reals
+    for name in ('ant', 'bee', 'cat'):  # next to fakes and reals
         assert (toy / folder / 'report.html').read_text().count(f'<span>{name}</span>') == 2
-    os.unlink(f'{folder}/rows.txt')  # the only file that comes with names
+    os.unlink(f'{folder}/rows.txt')  # exists only for named classes
     check_files(folder)
     ticks_of(folder)
     G, D, Gs = misc.load_pkl(f'{folder}/network-final.pkl')
@@ -98,7 +94,7 @@ def test_conditional_with_a_row_per_class_in_bfloat16(toy, capsys):
     ] and D.output_shapes[1] == [None, 3]
     assert all(np.isfinite(net.get_var(name)).all() for net in (G, D, Gs) for name in net.vars)
     rows = row_means(f'{folder}/reals.png', size=16)
-    # rows go round the classes, which differ by 60
+    # rows cycle through the classes, which differ by 60
     assert (np.diff(rows[:3]) > 40).all() and abs(rows[0] - rows[3]) < 20
 
 
@@ -110,8 +106,8 @@ def row_means(path, size):
 
 @pytest.mark.slow
 def test_synthetic_data_linear_structure_histograms_and_graph(toy):
-    """Linear networks train at the full resolution; weights of layers that the lod leaves unused
-    stay as they were.
+    """Linear networks train at the full resolution; weights of layers that the lod does not use do
+    not change.
     """
     assert run(
         "dataset={'class_name': 'dataset.SyntheticDataset', 'resolution': 8, "
@@ -150,7 +146,7 @@ def test_resuming_from_a_snapshot_and_from_the_wrong_one(toy, capsys):
 
 
 class Recorder(TrainingSteps):
-    """Training steps that note what they are asked for, and train nothing."""
+    """Training steps that record their arguments and do not train."""
     made = None
 
     def __init__(self, *arguments):
@@ -207,7 +203,7 @@ def test_the_loops_order_of_things(toy, monkeypatch, reset):
 
 @pytest.mark.slow
 def test_snapshots_come_when_asked_for(toy, monkeypatch):
-    """Ticks of 2 kimg: names tell the kimg, so the exact set can be checked."""
+    """Ticks of 2 kimg: names contain the kimg, so the exact set can be checked."""
     monkeypatch.setattr('pgan.training.loop.TrainingSteps', Recorder)
     assert run('train.total_kimg=10', 'sched.tick_kimg_base=2', 'sched.lod_training_kimg=0',
                'sched.lod_transition_kimg=0', 'sched.lod_initial_resolution=16',
@@ -226,9 +222,7 @@ def test_snapshots_come_when_asked_for(toy, monkeypatch):
 
 @pytest.mark.slow
 def test_fakes_are_drawn_by_the_running_average(toy, monkeypatch):
-    """A smoothing of 1 keeps Gs as it was while G learns: the picture at the end is the one of the
-    start.
-    """
+    """A smoothing of 1 keeps Gs unchanged while G learns: the last picture equals the first."""
     pictures = []
     monkeypatch.setattr('pgan.reporting.snapshots.misc.save_image_grid',
                         lambda images, path, **_: pictures.append((path, images.copy())))
@@ -238,13 +232,13 @@ def test_fakes_are_drawn_by_the_running_average(toy, monkeypatch):
     G, _, Gs = weights('results/000-tiny/network-final.pkl')
     assert any((G[name] != Gs[name]).any() for name in G)
     (_, first), (_, last) = [picture for picture in pictures if 'fakes' in picture[0]]
-    # src + (own - src) * 1 is own but for rounding
+    # src + (own - src) * 1 equals own up to rounding
     assert np.abs(first - last).max() <= 1e-3 < first.std()
 
 
 @pytest.mark.slow
 def test_a_diverged_run_is_given_up(toy, capsys):
-    """Labels and rates that blow up: a warning a tick, then an end, not a row of broken
+    """Labels and rates that diverge: a warning per tick, then an error, not a series of broken
     snapshots.
     """
     assert run('sched.G_lrate_base=1e30', 'sched.D_lrate_base=1e30', 'train.total_kimg=2',
@@ -256,8 +250,8 @@ def test_a_diverged_run_is_given_up(toy, capsys):
 
 @pytest.mark.slow
 def test_float16_with_loss_scaling(toy):
-    """The scale starts far too high, falls until updates are made, and the run ends with finite
-    weights.
+    """The scale starts far too high, falls until updates are applied, and the final weights are
+    finite.
     """
     assert run('G.dtype=float16', 'D.dtype=float16', 'G.pixelnorm_epsilon=1e-4',
                'G_opt.use_loss_scaling=True', 'D_opt.use_loss_scaling=True', 'train.total_kimg=0.8',
@@ -297,7 +291,7 @@ def expect_error(capsys, code, *texts):
 
 @pytest.mark.slow
 def test_default_configuration_without_data(in_tmp):
-    """The very first thing a newcomer may type."""
+    """Possibly the first command of a new user."""
     done = subprocess.run([sys.executable, ROOT / 'train.py'], capture_output=True, text=True)
     assert done.returncode == 1 and 'Traceback' not in done.stderr
     message = done.stderr[done.stderr.index('error: '):]
@@ -338,10 +332,10 @@ def test_labels_of_the_wrong_length(toy, capsys):
 
 @pytest.mark.slow
 def test_a_disk_that_fills_while_a_run_saves(toy):
-    """A limit on file size stands for the full disk: it stops the first checkpoint half-way. What
-    is finished stays.
+    """A limit on file size stands for the full disk: it interrupts the first checkpoint. Finished
+    files stay.
     """
-    assert run('train.total_kimg=0.05') == 0  # what is there before must survive
+    assert run('train.total_kimg=0.05') == 0  # existing files must survive
     before = files_of('results/000-tiny')
     limit = 200_000
     done = subprocess.run([

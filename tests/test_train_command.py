@@ -1,6 +1,4 @@
-"""train.py as a command: how it ends when it is interrupted, stopped or misused, before any
-training.
-"""
+"""train.py as a command: interrupts, signals and mistakes before any training."""
 import json
 import os
 import pathlib
@@ -21,7 +19,7 @@ from train import load, main, parse_args
 
 
 def train(folder, override, **environment):
-    """Run train.py in a folder with the text of an override file."""
+    """Run train.py in a folder, with an override file of the given content."""
     (folder / 'override.py').write_text(override)
     return subprocess.run([sys.executable, ROOT / 'train.py', '--config', 'override.py'],
                           cwd=folder, capture_output=True, text=True,
@@ -50,7 +48,7 @@ def test_no_unfinished_file_is_left(tmp_path):
 
 
 def test_nohup_is_respected(tmp_path):
-    """What ignores SIGHUP when the program starts goes on ignoring it."""
+    """SIGHUP stays ignored if it is ignored when the program starts."""
     (tmp_path / 'override.py').write_text('import os, signal, sys\nos.kill(os.getpid(), '
                                           "signal.SIGHUP)\nraise KeyError('went on')\n")
     done = subprocess.run(['nohup', sys.executable, ROOT / 'train.py', '--config', 'override.py'],
@@ -62,7 +60,7 @@ def test_nohup_is_respected(tmp_path):
 @pytest.mark.skipif(startup.has_gpu(), reason='this machine has a GPU: what TensorFlow says about '
                                               'it is of interest')
 def test_an_error_stands_alone(tmp_path):
-    """None of the lines of TensorFlow's start are around it."""
+    """TensorFlow's startup messages do not surround it."""
     done = train(tmp_path, 'train.total_kimgs = 3', TF_CPP_MIN_LOG_LEVEL='1')
     assert (done.returncode, done.stdout) == (1, '')
     assert done.stderr.startswith(
@@ -70,19 +68,19 @@ def test_an_error_stands_alone(tmp_path):
 
 
 def test_thread_numbers_are_checked_before_tensorflow_sees_them():
-    """It would raise a bare ValueError, or end the process at a negative one."""
+    """TensorFlow would raise a bare ValueError, or abort the process for a negative one."""
     with pytest.raises(ConfigError, match='intra_op_parallelism_threads.*expected an integer, at '
                                           "least 0. Received: 'two'"):
         tfutil.init_tf({'intra_op_parallelism_threads': 'two'})
 
 
 def resumed(*argv):
-    """The configuration of a command line that resumes a run; without training."""
+    """Return the configuration of a command line that resumes a run, without training."""
     return load(parse_args(['--resume', '0', *argv]))[0]
 
 
 def test_lines_by_name_are_those_of_the_start_when_a_run_is_resumed(in_tmp):
-    """As recorded by `write_run` of what `load` has read."""
+    """As recorded by `write_run` from the configuration of `load`."""
     config, _ = load(parse_args(['--use', 'cond,bf16', '--use', 'mnist', '--set', 'num_gpus=2']))
     resuming.write_run('results/000-x', *settings.command_line(config), settings.values(config),
                        settings.used_lines(config))
@@ -103,7 +101,7 @@ def test_a_run_of_a_version_without_lines_by_name_is_resumed(in_tmp):
 @pytest.mark.parametrize('place', ['results/000-x', 'results/000-x/checkpoints',
                                    'lib/site-packages'])
 def test_a_run_folder_does_not_bring_files_to_execute(in_tmp, place):
-    """They may have come with it from elsewhere; naming them is trusting them."""
+    """They may come from elsewhere with the run; naming them means trusting them."""
     resuming.write_run('results/000-x', [], [], {})
     os.makedirs(place, exist_ok=True)
     path = in_tmp / place / 'theirs.py'
@@ -159,7 +157,7 @@ def test_a_file_beside_the_runs_is_the_users(in_tmp):
 
 
 def test_each_list_of_requirements_is_installed_once(tmp_path):
-    """quickstart.sh and test.sh share .venv and ask for different lists."""
+    """quickstart.sh and test.sh share .venv and install different requirements."""
     shutil.copy(ROOT / 'setup_venv.sh', tmp_path)
     for name in ('one.txt', 'two.txt'):
         (tmp_path / name).write_text('numpy\n')
@@ -185,7 +183,7 @@ def test_each_list_of_requirements_is_installed_once(tmp_path):
 
 
 def test_a_finished_run_is_told_before_tensorflow_starts(in_tmp, monkeypatch, capsys):
-    """A longer one continues, and so does one whose end is not known."""
+    """A longer run continues, and so does one of unknown length."""
     given = ['train.total_kimg=5']
     resuming.write_run('results/000-x', [], given, settings.values(settings.load([], given)))
     pathlib.Path('results/000-x', run_files.DONE_MARK).touch()
@@ -201,7 +199,7 @@ def test_a_finished_run_is_told_before_tensorflow_starts(in_tmp, monkeypatch, ca
 
 
 def test_the_quick_start_continues_where_it_was_stopped(tmp_path):
-    """Its choice of a run, with a Python that only notes what it is asked for."""
+    """Its choice of a run, with a fake Python that only records its arguments."""
     shutil.copy(ROOT / 'quickstart.sh', tmp_path)
     (tmp_path / 'setup_venv.sh').touch()
     (tmp_path / 'datasets' / 'digits').mkdir(parents=True)

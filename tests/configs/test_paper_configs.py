@@ -22,7 +22,7 @@ DEFAULTS = flat(settings.values(settings.load()))
 
 
 def source(name, **choices):
-    """The text of a file of configs/ with lines like `_row = 'g'` at its top set."""
+    """Source of a file in configs/ with variables such as `_row = 'g'` at its top replaced."""
     text = (ROOT / 'configs' / f'{name}.py').read_text()
     for key, value in choices.items():
         text, count = re.subn(rf'^_{key} = \S+', f'_{key} = {value!r}', text, flags=re.M)
@@ -38,7 +38,8 @@ def load(path, name, **choices):
 
 
 def differences(config):
-    """What differs from config.py's values, apart from what every one of these files sets anew."""
+    """Differences from config.py's values, apart from those that every one of these files resets.
+    """
     now = flat(settings.values(config))
     keys = {key for key in now.keys() | DEFAULTS.keys() if now.get(key) != DEFAULTS.get(key)}
     return {
@@ -117,7 +118,7 @@ NO_WSCALE = {
 GROW = schedule_of(16, 800, 800)
 FIXED = schedule_of(64, 0, 0, lod_initial_resolution=128)
 LARGE = schedule_of(64, 800, 800)
-ABLATION = {  # D.mbstat_avg None is a difference that `differences` cannot show; it stands beside
+ABLATION = {  # `differences` cannot show D.mbstat_avg = None, so it is listed separately
     'a': (None, {**GULRAJANI, **NO_WSCALE, **FIXED, 'train.G_smoothing': 0.999 ** 20}),
     'b': (None, {**GULRAJANI, **NO_WSCALE, **LARGE, 'train.G_smoothing': 0.999 ** 20}),
     'c': (None, {**GULRAJANI, **NO_WSCALE, **GROW, 'train.G_smoothing': 0.999 ** 5}),
@@ -190,8 +191,8 @@ def test_the_benchmark_chooses_by_the_same_lines():
 
 
 def test_networks_of_full_width():
-    """Parameters of the CIFAR-10 and mode recovery networks: sums of the shapes that follow from
-    fmap_base and fmap_max.
+    """Parameter counts of the CIFAR-10 and mode recovery networks, computed from fmap_base and
+    fmap_max.
     """
     def total(net):
         return sum(int(np.prod(var.shape)) for var in net.trainables.values())
@@ -243,8 +244,8 @@ RUNS = {
 @pytest.mark.slow
 @pytest.mark.parametrize('name', RUNS)
 def test_each_setting_trains(name, in_tmp):
-    """Narrow networks, a round of updates at 4x4 and one from there to 8x8, or two at 8x8: nothing
-    is NaN, and the snapshot comes back as it was.
+    """Narrow networks, a round of updates at 4x4 and one fading to 8x8, or two at 8x8: nothing is
+    NaN, and the snapshot round-trips.
     """
     text, narrow = RUNS[name]
     make_toy(resolution=8, labels=False)

@@ -127,7 +127,8 @@ def test_quick_start(checkout):
     assert (result / '_training-done.txt').exists() and (checkout / 'datasets' / 'digits').is_dir()
     table = (result / 'digits.txt').read_text()
     assert table in said
-    assert re.search(r'^all: \d+\.\d% of 1000 generated digits are read as what was asked for$',
+    assert re.search(r'^all: \d+\.\d% of 1000 generated digits are recognized as the requested '
+                     r'class$',
                      table, re.MULTILINE)
     assert Image.open(result / 'digits.png').size == (1024, 640)
     film = Image.open(result / 'interpolation.gif')

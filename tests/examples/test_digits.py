@@ -1,4 +1,5 @@
-"""The quick start's measure reads real digits; tests/docs/test_programs.py runs quickstart.sh."""
+"""The quick start's measure recognizes real digits; tests/docs/test_programs.py runs quickstart.sh.
+"""
 import os
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from tests.support.golden import ROOT
 
 @pytest.fixture(scope='module')
 def folder(tmp_path_factory):
-    """An empty folder in which datasets/digits has been made."""
+    """Folder with only datasets/digits."""
     path = tmp_path_factory.mktemp('quickstart')
     run(path, 'dataset_tool.py', 'create_digits', 'datasets/digits')
     return path
@@ -27,8 +28,8 @@ def run(folder, script, *arguments):
 
 
 def test_the_nearest_neighbour_reads_real_digits(folder):
-    """Fitted on nine tenths of the real digits it reads the rest nearly always, and noise no better
-    than chance: so its verdict counts.
+    """Fitted on nine tenths of the real digits, it recognizes nearly all others, and noise only by
+    chance.
     """
     training_set = dataset.load_dataset(tfrecord_dir=str(folder / 'datasets/digits'),
                                         max_label_size='full', shuffle_mb=0)

@@ -1,4 +1,4 @@
-"""The notebook examples/tour.ipynb: every cell runs, and what it holds is small."""
+"""The notebook examples/tour.ipynb: every cell runs, and its outputs are small."""
 import nbclient
 import nbformat
 import pytest
@@ -15,14 +15,14 @@ def test_it_holds_small_pictures_and_no_other_output():
     nbformat.validate(book)
     for cell in book.cells:
         for output in cell.get('outputs', []):
-            # no text, which would name a machine's paths
+            # no printed output, which would contain local paths
             assert set(output.data) == {'image/png'}, cell.id
     assert PATH.stat().st_size < MOST_BYTES
 
 
 @pytest.mark.slow
 def test_every_cell_runs(tmp_path):
-    """From its own folder in a checkout without data sets and runs, for less than a minute."""
+    """In a folder of a checkout without data sets and runs, for less than a minute."""
     for path in ROOT.iterdir():
         if path.name not in ('datasets', 'results', '.git'):
             (tmp_path / path.name).symlink_to(path)

@@ -1,4 +1,5 @@
-"""Damaged files of weights: what is read is what was saved, and an error changes nothing."""
+"""Damaged weight files: either all values are as saved, or an error leaves the network unchanged.
+"""
 import numpy as np
 import pytest
 
@@ -11,8 +12,8 @@ pytestmark = pytest.mark.usefixtures('limits')
 
 @pytest.mark.slow
 def test_weights(in_tmp):
-    """Checksums in the archive: what is read is what was saved, and an error changes nothing."""
-    # Members of more than 4096 bytes: smaller ones are read whole, whatever their header says.
+    """The archive has checksums: either all values are as saved, or an error changes nothing."""
+    # More than 4096 bytes per member: smaller ones are read whole, without regard to their header.
     net = tfutil.Network('G', 'networks.G_paper', num_channels=1, resolution=4, fmap_base=16,
                          fmap_max=16, latent_size=20)
     path = in_tmp / 'weights.npz'

@@ -1,6 +1,4 @@
-"""tfutil/devices.py: what TF_CONFIG and num_gpus may say, and what is said of those that don't
-fit.
-"""
+"""tfutil/devices.py: valid and invalid values of TF_CONFIG and num_gpus, and their messages."""
 import json
 import subprocess
 import sys
@@ -34,7 +32,7 @@ def test_clusters():
     with_chief = {'chief': ['c:9'], 'worker': ['a:1', 'b:2']}
     assert cluster(with_chief, 'chief') == Cluster(('c:9', 'a:1', 'b:2'), 0)
     assert cluster(with_chief, 'worker', 1) == Cluster(('c:9', 'a:1', 'b:2'), 2)
-    assert cluster(TWO, index='1').index == 1  # as shells write it
+    assert cluster(TWO, index='1').index == 1  # as written in a shell
 
 
 @pytest.mark.parametrize('text, what', [
@@ -69,9 +67,7 @@ def test_what_is_wrong_with_a_cluster_is_said(text, what):
 
 @pytest.fixture
 def machine(monkeypatch):
-    """Pretend that this machine has so many GPUs, and TF_CONFIG so many machines; gives the GPUs
-    that are then used.
-    """
+    """Pretend a number of GPUs, and of machines in TF_CONFIG; return the GPUs that are used."""
     def pretend(gpus, machines=1):
         fakes = [types.SimpleNamespace(name=f'GPU:{i}') for i in range(gpus)]
         used = []
@@ -114,14 +110,14 @@ def test_more_gpus_than_there_are(machine, gpus, machines, num_gpus, texts):
 def test_devices_that_are_there(machine):
     used = machine(4)
     prepare_devices(2)
-    # the memory of the others is left to others
+    # the memory of the other GPUs stays free
     assert [gpu.name for gpu in used] == ['GPU:0', 'GPU:1']
     used = machine(4)
     prepare_devices(1)
     assert [gpu.name for gpu in used] == ['GPU:0']
     used = machine(4, machines=2)
     prepare_devices(4)
-    assert [gpu.name for gpu in used] == ['GPU:0', 'GPU:1']  # the strategy takes what it sees
+    assert [gpu.name for gpu in used] == ['GPU:0', 'GPU:1']  # the strategy uses all visible GPUs
     used = machine(0)
     prepare_devices(1)
     assert used == []
@@ -133,8 +129,7 @@ def test_devices_that_are_there(machine):
 
 
 def test_gpus_of_a_process_that_has_started_already(machine, monkeypatch):
-    """A notebook that has computed something has taken all GPUs; training in it uses those that it
-    is told to.
+    """A notebook that has computed something holds all GPUs; training in it uses the given number.
     """
     def too_late(gpus, kind):
         raise RuntimeError('Visible devices cannot be modified after being initialized')
@@ -145,7 +140,7 @@ def test_gpus_of_a_process_that_has_started_already(machine, monkeypatch):
 
 @pytest.mark.slow
 def test_too_late_for_more_cpu_devices():
-    """In a process of its own, which has one device when the second is asked for."""
+    """In a subprocess, which has one device when two are requested."""
     code = ('import tensorflow as tf, tfutil\nfrom tfutil.devices import make_devices\n'
             'tf.constant(1)\ntry:\n    make_devices(2)\nexcept tfutil.devices.ConfigError as '
             "error:\n    print('said:', error)")
@@ -172,16 +167,16 @@ def network(name):
 
 @pytest.mark.parametrize('num_gpus, minibatch_size', [(2, None), (3, 7), (4, 4), (7, 5)])
 def test_generating_on_several_devices(num_gpus, minibatch_size):
-    """All images, in order, whatever the division; the newest weights; 7 shares go to the 4 devices
-    there are.
+    """All images in order, for any number of shares, with the newest weights; 7 shares use the 4
+    devices.
     """
     G, latents = network('G'), np.random.RandomState(1).randn(23, 8)
     for scale in (1, 2):
         G.set_var('ToRGB_lod0/weight', G.get_var('ToRGB_lod0/weight') * scale)
         options = dict(out_mul=10.0, out_add=3.0, out_shrink=2)
         expected = G.run(latents, **options)
-        # Rounding: the kernels that oneDNN chooses depend on the size of the minibatch. Seen: 2e-6
-        # of the largest value.
+        # Rounding: oneDNN chooses kernels by the size of the minibatch. Measured: 2e-6 of the
+        # largest value.
         received = G.run(latents, num_gpus=num_gpus, minibatch_size=minibatch_size, **options)
         assert max_abs(received, expected) <= 1e-5 * np.abs(expected).max()
     places = {

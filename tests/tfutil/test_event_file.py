@@ -1,4 +1,4 @@
-"""The event file, as TensorBoard itself reads it; curves that cannot be written stop nothing."""
+"""The event file, as TensorBoard reads it. Curves that cannot be written do not stop a run."""
 import os
 
 import numpy as np
@@ -13,7 +13,7 @@ from tests.support.faults import file_size_limit
 @pytest.mark.filterwarnings('ignore::pytest.PytestUnhandledThreadExceptionWarning')
 @pytest.mark.parametrize('size', [0, 20, 2000])
 def test_curves_that_cannot_be_written_stop_nothing(size, room, capsys):
-    """TensorBoard's own thread writes the event file; the system refuses to let it grow."""
+    """TensorBoard's own thread writes the event file; a limit on file size makes it fail."""
     with file_size_limit(size):
         writer = tfutil.SummaryWriter('.')
         for step in range(200):

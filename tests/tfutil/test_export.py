@@ -1,6 +1,4 @@
-"""Networks for other programs: what is written gives the same numbers when it is run without this
-program.
-"""
+"""Exported networks give the same results when they run without this program."""
 import importlib.util
 import json
 import os
@@ -22,8 +20,8 @@ CASES = [('G_paper', 0.0, {}), ('G_paper', 1.25, dict(label_size=3)),
          ('D_paper', 0.0, dict(label_size=3, mbstd_group_size=2)), ('D_paper', 1.25, {}),
          ('G_paper', 0.0, dict(dtype='bfloat16'))]
 
-# Runs exported networks in a process that has never seen this program. Arguments: folders that hold
-# a model and its inputs, to which the outputs are added.
+# Run exported networks in a process that does not import this program. Arguments: folders of a
+# model and its inputs, to which the outputs are added.
 RUN_SAVED_MODEL = """
 import sys, numpy as np, tensorflow as tf
 for folder in sys.argv[1:]:
@@ -49,7 +47,7 @@ needs_onnx = pytest.mark.skipif(not all(map(importlib.util.find_spec, ('tf2onnx'
 def network_of(func, lod, options):
     network = tfutil.Network('N', f'networks.{func}', **{**SMALL, **options})
     rs = np.random.RandomState(3)
-    for var in network.trainables.values():  # biases too: they start as zeros
+    for var in network.trainables.values():  # also biases, which start as zeros
         var.assign(rs.randn(*var.shape))
     network.set_var('lod', lod)
     return network
@@ -74,14 +72,14 @@ def own_network():
 
 
 def check(networks, model, code, counts, tolerance, tmp_path):
-    """Export networks, run them elsewhere and compare the outputs.
+    """Export networks, run them in another process and compare the outputs.
 
     Args:
         networks: the networks.
         model: name of the exported file or folder.
         code: RUN_SAVED_MODEL or RUN_ONNX.
         counts: sizes of the minibatches.
-        tolerance: of the outputs, as a part of the largest one.
+        tolerance: of the outputs, relative to the largest one.
         tmp_path: an empty folder.
     """
     expected, exports = {}, {}
@@ -131,7 +129,7 @@ def test_gradients_of_a_saved_model_are_those_of_the_network(func, tmp_path, cap
     network.export(tmp_path / 'model')
     model = tf.saved_model.load(str(tmp_path / 'model'))
     function = model.signatures['serving_default']
-    assert not caplog.records  # no warning of gradients that it cannot hold
+    assert not caplog.records  # no warning about gradients that it cannot store
     inputs = {name: tf.constant(value) for name, value in inputs_of(network, 4).items()}
     gradients = []
     for evaluate in (function, lambda **inputs: dict(zip(
@@ -146,7 +144,7 @@ def test_gradients_of_a_saved_model_are_those_of_the_network(func, tmp_path, cap
 @pytest.mark.slow
 @needs_onnx
 def test_onnx_files_give_the_same(tmp_path):
-    """Within 1e-4: the convolutions are others, summed in another order."""
+    """Within 1e-4, as convolutions sum in another order."""
     networks = [network_of(*case) for case in CASES]
     check(networks, 'model.onnx', RUN_ONNX, [2, 8], 1e-4, tmp_path)
 

@@ -1,4 +1,4 @@
-"""Two processes that train together over loopback, as two machines would."""
+"""Two processes that train together over loopback, like two machines."""
 import contextlib
 import glob
 import json
@@ -26,8 +26,8 @@ EVERY_UPDATE = 'train.checkpoint_minutes=1e-9'
 GENTLE = ('G_opt.epsilon=1.0', 'D_opt.epsilon=1.0', 'train.minibatch_repeats=1')
 
 
-# A data set of the user's own, which notes the images of each minibatch by their checksums, a file
-# for each process.
+# A user-defined data set that records the checksums of each minibatch's images, one file per
+# process.
 NOTING = '''
 import zlib
 import dataset
@@ -76,9 +76,7 @@ def free_ports(count):
 
 
 def noted(process, processes):
-    """Numbers of the images in each minibatch that a process has read, whatever the resolution they
-    were read at.
-    """
+    """Indices of the images in each minibatch that a process has read, at any resolution."""
     toy, numbers = dataset.TFRecordDataset('datasets/toy', shuffle_mb=0), {}
     for lod in range(3):
         toy.position = 0
@@ -92,7 +90,7 @@ def noted(process, processes):
 
 
 def check_epochs(numbers):
-    """Four epochs of 40 images: in each, every image once, in another order."""
+    """Four epochs of 40 images: each has every image once, in a different order."""
     assert len(numbers) == 160
     epochs = [tuple(numbers[start:start + 40]) for start in range(0, 160, 40)]
     assert all(sorted(epoch) == list(range(40)) for epoch in epochs) and len(set(epochs)) == 4
@@ -100,8 +98,8 @@ def check_epochs(numbers):
 
 @pytest.mark.slow
 def test_two_processes_train_what_one_with_two_devices_does(toy):
-    """Weights at the end agree to 1e-4; each image is read once an epoch, by one of them; the first
-    process alone writes and tells.
+    """Final weights agree to 1e-4. Each image is read once per epoch, by one process. Only the
+    chief writes files and prints.
     """
     short = (*GENTLE, 'train.total_kimg=0.16', "dataset.class_name='noting.Noting'")
     ports = free_ports(2)
@@ -144,7 +142,7 @@ def test_a_process_that_dies_ends_the_other_with_a_message(toy, victim):
 
 def wait_for_checkpoints(count):
     deadline = time.time() + 120
-    # older ones are deleted, so the fourth itself may come and go between two looks
+    # older ones are deleted, so the fourth may appear and vanish between two polls
     while count_checkpoints() < count:
         assert time.time() < deadline, 'the run does not get on'
         time.sleep(0.2)
@@ -156,8 +154,8 @@ def count_checkpoints():
 
 
 def resume_both(updates):
-    """When all machines are back, the run goes on in its folder: the second learns from the first
-    where they are.
+    """When all machines are back, the run continues in its folder: the second gets the state from
+    the first.
     """
     assert updates >= 4
     total, ports = (updates + 8) * 8 / 2000, free_ports(2)  # every other update shows 8 images
@@ -183,8 +181,8 @@ def cluster(ports, index):
 
 @pytest.mark.slow
 def test_a_machine_that_never_appears_is_named(capfd):
-    """After the time stated; meanwhile it is asked for again and again, and this one answers. Its
-    port is free for TensorFlow then.
+    """After the timeout. Until then the missing one is polled, and this one accepts connections.
+    Its port is free for TensorFlow afterwards.
     """
     ports = free_ports(3)
     seen, over = [], threading.Event()
@@ -213,14 +211,14 @@ def test_a_machine_that_never_appears_is_named(capfd):
 
 
 def test_machines_that_appear_meet():
-    """Three, one of them late: all come back, long before they would give up."""
+    """Three machines, one of them late: all return, long before the timeout."""
     ports, errors = free_ports(3), []
 
     def machine(index):
         try:
             time.sleep(index // 2)
             wait_for_machines(cluster(ports, index), limit=20)
-            # as TensorFlow does then
+            # like TensorFlow later
             servers.append(socket.create_server(('127.0.0.1', ports[index])))
         except Exception as error:
             errors.append(error)
@@ -271,7 +269,7 @@ print('same:', text == bytes(range(256)) * 3 and all(
 @pytest.mark.slow
 @pytest.mark.exhaustive
 def test_all_machines_get_the_chiefs_values(in_tmp, monkeypatch):
-    """Of any shape and type, what is not finite as well."""
+    """Any shape and type, including values that are not finite."""
     monkeypatch.setenv('PYTHONPATH', str(ROOT))
     ports = free_ports(2)
     jobs = {'worker': [f'127.0.0.1:{port}' for port in ports]}

@@ -34,8 +34,8 @@ def test_run_in_minibatches(golden_run):
 
 @pytest.mark.parametrize('shrink', [1, 2, 4])
 def test_run_converts_outputs(golden_run, shrink):
-    """Floats within 1e-4 of the scale (0..255); uint8 equal but for values within 2e-3 of a half,
-    and there by one count.
+    """Floats within 1e-4 of the scale (0..255). uint8 equal, but values within 2e-3 of a half may
+    differ by one.
     """
     data, G, _ = golden_run
     options = dict(minibatch_size=3, out_mul=127.5, out_add=127.5, out_shrink=shrink)
@@ -229,8 +229,8 @@ def my_net(size=4, **kwargs):
 
 
 def test_a_users_own_build_function(tmp_path, monkeypatch, capsys):
-    """Built, run, cloned, listed and pickled like the stock ones; loaded where its module is at
-    hand, and where it is not.
+    """Built, run, cloned, listed and pickled like the stock ones; loaded with and without its
+    module.
     """
     (tmp_path / 'my_module.py').write_text(OWN_MODULE)
     monkeypatch.syspath_prepend(str(tmp_path))
@@ -246,13 +246,13 @@ def test_a_users_own_build_function(tmp_path, monkeypatch, capsys):
     assert max_abs(pickle.loads(text).run(x, y), expected) <= 1e-5
     module = sys.modules['my_module']
 
-    tfutil.network._known_functions.clear()  # as in a new process
+    tfutil.network._known_functions.clear()  # like a new process
     with pytest.raises(DataError, match='trust_source=True'):
         pickle.loads(text)
     with tfutil.trusting_source():
         assert max_abs(pickle.loads(text).run(x, y), expected) <= 1e-5
     monkeypatch.undo()
-    # now its module cannot be imported either: the source text is all there is
+    # now its module cannot be imported either, so only the source code is left
     sys.modules.pop('my_module')
     with tfutil.trusting_source():
         assert max_abs(pickle.loads(text).run(x, y), expected) <= 1e-5

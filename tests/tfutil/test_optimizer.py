@@ -1,5 +1,5 @@
-"""tfutil/optimizer.py against trajectories of the original's optimizer: overflow, loss scaling,
-averaging, reset.
+"""tfutil/optimizer.py compared with trajectories of the original's optimizer: overflow, loss
+scaling, averaging, reset.
 """
 import numpy as np
 import pytest
@@ -35,8 +35,8 @@ def test_trajectory_is_the_originals(name, compiled):
 
     def step(gradients, rate):
         for tower in range(data['towers']):
-            # A linear loss whose gradient is exactly the stored one; d is not a part of it.
-            # compute_gradients takes the mean of the loss, so the loss is one number.
+            # A linear loss whose gradient is exactly the stored one; it does not depend on d.
+            # compute_gradients takes the mean of the loss, so the loss is a scalar.
             opt.register_gradients(
                 lambda tower=tower: tf.add_n(
                     [tf.reduce_sum(variables[n] * gradients[n][tower]) for n in 'abc']),

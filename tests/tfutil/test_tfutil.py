@@ -121,7 +121,7 @@ def test_keyed_draws_are_a_function_of_seed_and_step():
 
 @pytest.mark.parametrize('seed', [0, 1000, -5, 2 ** 31 - 1])
 def test_keys_folded_on_the_host_are_those_folded_in_a_graph(seed, monkeypatch):
-    """The same bits for every seed, step, draw and replica; also where a block of steps ends."""
+    """The same bits for every seed, step, draw and replica, also at the end of a block of steps."""
     def draws():
         return [randomness.normal([5]), randomness.uniform([3]), randomness.integers([4], 1000)]
     for step in (0, 1, 127, 128, 24_000_000):
@@ -137,7 +137,7 @@ def test_keys_folded_on_the_host_are_those_folded_in_a_graph(seed, monkeypatch):
 
 @pytest.mark.slow
 def test_replicas_draw_differently():
-    """In a process of its own: a machine's devices are chosen before TensorFlow starts."""
+    """In a subprocess, as devices are configured before TensorFlow starts."""
     code = '''
 import tensorflow as tf
 from tfutil import randomness
@@ -182,7 +182,9 @@ def test_tf_config_options():
 @pytest.mark.parametrize('config, allowed', [(None, False), ({}, False), ({'tf32': True}, True),
                                              ({'tf32': False}, False)], ids=str)
 def test_tensorfloat32_is_off_unless_asked_for(config, allowed):
-    """TensorFlow's default is on. Also for whoever only imports this program, to load a network."""
+    """TensorFlow's default is on. It is off even if the program is only imported, to load a
+    network.
+    """
     try:
         tf.config.experimental.enable_tensor_float_32_execution(True)
         tfutil.init_tf(config)

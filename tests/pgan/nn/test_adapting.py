@@ -1,5 +1,5 @@
-"""pgan/nn/adapting.py: networks that take over another's layers compute what it did, as far as they
-can.
+"""pgan/nn/adapting.py: networks that take over another's layers reproduce its outputs where
+possible.
 """
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ OPTIONS = dict(num_channels=3, resolution=16, fmap_base=64, fmap_max=16, latent_
 
 
 def network(kind, seed=0, func=None, **options):
-    """A network whose weights and biases are all random."""
+    """A network with random weights and biases."""
     net = tfutil.Network(kind, func or f'networks.{kind}_paper', **{**OPTIONS, **options})
     rnd = np.random.RandomState(seed)
     for name, var in net.trainables.items():
@@ -22,7 +22,7 @@ def network(kind, seed=0, func=None, **options):
 
 
 def taken_over(kind, have={}, want={}):
-    """(a network, one of other options that took over its layers, what it took)."""
+    """(a network, a network of other options with its layers, their `Transfer`)."""
     old, new = network(kind, **have), network(kind, seed=1, **want)
     return old, new, adapting.transfer(adapting.contents_of(old), new)
 
@@ -93,7 +93,7 @@ def test_a_discriminator_that_stores_its_weights_otherwise():
 
 @pytest.mark.parametrize('have, want', [(3, 1), (1, 3)])
 def test_other_colours(have, want):
-    """A gray image is what it was to both networks; an image in colour becomes its mean."""
+    """Gray images give the same results in both networks; colour images become their mean."""
     old, new, taken = taken_over('G', dict(num_channels=have), dict(num_channels=want))
     expected = images_of(old).mean(axis=1, keepdims=True)
     assert max_abs(images_of(new), expected.repeat(want, axis=1)) <= 1e-5
@@ -107,13 +107,15 @@ def test_other_colours(have, want):
 
 @pytest.mark.parametrize('have, want', [(0, 4), (4, 0), (2, 5)])
 def test_other_labels(have, want):
-    """The latents' rows and the score's column are the snapshot's, the labels' are fresh."""
+    """Rows of latents and the column of the score come from the snapshot; those of labels are
+    fresh.
+    """
     old, new, taken = taken_over('G', dict(label_size=have), dict(label_size=want))
     before, after = (net.get_var('4x4/Dense/weight') for net in (old, new))
     fresh = network('G', seed=1, label_size=want).get_var('4x4/Dense/weight')
     assert np.array_equal(after[:16], before[:16]) and np.array_equal(after[16:], fresh[16:])
     assert taken.layers(CUT) == ['4x4/Dense'] and taken.fates['4x4/Dense'][1] == {'labels'}
-    if not have:  # a label is one more component of a vector that is normalized
+    if not have:  # a label adds a component to a vector that is normalized
         assert np.corrcoef(images_of(old).ravel(), images_of(new).ravel())[0, 1] > 0.99
     old, new, taken = taken_over('D', dict(label_size=have), dict(label_size=want))
     assert max_abs(new.run(IMAGES)[0], old.run(IMAGES)[0]) <= 1e-6
@@ -125,13 +127,13 @@ def test_other_labels(have, want):
 def test_wider_networks_compute_what_the_narrow_ones_did():
     wide = dict(fmap_base=128, fmap_max=32)
     old, new, taken = taken_over('D', want=wide)
-    # The statistic of the minibatch is a mean over all feature maps, so it is another one.
+    # The minibatch statistic is a mean over all feature maps, so it changes.
     assert max_abs(new.run(IMAGES)[0], old.run(IMAGES)[0]) <= 0.01 * np.abs(
         old.run(IMAGES)[0]).max()
     assert not taken.layers(FRESH) and taken.fates['8x8/Conv0'] == (CUT, {'feature maps'})
     added = new.get_var('8x8/Conv0/weight')[:, :, 16:]
     assert not added[..., :16].any() and added[..., 16:].all()
-    # Pixel normalization is over all feature maps, too.
+    # Pixel norm covers all feature maps, too.
     old, new, _ = taken_over('G', want=wide)
     assert np.corrcoef(images_of(old).ravel(), images_of(new).ravel())[0, 1] > 0.97
     assert not new.get_var('8x8/Conv0_up/weight')[:, :, :16, 16:].any()

@@ -1,5 +1,5 @@
-"""pgan/nn/architecture.py, specs.py: the description against the networks that are built from it,
-and against numbers made by hand.
+"""pgan/nn/architecture.py, specs.py: specs compared with the networks built from them, and
+with numbers computed by hand.
 """
 import math
 
@@ -41,7 +41,7 @@ CASES = [pytest.param(func, options, id=f'{func}-{i}')
 
 
 def variables_of(spec):
-    """{local name: shape}, by the rules of the contract."""
+    """{local name: shape}, by the rules of the specification."""
     i, o = spec.inputs, spec.fmaps
     if spec.kind is Kind.MINIBATCH_DISCRIMINATION:
         parts = dict(theta=[i, o - i, 5], log_weight_scale=[o - i, 5], bias=[o - i])
@@ -75,7 +75,7 @@ def test_variables_are_those_described(func, options):
 
 @pytest.mark.parametrize('func, options', CASES)
 def test_outputs_have_the_shapes_described(func, options, monkeypatch):
-    """Of each layer with a weight, in a network that evaluates all of them."""
+    """For each layer with a weight, in a network that evaluates all of them."""
     net = tfutil.Network(func, f'networks.{func}', **options)
     seen, add_bias = {}, layers.Equalized.add_bias
 
@@ -107,17 +107,17 @@ def test_multiplications_by_hand(taps):
     of_D = (architecture.discriminator_layers, networks.D_paper, taps)
     assert multiplications(*of_G, resolution=4, **options) == G4
     assert multiplications(*of_D, resolution=4, **options) == D4
-    # at each pixel of 4x4 once
+    # once for each pixel of 4x4
     assert multiplications(*of_G, resolution=8, **options) == G8 + taps * 6 * 3 * 16
     assert multiplications(*of_D, resolution=8, **options) == D8 + taps * 3 * 6 * 16
-    # apart from scaling: 3x3 at each pixel of 8x8
+    # without scaling: 3x3 at each pixel of 8x8
     options['fused_scale'] = False
     assert multiplications(*of_G, resolution=8, **options) == G8 + 9 * 6 * 3 * 64
     assert multiplications(*of_D, resolution=8, **options) == D8 + 9 * 3 * 6 * 64
 
 
 def test_multiplications_of_the_mode_recovery_networks_by_hand():
-    """Of 64 and 6 maps in G, of 3 in D, whose images are 8x8."""
+    """With 64 and 6 maps in G and 3 in D, for 8x8 images."""
     sizes = dict(resolution=8, num_channels=3, mbstat_avg='all')
     of_G = (architecture.mode_recovery_generator_layers, networks.G_mnist_mode_recovery, 9)
     of_D = (architecture.mode_recovery_discriminator_layers, networks.D_mnist_mode_recovery, 9)
@@ -166,7 +166,7 @@ def test_no_feature_maps_are_left():
 # ---------------------------------------------------------------- networks of one's own
 
 class DeeperGenerator(networks.Generator):
-    """The paper's with a third convolution at 16x16."""
+    """The paper's network with a third convolution at 16x16."""
 
     def layer_specs(self):
         for spec in super().layer_specs():
@@ -180,7 +180,7 @@ def deeper_G(**options):
 
 
 def test_a_layer_is_added_by_its_description():
-    """It is built, evaluated where it is needed, listed, and counted in the timetable."""
+    """It is built, evaluated if needed, listed, and counted in the timetable."""
     G, deeper = (tfutil.Network('G', func, **SMALL) for func in (networks.G_paper, deeper_G))
     assert set(deeper.vars) - set(G.vars) == {'16x16/Conv2/weight', '16x16/Conv2/bias'}
     assert ('16x16/Conv2', [None, 8, 16, 16]) in [row[:2] for row in deeper.list_layers()]

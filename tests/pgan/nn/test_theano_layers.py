@@ -1,5 +1,5 @@
-"""Layers, networks and losses that only the Theano version had, against NumPy references written
-from their formulas (float64).
+"""Layers, networks and losses of the Theano version only, compared with NumPy references (float64)
+of their formulas.
 """
 import numpy as np
 import pytest
@@ -28,7 +28,7 @@ def np_pixel_norm(x):
 
 
 def np_conv(x, w):
-    """[N, C, H, W] with [k, k, C, D], zeros around the border."""
+    """Convolve [N, C, H, W] with [k, k, C, D], with zero padding."""
     return np.stack([[
         sum(scipy.signal.correlate2d(plane, w[:, :, c, d], 'same') for c, plane in enumerate(one))
         for d in range(w.shape[3])
@@ -78,7 +78,7 @@ def np_down(x):
 
 
 def random_network(func, **options):
-    """A network with all variables random, and their values in float64."""
+    """A network with random variables, and their values in float64."""
     net = tfutil.Network(func, f'networks.{func}', **options)
     random = np.random.RandomState(3)
     for name, var in net.trainables.items():
@@ -92,9 +92,7 @@ def random_network(func, **options):
 
 @pytest.mark.parametrize('shape', [(6, 3, 4, 5), (7, 5)])
 def test_batch_norm(shape):
-    """Statistics of the minibatch in training, running averages (a tenth of the way each time) in
-    evaluation.
-    """
+    """Statistics of the minibatch in training, running averages (momentum 0.9) in evaluation."""
     norm, x = theano_layers.BatchNorm(shape[-1]), 3 * rnd(*shape) + 1
     norm.build()
     norm.gamma.assign(rnd(shape[-1], seed=1))
@@ -112,7 +110,7 @@ def test_batch_norm(shape):
     for training in (False, None):
         y = norm(tf.constant(x, tf.float32), training=training)
         assert max_abs(y, (x - running[0]) * running[1] * gamma + beta) <= 1e-5
-    assert max_abs(norm.mean.numpy(), running[0]) <= 1e-6  # evaluation leaves them alone
+    assert max_abs(norm.mean.numpy(), running[0]) <= 1e-6  # evaluation does not change them
     assert [v.name for v in norm.trainable_variables] == ['beta', 'gamma']
 
 
@@ -149,9 +147,7 @@ def test_minibatch_discrimination():
 
 
 def test_minibatch_discrimination_starts_from_data():
-    """Salimans et al.: half the mean distance to the nearest other sample becomes 1, and the
-    features' mean 0.
-    """
+    """Salimans et al.: half the mean nearest distance becomes 1, and the features' mean 0."""
     layer, x = made_minibatch_discrimination(), 20 * rnd(50, 6)
     layer.initialize_from(tf.constant(x, tf.float32))
     theta, log_scale, bias = (var.numpy().astype(np.float64)
@@ -161,9 +157,9 @@ def test_minibatch_discrimination_starts_from_data():
     assert max_abs(distances.min(axis=1).mean(axis=0), 2) <= 1e-4
     assert max_abs(layer(tf.constant(x, tf.float32))[:, 6:].numpy().mean(axis=0), 0) <= 1e-5
     before = rnd(4, 5, seed=1) * 0.3
-    # one factor a kernel
+    # one factor per kernel
     assert max_abs(log_scale - before, np.tile((log_scale - before)[:, :1], 5)) <= 1e-5
-    layer.initialize_from(tf.ones([5, 6]))  # samples that are all alike
+    layer.initialize_from(tf.ones([5, 6]))  # identical samples
     assert all(np.isfinite(var.numpy()).all() for var in layer.variables)
 
 
@@ -175,7 +171,7 @@ def test_multiplicative_noise():
     noise.strength.assign(0.1)
     assert max_abs(noise(x, training=False), x) == 0
     y = noise(x, training=True).numpy()
-    assert max_abs(y[:, 0], y[:, 1]) == 0  # one factor for a channel of a sample
+    assert max_abs(y[:, 0], y[:, 1]) == 0  # one factor per channel and sample
     assert y[:, 0, 0].std(axis=0) == pytest.approx(
         [0.1 * 3] * 9, rel=0.06) and y.mean() == pytest.approx(1, abs=0.01)
 
@@ -237,7 +233,7 @@ def test_discriminator_with_layer_norm_and_minibatch_discrimination(kernels):
 @pytest.mark.parametrize('ournorm', [False, True])
 @pytest.mark.parametrize('lod', [None, 0, 0.4, 1])
 def test_mode_recovery_generator(ournorm, lod):
-    """lod None: without progression. The images at their full size, 16x16."""
+    """lod None: without progression. Images have their full size, 16x16."""
     G, v = random_network('G_mnist_mode_recovery', num_channels=3, resolution=16, fmap_base=24,
                           latent_size=5, label_size=2, progressive=lod is not None,
                           use_wscale=ournorm, use_pixelnorm=ournorm, use_batchnorm=not ournorm)
@@ -265,7 +261,7 @@ def test_mode_recovery_generator(ournorm, lod):
     images = to_rgb(x, 'ToRGB_lod0')
     if lod:
         images = images * (1 - lod) + np_up(to_rgb(low, 'ToRGB_lod1')) * lod
-    # everything blended, and what the lod needs
+    # all layers blended, and those that the lod needs
     for stage in ([None, 'current'] if lod is not None else ['current']):
         result = G.get_output_for(tf.constant(z[:, :5], tf.float32),
                                   tf.constant(z[:, 5:], tf.float32), is_training=True, stage=stage)
@@ -346,7 +342,7 @@ def test_parameter_counts_of_the_papers_networks():
 # ------------------------------------------------------------ least squares
 
 class Scores:
-    """Stands for a network whose outputs are given: D's scores and labels, or G's images."""
+    """Stand-in for a network with given outputs: D's scores and labels, or G's images."""
 
     def __init__(self, *outputs, labels=0, model=None):
         self.outputs, self.output_shapes, self.model = list(outputs), [[None, 1], [None,

@@ -1,5 +1,5 @@
-"""scripts/command_line.py: `python util_scripts.py SCRIPT ...` takes what each function takes, and
-runs it as config.py would.
+"""scripts/command_line.py: `python util_scripts.py SCRIPT ...` accepts the options of each
+function, and runs it like config.py.
 """
 import os
 import shlex
@@ -23,7 +23,7 @@ MEASURE = ['--num_images', '10', '--real_passes', '1']
 
 
 def comparable(options):
-    """Options without the functions in them, which are others each time that a source is read."""
+    """Options without their functions, which differ each time that a source is parsed."""
     return [(option.name, option.default, option.meaning, option.kind.words)
             for option in options.values()]
 
@@ -58,7 +58,7 @@ def test_help_does_not_start_tensorflow():
 
 
 def test_write_report_does_not_start_tensorflow(in_tmp):
-    """It needs only files: 6 seconds less. The produced path is the last line but one."""
+    """It needs only files, which saves 6 seconds. The result path is the second last line."""
     os.makedirs('my results/003-x')
     code = (f"import sys; sys.path.insert(0, {str(ROOT)!r}); sys.argv[0] = 'util_scripts.py'\n"
             'from pgan.scripts.command_line import main\ncode = main(sys.argv[1:])\n'
@@ -81,7 +81,7 @@ def test_scripts_without_tensorflow_are_checked_as_the_others(in_tmp, capsys):
 
 
 def configured(*argv):
-    """The configuration that a command line makes."""
+    """Return the configuration of a command line."""
     return load([], assignments(parse_args(argv)))
 
 
@@ -232,7 +232,7 @@ def test_mistakes(toy, capsys, argv, text):
 
 
 def test_a_script_of_a_run_from_its_beginning_to_its_end(toy):
-    """As a program of its own, on a pickle of networks that were never trained."""
+    """In a subprocess, on a pickle of untrained networks."""
     import tfutil
     G = tfutil.Network('G', 'networks.G_paper', num_channels=3, resolution=8, fmap_base=32,
                        fmap_max=8)
@@ -287,7 +287,7 @@ ERRORS = [UserError, ConfigError, DataError, misc.results.MissingDataSetError,
 
 @pytest.mark.parametrize('kind', ERRORS)
 def test_an_error_of_any_room_names_options_as_they_were_typed(kind, in_tmp, capsys, monkeypatch):
-    """Options of config.py that the script does not have, or that --set has named, stay."""
+    """Options of config.py that the script lacks, or that --set has set, are kept."""
     os.makedirs('results/005-x')
     monkeypatch.setattr(command_line, '_run_alone', lambda *_: stop())
     monkeypatch.setattr(command_line.launch, 'start', lambda *_: stop())
@@ -319,7 +319,7 @@ VALID = dict(run_id='5', image='a.png', log='a.txt', metrics='swd', num_images='
 
 
 def test_what_need_not_wait_for_tensorflow_does_not_import_it(in_tmp):
-    """In one process: its modules show it."""
+    """In one process, so that its modules can be inspected."""
     os.makedirs('results/005-x')
     open('a.png', 'w').close()
     typos = [['generate_fake_images', '--run_id=7'], ['project_image', '--run_id=5', '--image=b'],

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.usefixtures('limits')
 
 @pytest.fixture
 def run_folder(labelled):
-    """The config.txt of a run that was trained on the data set toy."""
+    """config.txt of a run trained on the data set toy."""
     os.makedirs('results/000-run')
     misc.write_config(
         'results/000-run', {

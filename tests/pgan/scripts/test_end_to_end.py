@@ -1,5 +1,4 @@
-"""Scripts as users run them: a small conditional run is trained, then each script goes through
-train.py.
+"""Scripts as users run them: train a small conditional network, then run each script with train.py.
 """
 import glob
 import itertools
@@ -29,7 +28,7 @@ sched = EasyDict(minibatch_base=16, lod_initial_resolution=16, lod_training_kimg
 
 @pytest.fixture(scope='module')
 def trained(tmp_path_factory):
-    """A folder with results/000-tiny, a run on three classes of brightness."""
+    """Folder with results/000-tiny, a run on three classes of brightness."""
     folder = tmp_path_factory.mktemp('scripts')
     make_toy(folder / 'datasets/toy')
     (folder / 'tiny.py').write_text(TINY + QUICK)
@@ -40,9 +39,7 @@ def trained(tmp_path_factory):
 
 @pytest.fixture
 def run_here(trained, monkeypatch, capsys):
-    """run_here(*arguments): train.py in this process, in the folder of `trained`. Returns its exit
-    code.
-    """
+    """Function run_here(*arguments) to exit code: runs train.py in this process, in `trained`."""
     monkeypatch.chdir(trained)
 
     def run(*arguments):
@@ -61,9 +58,7 @@ def command(folder, *arguments):
 
 
 def script(run_here, lines):
-    """Run a script that the given lines of a configuration file choose. Returns (its result folder,
-    its log).
-    """
+    """Run the script chosen by lines of a configuration file. Return (result folder, log)."""
     pathlib.Path('script.py').write_text(lines)
     before = set(results())
     assert run_here('--config', 'script.py') == 0
@@ -116,7 +111,7 @@ def test_interpolation_video(run_here):
 @pytest.mark.slow
 def test_training_video(run_here):
     log, ticks = pathlib.Path('results/000-tiny/log.txt'), itertools.count(1)
-    # As if every tick had taken ten seconds: how long they really took is the machine's affair.
+    # Pretend that every tick took ten seconds: the real time depends on the machine.
     log.write_text(
         re.sub(r'time .*? sec/tick', lambda match: 'time '
                f'{misc.format_time(10 * next(ticks)):<12} '
@@ -132,7 +127,7 @@ def test_training_video(run_here):
     assert frames.shape == (
         30, *pictures[0].shape) and meta['fps'] == 30 and meta['duration'] == pytest.approx(1.0)
     bottom, top = frames[:, -40:].astype(int), frames[:, :-60].astype(int)
-    assert np.abs(bottom[0] - bottom[-1]).max() > 200 and bottom.max() > 230  # labels, which change
+    assert np.abs(bottom[0] - bottom[-1]).max() > 200 and bottom.max() > 230  # changing labels
     luma = [0.299, 0.587, 0.114]  # colours are coarser in a video
     errors = np.array(
         [[np.abs((frame - picture[:-60].astype(int)) @ luma).mean() for picture in pictures]
@@ -143,7 +138,7 @@ def test_training_video(run_here):
 
 @pytest.mark.slow
 def test_set_on_the_command_line_and_a_network_without_its_data(trained, tmp_path):
-    """Elsewhere, with nothing but the network's file."""
+    """In another folder, with only the network's file."""
     done = command(
         tmp_path, '--set', "train={'func': 'util_scripts.generate_fake_images', "
         "'run_id': "

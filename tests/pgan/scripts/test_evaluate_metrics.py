@@ -1,6 +1,4 @@
-"""evaluate_metrics, and metrics while training: which images the metrics see, the table, what is
-kept, mistakes.
-"""
+"""evaluate_metrics, and metrics during training: images, table, caching, mistakes."""
 import json
 import os
 import re
@@ -31,8 +29,8 @@ KEEPER = 'tests.support.watching_metrics.Keeper'
 
 @pytest.fixture
 def finished(in_tmp):
-    """results/000-run: two snapshots of a small conditional network of grayscale images, and its
-    data set of 40.
+    """results/000-run: two snapshots of a small conditional network for gray images, and its 40
+    images.
     """
     make_toy(channels=1)
     os.makedirs('results/000-run')
@@ -66,7 +64,7 @@ def test_what_a_metric_sees(finished, capsys):
     assert watcher.options == (18, [3, 16, 16], 'uint8', 8)
     assert [mode for mode, _ in watcher.passes] == ['warmup', 'reals', 'fakes', 'fakes', 'fakes']
     assert [len(minibatch) for minibatch in watcher.passes[0][1]] == [8] * 10
-    for number in range(1, 5):  # no image is looked at twice, so the last minibatch is smaller
+    for number in range(1, 5):  # no image is used twice, so the last minibatch is smaller
         assert [minibatch.shape for minibatch in watcher.passes[number][1]] == [(8, 3, 16, 16),
                                                                                 (8, 3, 16, 16),
                                                                                 (2, 3, 16, 16)]
@@ -75,7 +73,7 @@ def test_what_a_metric_sees(finished, capsys):
         image.tobytes()
         for image in dataset.TFRecordDataset('datasets/toy').read_images(range(40))
     }
-    assert len({image.tobytes() for image in reals}) == 36  # the second draw is another one
+    assert len({image.tobytes() for image in reals}) == 36  # the second draw differs
     assert all((image == image[:1]).all() and image[0].tobytes() in known for image in reals)
     assert not any(
         image[0].tobytes() in known
@@ -94,7 +92,7 @@ def test_generators_are_asked_for_labels_of_the_data_set(finished, monkeypatch):
     latents, labels = (np.concatenate(parts) for parts in zip(*asked))
     assert latents.shape == (36, 8) and labels.shape == (36, 3) and (labels.sum(
         axis=1) == 1).all() and (labels.sum(axis=0) > 3).all()
-    Gs = misc.load_pkl('results/000-run/network-snapshot-000012.pkl')[2]  # the newest comes first
+    Gs = misc.load_pkl('results/000-run/network-snapshot-000012.pkl')[2]  # newest first
     expected = Gs.run(latents[:8], labels[:8], out_mul=127.5, out_add=127.5, out_dtype=np.uint8)
     np.testing.assert_array_equal(watcher.passes[2][1][0], np.repeat(expected, 3, axis=1))
 
@@ -147,8 +145,8 @@ def test_the_table_has_the_form_of_the_originals(finished, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == len(golden)
     for line, expected in zip(lines, golden):
-        # All but the values, the time, the name of the run and of the data set is the same, blanks
-        # included.
+        # Everything is equal, whitespace included, except values, times, and the names of the run
+        # and the data set.
         def shape(text):
             text = re.sub(r'results/.*/', 'results/RUN/',
                           re.sub(r'\d+\.\d{4} *', lambda m: f'#{len(m[0])}', text))
@@ -172,7 +170,7 @@ def test_the_same_in_every_file(finished, capsys):
     with PIL.Image.open('results/000-run/metric-test.png') as picture:
         assert picture.size == (800, 520) and len(np.unique(np.asarray(picture.convert('L')))) > 10
     evaluate()
-    # added to what was there
+    # appended
     assert len(open('results/000-run/metric-test.jsonl').readlines()) == 8
 
 
@@ -211,7 +209,7 @@ def test_reals_are_looked_at_once(finished, mirror):
     again = evaluate(metrics=[KEEPER])
     assert [mode for mode, _ in again.passes] == ['warmup', 'fakes', 'fakes', 'fakes']
     assert again.state == first.images(1).mean()
-    for number in (2, 3, 4):  # what follows is as if they had been looked at
+    for number in (2, 3, 4):  # later results are as if they had been used
         np.testing.assert_array_equal(first.images(number), again.images(number - 1))
     rows = [json.loads(line) for line in open('results/000-run/metric-test.jsonl')]
     assert rows[0]['Mean'] == rows[4]['Mean'] and rows[4]['Count'] == 18
@@ -229,7 +227,7 @@ def test_other_reals_are_looked_at_again(finished):
     os.rename('datasets/toy2', 'datasets/toy')
     assert 'reals' in [mode for mode, _ in evaluate(metrics=[KEEPER]).passes]
     assert 'reals' not in [mode for mode, _ in evaluate(metrics=[KEEPER]).passes]
-    os.utime('datasets/toy/toy2-r04.tfrecords', (1, 1))  # written anew
+    os.utime('datasets/toy/toy2-r04.tfrecords', (1, 1))  # rewritten
     assert 'reals' in [mode for mode, _ in evaluate(metrics=[KEEPER]).passes]
     for name in os.listdir('results/_metrics-cache'):
         with open(f'results/_metrics-cache/{name}', 'r+b') as file:
@@ -243,7 +241,7 @@ HOLDING_OUT = {'tfrecord_dir': 'toy', 'max_label_size': 'full', 'validation': 0.
 
 
 def images_of(part):
-    """All images of a part, as bytes."""
+    """Return all images of a part, as bytes."""
     held = dataset.TFRecordDataset('datasets/toy', validation=0.5, part=part)
     return {image.tobytes() for image in held.read_images(range(held.num_images))}
 
@@ -251,7 +249,7 @@ def images_of(part):
 @pytest.mark.slow
 @pytest.mark.parametrize('metric', [WATCHER, KEEPER])
 def test_reals_of_the_part_that_is_asked_for(finished, metric):
-    """Not those that were kept of the other part, which is as large."""
+    """The cached reals of the other part, of the same size, are not used."""
     misc.write_config('results/000-run', {'dataset': HOLDING_OUT})
     for part in ('training', 'validation'):
         watcher = evaluate(real_passes=1, metrics=[metric], against=part)
@@ -286,7 +284,7 @@ def test_all_metrics_through_train_py(toy, capsys):
         file.write("train = EasyDict(func='util_scripts.evaluate_metrics', run_id=0, "
                    "log='metric-all.txt', metrics=['swd', 'fid', 'is', 'kid', 'pr'], "
                    "num_images=30, real_passes=2)\ndesc = 'metrics'")
-    misc.restore_output()  # a process of its own would have its own log
+    misc.restore_output()  # a subprocess would have its own log
     assert run(config='evaluate.py') == 0
     rows = [json.loads(line) for line in open('results/000-tiny/metric-all.jsonl')]
     kimg = sorted((int(re.search(r'(\d+).pkl', name)[1])
@@ -298,13 +296,13 @@ def test_all_metrics_through_train_py(toy, capsys):
     ]
     assert all(np.isfinite(list(row.values())[1:-1]).all() for row in rows)
     assert {row['settings'] for row in rows} == {'num_images=30'}
-    # noise of a network that has hardly trained is far off
+    # a barely trained network generates noise, which is far off
     assert rows[0]['FID'] == 0 and 0 < rows[1]['FID'] < 0.5 * rows[-1]['FID']
     table = open('results/000-tiny/metric-all.txt').read()
     assert table.count(
         '\nReals'
     ) == 2 and 'Exiting...' in table and 'Running util_scripts.evaluate_metrics()...' in table
-    # the inception score cannot be kept
+    # the inception score has no cache
     assert sorted(os.listdir('results')) == ['000-tiny', '_inception', 'index.html']
 
 

@@ -1,4 +1,4 @@
-"""evaluate_metrics on a run with a data set, networks and a metric of one's own."""
+"""evaluate_metrics on a run with user-defined data set, networks and metric."""
 import os
 import sys
 
@@ -47,8 +47,8 @@ def own_G(num_channels, resolution, label_size):
 
 @pytest.fixture
 def evaluate(in_tmp, monkeypatch):
-    """Function (options of the data set): evaluate run 0, of a generator without labels, and return
-    the metric.
+    """Function (options of the data set) that evaluates run 0, whose generator has no labels, and
+    returns the metric.
     """
     (in_tmp / 'own_evaluation.py').write_text(OWN)
     monkeypatch.syspath_prepend(str(in_tmp))
@@ -61,7 +61,7 @@ def evaluate(in_tmp, monkeypatch):
         misc.write_config('results/000-run', {'G': {'func': 'own_evaluation.own_G'},
                                               'dataset': options})
         tfutil.network._known_functions.clear()
-        np.random.seed(0)  # what is kept is kept for one draw
+        np.random.seed(0)  # the cache is valid for one draw
         evaluate_metrics(0, 'metric-own.txt', ['own_evaluation.Metric'], 10, 1, 4,
                          config=settings_of_run())
         return sys.modules['own_evaluation'].Metric.made[-1]
@@ -78,7 +78,7 @@ def test_all_of_ones_own(evaluate):
 
 
 def test_reals_are_kept_for_the_stock_class_alone(evaluate):
-    """A class of one's own makes other images of the same files."""
+    """A user-defined class returns other images for the same files."""
     make_toy(channels=1)
     stock = evaluate(tfrecord_dir='toy').images(1)
     assert os.listdir('results/_metrics-cache')

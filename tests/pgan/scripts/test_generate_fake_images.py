@@ -67,8 +67,8 @@ def test_a_class_per_row_begins_again_after_the_last(use_network):
 
 
 def test_random_labels_are_those_of_the_data_set(use_network, capsys):
-    """Labels that no one-hot class could be, and that are as frequent as in the data set; the
-    latents are those of any network.
+    """Labels that are not one-hot, as frequent as in the data set; the latents are those of any
+    network.
     """
     net = use_network(StandInNetwork(4, [3, 8, 8], label_size=2))
     write_labelled_data([[0.5, 2.0]] * 6 + [[0.0, 3.0]] * 2)

@@ -23,8 +23,8 @@ GOLDEN_CASES = load_json('util.json')['generate_interpolation_video']
 
 @pytest.fixture
 def written(monkeypatch):
-    """Note what is handed to write_video: {'path', 'frames' (all of them), 'num_frames',
-    'options'}; the file is written as well.
+    """Record the arguments of write_video: {'path', 'frames' (all of them), 'num_frames',
+    'options'}. The file is written as well.
     """
     noted = {}
     real = interpolation.write_video
@@ -71,7 +71,7 @@ def test_golden(use_network, written, capsys, case):
 
 
 class Painter(StandInNetwork):
-    """Its images are of one shade, which the latent tells."""
+    """Network whose images have one shade, given by the latent."""
 
     def run(self, latents, labels, **options):
         super().run(latents, labels, **options)
@@ -97,7 +97,7 @@ def expected_frames(net, grid_size, fps, smoothing_sec, zoom):
                                                                      ([3, 1], 1, 1)])
 def test_frames_drawn_ahead_are_the_same(use_network, written, grid_size, minibatch_size,
                                          frames_a_run):
-    """Also what can be seen in the file: each frame's shades, at each cell."""
+    """Check each cell's shade in each frame of the file, too."""
     net = use_network(Painter(3, [1, 8, 8]))
     generate_interpolation_video(23, grid_size=grid_size, duration_sec=1.1, mp4_fps=10,
                                  smoothing_sec=0.2, minibatch_size=minibatch_size, image_zoom=2,
@@ -112,8 +112,8 @@ def test_frames_drawn_ahead_are_the_same(use_network, written, grid_size, miniba
 
 
 def test_the_end_leads_to_the_start():
-    """The way from the last frame to the first is as short as the others; the longer the smoothing,
-    the shorter.
+    """The step from the last frame to the first is as small as the others. Longer smoothing gives
+    smaller steps.
     """
     steps = []
     for smoothing in (3, 12):

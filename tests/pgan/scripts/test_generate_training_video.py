@@ -1,4 +1,4 @@
-"""generate_training_video: golden choice of pictures and labels, logs and folders with traps, and
+"""generate_training_video: golden choice of pictures and labels, unusual logs and folders, and
 the video file.
 """
 import os
@@ -29,8 +29,8 @@ LINE = ('tick {:<5d} kimg {:<8.1f} lod {:<5.2f} minibatch 16   time {:<12s} sec/
 
 @pytest.fixture
 def big_run(in_tmp):
-    """Run 31 of the golden data: the log, and a picture per tick, whose shade tells its number;
-    some are missing.
+    """Run 31 of the golden data: its log, and a picture per tick, some missing. The shade of a
+    picture gives its number.
     """
     case, folder = GOLDEN['generate_training_video'], 'results/031-big-run'
     os.makedirs(folder)
@@ -49,7 +49,7 @@ def save_picture(path, shade, size=(60, 40)):
 
 @pytest.fixture
 def drawn(monkeypatch):
-    """Note the texts that are drawn, with their options."""
+    """Record the strings that are drawn, with their options."""
     labels, real = [], misc.draw_text_label
 
     def note(img, text, x, y, **options):
@@ -171,7 +171,7 @@ def log(*ticks):
 
 
 def test_a_run_that_goes_on_in_the_same_log():
-    """From 20 kimg on again, with its clock going on: the second attempt's ticks count."""
+    """Resumed from 20 kimg with a continuous clock: the ticks of the second attempt count."""
     text = log((10, '10s'), (20, '20s'), (30, '30s')) + log((30.5, '35s'), (40, '45s'))
     assert [(tick.kimg, tick.time) for tick in parse_log(text)] == [(10, 10), (20, 20), (30, 30),
                                                                     (30.5, 35), (40, 45)]
@@ -221,8 +221,8 @@ def chosen(folder='results/000-small'):
 
 
 def test_kimg_that_the_log_has_rounded_up(in_tmp):
-    """3.96 kimg is 4.0 in the log and 3 in the name. But the picture of an earlier tick is not
-    shown as a later one's.
+    """3.96 kimg is 4.0 in the log and 3 in the name. The picture of an earlier tick is not shown
+    for a later one.
     """
     make_run([(2.0, '2s'), (4.0, '4s'), (5.0, '5s'), (6.0, '6s')], [0, 2, 3, 5])
     assert chosen() == [(2.0, 2), (4.0, 3), (5.0, 5)]

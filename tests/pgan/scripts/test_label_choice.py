@@ -1,4 +1,4 @@
-"""Classes by name, in every script that takes labels."""
+"""Classes given by name, in every script that takes labels."""
 import os
 
 import numpy as np
@@ -22,7 +22,7 @@ PKL = 'results/023-run/network-final.pkl'
 
 @pytest.fixture
 def named(use_network):
-    """Run 23 of a network with ten classes, whose data set names them; returns the network."""
+    """Network of run 23, with ten classes named in its data set."""
     net = use_network(StandInNetwork(4, [3, 8, 8], label_size=10))
     write_labelled_data(np.eye(10))
     with open('datasets/toy/toy-classes.txt', 'w', encoding='utf-8') as file:

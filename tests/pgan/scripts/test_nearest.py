@@ -1,4 +1,4 @@
-"""nearest: the whole script, on runs made by hand."""
+"""nearest: the whole script, on handmade runs."""
 import json
 import os
 import sys
@@ -49,7 +49,7 @@ class Endless(dataset.SyntheticDataset):
 
 @pytest.fixture
 def run(in_tmp, monkeypatch):
-    """Function that makes run 4, on noise. Returns the images."""
+    """Function that creates run 4, on noise, and returns the images."""
     def make(channels=3, labels=0, mirror=False, lod=0.0, G=None, D=None, data=None):
         images = np.random.RandomState(0).randint(0, 256, [NUM, channels, 16, 16], dtype=np.uint8)
         onehot = np.eye(max(labels, 1), dtype=np.float32)[np.arange(NUM) % max(labels, 1)]
@@ -90,7 +90,7 @@ def script(run_id=4, **options):
 @pytest.mark.parametrize('channels', [1, 3])
 @pytest.mark.parametrize('mirror', [False, True])
 def test_copies_are_found_and_told(run, monkeypatch, capsys, channels, mirror):
-    """A generator that draws training images, every second one mirrored."""
+    """A generator that returns training images, every second one mirrored."""
     images = run(channels, mirror=mirror)
     fakes = images[:4].copy()
     fakes[1::2] = mirrored(fakes[1::2])
@@ -148,7 +148,7 @@ def test_snapshots(run, snapshot, name):
 
 
 def test_a_network_that_is_still_small(run):
-    """It is compared at the resolution that it has grown to."""
+    """It is compared at its current resolution."""
     run(lod=1.5)
     values = script(num=2)
     assert values['pixels']['what'] == 'pixels (8x8)' and 'features' in values

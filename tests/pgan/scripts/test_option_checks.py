@@ -1,4 +1,4 @@
-"""Sizes that are chosen by resolution, and those that are given."""
+"""Sizes chosen by resolution, and sizes given."""
 import types
 
 import pytest

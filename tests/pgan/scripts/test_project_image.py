@@ -1,6 +1,4 @@
-"""project_image: how far apart images are, that latents are found again, what is written,
-mistakes.
-"""
+"""project_image: the image distance, recovery of known latents, files, mistakes."""
 import os
 
 import numpy as np
@@ -28,7 +26,7 @@ def network_of(label_size=0, resolution=16, num_channels=1, seed=1):
 
 @pytest.fixture
 def run_of(in_tmp):
-    """run_of(Gs): results/000-run holds it as the final network."""
+    """Function run_of(Gs) that makes it the final network of results/000-run."""
     def save(Gs):
         os.makedirs('results/000-run')
         misc.save_pkl((Gs, Gs, Gs), 'results/000-run/network-final.pkl')
@@ -58,7 +56,7 @@ def test_distances_of_small_images_are_those_of_the_formula():
     rs = np.random.RandomState(3)
     images, target = rs.rand(4, 3, 8, 8).astype(np.float32), rs.rand(1, 3, 8, 8).astype(np.float32)
     difference = (images - target).reshape(4, -1)
-    expected = (difference ** 2).mean(axis=1) + np.abs(difference).mean(axis=1)  # one level alone
+    expected = (difference ** 2).mean(axis=1) + np.abs(difference).mean(axis=1)  # only one level
     np.testing.assert_allclose(projection.image_distance(images, target), expected, rtol=1e-5)
     assert projection.image_distance(target, target)[0] == 0
 
@@ -108,7 +106,7 @@ def test_classes_of_candidates():
 # ---------------------------------------------------------------- the script
 
 def test_a_class_goes_by_its_name(run_of, monkeypatch):
-    """Up to where the search begins."""
+    """Up to the start of the search."""
     run_of(network_of(3))
     write_dataset('datasets/toy', np.zeros([3, 1, 16, 16], np.uint8), np.eye(3))
     with open('datasets/toy/toy-classes.txt', 'w') as file:

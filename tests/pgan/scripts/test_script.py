@@ -1,4 +1,4 @@
-"""What all scripts have in common: calls as the original's users make them."""
+"""Common to all scripts: calls in the manner of the original."""
 import os
 import sys
 

@@ -1,4 +1,4 @@
-"""Seeds in the manner of StyleGAN: one image each, or stations of a video."""
+"""Seeds in StyleGAN's notation: one image per seed, or stations of a video."""
 import os
 
 import numpy as np
@@ -54,7 +54,7 @@ def test_an_image_a_seed(use_network):
 
 @pytest.mark.parametrize('labels', [None, 1])
 def test_a_seeds_image_is_the_first_of_that_random_seed(use_network, labels):
-    """Label and latents, whatever the other seeds are."""
+    """Label and latents do not depend on the other seeds."""
     net = use_network(StandInNetwork(4, [3, 8, 8], label_size=2))
     write_labelled_data(LABELS)
     images_of(net, seeds='3-6', labels=labels)
@@ -110,7 +110,7 @@ def test_the_video_hits_each_stations_image(use_network, monkeypatch):
 
 @pytest.mark.parametrize('count, num_frames', [(3, 90), (2, 50), (4, 101)])
 def test_the_loop_is_smooth_and_closed(count, num_frames):
-    """On a sphere; steps grow and shrink slowly, also across stations and the seam."""
+    """Latents stay on a sphere; step sizes change slowly, also at stations and at the seam."""
     stations = np.random.RandomState(1).randn(count, 1, 512)
     stations /= np.linalg.norm(stations, axis=-1, keepdims=True)
     frames = closed_loop(stations, num_frames, slerp)[:, 0]
@@ -127,7 +127,7 @@ def test_spherical_interpolation():
     np.testing.assert_allclose(half, [[3 / 2**0.5, 3 / 2**0.5, 0]])
     np.testing.assert_allclose(slerp(a, b, 1 / 3)[0, :2],
                                (2 + 2 / 3) * np.array([np.cos(np.pi / 6), np.sin(np.pi / 6)]))
-    for other in (a, 3 * a, -a):  # no circle is the shortest
+    for other in (a, 3 * a, -a):  # no unique great circle
         assert np.isfinite(slerp(a, other, 0.3)).all()
 
 

@@ -1,4 +1,4 @@
-"""Writing videos: what comes out of the file again, and that files are whole."""
+"""Writing videos: frames round-trip, and files are complete."""
 import os
 import resource
 import subprocess
@@ -19,7 +19,7 @@ from tests.support.videos import read_video
 
 
 def shade(index, height=32, width=48):
-    """A frame of smooth colour that tells its number."""
+    """A frame of smooth colour that encodes its number."""
     return np.broadcast_to(np.uint8([5 * index, 128, 250 - 5 * index]), [height, width, 3])
 
 
@@ -133,8 +133,8 @@ def test_a_frame_that_was_lost(in_tmp, monkeypatch):
 
 
 def test_a_full_disk(in_tmp):
-    """A limit on file size stands for it. The frames are so few that ffmpeg writes the file when
-    all have been handed over.
+    """A limit on file size stands for the full disk. There are few frames, so ffmpeg writes the
+    file only after the last one.
     """
     code = f'''
 import sys; sys.path.insert(0, {str(ROOT)!r})
