@@ -132,7 +132,7 @@ def apply(namespace: dict[str, Any], choice: Choice) -> None:
 
 
 def rounded(value: float, digits: int = 3) -> float:
-    """A number with a few digits, so that a command line is short; whole where that is equal."""
+    """Round to a few digits, for short command lines; whole numbers become integers."""
     found = float(f'{value:.{digits}g}')
     return int(found) if found == int(found) else found
 
