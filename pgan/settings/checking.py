@@ -150,6 +150,9 @@ def _check_names(config):
     """File systems take the names of the result folder, and TensorFlow the letters in them."""
     for name in ('desc', 'result_dir'):
         expect_utf8(name, getattr(config, name))
+    # a home folder that exists has been put in its place
+    expect(config.result_dir[:1] != '~', 'result_dir', 'a folder, or ~ for your home folder; this '
+           'is the home of a user who does not exist', config.result_dir)
     size = len(config.desc.encode())
     if size > LONGEST_DESC:
         raise ConfigError(f'desc is too long: {size} bytes; at most {LONGEST_DESC} fit into the '
