@@ -102,7 +102,7 @@ def missing_in_tensorflow2(error: AttributeError) -> str | None:
     if root not in ('tensorflow', 'keras'):
         return None
     inner = [part for part in parts if part not in ('v2', 'keras') and part[0] != '_']
-    return '.'.join(['tf', *inner[:1 if root == 'tensorflow' else None], error.name])
+    return '.'.join(['tf', *inner[:1 if root == 'tensorflow' else None], str(error.name)])
 
 
 @contextlib.contextmanager

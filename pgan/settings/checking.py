@@ -151,6 +151,9 @@ def _check_names(config):
     """Check that the result folder's names are valid for file systems and for TensorFlow."""
     for name in ('desc', 'result_dir'):
         expect_utf8(name, getattr(config, name))
+    # a home folder that exists has been put in its place
+    expect(config.result_dir[:1] != '~', 'result_dir', 'a folder, or ~ for your home folder; this '
+           'is the home of a user who does not exist', config.result_dir)
     size = len(config.desc.encode())
     if size > LONGEST_DESC:
         raise ConfigError(f'desc is too long: {size} bytes; the name of a result folder has room '

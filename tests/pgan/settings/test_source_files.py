@@ -69,6 +69,14 @@ def home(in_tmp, monkeypatch):
     return in_tmp / 'home'
 
 
+@pytest.mark.parametrize('path', ['~no-such-user/results', '~no-such-user'])
+def test_no_folder_is_named_by_a_tilde(home, path):
+    config = settings.load((), [f'result_dir={path}'])
+    with pytest.raises(ConfigError, match='result_dir: .* a user who does not exist'):
+        settings.check_spelling(config)
+    settings.check_spelling(settings.load((), [f'result_dir=./{path}']))
+
+
 def test_every_path_of_a_configuration(home):
     (home / 'mine.py').write_text("data_dir = '~/data'\ndataset.label_file = '~/a.npy'\n"
                                   "train.resume_run_id = '~/runs/3'\ndesc = '~'\n")
