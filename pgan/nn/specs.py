@@ -20,7 +20,7 @@ class Kind(enum.Enum):
     """Kind of a layer. `growing` has a class for each kind with variables, `legacy` a layout."""
     FIXED = 'image to image, without variables'
     PIXEL_NORM = 'vector to vector, without variables'
-    CONV_3X3 = '3x3 convolution'
+    CONV_3X3 = 'convolution'
     CONV_1X1 = '1x1 convolution'
     UP = 'fused nearest-neighbour up-scaling and 3x3 convolution'
     DOWN = 'fused 3x3 convolution and 2x2 box averaging'
