@@ -310,7 +310,7 @@ class TFRecordExporter:
             needed, free = (f'{tqdm.format_sizeof(size)}B' for size in (needed, free))
             raise DataError(f'the data set {self.tfrecord_dir!r} does not fit on the disk: '
                             f'{self.expected_images} images need {needed}, and {free} are free. '
-                            'Make room, or choose another place.')
+                            'Free some space, or choose another place.')
 
     def _write_group(self):
         images = np.stack(self._group)

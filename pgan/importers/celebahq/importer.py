@@ -129,7 +129,7 @@ class CelebAHQ:
             wanted, there = (f'{tqdm.format_sizeof(size)}B' for size in (needed, free))
             raise DataError(f'the disk of {self.cache.folder!r} is too small: {wanted} are needed '
                             'for the data set and, until it is complete, the finished images, but '
-                            f'{there} are free. Make room, choose another place, or a lower '
+                            f'{there} are free. Free some space, choose another place, or a lower '
                             '--resolution.')
 
     def _rebuild(self, tasks, todo):

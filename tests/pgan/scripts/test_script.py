@@ -1,4 +1,4 @@
-"""Common to all scripts: calls in the manner of the original."""
+"""Behaviour that all scripts share: they accept the original's calls."""
 import os
 import sys
 
