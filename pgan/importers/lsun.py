@@ -2,6 +2,7 @@
 import contextlib
 import io
 import os
+import re
 import shlex
 from collections.abc import Collection
 
@@ -49,6 +50,7 @@ def load_lsun(lmdb_dir: str | os.PathLike, resolution: int,
     environment = _open(lmdb_dir)
     num_entries = environment.stat()['entries']
     _check_unnamed(lmdb_dir, environment)
+    _check_one_size(lmdb_dir, environment)
     if num_entries == 0:
         raise DataError(f'the LMDB in {lmdb_dir!r} is empty. Expected the photographs of one '
                         f'category. Download: {DOWNLOAD}')
@@ -102,6 +104,20 @@ def _check_unnamed(lmdb_dir, environment):
                         f'{key.decode("latin1")!r}. Expected the photographs of one category '
                         'themselves, as LSUN has them. Write those of one database to files, and '
                         f'run {command("dataset_tool.py", "create_from_images")}.')
+
+
+def _check_one_size(lmdb_dir, environment):
+    """Raise DataError if keys such as '128-00007' stand for one image at several resolutions."""
+    with environment.begin() as transaction:
+        cursor = transaction.cursor()
+        keys = [cursor.key()] if cursor.first() else []
+        if keys and cursor.set_range(keys[0].partition(b'-')[0] + b'.'):  # behind all '128-'
+            keys.append(cursor.key())
+    if len(keys) == 2 and all(re.fullmatch(rb'\d+-\d{5}', key) for key in keys):
+        raise DataError(f'the LMDB in {lmdb_dir!r} holds each image at several resolutions, such '
+                        f'as {keys[0].decode()!r} and {keys[1].decode()!r}: each would be taken '
+                        'several times. Expected the photographs of one category, as LSUN has '
+                        'them.')
 
 
 def _other_layout(folder):

@@ -145,3 +145,15 @@ def test_named_databases_are_told_from_photographs(in_tmp, capsys):
     for folder, name in (('named', 'images'), ('two', 'train')):
         message = fails(['create_lsun', 'out', folder], capsys)
         assert f"named databases, such as '{name}'" in message and 'create_from_images' in message
+
+
+def test_one_image_at_several_sizes_is_not_taken_for_many(in_tmp, capsys):
+    """As StyleGAN2's version for PyTorch prepares data; with one size it is fine."""
+    image = encoded(noise(8, 8), 'PNG')
+    one = {f'8-{number:05}': image for number in range(3)} | {'length': b'3'}
+    write_lmdb('one', one)
+    write_lmdb('two', one | {f'16-{number:05}': image for number in range(3)})
+    dataset_tool.main(['create_lsun', 'out', 'one', '--resolution', '8'])
+    assert len(pixels_of('out')[0]) == 3
+    message = fails(['create_lsun', 'no', 'two'], capsys)
+    assert "several resolutions, such as '16-00000' and '8-00000'" in message
