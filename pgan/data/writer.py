@@ -39,7 +39,7 @@ def check_target(tfrecord_dir: str | os.PathLike, force: bool = False) -> None:
     if here == target or here.startswith(os.path.join(target, '')):
         raise DataError(f'{tfrecord_dir!r} is {target!r}, which is the current folder or one '
                         'above it. Give the data set a folder of its own, e.g. datasets/mydataset.')
-    check_parents(target)
+    check_parents(tfrecord_dir)
     if not os.path.lexists(target):
         return
     if not os.path.isdir(target):
@@ -52,8 +52,12 @@ def check_target(tfrecord_dir: str | os.PathLike, force: bool = False) -> None:
 
 
 def check_parents(path: str | os.PathLike) -> None:
-    """Raise DataError if no folder can be created at `path` because one of its parents is a file.
+    """Raise DataError if no folder can be created at `path` because one of its parents is a file, or
+    the home of an unknown user.
     """
+    if os.fspath(path)[:1] == '~':  # the home of a known user has been put in its place
+        raise DataError(f'the folder {os.fspath(path)!r} is in the home of a user who does not '
+                        'exist. Use ~ for your home folder, or ./~ for a folder of that name.')
     parent = os.path.dirname(os.path.abspath(path))
     while not os.path.lexists(parent):
         parent = os.path.dirname(parent)

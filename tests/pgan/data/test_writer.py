@@ -72,6 +72,16 @@ def test_a_target_below_a_file_is_refused(images, capsys):
     assert 'not a folder' in fails(['create_from_images', 'file', 'in', '--force'], capsys)
 
 
+@pytest.mark.parametrize('command', ['create_from_images', 'extract'])
+def test_the_home_of_an_unknown_user_is_refused(images, capsys, command):
+    if command == 'extract':
+        dataset_tool.main(['create_from_images', 'out', 'in'])
+    source = 'out' if command == 'extract' else 'in'
+    words = [source, '~no-such-user/x'] if command == 'extract' else ['~no-such-user/x', source]
+    assert 'home of a user who does not exist' in fails([command, *words], capsys)
+    assert not os.path.exists('~no-such-user')
+
+
 @pytest.mark.parametrize('name', ['thesis.txt', 'photos.tfrecords/one.jpg'])
 @pytest.mark.parametrize('force', [False, True])
 def test_what_comes_to_the_target_during_a_long_run_is_kept(name, force, images):
