@@ -50,6 +50,10 @@ ELSEWHERE = {
         'tests/pgan/training/test_own_pictures.py does that in less time',
     '.venv/bin/python train.py --config configs/few_images.py':
         'tests/pgan/settings/test_few_images.py reads it; it is made for 1000 pictures of 64x64',
+    '.venv/bin/python train.py --images ~/my_images --hours 8 --dry-run':
+        'tests/pgan/training/test_own_pictures.py does that in less time',
+    '.venv/bin/python util_scripts.py explore --run_id 0':
+        'tests/pgan/explorer/test_explore.py does that; it continues until Ctrl-C',
     '.venv/bin/python util_scripts.py explore --run_id 12':
         'tests/pgan/explorer/test_explore.py does that; it runs until Ctrl-C',
     '.venv/bin/python -m pip install tensorflow[and-cuda]': 'several GB, for GPUs; only parsed',

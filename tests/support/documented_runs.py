@@ -43,6 +43,7 @@ RUN_WITH_LABELS = [
     '.venv/bin/python util_scripts.py generate_fake_images --run_id 0 --num_pngs 5 --grid_size 8 '
     '4 --labels 3',
     '.venv/bin/python util_scripts.py generate_training_video --run_id 0 --duration_sec 10',
+    '.venv/bin/python util_scripts.py nearest --run_id 0 --seeds 1-16 --neighbours 4',
     '.venv/bin/python util_scripts.py generate_fake_images --run_id 12 --num_pngs 1000 '
     '--random_seed 7 --labels 3',
     '.venv/bin/python train.py --resume 0 --set train.total_kimg=60',
