@@ -2,28 +2,33 @@
 
 `pgan.nn.architecture` lists their layers. A build function takes a network's static keywords and
 returns a Keras model. Required of the model:
-  * `inputs` and `outputs` give names and shapes (NCHW, first axis None). The model is called with
-    the inputs in that order.
-  * The variables' paths below the model are the network's local names, in pickling order.
+
+* `inputs` and `outputs` give names and shapes (NCHW, first axis None). The model is called with
+  the inputs in that order.
+* The variables' paths below the model are the network's local names, in pickling order.
+
 Required of a growing model:
-  * It has a non-trainable scalar `lod` and an attribute `resolution`, the full resolution.
-  * Its `call` takes `stage`. Given a stage, it evaluates only the layers that the stage needs.
-    Given None, it evaluates all layers and blends them by the variable `lod`.
-Optional:
-  * `call(native=True)` of a growing generator returns images at the stage's own resolution.
-  * `call(training=True)` is used in the losses, for batch normalization and noise.
-  * `call(minibatches=n)` of a discriminator takes n concatenated minibatches, if the model's own
-    class defines `keeps_minibatches_apart` and it is true. The losses then evaluate reals and fakes
-    in one call.
-  * `layers_at(stage)`, if the model's own class defines it, returns the layers that a stage
-    evaluates. Without it, they are found by evaluating the model.
-  * `features(images, stage)` of a discriminator returns the activations that the script `nearest`
-    compares. Without it, the input of the last evaluated layer with variables is used.
-  * `initialize_from_reals(reals, stage)` of a discriminator is called before training if its
-    attribute `starts_from_reals` is true.
-  * `layer_rows()` returns the rows of `Network.print_layers`.
-  * `layer_specs()` describes the layers (`pgan.nn.specs.LayerSpec`), for estimates of the time of a
-    stage.
+
+* It has a non-trainable scalar `lod` and an attribute `resolution`, the full resolution.
+* Its `call` takes `stage`. Given a stage, it evaluates only the layers that the stage needs.
+  Given None, it evaluates all layers and blends them by the variable `lod`.
+
+Optional methods and arguments:
+
+* `call(native=True)` of a growing generator returns images at the stage's own resolution.
+* `call(training=True)` is used in the losses, for batch normalization and noise.
+* `call(minibatches=n)` of a discriminator takes n concatenated minibatches, if the model's own
+  class defines `keeps_minibatches_apart` and it is true. The losses then evaluate reals and fakes
+  in one call.
+* `layers_at(stage)`, if the model's own class defines it, returns the layers that a stage
+  evaluates. Without it, they are found by evaluating the model.
+* `features(images, stage)` of a discriminator returns the activations that the script `nearest`
+  compares. Without it, the input of the last evaluated layer with variables is used.
+* `initialize_from_reals(reals, stage)` of a discriminator is called before training if its
+  attribute `starts_from_reals` is true.
+* `layer_rows()` returns the rows of `Network.print_layers`.
+* `layer_specs()` describes the layers (`pgan.nn.specs.LayerSpec`), for estimates of the time of a
+  stage.
 
 The models are the classes `Generator` and `Discriminator`. Their keywords, and those of classes
 derived from them, are the build function's.
