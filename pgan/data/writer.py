@@ -52,8 +52,8 @@ def check_target(tfrecord_dir: str | os.PathLike, force: bool = False) -> None:
 
 
 def check_parents(path: str | os.PathLike) -> None:
-    """Raise DataError if no folder can be created at `path` because one of its parents is a file, or
-    the home of an unknown user.
+    """Raise DataError if no folder can be created at `path`: a parent is a file, or the home of an
+    unknown user.
     """
     if os.fspath(path)[:1] == '~':  # the home of a known user has been put in its place
         raise DataError(f'the folder {os.fspath(path)!r} is in the home of a user who does not '
