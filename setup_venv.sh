@@ -1,6 +1,6 @@
-# Sourced by quickstart.sh and test.sh: create .venv if it is missing, and install the given
-# requirements files into it, in the versions of constraints.txt.
-# usage: . ./setup_venv.sh requirements-pip.txt [more.txt]
+# Create .venv in the current folder if it is missing, and install the given requirements files into
+# it, in the versions of constraints.txt. quickstart.sh and test.sh source this file.
+# usage: bash setup_venv.sh requirements-pip.txt [more.txt]
 
 python=${PYTHON:-python3}
 if ! "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
@@ -46,11 +46,11 @@ if [ "$(cat $stamp 2>/dev/null)" != "$wanted" ]; then
     if ! .venv/bin/python -c 'import sys; sys.exit(sys.version_info >= (3, 14))'; then
         echo "note: constraints.txt is for Python 3.11 to 3.13;" \
              "installing the newest versions that the requirements allow."
-        install_packages
+        install_packages || exit 1
     elif ! install_packages -c constraints.txt; then
         echo "note: the versions of constraints.txt cannot be installed on this machine;" \
              "installing the newest versions that the requirements allow."
-        install_packages
+        install_packages || exit 1
     fi
     echo "$wanted" > $stamp
 fi

@@ -47,7 +47,8 @@ def written(in_tmp, monkeypatch):
             (in_tmp / block.text.split()[1].rstrip(',')).write_text(block.text)
     monkeypatch.setattr(tfutil.network, '_known_functions', {})
     yield in_tmp
-    sys.modules.pop('my_gan', None)
+    for name in ('my_gan', 'my_losses'):
+        sys.modules.pop(name, None)
 
 
 def test_the_whole_example(written, capsys):
@@ -58,8 +59,8 @@ def test_the_whole_example(written, capsys):
     assert sys.path == path and len(commands) == 3
     assert 'my_gan.Disks: endless images of 1x16x16' in capsys.readouterr().out
     assert len(list((written / 'results/001-fake-images-0').glob('*.png'))) == 4
-    text = (written / 'results/000-disks/metric-swd.txt').read_text()
-    assert 'SWDx1e3_16' in text and '\nReals ' in text and '\n0 ' in text
+    text = (written / 'results/000-disks/metric-own.txt').read_text()
+    assert 'SWDx1e3_16' in text and 'Brightness' in text and '\nReals ' in text and '\n0 ' in text
     assert (written / 'results/000-disks/report.html').exists()
     train_on_with_its_networks()
 

@@ -58,6 +58,13 @@ ELSEWHERE = {
         'tests/pgan/explorer/test_explore.py does that; it runs until Ctrl-C',
     '.venv/bin/python -m pip install tensorflow[and-cuda]': 'several GB, for GPUs; only parsed',
     '.venv/bin/mkdocs build --strict': 'tests/docs/test_site.py does that, into another folder',
+    '.venv/bin/python util_scripts.py generate_fake_images --run_id '
+    'karras2018iclr-celebahq-1024x1024.pkl --num_pngs 20':
+        'tests/pgan/scripts/test_generate_fake_images.py does that with a file that it makes',
+    '.venv/bin/python examples/import_example.py karras2018iclr-celebahq-1024x1024.pkl':
+        'tests/test_exchange.py does that with a golden network',
+    ".venv/bin/python train.py --set train.metrics=['swd']":
+        'tests/pgan/scripts/test_evaluate_metrics.py trains with metrics',
     'bash test.sh --fast': 'the tests themselves',
     'bash test.sh tests/misc': 'the tests themselves',
 }
