@@ -46,7 +46,9 @@ starts. {other}
 """
 EXAMPLES = {
     'options.md': ('train.total_kimg=5000',
-                   'Continued in [options-networks.md](options-networks.md).'),
+                   'Continued in [options-networks.md](options-networks.md).\n\nThe level of '
+                   'detail, lod, is 0 at the full resolution, 1 at half of it, and so on; a '
+                   'fraction is a fade between two.'),
     'options-networks.md': ('G.fmap_max=256', 'The options of training: [options.md](options.md).'),
 }
 
