@@ -1,13 +1,16 @@
 """benchmarks/few_images.py and fine_tuning.py: runs have the right options, and tables match the
 rows.
 """
+import json
 import pathlib
 import subprocess
+import sys
 
 import pytest
 
 from benchmarks import few_images, fine_tuning
 from pgan import settings
+from tests.support.golden import ROOT
 
 
 def row(kimg, swd, **more):
@@ -86,3 +89,15 @@ def test_when_a_distance_is_reached():
     assert fine_tuning.compare(rows, 'swd', 6) == [(0, 3.0, 2), (1, 2.0, None)]
     assert fine_tuning.compare(rows, 'swd', 8) == [(1, 4.0, 2)]
     assert '| frechet | 6 | 30, 20 | 2, later |' in fine_tuning.table(rows)
+
+
+@pytest.mark.slow
+def test_the_cost_of_augmentation():
+    """Each way of training a step is timed against the step without augmentation."""
+    done = subprocess.run([sys.executable, '-m', 'benchmarks.augmented_step', '--resolution=4',
+                           '--fmap_base=8', '--fmap_max=8', '--minibatch=4', '--seconds=0.1'],
+                          cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert set(found['sec_per_kimg']) == {'without', 'held out', 'diffaugment', 'ada'}
+    assert all(each['ratio'] > 0 and each['pairs'] >= 3 for each in found['ratios'].values())
