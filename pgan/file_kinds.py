@@ -48,6 +48,9 @@ def describe(path: str | os.PathLike) -> str | None:
         return 'it is a safetensors file'
     if not any(head):
         return 'it contains only zeros, like a download that never started'
+    if head.startswith(b'\x80') and head.count(b'\r\n') == head.count(b'\n') > 3:
+        return ('it was probably transferred as text, which changes line ends; transfer it in '
+                'binary mode')
     return _describe_text(head)
 
 

@@ -256,6 +256,8 @@ def test_truncated_at_any_place(in_tmp):
     (b'\x89HDF\r\n\x1a\n' + bytes(8), 'it is an HDF5 file'),
     (bytes(100), 'it contains only zeros'), (bytes(20000), 'it contains only zeros'),
     ('\x80\x04\x95\xff'.encode(), 'saved as text in UTF-8'),
+    (pickle.dumps([f'line {i}\n' for i in range(9)], 2).replace(b'\n', b'\r\n'),
+     'transfer it in binary mode'),
     (b'\x80\x04\x95hello', 'damaged, truncated or not a pickle'),
     (struct.pack('<I', 12345) * 20, 'damaged, truncated or not a pickle'),
     (b'\x80\x63.', 'unsupported pickle protocol'),
