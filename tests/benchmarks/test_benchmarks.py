@@ -184,6 +184,7 @@ def test_weights_are_apart_by_what_they_moved():
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_two_variants_in_turns(tmp_path):
     """The variants make the same updates; a patch that negates G's loss changes G's weights.
 

@@ -321,7 +321,7 @@ def test_runs_that_cannot_be_found_or_read(unfinished, capsys):
     os.makedirs('results/001-old')
     expect_error(capsys, main('--resume', '1'), "has no 'checkpoints' folder", 'resume_run_id')
     pathlib.Path('results/000-tiny/checkpoints/run.json').write_text('{"config_files": 3')
-    expect_error(capsys, main('--resume'), 'run.json', 'cannot be read')
+    expect_error(capsys, main('--resume'), 'Cannot read', 'run.json')
     shutil.rmtree('results')
     expect_error(capsys, main('--resume'), 'no unfinished run', 'train.py')
 
