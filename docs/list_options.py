@@ -53,10 +53,11 @@ EXAMPLES = {
 }
 
 
-def entry(options, values, seen):
+def entry(prefix, options, values, seen):
     """A line of a list: names, values, range and meaning of options that share a meaning.
 
     Args:
+        prefix: name in config.py, e.g. 'train'.
         options: list of `Option`; neighbours with the same words.
         values: what applies unless set, a list.
         seen: meanings so far on the page by name of the option; extended.
@@ -66,7 +67,7 @@ def entry(options, values, seen):
     for option, value in zip(options, values):
         shown = 'required' if value is REQUIRED else f'`{value!r}`'
         words = '' if same and option is not options[-1] else f' ({option.kind.words})'
-        parts.append(f'**`{option.name}`** = {shown}{words}')
+        parts.append(f'**`{prefix}.{option.name}`** = {shown}{words}')
     known = all(option.name in seen for option in options)
     meaning = options[0].meaning or ('as above.' if known else '')
     seen.update({option.name: option.meaning for option in options})
@@ -87,8 +88,9 @@ def section(config, heading, names, seen):
         own = getattr(config, group[0])
         title = ' and '.join(f'`{name}`' for name in group)
         lines += [f'{title}, passed to `{own.get("func", OWN_FUNCTIONS[group[0]])}`:', '']
-        lines += [entry(together, [own.get(option.name, option.default) for option in together],
-                        seen) for together in neighbours(options[group[0]].values())]
+        for together in neighbours(options[group[0]].values()):
+            values = [own.get(option.name, option.default) for option in together]
+            lines.append(entry(group[0], together, values, seen))
         lines.append('')
     return lines
 

@@ -112,8 +112,8 @@ def train_progressive_gan(
         image_snapshot_ticks, network_snapshot_ticks: ticks between two fakes*.png, and between two
             network-snapshot-*.pkl.
         save_tf_graph, save_weight_histograms: also write them to the TensorBoard file.
-        metrics: names of metrics (swd, fid, is, msssim, kid, pr) to compute whenever networks are
-            saved. network-best.pkl is the best snapshot by the first of them.
+        metrics: names of metrics (swd, fid, is, msssim, kid, pr, modes) to compute whenever
+            networks are saved. network-best.pkl is the best snapshot by the first of them.
         metric_images: number of real and of generated images that metrics use.
         metrics_against: real images to compare with: the training set, or those that
             dataset.validation holds out.

@@ -28,8 +28,8 @@ class TrainingSchedule:
         training_set: provides `resolution_log2`.
         num_gpus: the minibatch is rounded down to a multiple of it.
         lod_initial_resolution: resolution in pixels at the start.
-        lod_training_kimg, lod_transition_kimg: thousands of images shown at one lod, and while it
-            fades to the next.
+        lod_training_kimg: thousands of images shown at each full resolution.
+        lod_transition_kimg: thousands of images shown while the next resolution fades in.
         minibatch_base, minibatch_dict: images per minibatch: default, and overrides by resolution.
         max_minibatch_per_gpu: upper bounds by resolution.
         G_lrate_base, G_lrate_dict, D_lrate_base, D_lrate_dict: learning rates, likewise.
