@@ -253,6 +253,7 @@ class Plan:
                         f'{config.G.get("dtype", "float32")}',
             'Length': f'{total:g} kimg: each picture {times:.0f} times, '
                       f'{_ticks(config)} pictures of progress',
+            'Augmentation': config.train.get('augment') or 'off',
             'Mirroring': 'on' if config.train.get('mirror_augment') else
                          'off; if mirrored pictures look just as natural, add --set '
                          'train.mirror_augment=True',
@@ -261,7 +262,7 @@ class Plan:
         }
         print('Chosen:')
         for name, text in rows.items():
-            print(f'  {name:<12s}{text}')
+            print(f'  {name:<14s}{text}')
         if self.expected > 1.05 * left:
             print('Note: the length that you have set takes longer than --hours.')
         print('The equivalent commands, to run or to edit:')

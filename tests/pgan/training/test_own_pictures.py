@@ -104,6 +104,13 @@ def test_the_line_that_is_printed_is_the_same_run(given, of_cpu, machine, capsys
     assert printed.dataset.tfrecord_dir.startswith('my-pics-16x16-')
 
 
+@pytest.mark.parametrize(('assignment', 'words'), [
+    ('desc=mine', 'diffaugment'), ('train.augment=None', 'off')])
+def test_the_choice_names_the_augmentation(assignment, words, machine, capsys):
+    prepare('my pics', 0.5, Given((), (assignment, )), dry_run=True)
+    assert re.search(rf'^  Augmentation +{words}$', capsys.readouterr().out, re.MULTILINE)
+
+
 @pytest.mark.parametrize(('given', 'name', 'value'), [
     (GIVEN['set'], 'G.fmap_max', 16), (GIVEN['set'], 'desc', 'mine'),
     (GIVEN['set'], 'train.total_kimg', 3), (GIVEN['section'], 'sched.tick_kimg_base', 2),
