@@ -44,8 +44,10 @@ ELSEWHERE = {
     'export TF_CONFIG={"cluster": {"worker": ["host1:12345", "host2:12345"]}, "task": {"type": '
     '"worker", "index": 0}}':
         'tests/tfutil/test_machines.py does that with addresses of this machine',
-    '.venv/bin/python train.py': 'the same; and the plain command wants a data set of 1024x1024 '
-                                 '(see tests/test_train_command.py)',
+    'bash setup_venv.sh requirements-pip.txt': 'quickstart.sh and test.sh source it',
+    '.venv/bin/python train.py --set num_gpus=4':
+        'the same; and the plain command wants a data set of 1024x1024 (see '
+        'tests/test_train_command.py)',
     '.venv/bin/python train.py --images ~/my_images --hours 8':
         'tests/pgan/training/test_own_pictures.py does that in less time',
     '.venv/bin/python train.py --config configs/few_images.py':
