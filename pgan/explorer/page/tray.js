@@ -28,7 +28,7 @@ export function setUpTray() {
     const element = event.target.closest('.kept');
     if (!element) return;
     const place = state.kept.indexOf(element.dataset.recipe);
-    if (event.target.closest('.drop')) remove(place);
+    if (event.target.closest('.remove')) remove(place);
     else change({ chosen: place, moves: {}, tab: state.tab || 'image' });
   });
   box.addEventListener('keydown', keys);
@@ -96,18 +96,18 @@ function draw() {
 function add(recipe) {
   const element = document.createElement('div');
   const img = document.createElement('img');
-  const drop = document.createElement('span');  // for the mouse; the keyboard shortcut is Delete
+  const removal = document.createElement('span');  // for the mouse; the keyboard shortcut is Delete
   element.className = 'kept';
   element.dataset.recipe = recipe;
   element.setAttribute('role', 'option');
   element.setAttribute('aria-label', nameOf(recipe));
   element.title = nameOf(recipe);
   img.alt = '';
-  drop.className = 'drop';
-  drop.textContent = '×';
-  drop.title = `Remove ${nameOf(recipe)}`;
-  drop.setAttribute('aria-hidden', 'true');
-  element.append(img, drop);
+  removal.className = 'remove';
+  removal.textContent = '×';
+  removal.title = `Remove ${nameOf(recipe)}`;
+  removal.setAttribute('aria-hidden', 'true');
+  element.append(img, removal);
   const item = { element, frame: new Frame(img, 56) };
   frames.set(recipe, item);
   return item;

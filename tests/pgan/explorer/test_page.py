@@ -154,7 +154,9 @@ def test_the_tools(program, address, tmp_path, width, scheme):
         page.locator('[data-tab="walk"]').click()
         assert page.locator('#walk-command').is_hidden()  # A moved image is not a seed.
         page.locator('.kept').last.hover()
-        page.locator('.kept').last.locator('.drop').click()
+        box = page.locator('.kept').last.locator('.remove').bounding_box()
+        assert max(box['width'], box['height']) <= 24  # a small mark on the image
+        page.locator('.kept').last.locator('.remove').click()
         command = page.locator('#walk-command').inner_text()
         assert command.endswith('--seeds 3,5,8 --duration_sec 1')
         assert parse_args(shlex.split(command)[2:]).seeds == ['3,5,8']
