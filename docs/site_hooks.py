@@ -42,12 +42,14 @@ def site_path(path):
     return path.removeprefix('docs/') if path.startswith('docs/') else f'repository/{path}'
 
 
+def resolved(path, target):
+    """Path in the repository of a link's target on the page at `path`."""
+    return posixpath.normpath(posixpath.join(posixpath.dirname(path), target))
+
+
 def links(path, text):
     """Files of the repository that the page at `path` links to."""
-    return {
-        posixpath.normpath(posixpath.join(posixpath.dirname(path), target))
-        for target, _ in LINK.findall(text)
-    }
+    return {resolved(path, target) for target, _ in LINK.findall(text)}
 
 
 def with_site_links(path, text):
@@ -55,9 +57,8 @@ def with_site_links(path, text):
     here = posixpath.dirname(site_path(path))
 
     def translated(match):
-        target, anchor = match.group(1), match.group(2) or ''
-        target = posixpath.normpath(posixpath.join(posixpath.dirname(path), target))
-        return posixpath.relpath(site_path(target), here or '.') + anchor
+        target = site_path(resolved(path, match.group(1)))
+        return posixpath.relpath(target, here or '.') + (match.group(2) or '')
 
     return LINK.sub(translated, text)
 
@@ -69,7 +70,7 @@ def navigation(index):
         if found := SECTION.match(line):
             nav.append({found.group(1): []})
         elif found := ENTRY.match(line):
-            path = posixpath.normpath(posixpath.join('docs', found.group(1)))
+            path = resolved('docs/README.md', found.group(1))
             next(iter(nav[-1].values())).append(site_path(path))
     reference = [{name: f'reference/{name}.md'} for name in REFERENCE]
     return [*nav, {'Reference': reference}, {'All pages': site_path('docs/README.md')}]

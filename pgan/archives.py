@@ -57,7 +57,7 @@ def kind_of(path: str | os.PathLike) -> str | None:
         with open(path, 'rb') as file:
             start = file.read(8)
         kind = next((kind for magic, kind in _MAGIC.items() if start.startswith(magic)), None)
-        # tarfile takes nothing but zeros for an archive without files
+        # tarfile accepts a file of zeros as an empty archive
         if any(start) and kind in (None, 'gz', 'bz2', 'xz') and tarfile.is_tarfile(path):
             return 'tar'
     except OSError:  # the caller's own read reports why

@@ -110,7 +110,7 @@ def expecting_tensorflow2(what: str) -> Iterator[None]:
     """Raise ConfigError where code in the block uses a name of TensorFlow 1.
 
     Args:
-        what: what the code is, e.g. 'a loss'.
+        what: kind of code, e.g. 'a loss'.
     """
     try:
         yield

@@ -113,7 +113,7 @@ def _print_rows(rows, alignment):
 
 
 def _as_shown(text):
-    """A text as standard output shows it: bytes that are no text are escaped there."""
+    """Escape what standard output escapes, so that column widths are those shown."""
     encoding = getattr(sys.stdout, 'encoding', None) or 'utf-8'
     return text.encode(encoding, 'backslashreplace').decode(encoding)
 
