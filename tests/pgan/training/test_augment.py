@@ -154,16 +154,26 @@ def test_resampling_by_hand():
         np.testing.assert_allclose(out[number, :, y, x], upper * (1 - ty) + lower * ty, atol=1e-5)
 
 
-def test_diffaugment_by_hand():
-    images = images_of(1, 3, 8)
-    # saturation 1, contrast 1: no change; shift by floor(0.99 * 3) - 1 = 1 row, 0 columns
-    draws = np.array([[0.7, 0.5, 0.5, 0.99, 0.5, 0.5, 0.0]], np.float32)
+@pytest.mark.parametrize('channels', [1, 3])
+@pytest.mark.parametrize('size', [4, 8, 16])
+def test_diffaugment_by_hand(size, channels):
+    """Compare with the definition, one image and one step at a time."""
+    images = images_of(20, channels, size)
+    draws = np.random.RandomState(7).uniform(size=[20, 7]).astype('f')
     out = diffaugment(tf.constant(images), tf.constant(draws)).numpy()
-    bright = images + np.float32(0.2)
-    expected = np.zeros_like(bright)
-    expected[:, :, 1:] = bright[:, :, :-1]
-    expected[:, :, 2:6, :2] = 0  # a 4x4 square around (4, 0)
-    np.testing.assert_allclose(out, expected, atol=1e-6)
+    most, cut = max(size // 8, 1), size // 2
+    for image, draw, result in zip(images, draws, out):
+        image = image + draw[0] - 0.5
+        grey = image.mean(axis=0)
+        image = grey + (image - grey) * (draw[1] * 2)
+        image = image.mean() + (image - image.mean()) * (draw[2] + 0.5)
+        down, right = np.floor(draw[3:5] * (2 * most + 1)).astype(int)
+        padded = np.pad(image, [(0, 0), (2 * most, 2 * most), (2 * most, 2 * most)])
+        image = padded[:, 3 * most - down:, 3 * most - right:][:, :size, :size].copy()
+        top, left = np.floor(draw[5:] * (size + 1)).astype(int)
+        holes = np.pad(image, [(0, 0), (cut, cut), (cut, cut)])
+        holes[:, top + cut - cut // 2:, left + cut - cut // 2:][:, :cut, :cut] = 0
+        np.testing.assert_allclose(result, holes[:, cut:-cut, cut:-cut], atol=2e-6)
 
 
 @pytest.mark.parametrize('method', METHODS)
