@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.custom_scalar.layout_pb2 import Layout
 
 import misc
 from misc.environment import read_environment
-from pgan.reporting.statistics import LAYOUT
 from pgan.training import threads
 from pgan.training.step import TrainingSteps
 from tests.support.golden import ROOT, load_json
@@ -57,7 +57,8 @@ def test_unconditional_through_every_stage(toy):
     assert sorted(events.Tags()['scalars']) == sorted(golden['scalars'])
     assert not events.Tags()['histograms'] and not events.Tags()['graph'] and events.Tags(
     )['tensors'] == ['_hparams_/session_start_info', 'custom_scalars__config__']
-    check_layout(golden['scalars'])
+    check_layout(Layout.FromString(events.Tensors('custom_scalars__config__')[0]
+                                   .tensor_proto.string_val[0]), golden['scalars'])
     kimg = [event.value for event in events.Scalars('Progress/kimg')]
     assert [event.step
             for event in events.Scalars('Progress/kimg')] == [round(k * 1000) for k in kimg]
@@ -65,14 +66,14 @@ def test_unconditional_through_every_stage(toy):
         np.isfinite(event.value) for tag in golden['scalars'] for event in events.Scalars(tag))
 
 
-def check_layout(tags):
-    """Each chart of the CUSTOM SCALARS page matches tags, or those of an option that is off."""
-    optional = ('Metrics/', 'Overfitting/', 'Augment/')
-    for charts in LAYOUT.values():
-        for title, expressions in charts.items():
-            for expression in expressions:
-                found = [tag for tag in tags if re.fullmatch(expression, tag)]
-                assert found or expression.startswith(optional), (title, expression)
+def check_layout(layout, tags):
+    """Each chart of the CUSTOM SCALARS page shows something."""
+    charts = [chart for category in layout.category for chart in category.chart]
+    assert len(charts) == 9
+    for chart in charts:
+        for expression in chart.multiline.tag:
+            found = [tag for tag in tags if re.fullmatch(expression, tag)]
+            assert found or expression == 'Overfitting/held_out_scores', (chart.title, expression)
 
 
 @pytest.mark.slow

@@ -5,13 +5,13 @@ only some folders, those with the oldest entries first, and takes the others fro
 may write it at the same time: each page is complete, and an entry that one of them overwrites is
 read again at a later refresh.
 """
+import fnmatch
 import html
 import json
 import math
 import os
 import pathlib
 import re
-import shlex
 import string
 import sys
 import time
@@ -143,7 +143,7 @@ def _known_entries(path):
 def _entry(name: str, state: str, **values: Any) -> Entry:
     return {'name': name, 'state': state, 'is_listed': True, 'note': '', 'kimg': None,
             'total_kimg': None, 'seconds_left': None, 'time': None, 'can_continue': False,
-            'dataset': '', 'metric': '', 'value': None, 'link': '', 'picture': None,
+            'has_networks': False, 'dataset': '', 'metric': '', 'value': None, 'link': '', 'picture': None,
             'thumbnail': '', 'read': 0.0, **values}
 
 
@@ -200,7 +200,9 @@ def _read_run(folder, name, names, before):
     return _entry(
         name, status.state, kimg=kimg, total_kimg=status.total_kimg, time=float(when),
         seconds_left=status.seconds_left if status.state != FINISHED else None,
-        note=_note(status), can_continue=status.can_continue, dataset=_dataset(folder),
+        note=_note(status), can_continue=status.can_continue,
+        has_networks=any(fnmatch.fnmatch(name, 'network-*.pkl') for name in names),
+        dataset=_dataset(folder),
         metric=best.metric if best else '', value=best.value if best else None,
         link=report.FILE if report.FILE in names else '',
         **_picture(folder, fakes or ('reals.png' if 'reals.png' in names else None), before))
@@ -253,17 +255,8 @@ def _picture(folder, name, before):
 # ---------------------------------------------------------------- the page
 
 def _page(result_dir: str, entries: Sequence[Entry]) -> str:
-    resume = command('train.py', '--resume')
-    draw = command('util_scripts.py', 'generate_fake_images', '--grid_size', 8, 4, '--run_id')
-    rows = []
-    for number, entry in enumerate(entries):
-        folder = shlex.quote(path_argument(os.path.join(result_dir, entry['name'])))
-        then = ''
-        if entry['state'] in ('stopped', 'failed') and entry['can_continue']:
-            then = f'{resume} {folder}'
-        elif entry['state'] == FINISHED:
-            then = f'{draw} {folder}'
-        rows.append(_row(number, entry, then))
+    rows = [_row(number, entry, _next_command(result_dir, entry))
+            for number, entry in enumerate(entries)]
     counts = {state: sum(entry['state'] == state for entry in entries) for state in _STATES}
     return _PAGE.substitute(
         mark=_MARK, style=_STYLE, script=_SCRIPT, rows='\n'.join(rows),
@@ -274,6 +267,19 @@ def _page(result_dir: str, entries: Sequence[Entry]) -> str:
         '15 s</label>',
         # Escaped, so that no '</script>' in the JSON can end the element.
         runs=to_json(entries).replace('<', '\\u003c'))
+
+
+def _next_command(result_dir, entry):
+    """Command that continues a run or, if it is running or has ended, uses its networks; or ''."""
+    folder = path_argument(os.path.join(result_dir, entry['name']))
+    if entry['can_continue'] and entry['state'] in ('stopped', 'failed'):
+        return command('train.py', '--resume', folder)
+    if not entry['has_networks']:
+        return ''
+    if entry['state'] == RUNNING:
+        return command('util_scripts.py', 'explore', '--run_id', folder)
+    return command('util_scripts.py', 'generate_fake_images', '--grid_size', 8, 4,
+                   '--run_id', folder)
 
 
 def _state_filters(counts):

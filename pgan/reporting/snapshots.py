@@ -20,7 +20,7 @@ from pgan.reporting.image_grids import GRID_SIZES, snapshot_grid_size
 from pgan.reporting.nearest_of_run import save_nearest
 from pgan.reporting.nearest_section import PICTURE
 from pgan.reporting.report import Report
-from pgan.reporting.statistics import LAYOUT, Statistics
+from pgan.reporting.statistics import Statistics, layout_for
 from tfutil import Network, save_summaries, summary
 from tfutil.devices import Devices
 
@@ -214,7 +214,7 @@ class RunFolder:
             (seconds per picture, additional seconds of the first picture by Gs).
         """
         self.writer.hparams(options)
-        self.writer.layout(LAYOUT)
+        self.writer.layout(layout_for(options))
         self.grid.save_row_names(self.path)
         start = time.perf_counter()
         self._show_picture('reals', self.grid.save_reals(self.path), cur_nimg)

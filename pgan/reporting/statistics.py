@@ -2,13 +2,14 @@
 import os
 import sys
 import time
+from collections.abc import Mapping
+from typing import Any
 
 from pgan.files import to_json
 from pgan.reporting.stats_file import FILE
 from tfutil import SummaryWriter
 
-# TensorBoard's CUSTOM SCALARS page: {category: {chart: tags}}, the most informative ones first.
-LAYOUT = {
+_LAYOUT = {
     'How good': {'metrics': ['Metrics/.*'], "lead of D's scores": ['Overfitting/signal'],
                  'probability of augmentation': ['Augment/probability']},
     'Losses': {"scores of D": [f'Loss/{name}_scores' for name in ('real', 'fake', 'mixed')]
@@ -21,6 +22,28 @@ LAYOUT = {
               'hours so far': ['Timing/total_hours'],
               'seconds of saving': ['Timing/maintenance_sec']},
 }
+
+
+def layout_for(options: Mapping[str, Any]) -> dict[str, dict[str, list[str]]]:
+    """Layout of TensorBoard's CUSTOM SCALARS page, without charts that would remain empty.
+
+    Args:
+        options: {name: value} of the run's options, e.g. {'train.metrics': ['swd']}.
+
+    Returns:
+        {category: {title of a chart: regular expressions of its tags}}, the most informative ones
+        first.
+    """
+    is_empty = {
+        'metrics': not options.get('train.metrics'),
+        "lead of D's scores": not options.get('dataset.validation'),
+        'probability of augmentation': options.get('train.augment') != 'ada',
+        'norm of the gradient': options.get('D_loss.func') == 'loss.D_lsgan_acgan',
+        'penalties': options.get('D_loss.func') == 'loss.D_lsgan_acgan'
+        and not options.get('dataset.max_label_size')}
+    kept = {category: {title: tags for title, tags in charts.items() if not is_empty.get(title)}
+            for category, charts in _LAYOUT.items()}
+    return {category: charts for category, charts in kept.items() if charts}
 
 
 class Statistics(SummaryWriter):

@@ -3,6 +3,7 @@ import html
 import json
 import os
 import re
+import shlex
 import threading
 import time
 
@@ -27,8 +28,8 @@ def run(name, state=run_status.STOPPED, kimg=5.0, total_kimg=20, reason='SIGINT'
     resuming.write_run(folder, [], [], {})
     run_status.write_status(folder, state, kimg, total_kimg, reason)
     if state == run_status.FINISHED:
-        with open(os.path.join(folder, '_training-done.txt'), 'w'):
-            pass
+        for file in ('_training-done.txt', 'network-final.pkl'):
+            open(os.path.join(folder, file), 'w').close()
     with open(os.path.join(folder, 'report.html'), 'w') as file:
         file.write('a report')
     return folder
@@ -89,6 +90,22 @@ def test_what_is_shown_of_each_run(results):
     checked = {box['value'] for box in Elements(text).all('input')
                if box.get('name') == 'state' and 'checked' in box}
     assert checked == {'finished', 'stopped', 'failed', 'running'}
+
+
+def test_a_running_run_can_be_explored_from_its_first_snapshot_on(results):
+    folder = run('005-going on', run_status.RUNNING, 10.0, reason='')
+    with resuming.only_process(folder):
+        assert rows_of(written())['005-going on']['command'] == ''
+        (results / '005-going on' / 'network-snapshot-000010.pkl').touch()
+        typed = rows_of(written())['005-going on']['command'].removesuffix('Copy').strip()
+    assert 'util_scripts.py explore' in typed
+    assert shlex.split(typed)[-2:] == ['--run_id', 'results/005-going on']
+
+
+def test_a_run_that_cannot_be_continued_can_still_draw(results):
+    os.mkdir('results/006-old')
+    (results / '006-old' / 'network-final.pkl').touch()
+    assert 'generate_fake_images' in rows_of(written())['006-old']['command']
 
 
 def test_the_best_metric(results):
