@@ -8,7 +8,13 @@ from metrics.evaluator import default_minibatch_size
 from metrics.neighbours import Reals
 from pgan.explorer.run import Run
 from pgan.explorer.tasks import Task
-from pgan.reporting.nearest import Found, check_shapes, find_nearest, usable_spaces
+from pgan.reporting.nearest import (
+    Found,
+    check_shapes,
+    find_nearest,
+    usable_spaces,
+    verdict_of_one,
+)
 
 COUNT = 6  # neighbours
 MOST_REALS = 100_000
@@ -55,7 +61,7 @@ def nearest_of(task: Task, run: Run, image: np.ndarray) -> list[Found]:
 
 def _described(found: Found) -> dict[str, Any]:
     """JSON-compatible description of a space and its neighbours, for the page."""
-    return dict(name=found.space, words=found.words, neighbours=[
+    return dict(name=found.space, words=found.words, verdict=verdict_of_one(found), neighbours=[
         dict(image=int(number), mirrored=bool(flag), distance=float(distance))
         for number, flag, distance in zip(found.numbers[0], found.is_mirrored[0],
                                           found.ratios[0]) if number >= 0])

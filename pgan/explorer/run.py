@@ -7,6 +7,7 @@ import numpy as np
 
 import misc
 from dataset import Dataset
+from pgan import settings
 from pgan.errors import ConfigError, DataError, UserError
 from pgan.explorer.painter import Snapshot
 from pgan.scripts.generator import label_size, load_generator
@@ -64,6 +65,23 @@ class Run:
     def folder(self) -> str:
         """The folder of the pickle."""
         return os.path.dirname(os.path.abspath(self.path))
+
+    @property
+    def is_pickle(self) -> bool:
+        """Whether a single pickle is explored, not a run."""
+        return self._run_id is None
+
+    @property
+    def projections_file(self) -> str:
+        """Path of the file of projections: one for all snapshots of a run."""
+        if self.is_pickle:
+            return f'{os.path.splitext(self.path)[0]}-projections.npz'
+        return os.path.join(self.folder, 'explorer-projections.npz')
+
+    @property
+    def command_words(self) -> list[str]:
+        """Arguments of this program that other scripts need to find the same run and data."""
+        return settings.command_words(self._config)
 
     def label(self, seed: int, number: int | None) -> np.ndarray:
         """Label of an image, float32 [1, label size].

@@ -23,6 +23,7 @@ from pgan.explorer.run import Run
 from pgan.explorer.tasks import Task, Tasks
 from pgan.explorer.worker import View, Worker
 from pgan.invocation import command, path_argument
+from pgan.scripts.generator import label_size
 from pgan.scripts.seeds import seed_latents
 
 CACHE = 128 << 20  # bytes of encoded images
@@ -45,7 +46,7 @@ class Session:
         self.worker = Worker(self.painter.draw, self.painter.batch_size)
         self.cache = ByteCache(CACHE)
         self.tasks = Tasks()
-        self.projections = Projections()
+        self.projections = Projections(run.projections_file, run.Gs, label_size(run.Gs))
         self.directions = kept_directions(run.Gs, run.path)
         self._last_video: Task | None = None
         self._about = self._describe()
@@ -84,8 +85,9 @@ class Session:
             channels=int(run.Gs.output_shape[1]), classes=run.classes, snapshot=run.index,
             lods=[dict(lod=lod, side=painter.resolution >> lod) for lod in painter.lods()],
             preview=painter.has_preview, dataset=run.has_data_set(),
-            command=command('util_scripts.py', 'generate_interpolation_video', '--run_id',
-                            path_argument(run.path if len(run.snapshots) == 1 else run.folder)))
+            command=command('util_scripts.py', 'generate_interpolation_video', *run.command_words,
+                            '--run_id',
+                            path_argument(run.path if run.is_pickle else run.folder)))
 
     def _described_directions(self):
         if self.directions is None:

@@ -218,6 +218,20 @@ def verdict(found: Found) -> str:
     return f'{words} {count}, no more than by chance: no sign of memorising.'
 
 
+def verdict_of_one(found: Found) -> str:
+    """Conclusion about the first fake alone, which says less than `verdict` on many."""
+    nearest, typical = found.distances[0, 0], found.typical
+    if nearest == 0:
+        return 'A copy of a training image.'
+    if not len(typical):
+        return 'There is no other training image to compare with.'
+    if nearest < np.quantile(typical, NEAR):
+        return (f'Nearer to a training image than {100 - 100 * NEAR:.0f} % of training images are '
+                'to another: it may be memorised. Compare the pictures.')
+    nearer = 100 * np.mean(typical < nearest)
+    return f'{nearer:.0f} % of training images are nearer to another: no sign of memorising.'
+
+
 def _value(distance):
     return f'{distance:.3g}'
 

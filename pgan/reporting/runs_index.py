@@ -143,8 +143,8 @@ def _known_entries(path):
 def _entry(name: str, state: str, **values: Any) -> Entry:
     return {'name': name, 'state': state, 'is_listed': True, 'note': '', 'kimg': None,
             'total_kimg': None, 'seconds_left': None, 'time': None, 'can_continue': False,
-            'has_networks': False, 'dataset': '', 'metric': '', 'value': None, 'link': '', 'picture': None,
-            'thumbnail': '', 'read': 0.0, **values}
+            'has_networks': False, 'dataset': '', 'metric': '', 'value': None, 'link': '',
+            'picture': None, 'thumbnail': '', 'read': 0.0, **values}
 
 
 _KINDS = {name: type(value) for name, value in _entry('', '').items() if value is not None}

@@ -119,7 +119,10 @@ async function findNearest() {
     }), ({ done, total }) => {
       if (total) Object.assign(progress, { max: total, value: done });
     });
-    if (nearestOf === movedRecipe()) box.replaceChildren(...task.spaces.flatMap((space, index) => row(task, space, index)));
+    if (nearestOf === movedRecipe()) {
+      box.replaceChildren(...task.spaces.flatMap((space, index) => row(task, space, index)));
+      if (task.done < task.of) box.append(element('p', 'note', `Compared with ${task.done} of ${task.of} training images.`));
+    }
   } catch (error) {
     box.replaceChildren();
     tell(error.message);
@@ -137,7 +140,8 @@ function row(task, space, index) {
     figure.append(img, element('figcaption', '', neighbour.distance.toFixed(2)));
     list.append(figure);
   });
-  return [element('p', 'note', `By ${space.words}; 1 is the typical distance of a training image to its nearest other one.`), list];
+  return [element('p', 'note', `By ${space.words}; 1 is the typical distance of a training image to its nearest other one.`),
+    list, element('p', 'verdict', space.verdict)];
 }
 
 export function element(name, className = '', text = '') {

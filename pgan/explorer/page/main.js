@@ -1,5 +1,5 @@
 // The page: bar, tools and keyboard shortcuts.
-import { loadRun, run, tell } from './api.js';
+import { get, loadRun, run, tell } from './api.js';
 import { setUpImage } from './image.js';
 import { setUpMix } from './mix.js';
 import { setUpPicture } from './picture.js';
@@ -9,6 +9,7 @@ import { isPlaying, play, setUpWalk, stop } from './walk.js';
 import { resize, setUpWall } from './wall.js';
 
 const by = id => document.getElementById(id);
+const PAUSE = 30;  // seconds between searches for new snapshots
 const TABS = { image: 'Image', walk: 'Walk', mix: 'Mix', picture: 'Your picture' };
 
 async function start() {
@@ -30,6 +31,7 @@ async function start() {
   addEventListener('hashchange', () => { read(location.hash); repair(); change({ ...state }); });
   onChange(show);
   show(new Set(['tab']));
+  setInterval(lookForSnapshots, 1000 * PAUSE);
 }
 
 // The address may belong to another run.
@@ -56,8 +58,6 @@ function setUpBar() {
   by('class').addEventListener('change', event => {
     change({ class: event.target.value === '' ? null : Number(event.target.value) });
   });
-  by('time-field').hidden = run.snapshots.length < 2;
-  by('time').max = run.snapshots.length - 1;
   by('time').addEventListener('input', event => change({ snapshot: Number(event.target.value) }));
   by('detail-field').hidden = run.lods.length < 2;
   by('detail').max = run.lods.length - 1;
@@ -67,13 +67,32 @@ function setUpBar() {
   });
 }
 
+// A running run saves further snapshots.
+async function lookForSnapshots() {
+  if (document.hidden) return;
+  let found = [];
+  try {
+    ({ snapshots: found } = await get('about'));
+  } catch {
+    return;  // Images that fail to load say why.
+  }
+  if (found.length <= run.snapshots.length) return;
+  run.snapshots = found;
+  showBar();
+  tell(`A new snapshot: ${nameOfSnapshot(found.at(-1))}. Move the slider 'Time' to see it.`);
+}
+
+const nameOfSnapshot = ({ name, kimg }) => (kimg === null ? name.replace(/^network-|\.pkl$/g, '') : `${kimg} kimg`);
+
 function showBar() {
-  const snapshot = state.snapshot ?? run.snapshot, { kimg } = run.snapshots[snapshot];
+  const snapshot = state.snapshot ?? run.snapshot;
   const place = state.lod === null ? run.lods.length - 1 : run.lods.findIndex(({ lod }) => lod === state.lod);
   if (document.activeElement !== by('seed')) by('seed').value = state.from;
   by('class').value = state.class ?? '';
+  by('time-field').hidden = run.snapshots.length < 2;
+  by('time').max = run.snapshots.length - 1;
   by('time').value = snapshot;
-  by('time-value').textContent = kimg === null ? run.snapshots[snapshot].name.replace(/^network-|\.pkl$/g, '') : `${kimg} kimg`;
+  by('time-value').textContent = nameOfSnapshot(run.snapshots[snapshot]);
   by('time').setAttribute('aria-valuetext', by('time-value').textContent);
   by('detail').value = place;
   by('detail-value').textContent = run.lods.length ? `${run.lods[place].side}×${run.lods[place].side}` : '';

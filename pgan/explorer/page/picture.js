@@ -62,6 +62,7 @@ function finish(task) {
     return;
   }
   found.isDone = true;
+  found.projection = task.projection;
   found.steps = task.total;
   by('picture-progress').textContent = `Done: PSNR ${task.psnr.toFixed(1)} dB`;
   by('picture-keep').disabled = false;

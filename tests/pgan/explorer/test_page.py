@@ -1,5 +1,7 @@
 """The page in headless Chromium: every control is used once, on wide and narrow screens."""
+import os
 import shlex
+import shutil
 import threading
 import urllib.parse
 
@@ -129,6 +131,27 @@ def test_keys(program, address):
         assert page.evaluate("document.activeElement.id") == 'seed'
 
 
+@pytest.mark.slow
+def test_a_snapshot_that_comes_later_is_shown(program, address, toy_run):
+    run = os.path.join(toy_run.result_dir, '003-toy')
+    path = os.path.join(run, 'network-snapshot-000300.pkl')
+    with page_of(program, address) as page:
+        page.clock.install()
+        page.reload()
+        wait_until(page, ALL_DRAWN)
+        assert page.locator('#time').get_attribute('max') == '2'
+        shutil.copy(os.path.join(run, 'network-snapshot-000100.pkl'), path)
+        try:
+            page.clock.fast_forward('00:31')
+            wait_until(page, "document.getElementById('time').max == '3'")
+            assert '300 kimg' in page.locator('#message').inner_text()
+            page.locator('#time').fill('3')
+            wait_until(page, f"{TILES}.every(image => image.src.includes('snapshot=3'))")
+            assert page.locator('#time-value').inner_text() == '300 kimg'
+        finally:
+            os.unlink(path)
+
+
 @pytest.mark.first(1, rest='exhaustive')
 @pytest.mark.slow
 @pytest.mark.parametrize('width, scheme', [(400, 'light'), (1400, 'dark')])
@@ -144,6 +167,7 @@ def test_the_tools(program, address, tmp_path, width, scheme):
         assert np.load(tmp_path / 'a.npy').shape == (1, 8)
         page.locator('#image-nearest').click()
         wait_until(page, "document.querySelectorAll('.neighbours img').length == 12")
+        assert page.locator('.verdict').count() == 2
         if page.get_by_role('button', name='Find directions').count():
             page.get_by_role('button', name='Find directions').click()
         page.locator('#direction-0').fill('2')

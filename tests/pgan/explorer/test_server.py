@@ -2,6 +2,7 @@
 import io
 import json
 import os
+import shlex
 import shutil
 import types
 import urllib.parse
@@ -11,8 +12,12 @@ import PIL.Image
 import pytest
 
 import misc
+from pgan import settings
+from pgan.errors import ConfigError
 from pgan.explorer import directions, projections
+from pgan.explorer.recipes import Point
 from pgan.explorer.worker import View
+from pgan.scripts.command_line import parse_args
 from pgan.scripts.generate_fake_images import generate_fake_images
 from pgan.scripts.generator import draw
 from pgan.scripts.seeds import closed_loop, seed_latents, slerp
@@ -38,6 +43,20 @@ def test_what_the_page_is_told(browser):
     assert [each['kimg'] for each in about['snapshots']] == [100, 200, None]
     assert about['snapshot'] == 2 and about['preview'] is False
     assert about['lods'] == [dict(lod=2, side=4), dict(lod=1, side=8), dict(lod=0, side=16)]
+
+
+def test_the_shown_command_finds_the_same_data(toy_run):
+    """It repeats the --config and --set with which the explorer was started."""
+    session = open_session(settings.load([], [
+        settings.assignment(name, getattr(toy_run, name)) for name in ('result_dir', 'data_dir')]),
+        run_id=os.path.join(toy_run.result_dir, '003-toy'))
+    try:
+        words = shlex.split(session.about()['command'])
+    finally:
+        session.end()
+    args = parse_args(words[2:] + ['--seeds', '1,2', '--duration_sec', '1'])
+    config = settings.load(args.config, args.set)
+    assert config.data_dir == toy_run.data_dir and config.result_dir == toy_run.result_dir
 
 
 @pytest.mark.parametrize('labels, recipe', [(None, '42'), (2, '42:2')])
@@ -142,12 +161,66 @@ def test_a_picture_is_projected(browser, monkeypatch):
     assert browser.send(f'/image?of=p{number}.13').status_code == 400
 
 
+def test_projections_outlive_the_explorer(browser, toy_run, monkeypatch):
+    """Their numbers stay valid in bookmarks; two explorers do not replace each other's."""
+    monkeypatch.setattr(projections, 'STEPS', 2)
+    monkeypatch.setattr(projections, 'NUM_CANDIDATES', 8)
+    picture = browser.get('/image?of=5:1&download=1')
+    number = browser.start('/projections?class=1', picture)['projection']
+    other = Browser(open_session(toy_run))
+    try:
+        for address in (f'/latents?of=p{number}', f'/labels?of=p{number}', f'/image?of=p{number}'):
+            assert other.get(address) == browser.get(address)
+        assert other.send(f'/image?of=p{number}.0').status_code == 400
+        later = other.start('/projections?class=2', picture)['projection']
+        assert later == number + 1 and browser.get(f'/latents?of=p{later}') == other.get(
+            f'/latents?of=p{later}')
+        # Saved meanwhile by yet another explorer under the number that is next.
+        made, points = other.session.projections, browser.session.projections
+        taken = points._save(later + 1, points.point(number, None))
+        assert made._save(later + 1, made.point(later, None)) == taken + 1 == later + 2
+        assert made.point(taken, None) is not made.point(later, None)
+    finally:
+        other.session.end()
+
+
+@pytest.mark.parametrize('content', ['no numpy file', 'other shapes', 'folder'])
+def test_projections_replace_no_other_file(tmp_path, content):
+    path, Gs = tmp_path / 'explorer-projections.npz', random_generator()
+    if content == 'folder':
+        path.mkdir()
+    elif content == 'other shapes':
+        np.savez(path, numbers=np.arange(3), latents=np.zeros([3, 7], np.float32),
+                 labels=np.zeros([3, 3], np.float32))
+    else:
+        path.write_bytes(b'mine')
+    before = path.read_bytes() if path.is_file() else None
+    kept = projections.Projections(str(path), Gs, 3)
+    point = Point(np.zeros([1, *Gs.input_shape[1:]], np.float32), np.eye(3, dtype=np.float32)[:1])
+    assert kept._save(1, point) == 1 and kept.point(1, None) is point
+    assert (path.read_bytes() if path.is_file() else None) == before
+
+
+def test_only_the_newest_projections_are_saved(tmp_path, monkeypatch):
+    monkeypatch.setattr(projections, 'MOST_SAVED', 2)
+    path, Gs = str(tmp_path / 'x-projections.npz'), random_generator(label_size=0)
+    kept = projections.Projections(path, Gs, 0)
+    for number in (1, 2, 3):
+        kept._save(number, Point(np.full([1, *Gs.input_shape[1:]], number, np.float32),
+                                 np.zeros([1, 0], np.float32)))
+    again = projections.Projections(path, Gs, 0)
+    assert [again.point(number, None).latents.max() for number in (2, 3)] == [2, 3]
+    with pytest.raises(ConfigError, match='no projection 1'):
+        again.point(1, None)
+
+
 def test_nearest_training_images(browser):
     task = browser.start('/nearest', {'of': '3', 'snapshot': 2})
     assert task['state'] == 'done' and [space['name'] for space in task['spaces']] == [
         'pixels', 'features']
     neighbours = task['spaces'][0]['neighbours']
     assert len(neighbours) == 6 and neighbours == sorted(neighbours, key=lambda n: n['distance'])
+    assert all(space['verdict'].endswith('.') for space in task['spaces'])
     assert task['of'] == 40 and {each['mirrored'] for each in neighbours} <= {True, False}
     data, _ = browser.session.run.data_set()
     image = pixels(browser.get(f'/tasks/{task["task"]}/0/0'))

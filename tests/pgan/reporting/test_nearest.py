@@ -14,7 +14,14 @@ from metrics.neighbours import Reals, mirrored
 from pgan.errors import ConfigError
 from pgan.reporting import nearest, nearest_of_run
 from pgan.reporting.inner_features import feature_function
-from pgan.reporting.nearest import Found, feature_space, find_nearest, pixel_space, verdict
+from pgan.reporting.nearest import (
+    Found,
+    feature_space,
+    find_nearest,
+    pixel_space,
+    verdict,
+    verdict_of_one,
+)
 from pgan.reporting.nearest_of_run import save_nearest
 from pgan.reporting.nearest_picture import save_picture
 from pgan.reporting.report import Report
@@ -203,6 +210,14 @@ def found_of(nearest_ones, typical):
     ([10, 11, 12, 13], 'training images are 10.5 from their nearest other one (median of 20; 5 %')])
 def test_verdict(nearest_ones, text):
     assert text in verdict(found_of(nearest_ones, np.arange(1, 21)))
+
+
+@pytest.mark.parametrize('distance, typical, text', [
+    (0.0, range(1, 21), 'A copy'), (1.0, range(1, 21), 'Nearer to a training image than 95 %'),
+    (10.5, range(1, 21), '50 % of training images are nearer to another: no sign'),
+    (99.0, range(1, 21), '100 % of training images'), (3.0, [], 'no other training image')])
+def test_verdict_of_one(distance, typical, text):
+    assert text in verdict_of_one(found_of([distance], np.array(typical, float)))
 
 
 @pytest.mark.parametrize('ones, others, disagree', [
