@@ -80,8 +80,10 @@ class Run:
 
     @property
     def command_words(self) -> list[str]:
-        """Arguments of this program that other scripts need to find the same run and data."""
-        return settings.command_words(self._config)
+        """The arguments by which other scripts find the same data and results."""
+        changed = settings.set_outside(self._config)
+        return [word for name in ('result_dir', 'data_dir') if name in changed
+                for word in ('--set', settings.assignment(name, getattr(self._config, name)))]
 
     def label(self, seed: int, number: int | None) -> np.ndarray:
         """Label of an image, float32 [1, label size].

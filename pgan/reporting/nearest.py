@@ -229,7 +229,7 @@ def verdict_of_one(found: Found) -> str:
         return (f'Nearer to a training image than {100 - 100 * NEAR:.0f} % of training images are '
                 'to another: it may be memorised. Compare the pictures.')
     nearer = 100 * np.mean(typical < nearest)
-    return f'{nearer:.0f} % of training images are nearer to another: no sign of memorising.'
+    return f'{nearer:.0f} % of training images are nearer to another one: no sign of memorising.'
 
 
 def _value(distance):

@@ -20,7 +20,6 @@ from pgan.settings.loading import (
     apply_env,
     assignment,
     command_line,
-    command_words,
     load,
     measured,
     plain_options,
@@ -33,7 +32,7 @@ from pgan.settings.switches import with_default_line
 
 __all__ = [
     'CONFIG_PY', 'Parser', 'add_arguments', 'add_use_argument', 'after_files', 'apply_env',
-    'assignment', 'check_config', 'check_minibatches', 'check_spelling', 'command_line',
-    'command_words', 'load', 'measured', 'option_names', 'plain_options', 'print_catalogue',
-    'set_measured', 'set_outside', 'used_lines', 'values', 'with_default_line'
+    'assignment', 'check_config', 'check_minibatches', 'check_spelling', 'command_line', 'load',
+    'measured', 'option_names', 'plain_options', 'print_catalogue', 'set_measured',
+    'set_outside', 'used_lines', 'values', 'with_default_line'
 ]

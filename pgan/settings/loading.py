@@ -76,13 +76,6 @@ def command_line(config: types.ModuleType) -> tuple[list[str], list[str]]:
     return getattr(config, '_command_line', ([], []))
 
 
-def command_words(config: types.ModuleType) -> list[str]:
-    """The arguments --config and --set that were applied to config.py, for printed commands."""
-    files, assignments = command_line(config)
-    return [word for name, values in (('--config', files), ('--set', assignments))
-            for value in values for word in (name, value)]
-
-
 def set_outside(config: types.ModuleType) -> set[str]:
     """Names such as 'train.total_kimg' of the options that --config or --set changed."""
     return getattr(config, '_set_outside', set())

@@ -46,9 +46,9 @@ def test_what_the_page_is_told(browser):
 
 
 def test_the_shown_command_finds_the_same_data(toy_run):
-    """It repeats the --config and --set with which the explorer was started."""
-    session = open_session(settings.load([], [
-        settings.assignment(name, getattr(toy_run, name)) for name in ('result_dir', 'data_dir')]),
+    """It repeats the folders that --config or --set gave the explorer, and no other option."""
+    session = open_session(settings.load([], ['desc=explore', 'num_gpus=1', *(
+        settings.assignment(name, getattr(toy_run, name)) for name in ('result_dir', 'data_dir'))]),
         run_id=os.path.join(toy_run.result_dir, '003-toy'))
     try:
         words = shlex.split(session.about()['command'])
@@ -57,6 +57,7 @@ def test_the_shown_command_finds_the_same_data(toy_run):
     args = parse_args(words[2:] + ['--seeds', '1,2', '--duration_sec', '1'])
     config = settings.load(args.config, args.set)
     assert config.data_dir == toy_run.data_dir and config.result_dir == toy_run.result_dir
+    assert len(args.set) == 2 and not args.config
 
 
 @pytest.mark.parametrize('labels, recipe', [(None, '42'), (2, '42:2')])

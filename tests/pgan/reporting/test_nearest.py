@@ -214,7 +214,7 @@ def test_verdict(nearest_ones, text):
 
 @pytest.mark.parametrize('distance, typical, text', [
     (0.0, range(1, 21), 'A copy'), (1.0, range(1, 21), 'Nearer to a training image than 95 %'),
-    (10.5, range(1, 21), '50 % of training images are nearer to another: no sign'),
+    (10.5, range(1, 21), '50 % of training images are nearer to another one: no sign'),
     (99.0, range(1, 21), '100 % of training images'), (3.0, [], 'no other training image')])
 def test_verdict_of_one(distance, typical, text):
     assert text in verdict_of_one(found_of([distance], np.array(typical, float)))
