@@ -448,18 +448,23 @@ def _open_levels(tfrecord_dir, resolution):
     Returns:
         {resolution: opened file}, complete from 4 to the resolution to use.
     """
+    levels = {}
+    for path in _tfrecord_files(tfrecord_dir):
+        file = records.open_records(path)
+        _check_level(file, levels)
+        levels[file.shape[1]] = file
+    return _wanted_levels(tfrecord_dir, levels, resolution)
+
+
+def _tfrecord_files(tfrecord_dir):
+    """Paths of a data set's files. Raise DataError if there are none."""
     if not os.path.isdir(tfrecord_dir):
         raise _missing(tfrecord_dir)
     paths = sorted(glob.glob(os.path.join(glob.escape(tfrecord_dir), '*.tfrecords')))
     if not paths:
         raise DataError(f'the folder {tfrecord_dir!r} has no .tfrecords files: it is not a data '
                         f'set. {creation_hint(tfrecord_dir)}')
-    levels = {}
-    for path in paths:
-        file = records.open_records(path)
-        _check_level(file, levels)
-        levels[file.shape[1]] = file
-    return _wanted_levels(tfrecord_dir, levels, resolution)
+    return paths
 
 
 def _missing(tfrecord_dir):
@@ -600,7 +605,10 @@ class SyntheticDataset(Dataset):
 # The entry point.
 
 
-def load_dataset(class_name: DottedName = 'dataset.TFRecordDataset',
+OWN_CLASS = 'dataset.TFRecordDataset'
+
+
+def load_dataset(class_name: DottedName = OWN_CLASS,
                  data_dir: SuppliedIfTaken[str | None] = None,
                  verbose: SuppliedIfTaken[bool] = False, **kwargs: Any) -> Dataset:
     """Create the data set that the `dataset` line of config.py describes.
@@ -618,8 +626,7 @@ def load_dataset(class_name: DottedName = 'dataset.TFRecordDataset',
     # Imported late: tfutil imports TensorFlow, which reading data does not need.
     from tfutil.objects import import_obj
     if 'tfrecord_dir' in kwargs and data_dir is not None:
-        check_kind('dataset.tfrecord_dir', kwargs['tfrecord_dir'], kind_of(FolderName))
-        kwargs['tfrecord_dir'] = _below(expanded(data_dir), expanded(kwargs['tfrecord_dir']))
+        kwargs['tfrecord_dir'] = _below(data_dir, kwargs['tfrecord_dir'])
     if verbose:
         print(f'Streaming data using {class_name}...')
     cls = import_obj(class_name)
@@ -635,8 +642,23 @@ def load_dataset(class_name: DottedName = 'dataset.TFRecordDataset',
     return dataset
 
 
+def check_present(options: Mapping[str, Any], data_dir: str) -> None:
+    """Check that the data set of `load_dataset` exists, without TensorFlow, which takes seconds to
+    start. Classes other than `TFRecordDataset` are not checked.
+
+    Raises:
+        ConfigError: tfrecord_dir is not the name of a folder.
+        DataError: the data set is missing.
+    """
+    is_own = options.get('class_name', OWN_CLASS) == OWN_CLASS
+    if is_own and 'tfrecord_dir' in options:
+        _tfrecord_files(_below(data_dir, options['tfrecord_dir']))
+
+
 def _below(data_dir, tfrecord_dir):
     """Path of a data set in data_dir. Raise DataError if tfrecord_dir repeats data_dir."""
+    check_kind('dataset.tfrecord_dir', tfrecord_dir, kind_of(FolderName))
+    data_dir, tfrecord_dir = expanded(data_dir), expanded(tfrecord_dir)
     path = os.path.join(data_dir, tfrecord_dir)
     if not os.path.isdir(path):
         parent = os.path.dirname(os.path.normpath(data_dir))

@@ -9,6 +9,7 @@ import sys
 
 import pytest
 
+import misc
 import tfutil
 from misc import resuming, run_files, run_status, startup
 from pgan import settings
@@ -196,6 +197,35 @@ def test_a_finished_run_is_told_before_tensorflow_starts(in_tmp, monkeypatch, ca
     with pytest.raises(SystemExit):
         main(['--resume', '0'])
     assert 'has finished, at' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('name, text', [
+    ('none', "'datasets/none' not found"), ('empty', 'has no .tfrecords files'),
+    ('file', 'is a file'), ('datasets/toy', "'toy' instead of 'datasets/toy'"), (12, 'not found')])
+def test_a_missing_data_set_is_told_before_tensorflow_starts(in_tmp, monkeypatch, capsys, name,
+                                                             text):
+    for folder in ('empty', 'toy'):
+        (in_tmp / 'datasets' / folder).mkdir(parents=True)
+    (in_tmp / 'datasets/file').touch()
+    monkeypatch.setattr(misc, 'import_tensorflow', lambda: pytest.fail('TensorFlow is started'))
+    with pytest.raises(SystemExit):
+        main(['--set', f'dataset.tfrecord_dir={name}'])
+    assert text in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('assignment', [
+    'dataset.class_name=my_data.Flowers', 'train.func=util_scripts.info'])
+def test_other_classes_and_functions_look_for_their_data_themselves(in_tmp, monkeypatch,
+                                                                    assignment):
+    class Started(Exception):
+        pass
+
+    def start():
+        raise Started
+    monkeypatch.setattr(misc, 'import_tensorflow', start)
+    with pytest.raises(Started):
+        launch.start(settings.load([], ['dataset.tfrecord_dir=none', 'train={"func": '
+                                        '"train.train_progressive_gan"}', assignment]))
 
 
 def test_the_quick_start_continues_where_it_was_stopped(tmp_path):

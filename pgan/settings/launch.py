@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from pgan import settings
 from pgan.errors import ConfigError, exit_on_user_error, explaining_memory
+from pgan.settings.checking import OWN_FUNCTIONS
 from pgan.signals import Stopped, signals_as_exceptions
 
 if TYPE_CHECKING:
     from misc import RunToResume
 
+TRAINING = OWN_FUNCTIONS['train']
 _PRODUCTS = ('.png', '.mp4', '.m4v', '.mov', '.mkv', '.webm', '.avi')
 _NEED_MEMORY = ('minibatch_size', 'grid_size', 'num_images', 'num_starts')  # options of scripts
 
@@ -58,11 +60,14 @@ def _importing_from_here() -> Iterator[None]:
 
 def start(config: ModuleType, resume: 'RunToResume | None' = None, dry_run: bool = False) -> None:
     """Start TensorFlow as configured, check the configuration, and run config.train.func."""
-    import misc  # does not import TensorFlow
+    import dataset
+    import misc  # neither imports TensorFlow
     settings.apply_env(config)  # before anything imports TensorFlow
 
     misc.init_output_logging()
     settings.check_spelling(config)  # before TensorFlow, which takes seconds to start
+    if config.train.func == TRAINING:
+        dataset.check_present(config.dataset, config.data_dir)
     misc.import_tensorflow()
     import tfutil
     settings.check_config(config)
