@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from types import ModuleType
 from typing import Annotated, Any
 
+import metrics
 from pgan import options as option_words
 from pgan.definitions import (
     option_annotation,
@@ -95,7 +96,7 @@ def check_config(config: ModuleType) -> None:
 
 def check_spelling(config: ModuleType) -> None:
     """The part of `check_config` that does not need TensorFlow: top-level names of config.py,
-    misspelt options of the program's own functions, and their values.
+    misspelt options of the program's own functions, their values, and names of metrics.
     """
     _check_top_level(config)
     for name, own in OWN_FUNCTIONS.items():
@@ -108,6 +109,9 @@ def check_spelling(config: ModuleType) -> None:
                 if not (key in taken or key == _choice(name) or passes_on(rest)):
                     raise _misspelt(name, key, option_names(function))
             _check_values(name, options, function)
+    if config.train.get('func') == OWN_FUNCTIONS['train']:
+        with _naming('train.metrics'):
+            metrics.check_short_names(config.train.get('metrics', []))
 
 
 def _check_values(name, options, function):
@@ -249,11 +253,17 @@ def _check_metrics(options, function):
     """Check that all metrics named in `metrics` exist, for the program's own functions."""
     names = with_defaults(function, options).get('metrics')
     if names and function.__module__.startswith('pgan.'):
-        import metrics  # imports TensorFlow
-        try:
+        with _naming('train.metrics'):
             metrics.check_names(names)
-        except ConfigError as error:
-            raise ConfigError(f'train.metrics: {error}') from error
+
+
+@contextlib.contextmanager
+def _naming(option):
+    """Begin the message of a ConfigError in the block with the name of an option."""
+    try:
+        yield
+    except ConfigError as error:
+        raise ConfigError(f'{option}: {error}') from error
 
 
 def _check_training(config, functions):

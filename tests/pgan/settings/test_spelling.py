@@ -44,6 +44,15 @@ def test_values_are_checked_as_the_rest_is(name):
     assert early_too >= late_only
 
 
+@pytest.mark.parametrize('name, is_known', [
+    ('swd', True), ('my_metrics.API', True), ('swdd', False), ('', False)])
+def test_names_of_metrics_are_checked_as_the_rest_is(name, is_known):
+    config = settings.load([], [f'train.metrics={[name]!r}'])
+    error = error_of(settings.check_spelling, config)
+    assert error == (None if is_known else error_of(settings.check_config, config))
+    assert is_known or error.startswith('train.metrics: There is no metric')
+
+
 def error_of(check, config):
     try:
         check(config)
