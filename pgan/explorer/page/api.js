@@ -43,10 +43,9 @@ function query(recipes, options) {
 }
 
 const view = () => ({ snapshot: state.snapshot, lod: state.lod });
-// Browsers cache images; the session distinguishes projection 1 of different server processes.
-const session = recipe => (/(^|\W)p\d/.test(recipe) ? run.session : null);
+// Browsers cache images; the session distinguishes those of different runs at the same port.
 export const imageAddress = (recipe, options) => (
-  `image?${query([recipe], { ...view(), session: session(recipe), ...options })}`);
+  `image?${query([recipe], { ...view(), session: run.session, ...options })}`);
 export const sheetAddress = recipes => `sheet?${query(recipes, view())}`;
 export const arrayAddress = (kind, recipes) => `${kind}?${query(recipes, {})}`;
 
