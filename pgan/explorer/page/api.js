@@ -149,7 +149,7 @@ export class Frame {
 }
 
 // Shows why an image failed to load, at most once every 5 seconds.
-let explainedAt = 0;
+let explainedAt = -Infinity;
 async function explain(address) {
   if (performance.now() - explainedAt < 5000) return;
   explainedAt = performance.now();
@@ -170,7 +170,9 @@ export function tell(message) {
   timer = setTimeout(() => { box.hidden = true; }, 6000);
 }
 
-// The parts of 'mix(A,B,0.5)': ['mix', 'A', 'B', '0.5']; null for other recipes.
+const LEAST_PARTS = { mix: 4, sum: 4, move: 3 };
+
+// The parts of 'mix(A,B,0.5)': ['mix', 'A', 'B', '0.5']; null for other and incomplete recipes.
 export function partsOf(recipe) {
   const found = /^(mix|sum|move)\((.*)\)$/.exec(recipe);
   if (!found) return null;
@@ -181,7 +183,7 @@ export function partsOf(recipe) {
     if (character === ',' && depth === 0) parts.push('');
     else parts[parts.length - 1] += character;
   }
-  return parts;
+  return parts.length < LEAST_PARTS[parts[0]] ? null : parts;
 }
 
 // Name of a recipe on the page.

@@ -178,6 +178,22 @@ def test_the_shown_command_draws_the_shown_snapshot(program, address, name, kimg
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize('recipe', ['p77', '1:99', 'mix(move(1),2,7.5)'])
+def test_an_address_with_an_invalid_image_shows_why(program, address, recipe):
+    context = program.new_context()
+    page = context.new_page()
+    try:
+        page.goto(f'{address}#kept={recipe}~1&chosen=0&tab=image')
+        wait_until(page, "document.getElementById('message').innerText")
+        message = page.locator('#message').inner_text()
+        assert message.startswith(('There is no projection 77', 'Expected a')), message
+        wait_until(page, ALL_DRAWN)
+        assert page.locator('.kept').count() == 2
+    finally:
+        context.close()
+
+
+@pytest.mark.slow
 def test_another_explorer_at_the_same_address_shows_its_own_images(program, toy_run):
     network = os.path.join(toy_run.result_dir, '003-toy', 'network-snapshot-000100.pkl')
     pixels = """() => {
@@ -233,7 +249,7 @@ def test_the_tools(program, address, tmp_path, width, scheme):
         command = page.locator('#walk-command').inner_text()
         assert command.endswith('--seeds 3,5,8 --duration_sec 1')
         assert parse_args(shlex.split(command)[2:]).seeds == ['3,5,8']
-        page.locator('#walk-play').click()
+        page.keyboard.press('Space')  # plays, although the tool was opened by a click
         wait_until(page, "document.getElementById('walk-big').src.includes('mix')")
         page.locator('#walk-play').click()
         assert saved(page, '#walk-mp4', tmp_path / 'a.mp4') == 'walk.mp4'
