@@ -59,7 +59,7 @@ class Run:
     @property
     def title(self) -> str:
         """Title of the page: name of the run's folder, or of the pickle."""
-        return os.path.basename(self.folder) or os.path.basename(self.path)
+        return os.path.basename(self.path if self.is_pickle else self.folder)
 
     @property
     def folder(self) -> str:

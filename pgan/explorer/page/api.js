@@ -43,10 +43,9 @@ function query(recipes, options) {
 }
 
 const view = () => ({ snapshot: state.snapshot, lod: state.lod });
-// Browsers cache images; the session distinguishes projection 1 of different server processes.
-const session = recipe => (/(^|\W)p\d/.test(recipe) ? run.session : null);
+// Browsers cache images; the session distinguishes those of different runs at the same port.
 export const imageAddress = (recipe, options) => (
-  `image?${query([recipe], { ...view(), session: session(recipe), ...options })}`);
+  `image?${query([recipe], { ...view(), session: run.session, ...options })}`);
 export const sheetAddress = recipes => `sheet?${query(recipes, view())}`;
 export const arrayAddress = (kind, recipes) => `${kind}?${query(recipes, {})}`;
 
@@ -150,7 +149,7 @@ export class Frame {
 }
 
 // Shows why an image failed to load, at most once every 5 seconds.
-let explainedAt = 0;
+let explainedAt = -Infinity;
 async function explain(address) {
   if (performance.now() - explainedAt < 5000) return;
   explainedAt = performance.now();
@@ -171,7 +170,9 @@ export function tell(message) {
   timer = setTimeout(() => { box.hidden = true; }, 6000);
 }
 
-// The parts of 'mix(A,B,0.5)': ['mix', 'A', 'B', '0.5']; null for other recipes.
+const LEAST_PARTS = { mix: 4, sum: 4, move: 3 };
+
+// The parts of 'mix(A,B,0.5)': ['mix', 'A', 'B', '0.5']; null for other and incomplete recipes.
 export function partsOf(recipe) {
   const found = /^(mix|sum|move)\((.*)\)$/.exec(recipe);
   if (!found) return null;
@@ -182,7 +183,7 @@ export function partsOf(recipe) {
     if (character === ',' && depth === 0) parts.push('');
     else parts[parts.length - 1] += character;
   }
-  return parts;
+  return parts.length < LEAST_PARTS[parts[0]] ? null : parts;
 }
 
 // Name of a recipe on the page.

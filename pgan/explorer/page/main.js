@@ -103,7 +103,10 @@ function showBar() {
 
 function setUpTools() {
   for (const button of document.querySelectorAll('[data-tab]')) {
-    button.addEventListener('click', () => open(button.dataset.tab));
+    button.addEventListener('click', event => {
+      open(button.dataset.tab);
+      if (event.detail) button.blur();  // After a click, Space is for the tool, not for its button.
+    });
   }
   by('close').addEventListener('click', () => open(''));
   by('help-button').addEventListener('click', () => by('help').showModal());

@@ -84,11 +84,12 @@ function drawCommand() {
   by('walk-note').textContent = fits ? 'A closed loop through the same images, written to results.' :
     'Not available: generate_interpolation_video accepts only seeds, all of one class.';
   if (!fits) return;
-  const [label] = classes, kimg = run.snapshots[state.snapshot ?? run.snapshot].kimg;
+  const [label] = classes, { name, kimg } = run.snapshots[state.snapshot ?? run.snapshot];
+  const snapshot = kimg ?? (name === 'network-best.pkl' ? 'best' : null);
   const seeds = state.kept.map(recipe => recipe.split(':')[0]).join(',');
   by('walk-command').textContent = `${run.command} --seeds ${seeds} --duration_sec ` +
     `${state.seconds}${label === undefined ? '' : ` --labels ${label}`}` +
-    `${kimg === null || run.snapshots.length < 2 ? '' : ` --snapshot ${kimg}`}`;
+    `${snapshot === null || run.snapshots.length < 2 ? '' : ` --snapshot ${snapshot}`}`;
 }
 
 async function copy() {

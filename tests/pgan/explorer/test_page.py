@@ -1,4 +1,5 @@
 """The page in headless Chromium: every control is used once, on wide and narrow screens."""
+import contextlib
 import os
 import shlex
 import shutil
@@ -20,15 +21,10 @@ TILES = "[...document.querySelectorAll('.tile img')]"
 ALL_DRAWN = f'{TILES}.length > 20 && {TILES}.every(image => image.naturalWidth > 0)'
 
 
-@pytest.fixture(scope='module')
-def address(toy_run):
-    """Address of a running explorer."""
-    session = open_session(toy_run)
-    session.warm_up()
-    with bound_socket('127.0.0.1', None, 44000) as sock, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(projections, 'STEPS', 10)
-        patch.setattr(projections, 'NUM_CANDIDATES', 32)
-        patch.setattr(directions, 'SAMPLES', 150)
+@contextlib.contextmanager
+def served(session, port=None):
+    """Serve a session. Yields the address of its page."""
+    with bound_socket('127.0.0.1', port, 44000) as sock:
         port = sock.getsockname()[1]
         server = make_explorer_server(App(session, Guard('127.0.0.1', port)), sock)
         thread = threading.Thread(target=server.serve_forever)
@@ -38,6 +34,18 @@ def address(toy_run):
         thread.join(10)
         server.server_close()
     session.end()
+
+
+@pytest.fixture(scope='module')
+def address(toy_run):
+    """Address of a running explorer."""
+    session = open_session(toy_run)
+    session.warm_up()
+    with served(session) as address, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(projections, 'STEPS', 10)
+        patch.setattr(projections, 'NUM_CANDIDATES', 32)
+        patch.setattr(directions, 'SAMPLES', 150)
+        yield address
 
 
 @pytest.fixture(scope='module')
@@ -152,6 +160,63 @@ def test_a_snapshot_that_comes_later_is_shown(program, address, toy_run):
             os.unlink(path)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize('name, kimg, expected', [
+    ('network-best.pkl', None, ['--snapshot', 'best']),
+    ('network-snapshot-000200.pkl', 200, ['--snapshot', '200']), ('network-final.pkl', None, [])])
+def test_the_shown_command_draws_the_shown_snapshot(program, address, name, kimg, expected):
+    def answer(route):
+        about = route.fetch().json()
+        about['snapshots'][about['snapshot']] = dict(name=name, kimg=kimg)
+        route.fulfill(json=about)
+    with page_of(program, 'about:blank') as page:
+        page.route('**/about', answer)
+        page.goto(f'{address}#kept=3~5&tab=walk')
+        wait_until(page, "document.getElementById('walk-command').innerText")
+        words = shlex.split(page.locator('#walk-command').inner_text())
+        assert words[words.index('--duration_sec') + 2:] == expected
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('recipe', ['p77', '1:99', 'mix(move(1),2,7.5)'])
+def test_an_address_with_an_invalid_image_shows_why(program, address, recipe):
+    context = program.new_context()
+    page = context.new_page()
+    try:
+        page.goto(f'{address}#kept={recipe}~1&chosen=0&tab=image')
+        wait_until(page, "document.getElementById('message').innerText")
+        message = page.locator('#message').inner_text()
+        assert message.startswith(('There is no projection 77', 'Expected a')), message
+        wait_until(page, ALL_DRAWN)
+        assert page.locator('.kept').count() == 2
+    finally:
+        context.close()
+
+
+@pytest.mark.slow
+def test_another_explorer_at_the_same_address_shows_its_own_images(program, toy_run):
+    network = os.path.join(toy_run.result_dir, '003-toy', 'network-snapshot-000100.pkl')
+    pixels = """() => {
+      const image = document.querySelector('.tile img'), canvas = document.createElement('canvas');
+      canvas.getContext('2d').drawImage(image, 0, 0);
+      return canvas.toDataURL();
+    }"""
+    port, seen = None, []
+    with contextlib.ExitStack() as stack:
+        for run_id in (3, network):
+            with served(open_session(toy_run, run_id), port) as address:
+                if not seen:
+                    page = stack.enter_context(page_of(program, address))
+                else:
+                    page.goto('about:blank')
+                    page.goto(address)
+                wait_until(page, ALL_DRAWN)
+                seen.append((page.locator('h1').inner_text(), page.evaluate(pixels)))
+                port = urllib.parse.urlsplit(address).port
+    assert [title for title, _ in seen] == ['003-toy', 'network-snapshot-000100.pkl']
+    assert seen[0][1] != seen[1][1]
+
+
 @pytest.mark.first(1, rest='exhaustive')
 @pytest.mark.slow
 @pytest.mark.parametrize('width, scheme', [(400, 'light'), (1400, 'dark')])
@@ -184,7 +249,7 @@ def test_the_tools(program, address, tmp_path, width, scheme):
         command = page.locator('#walk-command').inner_text()
         assert command.endswith('--seeds 3,5,8 --duration_sec 1')
         assert parse_args(shlex.split(command)[2:]).seeds == ['3,5,8']
-        page.locator('#walk-play').click()
+        page.keyboard.press('Space')  # plays, although the tool was opened by a click
         wait_until(page, "document.getElementById('walk-big').src.includes('mix')")
         page.locator('#walk-play').click()
         assert saved(page, '#walk-mp4', tmp_path / 'a.mp4') == 'walk.mp4'
