@@ -49,7 +49,11 @@ class Projections:
         self._path = path
         self._shapes = [list(Gs.input_shape[1:]), [label_size]]
         self._lock = threading.Lock()  # of _points
-        self._points: dict[int, Point] = self._read() or {}
+        saved = self._read()
+        if saved is None:
+            print(f'Note: {path!r} does not hold projections of this network. It is left as it is, '
+                  'so projections end with the explorer. Move it away to keep new ones.')
+        self._points: dict[int, Point] = saved or {}
         self._ways: collections.OrderedDict[int, tuple[list[np.ndarray], np.ndarray]] = (
             collections.OrderedDict())
 

@@ -13,7 +13,7 @@ from werkzeug.wrappers import Request, Response
 
 MOST_JSON = 64 << 10  # bytes
 MOST_UPLOAD = 32 << 20  # bytes per picture
-LONGEST_QUERY = 300_000  # characters: a sheet of long recipes
+LONGEST_QUERY = 60_000  # characters: a sheet of long recipes; http.server reads at most 65,536
 POLICY = ("default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "
           "connect-src 'self'; media-src 'self' blob:; base-uri 'none'; form-action 'none'; "
           "frame-ancestors 'none'")

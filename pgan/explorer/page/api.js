@@ -1,7 +1,7 @@
 // Requests to the server, and loading of images.
-import { state } from './state.js';
+import { run, state } from './state.js';
 
-export const run = {};  // metadata of the run, see loadRun
+export { run };
 
 export async function loadRun() {
   Object.assign(run, await get('about'));

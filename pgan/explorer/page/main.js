@@ -37,7 +37,6 @@ async function start() {
 // The address may belong to another run.
 function repair() {
   if (state.class !== null && state.class >= run.classes.length) state.class = null;
-  if (state.snapshot !== null && state.snapshot >= run.snapshots.length) state.snapshot = null;
   if (!run.lods.some(({ lod }) => lod === state.lod)) state.lod = null;
 }
 

@@ -1,5 +1,7 @@
 // State of the page, kept in its address so that it can be bookmarked.
 
+export const run = {};  // metadata of the run, see loadRun in api.js
+
 export const state = {
   from: 0, class: null, snapshot: null, lod: null, size: 0,
   kept: [], chosen: -1, tab: '', moves: {}, place: 0, loop: true, seconds: 6,
@@ -23,12 +25,15 @@ export function change(values) {
 export const isSeed = recipe => SEED.test(recipe);
 export const chosenRecipe = () => state.kept[state.chosen] ?? null;
 
+// The address names snapshots: their indices change when a running run saves more.
+const nameOf = index => run.snapshots[index]?.name.replace(/^network-(snapshot-)?|\.pkl$/g, '') ?? null;
+
 export function written() {
   const words = new URLSearchParams();
   const put = (name, value, usual) => { if (value !== usual) words.set(name, value); };
   put('from', state.from, 0);
   put('class', state.class, null);
-  put('at', state.snapshot, null);
+  put('at', nameOf(state.snapshot), null);
   put('lod', state.lod, null);
   put('size', state.size, 0);
   if (state.kept.length) words.set('kept', state.kept.join('~'));
@@ -56,7 +61,8 @@ export function read(text) {
   };
   state.from = whole('from', 0);
   state.class = whole('class', null);
-  state.snapshot = whole('at', null);
+  const at = run.snapshots.findIndex((_, index) => nameOf(index) === words.get('at'));
+  state.snapshot = at < 0 ? null : at;
   state.lod = whole('lod', null, 12);
   state.size = whole('size', 0, 1024);
   state.kept = (words.get('kept') ?? '').split('~').filter(each => each && each.length <= 1000)

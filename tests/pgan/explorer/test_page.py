@@ -156,6 +156,11 @@ def test_a_snapshot_that_comes_later_is_shown(program, address, toy_run):
             page.locator('#time').fill('3')
             wait_until(page, f"{TILES}.every(image => image.src.includes('snapshot=3'))")
             assert page.locator('#time-value').inner_text() == '300 kimg'
+            page.clock.fast_forward('00:01')
+            wait_until(page, "location.hash.includes('at=000300')")
+            page.reload()
+            wait_until(page, ALL_DRAWN)
+            assert page.locator('#time-value').inner_text() == '300 kimg'
         finally:
             os.unlink(path)
 

@@ -186,7 +186,7 @@ def test_projections_outlive_the_explorer(browser, toy_run, monkeypatch):
 
 
 @pytest.mark.parametrize('content', ['no numpy file', 'other shapes', 'folder'])
-def test_projections_replace_no_other_file(tmp_path, content):
+def test_projections_replace_no_other_file(tmp_path, capsys, content):
     path, Gs = tmp_path / 'explorer-projections.npz', random_generator()
     if content == 'folder':
         path.mkdir()
@@ -197,6 +197,7 @@ def test_projections_replace_no_other_file(tmp_path, content):
         path.write_bytes(b'mine')
     before = path.read_bytes() if path.is_file() else None
     kept = projections.Projections(str(path), Gs, 3)
+    assert 'Move it away' in capsys.readouterr().out
     point = Point(np.zeros([1, *Gs.input_shape[1:]], np.float32), np.eye(3, dtype=np.float32)[:1])
     assert kept._save(1, point) == 1 and kept.point(1, None) is point
     assert (path.read_bytes() if path.is_file() else None) == before
