@@ -467,7 +467,8 @@ def load_dataset_for_previous_run(run_id: int | str, result_dir: str | os.PathLi
 
     Args:
         run_id: the run, see `locate_result_subdir`.
-        result_dir, data_dir: folders that hold the runs and the data sets.
+        result_dir, data_dir: folders that hold the runs and the data sets. If only the data_dir
+            that the run's config.txt names has its data set, that one is used, and a note printed.
         config: the configuration. The class that its `dataset` names is trusted, so a run that used
             it can be loaded. A class that the run's config.txt names is trusted only if it is in
             the user's own files.
@@ -480,6 +481,7 @@ def load_dataset_for_previous_run(run_id: int | str, result_dir: str | os.PathLi
         DataError: the run, its config.txt or the data set's name cannot be found or read.
     """
     result_subdir = locate_result_subdir(run_id, result_dir)
+    data_dir = _data_dir_of(result_subdir, data_dir)
     options, mirror_augment = read_dataset_options(result_subdir, data_dir)
     class_name = options.get('class_name')
     vouched = (*own_code.STOCK_CLASSES, (getattr(config, 'dataset', None) or {}).get('class_name'))
@@ -487,6 +489,26 @@ def load_dataset_for_previous_run(run_id: int | str, result_dir: str | os.PathLi
         own_code.import_own('dataset.class_name', options,
                             os.path.join(result_subdir, 'config.txt'))
     return dataset.load_dataset(**{**options, 'data_dir': data_dir, **kwargs}), mirror_augment
+
+
+def _data_dir_of(result_subdir, data_dir):
+    """data_dir, or the one in config.txt if only that has the run's data set.
+
+    A run that was trained with another data_dir then needs no option in later scripts.
+    """
+    recorded = _read_config(result_subdir, [], ['data_dir']).get('data_dir')
+    here, there = (_dataset_folder(result_subdir, folder) if folder else None
+                   for folder in (data_dir, recorded))
+    if there is None or not os.path.isdir(there) or here is None or os.path.isdir(here):
+        return data_dir
+    print(f'Note: {here!r} does not exist. Using {there!r}, on which the run was trained.')
+    return recorded
+
+
+def _dataset_folder(result_subdir, data_dir):
+    """Folder of a run's data set in data_dir; None for classes that have none."""
+    name = read_dataset_options(result_subdir, data_dir)[0].get('tfrecord_dir')
+    return os.path.join(expanded(data_dir), expanded(name)) if isinstance(name, str) else None
 
 
 def read_dataset_options(result_subdir: str | os.PathLike,
@@ -524,8 +546,10 @@ def read_dataset_options(result_subdir: str | os.PathLike,
     return options, mirror_augment
 
 
-def _read_config(result_subdir, names):
-    """Read some `name = {...}` lines of config.txt as dicts; the last of duplicate lines counts."""
+def _read_config(result_subdir, names, names_of_texts=()):
+    """Read some lines of config.txt: `name = {...}` as dicts, others as strings; the last of
+    duplicate lines counts.
+    """
     path = os.path.join(result_subdir, 'config.txt')
     try:
         with open(path, encoding='utf-8') as file:
@@ -540,6 +564,8 @@ def _read_config(result_subdir, names):
         name, separator, text = line.partition(' = ')
         if separator and name in names:
             found[name] = _read_dict(path, line, text)
+        elif separator and name in names_of_texts:
+            found[name] = text
     return found
 
 

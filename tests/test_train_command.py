@@ -199,10 +199,17 @@ def test_a_finished_run_is_told_before_tensorflow_starts(in_tmp, monkeypatch, ca
     assert 'has finished, at' in capsys.readouterr().err
 
 
+@pytest.fixture
+def output(capsys):
+    """Restores stdout and stderr, which the program logs from its start on."""
+    yield capsys
+    misc.restore_output()
+
+
 @pytest.mark.parametrize('name, text', [
     ('none', "'datasets/none' not found"), ('empty', 'has no .tfrecords files'),
     ('file', 'is a file'), ('datasets/toy', "'toy' instead of 'datasets/toy'"), (12, 'not found')])
-def test_a_missing_data_set_is_told_before_tensorflow_starts(in_tmp, monkeypatch, capsys, name,
+def test_a_missing_data_set_is_told_before_tensorflow_starts(in_tmp, monkeypatch, output, name,
                                                              text):
     for folder in ('empty', 'toy'):
         (in_tmp / 'datasets' / folder).mkdir(parents=True)
@@ -210,12 +217,12 @@ def test_a_missing_data_set_is_told_before_tensorflow_starts(in_tmp, monkeypatch
     monkeypatch.setattr(misc, 'import_tensorflow', lambda: pytest.fail('TensorFlow is started'))
     with pytest.raises(SystemExit):
         main(['--set', f'dataset.tfrecord_dir={name}'])
-    assert text in capsys.readouterr().err
+    assert text in output.readouterr().err
 
 
 @pytest.mark.parametrize('assignment', [
     'dataset.class_name=my_data.Flowers', 'train.func=util_scripts.info'])
-def test_other_classes_and_functions_look_for_their_data_themselves(in_tmp, monkeypatch,
+def test_other_classes_and_functions_look_for_their_data_themselves(in_tmp, monkeypatch, output,
                                                                     assignment):
     class Started(Exception):
         pass

@@ -263,6 +263,21 @@ def test_a_folder_that_exists_is_no_older_name(loaded):
     assert loaded == [{'data_dir': 'data', 'tfrecord_dir': 'faces-256'}]
 
 
+@pytest.mark.parametrize('given, recorded, used', [
+    ('datasets', 'elsewhere', 'elsewhere'),  # trained with --set data_dir=elsewhere
+    ('here', 'elsewhere', 'here'), ('datasets', 'nowhere', 'datasets'),
+    ('datasets', None, 'datasets'), ('datasets', '', 'datasets')])
+def test_the_data_set_is_found_where_the_run_found_it(loaded, capsys, given, recorded, used):
+    for folder in ('elsewhere/mine', 'here/mine', 'mine'):
+        os.makedirs(folder)
+    line = '' if recorded is None else f'data_dir = {recorded}\n'
+    write_config_txt(f"{line}dataset = {{'tfrecord_dir': 'mine'}}\n")
+    misc.load_dataset_for_previous_run(0, data_dir=given)
+    assert loaded == [{'data_dir': used, 'tfrecord_dir': 'mine'}]
+    assert ("'datasets/mine' does not exist. Using 'elsewhere/mine'" in capsys.readouterr().out
+            ) == (used == 'elsewhere')
+
+
 @pytest.mark.parametrize('line', [
     "dataset = __import__('os').system('touch hacked')", 'dataset = {', 'dataset = 3',
     "train = {'a': open('hacked', 'w')}", "dataset = {'tfrecord_dir': 'x', 'resolution': 2"

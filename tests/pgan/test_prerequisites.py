@@ -71,6 +71,7 @@ def test_a_keras_json_of_theanos_time_changes_nothing(tmp_path):
     assert "'float16'" not in out
 
 
+SYNTHETIC = "dataset={'class_name':'dataset.SyntheticDataset'}"  # always present
 KERAS = """
 import json, os
 _config_path = os.path.expanduser('~/.keras/keras.json')
@@ -97,14 +98,14 @@ def test_a_malformed_keras_json_gets_one_line(tmp_path, content, said):
     for name, text in (('keras', KERAS), ('tensorflow', 'import keras')):
         (tmp_path / name).mkdir()
         (tmp_path / name / '__init__.py').write_text(text)
-    _, err, code = run(sys.executable, ROOT / 'train.py', '--dry-run', cwd=tmp_path,
+    _, err, code = run(sys.executable, ROOT / 'train.py', '--set', SYNTHETIC, cwd=tmp_path,
                        HOME=str(tmp_path), PYTHONPATH=str(tmp_path))
     assert code == 1 and err.count('\n') == 1, err
     assert err.startswith('error: Keras cannot use') and repr(str(path)) in err and said in err
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('program', ['train.py --dry-run',
+@pytest.mark.parametrize('program', [f'train.py --set {SYNTHETIC}',
                                      'util_scripts.py generate_fake_images --run_id x.pkl'])
 def test_keras_itself_with_a_malformed_keras_json(tmp_path, program):
     (tmp_path / '.keras').mkdir()
