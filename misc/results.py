@@ -1,6 +1,7 @@
 """Result folders: create them, find them, and load networks and data sets of earlier runs."""
 import ast
 import contextlib
+import functools
 import glob
 import os
 import re
@@ -501,8 +502,13 @@ def _data_dir_of(result_subdir, data_dir):
                    for folder in (data_dir, recorded))
     if there is None or not os.path.isdir(there) or here is None or os.path.isdir(here):
         return data_dir
-    print(f'Note: {here!r} does not exist. Using {there!r}, on which the run was trained.')
+    _note_once(f'Note: {here!r} does not exist. Using {there!r}, on which the run was trained.')
     return recorded
+
+
+@functools.cache
+def _note_once(text):
+    print(text)
 
 
 def _dataset_folder(result_subdir, data_dir):
