@@ -57,6 +57,9 @@ class Formatter(argparse.HelpFormatter):
                                subsequent_indent=indent, break_on_hyphens=False)
             for part in text.strip('\n').split('\n\n'))
 
+    def _split_lines(self, text, width):
+        return textwrap.wrap(' '.join(text.split()), width, break_on_hyphens=False)
+
     def _format_usage(self, *args):
         """Reindent usage lines that are too long: argparse indents by the length of the program's
         name.

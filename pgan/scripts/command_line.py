@@ -33,6 +33,7 @@ _EXAMPLES = [
 # Chosen by resolution on the command line. In Python, the original's default of 1 holds.
 AUTOMATIC = ('image_shrink', 'image_zoom')
 VOCABULARY = {**vars(options), **vars(option_checks)}  # names in the scripts' signatures
+_ALIASES = {('explore', 'run_id'): ['--pkl']}  # (script, option): other names of the option
 
 
 class Script(NamedTuple):
@@ -71,12 +72,12 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         first = script.description.split('\n\n')[0].replace('\n', ' ')
         command = commands.add_parser(script.name, help=first, description=script.description)
         for option in script.options.values():
-            _add(command, option)
+            _add(command, option, _ALIASES.get((script.name, option.name), []))
         settings.add_arguments(command)
     return parser.parse_args(argv)
 
 
-def _add(command, option):
+def _add(command, option, aliases):
     notes = [option.kind.words] if option.kind is not ANYTHING else []
     if option.name in AUTOMATIC:
         notes.append('default: None')
@@ -86,7 +87,7 @@ def _add(command, option):
     takes: dict[str, Any] = dict(nargs='+' if option.kind.is_list else None, metavar='VALUE')
     if option.default is False:  # a flag
         takes = dict(action='store_true')
-    command.add_argument(f'--{option.name}', required=option.default is REQUIRED,
+    command.add_argument(f'--{option.name}', *aliases, required=option.default is REQUIRED,
                          default=argparse.SUPPRESS, help=text.replace('%', '%%'), **takes)
 
 

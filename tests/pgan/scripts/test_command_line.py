@@ -99,6 +99,7 @@ def test_values():
     ] and metrics.desc == 'evaluate-metrics-5'
     assert configured('evaluate_metrics', '--run_id', '1', '--log', 'l', '--metrics', 'swd',
                       '--num_images', '1', '--real_passes', '1').train.metrics == ['swd']
+    assert configured('explore', '--pkl', 'a.pkl').train.run_id == 'a.pkl'
     config = configured('project_image', '--run_id', '5', '--image', '2018', '--num_steps', '7')
     assert config.train.image == '2018' and config.train.num_steps == 7
     config = configured('project_image', '--run_id', 'some/where/network-final.pkl', '--image',
