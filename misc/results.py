@@ -482,7 +482,8 @@ def load_dataset_for_previous_run(run_id: int | str, result_dir: str | os.PathLi
         DataError: the run, its config.txt or the data set's name cannot be found or read.
     """
     result_subdir = locate_result_subdir(run_id, result_dir)
-    data_dir = _data_dir_of(result_subdir, data_dir)
+    if 'tfrecord_dir' not in kwargs:
+        data_dir = _data_dir_of(result_subdir, data_dir)
     options, mirror_augment = read_dataset_options(result_subdir, data_dir)
     class_name = options.get('class_name')
     vouched = (*own_code.STOCK_CLASSES, (getattr(config, 'dataset', None) or {}).get('class_name'))
@@ -497,10 +498,12 @@ def _data_dir_of(result_subdir, data_dir):
 
     A run that was trained with another data_dir then needs no option in later scripts.
     """
+    here = _dataset_folder(result_subdir, data_dir)
+    if here is None or os.path.isdir(here):
+        return data_dir
     recorded = _read_config(result_subdir, [], ['data_dir']).get('data_dir')
-    here, there = (_dataset_folder(result_subdir, folder) if folder else None
-                   for folder in (data_dir, recorded))
-    if there is None or not os.path.isdir(there) or here is None or os.path.isdir(here):
+    there = _dataset_folder(result_subdir, recorded) if recorded else None
+    if there is None or not os.path.isdir(there):
         return data_dir
     _note_once(f'Note: {here!r} does not exist. Using {there!r}, on which the run was trained.')
     return recorded

@@ -278,6 +278,13 @@ def test_the_data_set_is_found_where_the_run_found_it(loaded, capsys, given, rec
             ) == (used == 'elsewhere')
 
 
+def test_another_data_set_is_looked_for_in_data_dir_only(loaded):
+    os.makedirs('elsewhere/mine')
+    write_config_txt("data_dir = elsewhere\ndataset = {'tfrecord_dir': 'mine'}\n")
+    misc.load_dataset_for_previous_run(0, tfrecord_dir='other')
+    assert loaded == [{'data_dir': 'datasets', 'tfrecord_dir': 'other'}]
+
+
 @pytest.mark.parametrize('line', [
     "dataset = __import__('os').system('touch hacked')", 'dataset = {', 'dataset = 3',
     "train = {'a': open('hacked', 'w')}", "dataset = {'tfrecord_dir': 'x', 'resolution': 2"

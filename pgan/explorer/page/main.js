@@ -3,7 +3,7 @@ import { get, loadRun, run, tell } from './api.js';
 import { setUpImage } from './image.js';
 import { setUpMix } from './mix.js';
 import { setUpPicture } from './picture.js';
-import { change, onChange, read, state } from './state.js';
+import { change, onChange, read, shortName, state } from './state.js';
 import { remove, setUpTray, toggle } from './tray.js';
 import { isPlaying, play, setUpWalk, stop } from './walk.js';
 import { resize, setUpWall } from './wall.js';
@@ -81,7 +81,7 @@ async function lookForSnapshots() {
   tell(`A new snapshot: ${nameOfSnapshot(found.at(-1))}. Move the slider 'Time' to see it.`);
 }
 
-const nameOfSnapshot = ({ name, kimg }) => (kimg === null ? name.replace(/^network-|\.pkl$/g, '') : `${kimg} kimg`);
+const nameOfSnapshot = snapshot => (snapshot.kimg === null ? shortName(snapshot) : `${snapshot.kimg} kimg`);
 
 function showBar() {
   const snapshot = state.snapshot ?? run.snapshot;

@@ -26,14 +26,14 @@ export const isSeed = recipe => SEED.test(recipe);
 export const chosenRecipe = () => state.kept[state.chosen] ?? null;
 
 // The address names snapshots: their indices change when a running run saves more.
-const nameOf = index => run.snapshots[index]?.name.replace(/^network-(snapshot-)?|\.pkl$/g, '') ?? null;
+export const shortName = snapshot => snapshot.name.replace(/^network-(snapshot-)?|\.pkl$/g, '');
 
 export function written() {
   const words = new URLSearchParams();
   const put = (name, value, usual) => { if (value !== usual) words.set(name, value); };
   put('from', state.from, 0);
   put('class', state.class, null);
-  put('at', nameOf(state.snapshot), null);
+  if (state.snapshot !== null) words.set('at', shortName(run.snapshots[state.snapshot]));
   put('lod', state.lod, null);
   put('size', state.size, 0);
   if (state.kept.length) words.set('kept', state.kept.join('~'));
@@ -61,7 +61,7 @@ export function read(text) {
   };
   state.from = whole('from', 0);
   state.class = whole('class', null);
-  const at = run.snapshots.findIndex((_, index) => nameOf(index) === words.get('at'));
+  const at = run.snapshots.findIndex(snapshot => shortName(snapshot) === words.get('at'));
   state.snapshot = at < 0 ? null : at;
   state.lod = whole('lod', null, 12);
   state.size = whole('size', 0, 1024);
