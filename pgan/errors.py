@@ -81,6 +81,10 @@ def in_short(error: object) -> str:
 # driver.
 _SHORTAGE = ('no algorithm worked', 'failed to allocate', 'out of memory', 'oom when allocating',
              'cudnn_status_alloc_failed')
+# Messages of cuDNN and cuBLAS that cannot start.
+_LIBRARY_FAILED = ('dnn library', 'no dnn in stream', 'no dnn support', 'blas support',
+                   'cudnn handle', 'cublas handle', 'status_not_initialized',
+                   'failed to initialize gpu')
 _BYTES = dict(half=2, bfloat16=2, float=4, double=8, uint8=1, int8=1, bool=1, int32=4, int64=8)
 
 
@@ -88,12 +92,18 @@ def is_memory_shortage(error: BaseException) -> bool:
     """Whether an error means that a device or the host is out of memory."""
     if isinstance(error, MemoryError):  # NumPy's as well
         return True
+    return _is_of_tensorflow(error, _SHORTAGE, 'ResourceExhaustedError')
+
+
+def _is_of_tensorflow(error: BaseException, parts: Sequence[str], name: str = '') -> bool:
+    """Whether an error comes from a TensorFlow operation, and its type has the name or its message
+    has one of the parts.
+    """
     tf = sys.modules.get('tensorflow')
     if tf is None or not isinstance(error, tf.errors.OpError):
         return False
     text = str(error.message).lower()
-    is_named = isinstance(error, tf.errors.ResourceExhaustedError)
-    return is_named or any(part in text for part in _SHORTAGE)
+    return type(error).__name__ == name or any(part in text for part in parts)
 
 
 def memory_asked_for(error: BaseException) -> str:
@@ -122,17 +132,33 @@ def memory_error(error: BaseException, lower: Sequence[str] = ()) -> ConfigError
     what = f' for {asked}' if asked else ''
     do = f'Lower {" or ".join(lower)}, or close' if lower else 'Close'
     where = 'The GPU' if 'GPU:' in str(error) else 'This machine'
+    which = ' (nvidia-smi lists them)' if where == 'The GPU' else ''
     return ConfigError(f'{where} does not have enough memory{what}. {do} other programs that use '
-                       'a lot of it.')
+                       f'a lot of it{which}.')
+
+
+def gpu_library_error(error: BaseException) -> ConfigError | None:
+    """The ConfigError for CUDA libraries that do not start, or None for any other error.
+
+    A full GPU is the most common cause; then these libraries fail before any allocation does.
+    """
+    if not _is_of_tensorflow(error, _LIBRARY_FAILED):
+        return None
+    return ConfigError(
+        f'the GPU does not start: {in_short(getattr(error, "message", error))} Usually other '
+        'programs, such as a training run, hold its memory; nvidia-smi lists them. Close them, '
+        'use another GPU (export CUDA_VISIBLE_DEVICES=1), or no GPU (export '
+        'CUDA_VISIBLE_DEVICES=-1). Otherwise CUDA and TensorFlow do not match: see '
+        'docs/troubleshooting.md, section 1.')
 
 
 @contextlib.contextmanager
 def explaining_memory(lower: Sequence[str]) -> Iterator[None]:
-    """Raise `memory_error` if the block runs out of memory."""
+    """Raise `memory_error` or `gpu_library_error` if the block fails for these reasons."""
     try:
         yield
     except Exception as error:
-        explained = memory_error(error, lower)
+        explained = memory_error(error, lower) or gpu_library_error(error)
         if explained is None:
             raise
         raise explained from error

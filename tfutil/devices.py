@@ -187,13 +187,18 @@ def prepare_devices(num_gpus: int) -> None:
     local = num_gpus if cluster is None else _share_of_machine(num_gpus, cluster, bool(gpus))
     if gpus:
         _check_gpus(num_gpus, local, len(gpus), cluster)
-        # TensorFlow allocates the memory of every visible GPU, and the strategy for several
-        # machines also trains on all of them. A RuntimeError means that TensorFlow has started, so
-        # it is too late to hide any.
-        with contextlib.suppress(RuntimeError):
-            tf.config.set_visible_devices(gpus[:local], 'GPU')
+        hide_gpus(after=local)  # the strategy for several machines trains on all visible GPUs
     elif local > 1:
         make_cpu_devices(local)
+
+
+def hide_gpus(after: int) -> None:
+    """Hide all GPUs but the first `after` from TensorFlow, which allocates memory on each it sees.
+
+    Nothing happens if TensorFlow has already started.
+    """
+    with contextlib.suppress(RuntimeError):
+        tf.config.set_visible_devices(tf.config.list_physical_devices('GPU')[:after], 'GPU')
 
 
 def _share_of_machine(num_gpus: int, cluster: Cluster, has_gpus: bool) -> int:

@@ -70,18 +70,29 @@ def start(config: ModuleType, resume: 'RunToResume | None' = None, dry_run: bool
         dataset.check_present(config.dataset, config.data_dir)
     misc.import_tensorflow()
     import tfutil
+    from tfutil.devices import hide_gpus
     settings.check_config(config)
     print('Initializing TensorFlow...')
-    tfutil.init_tf(config.tf_config, config.random_seed, config.num_gpus)
+    tf_config = config.tf_config
+    if _is_script(config):
+        # A script often runs next to training, so it takes only the GPUs and the memory it needs.
+        # Training itself hides the GPUs that it does not use.
+        hide_gpus(after=config.num_gpus)
+        tf_config = {'gpu_options.allow_growth': True, **tf_config}
+    tfutil.init_tf(tf_config, config.random_seed, config.num_gpus)
     print(f'Running {config.train.func}()...')
     end(config, run(config, resume, dry_run))
 
 
 def end(config: ModuleType, result: object) -> None:
     """Print the program's last lines; the result of a script is the path that it has written."""
-    if config.train.func.startswith('util_scripts.') and isinstance(result, str):
+    if _is_script(config) and isinstance(result, str):
         print('Written:', main_product(result))
     print('Exiting...')
+
+
+def _is_script(config):
+    return config.train.func.startswith('util_scripts.')
 
 
 def main_product(path: str) -> str:

@@ -54,6 +54,23 @@ def test_a_program_ends_with_a_paragraph(fails, words, capsys):
     assert words in said and 'Lower --a or --b, or close other programs' in said
 
 
+@pytest.mark.parametrize('message', [
+    'DNN library initialization failed. Look at the errors above for more details.',
+    'No DNN in stream executor.', 'No BLAS support in stream.',
+    'Could not create cudnn handle: CUDNN_STATUS_INTERNAL_ERROR',
+    'failed to create cublas handle: the library was not initialized',
+    'CUBLAS_STATUS_NOT_INITIALIZED',
+    'Failed to initialize GPU device #0: unknown error'])
+def test_gpu_libraries_that_do_not_start(message, capsys):
+    with pytest.raises(SystemExit), errors.exit_on_user_error():
+        raise tf.errors.InternalError(None, None, message)
+    said = capsys.readouterr().err
+    assert said.startswith(f'error: the GPU does not start: {message}') and said.count('\n') == 1
+    assert 'nvidia-smi' in said and 'export CUDA_VISIBLE_DEVICES=-1' in said
+    for other in (tf.errors.InternalError(None, None, 'blas GEMM launch failed'), OSError(message)):
+        assert errors.gpu_library_error(other) is None
+
+
 @pytest.mark.parametrize('fails, words', SHORTAGES)
 def test_what_config_names_says_which_options_to_lower(fails, words, monkeypatch):
     """Training, and the scripts, whose command line replaces 'train.' with '--'."""

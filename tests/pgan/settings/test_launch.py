@@ -5,6 +5,8 @@ import types
 
 import pytest
 
+import misc
+from pgan import settings
 from pgan.settings import launch
 
 
@@ -47,3 +49,30 @@ def test_the_one_product_of_a_script_is_named(files, named, in_tmp, capsys):
     launch.end(config, 'out/config.txt')
     assert capsys.readouterr().out.splitlines() == [
         f'Written: out{named}', 'Exiting...', 'Written: out/config.txt', 'Exiting...']
+
+
+@pytest.mark.parametrize(('func', 'tf_config', 'visible', 'growth'), [
+    ('util_scripts.explore', {}, 1, {'gpu_options.allow_growth': True}),
+    ('util_scripts.explore', {'gpu_options.allow_growth': False}, 1,
+     {'gpu_options.allow_growth': False}),
+    (launch.TRAINING, {}, 4, {}),  # it knows its share of a cluster
+])
+def test_a_script_leaves_gpus_and_memory_to_training(func, tf_config, visible, growth, monkeypatch):
+    gpus = [types.SimpleNamespace(name=f'GPU:{i}') for i in range(4)]
+    given = {}
+    monkeypatch.setattr('tensorflow.config.list_physical_devices', lambda kind: list(gpus))
+    monkeypatch.setattr('tensorflow.config.set_visible_devices',
+                        lambda those, kind: given.update(visible=those))
+    monkeypatch.setattr('tfutil.init_tf', lambda config, *rest: given.update(growth=config))
+    for name in ('apply_env', 'check_spelling', 'check_config'):
+        monkeypatch.setattr(settings, name, lambda config: None)
+    monkeypatch.setattr(launch, 'run', lambda *arguments: None)
+    monkeypatch.setattr('dataset.check_present', lambda *arguments: None)
+    config = types.SimpleNamespace(
+        train=types.SimpleNamespace(func=func), tf_config=tf_config, random_seed=1, num_gpus=1,
+        dataset={}, data_dir='datasets')
+    try:
+        launch.start(config)
+    finally:
+        misc.restore_output()
+    assert given == {'growth': growth, **({'visible': gpus[:1]} if visible == 1 else {})}
