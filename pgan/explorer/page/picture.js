@@ -23,6 +23,7 @@ export function setUpPicture() {
   by('picture-step').addEventListener('input', draw);
   by('picture-keep').addEventListener('click', () => keep(`p${found.projection}`));
   by('picture-stop').addEventListener('click', () => cancel(found.task));
+  by('picture-big').addEventListener('load', () => { by('picture-result').hidden = false; });
   onChange(draw);
 }
 
@@ -34,6 +35,9 @@ async function start(file) {
     found = { task: task.task, projection: null, steps: 0, isDone: false };
     by('picture-target').src = `tasks/${task.task}/target`;
     by('picture-found').hidden = false;
+    frame.cancel();  // an earlier picture's
+    by('picture-result').hidden = true;
+    by('picture-name').textContent = 'Closest so far';
     by('picture-step').hidden = true;
     by('picture-keep').disabled = true;
     by('picture-stop').hidden = false;

@@ -274,6 +274,17 @@ def test_the_tools(program, address, tmp_path, width, scheme):
         page.locator('#picture-step').fill('2')
         page.locator('#picture-keep').click()
         check_layout(page, width)
+        # a second picture, without an image of the first
+        held = []
+        page.route('**/image?*', lambda route: held.append(route))
+        page.locator('#picture-file').set_input_files(tmp_path / 'a.png')
+        wait_until(page, "document.getElementById('picture-keep').disabled")
+        wait_until(page, "!document.getElementById('picture-keep').disabled")
+        assert not page.locator('#picture-result').is_visible()
+        for route in held:
+            route.continue_()
+        page.unroute('**/image?*')
+        wait_until(page, "document.getElementById('picture-big').checkVisibility()")
         # The address restores the whole state.
         page.locator('summary').click()
         assert saved(page, '#tray-sheet', tmp_path / 's.png') == 'sheet.png'
