@@ -22,7 +22,7 @@ from tests.support.toy_runs import check_files, files_of, run, ticks_of
 
 
 @pytest.mark.slow
-def test_unconditional_through_every_stage(toy):
+def test_unconditional_through_every_stage(toy, own_threads):
     """In a subprocess, as users run it; files, log and TensorBoard tags are the original's."""
     done = subprocess.run([sys.executable, ROOT / 'train.py', '--config', 'tiny.py'],
                           capture_output=True, text=True)

@@ -133,7 +133,7 @@ def carry_out(folder, command, *more, replaced=()):
 
 
 @pytest.mark.slow
-def test_quick_start(checkout):
+def test_quick_start(checkout, own_threads):
     """Set-up, data set, training, pictures; and that a second run finds all of it done."""
     said = carry_out(checkout, QUICKSTART)
     result = checkout / 'results' / '000-quickstart-digits'

@@ -23,6 +23,7 @@ CONTEXT.set_forkserver_preload(
 def _train(argv, folder):
     """Body of a process: train.py, with its output in a file."""
     os.chdir(folder)
+    os.environ.pop('TF_NUM_INTRAOP_THREADS', None)  # it chooses its threads, as it does for users
     with open('output.txt', 'a', buffering=1) as output:
         os.dup2(output.fileno(), 1)
         os.dup2(output.fileno(), 2)

@@ -177,14 +177,9 @@ def test_tf_config_options():
         tfutil.init_tf({'allow_soft_placemnt': True})
 
 
-@pytest.mark.first(3, rest='exhaustive')
-@pytest.mark.slow
 @pytest.mark.parametrize('config, allowed', [(None, False), ({}, False), ({'tf32': True}, True),
                                              ({'tf32': False}, False)], ids=str)
 def test_tensorfloat32_is_off_unless_asked_for(config, allowed):
-    """TensorFlow's default is on. It is off even if the program is only imported, to load a
-    network.
-    """
     try:
         tf.config.experimental.enable_tensor_float_32_execution(True)
         tfutil.init_tf(config)
@@ -193,6 +188,11 @@ def test_tensorfloat32_is_off_unless_asked_for(config, allowed):
         assert tf.config.optimizer.get_experimental_options()['layout_optimizer'] != allowed
     finally:
         tfutil.init_tf()
+
+
+@pytest.mark.slow
+def test_tensorfloat32_is_off_in_a_program_that_only_imports_tfutil():
+    """TensorFlow's default is on. Loading a network needs no `init_tf`."""
     code = ('import tensorflow as tf, tfutil; '
             'print(tf.config.experimental.tensor_float_32_execution_enabled())')
     assert subprocess.run([sys.executable, '-c', code], capture_output=True, text=True,

@@ -91,7 +91,7 @@ for cores, num_gpus, computed_before in json.loads(sys.argv[1]):
 
 
 @pytest.mark.slow
-def test_threads_are_set_on_two_cores_before_anything_is_computed():
+def test_threads_are_set_on_two_cores_before_anything_is_computed(own_threads):
     """Each case in a separate process; the next run in that process gets the same answer."""
     cases = json.dumps([case for case, _ in SET])
     done = subprocess.run([sys.executable, '-c', CONFIGURE, cases], capture_output=True, text=True,
