@@ -179,6 +179,43 @@ def transposes(graph_def):
     return sum(node.op == 'Transpose' for node, _ in _executed(graph_def))
 
 
+def host_copies(graph_def):
+    """Counter of copies between host and device memory, by the operations that they connect.
+
+    Constants and arguments do not count. Use it on the result of `optimized_for_gpu`, as it does
+    not enter functions.
+
+    Returns:
+        Counter: (operation that makes a tensor, operation that uses it) to the number of nodes.
+    """
+    nodes = {node.name: node for node in graph_def.node}
+    copies = collections.Counter()
+    for node in graph_def.node:
+        tensors = [name for name in node.input if not name.startswith('^')]
+        for number, (maker, _, output) in enumerate(name.partition(':') for name in tensors):
+            maker = nodes[maker]
+            is_given = maker.op in ('Const', 'HostConst', 'Placeholder', '_Arg')
+            if not is_given and (_host_arguments(maker, 'output_arg')[int(output or 0)]
+                                 != _host_arguments(node, 'input_arg')[number]):
+                copies[maker.op, node.op] += 1
+    return copies
+
+
+def _host_arguments(node, kind):
+    """Whether each of a node's arguments, 'input_arg' or 'output_arg', is in host memory."""
+    kernel = _gpu_kernel(node)
+    always = _device_type(node.device) == 'CPU' or kernel is None
+    found = []
+    for argument in getattr(_definition(node.op), kind):
+        count = 1
+        if argument.number_attr:
+            count = node.attr[argument.number_attr].i
+        elif argument.type_list_attr:
+            count = len(node.attr[argument.type_list_attr].list.type)
+        found += [always or argument.name in kernel.host_memory_arg] * count
+    return found
+
+
 # ---------------------------------------------------------------- what XLA compiles
 
 def hlo_counts(jit_function, *args):

@@ -203,5 +203,6 @@ def integers(shape: Shape, maxval: int | tf.Tensor) -> tf.Tensor:
     key = _active.get()
     if key is None:
         return tf.random.uniform(shape, 0, maxval, dtype=tf.int32)
-    bits = tf.bitwise.bitwise_and(key.bits(shape), 0x7fffffff)
-    return tf.math.floormod(bits, tf.cast(maxval, tf.int32))
+    # int64, because TensorFlow computes with int32 on the host, even for GPUs
+    bits = tf.cast(tf.bitwise.bitwise_and(key.bits(shape), 0x7fffffff), tf.int64)
+    return tf.cast(tf.math.floormod(bits, tf.cast(maxval, tf.int64)), tf.int32)

@@ -17,6 +17,7 @@ Strengths are those of the two papers. Sizes are fractions of the image, so they
 resolution. There are two differences from the second paper: images are resampled bilinearly,
 without its wavelet filter, and are extended beyond their borders by reflection.
 """
+import functools
 import math
 from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
@@ -66,14 +67,15 @@ class Augmentation:
 
     def _diffaugment(self, images):
         draws = randomness.uniform([len_of(images), 7])
-        return fused(diffaugment, images, draws)
+        # not an argument, so that XLA does not differentiate with respect to it
+        return fused(lambda images: diffaugment(images, draws), images)
 
     def _ada(self, images):
         p = self._probability()
         gates = randomness.uniform([len_of(images), len(_Gates._fields)])
         uniform = randomness.uniform([len_of(images), 8])
         normal = randomness.normal([len_of(images), 7])
-        return fused(ada, images, p, gates, uniform, normal)
+        return ada(images, p, gates, uniform, normal)
 
 
 def len_of(images: tf.Tensor) -> int | tf.Tensor:
@@ -100,18 +102,14 @@ def diffaugment(images: tf.Tensor, draws: tf.Tensor) -> tf.Tensor:
         brightness - 0.5, saturation * 2.0, contrast + 0.5)))
 
     size = images.shape[-1]
-    pixels = tf.range(size)
+    pixels = tf.range(size, dtype=tf.int64)
     most = int(size * TRANSLATION + 0.5)
-    # row and column from which each pixel comes
-    rows, columns = (pixels - (_floored(place, 2 * most + 1) - most) for place in places[:2])
+    images = _shifted(images, *(_floored(place, 2 * most + 1) - most for place in places[:2]))
     cut = int(size * CUTOUT + 0.5)
     # first row and column of the square, which may lie partly outside the image
     tops, lefts = (_floored(place, size + 1 - cut % 2) - cut // 2 for place in places[2:])
-    is_inside = _square(*((source >= 0) & (source < size) for source in (rows, columns)))
     is_cut = _square(*((pixels >= first) & (pixels < first + cut) for first in (tops, lefts)))
-    moved = _from_rows(images, tf.clip_by_value(rows, 0, size - 1))
-    moved = _transposed(_from_rows(_transposed(moved), tf.clip_by_value(columns, 0, size - 1)))
-    return tf.where(is_inside & ~is_cut, moved, 0.0)
+    return tf.where(is_cut, 0.0, images)
 
 
 def _with_colours(images, brightness, saturation, contrast):
@@ -126,13 +124,35 @@ def _with_colours(images, brightness, saturation, contrast):
 
 
 def _floored(uniform, count):
-    """Integers in [0, count), [N, 1], from uniform numbers in [0, 1), [N]."""
-    return tf.cast(tf.floor(uniform[:, None] * count), tf.int32)
+    """Integers in [0, count), [N, 1], from uniform numbers in [0, 1), [N].
+
+    They are int64: on GPUs, TensorFlow computes with int64 on the device, but with int32 on the
+    host.
+    """
+    return tf.cast(tf.floor(uniform[:, None] * count), tf.int64)
 
 
 def _square(in_rows, in_columns):
     """Mask [N, 1, r, r] of the pixels that lie in both, [N, r] each."""
     return in_rows[:, None, :, None] & in_columns[:, None, None, :]
+
+
+def _shifted(images, down, right):
+    """Shift each image by whole pixels, int64 [N, 1] each. Pixels from outside are 0.
+
+    Its gradient is the shift back. The gradient of `tf.gather` would be a scatter, which XLA
+    executes row by row on GPUs if determinism is on.
+    """
+    @tf.custom_gradient
+    def shifted(images):
+        size = images.shape[-1]
+        pixels = tf.range(size, dtype=tf.int64)
+        rows, columns = pixels - down, pixels - right  # from which each pixel comes
+        is_inside = _square(*((source >= 0) & (source < size) for source in (rows, columns)))
+        moved = _from_rows(images, tf.clip_by_value(rows, 0, size - 1))
+        moved = _transposed(_from_rows(_transposed(moved), tf.clip_by_value(columns, 0, size - 1)))
+        return tf.where(is_inside, moved, 0.0), lambda dy: _shifted(dy, -down, -right)
+    return shifted(images)
 
 
 def _from_rows(images, rows):
@@ -179,15 +199,27 @@ def ada(images: tf.Tensor, p: tf.Tensor, gates: tf.Tensor, uniform: tf.Tensor,
         uniform, normal: draws for their strengths, uniform in [0, 1) [N, 8] and standard normal
             [N, 7].
     """
+    channels, size = images.shape[1:3]
+    inverse, is_moved, linear, constant, is_changed = fused(
+        functools.partial(_drawn_maps, channels, size), p, gates, uniform, normal)
+
+    # the maps are not arguments, so that XLA does not differentiate with respect to them
+    def apply(moved, images):
+        images = tf.where(is_moved[:, None, None, None], moved, images)  # do not blur the others
+        flat = tf.reshape(images, [-1, channels, size * size])
+        changed = tf.reshape(tf.matmul(linear, flat) + constant, tf.shape(images))
+        return tf.where(is_changed[:, None, None, None], changed, images)
+    return fused(apply, resampled(images, inverse), images)
+
+
+def _drawn_maps(channels, size, p, gates, uniform, normal):
+    """Results of `_geometry` and `_colours` for some draws; see `ada`."""
     # If each of the two rotations has this probability, at least one happens with probability p.
     of_rotation = 1.0 - tf.sqrt(1.0 - p)
     limits = [of_rotation if 'rotation' in name else p for name in _Gates._fields]
     done = _Gates(*tf.unstack(gates < tf.stack(limits), axis=1))
     u, n = tf.unstack(uniform, axis=1), tf.unstack(normal, axis=1)
-    inverse, is_moved = _geometry(done, u, n, images.shape[-1])
-    moved = resampled(images, inverse)
-    images = tf.where(is_moved[:, None, None, None], moved, images)  # do not blur the others
-    return _recoloured(images, done, u[6:], n[4:])
+    return [*_geometry(done, u, n, size), *_colours(done, u[6:], n[4:], channels)]
 
 
 def _geometry(done, u, n, size):
@@ -244,20 +276,49 @@ def resampled(images: tf.Tensor, inverse: tf.Tensor) -> tf.Tensor:
             centre.
     """
     _, channels, size, _ = images.shape
+    corners, to_right, to_bottom = fused(functools.partial(_corners, size), inverse)
+
+    def blend(values):
+        values = tf.reshape(values, [-1, 4, size, size, channels])
+        a, b, c, d = tf.unstack(tf.transpose(values, [1, 0, 4, 2, 3]))
+        return lerp(lerp(a, b, to_right), lerp(c, d, to_right), to_bottom)
+    pixels = tf.reshape(tf.transpose(images, [0, 2, 3, 1]), [-1, channels])
+    return fused(blend, _taken(pixels, corners))
+
+
+def _taken(pixels, places):
+    """Take pixels [M, C] by their indices.
+
+    Neither this nor its gradient is fused. The gradient adds up pixels that were taken several
+    times. If determinism is on, XLA does that for one pixel after the other on GPUs; TensorFlow
+    sorts them first.
+    """
+    @tf.custom_gradient
+    def taken(pixels):
+        count = len_of(pixels)
+        return tf.gather(pixels, places), lambda dy: tf.math.unsorted_segment_sum(dy, places, count)
+    return taken(pixels)
+
+
+def _corners(size, inverse):
+    """The four pixels around each place that affine maps [N, 2, 3] lead to.
+
+    Returns:
+        Indices into the pixels of all images, [N * 4 * r * r], for each image those of all top left
+        pixels, then top right, bottom left, bottom right; and the weights of the right ones and of
+        the bottom ones, [N, 1, r, r]. Indices are int64, see `_floored`.
+    """
     along = tf.range(size, dtype=tf.float32) - (size - 1) / 2
     x, y = along[None, None, :], along[None, :, None]
     rows = inverse[:, :, :, None, None]
     found = [rows[:, i, 0] * x + rows[:, i, 1] * y + rows[:, i, 2] for i in (0, 1)]
     (left, right, to_right), (top, bottom, to_bottom) = (_neighbours(place, size)
                                                         for place in found)
-    pixels = tf.reshape(tf.transpose(images, [0, 2, 3, 1]), [-1, size * size, channels])
-    corners = tf.stack([top * size + left, top * size + right, bottom * size + left,
-                        bottom * size + right], axis=1)
-    values = tf.gather(pixels, tf.reshape(corners, [-1, 4 * size * size]), axis=1, batch_dims=1)
-    values = tf.reshape(values, [-1, 4, size, size, channels])
-    a, b, c, d = tf.unstack(tf.transpose(values, [1, 0, 4, 2, 3]))
-    to_right, to_bottom = to_right[:, None], to_bottom[:, None]
-    return lerp(lerp(a, b, to_right), lerp(c, d, to_right), to_bottom)
+    # the first pixel of each image
+    first = tf.range(len_of(inverse), dtype=tf.int64)[:, None, None] * (size * size)
+    top, bottom = top * size + first, bottom * size + first
+    corners = tf.stack([top + left, top + right, bottom + left, bottom + right], axis=1)
+    return [tf.reshape(corners, [-1]), to_right[:, None], to_bottom[:, None]]
 
 
 def _neighbours(place, size):
@@ -267,12 +328,12 @@ def _neighbours(place, size):
     place = tf.clip_by_value(tf.minimum(place, 2.0 * size - place) - 0.5, 0.0, size - 1.0)
     first = tf.floor(place)
     second = tf.minimum(first + 1.0, size - 1.0)
-    return tf.cast(first, tf.int32), tf.cast(second, tf.int32), place - first
+    return tf.cast(first, tf.int64), tf.cast(second, tf.int64), place - first
 
 
-def _recoloured(images, done, u, n):
-    """Transform the colours of each image by one affine map."""
-    channels = images.shape[1]
+def _colours(done, u, n, channels):
+    """Affine maps of colours: linear part [N, C, C], constant [N, C, 1], and which change any, [N].
+    """
     grey = np.full([channels, channels], 1 / channels, np.float32)  # projects onto the grey axis
     identity = np.eye(channels, dtype=np.float32)
 
@@ -294,7 +355,5 @@ def _recoloured(images, done, u, n):
         colour = grey + (identity - grey) * saturation
         linear, constant = (tf.matmul(colour, tf.matmul(rotation, part))
                             for part in (linear, constant))
-    flat = tf.reshape(images, [-1, channels, images.shape[2] * images.shape[3]])
     is_changed = tf.reduce_any(linear != identity, axis=[1, 2]) | (brightness[:, 0, 0] != 0.0)
-    changed = tf.reshape(tf.matmul(linear, flat) + constant, tf.shape(images))
-    return tf.where(is_changed[:, None, None, None], changed, images)
+    return linear, constant, is_changed

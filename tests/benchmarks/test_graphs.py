@@ -136,6 +136,19 @@ def test_compiled_functions_are_one_launch(compiled):
         assert graphs.compiled_calls(graph_def) == 2
 
 
+def test_host_copies():
+    """TensorFlow computes with int32 on the host, and with int64 on the device."""
+    def function(x):
+        on_host, on_device = (tf.cast(x, dtype) for dtype in (tf.int32, tf.int64))
+        with tf.device('/CPU:0'):
+            y = tf.sin(x)
+        numbers = tf.range(4)
+        return (tf.gather(x, on_host * numbers), on_device * tf.cast(numbers, tf.int64),
+                tf.concat([x, y], 0))
+    found = graphs.host_copies(graphs.optimized_for_gpu(concrete(function, tf.TensorSpec([4]))))
+    assert found == {('Cast', 'Mul'): 1, ('Mul', 'GatherV2'): 1, ('Sin', 'ConcatV2'): 1}
+
+
 # ---------------------------------------------------------------- kernels
 
 def test_no_kernel_is_missing(conv, compiled):

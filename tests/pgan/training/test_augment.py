@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from pgan.training.augment import Augmentation, _Gates, ada, diffaugment, resampled
 from tfutil import randomness
+from tfutil.fusion import fusing
 
 METHODS = ['diffaugment', 'ada']
 
@@ -195,6 +196,28 @@ def test_gradients_are_those_of_differences(method):
     slope = tf.reduce_sum(tape.gradient(y, x) * direction).numpy()
     change = (value(tf.constant(images + direction)) - value(tf.constant(images - direction))) / 2
     np.testing.assert_allclose(slope, change.numpy(), rtol=1e-3, atol=1e-3)
+
+
+def with_gradient(method, images, weights):
+    """Augmented images, and the gradient of their weighted sum."""
+    with randomness.keyed(1000, 3), tf.GradientTape() as tape:
+        tape.watch(images)
+        out, = Augmentation(method, (-1, 1), lambda: tf.constant(0.7))(images)
+        total = tf.reduce_sum(out * weights)
+    return out, tape.gradient(total, images)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('method', METHODS)
+def test_fused_parts_compute_the_same(method):
+    images, weights = tf.constant(images_of()), tf.constant(images_of(seed=1))
+
+    @tf.function(autograph=False)
+    def fused_parts(images):
+        with fusing():
+            return with_gradient(method, images, weights)
+    for expected, actual in zip(with_gradient(method, images, weights), fused_parts(images)):
+        np.testing.assert_allclose(actual, expected, atol=2e-5)
 
 
 @pytest.mark.slow

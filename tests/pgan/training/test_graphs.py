@@ -9,7 +9,8 @@ import tensorflow as tf
 
 import loss
 from benchmarks import graphs, training_step
-from pgan.training.step import UpdateOptions
+from pgan.scripts.project_image import image_distance
+from pgan.training.step import UpdateOptions, _updates_in
 from tests.support.networks import max_abs, moment
 from tests.support.replica_inputs import GENTLE, Noise, make_steps, train, weights
 from tfutil import Stage
@@ -25,8 +26,10 @@ UNFUSED = dict(G=dict(fused_scale=False, use_pixelnorm=False, use_leakyrelu=Fals
 def compiled(steps, kind, now):
     """The function of a step, traced but not run."""
     data = steps.minibatches.take(now.minibatch, now.lod) if kind != 'G' else ()
+    if kind == 'compare':
+        data = *data, data[0]  # any images are held-out ones for it
     return steps._compile(kind, now, Stage.of(now.lod, steps.training_set.shape[1]), data,
-                          [4] * len(kind.replace('both', '1'))).function
+                          [4 for _ in _updates_in(kind)]).function
 
 
 # ---------------------------------------------------------------- operations
@@ -50,6 +53,58 @@ def test_every_operation_of_a_step_has_a_kernel_for_gpus(dtype, kind, lod, optio
                        options=UpdateOptions(**options), **networks, **scaling)
     assert graphs.missing_gpu_kernels(compiled(steps, kind, moment(lod, 8, 0.001)),
                                       pinned=True) == {}
+
+
+# Operations whose GPU kernel raises an error if determinism is on: those whose names follow the
+# words 'deterministic' and 'determinism' in TensorFlow's library.
+INDETERMINATE = set(
+    'AdjustContrast AdjustContrastv2 Bincount CropAndResizeGradBoxes CropAndResizeGradImage '
+    'DenseBincount Dilation2DBackpropFilter Dilation2DBackpropInput '
+    'FakeQuantWithMinMaxVarsGradient FakeQuantWithMinMaxVarsPerChannelGradient '
+    'MaxPoolGradWithArgmax ResizeNearestNeighborGrad ScatterAdd ScatterSub ScatterUpdate '
+    'SoftmaxCrossEntropyWithLogits SparseSoftmaxCrossEntropyWithLogits SparseTensorDenseMatMul '
+    'Svd'.split())
+
+
+def operations(function):
+    """Types of all operations of a concrete function."""
+    return {node.op for node, _ in graphs._executed(function.graph.as_graph_def(),
+                                                    enter_compiled=True)}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('kind, method', [('DG', 'diffaugment'), ('DG', 'ada'), ('compare', 'ada')])
+def test_augmentation_has_kernels_for_gpus_with_determinism(kind, method):
+    """None is missing, none raises an error if determinism is on, and none runs on the host."""
+    steps = make_steps(training_set=Noise(8, 1, label_size=3), resolution=8,
+                       options=UpdateOptions(augment=method))
+    function = compiled(steps, kind, moment(0.5, 8, 0.001))
+    assert graphs.missing_gpu_kernels(function, pinned=True) == {}
+    assert not operations(function) & INDETERMINATE
+    assert graphs.host_copies(graphs.optimized_for_gpu(function)) == {}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('method', ['diffaugment', 'ada'])
+def test_no_scatter_is_fused(method):
+    """On GPUs, XLA executes scatters one element after the other if determinism is on."""
+    steps = make_steps(training_set=Noise(8, 1), resolution=8,
+                       options=UpdateOptions(augment=method, fuse=True))
+    texts = graphs.compiled_texts(compiled(steps, 'DG', moment(0.5, 8, 0.001)), 'hlo').values()
+    assert len(texts) > 5 and not any('scatter' in text for text in texts)
+
+
+def test_projection_on_a_gpu():
+    """The gradient of the distance to a picture has kernels, which are deterministic."""
+    @tf.function(autograph=False)
+    def gradient(images):
+        with tf.GradientTape() as tape:
+            tape.watch(images)
+            distance = image_distance(images, np.zeros([1, 3, 32, 32], np.float32))
+        return tape.gradient(distance, images)
+    function = gradient.get_concrete_function(tf.TensorSpec([2, 3, 32, 32]))
+    assert graphs.missing_gpu_kernels(function) == {}
+    assert not operations(function) & INDETERMINATE
 
 
 @pytest.mark.slow
