@@ -200,9 +200,7 @@ class Inception:
             self._outputs = [features, tf.nn.softmax(tf.matmul(features, logits.inputs[1]))]
         # A session instead of a tf.function: functions drop the graph's version, and TensorFlow
         # then rejects its batch normalization op, which newer graphs may not use.
-        options = tf.compat.v1.GPUOptions(allow_growth=True)
-        self._session = tf.compat.v1.Session(graph=self._graph,
-                                             config=tf.compat.v1.ConfigProto(gpu_options=options))
+        self._session = tf.compat.v1.Session(graph=self._graph, config=_session_config())
         self._key: tuple | None = None  # of the last minibatch
         self._last: tuple[np.ndarray, np.ndarray]
 
@@ -239,6 +237,20 @@ class Inception:
     def _run(self, images):
         return self._session.run(self._outputs,
                                  {self._images: images.transpose(0, 2, 3, 1).astype(np.float32)})
+
+
+def _session_config():
+    """Configuration of a session that uses the GPUs of this process, with its memory settings.
+
+    A session with any other configuration would start every GPU of the machine, and decide the
+    memory growth of a run, because metrics are created before its networks.
+    """
+    import tensorflow as tf
+    gpus = tf.config.get_visible_devices('GPU')
+    options = tf.compat.v1.GPUOptions(
+        allow_growth=any(map(tf.config.experimental.get_memory_growth, gpus)),
+        visible_device_list=','.join(gpu.name.rpartition(':')[2] for gpu in gpus))
+    return tf.compat.v1.ConfigProto(device_count={'GPU': len(gpus)}, gpu_options=options)
 
 
 class FeatureMetric:

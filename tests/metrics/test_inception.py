@@ -63,6 +63,20 @@ def test_last_minibatch_is_remembered(graph, monkeypatch):
     assert runs == [5, 5]
 
 
+def test_the_session_starts_only_the_gpus_of_this_process(graph, monkeypatch):
+    """`num_gpus` hides the machine's other GPUs, whose memory must stay free."""
+    configs, session = [], tf.compat.v1.Session
+    monkeypatch.setattr(tf.config, 'get_visible_devices', lambda kind: [
+        tf.config.PhysicalDevice(f'/physical_device:GPU:{number}', kind) for number in (0, 2)])
+    monkeypatch.setattr(tf.config.experimental, 'get_memory_growth', lambda gpu: False)
+    monkeypatch.setattr(tf.compat.v1, 'Session', lambda graph, config: (
+        configs.append(config), session(graph=graph))[1])
+    Inception(graph)
+    (config,) = configs
+    assert config.gpu_options.visible_device_list == '0,2' and config.device_count['GPU'] == 2
+    assert not config.gpu_options.allow_growth  # decided by tf_config, as for the networks
+
+
 def test_images_of_another_type(network):
     with pytest.raises(ConfigError, match='Expected a minibatch of uint8'):
         network(some_images().astype(np.float32))
