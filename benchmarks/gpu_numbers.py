@@ -1,4 +1,4 @@
-"""Numbers of a GPU: golden outputs and gradients, random bits, half precision.
+"""Numbers of a GPU: golden outputs and gradients, random bits, augmentation, half precision.
 
 The parts of `benchmarks.gpu` that check results. Each takes a task (a dict) and yields results
 (dicts).
@@ -10,10 +10,11 @@ import types
 
 import numpy as np
 
-from benchmarks.common import ROOT, significant
+from benchmarks.common import ROOT, significant, timed
 from benchmarks.gpu_speed import make_steps, moment, use_kernels
 
 GOLDEN = ROOT / 'tests' / 'golden'
+DRAWS = 3  # keys of random draws for `augment`
 LOSS_SCALING = 10.0  # log2, for golden gradients in float16
 
 
@@ -215,6 +216,43 @@ def _draws(device, compiled):
             return randomness.integers([100_001], 2 ** 31 - 1), randomness.normal([64, 513])
     with tf.device(device):
         return [x.numpy() for x in draw(tf.constant(randomness.key_table(7, 12345, 1, 2)))]
+
+
+# ---------------------------------------------------------------- augmentation
+
+def augment(task):
+    """Repeat the gradient of augmented images. With determinism, the results must be equal.
+
+    Args:
+        task: dict of method, stage, minibatch, repeats.
+
+    Yields:
+        dict of method, stage, minibatch, distinct (number of different results), ms (median).
+    """
+    import tensorflow as tf
+
+    from pgan.training.augment import Augmentation
+    from tfutil import randomness
+    from tfutil.fusion import fusing
+    augmentation = Augmentation(task['method'], probability=lambda: tf.constant(0.8))
+    table = tf.constant(randomness.key_table(7, 12345, 1, DRAWS))
+
+    @tf.function(autograph=False)
+    def gradient(images, weights):
+        with randomness.keyed_by(table), tf.GradientTape() as tape:
+            tape.watch(images)
+            total = tf.reduce_sum(augmentation(images)[0] * weights)
+        return tape.gradient(total, images)
+    shape = task['minibatch'], 3, task['stage'], task['stage']
+    images, weights = (tf.constant(np.random.RandomState(seed).uniform(-1, 1, shape), tf.float32)
+                       for seed in range(2))
+    results, seconds = set(), []
+    with fusing():
+        gradient(images, weights)
+    for _ in range(task['repeats']):
+        seconds.append(timed(lambda: results.add(gradient(images, weights).numpy().tobytes())))
+    yield dict(method=task['method'], stage=task['stage'], minibatch=task['minibatch'],
+               distinct=len(results), ms=significant(1000 * statistics.median(seconds)))
 
 
 # ---------------------------------------------------------------- half precision

@@ -20,7 +20,7 @@ import traceback
 import numpy as np
 
 from benchmarks.common import Parser, significant, timed
-from benchmarks.gpu_numbers import golden, half, random
+from benchmarks.gpu_numbers import augment, golden, half, random
 from benchmarks.gpu_runs import determinism
 from benchmarks.gpu_speed import make_steps, moment, peer, speed, use_kernels
 from pgan.errors import in_short
@@ -34,6 +34,7 @@ def parse_args(argv=None):
     parser = Parser(prog='python -m benchmarks.gpu_parts', description=__doc__)
     parser.add_argument('--device', choices=('gpu', 'cpu'), default='gpu')
     parser.add_argument('--tf32', action='store_true', help='allow TensorFloat-32')
+    parser.add_argument('--deterministic', action='store_true', help='as TF_DETERMINISTIC_OPS=1')
     parser.add_argument('--memory_mb', type=int, help='device memory that TensorFlow may use')
     parser.add_argument('--no_tensorflow', action='store_true',
                         help='leave the GPU to the processes that the tasks start')
@@ -106,6 +107,8 @@ def start_tensorflow(args):
             gpus[0], [tf.config.LogicalDeviceConfiguration(memory_limit=args.memory_mb)])
     growth = {} if args.memory_mb or not gpus else {'gpu_options.allow_growth': True}
     init_tf({'tf32': args.tf32, **growth}, random_seed=1)
+    if args.deterministic:
+        tf.config.experimental.enable_op_determinism()
 
 
 # ---------------------------------------------------------------- the machine
@@ -283,8 +286,8 @@ def nvidia_smi():
 
 
 PARTS = dict(machine=machine, golden=golden, random=random, speed=speed, peer=peer,
-             determinism=determinism, pipeline=pipeline, generate=generate, half=half,
-             shortage=shortage)
+             determinism=determinism, augment=augment, pipeline=pipeline, generate=generate,
+             half=half, shortage=shortage)
 
 if __name__ == '__main__':
     serve(PARTS)

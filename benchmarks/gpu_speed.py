@@ -18,6 +18,7 @@ from pgan.resolutions import log2_of
 MINIBATCHES = {4: 128, 8: 128, 16: 128, 32: 64, 64: 32, 128: 16, 256: 8, 512: 4, 1024: 4}
 LARGER = {512: 8, 1024: 8}  # in half precision
 HALF = ('bfloat16', 'float16')
+METHODS = ('diffaugment', 'ada')  # of augmentation
 GROUP_SEC = 0.5  # duration of the steps between two synchronizations
 
 
@@ -32,6 +33,7 @@ class Variant(NamedTuple):
         other_layout: the layout of convolutions that this program does not choose: NHWC where it
             leaves the choice to Grappler, Grappler's choice with 'tf32', where it is NHWC.
         fuse: let XLA compile small operations.
+        augment: method of `pgan.training.augment`, or None.
     """
     stage: int
     dtype: str = 'bfloat16'
@@ -39,12 +41,13 @@ class Variant(NamedTuple):
     kernels: str = '3x3'
     other_layout: bool = False
     fuse: bool = True
+    augment: str | None = None
 
     @property
     def name(self):
         said = [(self.xla, 'xla'), (self.kernels == '4x4', '4x4'),
                 (self.other_layout, 'grappler' if self.dtype == 'tf32' else 'nhwc'),
-                (not self.fuse, 'unfused')]
+                (not self.fuse, 'unfused'), (self.augment is not None, self.augment)]
         return ' '.join([str(self.stage), self.dtype, *(word for yes, word in said if yes)])
 
     @property
@@ -86,6 +89,7 @@ def ordered_variants(stages, dtypes):
     changes = (dict(kernels='4x4'), dict(other_layout=True), dict(fuse=False))
     then += [Variant(stage, dtype, **change)
              for stage in dict.fromkeys(narrowed) for change in changes for dtype in dtypes]
+    then += [Variant(narrowed[-1], dtypes[0], augment=method) for method in METHODS]
     rest = sorted(_product(stages, dtypes), key=_deviations)
     return first, _new(then, first), _new(rest, [*first, *then])
 
@@ -164,7 +168,8 @@ def speed(task):
     before = memory_mb('current')
     forget_peak()
     dtype = 'float32' if variant.dtype == 'tf32' else variant.dtype
-    steps = make_steps(task['resolution'], task['width'], dtype, xla=variant.xla, fuse=fuse)
+    steps = make_steps(task['resolution'], task['width'], dtype, xla=variant.xla, fuse=fuse,
+                       augment=variant.augment)
     now = moment(task['resolution'], variant.stage, task['minibatch'])
 
     group = functools.partial(run_group, steps, now)

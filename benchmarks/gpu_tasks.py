@@ -1,10 +1,10 @@
 """Tasks of `benchmarks.gpu`: their order, options and expected times."""
 from typing import NamedTuple
 
-from benchmarks.gpu_speed import MINIBATCHES, Peer, Variant, ordered_variants
+from benchmarks.gpu_speed import METHODS, MINIBATCHES, Peer, Variant, ordered_variants
 
-PARTS = ('machine', 'golden', 'random', 'speed', 'peer', 'determinism', 'pipeline', 'generate',
-         'half', 'shortage')
+PARTS = ('machine', 'golden', 'random', 'speed', 'peer', 'determinism', 'augment', 'pipeline',
+         'generate', 'half', 'shortage')
 DTYPES = ('bfloat16', 'float32', 'tf32', 'float16')
 STAGES = (4, 32, 128, 512, 1024)
 RESOLUTIONS = tuple(MINIBATCHES)
@@ -13,6 +13,7 @@ KEPT = 0.3  # share of the time that most measurements of speed leave to the par
 # A process caches cuDNN's choice of algorithms, even if the allowed precision changes later. So
 # TensorFloat-32 has separate processes.
 FLOAT32, TF32, NO_TENSORFLOW = (), ('--tf32',), ('--no_tensorflow',)
+DETERMINISTIC = ('--deterministic',)
 
 
 class Task(NamedTuple):
@@ -111,7 +112,7 @@ def golden_tasks(scale):
     """Tasks of the part `golden`: (the important ones, the others)."""
     def task(dtype, kernels='3x3', fuse=False, *, cases):
         name = f'{dtype} {kernels}' + ' fused' * fuse
-        needs = 20 if cases is None else cases
+        needs = (20 if cases is None else cases) * (3 if fuse else 1)
         return Task('golden', name, setting_of(dtype), needs,
                     dict(dtype=dtype, kernels=kernels, fuse=fuse, cases=cases))
     some = scale.cases or 12
@@ -147,7 +148,11 @@ def last_tasks(scale):
     top = f'{max(scale.stages)} '
     minibatch = min(Variant(max(scale.stages)).minibatch, scale.minibatch or 8)
     sized = dict(resolution=scale.resolution, width=scale.width)
+    augmented = dict(stage=min(128, max(scale.stages)), minibatch=minibatch, repeats=5)
     tasks = [Task('determinism', 'train.py', NO_TENSORFLOW, 60, scale.run),
+             *(Task('augment', method + ' deterministic' * bool(setting), setting, 8,
+                    dict(augmented, method=method))
+               for setting in (DETERMINISTIC, FLOAT32) for method in METHODS),
              Task('pipeline', 'reading and copying', FLOAT32, 20,
                   dict(resolution=scale.resolution, images=24, minibatch=minibatch,
                        seconds=scale.seconds / 2, steps=[top + dtype for dtype in scale.dtypes]))]

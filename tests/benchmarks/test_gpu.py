@@ -183,8 +183,8 @@ def test_the_most_important_comes_first():
     assert then[:3] == [*(variant._replace(xla=True) for variant in main_two),
                         Variant(1024, 'tf32')]
     everything = [what for what in [*first, *then, *rest] if isinstance(what, Variant)]
-    # Under XLA two kernels, without it two of each of kernels, layout and fusion.
-    assert len(everything) == len(set(everything)) == 5 * 4 * (2 + 8)
+    # Under XLA two kernels, without it two of each of kernels, layout and fusion. Twice augmented.
+    assert len(everything) == len(set(everything)) == 5 * 4 * (2 + 8) + 2
     assert len({what.name for what in everything}) == len(everything)
 
 
@@ -354,7 +354,7 @@ def test_an_unexplained_shortage_is_told(monkeypatch):
 # ---------------------------------------------------------------- whole runs
 
 # Resumed runs and half precision have separate tests; these parts take a minute and a half.
-GROUPS = [('random', 'shortage'), ('generate', 'speed', 'peer', 'pipeline')]
+GROUPS = [('random', 'augment', 'shortage'), ('generate', 'speed', 'peer', 'pipeline')]
 
 
 @pytest.mark.first(1, rest='exhaustive')
@@ -376,6 +376,7 @@ def test_a_whole_run_on_the_cpu(parts, tmp_path, capsys, monkeypatch):
             assert check[what]['out_of_tolerance'] == 0 < check[what]['outputs']
     assert all(line['bits_equal'] and line['xla_bits_equal'] and line['normal_error'] < 1e-6
                and line['xla_normal_error'] < 1e-6 for line in found['random'])
+    assert all(line['distinct'] == 1 for line in found['augment'])
     assert all(line['sec_per_kimg'] > 0 and line['compile_sec'] > 0 for line in found['speed'])
     for line in found['pipeline'][:1]:
         ours = next(speed['sec_per_kimg'] for speed in found['speed'])
