@@ -1,4 +1,5 @@
 """Image synthesis with a run's generator, at any of its snapshots and levels of detail."""
+import gc
 import math
 import os
 import re
@@ -175,6 +176,7 @@ class Painter:
                             'all snapshots of the run to have the same one. Move it elsewhere, or '
                             'explore it by its path.')
         self._values[index] = values
+        gc.collect()  # the loaded networks are in reference cycles, and would fill a GPU's memory
         return values
 
     def _forget(self, values):

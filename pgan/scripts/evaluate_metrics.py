@@ -1,4 +1,6 @@
 """Metrics of all snapshots of a run."""
+import functools
+import gc
 import os
 import re
 import time
@@ -89,7 +91,10 @@ def evaluate_metrics(
         _measure(table, f'Reals{number}', evaluator.evaluate_more_reals)
     for pkl in reversed(pkls):
         Gs = misc.load_generator(pkl, config)
-        _measure(table, _kimg(pkl), lambda Gs=Gs: evaluator.evaluate_fakes(Gs, config.num_gpus))
+        _measure(table, _kimg(pkl), functools.partial(evaluator.evaluate_fakes, Gs,
+                                                      config.num_gpus))
+        del Gs
+        gc.collect()  # networks are in reference cycles, and would fill the memory of a GPU
     print()
     Report(folder).refresh()
     return table.path

@@ -1,17 +1,24 @@
-"""explorer/worker.py, cache.py and tasks.py: batches, order, cancellation, errors, limits."""
+"""explorer/worker.py, cache.py, tasks.py and painter.py: batches, order, cancellation, errors,
+limits, memory.
+"""
+import gc
 import threading
 import time
+import weakref
 
 import numpy as np
 import pytest
 
+import misc
 from pgan.errors import DataError
 from pgan.explorer import tasks as tasks_module
 from pgan.explorer import worker as worker_module
 from pgan.explorer.cache import ByteCache
+from pgan.explorer.painter import Painter, Snapshot
 from pgan.explorer.recipes import Point
 from pgan.explorer.tasks import Cancelled, Task, Tasks, TooMany
 from pgan.explorer.worker import Abandoned, Busy, View, Worker
+from tests.support.explorer_inputs import random_generator
 
 
 def point(number):
@@ -182,3 +189,25 @@ def test_a_cancelled_task_stops_at_its_next_report():
     task.cancel()
     with pytest.raises(Cancelled):
         task.report(1, 2)
+
+
+# ---------------------------------------------------------------- painter
+
+def test_networks_of_other_snapshots_are_released(tmp_path):
+    """Only their values are kept: otherwise, browsing snapshots fills the memory of a GPU."""
+    loaded, path = [], str(tmp_path / 'network.pkl')
+    Gs = random_generator()
+    misc.save_pkl((Gs, Gs, Gs), path)
+
+    def load(path):
+        Gs = misc.load_generator(path)
+        loaded.append(weakref.ref(next(iter(Gs.trainables.values()))))
+        return Gs
+    painter = Painter(random_generator(9), [Snapshot(path, i) for i in range(3)], 2, load)
+    gc.disable()
+    try:
+        painter.use(0)
+        painter.use(1)
+        assert [each() is not None for each in loaded] == [False, False]
+    finally:
+        gc.enable()

@@ -1,7 +1,9 @@
 """evaluate_metrics, and metrics during training: images, table, caching, mistakes."""
+import gc
 import json
 import os
 import re
+import weakref
 
 import numpy as np
 import PIL.Image
@@ -78,6 +80,24 @@ def test_what_a_metric_sees(finished, capsys):
     assert not any(
         image[0].tobytes() in known
         for image in np.concatenate([watcher.images(3), watcher.images(4)]))
+
+
+def test_networks_that_were_measured_are_released(finished, monkeypatch):
+    """Otherwise, the snapshots of a long run fill the memory of a GPU."""
+    loaded, alive, load = [], [], misc.load_generator
+
+    def note(*arguments):
+        alive.append(sum(each() is not None for each in loaded))
+        Gs = load(*arguments)
+        loaded.append(weakref.ref(next(iter(Gs.trainables.values()))))
+        return Gs
+    monkeypatch.setattr(misc, 'load_generator', note)
+    gc.disable()
+    try:
+        evaluate(real_passes=1)
+    finally:
+        gc.enable()
+    assert alive == [0, 0]
 
 
 def test_generators_are_asked_for_labels_of_the_data_set(finished, monkeypatch):
