@@ -354,7 +354,7 @@ def test_an_unexplained_shortage_is_told(monkeypatch):
 # ---------------------------------------------------------------- whole runs
 
 # Resumed runs and half precision have separate tests; these parts take a minute and a half.
-GROUPS = [('random', 'augment', 'shortage'), ('generate', 'speed', 'peer', 'pipeline')]
+GROUPS = [('random', 'augment'), ('generate', 'shortage', 'speed', 'peer', 'pipeline')]
 
 
 @pytest.mark.first(1, rest='exhaustive')

@@ -101,7 +101,9 @@ def test_two_processes_train_what_one_with_two_devices_does(toy):
     """Final weights agree to 1e-4. Each image is read once per epoch, by one process. Only the
     chief writes files and prints.
     """
-    short = (*GENTLE, 'train.total_kimg=0.16', "dataset.class_name='noting.Noting'")
+    # two stages: 4x4, and 8x8 while it fades in
+    short = (*GENTLE, 'train.total_kimg=0.16', 'sched.lod_training_kimg=0.096',
+             "dataset.class_name='noting.Noting'")
     ports = free_ports(2)
     both = [start(*short, index=i, ports=ports) for i in range(2)]
     outputs = [process.communicate(timeout=240) for process in both]

@@ -111,6 +111,7 @@ def test_each_byte_of_a_record_is_checked(number, records_of, monkeypatch):
 
 
 @pytest.mark.first(1, rest='slow')
+@pytest.mark.first(3, rest='exhaustive')
 @pytest.mark.parametrize('level', [2, 4])
 def test_verify_finds_all_of_it(level, records_of, capsys):
     folder, _, _ = records_of
