@@ -78,13 +78,13 @@ def in_short(error: object) -> str:
 # ---------------------------------------------------------------- memory
 
 # Messages that mean out of memory in errors of other types: cuDNN's autotuning and workspaces, the
-# driver.
+# driver, copies to the device.
 _SHORTAGE = ('no algorithm worked', 'failed to allocate', 'out of memory', 'oom when allocating',
-             'cudnn_status_alloc_failed')
+             'cudnn_status_alloc_failed', 'dst tensor is not initialized')
 # Messages of cuDNN and cuBLAS that cannot start.
-_LIBRARY_FAILED = ('dnn library', 'no dnn in stream', 'no dnn support', 'blas support',
-                   'cudnn handle', 'cublas handle', 'status_not_initialized',
-                   'failed to initialize gpu')
+_LIBRARY_FAILED = ('dnn library initialization failed', 'dnn library is not found',
+                   'no dnn in stream', 'no dnn support', 'blas support', 'cudnn handle',
+                   'cublas handle', 'status_not_initialized', 'failed to initialize gpu')
 _BYTES = dict(half=2, bfloat16=2, float=4, double=8, uint8=1, int8=1, bool=1, int32=4, int64=8)
 
 
@@ -92,18 +92,19 @@ def is_memory_shortage(error: BaseException) -> bool:
     """Whether an error means that a device or the host is out of memory."""
     if isinstance(error, MemoryError):  # NumPy's as well
         return True
-    return _is_of_tensorflow(error, _SHORTAGE, 'ResourceExhaustedError')
+    tf = sys.modules.get('tensorflow')
+    if tf is not None and isinstance(error, tf.errors.ResourceExhaustedError):
+        return True
+    return _has_message(error, _SHORTAGE)
 
 
-def _is_of_tensorflow(error: BaseException, parts: Sequence[str], name: str = '') -> bool:
-    """Whether an error comes from a TensorFlow operation, and its type has the name or its message
-    has one of the parts.
-    """
+def _has_message(error: BaseException, parts: Sequence[str]) -> bool:
+    """Whether an error comes from a TensorFlow operation and its message has one of the parts."""
     tf = sys.modules.get('tensorflow')
     if tf is None or not isinstance(error, tf.errors.OpError):
         return False
-    text = str(error.message).lower()
-    return type(error).__name__ == name or any(part in text for part in parts)
+    message = str(error.message).lower()
+    return any(part in message for part in parts)
 
 
 def memory_asked_for(error: BaseException) -> str:
@@ -142,14 +143,14 @@ def gpu_library_error(error: BaseException) -> ConfigError | None:
 
     A full GPU is the most common cause; then these libraries fail before any allocation does.
     """
-    if not _is_of_tensorflow(error, _LIBRARY_FAILED):
+    if not _has_message(error, _LIBRARY_FAILED):
         return None
+    reason = in_short(getattr(error, 'message', error)).rstrip('.')
     return ConfigError(
-        f'the GPU does not start: {in_short(getattr(error, "message", error))} Usually other '
-        'programs, such as a training run, hold its memory; nvidia-smi lists them. Close them, '
-        'use another GPU (export CUDA_VISIBLE_DEVICES=1), or no GPU (export '
-        'CUDA_VISIBLE_DEVICES=-1). Otherwise CUDA and TensorFlow do not match: see '
-        'docs/troubleshooting.md, section 1.')
+        f'the GPU does not start: {reason}. Usually other programs, such as a training run, hold '
+        'its memory; nvidia-smi lists them. Close them, use another GPU (export '
+        'CUDA_VISIBLE_DEVICES=1), or no GPU (export CUDA_VISIBLE_DEVICES=-1). Otherwise CUDA and '
+        'TensorFlow do not match: see docs/troubleshooting.md, section 1.')
 
 
 @contextlib.contextmanager

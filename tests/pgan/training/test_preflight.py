@@ -325,6 +325,9 @@ OUT_OF_MEMORY = [
     (tf.errors.InternalError(None, None,
                              'CUDNN failed to allocate the scratch space'), 'the device'),
     (tf.errors.UnknownError(None, None, 'CUDNN_STATUS_ALLOC_FAILED in ...'), 'the device'),
+    (tf.errors.ResourceExhaustedError(None, None, 'by its type alone'), 'the device'),
+    (tf.errors.InternalError(None, None, 'Failed copying input tensor from CPU:0 to GPU:0 in order '
+                             'to run Add: Dst tensor is not initialized.'), 'the device'),
     (MemoryError(), 'this machine'),
     (np._core._exceptions._ArrayMemoryError((10**9, 10**9), np.dtype('uint8')), 'this machine'),
 ]
